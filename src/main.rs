@@ -1,0 +1,3 @@
+//! The `vajra-node` binary.
+
+fn main() {}

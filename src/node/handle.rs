@@ -1,0 +1,173 @@
+//! What the rest of the program may ask of a running node: a cloneable handle whose calls
+//! travel to the driver over a bounded channel.
+
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::plan::Plan;
+use crate::protocol::{Peer, TestId};
+use crate::report::{NodeList, TestList, TestResult};
+
+/// Commands waiting for the driver. It handles one in well under a millisecond; 64 covers
+/// a burst of API calls, and more wait their turn in the callers.
+pub const COMMAND_QUEUE: usize = 64;
+
+/// Events a slow listener may fall behind by before it misses some; ten seconds' worth.
+pub const EVENT_QUEUE: usize = 64;
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommandError {
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Gone,
+    /// No such test.
+    #[error("{0}")]
+    NotFound(String),
+    /// More than one test has this prefix.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// The plan cannot be run; says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// How long to wait for the swarm, and where the plan may go, on a start.
+#[derive(Debug, Clone, Default)]
+pub struct StartOptions {
+    /// Wait until the swarm has this many nodes; the caller bounds the wait.
+    pub wait_for: u32,
+}
+
+/// A command for the driver.
+#[derive(Debug)]
+pub enum Command {
+    /// Start a test here.
+    Start(Arc<Plan>, StartOptions, oneshot::Sender<Result<TestId, CommandError>>),
+    /// Stop a test everywhere.
+    Stop(TestId, bool, oneshot::Sender<Result<(), CommandError>>),
+    /// All nodes known.
+    Nodes(oneshot::Sender<NodeList>),
+    /// All tests known, newest first.
+    Tests(oneshot::Sender<TestList>),
+    /// A test's result so far.
+    Status(TestId, oneshot::Sender<Result<Arc<TestResult>, CommandError>>),
+    /// A test's life, as it goes on.
+    Watch(TestId, oneshot::Sender<Result<broadcast::Receiver<Arc<Progress>>, CommandError>>),
+    /// Take no new share: this node, or ask another to.
+    Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
+    /// Leave the swarm politely and end; answered when everybody has been told.
+    Leave(oneshot::Sender<()>),
+}
+
+/// One line of a test's life, once a second and once more at its end.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Progress {
+    /// Which test.
+    pub test_id: String,
+    /// `electing`, `registering`, `running`, `stopping` or `ended`.
+    pub state: String,
+    /// Seconds since the start of the profile; negative before it.
+    pub elapsed_s: f64,
+    /// Length of the profile in seconds.
+    pub duration_s: f64,
+    /// Workers that report.
+    pub nodes: u32,
+    /// Arrivals a second that the plan asks for now (open model) or users (closed model).
+    pub asked: f64,
+    /// Requests sent a second over the last interval.
+    pub rate: f64,
+    /// Requests sent so far.
+    pub sent: u64,
+    /// Requests failed so far.
+    pub failed: u64,
+    /// Response-time percentiles over the last interval, in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// As above.
+    pub p99_ms: Option<f64>,
+    /// Lag over the last interval, in milliseconds.
+    pub lag_p99_ms: Option<f64>,
+}
+
+/// A running node, from outside.
+#[derive(Debug, Clone)]
+pub struct NodeHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl NodeHandle {
+    /// A handle, and the driver's end of its channel.
+    pub fn new() -> (NodeHandle, mpsc::Receiver<Command>) {
+        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
+        (NodeHandle { commands }, inbox)
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {
+        let (tx, rx) = oneshot::channel();
+        self.commands.send(make(tx)).await.map_err(|_| CommandError::Gone)?;
+        rx.await.map_err(|_| CommandError::Gone)
+    }
+
+    /// Starts a test from this node.
+    ///
+    /// # Errors
+    /// [`CommandError::Refused`] if this node's policy forbids the target or the node is
+    /// leaving.
+    pub async fn start(&self, plan: Arc<Plan>, options: StartOptions) -> Result<TestId, CommandError> {
+        self.ask(|tx| Command::Start(plan, options, tx)).await?
+    }
+
+    /// Stops a test on every node.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] if this node knows no such test.
+    pub async fn stop(&self, test: TestId, graceful: bool) -> Result<(), CommandError> {
+        self.ask(|tx| Command::Stop(test, graceful, tx)).await?
+    }
+
+    /// The nodes of the swarm, as this one sees them.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`] only, as for every call.
+    pub async fn nodes(&self) -> Result<NodeList, CommandError> {
+        self.ask(Command::Nodes).await
+    }
+
+    /// The tests that this node knows, newest first.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`] only.
+    pub async fn tests(&self) -> Result<TestList, CommandError> {
+        self.ask(Command::Tests).await
+    }
+
+    /// A test's result: so far, or for good.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] if this node knows no such test.
+    pub async fn status(&self, test: TestId) -> Result<Arc<TestResult>, CommandError> {
+        self.ask(|tx| Command::Status(test, tx)).await?
+    }
+
+    /// A test's progress, once a second; the last has state `ended`.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] if this node knows no such test.
+    pub async fn watch(&self, test: TestId) -> Result<broadcast::Receiver<Arc<Progress>>, CommandError> {
+        self.ask(|tx| Command::Watch(test, tx)).await?
+    }
+
+    /// Takes no new share from now on, here or on another node.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] if that peer is not in the swarm.
+    pub async fn drain(&self, peer: Option<Peer>) -> Result<(), CommandError> {
+        self.ask(|tx| Command::Drain(peer, tx)).await?
+    }
+
+    /// Leaves the swarm politely.
+    pub async fn leave(&self) {
+        let _ = self.ask(Command::Leave).await;
+    }
+}

@@ -1,0 +1,1 @@
+//! The driver: the only place where the protocol's outputs become I/O.

@@ -1,0 +1,247 @@
+//! The test plan: what to send, how much of it, and what makes a result good.
+//!
+//! A plan is written in TOML ([`parse`]) or made from the command line. Once it exists it is
+//! valid: every check is made on the way in. Its canonical form is JSON
+//! ([`Plan::to_bytes`]), whose SHA-256 names it in the swarm. The load over time is a
+//! [`Profile`], a pure function of time.
+
+mod parse;
+mod profile;
+mod units;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use parse::{PlanError, parse_json, parse_toml};
+pub use profile::{Profile, SLOTS, SlotRange, owns};
+pub use units::{parse_count, parse_duration, show_duration};
+
+/// A whole test plan.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// A name for people; shown in lists and reports. At most 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Free `key=value` marks, kept in the result.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// What an arrival does.
+    pub task: Task,
+    /// How much load, and when.
+    pub load: Load,
+    /// Who carries it, and what happens when somebody is lost.
+    #[serde(default)]
+    pub swarm: SwarmRules,
+    /// Beyond what the generator's own error makes a result `invalid`.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What an arrival does.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Task {
+    /// One HTTP/1.1 request.
+    #[serde(rename = "HTTP")]
+    Http(HttpTask),
+    /// Waits; nothing is sent. For trying a swarm out.
+    #[serde(rename = "SLEEP")]
+    Sleep {
+        /// How long, in milliseconds (0 to 3,600,000).
+        ms: u64,
+    },
+    /// Keeps a core busy.
+    #[serde(rename = "CPU")]
+    Cpu {
+        /// How long, in milliseconds (0 to 60,000).
+        ms: u64,
+    },
+}
+
+impl Task {
+    /// The task type's name, as adverts and the WorkerService messages carry it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Task::Http(_) => "HTTP",
+            Task::Sleep { .. } => "SLEEP",
+            Task::Cpu { .. } => "CPU",
+        }
+    }
+}
+
+/// One HTTP/1.1 request.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpTask {
+    /// `http://` or `https://` URL with a host.
+    pub url: String,
+    /// Request method; `GET` by default.
+    #[serde(default = "get")]
+    pub method: String,
+    /// Request headers in order. A value `env:NAME` or `file:PATH` is a reference that each
+    /// worker resolves itself, from its own allow-list; values never travel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Request body.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
+    /// From the actual send to the end of the response; 10 s by default (1 ms to 1 h).
+    #[serde(default = "ten_seconds", with = "units::as_text")]
+    pub timeout: Duration,
+    /// Accept any TLS certificate.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub insecure: bool,
+    /// Open a new connection for every request.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disable_keepalive: bool,
+}
+
+/// Open: arrivals at planned instants, whatever the responses do. Closed: users that wait
+/// for each response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Model {
+    /// Arrivals per second.
+    Open,
+    /// Users at work.
+    Closed,
+}
+
+/// How much load, and when.
+///
+/// The timeline is warm-up, ramp-up, sustain (`duration`). Warm-up runs at the level where
+/// the ramp begins: a tenth of the target if a ramp-up follows, else the target itself; its
+/// requests are counted, but are in no percentile.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// Open or closed.
+    pub model: Model,
+    /// Open model: arrivals a second of the whole swarm (0.001 to 1,000,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// Closed model: users of the whole swarm (1 to 1,000,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u32>,
+    /// Closed model: a user's pause between a response and its next request.
+    #[serde(default, with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
+    pub think_time: Duration,
+    /// Length of the sustained stage (100 ms to 24 h).
+    #[serde(with = "units::as_text")]
+    pub duration: Duration,
+    /// Length of the warm-up.
+    #[serde(default, with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
+    pub warm_up: Duration,
+    /// Length of the linear ramp to the target.
+    #[serde(default, with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
+    pub ramp_up: Duration,
+    /// Most requests of the whole swarm; the test ends when they are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// Most connections of a node; by default as many as `max_in_flight` (at most 80 % of
+    /// the node's descriptor limit).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
+    /// Most requests of a node waiting or in flight; an arrival beyond it is dropped and
+    /// counted. By default share rate × time-out, at most 100,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// An arrival that the generator itself is later for than this is dropped and counted,
+    /// never sent as a burst; 100 ms by default.
+    #[serde(default = "hundred_ms", with = "units::as_text")]
+    pub max_lateness: Duration,
+}
+
+/// How the load is split over workers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// By the capacity that each node states.
+    #[default]
+    Capacity,
+    /// The same for each.
+    Equal,
+}
+
+/// What happens to the share of a worker that is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLostWorker {
+    /// The others take it over, once its lease has lapsed.
+    #[default]
+    Reassign,
+    /// It keeps it: an isolated worker runs on to the end of the plan.
+    Hold,
+    /// The test ends.
+    Fail,
+}
+
+/// Who carries the load, and what happens when somebody is lost.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SwarmRules {
+    /// Only nodes with all these labels.
+    #[serde(rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Fewest workers to start with; 1 by default.
+    pub min_workers: u32,
+    /// How the load is split.
+    pub balance: Balance,
+    /// What happens to the share of a worker that is lost.
+    pub on_lost_worker: OnLostWorker,
+    /// How long in-flight requests may take after the end or a graceful stop; by default
+    /// the task's time-out.
+    #[serde(with = "units::as_optional_text", skip_serializing_if = "Option::is_none")]
+    pub graceful_timeout: Option<Duration>,
+}
+
+impl Default for SwarmRules {
+    fn default() -> SwarmRules {
+        SwarmRules {
+            labels: BTreeMap::new(),
+            min_workers: 1,
+            balance: Balance::default(),
+            on_lost_worker: OnLostWorker::default(),
+            graceful_timeout: None,
+        }
+    }
+}
+
+/// Beyond what the generator's own error makes a result `invalid`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest p99 of lag; 100 ms by default.
+    #[serde(with = "units::as_text")]
+    pub lag_p99: Duration,
+    /// Largest share of arrivals dropped, 0 to 1; 0.01 by default.
+    pub dropped: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            lag_p99: Duration::from_millis(100),
+            dropped: 0.01,
+        }
+    }
+}
+
+fn get() -> String {
+    "GET".into()
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn hundred_ms() -> Duration {
+    Duration::from_millis(100)
+}
+
+fn is_false(b: &bool) -> bool {
+    !b
+}
