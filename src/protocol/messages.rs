@@ -475,6 +475,9 @@ pub struct RegisterReply {
     pub metrics_interval: Duration,
     /// Orders up to this number are void for this registration.
     pub order_floor: u64,
+    /// The reported share is counted, and may be kept while its lease runs. If absent, the
+    /// worker starts at zero.
+    pub honoured: Option<ShareReport>,
     /// Clock readings.
     pub clock: ClockReply,
 }
