@@ -158,7 +158,8 @@ impl Timings {
     /// Time between heartbeats of each of `workers` workers: a quarter of an authority lease,
     /// stretched so that a coordinator answers at most 1,000 a second.
     pub fn heartbeat_interval(&self, workers: usize) -> Duration {
-        self.beat_interval().max(Duration::from_millis(workers as u64))
+        self.beat_interval()
+            .max(Duration::from_millis(workers as u64))
     }
 
     /// The share lease, stretched as the heartbeats are.
