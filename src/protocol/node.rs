@@ -247,10 +247,7 @@ impl Node {
                     t.request_stop(now, order, fx);
                 }
             }
-            Input::Drain => {
-                self.draining = true;
-                self.tests.values_mut().for_each(Test::drain);
-            }
+            Input::Drain => self.drain(),
             Input::Leave(order) => {
                 self.leaving = true;
                 for t in self.tests.values_mut() {
@@ -259,6 +256,11 @@ impl Node {
                 self.next_advert = now;
             }
         }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        self.tests.values_mut().for_each(Test::drain);
     }
 
     fn to_self(&mut self, now: Time, message: ToSelf, fx: &mut Effects) {
@@ -409,6 +411,10 @@ impl Node {
             Request::FetchAnnouncement(test) => {
                 let live = self.tests.get(test).filter(|t| t.ended().is_none());
                 return Reply::Announcement(live.map(|t| t.announcement().clone()));
+            }
+            Request::Drain => {
+                self.drain();
+                return Reply::Drained;
             }
             Request::FetchSnapshots { test, after } => {
                 return self.snapshots(*test, after.as_ref());

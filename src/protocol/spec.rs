@@ -94,7 +94,7 @@ impl Myself {
     }
 }
 
-/// The protocol's clockwork. Every duration is as DESIGN's `lan` or `wan` has it; all
+/// The protocol's clockwork. There is one for a LAN and one for a WAN; all
 /// nodes of a swarm must use the same.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Timings {
