@@ -360,8 +360,13 @@ pub enum Request {
     FetchAnnouncement(TestId),
     /// Anybody to anybody: a plan's bytes.
     FetchPlan(Digest),
-    /// Anybody to anybody: all snapshots held of a test.
-    FetchSnapshots(TestId),
+    /// Anybody to anybody: snapshots held of a test, in the order of workers.
+    FetchSnapshots {
+        /// Which test.
+        test: TestId,
+        /// Only those of workers after this one.
+        after: Option<NodeId>,
+    },
 }
 
 /// The answer to a request.
@@ -396,7 +401,14 @@ pub enum Reply {
     /// To [`Request::FetchPlan`].
     Plan(Option<Arc<[u8]>>),
     /// To [`Request::FetchSnapshots`].
-    Snapshots(Vec<Snapshot>),
+    Snapshots {
+        /// Which test.
+        test: TestId,
+        /// As many as fit a reply.
+        snapshots: Vec<Snapshot>,
+        /// More follow: ask again after the last of these.
+        more: bool,
+    },
     /// Nothing could be done with the request.
     Refused(String),
 }
