@@ -116,7 +116,8 @@ pub(super) fn socket(address: &Multiaddr) -> Option<(IpAddr, u16)> {
 
 /// Whether a bare address that somebody told us can be dialled at all.
 pub(super) fn is_dialable(address: &Multiaddr) -> bool {
-    socket(address).is_some_and(|(ip, port)| port != 0 && !ip.is_unspecified() && !ip.is_multicast())
+    socket(address)
+        .is_some_and(|(ip, port)| port != 0 && !ip.is_unspecified() && !ip.is_multicast())
 }
 
 /// Whether an address means "this machine", whoever reads it.
@@ -153,7 +154,11 @@ pub(super) async fn resolve(address: Multiaddr) -> Result<Vec<Multiaddr>, String
     out.sort();
     out.dedup();
     out.truncate(MAX_RESOLVED);
-    if out.is_empty() { Err(format!("{name} has no address")) } else { Ok(out) }
+    if out.is_empty() {
+        Err(format!("{name} has no address"))
+    } else {
+        Ok(out)
+    }
 }
 
 #[cfg(test)]
@@ -168,11 +173,20 @@ mod tests {
     #[test]
     fn a_bootstrap_address_needs_a_host_and_a_port_but_no_peer() {
         let peer = PeerId::random();
-        for good in ["/ip4/10.0.0.1/tcp/7400", "/dns/seed.example/tcp/7400", "/ip6/::1/tcp/1"] {
+        for good in [
+            "/ip4/10.0.0.1/tcp/7400",
+            "/dns/seed.example/tcp/7400",
+            "/ip6/::1/tcp/1",
+        ] {
             assert_eq!(check_bootstrap(&address(good)), Ok(()));
             assert_eq!(check_bootstrap(&with_peer(&address(good), peer)), Ok(()));
         }
-        for bad in ["/ip4/10.0.0.1", "/ip4/10.0.0.1/udp/1", "/ip4/0.0.0.0/tcp/1", "/ip4/1.2.3.4/tcp/0"] {
+        for bad in [
+            "/ip4/10.0.0.1",
+            "/ip4/10.0.0.1/udp/1",
+            "/ip4/0.0.0.0/tcp/1",
+            "/ip4/1.2.3.4/tcp/0",
+        ] {
             assert!(check_bootstrap(&address(bad)).is_err(), "{bad}");
         }
     }
@@ -180,7 +194,12 @@ mod tests {
     #[test]
     fn what_no_peer_can_be_reached_at_is_not_dialable() {
         assert!(is_dialable(&address("/ip4/10.0.0.1/tcp/7400")));
-        for bad in ["/ip4/0.0.0.0/tcp/7400", "/ip4/10.0.0.1/tcp/0", "/ip4/224.0.0.1/tcp/1", "/dns/x/tcp/1"] {
+        for bad in [
+            "/ip4/0.0.0.0/tcp/7400",
+            "/ip4/10.0.0.1/tcp/0",
+            "/ip4/224.0.0.1/tcp/1",
+            "/dns/x/tcp/1",
+        ] {
             assert!(!is_dialable(&address(bad)), "{bad}");
         }
     }

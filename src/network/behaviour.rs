@@ -6,14 +6,15 @@ use std::time::Duration;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{
-    self, IdentTopic, IdentityTransform, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter,
+    self, IdentTopic, IdentityTransform, MessageAuthenticity, ValidationMode,
+    WhitelistSubscriptionFilter,
 };
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::pnet::PnetConfig;
 use libp2p::request_response::{self, ProtocolSupport};
-use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{Swarm, Transport, identify, kad, mdns, noise, ping, swarm, tcp, yamux};
 
 use super::codec::Codec;
@@ -110,9 +111,13 @@ pub(super) fn topic(topic: Topic) -> IdentTopic {
 }
 
 /// A swarm that listens nowhere yet. The second value tells why mDNS could not be had.
-pub(super) fn swarm(config: &NetworkConfig) -> Result<(Swarm<Behaviour>, Option<String>), NetworkError> {
+pub(super) fn swarm(
+    config: &NetworkConfig,
+) -> Result<(Swarm<Behaviour>, Option<String>), NetworkError> {
     let keys = &config.identity;
-    let key = config.swarm_key.map(|key| PnetConfig::new(key.pre_shared()));
+    let key = config
+        .swarm_key
+        .map(|key| PnetConfig::new(key.pre_shared()));
     let own = keys.public().to_peer_id();
     let failed = |error: &dyn std::fmt::Display| NetworkError::Setup(error.to_string());
 
@@ -135,15 +140,23 @@ pub(super) fn swarm(config: &NetworkConfig) -> Result<(Swarm<Behaviour>, Option<
     };
 
     let mut warning = None;
-    let mdns = config.mdns.then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), own));
+    let mdns = config
+        .mdns
+        .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), own));
     let mdns = mdns.and_then(|result| {
-        result.map_err(|error| warning = Some(format!("no discovery by mDNS: {error}"))).ok()
+        result
+            .map_err(|error| warning = Some(format!("no discovery by mDNS: {error}")))
+            .ok()
     });
 
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(limits()),
         keep: keep::Behaviour::new(),
-        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_EVERY).with_timeout(PING_EVERY)),
+        ping: ping::Behaviour::new(
+            ping::Config::new()
+                .with_interval(PING_EVERY)
+                .with_timeout(PING_EVERY),
+        ),
         identify: identify(keys, &config.swarm_name),
         kad: kademlia(keys, &config.swarm_name),
         gossip: gossip(keys, &config.swarm_name).map_err(|error| failed(&error))?,
@@ -214,7 +227,9 @@ fn gossip(keys: &Keypair, name: &SwarmName) -> Result<Gossipsub, String> {
     let signed = MessageAuthenticity::Signed(keys.clone());
     let mut gossip = Gossipsub::new_with_subscription_filter(signed, config, filter)?;
     for t in TOPICS {
-        gossip.subscribe(&topic(t)).map_err(|error| error.to_string())?;
+        gossip
+            .subscribe(&topic(t))
+            .map_err(|error| error.to_string())?;
     }
     Ok(gossip)
 }

@@ -40,9 +40,17 @@ impl Codec {
         Ok(bytes)
     }
 
-    async fn write<T: AsyncWrite + Unpin + Send>(&self, io: &mut T, bytes: Vec<u8>) -> io::Result<()> {
+    async fn write<T: AsyncWrite + Unpin + Send>(
+        &self,
+        io: &mut T,
+        bytes: Vec<u8>,
+    ) -> io::Result<()> {
         if bytes.len() > self.limit {
-            let text = format!("a message of {} bytes; the limit is {}", bytes.len(), self.limit);
+            let text = format!(
+                "a message of {} bytes; the limit is {}",
+                bytes.len(),
+                self.limit
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let mut prefix = Vec::with_capacity(MAX_PREFIX);
@@ -62,7 +70,10 @@ async fn read_length<T: AsyncRead + Unpin + Send>(io: &mut T) -> io::Result<usiz
             return Ok(len);
         }
     }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "a length of more than four bytes"))
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a length of more than four bytes",
+    ))
 }
 
 impl request_response::Codec for Codec {
@@ -84,14 +95,24 @@ impl request_response::Codec for Codec {
         self.read(io).await
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, bytes: Vec<u8>) -> io::Result<()>
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        bytes: Vec<u8>,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
         self.write(io, bytes).await
     }
 
-    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, bytes: Vec<u8>) -> io::Result<()>
+    async fn write_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        bytes: Vec<u8>,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
@@ -131,8 +152,14 @@ mod tests {
     fn a_longer_message_is_refused_from_its_length_alone() {
         let mut prefix = Vec::new();
         prost::encoding::encode_varint(LIMIT as u64 + 1, &mut prefix);
-        assert_eq!(read(&prefix).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert_eq!(read(&[0xff; 16]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            read(&prefix).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
+        assert_eq!(
+            read(&[0xff; 16]).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 
     #[test]
@@ -147,7 +174,11 @@ mod tests {
     fn a_truncated_message_is_an_error_wherever_it_was_cut() {
         let whole = written(&[7u8; 300]);
         for cut in 0..whole.len() {
-            assert_eq!(read(&whole[..cut]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof, "{cut}");
+            assert_eq!(
+                read(&whole[..cut]).unwrap_err().kind(),
+                io::ErrorKind::UnexpectedEof,
+                "{cut}"
+            );
         }
     }
 }

@@ -54,7 +54,11 @@ pub(super) struct Walks {
 
 impl Walks {
     pub(super) fn new(now: Instant) -> Walks {
-        Walks { next: now + WALK_EVERY, last: now, count: 0 }
+        Walks {
+            next: now + WALK_EVERY,
+            last: now,
+            count: 0,
+        }
     }
 
     /// There is somebody new to ask.
@@ -74,7 +78,12 @@ pub(super) struct Saver {
 
 impl Saver {
     pub(super) fn new(store: Option<KnownPeers>, now: Instant) -> Saver {
-        Saver { store, changed: false, next: now, writing: None }
+        Saver {
+            store,
+            changed: false,
+            next: now,
+            writing: None,
+        }
     }
 
     /// Something has changed.
@@ -100,9 +109,13 @@ impl Saver {
 impl EventLoop {
     /// Begins with the peers of an earlier life.
     pub(super) fn restore_known(&mut self, now: Instant) {
-        let Some(store) = &self.saver.store else { return };
+        let Some(store) = &self.saver.store else {
+            return;
+        };
         match store.load() {
-            Ok(known) => known.into_iter().for_each(|peer| self.book.restore(peer, now)),
+            Ok(known) => known
+                .into_iter()
+                .for_each(|peer| self.book.restore(peer, now)),
             Err(error) => {
                 let text = format!("known peers cannot be read, starting without them: {error}");
                 self.outbox.send(NetworkEvent::Warning(text));
@@ -139,7 +152,10 @@ impl EventLoop {
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event) {
-        let kad::Event::OutboundQueryProgressed { result: kad::QueryResult::GetClosestPeers(result), .. } = event
+        let kad::Event::OutboundQueryProgressed {
+            result: kad::QueryResult::GetClosestPeers(result),
+            ..
+        } = event
         else {
             return;
         };
@@ -167,14 +183,22 @@ impl EventLoop {
         if self.links.members() == 0 || self.links.members() >= DIAL_TARGET {
             return;
         }
-        let around = if self.walks.count.is_multiple_of(2) { self.own } else { PeerId::random() };
+        let around = if self.walks.count.is_multiple_of(2) {
+            self.own
+        } else {
+            PeerId::random()
+        };
         self.walks.count += 1;
         self.swarm.behaviour_mut().kad.get_closest_peers(around);
     }
 
     pub(super) fn dial_due(&mut self, now: Instant) {
         for (seed, address) in self.seeds.due(now) {
-            self.lookups.push(address::resolve(address).map(move |result| (seed, result)).boxed());
+            self.lookups.push(
+                address::resolve(address)
+                    .map(move |result| (seed, result))
+                    .boxed(),
+            );
         }
         let dialling = self.book.dialling();
         let room = MAX_DIALLING
@@ -209,7 +233,9 @@ impl EventLoop {
     pub(super) fn on_resolved(&mut self, seed: usize, result: Result<Vec<Multiaddr>, String>) {
         let now = Instant::now();
         let links = &self.links;
-        let (dials, warning) = self.seeds.resolved(seed, result, |peer| links.is_connected(peer), now);
+        let (dials, warning) =
+            self.seeds
+                .resolved(seed, result, |peer| links.is_connected(peer), now);
         self.warn_bootstrap(warning);
         for address in dials {
             let opts = match self.seeds.expected(seed) {
@@ -218,9 +244,10 @@ impl EventLoop {
                     .addresses(vec![address.clone()])
                     .allocate_new_port()
                     .build(),
-                None => {
-                    DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build()
-                }
+                None => DialOpts::unknown_peer_id()
+                    .address(address.clone())
+                    .allocate_new_port()
+                    .build(),
             };
             let id = opts.connection_id();
             match self.swarm.dial(opts) {
@@ -251,7 +278,9 @@ impl EventLoop {
             Some(Dial::Seed(seed, address)) => {
                 let outcome = match error {
                     DialError::LocalPeerId { .. } => Dialled::Oneself,
-                    DialError::WrongPeerId { obtained, .. } if *obtained == self.own => Dialled::Oneself,
+                    DialError::WrongPeerId { obtained, .. } if *obtained == self.own => {
+                        Dialled::Oneself
+                    }
                     error => Dialled::Failed(reason(error)),
                 };
                 self.seed_dialled(seed, address, outcome);
@@ -273,7 +302,9 @@ impl EventLoop {
 
     pub(super) fn save_due(&mut self, now: Instant) {
         if let Some(writing) = &mut self.saver.writing {
-            let Some(result) = writing.now_or_never() else { return };
+            let Some(result) = writing.now_or_never() else {
+                return;
+            };
             self.saver.writing = None;
             let failure = match result {
                 Ok(Ok(())) => None,
@@ -281,10 +312,14 @@ impl EventLoop {
                 Err(error) => Some(error.to_string()),
             };
             if let Some(why) = failure {
-                self.outbox.send(NetworkEvent::Warning(format!("known peers not saved: {why}")));
+                self.outbox.send(NetworkEvent::Warning(format!(
+                    "known peers not saved: {why}"
+                )));
             }
         }
-        let Some(store) = &self.saver.store else { return };
+        let Some(store) = &self.saver.store else {
+            return;
+        };
         if !self.saver.changed || now < self.saver.next {
             return;
         }
@@ -298,7 +333,9 @@ impl EventLoop {
 /// A dial error in a few words.
 fn reason(error: &DialError) -> String {
     match error {
-        DialError::WrongPeerId { obtained, .. } => format!("another node answers there, {obtained}"),
+        DialError::WrongPeerId { obtained, .. } => {
+            format!("another node answers there, {obtained}")
+        }
         DialError::Transport(errors) => match errors.first() {
             Some((_, libp2p::TransportError::Other(error))) => innermost(error),
             _ => "the address cannot be dialled".to_owned(),

@@ -49,7 +49,8 @@ pub(super) struct EventLoop {
     pub(super) book: AddressBook,
     pub(super) seeds: Seeds,
     pub(super) dials: HashMap<ConnectionId, Dial>,
-    pub(super) lookups: FuturesUnordered<BoxFuture<'static, (usize, Result<Vec<Multiaddr>, String>)>>,
+    pub(super) lookups:
+        FuturesUnordered<BoxFuture<'static, (usize, Result<Vec<Multiaddr>, String>)>>,
     pub(super) walks: Walks,
     pub(super) saver: Saver,
     pub(super) requests: Requests,
@@ -85,7 +86,10 @@ pub async fn spawn(config: NetworkConfig) -> Result<Running, NetworkError> {
     let now = Instant::now();
     let own = *swarm.local_peer_id();
     // The low bytes of the peer id differ between nodes; that is all that jitter needs.
-    let seed = own.to_bytes().iter().fold(unix_s(), |seed, b| seed.rotate_left(8) ^ u64::from(*b));
+    let seed = own
+        .to_bytes()
+        .iter()
+        .fold(unix_s(), |seed, b| seed.rotate_left(8) ^ u64::from(*b));
     let mut event_loop = EventLoop {
         swarm,
         own,
@@ -106,7 +110,11 @@ pub async fn spawn(config: NetworkConfig) -> Result<Running, NetworkError> {
     };
     event_loop.restore_known(now);
     event_loop.listen(&config.listen).await?;
-    let listening = event_loop.listening.iter().map(|(_, a)| address::with_peer(a, own)).collect();
+    let listening = event_loop
+        .listening
+        .iter()
+        .map(|(_, a)| address::with_peer(a, own))
+        .collect();
     tokio::spawn(event_loop.run());
     Ok((handle, events, listening))
 }
@@ -115,7 +123,9 @@ pub async fn spawn(config: NetworkConfig) -> Result<Running, NetworkError> {
 /// process of the same user would get a taken port without an error. An ordinary socket does
 /// not.
 fn probe(listen: &Multiaddr) -> Result<(), NetworkError> {
-    let Some((ip, port)) = address::socket(listen) else { return Ok(()) };
+    let Some((ip, port)) = address::socket(listen) else {
+        return Ok(());
+    };
     if port == 0 {
         return Ok(());
     }
@@ -134,7 +144,9 @@ fn listen_error(listen: &Multiaddr, source: std::io::Error) -> NetworkError {
 }
 
 pub(super) fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 impl EventLoop {
@@ -143,12 +155,15 @@ impl EventLoop {
     async fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), NetworkError> {
         let mut wanted: HashMap<ListenerId, &Multiaddr> = HashMap::new();
         for address in addresses {
-            let id = self.swarm.listen_on(address.clone()).map_err(|error| match error {
-                TransportError::Other(source) => listen_error(address, source),
-                TransportError::MultiaddrNotSupported(_) => {
-                    NetworkError::Address(address::AddressError::Listen(address.clone()))
-                }
-            })?;
+            let id = self
+                .swarm
+                .listen_on(address.clone())
+                .map_err(|error| match error {
+                    TransportError::Other(source) => listen_error(address, source),
+                    TransportError::MultiaddrNotSupported(_) => {
+                        NetworkError::Address(address::AddressError::Listen(address.clone()))
+                    }
+                })?;
             wanted.insert(id, address);
         }
         let deadline = tokio::time::Instant::now() + LISTEN_TIMEOUT;
@@ -209,7 +224,12 @@ impl EventLoop {
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Publish(topic, bytes) => self.publish(topic, bytes),
-            Command::Request { to, id, lane, bytes } => self.request(to, id, lane, bytes),
+            Command::Request {
+                to,
+                id,
+                lane,
+                bytes,
+            } => self.request(to, id, lane, bytes),
             Command::Reply(ticket, bytes) => self.reply(ticket, bytes),
             Command::Verdict(ticket, verdict) => self.verdict(&ticket, verdict),
             Command::Dial(addresses) => self.learn_addresses(addresses),
@@ -221,31 +241,63 @@ impl EventLoop {
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                num_established,
+                cause,
+                ..
+            } => {
                 tracing::debug!(%peer_id, ?cause, left = num_established, "connection closed");
                 self.on_disconnected(peer_id, connection_id);
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                error,
+                ..
+            } => {
                 self.on_dial_failed(connection_id, &error);
             }
             SwarmEvent::IncomingConnectionError { error, .. } => {
                 tracing::debug!(%error, "inbound connection failed");
                 self.stats.update(|s| s.inbound_failed += 1);
             }
-            SwarmEvent::NewListenAddr { listener_id, address } => {
-                self.outbox.send(NetworkEvent::Listening(address::with_peer(&address, self.own)));
+            SwarmEvent::NewListenAddr {
+                listener_id,
+                address,
+            } => {
+                self.outbox.send(NetworkEvent::Listening(address::with_peer(
+                    &address, self.own,
+                )));
                 self.listening.push((listener_id, address));
             }
-            SwarmEvent::ExpiredListenAddr { listener_id, address } => {
-                self.listening.retain(|(id, a)| *id != listener_id || *a != address);
-                self.outbox.send(NetworkEvent::ListeningEnded(address::with_peer(&address, self.own)));
+            SwarmEvent::ExpiredListenAddr {
+                listener_id,
+                address,
+            } => {
+                self.listening
+                    .retain(|(id, a)| *id != listener_id || *a != address);
+                self.outbox
+                    .send(NetworkEvent::ListeningEnded(address::with_peer(
+                        &address, self.own,
+                    )));
             }
-            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+            SwarmEvent::ListenerClosed {
+                listener_id,
+                reason,
+                ..
+            } => {
                 if let Err(error) = reason {
-                    self.outbox.send(NetworkEvent::Warning(format!("a listener ended: {error}")));
+                    self.outbox
+                        .send(NetworkEvent::Warning(format!("a listener ended: {error}")));
                     self.listen_failure = Some((listener_id, error));
                 }
             }
@@ -274,7 +326,10 @@ impl EventLoop {
         for peer in self.swarm.connected_peers().copied().collect::<Vec<_>>() {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
-        self.drain(CLOSE_TIMEOUT, |swarm| swarm.connected_peers().next().is_none()).await;
+        self.drain(CLOSE_TIMEOUT, |swarm| {
+            swarm.connected_peers().next().is_none()
+        })
+        .await;
         self.saver.finish(known).await;
         if let Some(done) = done {
             let _ = done.send(());

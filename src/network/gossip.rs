@@ -27,10 +27,17 @@ impl EventLoop {
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
-            gossipsub::Event::Message { propagation_source, message_id, message } => {
+            gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            } => {
                 self.on_message(propagation_source, message_id, message);
             }
-            gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
+            gossipsub::Event::SlowPeer {
+                peer_id,
+                failed_messages,
+            } => {
                 tracing::debug!(%peer_id, ?failed_messages, "slow peer");
                 self.stats.update(|s| s.slow_peers += 1);
             }
@@ -39,13 +46,18 @@ impl EventLoop {
     }
 
     fn on_message(&mut self, forwarder: PeerId, id: MessageId, message: gossipsub::Message) {
-        let ticket = GossipTicket { message: id, forwarder, author: message.source };
+        let ticket = GossipTicket {
+            message: id,
+            forwarder,
+            author: message.source,
+        };
         // Strict validation lets nothing pass without a signed source.
         let Some(author) = message.source else {
             self.verdict(&ticket, Verdict::Reject);
             return;
         };
-        let decoded = which(&message.topic).and_then(|t| wire::decode_gossip(t, &message.data).ok());
+        let decoded =
+            which(&message.topic).and_then(|t| wire::decode_gossip(t, &message.data).ok());
         let Some(content) = decoded else {
             tracing::debug!(%forwarder, %author, topic = %message.topic, "malformed gossip");
             self.verdict(&ticket, Verdict::Reject);
@@ -97,11 +109,10 @@ impl EventLoop {
 
     /// Gossipsub may have forgotten the message since; then there is nothing left to decide.
     fn report(&mut self, ticket: &GossipTicket, acceptance: MessageAcceptance) {
-        self.swarm.behaviour_mut().gossip.report_message_validation_result(
-            &ticket.message,
-            &ticket.forwarder,
-            acceptance,
-        );
+        self.swarm
+            .behaviour_mut()
+            .gossip
+            .report_message_validation_result(&ticket.message, &ticket.forwarder, acceptance);
     }
 }
 

@@ -40,7 +40,12 @@ impl Lane {
 
 pub(super) enum Command {
     Publish(Topic, Vec<u8>),
-    Request { to: Peer, id: u64, lane: Lane, bytes: Vec<u8> },
+    Request {
+        to: Peer,
+        id: u64,
+        lane: Lane,
+        bytes: Vec<u8>,
+    },
     Reply(RequestTicket, Vec<u8>),
     Verdict(GossipTicket, Verdict),
     Dial(Vec<Multiaddr>),
@@ -193,27 +198,39 @@ impl NetworkHandle {
     pub fn request(&self, to: Peer, request: &Request, id: u64) -> Result<(), RequestFailed> {
         let bytes = wire::encode_request(request);
         let lane = match request {
-            Request::FetchAnnouncement(_) | Request::FetchPlan(_) | Request::FetchSnapshots(_) => Lane::Bulk,
+            Request::FetchAnnouncement(_) | Request::FetchPlan(_) | Request::FetchSnapshots(_) => {
+                Lane::Bulk
+            }
             _ if bytes.len() > MAX_CONTROL => Lane::Bulk,
             _ => Lane::Control,
         };
         if bytes.len() > lane.limit() {
             return Err(RequestFailed::TooLarge(bytes.len()));
         }
-        self.commands.try_send(Command::Request { to, id, lane, bytes }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                self.stats.update(|s| s.commands_dropped += 1);
-                RequestFailed::Overloaded
-            }
-            mpsc::error::TrySendError::Closed(_) => RequestFailed::Gone,
-        })
+        self.commands
+            .try_send(Command::Request {
+                to,
+                id,
+                lane,
+                bytes,
+            })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    self.stats.update(|s| s.commands_dropped += 1);
+                    RequestFailed::Overloaded
+                }
+                mpsc::error::TrySendError::Closed(_) => RequestFailed::Gone,
+            })
     }
 
     /// Answers a request. An answer too large for its way becomes a refusal that says so.
     pub fn reply(&self, ticket: RequestTicket, reply: &Reply) {
         let mut bytes = wire::encode_reply(reply);
         if bytes.len() > ticket.lane.limit() {
-            let text = format!("the answer has {} bytes, more than can be sent", bytes.len());
+            let text = format!(
+                "the answer has {} bytes, more than can be sent",
+                bytes.len()
+            );
             tracing::error!("{text}");
             bytes = wire::encode_reply(&Reply::Refused(text));
         }
@@ -245,7 +262,7 @@ impl NetworkHandle {
         self.stats.get()
     }
 
-    fn send(&self, command: Command) {
+    pub(super) fn send(&self, command: Command) {
         if self.commands.try_send(command).is_err() {
             self.stats.update(|s| s.commands_dropped += 1);
         }

@@ -56,7 +56,10 @@ pub struct Identity {
 impl Identity {
     /// A new identity that nothing remembers.
     pub fn ephemeral() -> Identity {
-        Identity { keypair: Keypair::generate_ed25519(), incarnation: Incarnation(unix_ms()) }
+        Identity {
+            keypair: Keypair::generate_ed25519(),
+            incarnation: Incarnation(unix_ms()),
+        }
     }
 
     /// This node's name in the protocol.
@@ -87,8 +90,13 @@ impl DataDir {
             .open(&file)
             .map_err(|source| io_error(&file, source))?;
         match lock.try_lock() {
-            Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(DataDirError::Locked { path: path.to_owned() }),
+            Ok(()) => Ok(DataDir {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::Locked {
+                path: path.to_owned(),
+            }),
             Err(TryLockError::Error(source)) => Err(io_error(&file, source)),
         }
     }
@@ -114,10 +122,16 @@ impl DataDir {
                 .and_then(|text| text.trim().parse::<u64>().ok())
                 .ok_or_else(|| damaged(&path, "it is not a number"))?,
         };
-        let next = last.checked_add(1).ok_or_else(|| damaged(&path, "the number is too large"))?;
+        let next = last
+            .checked_add(1)
+            .ok_or_else(|| damaged(&path, "the number is too large"))?;
         let incarnation = next.max(unix_ms());
-        write_atomic(&path, format!("{incarnation}\n").as_bytes()).map_err(|e| io_error(&path, e))?;
-        Ok(Identity { keypair, incarnation: Incarnation(incarnation) })
+        write_atomic(&path, format!("{incarnation}\n").as_bytes())
+            .map_err(|e| io_error(&path, e))?;
+        Ok(Identity {
+            keypair,
+            incarnation: Incarnation(incarnation),
+        })
     }
 
     /// The peers of one swarm that are remembered here.
@@ -128,10 +142,13 @@ impl DataDir {
     fn keypair(&self) -> Result<Keypair, DataDirError> {
         let path = self.path.join("identity.key");
         if let Some(bytes) = read(&path)? {
-            return Keypair::from_protobuf_encoding(&bytes).map_err(|error| damaged(&path, &error.to_string()));
+            return Keypair::from_protobuf_encoding(&bytes)
+                .map_err(|error| damaged(&path, &error.to_string()));
         }
         let keypair = Keypair::generate_ed25519();
-        let bytes = keypair.to_protobuf_encoding().map_err(|error| damaged(&path, &error.to_string()))?;
+        let bytes = keypair
+            .to_protobuf_encoding()
+            .map_err(|error| damaged(&path, &error.to_string()))?;
         write_atomic(&path, &bytes).map_err(|source| io_error(&path, source))?;
         Ok(keypair)
     }
@@ -158,7 +175,9 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, DataDirError> {
         Err(source) => return Err(io_error(path, source)),
     };
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|source| io_error(path, source))?;
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| io_error(path, source))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(damaged(path, "it is too long"));
     }
@@ -174,17 +193,25 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 fn io_error(path: &Path, source: io::Error) -> DataDirError {
-    DataDirError::Io { path: path.to_owned(), source }
+    DataDirError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn damaged(path: &Path, why: &str) -> DataDirError {
-    DataDirError::Damaged { path: path.to_owned(), why: why.to_owned() }
+    DataDirError::Damaged {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }
 
 #[cfg(test)]
@@ -218,7 +245,10 @@ mod tests {
         let error = DataDir::open(dir.path()).unwrap_err();
         assert!(matches!(error, DataDirError::Locked { .. }));
         let text = error.to_string();
-        assert!(text.contains("--data-dir") && text.contains(&dir.path().display().to_string()), "{text}");
+        assert!(
+            text.contains("--data-dir") && text.contains(&dir.path().display().to_string()),
+            "{text}"
+        );
     }
 
     #[test]
@@ -237,7 +267,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         DataDir::open(dir.path()).unwrap().start().unwrap();
-        let mode = std::fs::metadata(dir.path().join("identity.key")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(dir.path().join("identity.key"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

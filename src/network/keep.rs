@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::DeniedUpgrade;
 use libp2p::core::{Endpoint, Multiaddr};
 use libp2p::swarm::handler::ConnectionEvent;
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
-    SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
+    NetworkBehaviour, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
-use libp2p::PeerId;
 
 /// Speaks no protocol; only answers whether its connection stays.
 pub(super) struct Behaviour {
@@ -24,7 +24,9 @@ pub(super) struct Behaviour {
 
 impl Behaviour {
     pub(super) fn new() -> Behaviour {
-        Behaviour { keep: Arc::new(AtomicBool::new(true)) }
+        Behaviour {
+            keep: Arc::new(AtomicBool::new(true)),
+        }
     }
 
     /// Takes effect on each connection when it is next active, at the latest with its ping.
@@ -44,7 +46,9 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler { keep: self.keep.clone() })
+        Ok(Handler {
+            keep: self.keep.clone(),
+        })
     }
 
     fn handle_established_outbound_connection(
@@ -55,10 +59,17 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler { keep: self.keep.clone() })
+        Ok(Handler {
+            keep: self.keep.clone(),
+        })
     }
 
-    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(
+        &mut self,
+        _: PeerId,
+        _: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
         match event {}
     }
 

@@ -65,11 +65,19 @@ impl SwarmKey {
     /// # Errors
     /// [`SwarmKeyError::Unreadable`] or [`SwarmKeyError::Malformed`].
     pub fn read(path: &Path) -> Result<SwarmKey, SwarmKeyError> {
-        let unreadable = |source| SwarmKeyError::Unreadable { path: path.to_owned(), source };
-        let malformed = |why| SwarmKeyError::Malformed { path: path.to_owned(), why };
+        let unreadable = |source| SwarmKeyError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let malformed = |why| SwarmKeyError::Malformed {
+            path: path.to_owned(),
+            why,
+        };
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        file.take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(malformed("it is too long"));
         }
@@ -82,7 +90,8 @@ impl SwarmKey {
             return Err(malformed("the second line must be /base16/"));
         }
         let hex = lines.next().unwrap_or_default();
-        let key = parse_hex(hex).ok_or_else(|| malformed("the third line must be 64 hex digits"))?;
+        let key =
+            parse_hex(hex).ok_or_else(|| malformed("the third line must be 64 hex digits"))?;
         Ok(SwarmKey(PreSharedKey::new(key)))
     }
 
@@ -98,7 +107,10 @@ impl SwarmKey {
         options
             .open(path)
             .and_then(|mut file| file.write_all(self.to_file().as_bytes()))
-            .map_err(|source| SwarmKeyError::Unwritable { path: path.to_owned(), source })
+            .map_err(|source| SwarmKeyError::Unwritable {
+                path: path.to_owned(),
+                source,
+            })
     }
 
     /// The text of a key file.
@@ -123,10 +135,19 @@ impl fmt::Debug for SwarmKey {
 }
 
 fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    if digits.len() == 64 { bytes.try_into().ok() } else { None }
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|c| c.to_digit(16).map(|d| d as u8))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks_exact(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect();
+    if digits.len() == 64 {
+        bytes.try_into().ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -141,11 +162,18 @@ mod tests {
         let key = SwarmKey::generate().unwrap();
         key.write_new(&path).unwrap();
         assert_eq!(SwarmKey::read(&path).unwrap(), key);
-        assert!(std::fs::read_to_string(&path).unwrap().starts_with("/key/swarm/psk/1.0.0/\n/base16/\n"));
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .starts_with("/key/swarm/psk/1.0.0/\n/base16/\n")
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
     }
 
@@ -166,9 +194,18 @@ mod tests {
         let hex = "0".repeat(64);
         for (text, why) in [
             (String::new(), "first line"),
-            ("/key/swarm/psk/1.0.0/\n/base64/\nAAAA".to_owned(), "second line"),
-            (format!("/key/swarm/psk/1.0.0/\n/base16/\n{}", &hex[1..]), "64 hex digits"),
-            (format!("/key/swarm/psk/1.0.0/\n/base16/\nä{}", &hex[2..]), "64 hex digits"),
+            (
+                "/key/swarm/psk/1.0.0/\n/base64/\nAAAA".to_owned(),
+                "second line",
+            ),
+            (
+                format!("/key/swarm/psk/1.0.0/\n/base16/\n{}", &hex[1..]),
+                "64 hex digits",
+            ),
+            (
+                format!("/key/swarm/psk/1.0.0/\n/base16/\nä{}", &hex[2..]),
+                "64 hex digits",
+            ),
             ("x".repeat(5000), "too long"),
         ] {
             std::fs::write(&path, text).unwrap();

@@ -60,7 +60,12 @@ impl Links {
 }
 
 impl EventLoop {
-    pub(super) fn on_connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+    pub(super) fn on_connected(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        endpoint: &ConnectedPoint,
+    ) {
         let now = Instant::now();
         let dialled = endpoint.is_dialer();
         let remote = endpoint.get_remote_address().clone();
@@ -70,13 +75,22 @@ impl EventLoop {
             member: false,
             connections: HashMap::new(),
         });
-        link.connections.insert(id, Connection { remote, dialled, pings_lost: 0 });
+        link.connections.insert(
+            id,
+            Connection {
+                remote,
+                dialled,
+                pings_lost: 0,
+            },
+        );
         self.on_dialled(id, peer);
         self.send_waiting(&peer);
     }
 
     pub(super) fn on_disconnected(&mut self, peer: PeerId, id: ConnectionId) {
-        let Some(link) = self.links.links.get_mut(&peer) else { return };
+        let Some(link) = self.links.links.get_mut(&peer) else {
+            return;
+        };
         link.connections.remove(&id);
         if !link.connections.is_empty() {
             return;
@@ -90,7 +104,8 @@ impl EventLoop {
             self.links.members -= 1;
             self.members_changed();
             self.saver.mark();
-            self.outbox.send(NetworkEvent::PeerDisconnected(address::peer(&peer)));
+            self.outbox
+                .send(NetworkEvent::PeerDisconnected(address::peer(&peer)));
         }
     }
 
@@ -112,22 +127,38 @@ impl EventLoop {
             self.send_away(peer, &info.protocol_version);
             return;
         }
-        let Some(link) = self.links.links.get_mut(&peer) else { return };
+        let Some(link) = self.links.links.get_mut(&peer) else {
+            return;
+        };
         let now = Instant::now();
         let new = !link.member;
         link.member = true;
         // Loopback addresses mean something only to those on the same machine.
-        let near = link.connections.values().any(|c| address::is_loopback(&c.remote));
-        let proven = link.connections.values().filter(|c| c.dialled).map(|c| c.remote.clone());
-        let told = info.listen_addrs.into_iter().filter(|a| near || !address::is_loopback(a));
+        let near = link
+            .connections
+            .values()
+            .any(|c| address::is_loopback(&c.remote));
+        let proven = link
+            .connections
+            .values()
+            .filter(|c| c.dialled)
+            .map(|c| c.remote.clone());
+        let told = info
+            .listen_addrs
+            .into_iter()
+            .filter(|a| near || !address::is_loopback(a));
         let addresses: Vec<Multiaddr> = proven.chain(told).take(MAX_ADDRESSES).collect();
 
         self.book.readmit(&peer);
         self.book.is_member(&peer);
-        let speaks_kad = info.protocols.iter().any(|p| self.swarm.behaviour().kad.protocol_names().contains(p));
+        let speaks_kad = info
+            .protocols
+            .iter()
+            .any(|p| self.swarm.behaviour().kad.protocol_names().contains(p));
         for address in addresses {
             let (bare, _) = address::split_peer(&address);
-            self.book.learn(peer, bare.clone(), super::peers::Source::Hearsay, now);
+            self.book
+                .learn(peer, bare.clone(), super::peers::Source::Hearsay, now);
             if speaks_kad && address::is_dialable(&bare) {
                 self.swarm.behaviour_mut().kad.add_address(&peer, bare);
             }
@@ -137,14 +168,18 @@ impl EventLoop {
             self.links.members += 1;
             self.members_changed();
             self.walks.soon(now);
-            self.outbox.send(NetworkEvent::PeerConnected(address::peer(&peer)));
+            self.outbox
+                .send(NetworkEvent::PeerConnected(address::peer(&peer)));
         }
         self.saver.mark();
     }
 
     pub(super) fn on_ping(&mut self, event: ping::Event) {
-        let connection =
-            self.links.links.get_mut(&event.peer).and_then(|link| link.connections.get_mut(&event.connection));
+        let connection = self
+            .links
+            .links
+            .get_mut(&event.peer)
+            .and_then(|link| link.connections.get_mut(&event.connection));
         let Some(connection) = connection else { return };
         if event.result.is_ok() {
             connection.pings_lost = 0;
@@ -163,7 +198,9 @@ impl EventLoop {
             .links
             .links
             .iter()
-            .filter(|(_, link)| !link.member && now.saturating_duration_since(link.since) > IDENTIFY_TIMEOUT)
+            .filter(|(_, link)| {
+                !link.member && now.saturating_duration_since(link.since) > IDENTIFY_TIMEOUT
+            })
             .map(|(peer, _)| *peer)
             .collect();
         for peer in silent {

@@ -44,11 +44,14 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use address::{AddressError, MAX_RESOLVED, check_bootstrap, check_listen, parse_peer, show_peer};
+pub use address::{
+    AddressError, MAX_RESOLVED, check_bootstrap, check_listen, parse_peer, show_peer,
+};
 pub use config::{NetworkConfig, NetworkError};
 pub use event_loop::{Running, spawn};
 pub use handle::{
-    COMMAND_QUEUE, EVENT_QUEUE, GossipTicket, NetworkEvent, NetworkHandle, RequestFailed, RequestTicket, Verdict,
+    COMMAND_QUEUE, EVENT_QUEUE, GossipTicket, NetworkEvent, NetworkHandle, RequestFailed,
+    RequestTicket, Verdict,
 };
 pub use identity::{DataDir, DataDirError, Identity};
 pub use key::{SwarmKey, SwarmKeyError};

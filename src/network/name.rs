@@ -62,7 +62,9 @@ impl FromStr for SwarmName {
 
     fn from_str(text: &str) -> Result<SwarmName, BadSwarmName> {
         let fits = (1..=Self::MAX_LEN).contains(&text.len());
-        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let plain = text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         // Dots alone would be a directory, where the name becomes part of a file's.
         if fits && plain && text.bytes().any(|b| b != b'.') {
             Ok(SwarmName(text.to_owned()))

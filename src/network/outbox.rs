@@ -26,7 +26,14 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn new(stats: Arc<Stats>) -> (Outbox, mpsc::Receiver<NetworkEvent>) {
         let (channel, events) = mpsc::channel(EVENT_QUEUE);
-        (Outbox { channel, waiting: VecDeque::new(), stats }, events)
+        (
+            Outbox {
+                channel,
+                waiting: VecDeque::new(),
+                stats,
+            },
+            events,
+        )
     }
 
     /// Sends an event that must arrive.
@@ -36,7 +43,11 @@ impl Outbox {
                 Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
                 Err(mpsc::error::TrySendError::Full(event)) => self.waiting.push_back(event),
             }
-        } else if let Some(at) = self.waiting.iter().rposition(|earlier| cancels(earlier, &event)) {
+        } else if let Some(at) = self
+            .waiting
+            .iter()
+            .rposition(|earlier| cancels(earlier, &event))
+        {
             self.waiting.remove(at);
         } else {
             self.waiting.push_back(event);
@@ -50,7 +61,11 @@ impl Outbox {
     /// Sends gossip, if the driver keeps up; gives it back otherwise.
     #[allow(clippy::result_large_err)]
     pub(super) fn offer_gossip(&mut self, event: NetworkEvent) -> Result<(), NetworkEvent> {
-        if self.channel.capacity() <= KEPT_FREE { Err(event) } else { self.offer(event) }
+        if self.channel.capacity() <= KEPT_FREE {
+            Err(event)
+        } else {
+            self.offer(event)
+        }
     }
 
     /// Sends an event that may be lost; gives it back if there is no room.
@@ -59,7 +74,9 @@ impl Outbox {
         if !self.waiting.is_empty() {
             return Err(event);
         }
-        self.channel.try_send(event).map_err(mpsc::error::TrySendError::into_inner)
+        self.channel
+            .try_send(event)
+            .map_err(mpsc::error::TrySendError::into_inner)
     }
 
     /// Whether [`Self::flush`] has something to do.
@@ -110,7 +127,9 @@ mod tests {
         let total = EVENT_QUEUE + 10;
         (0..total).for_each(|n| outbox.send(warning(n)));
         for n in 0..total {
-            let NetworkEvent::Warning(text) = events.recv().await.unwrap() else { panic!() };
+            let NetworkEvent::Warning(text) = events.recv().await.unwrap() else {
+                panic!()
+            };
             assert_eq!(text, n.to_string());
             if outbox.is_waiting() {
                 outbox.flush().await;
@@ -121,9 +140,14 @@ mod tests {
     #[tokio::test]
     async fn what_may_be_lost_is_given_back_when_the_driver_is_behind() {
         let (mut outbox, _events) = Outbox::new(Arc::default());
-        let taken = (0..EVENT_QUEUE).take_while(|n| outbox.offer_gossip(warning(*n)).is_ok()).count();
+        let taken = (0..EVENT_QUEUE)
+            .take_while(|n| outbox.offer_gossip(warning(*n)).is_ok())
+            .count();
         assert_eq!(taken, EVENT_QUEUE - KEPT_FREE);
-        assert!(outbox.offer(warning(0)).is_ok(), "room is kept for requests");
+        assert!(
+            outbox.offer(warning(0)).is_ok(),
+            "room is kept for requests"
+        );
     }
 
     #[tokio::test]

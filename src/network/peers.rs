@@ -71,7 +71,12 @@ pub(super) struct AddressBook {
 
 impl AddressBook {
     pub(super) fn new(own: PeerId, seed: u64) -> AddressBook {
-        AddressBook { own, entries: BTreeMap::new(), aside: BTreeMap::new(), jitter: Jitter::new(seed) }
+        AddressBook {
+            own,
+            entries: BTreeMap::new(),
+            aside: BTreeMap::new(),
+            jitter: Jitter::new(seed),
+        }
     }
 
     /// A member of an earlier life.
@@ -92,7 +97,9 @@ impl AddressBook {
         if peer == self.own || self.is_aside(&peer, now) || !address::is_dialable(&address) {
             return;
         }
-        let Some(entry) = self.entry(peer, State::Idle { next: now }) else { return };
+        let Some(entry) = self.entry(peer, State::Idle { next: now }) else {
+            return;
+        };
         entry.mdns |= source == Source::Mdns;
         if entry.addresses.contains(&address) {
             return;
@@ -127,7 +134,9 @@ impl AddressBook {
             .collect();
         due.sort();
         due.truncate(room);
-        due.into_iter().filter_map(|(_, peer)| Some((peer, self.take(&peer)?))).collect()
+        due.into_iter()
+            .filter_map(|(_, peer)| Some((peer, self.take(&peer)?)))
+            .collect()
     }
 
     /// A peer's addresses for a dial right now, whatever its back-off says; `None` if it has
@@ -143,17 +152,24 @@ impl AddressBook {
 
     /// How many dials are under way.
     pub(super) fn dialling(&self) -> usize {
-        self.entries.values().filter(|entry| entry.state == State::Dialling).count()
+        self.entries
+            .values()
+            .filter(|entry| entry.state == State::Dialling)
+            .count()
     }
 
     /// Whether a dial to the peer is under way.
     pub(super) fn is_dialling(&self, peer: &PeerId) -> bool {
-        self.entries.get(peer).is_some_and(|entry| entry.state == State::Dialling)
+        self.entries
+            .get(peer)
+            .is_some_and(|entry| entry.state == State::Dialling)
     }
 
     /// A connection stands; `proven` is the address that was dialled for it.
     pub(super) fn connected(&mut self, peer: PeerId, proven: Option<&Multiaddr>, now: Instant) {
-        let Some(entry) = self.entry(peer, State::Connected { since: now }) else { return };
+        let Some(entry) = self.entry(peer, State::Connected { since: now }) else {
+            return;
+        };
         if !matches!(entry.state, State::Connected { .. }) {
             entry.state = State::Connected { since: now };
         }
@@ -175,25 +191,35 @@ impl AddressBook {
 
     /// The last connection to a peer is gone; it is dialled again soon.
     pub(super) fn disconnected(&mut self, peer: &PeerId, unix_s: u64, now: Instant) {
-        let Some(entry) = self.entries.get_mut(peer) else { return };
-        let State::Connected { since } = entry.state else { return };
+        let Some(entry) = self.entries.get_mut(peer) else {
+            return;
+        };
+        let State::Connected { since } = entry.state else {
+            return;
+        };
         if now.saturating_duration_since(since) >= GOOD_CONNECTION {
             entry.failures = 0;
         } else {
             entry.failures = entry.failures.saturating_add(1);
         }
         entry.seen_unix_s = unix_s;
-        entry.state = State::Idle { next: now + self.jitter.wait(entry.failures) };
+        entry.state = State::Idle {
+            next: now + self.jitter.wait(entry.failures),
+        };
         self.drop_if_worthless(peer);
     }
 
     /// A dial led nowhere.
     pub(super) fn failed(&mut self, peer: &PeerId, now: Instant) {
-        let Some(entry) = self.entries.get_mut(peer) else { return };
+        let Some(entry) = self.entries.get_mut(peer) else {
+            return;
+        };
         if entry.state != State::Dialling {
             return;
         }
-        entry.state = State::Idle { next: now + self.jitter.wait(entry.failures) };
+        entry.state = State::Idle {
+            next: now + self.jitter.wait(entry.failures),
+        };
         entry.failures = entry.failures.saturating_add(1);
         self.drop_if_worthless(peer);
     }
@@ -202,7 +228,11 @@ impl AddressBook {
     pub(super) fn set_aside(&mut self, peer: PeerId, now: Instant) {
         self.entries.remove(&peer);
         if self.aside.len() >= MAX_ASIDE
-            && let Some(first) = self.aside.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer)
+            && let Some(first) = self
+                .aside
+                .iter()
+                .min_by_key(|(_, until)| **until)
+                .map(|(peer, _)| *peer)
         {
             self.aside.remove(&first);
         }
@@ -254,7 +284,9 @@ impl AddressBook {
             let victim = self
                 .entries
                 .iter()
-                .filter(|(_, entry)| matches!(entry.state, State::Idle { .. }) && entry.failures > 0)
+                .filter(|(_, entry)| {
+                    matches!(entry.state, State::Idle { .. }) && entry.failures > 0
+                })
                 .max_by_key(|(_, entry)| (!entry.member && !entry.mdns, entry.failures))
                 .map(|(peer, _)| *peer)?;
             self.entries.remove(&victim);
@@ -295,7 +327,11 @@ mod tests {
     impl World {
         fn new() -> World {
             let own = PeerId::random();
-            World { book: AddressBook::new(own, 1), own, now: Instant::now() }
+            World {
+                book: AddressBook::new(own, 1),
+                own,
+                now: Instant::now(),
+            }
         }
 
         fn learn(&mut self, peer: PeerId, source: Source) {
@@ -342,7 +378,11 @@ mod tests {
     fn members_and_mdns_peers_are_dialled_for_ever_but_no_more_often_than_the_longest_wait() {
         let mut w = World::new();
         let (member, seen) = (PeerId::random(), PeerId::random());
-        let known = KnownPeer { peer: member, addresses: vec![address(1)], seen_unix_s: 0 };
+        let known = KnownPeer {
+            peer: member,
+            addresses: vec![address(1)],
+            seen_unix_s: 0,
+        };
         w.book.restore(known, w.now);
         w.learn(seen, Source::Mdns);
         w.fail_for(Duration::from_secs(3600));
@@ -377,7 +417,10 @@ mod tests {
         w.book.disconnected(&peer, 0, w.now);
         assert_eq!(w.book.due(w.now, 10), vec![]);
         w.now += super::super::backoff::FIRST;
-        assert_eq!(w.book.due(w.now, 10), vec![(peer, vec![address(2), address(1)])]);
+        assert_eq!(
+            w.book.due(w.now, 10),
+            vec![(peer, vec![address(2), address(1)])]
+        );
     }
 
     #[test]

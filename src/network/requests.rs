@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
 use libp2p::request_response::{
-    Event, InboundFailure, InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel,
+    Event, InboundFailure, InboundRequestId, Message, OutboundFailure, OutboundRequestId,
+    ResponseChannel,
 };
 
 use super::address;
@@ -65,7 +66,13 @@ impl EventLoop {
             self.answer(to, id, Err(RequestFailed::Overloaded));
         } else {
             let until = now + CONNECT_TIMEOUT;
-            self.requests.waiting.push(Waiting { to: peer, id, lane, bytes, until });
+            self.requests.waiting.push(Waiting {
+                to: peer,
+                id,
+                lane,
+                bytes,
+                until,
+            });
         }
         if let Some(addresses) = dial {
             self.dial_peer(peer, addresses, now);
@@ -104,12 +111,18 @@ impl EventLoop {
 
     fn fail(&mut self, which: impl Fn(&Waiting) -> bool) {
         for waiting in self.take_waiting(which) {
-            self.answer(address::peer(&waiting.to), waiting.id, Err(RequestFailed::NotConnected));
+            self.answer(
+                address::peer(&waiting.to),
+                waiting.id,
+                Err(RequestFailed::NotConnected),
+            );
         }
     }
 
     fn take_waiting(&mut self, which: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
-        let (taken, left) = std::mem::take(&mut self.requests.waiting).into_iter().partition(which);
+        let (taken, left) = std::mem::take(&mut self.requests.waiting)
+            .into_iter()
+            .partition(which);
         self.requests.waiting = left;
         taken
     }
@@ -125,20 +138,47 @@ impl EventLoop {
 
     pub(super) fn on_request(&mut self, lane: Lane, event: Event<Vec<u8>, Vec<u8>>) {
         match event {
-            Event::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+            Event::Message {
+                peer,
+                message:
+                    Message::Request {
+                        request_id,
+                        request,
+                        channel,
+                    },
+                ..
+            } => {
                 self.on_inbound(lane, peer, request_id, &request, channel);
             }
-            Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
+            Event::Message {
+                peer,
+                message:
+                    Message::Response {
+                        request_id,
+                        response,
+                    },
+                ..
+            } => {
                 let result = wire::decode_reply(&response).map_err(|error| {
                     self.stats.update(|s| s.requests_malformed += 1);
                     RequestFailed::Invalid(error.to_string())
                 });
                 self.finish(lane, peer, request_id, result);
             }
-            Event::OutboundFailure { peer, request_id, error, .. } => {
+            Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
                 self.finish(lane, peer, request_id, Err(failure(error)));
             }
-            Event::InboundFailure { peer, request_id, error, .. } => {
+            Event::InboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
                 self.requests.inbound.remove(&(lane, request_id));
                 if let InboundFailure::Io(error) = &error
                     && error.kind() == std::io::ErrorKind::InvalidData
@@ -176,7 +216,11 @@ impl EventLoop {
         };
         let ticket = RequestTicket { lane, channel };
         let from = address::peer(&peer);
-        match self.outbox.offer(NetworkEvent::Request { from, ticket, request }) {
+        match self.outbox.offer(NetworkEvent::Request {
+            from,
+            ticket,
+            request,
+        }) {
             Ok(()) => {
                 self.requests.inbound.insert((lane, number));
                 self.stats.update(|s| s.requests_received += 1);

@@ -68,9 +68,20 @@ impl Seeds {
         let seeds = addresses.iter().map(|address| {
             let (bare, expected) = address::split_peer(address);
             let found = BTreeMap::new();
-            Seed { address: bare, expected, found, failures: 0, next: now, round: None, warned: None }
+            Seed {
+                address: bare,
+                expected,
+                found,
+                failures: 0,
+                next: now,
+                round: None,
+                warned: None,
+            }
         });
-        Seeds { seeds: seeds.collect(), jitter: Jitter::new(seed) }
+        Seeds {
+            seeds: seeds.collect(),
+            jitter: Jitter::new(seed),
+        }
     }
 
     /// Seeds whose round begins now, with the address to look up.
@@ -100,7 +111,9 @@ impl Seeds {
         now: Instant,
     ) -> (Vec<Multiaddr>, Option<String>) {
         let seed = &mut self.seeds[index];
-        let Some(round) = &mut seed.round else { return (Vec::new(), None) };
+        let Some(round) = &mut seed.round else {
+            return (Vec::new(), None);
+        };
         let mut dials = Vec::new();
         match result {
             Err(why) => round.failure = Some(why),
@@ -120,7 +133,11 @@ impl Seeds {
             dials.clear();
         }
         round.dials = dials.len();
-        let warning = if dials.is_empty() { self.end_round(index, now) } else { None };
+        let warning = if dials.is_empty() {
+            self.end_round(index, now)
+        } else {
+            None
+        };
         (dials, warning)
     }
 
@@ -147,13 +164,22 @@ impl Seeds {
             Dialled::Failed(why) => round.failure = Some(why),
         }
         round.dials = round.dials.saturating_sub(1);
-        if round.dials > 0 { None } else { self.end_round(index, now) }
+        if round.dials > 0 {
+            None
+        } else {
+            self.end_round(index, now)
+        }
     }
 
     /// The last connection to a peer is gone.
     pub(super) fn disconnected(&mut self, peer: &PeerId, now: Instant) {
         for seed in &mut self.seeds {
-            if seed.found.values().any(|found| *found == Found::Peer(*peer)) || seed.expected == Some(*peer) {
+            if seed
+                .found
+                .values()
+                .any(|found| *found == Found::Peer(*peer))
+                || seed.expected == Some(*peer)
+            {
                 seed.failures = 0;
                 seed.next = seed.next.min(now + AFTER_LOSS);
             }
@@ -170,7 +196,9 @@ impl Seeds {
         };
         seed.next = now + self.jitter.wait(seed.failures);
         seed.failures = seed.failures.saturating_add(1);
-        let due = seed.warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN_EVERY);
+        let due = seed
+            .warned
+            .is_none_or(|at| now.saturating_duration_since(at) >= WARN_EVERY);
         if round.reached || seed.failures < WARN_AFTER || !due {
             return None;
         }
@@ -203,7 +231,8 @@ mod tests {
             let (dials, w) = seeds.resolved(index, Ok(vec![addr]), nobody, now);
             warning = warning.or(w);
             for dial in dials {
-                warning = warning.or(seeds.dialled(index, dial, Dialled::Failed("refused".into()), now));
+                warning =
+                    warning.or(seeds.dialled(index, dial, Dialled::Failed("refused".into()), now));
             }
         }
         warning
@@ -235,7 +264,10 @@ mod tests {
         seeds.dialled(0, address(2), Dialled::Peer(peer), now);
         let later = now + RECHECK;
         assert_eq!(seeds.due(later).len(), 1);
-        assert_eq!(seeds.resolved(0, Ok(both), nobody, later).0, vec![address(2)]);
+        assert_eq!(
+            seeds.resolved(0, Ok(both), nobody, later).0,
+            vec![address(2)]
+        );
     }
 
     #[test]
@@ -257,7 +289,12 @@ mod tests {
         let peer = PeerId::random();
         let mut seeds = Seeds::new(&[address::with_peer(&address(1), peer)], now, 1);
         seeds.due(now);
-        assert_eq!(seeds.resolved(0, Ok(vec![address(1)]), |p| *p == peer, now).0, vec![]);
+        assert_eq!(
+            seeds
+                .resolved(0, Ok(vec![address(1)]), |p| *p == peer, now)
+                .0,
+            vec![]
+        );
     }
 
     #[test]
@@ -272,8 +309,11 @@ mod tests {
                 assert_eq!(warning, None);
                 for dial in dials {
                     let live = dial == address(1);
-                    let outcome =
-                        if live { Dialled::Peer(peer) } else { Dialled::Failed("refused".into()) };
+                    let outcome = if live {
+                        Dialled::Peer(peer)
+                    } else {
+                        Dialled::Failed("refused".into())
+                    };
                     assert_eq!(seeds.dialled(index, dial, outcome, now), None);
                 }
             }

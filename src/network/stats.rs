@@ -70,7 +70,10 @@ impl Stats {
     }
 
     pub(super) fn get(&self) -> NetworkStats {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
