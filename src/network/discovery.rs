@@ -294,7 +294,7 @@ impl EventLoop {
         self.warn_bootstrap(warning);
     }
 
-    fn warn_bootstrap(&mut self, warning: Option<String>) {
+    pub(super) fn warn_bootstrap(&mut self, warning: Option<String>) {
         if let Some(text) = warning {
             self.outbox.send(NetworkEvent::Bootstrap(text));
         }

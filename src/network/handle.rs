@@ -92,12 +92,12 @@ pub enum NetworkEvent {
     PeerConnected(Peer),
     /// Its last connection is gone.
     PeerDisconnected(Peer),
-    /// A new listen address, with `/p2p/` at its end.
+    /// A listen address that came up after the start, with `/p2p/` at its end.
     Listening(Multiaddr),
     /// A listen address is gone.
     ListeningEnded(Multiaddr),
-    /// A bootstrap address has been out of reach for a while; what people should read. At
-    /// most once a minute for each.
+    /// A bootstrap address has been out of reach for a while, or leads to another swarm; what
+    /// people should read. At most once a minute for each.
     Bootstrap(String),
     /// Something is amiss that does not stop the network; what people should read.
     Warning(String),

@@ -213,7 +213,10 @@ impl EventLoop {
     fn send_away(&mut self, peer: PeerId, why: &str) {
         tracing::debug!(%peer, why, "not of this swarm");
         self.stats.update(|s| s.strangers += 1);
-        self.book.set_aside(peer, Instant::now());
+        let now = Instant::now();
+        self.book.set_aside(peer, now);
+        let warning = self.seeds.stranger(&peer, now);
+        self.warn_bootstrap(warning);
         self.swarm.behaviour_mut().kad.remove_peer(&peer);
         let _ = self.swarm.disconnect_peer_id(peer);
     }

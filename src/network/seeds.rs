@@ -9,6 +9,7 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::address::{self, MAX_RESOLVED};
 use super::backoff::Jitter;
+use super::peers::ASIDE_FOR;
 
 /// A satisfied seed is looked at again after this: names come to mean other addresses.
 const RECHECK: Duration = Duration::from_secs(30);
@@ -28,6 +29,8 @@ const AFTER_LOSS: Duration = Duration::from_secs(1);
 enum Found {
     Oneself,
     Peer(PeerId),
+    /// Not of this swarm; not dialled again until then.
+    Stranger(Instant),
 }
 
 /// How a dial to one address of a seed ended.
@@ -122,6 +125,7 @@ impl Seeds {
                 for address in addresses.into_iter().take(MAX_RESOLVED) {
                     match seed.found.get(&address) {
                         Some(Found::Oneself) => round.reached = true,
+                        Some(Found::Stranger(until)) if *until > now => {}
                         Some(Found::Peer(peer)) if is_connected(peer) => round.reached = true,
                         _ => dials.push(address),
                     }
@@ -171,6 +175,22 @@ impl Seeds {
         }
     }
 
+    /// A peer has turned out not to be of this swarm. Returns what people should read if it
+    /// was a seed that led there.
+    pub(super) fn stranger(&mut self, peer: &PeerId, now: Instant) -> Option<String> {
+        let mut warning = None;
+        for seed in &mut self.seeds {
+            for found in seed.found.values_mut().filter(|found| **found == Found::Peer(*peer)) {
+                *found = Found::Stranger(now + ASIDE_FOR);
+                warning = Some(format!(
+                    "the node at bootstrap address {} is not of this swarm; check that both have the same --swarm",
+                    seed.address
+                ));
+            }
+        }
+        warning
+    }
+
     /// The last connection to a peer is gone.
     pub(super) fn disconnected(&mut self, peer: &PeerId, now: Instant) {
         for seed in &mut self.seeds {
@@ -204,7 +224,7 @@ impl Seeds {
         }
         seed.warned = Some(now);
         Some(format!(
-            "bootstrap address {} cannot be reached: {why}; check that a node listens there; trying again",
+            "bootstrap address {} cannot be reached: {why}; check that a node listens there, with the same swarm key if any; trying again",
             seed.address
         ))
     }
@@ -295,6 +315,22 @@ mod tests {
                 .0,
             vec![]
         );
+    }
+
+    #[test]
+    fn a_stranger_at_a_seed_is_told_of_and_left_alone_for_ten_minutes() {
+        let now = Instant::now();
+        let mut seeds = Seeds::new(&[address(1)], now, 1);
+        let peer = PeerId::random();
+        seeds.due(now);
+        seeds.resolved(0, Ok(vec![address(1)]), nobody, now);
+        seeds.dialled(0, address(1), Dialled::Peer(peer), now);
+        assert!(seeds.stranger(&peer, now).is_some_and(|text| text.contains("--swarm")));
+        assert_eq!(seeds.stranger(&peer, now), None);
+        for (later, dials) in [(RECHECK, 0), (ASIDE_FOR, 1)] {
+            assert_eq!(seeds.due(now + later).len(), 1);
+            assert_eq!(seeds.resolved(0, Ok(vec![address(1)]), nobody, now + later).0.len(), dials);
+        }
     }
 
     #[test]
