@@ -26,7 +26,10 @@ impl ClockEstimate {
     /// The estimate of one's own clock.
     pub fn of_myself() -> ClockEstimate {
         ClockEstimate {
-            samples: VecDeque::from([Sample { round_trip: 0, offset: 0 }]),
+            samples: VecDeque::from([Sample {
+                round_trip: 0,
+                offset: 0,
+            }]),
         }
     }
 
@@ -76,9 +79,15 @@ mod tests {
         let mut clock = ClockEstimate::default();
         assert_eq!(clock.to_local(RemoteTime(5)), None);
         // Theirs is 1,000,000 ahead. First a lopsided exchange, then a quick one.
-        let slow = ClockReply { received: RemoteTime(1_009_000), sent: RemoteTime(1_009_000) };
+        let slow = ClockReply {
+            received: RemoteTime(1_009_000),
+            sent: RemoteTime(1_009_000),
+        };
         clock.add(Time(0), slow, Time(10_000));
-        let quick = ClockReply { received: RemoteTime(1_020_050), sent: RemoteTime(1_020_060) };
+        let quick = ClockReply {
+            received: RemoteTime(1_020_050),
+            sent: RemoteTime(1_020_060),
+        };
         clock.add(Time(20_000), quick, Time(20_110));
         assert_eq!(clock.to_local(RemoteTime(1_500_000)), Some(Time(500_000)));
         assert_eq!(clock.round_trip_ns(), Some(100));
@@ -87,7 +96,10 @@ mod tests {
     #[test]
     fn an_exchange_that_runs_backwards_is_ignored() {
         let mut clock = ClockEstimate::default();
-        let reply = ClockReply { received: RemoteTime(50), sent: RemoteTime(40) };
+        let reply = ClockReply {
+            received: RemoteTime(50),
+            sent: RemoteTime(40),
+        };
         clock.add(Time(0), reply, Time(10));
         assert_eq!(clock.round_trip_ns(), None);
     }

@@ -367,6 +367,8 @@ pub enum Request {
         /// Only those of workers after this one.
         after: Option<NodeId>,
     },
+    /// Anybody to anybody: take no new share.
+    Drain,
 }
 
 /// The answer to a request.
@@ -409,6 +411,8 @@ pub enum Reply {
         /// More follow: ask again after the last of these.
         more: bool,
     },
+    /// To [`Request::Drain`].
+    Drained,
     /// Nothing could be done with the request.
     Refused(String),
 }

@@ -47,7 +47,16 @@ mod tests {
 
     #[test]
     fn the_electorate_is_the_largest_odd_number_up_to_seven() {
-        for (live, expected) in [(0, 0), (1, 1), (2, 1), (3, 3), (4, 3), (6, 5), (7, 7), (50, 7)] {
+        for (live, expected) in [
+            (0, 0),
+            (1, 1),
+            (2, 1),
+            (3, 3),
+            (4, 3),
+            (6, 5),
+            (7, 7),
+            (50, 7),
+        ] {
             assert_eq!(electorate(TEST, (0..live).map(node)).len(), expected);
         }
     }

@@ -94,7 +94,7 @@ impl Myself {
     }
 }
 
-/// The protocol's clockwork. Every duration is as DESIGN's `lan` or `wan` has it; all
+/// The protocol's clockwork. There is one for a LAN and one for a WAN; all
 /// nodes of a swarm must use the same.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Timings {
@@ -158,7 +158,8 @@ impl Timings {
     /// Time between heartbeats of each of `workers` workers: a quarter of an authority lease,
     /// stretched so that a coordinator answers at most 1,000 a second.
     pub fn heartbeat_interval(&self, workers: usize) -> Duration {
-        self.beat_interval().max(Duration::from_millis(workers as u64))
+        self.beat_interval()
+            .max(Duration::from_millis(workers as u64))
     }
 
     /// The share lease, stretched as the heartbeats are.
