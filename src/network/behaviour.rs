@@ -93,9 +93,6 @@ pub(super) struct Behaviour {
     pub mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
-/// The topics, in the order of [`topic_name`].
-pub(super) const TOPICS: [Topic; 3] = [Topic::Nodes, Topic::Tests, Topic::Metrics];
-
 /// A topic's name in gossipsub; the protocol name already carries the swarm's.
 pub(super) fn topic_name(topic: Topic) -> &'static str {
     match topic {
@@ -222,11 +219,11 @@ fn gossip(keys: &Keypair, name: &SwarmName) -> Result<Gossipsub, String> {
         .connection_handler_queue_len(GOSSIP_QUEUE)
         .build()
         .map_err(|error| error.to_string())?;
-    let ours: HashSet<_> = TOPICS.map(|t| topic(t).hash()).into();
+    let ours: HashSet<_> = Topic::ALL.map(|t| topic(t).hash()).into();
     let filter = WhitelistSubscriptionFilter(ours);
     let signed = MessageAuthenticity::Signed(keys.clone());
     let mut gossip = Gossipsub::new_with_subscription_filter(signed, config, filter)?;
-    for t in TOPICS {
+    for t in Topic::ALL {
         gossip
             .subscribe(&topic(t))
             .map_err(|error| error.to_string())?;

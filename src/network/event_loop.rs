@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use libp2p::core::transport::ListenerId;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, TransportError};
@@ -39,6 +39,9 @@ const FLUSH: Duration = Duration::from_millis(150);
 /// At the end, connections have this long to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// A bootstrap name being looked up: which, and what came of it.
+type Lookup = BoxFuture<'static, (usize, Result<Vec<Multiaddr>, String>)>;
+
 pub(super) struct EventLoop {
     pub(super) swarm: Swarm<Behaviour>,
     pub(super) own: PeerId,
@@ -49,13 +52,13 @@ pub(super) struct EventLoop {
     pub(super) book: AddressBook,
     pub(super) seeds: Seeds,
     pub(super) dials: HashMap<ConnectionId, Dial>,
-    pub(super) lookups:
-        FuturesUnordered<BoxFuture<'static, (usize, Result<Vec<Multiaddr>, String>)>>,
+    pub(super) lookups: FuturesUnordered<Lookup>,
     pub(super) walks: Walks,
     pub(super) saver: Saver,
     pub(super) requests: Requests,
     commands: mpsc::Receiver<Command>,
     listening: Vec<(ListenerId, Multiaddr)>,
+    started: bool,
     listen_failure: Option<(ListenerId, std::io::Error)>,
 }
 
@@ -106,10 +109,16 @@ pub async fn spawn(config: NetworkConfig) -> Result<Running, NetworkError> {
         requests: Requests::default(),
         commands,
         listening: Vec::new(),
+        started: false,
         listen_failure: None,
     };
     event_loop.restore_known(now);
     event_loop.listen(&config.listen).await?;
+    // A listener on every interface reports one address after the other.
+    while let Some(Some(event)) = event_loop.swarm.next().now_or_never() {
+        event_loop.on_swarm_event(event);
+    }
+    event_loop.started = true;
     let listening = event_loop
         .listening
         .iter()
@@ -274,9 +283,10 @@ impl EventLoop {
                 listener_id,
                 address,
             } => {
-                self.outbox.send(NetworkEvent::Listening(address::with_peer(
-                    &address, self.own,
-                )));
+                if self.started {
+                    let address = address::with_peer(&address, self.own);
+                    self.outbox.send(NetworkEvent::Listening(address));
+                }
                 self.listening.push((listener_id, address));
             }
             SwarmEvent::ExpiredListenAddr {
@@ -292,14 +302,12 @@ impl EventLoop {
             }
             SwarmEvent::ListenerClosed {
                 listener_id,
-                reason,
+                reason: Err(error),
                 ..
             } => {
-                if let Err(error) = reason {
-                    self.outbox
-                        .send(NetworkEvent::Warning(format!("a listener ended: {error}")));
-                    self.listen_failure = Some((listener_id, error));
-                }
+                self.outbox
+                    .send(NetworkEvent::Warning(format!("a listener ended: {error}")));
+                self.listen_failure = Some((listener_id, error));
             }
             SwarmEvent::ListenerError { error, .. } => tracing::debug!(%error, "listener"),
             _ => {}

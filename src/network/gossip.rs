@@ -4,7 +4,7 @@ use libp2p::gossipsub::{self, MessageAcceptance, MessageId, PublishError};
 use libp2p::{PeerId, gossipsub::TopicHash};
 
 use super::address;
-use super::behaviour::{TOPICS, topic, topic_name};
+use super::behaviour::{topic, topic_name};
 use super::event_loop::EventLoop;
 use super::handle::{GossipTicket, NetworkEvent, Verdict};
 use crate::wire::{self, Topic};
@@ -56,12 +56,23 @@ impl EventLoop {
             self.verdict(&ticket, Verdict::Reject);
             return;
         };
-        let decoded =
-            which(&message.topic).and_then(|t| wire::decode_gossip(t, &message.data).ok());
-        let Some(content) = decoded else {
-            tracing::debug!(%forwarder, %author, topic = %message.topic, "malformed gossip");
+        // The subscription filter lets no other topic pass.
+        let Some(of) = which(&message.topic) else {
             self.verdict(&ticket, Verdict::Reject);
             return;
+        };
+        let content = match wire::decode_gossip(of, &message.data) {
+            Ok(content) => content,
+            Err(error) => {
+                tracing::debug!(%forwarder, %author, topic = %message.topic, %error, "gossip refused");
+                let verdict = if error.is_newer() {
+                    Verdict::Ignore
+                } else {
+                    Verdict::Reject
+                };
+                self.verdict(&ticket, verdict);
+                return;
+            }
         };
         let event = NetworkEvent::Gossip {
             author: address::peer(&author),
@@ -117,5 +128,7 @@ impl EventLoop {
 }
 
 fn which(hash: &TopicHash) -> Option<Topic> {
-    TOPICS.into_iter().find(|t| topic_name(*t) == hash.as_str())
+    Topic::ALL
+        .into_iter()
+        .find(|t| topic_name(*t) == hash.as_str())
 }

@@ -180,7 +180,11 @@ impl Seeds {
     pub(super) fn stranger(&mut self, peer: &PeerId, now: Instant) -> Option<String> {
         let mut warning = None;
         for seed in &mut self.seeds {
-            for found in seed.found.values_mut().filter(|found| **found == Found::Peer(*peer)) {
+            for found in seed
+                .found
+                .values_mut()
+                .filter(|found| **found == Found::Peer(*peer))
+            {
                 *found = Found::Stranger(now + ASIDE_FOR);
                 warning = Some(format!(
                     "the node at bootstrap address {} is not of this swarm; check that both have the same --swarm",
@@ -325,11 +329,21 @@ mod tests {
         seeds.due(now);
         seeds.resolved(0, Ok(vec![address(1)]), nobody, now);
         seeds.dialled(0, address(1), Dialled::Peer(peer), now);
-        assert!(seeds.stranger(&peer, now).is_some_and(|text| text.contains("--swarm")));
+        assert!(
+            seeds
+                .stranger(&peer, now)
+                .is_some_and(|text| text.contains("--swarm"))
+        );
         assert_eq!(seeds.stranger(&peer, now), None);
         for (later, dials) in [(RECHECK, 0), (ASIDE_FOR, 1)] {
             assert_eq!(seeds.due(now + later).len(), 1);
-            assert_eq!(seeds.resolved(0, Ok(vec![address(1)]), nobody, now + later).0.len(), dials);
+            assert_eq!(
+                seeds
+                    .resolved(0, Ok(vec![address(1)]), nobody, now + later)
+                    .0
+                    .len(),
+                dials
+            );
         }
     }
 
