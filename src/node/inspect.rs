@@ -12,8 +12,9 @@ use crate::protocol::spec;
 pub fn spec_of(plan: &Plan) -> spec::TestSpec {
     let profile = Profile::of(&plan.load);
     spec::TestSpec {
-        length: profile.end(),
-        grace: grace(plan),
+        length: profile.last_due(),
+        // A moment more than the tasks' own time-out, so that these are counted as such.
+        grace: plan.graceful_timeout() + Duration::from_millis(500),
         min_workers: plan.swarm.min_workers,
         balance: match plan.swarm.balance {
             Balance::Capacity => spec::Balance::Capacity,
@@ -27,18 +28,6 @@ pub fn spec_of(plan: &Plan) -> spec::TestSpec {
         labels: plan.swarm.labels.clone(),
         task: describe(plan, &profile),
     }
-}
-
-/// How long in-flight requests may take after the end.
-pub fn grace(plan: &Plan) -> Duration {
-    let task = match &plan.task {
-        Task::Http(http) => http.timeout,
-        Task::Sleep { ms } | Task::Cpu { ms } => Duration::from_millis(*ms),
-    };
-    // A moment more than the tasks' own time-out, so that these are counted as such.
-    plan.swarm
-        .graceful_timeout
-        .unwrap_or(task + Duration::from_millis(500))
 }
 
 fn describe(plan: &Plan, profile: &Profile) -> TaskDescription {
