@@ -1,1 +1,3 @@
 //! The driver: the only place where the protocol's outputs become I/O.
+
+pub mod config;
