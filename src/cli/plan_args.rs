@@ -1,7 +1,7 @@
 //! From the options of `start-test` to a plan.
 //!
 //! Options override what a plan file says. What comes out goes through the same checks as a
-//! plan from anywhere else ([`crate::plan::parse_json`]).
+//! plan from anywhere else ([`Plan::validate`]).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,8 +12,8 @@ use super::args::{LoadArgs, StartArgs};
 use super::exit::Failure;
 use super::texts::{Header, Pair};
 use crate::plan::{
-    HttpTask, Limits, Load, Local, Model, Plan, SwarmRules, Task, parse_count, parse_duration,
-    parse_json, parse_toml,
+    HttpTask, Load, Local, MAX_PLAN_BYTES, Model, Plan, PlanFile, Task, parse_count,
+    parse_duration, parse_toml,
 };
 
 /// Users where neither rate nor users are given: enough to show something, and kind to a
@@ -23,106 +23,107 @@ const DEFAULT_USERS: u32 = 10;
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// Length where only a number of requests is given and users send them: the requests end it.
 const UNTIL_DONE: Duration = Duration::from_secs(3600);
-/// Largest plan file and largest body, as DESIGN limits plans.
-const MAX_PLAN: u64 = 1 << 20;
+/// Largest file in bytes that a body or a plan is read from.
+const MAX_FILE: u64 = MAX_PLAN_BYTES as u64;
 
-/// The plan that the options ask for, and the local swarm that its file asks for.
-///
-/// # Errors
-/// [`super::exit::Exit::BadInput`] with the option or the field that is wrong.
-pub fn plan(args: &StartArgs) -> Result<(Plan, Option<Local>), Failure> {
-    let (file, url) = match args.what.as_deref() {
-        Some(what) if what.contains("://") => (None, Some(what)),
-        Some(what) => (Some(what), None),
-        None => (None, None),
-    };
-    if url.is_some() && args.load.url.is_some() {
-        return Err(Failure::usage("two URLs are given; leave out --url"));
-    }
-    let (base, local) = match file {
-        Some(path) => {
-            let (plan, local) = read_plan(path)?;
-            (Some(plan), local)
-        }
-        None => (None, None),
-    };
-    let url = url.or(args.load.url.as_deref());
-    if base.is_none() && url.is_none() {
-        return Err(Failure::usage(
-            "nothing to load: name a URL or a plan, for example \
-             `vajra-node start-test http://127.0.0.1:8080 --rate 100`",
-        ));
-    }
-    let plan = apply(base, url, &args.load)?;
-    let plan = parse_json(&plan.to_bytes()).map_err(Failure::input)?;
-    Ok((plan, local))
+/// What `start-test` was told to run, read but not put together: the URL may only be known
+/// once a local target listens.
+#[derive(Debug)]
+pub struct Wanted {
+    path: String,
+    file: Option<PlanFile>,
+    url: Option<String>,
 }
 
-fn read_plan(path: &str) -> Result<(Plan, Option<Local>), Failure> {
+impl Wanted {
+    /// Reads the plan file, if one is named.
+    ///
+    /// # Errors
+    /// If it can't be read or understood, or nothing to load is named.
+    pub fn read(args: &StartArgs) -> Result<Wanted, Failure> {
+        let (path, url) = match args.what.as_deref() {
+            Some(what) if what.contains("://") => (None, Some(what)),
+            Some(what) => (Some(what), None),
+            None => (None, None),
+        };
+        if url.is_some() && args.load.url.is_some() {
+            return Err(Failure::usage("two URLs are given; leave out --url"));
+        }
+        let url = url.or(args.load.url.as_deref()).map(String::from);
+        if path.is_none() && url.is_none() {
+            return Err(Failure::usage(
+                "nothing to load: name a URL or a plan, for example \
+                 `vajra-node start-test http://127.0.0.1:8080 --rate 100`",
+            ));
+        }
+        Ok(Wanted {
+            path: path.unwrap_or_default().into(),
+            file: path.map(read_plan).transpose()?,
+            url,
+        })
+    }
+
+    /// The local swarm that the plan file asks for.
+    pub fn local(&self) -> Option<&Local> {
+        self.file.as_ref().and_then(PlanFile::local)
+    }
+
+    /// The plan names no URL, and none was typed: it waits for the local target's.
+    pub fn needs_target(&self) -> bool {
+        self.url.is_none() && self.file.as_ref().is_some_and(PlanFile::needs_target)
+    }
+
+    /// The plan, checked like any other; `target` is the local target's URL if it
+    /// [needs](Self::needs_target) one.
+    ///
+    /// # Errors
+    /// [`super::exit::Exit::BadInput`] with the option or the field that is wrong.
+    pub fn plan(&self, args: &LoadArgs, target: Option<&str>) -> Result<Plan, Failure> {
+        let url = self.url.as_deref().or(target);
+        let mut plan = match (&self.file, url) {
+            (None, url) => {
+                let load = Load::closed(DEFAULT_USERS, DEFAULT_DURATION);
+                Plan::new(Task::Http(HttpTask::get(url.unwrap_or_default())), load)
+            }
+            (Some(file), Some(url)) if file.needs_target() => {
+                file.clone().with_url(url).map_err(|e| self.wrong(e))?
+            }
+            (Some(file), _) => file.clone().into_plan().map_err(|e| self.wrong(e))?,
+        };
+        task(&mut plan.task, self.url.as_deref(), args)?;
+        load(&mut plan.load, args, self.file.is_none())?;
+        if let Some(name) = &args.name {
+            plan.name = Some(name.clone());
+        }
+        plan.tags.extend(args.tags.iter().map(|Pair(k, v)| (k.clone(), v.clone())));
+        plan.swarm.labels.extend(args.labels.iter().map(|Pair(k, v)| (k.clone(), v.clone())));
+        if let Some(least) = args.min_workers {
+            plan.swarm.min_workers = least;
+        }
+        plan.validate().map_err(|e| self.wrong(e))?;
+        Ok(plan)
+    }
+
+    fn wrong(&self, why: impl std::fmt::Display) -> Failure {
+        match self.path.as_str() {
+            "" => Failure::input(why),
+            path => Failure::input(format_args!("{path}: {why}")),
+        }
+    }
+}
+
+fn read_plan(path: &str) -> Result<PlanFile, Failure> {
     let text = read_limited(Path::new(path)).map_err(|why| {
         Failure::input(format_args!(
             "cannot read the plan {path}: {why} (a URL begins with http:// or https://)"
         ))
     })?;
-    let file =
-        parse_toml(&text).map_err(|e| Failure::input(format_args!("{}", e.in_file(path))))?;
-    Ok((file.plan, file.local))
-}
-
-fn apply(base: Option<Plan>, url: Option<&str>, args: &LoadArgs) -> Result<Plan, Failure> {
-    let fresh = base.is_none();
-    let mut plan = base.unwrap_or_else(|| blank(String::new()));
-    task(&mut plan.task, url, args)?;
-    load(&mut plan.load, args, fresh)?;
-    if let Some(name) = &args.name {
-        plan.name = Some(name.clone());
-    }
-    plan.tags.extend(args.tags.iter().map(|Pair(k, v)| (k.clone(), v.clone())));
-    plan.swarm.labels.extend(args.labels.iter().map(|Pair(k, v)| (k.clone(), v.clone())));
-    if let Some(least) = args.min_workers {
-        plan.swarm.min_workers = least;
-    }
-    Ok(plan)
-}
-
-fn blank(url: String) -> Plan {
-    Plan {
-        name: None,
-        tags: Default::default(),
-        task: Task::Http(http_task(url)),
-        load: Load {
-            model: Model::Closed,
-            rate: None,
-            users: Some(DEFAULT_USERS),
-            think_time: Duration::ZERO,
-            duration: DEFAULT_DURATION,
-            warm_up: Duration::ZERO,
-            ramp_up: Duration::ZERO,
-            requests: None,
-            connections: None,
-            max_in_flight: None,
-            max_lateness: Duration::from_millis(100),
-        },
-        swarm: SwarmRules::default(),
-        limits: Limits::default(),
-    }
-}
-
-fn http_task(url: String) -> HttpTask {
-    HttpTask {
-        url,
-        method: "GET".into(),
-        headers: Vec::new(),
-        body: String::new(),
-        timeout: Duration::from_secs(10),
-        insecure: false,
-        disable_keepalive: false,
-    }
+    parse_toml(&text).map_err(|e| Failure::input(format_args!("{path}: {e}")))
 }
 
 fn task(task: &mut Task, url: Option<&str>, args: &LoadArgs) -> Result<(), Failure> {
     if let (Some(url), Task::Sleep { .. } | Task::Cpu { .. }) = (url, &*task) {
-        *task = Task::Http(http_task(url.into()));
+        *task = Task::Http(HttpTask::get(url));
     }
     let Task::Http(http) = task else {
         if asks_for_http(args) {
@@ -247,15 +248,19 @@ fn whole<T: TryFrom<u64>>(option: &str, text: &Option<String>) -> Result<Option<
 
 fn read_limited(path: &Path) -> Result<String, String> {
     let mut text = String::new();
-    let limit = MAX_PLAN + 1;
+    let limit = MAX_FILE + 1;
     let read = if path == Path::new("-") {
         io::stdin().lock().take(limit).read_to_string(&mut text)
     } else {
         File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text))
     };
     match read {
-        Ok(n) if n as u64 > MAX_PLAN => Err(format!("more than {MAX_PLAN} bytes")),
+        Ok(n) if n as u64 > MAX_FILE => Err(format!("more than {MAX_FILE} bytes")),
         Ok(_) => Ok(text),
         Err(e) => Err(e.to_string()),
     }
 }
+
+#[cfg(test)]
+#[path = "plan_args_tests.rs"]
+mod tests;
