@@ -1,3 +1,21 @@
 //! The driver: the only place where the protocol's outputs become I/O.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`config`] | what a node is started with |
+//! | [`run`] | starts and ends a node; its control plane has a thread and runtime of its own |
+//! | `driver` | the loop: events, commands, measurements and time in; I/O out |
+//! | `engine` | the load engine as the protocol sees it |
+//! | [`inspect`] | from a plan to what the protocol must know of it |
+//! | `view` | nodes, tests, results and progress, as the API shows them |
+//! | `store` | results on disk |
+//! | [`handle`] | what the rest of the program may ask of a running node |
 
 pub mod config;
+mod driver;
+mod engine;
+pub mod handle;
+pub mod inspect;
+pub mod run;
+mod store;
+mod view;

@@ -127,16 +127,28 @@ pub struct Load {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<u32>,
     /// Closed model: a user's pause between a response and its next request.
-    #[serde(default, with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
+    #[serde(
+        default,
+        with = "units::as_text",
+        skip_serializing_if = "Duration::is_zero"
+    )]
     pub think_time: Duration,
     /// Length of the sustained stage (100 ms to 24 h).
     #[serde(with = "units::as_text")]
     pub duration: Duration,
     /// Length of the warm-up.
-    #[serde(default, with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
+    #[serde(
+        default,
+        with = "units::as_text",
+        skip_serializing_if = "Duration::is_zero"
+    )]
     pub warm_up: Duration,
     /// Length of the linear ramp to the target.
-    #[serde(default, with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
+    #[serde(
+        default,
+        with = "units::as_text",
+        skip_serializing_if = "Duration::is_zero"
+    )]
     pub ramp_up: Duration,
     /// Most requests of the whole swarm; the test ends when they are done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,7 +206,10 @@ pub struct SwarmRules {
     pub on_lost_worker: OnLostWorker,
     /// How long in-flight requests may take after the end or a graceful stop; by default
     /// the task's time-out.
-    #[serde(with = "units::as_optional_text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "units::as_optional_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub graceful_timeout: Option<Duration>,
 }
 

@@ -360,8 +360,15 @@ pub enum Request {
     FetchAnnouncement(TestId),
     /// Anybody to anybody: a plan's bytes.
     FetchPlan(Digest),
-    /// Anybody to anybody: all snapshots held of a test.
-    FetchSnapshots(TestId),
+    /// Anybody to anybody: snapshots held of a test, in the order of workers.
+    FetchSnapshots {
+        /// Which test.
+        test: TestId,
+        /// Only those of workers after this one.
+        after: Option<NodeId>,
+    },
+    /// Anybody to anybody: take no new share.
+    Drain,
 }
 
 /// The answer to a request.
@@ -396,7 +403,16 @@ pub enum Reply {
     /// To [`Request::FetchPlan`].
     Plan(Option<Arc<[u8]>>),
     /// To [`Request::FetchSnapshots`].
-    Snapshots(Vec<Snapshot>),
+    Snapshots {
+        /// Which test.
+        test: TestId,
+        /// As many as fit a reply.
+        snapshots: Vec<Snapshot>,
+        /// More follow: ask again after the last of these.
+        more: bool,
+    },
+    /// To [`Request::Drain`].
+    Drained,
     /// Nothing could be done with the request.
     Refused(String),
 }
@@ -475,6 +491,9 @@ pub struct RegisterReply {
     pub metrics_interval: Duration,
     /// Orders up to this number are void for this registration.
     pub order_floor: u64,
+    /// The reported share is counted, and may be kept while its lease runs. If absent, the
+    /// worker starts at zero.
+    pub honoured: Option<ShareReport>,
     /// Clock readings.
     pub clock: ClockReply,
 }

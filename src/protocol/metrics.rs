@@ -124,10 +124,10 @@ impl Counters {
             *self.status_codes.entry(*code).or_default() += n;
         }
         for (key, e) in &other.errors {
-            let mine = self.errors.entry(key.clone()).or_insert(ErrorCount {
-                count: 0,
-                ..*e
-            });
+            let mine = self
+                .errors
+                .entry(key.clone())
+                .or_insert(ErrorCount { count: 0, ..*e });
             mine.count += e.count;
             mine.first_ms = mine.first_ms.min(e.first_ms);
             mine.last_ms = mine.last_ms.max(e.last_ms);

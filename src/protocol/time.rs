@@ -23,8 +23,8 @@ impl Time {
 
     /// From `other` to here, in nanoseconds, negative if `other` is later.
     pub fn signed_since(self, other: Time) -> i64 {
-        (i128::from(self.0) - i128::from(other.0))
-            .clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+        (i128::from(self.0) - i128::from(other.0)).clamp(i128::from(i64::MIN), i128::from(i64::MAX))
+            as i64
     }
 
     /// This instant moved by a signed number of nanoseconds, kept within the clock's range.

@@ -1,1 +1,9 @@
-//! Placeholder.
+//! Results: made from what workers measured ([`compose`]), judged, and shown as JSON
+//! ([`result`]) and text.
+
+pub mod compose;
+pub mod result;
+mod verdict;
+
+pub use compose::{ResultInput, WorkerInput, phase_word};
+pub use result::*;

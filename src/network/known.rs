@@ -1,0 +1,106 @@
+//! Peers remembered on disk, so that a restarted node finds its swarm from its data
+//! directory alone. The file is bounded, replaced atomically, and only a help: if it is
+//! damaged the node starts without it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use libp2p::{Multiaddr, PeerId};
+use serde::{Deserialize, Serialize};
+
+use super::identity::write_atomic;
+
+/// Most peers kept, the latest seen first: any one that still lives leads to all others.
+pub const MAX_KNOWN: usize = 256;
+
+/// 256 peers with eight addresses each are well below this.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Where one swarm's known peers are kept.
+#[derive(Clone, Debug)]
+pub struct KnownPeers {
+    path: PathBuf,
+}
+
+/// A peer that was once connected.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct KnownPeer {
+    #[serde(with = "as_text")]
+    pub peer: PeerId,
+    /// Best first, without `/p2p/`.
+    pub addresses: Vec<Multiaddr>,
+    /// When it was last connected; only for choosing whom to forget.
+    pub seen_unix_s: u64,
+}
+
+impl KnownPeers {
+    pub(super) fn at(path: PathBuf) -> KnownPeers {
+        KnownPeers { path }
+    }
+
+    /// All peers in the file, none if there is no file.
+    pub(super) fn load(&self) -> io::Result<Vec<KnownPeer>> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE).read_to_end(&mut bytes)?;
+        let mut peers: Vec<KnownPeer> = serde_json::from_slice(&bytes)?;
+        peers.truncate(MAX_KNOWN);
+        Ok(peers)
+    }
+
+    /// Replaces the file. Blocks: call it where blocking does no harm.
+    pub(super) fn save(&self, peers: &[KnownPeer]) -> io::Result<()> {
+        let kept = &peers[..peers.len().min(MAX_KNOWN)];
+        write_atomic(&self.path, &serde_json::to_vec_pretty(kept)?)
+    }
+}
+
+mod as_text {
+    use libp2p::PeerId;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(peer: &PeerId, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(peer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PeerId, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn some_peer() -> KnownPeer {
+        KnownPeer {
+            peer: PeerId::random(),
+            addresses: vec!["/ip4/10.0.0.1/tcp/7400".parse().unwrap()],
+            seen_unix_s: 1_700_000_000,
+        }
+    }
+
+    #[test]
+    fn peers_are_read_back_and_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KnownPeers::at(dir.path().join("peers-x.json"));
+        assert_eq!(store.load().unwrap(), vec![]);
+        let peers: Vec<_> = (0..MAX_KNOWN + 3).map(|_| some_peer()).collect();
+        store.save(&peers).unwrap();
+        assert_eq!(store.load().unwrap(), peers[..MAX_KNOWN]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_not_a_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("peers-x.json");
+        std::fs::write(&path, "{").unwrap();
+        assert!(KnownPeers::at(path).load().is_err());
+    }
+}

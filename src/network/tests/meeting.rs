@@ -1,0 +1,185 @@
+//! Who finds whom, and who must not.
+
+use tokio::io::AsyncWriteExt;
+
+use super::*;
+
+#[tokio::test]
+async fn nodes_that_met_through_a_third_stay_connected_when_it_dies() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let b = runtime.spawn(start(config(&[]))).await.unwrap();
+    let mut a = start(config(&[&b])).await;
+    assert_eq!(a.connected().await, b.peer);
+    let mut c = start(config(&[&b])).await;
+    assert_eq!(a.connected().await, c.peer);
+    runtime.shutdown_background();
+    assert_eq!(a.disconnected().await, b.peer);
+    assert_eq!(c.disconnected().await, b.peer);
+    let (author, ..) = heard(|| a.handle.publish(&claim(&a.peer)), &mut c).await;
+    assert_eq!(author, a.peer);
+    assert_eq!(a.handle.stats().peers, 1);
+}
+
+#[tokio::test]
+async fn everybody_in_a_small_swarm_knows_everybody() {
+    let hub = start(config(&[])).await;
+    let mut nodes = vec![];
+    for _ in 0..6 {
+        nodes.push(start(config(&[&hub])).await);
+    }
+    for node in nodes.iter().chain([&hub]) {
+        node.counted(|s| s.peers == 6).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_node_finds_its_swarm_from_its_data_directory_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open(dir.path()).unwrap();
+    let life = |bootstrap: &[&Node]| NetworkConfig {
+        identity: data.start().unwrap().keypair,
+        known_peers: Some(data.known_peers(&"test".parse().unwrap())),
+        ..config(bootstrap)
+    };
+    let mut a = start(life(&[])).await;
+    let mut b = start(config(&[&a])).await;
+    assert_eq!(a.connected().await, b.peer);
+    a.handle.shutdown().await;
+    assert_eq!(b.disconnected().await, a.peer);
+    let mut again = start(life(&[])).await;
+    assert_eq!(again.peer, a.peer);
+    assert_eq!(again.connected().await, b.peer);
+}
+
+#[tokio::test]
+async fn a_bootstrap_node_that_comes_late_is_found() {
+    let late = start(config(&[])).await;
+    let mut early_config = config(&[&late]);
+    let listen = late.bare();
+    late.handle.shutdown().await;
+    early_config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    let mut early = start(early_config).await;
+    let warning = early
+        .until(|event| match event {
+            NetworkEvent::Bootstrap(text) => Some(text),
+            _ => None,
+        })
+        .await;
+    assert!(warning.contains(&listen.to_string()), "{warning}");
+    let late = start(NetworkConfig {
+        listen: vec![listen],
+        ..config(&[])
+    })
+    .await;
+    assert_eq!(early.connected().await, late.peer);
+}
+
+#[tokio::test]
+async fn a_bootstrap_name_is_resolved_and_reached() {
+    let mut a = start(config(&[])).await;
+    let (_, port) = address::socket(&a.bare()).unwrap();
+    let named: Multiaddr = format!("/dns4/localhost/tcp/{port}").parse().unwrap();
+    let b = start(NetworkConfig {
+        bootstrap: vec![named],
+        ..config(&[])
+    })
+    .await;
+    assert_eq!(a.connected().await, b.peer);
+}
+
+#[tokio::test]
+async fn an_address_heard_of_is_dialled() {
+    let a = start(config(&[])).await;
+    let mut b = start(config(&[])).await;
+    b.handle.dial(vec![a.address.clone(), b.address.clone()]);
+    assert_eq!(b.connected().await, a.peer);
+}
+
+#[tokio::test]
+async fn swarms_of_other_names_never_mix() {
+    let mut a = start(config(&[])).await;
+    let other = start(NetworkConfig {
+        swarm_name: "other".parse().unwrap(),
+        ..config(&[&a])
+    })
+    .await;
+    let met = async {
+        tokio::select! {
+            () = a.counted(|s| s.strangers > 0) => {}
+            () = other.counted(|s| s.strangers > 0) => {}
+        }
+    };
+    met.await;
+    let mut c = start(config(&[&a])).await;
+    assert_eq!(a.connected().await, c.peer);
+    assert_eq!(c.connected().await, a.peer);
+    assert_eq!(other.handle.stats().peers, 0);
+    assert_eq!(a.handle.stats().peers, 1);
+}
+
+#[tokio::test]
+async fn without_the_swarm_key_nobody_connects() {
+    let key = Some(SwarmKey::generate().unwrap());
+    let mut a = start(NetworkConfig {
+        swarm_key: key,
+        ..config(&[])
+    })
+    .await;
+    for key in [None, Some(SwarmKey::generate().unwrap())] {
+        let mut outsider = start(NetworkConfig {
+            swarm_key: key,
+            ..config(&[&a])
+        })
+        .await;
+        let warned = outsider.until(|event| match event {
+            NetworkEvent::Bootstrap(_) => Some(None),
+            NetworkEvent::PeerConnected(peer) => Some(Some(peer)),
+            _ => None,
+        });
+        assert_eq!(warned.await, None);
+    }
+    let c = start(NetworkConfig {
+        swarm_key: key,
+        ..config(&[&a])
+    })
+    .await;
+    assert_eq!(a.connected().await, c.peer);
+}
+
+#[tokio::test]
+async fn garbage_on_the_listening_port_does_no_harm() {
+    let mut a = start(config(&[])).await;
+    let (ip, port) = address::socket(&a.bare()).unwrap();
+    for garbage in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0xff; 70_000],
+        &[0; 1],
+        &[],
+    ] {
+        let mut socket = tokio::net::TcpStream::connect((ip, port)).await.unwrap();
+        // The other end may hang up in the middle.
+        let _ = socket.write_all(garbage).await;
+    }
+    a.counted(|s| s.inbound_failed >= 4).await;
+    let b = start(config(&[&a])).await;
+    assert_eq!(a.connected().await, b.peer);
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_of_its_own() {
+    let a = start(config(&[])).await;
+    let error = spawn(NetworkConfig {
+        listen: vec![a.bare()],
+        ..config(&[])
+    })
+    .await
+    .unwrap_err();
+    assert!(
+        matches!(&error, NetworkError::AddressInUse { address } if *address == a.bare()),
+        "{error}"
+    );
+}

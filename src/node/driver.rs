@@ -1,0 +1,526 @@
+//! The driver's loop: whatever happens becomes an input to the protocol, and whatever the
+//! protocol wants done is done here. One thread, one loop, no locks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::engine::{EngineRoom, EngineRun};
+use super::handle::{Command, CommandError, StartOptions};
+use super::inspect;
+use super::store::Store;
+use super::view::{self, Watchers};
+use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
+use crate::plan::Plan;
+use crate::protocol::messages::{Request, Status, StopOrder};
+use crate::protocol::spec::{Submission, TestSpec};
+use crate::protocol::{
+    EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time, Verdict,
+};
+use crate::report::TestResult;
+
+/// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
+/// suspended notices at the latest after this.
+const MAX_SLEEP: Duration = Duration::from_millis(250);
+/// Time that a leaving node gives its messages to get out.
+const FAREWELL: Duration = Duration::from_millis(300);
+/// Inspected plans waiting for the driver.
+const INSPECT_QUEUE: usize = 64;
+/// How long after its end an incomplete result is written for good.
+const WRITE_INCOMPLETE_AFTER: Duration = Duration::from_secs(25);
+
+/// What a driver is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The protocol.
+    pub core: Node,
+    /// The network; none when standing alone.
+    pub net: Option<NetworkHandle>,
+    /// What the network says.
+    pub events: mpsc::Receiver<NetworkEvent>,
+    /// What callers want.
+    pub commands: mpsc::Receiver<Command>,
+    /// The load engine.
+    pub room: EngineRoom,
+    /// Measurements of it.
+    pub measured: mpsc::Receiver<(TestId, Measurement)>,
+    /// Runs of it that are over.
+    pub finished: mpsc::Receiver<TestId>,
+    /// Results on disk.
+    pub store: Store,
+    /// Where this node can be dialled.
+    pub addresses: Vec<String>,
+    /// How many bootstrap addresses were given.
+    pub bootstraps: usize,
+    /// Keeps the data directory locked.
+    pub dir: Option<DataDir>,
+}
+
+struct Inspected {
+    test: TestId,
+    plan: Option<Arc<Plan>>,
+    spec: Result<TestSpec, String>,
+    unable: Option<String>,
+}
+
+struct WaitingStart {
+    plan: Arc<Plan>,
+    nodes: u32,
+    reply: oneshot::Sender<Result<TestId, CommandError>>,
+}
+
+/// One test as the driver serves it.
+pub(super) struct Served {
+    /// The plan, once inspected.
+    pub plan: Option<Arc<Plan>>,
+    run: Option<EngineRun>,
+    /// Its announcement came from this node.
+    own: bool,
+    /// Listeners to its progress.
+    pub watchers: Watchers,
+    /// The final result, once it is complete.
+    pub result: Option<Arc<TestResult>>,
+    written: bool,
+}
+
+/// The driver of a node.
+pub struct Driver {
+    pub(super) core: Node,
+    net: Option<NetworkHandle>,
+    events: mpsc::Receiver<NetworkEvent>,
+    commands: mpsc::Receiver<Command>,
+    pub(super) room: EngineRoom,
+    measured: mpsc::Receiver<(TestId, Measurement)>,
+    finished: mpsc::Receiver<TestId>,
+    inspected: mpsc::Receiver<Inspected>,
+    inspect: mpsc::Sender<Inspected>,
+    pub(super) store: Store,
+    pub(super) tests: HashMap<TestId, Served>,
+    waiting: Vec<WaitingStart>,
+    addresses: Vec<String>,
+    requests: u64,
+    next_second: Instant,
+    leaving: Option<(Instant, Vec<oneshot::Sender<()>>)>,
+    unreached: usize,
+    pub(super) old: BTreeMap<TestId, Arc<TestResult>>,
+    _dir: Option<DataDir>,
+}
+
+impl Driver {
+    /// A driver, not yet running.
+    pub fn new(parts: Parts) -> Driver {
+        let (inspect, inspected) = mpsc::channel(INSPECT_QUEUE);
+        let old = parts.store.ids().into_iter();
+        let old = old.filter_map(|id| Some((id, parts.store.get(id)?))).collect();
+        Driver {
+            core: parts.core,
+            net: parts.net,
+            events: parts.events,
+            commands: parts.commands,
+            room: parts.room,
+            measured: parts.measured,
+            finished: parts.finished,
+            inspect,
+            inspected,
+            store: parts.store,
+            tests: HashMap::new(),
+            waiting: Vec::new(),
+            addresses: parts.addresses,
+            requests: 0,
+            next_second: Instant::now(),
+            leaving: None,
+            unreached: parts.bootstraps,
+            old,
+            _dir: parts.dir,
+        }
+    }
+
+    pub(super) fn now(&self) -> Time {
+        Time(self.room.clock.now().0)
+    }
+
+    /// Runs until the node has left.
+    pub async fn run(mut self) {
+        self.input(Input::Addresses(self.addresses.clone()));
+        loop {
+            if let Some((at, _)) = &self.leaving
+                && Instant::now() >= *at
+            {
+                break;
+            }
+            let wake = self.sleep_for();
+            tokio::select! {
+                biased;
+                event = self.events.recv() => match event {
+                    Some(event) => self.network(event),
+                    None => {
+                        tracing::error!("the network has ended");
+                        break;
+                    }
+                },
+                Some((test, m)) = self.measured.recv() => self.input(Input::Measured(test, m)),
+                Some(test) = self.finished.recv() => self.run_finished(test),
+                Some(inspected) = self.inspected.recv() => self.plan_inspected(inspected),
+                Some(command) = self.commands.recv() => self.command(command),
+                () = tokio::time::sleep(wake) => {}
+            }
+            if self.core.next_wake() <= self.now() {
+                self.input(Input::Tick);
+            }
+            if Instant::now() >= self.next_second {
+                self.every_second();
+            }
+            self.start_waiting();
+        }
+        if let Some(net) = &self.net {
+            net.shutdown().await;
+        }
+        for done in self.leaving.take().into_iter().flat_map(|(_, d)| d) {
+            // The caller may have given up waiting.
+            let _ = done.send(());
+        }
+    }
+
+    fn sleep_for(&self) -> Duration {
+        let until_wake = self.core.next_wake().since(self.now());
+        let until_second = self.next_second.saturating_duration_since(Instant::now());
+        until_wake.min(until_second).min(MAX_SLEEP)
+    }
+
+    // ---- the network ----
+
+    fn network(&mut self, event: NetworkEvent) {
+        match event {
+            NetworkEvent::Gossip { author, ticket, message, .. } => {
+                let input = Input::Gossip { author, ticket: 0, message };
+                self.handle(input, Some(ticket), None);
+            }
+            NetworkEvent::Request { from, ticket, request } => {
+                let input = Input::Request { from, ticket: 0, request };
+                self.handle(input, None, Some(ticket));
+            }
+            NetworkEvent::Reply { from, result, .. } => match result {
+                Ok(reply) => self.input(Input::Reply { from, reply }),
+                Err(e) => tracing::debug!(peer = %network::show(&from), "request failed: {e}"),
+            },
+            NetworkEvent::PeerConnected(peer) => {
+                self.unreached = 0;
+                self.input(Input::Connected(peer));
+            }
+            NetworkEvent::PeerDisconnected(peer) => self.input(Input::Disconnected(peer)),
+            NetworkEvent::Listening(address) => {
+                self.addresses.push(address.to_string());
+                self.addresses.sort();
+                self.addresses.dedup();
+                self.input(Input::Addresses(self.addresses.clone()));
+            }
+            NetworkEvent::ListeningEnded(address) => {
+                let gone = address.to_string();
+                self.addresses.retain(|a| *a != gone);
+                self.input(Input::Addresses(self.addresses.clone()));
+            }
+            NetworkEvent::Bootstrap(text) | NetworkEvent::Warning(text) => tracing::warn!("{text}"),
+        }
+    }
+
+    // ---- the protocol ----
+
+    pub(super) fn input(&mut self, input: Input) {
+        self.handle(input, None, None);
+    }
+
+    fn handle(&mut self, input: Input, gossip: Option<GossipTicket>, request: Option<RequestTicket>) {
+        let outputs = self.core.handle(self.now(), input);
+        let (mut gossip, mut request) = (gossip, request);
+        for output in outputs {
+            match output {
+                Output::Verdict(_, verdict) => {
+                    if let (Some(net), Some(ticket)) = (&self.net, gossip.take()) {
+                        net.verdict(ticket, network_verdict(verdict));
+                    }
+                }
+                Output::Reply(_, reply) => {
+                    if let (Some(net), Some(ticket)) = (&self.net, request.take()) {
+                        net.reply(ticket, &reply);
+                    }
+                }
+                other => self.output(other),
+            }
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Publish(gossip) => {
+                if let Some(net) = &self.net {
+                    net.publish(&gossip);
+                }
+            }
+            Output::Send(to, request) => self.send(to, &request),
+            Output::Inspect { test, submitter, plan } => self.inspect_plan(test, &submitter, plan),
+            Output::Engine(test, order) => self.engine(test, order),
+            Output::Event(test, event) => {
+                let peer = event.peer.as_ref().map(network::show);
+                tracing::info!(test = %view::short(test), peer, "{}: {}", event.kind, event.text);
+            }
+            Output::Ended(test) => {
+                tracing::info!(test = %view::short(test), "ended");
+            }
+            Output::Completed(test) => self.finish(test),
+            Output::Log(text) => tracing::info!("{text}"),
+            Output::Verdict(..) | Output::Reply(..) => {}
+        }
+    }
+
+    fn send(&mut self, to: Peer, request: &Request) {
+        self.requests += 1;
+        if let Some(net) = &self.net
+            && let Err(e) = net.request(to, request, self.requests)
+        {
+            tracing::debug!("request not sent: {e}");
+        }
+    }
+
+    fn served(&mut self, test: TestId) -> &mut Served {
+        self.tests.entry(test).or_insert_with(|| Served {
+            plan: None,
+            run: None,
+            own: false,
+            watchers: Watchers::default(),
+            result: None,
+            written: false,
+        })
+    }
+
+    fn inspect_plan(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
+        let own = *submitter == self.core.myself().node;
+        self.served(test).own = own;
+        let (answer, policy) = (self.inspect.clone(), self.room.policy.clone());
+        // Looking at a plan resolves names, which may block.
+        tokio::task::spawn_blocking(move || {
+            let inspected = match Plan::from_bytes(&bytes) {
+                Ok(plan) => Inspected {
+                    test,
+                    spec: Ok(inspect::spec_of(&plan)),
+                    unable: crate::tasks::unable(&plan, &policy, own),
+                    plan: Some(Arc::new(plan)),
+                },
+                Err(e) => Inspected {
+                    test,
+                    plan: None,
+                    spec: Err(e.to_string()),
+                    unable: None,
+                },
+            };
+            // The driver may have ended meanwhile.
+            let _ = answer.blocking_send(inspected);
+        });
+    }
+
+    fn plan_inspected(&mut self, i: Inspected) {
+        self.served(i.test).plan = i.plan;
+        self.input(Input::Inspected {
+            test: i.test,
+            spec: i.spec,
+            unable: i.unable,
+        });
+    }
+
+    // ---- the engine ----
+
+    fn engine(&mut self, test: TestId, order: EngineOrder) {
+        let room = self.room.clone();
+        let served = self.served(test);
+        if order == EngineOrder::Prepare
+            && let Some(plan) = served.plan.clone()
+        {
+            match room.prepare(test, plan, served.own) {
+                Ok(run) => served.run = Some(run),
+                Err(e) => tracing::error!(test = %view::short(test), "cannot prepare the load: {e}"),
+            }
+        }
+        if let Some(run) = &mut served.run {
+            run.order(&order);
+        }
+    }
+
+    fn run_finished(&mut self, test: TestId) {
+        if let Some(run) = self.tests.get_mut(&test).and_then(|s| s.run.as_mut()) {
+            run.measure(true);
+        }
+    }
+
+    fn every_second(&mut self) {
+        self.next_second = Instant::now() + Duration::from_secs(1);
+        let now = self.now();
+        for (id, served) in &mut self.tests {
+            let test = self.core.tests().get(id);
+            if let Some(run) = &mut served.run
+                && test.is_some_and(|t| t.ended().is_none())
+            {
+                run.measure(false);
+            }
+        }
+        let overdue: Vec<TestId> = self
+            .core
+            .tests()
+            .values()
+            .filter(|t| t.ended_at().is_some_and(|at| now.since(at) > WRITE_INCOMPLETE_AFTER))
+            .map(|t| t.id())
+            .filter(|id| self.tests.get(id).is_some_and(|s| !s.written))
+            .collect();
+        for id in overdue {
+            self.finish(id);
+        }
+        self.report_progress();
+    }
+
+    /// The result of a test is as complete as it will be: it is kept.
+    fn finish(&mut self, test: TestId) {
+        let Some(input) = self.result_input(test) else {
+            return;
+        };
+        let result = Arc::new(input.build());
+        if let Err(e) = self.store.put(test, &result) {
+            tracing::warn!(test = %view::short(test), "the result cannot be kept on disk: {e}");
+        }
+        let served = self.served(test);
+        served.result = Some(result);
+        served.written = true;
+        served.run = None;
+        self.report_end(test);
+    }
+
+    // ---- commands ----
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Start(plan, options, reply) => self.start(plan, options, reply),
+            Command::Stop(test, graceful, reply) => {
+                let answer = self.stop(test, graceful);
+                // Whoever asked may be gone; so below.
+                let _ = reply.send(answer);
+            }
+            Command::Nodes(reply) => {
+                let _ = reply.send(self.nodes());
+            }
+            Command::Tests(reply) => {
+                let _ = reply.send(self.list_tests());
+            }
+            Command::Status(test, reply) => self.status(test, reply),
+            Command::Watch(test, reply) => {
+                let _ = reply.send(self.watch(test));
+            }
+            Command::Drain(peer, reply) => {
+                let _ = reply.send(self.drain(peer));
+            }
+            Command::Leave(reply) => self.leave(reply),
+        }
+    }
+
+    fn start(&mut self, plan: Arc<Plan>, options: StartOptions, reply: oneshot::Sender<Result<TestId, CommandError>>) {
+        if self.leaving.is_some() {
+            let _ = reply.send(Err(CommandError::Gone));
+            return;
+        }
+        self.waiting.push(WaitingStart {
+            plan,
+            nodes: options.wait_for,
+            reply,
+        });
+    }
+
+    /// Starts what was waiting for nodes that are here now.
+    fn start_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let here = 1 + self.core.members().live(self.now()).count();
+        self.waiting.retain(|w| !w.reply.is_closed());
+        let ready = self.waiting.extract_if(.., |w| here >= w.nodes as usize);
+        for w in ready.collect::<Vec<_>>() {
+            let id = TestId(uuid::Uuid::now_v7().into_bytes());
+            self.input(Input::Submit(Submission {
+                test: id,
+                name: w.plan.name.clone().unwrap_or_default(),
+                plan: w.plan.to_bytes().into(),
+                unix_ms: unix_ms(),
+            }));
+            let taken = self.core.tests().contains_key(&id);
+            let answer = taken.then_some(id).ok_or_else(|| {
+                CommandError::Refused("too many tests are running on this node; stop one first".into())
+            });
+            let _ = w.reply.send(answer);
+        }
+    }
+
+    fn stop(&mut self, test: TestId, graceful: bool) -> Result<(), CommandError> {
+        let known = self.core.tests().get(&test);
+        let Some(t) = known else {
+            if self.old.contains_key(&test) {
+                return Ok(());
+            }
+            return Err(CommandError::NotFound(format!("no test {test} here")));
+        };
+        let timeout = t.spec().map_or(Duration::ZERO, |s| s.grace);
+        let order = StopOrder {
+            graceful,
+            timeout: if graceful { timeout } else { Duration::ZERO },
+        };
+        self.input(Input::StopTest(test, order));
+        Ok(())
+    }
+
+    fn drain(&mut self, peer: Option<Peer>) -> Result<(), CommandError> {
+        match peer {
+            Some(peer) if peer != self.core.myself().node.peer => {
+                if self.core.members().get(&peer).is_none() {
+                    return Err(CommandError::NotFound("no such node in the swarm".into()));
+                }
+                self.send(peer, &Request::Drain);
+            }
+            _ => self.input(Input::Drain),
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, reply: oneshot::Sender<()>) {
+        if let Some((_, waiting)) = &mut self.leaving {
+            waiting.push(reply);
+            return;
+        }
+        self.input(Input::Leave(StopOrder {
+            graceful: false,
+            timeout: Duration::ZERO,
+        }));
+        let patience = if self.net.is_some() { FAREWELL } else { Duration::ZERO };
+        self.leaving = Some((Instant::now() + patience, vec![reply]));
+    }
+
+    /// Whether bootstrap addresses were given and no peer has ever been reached.
+    pub(super) fn isolated(&self) -> bool {
+        self.unreached > 0
+    }
+
+    /// What this node is doing, for display.
+    pub(super) fn own_status(&self) -> Status {
+        self.core.status(self.now())
+    }
+}
+
+fn network_verdict(verdict: Verdict) -> network::Verdict {
+    match verdict {
+        Verdict::Accept => network::Verdict::Accept,
+        Verdict::Ignore => network::Verdict::Ignore,
+        Verdict::Reject => network::Verdict::Reject,
+    }
+}
+
+pub(super) fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as u64)
+}

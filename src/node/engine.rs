@@ -1,0 +1,200 @@
+//! The load engine as the protocol sees it: orders in, measurements out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use tokio::sync::mpsc;
+
+use crate::load::{
+    LeaseClock, LeaseInstant, LoadRun, LoadSnapshot, LoadSpec, PrepareError, StopMode,
+};
+use crate::plan::{Plan, SlotRange};
+use crate::protocol::metrics::{
+    Counters, ErrorCount, ErrorKey, Piece, StepCounters, TimeKind, new_histogram,
+};
+use crate::protocol::{EngineOrder, Measurement, TestId};
+use crate::tasks::{Secrets, TargetPolicy};
+
+/// What every run on this node shares.
+#[derive(Debug, Clone)]
+pub struct EngineRoom {
+    /// Engine threads of a run.
+    pub threads: usize,
+    /// The clock that leases are counted on.
+    pub clock: LeaseClock,
+    /// What this node may be aimed at.
+    pub policy: Arc<TargetPolicy>,
+    /// What plans may refer to.
+    pub secrets: Arc<Secrets>,
+    /// Most tasks at once.
+    pub capacity: u32,
+    /// Every raw value is written here, for comparison with the merged percentiles.
+    pub dump: Option<PathBuf>,
+    /// A measurement of a test is ready.
+    pub measured: mpsc::Sender<(TestId, Measurement)>,
+    /// A test's load is over.
+    pub finished: mpsc::Sender<TestId>,
+}
+
+/// One test's load on this node.
+#[derive(Debug)]
+pub struct EngineRun {
+    test: TestId,
+    run: Arc<LoadRun>,
+    measured: mpsc::Sender<(TestId, Measurement)>,
+    clock: LeaseClock,
+    start: Option<LeaseInstant>,
+    threads: usize,
+    is_final: bool,
+}
+
+impl EngineRoom {
+    /// Starts the threads of a run. No arrival happens before it has a start, a share and a
+    /// lease.
+    ///
+    /// # Errors
+    /// When a thread cannot be started or the target's name cannot be resolved.
+    pub fn prepare(&self, test: TestId, plan: Arc<Plan>, own_test: bool) -> Result<EngineRun, PrepareError> {
+        let finished = self.finished.clone();
+        let run = LoadRun::prepare(LoadSpec {
+            plan,
+            threads: self.threads,
+            clock: self.clock,
+            policy: self.policy.clone(),
+            own_test,
+            secrets: self.secrets.clone(),
+            capacity: self.capacity,
+            histogram: new_histogram(),
+            dump: self.dump.as_ref().map(|dir| dir.join(test.to_string())),
+            finished: Box::new(move || {
+                // The channel is full only if the driver is gone.
+                let _ = finished.try_send(test);
+            }),
+        })?;
+        Ok(EngineRun {
+            test,
+            run: Arc::new(run),
+            measured: self.measured.clone(),
+            clock: self.clock,
+            start: None,
+            threads: self.threads,
+            is_final: false,
+        })
+    }
+}
+
+impl EngineRun {
+    /// Carries out an order.
+    pub fn order(&mut self, order: &EngineOrder) {
+        match order {
+            EngineOrder::Prepare => {}
+            EngineOrder::Start(at) => {
+                self.start = Some(LeaseInstant(at.0));
+                self.run.set_start(LeaseInstant(at.0));
+            }
+            EngineOrder::Share { slots, offset } => self.run.set_share(SlotRange {
+                offset: *offset,
+                slots: *slots,
+            }),
+            EngineOrder::Lease(until) => self.run.set_lease(LeaseInstant(until.0)),
+            EngineOrder::Stop(order) if order.graceful => self.run.stop(StopMode::Graceful {
+                timeout: order.timeout,
+            }),
+            EngineOrder::Stop(_) => self.run.stop(StopMode::Now),
+        }
+    }
+
+    /// Measures, in the background; the result comes over the channel. After the final
+    /// measurement there is no other.
+    pub fn measure(&mut self, is_final: bool) {
+        if self.is_final {
+            return;
+        }
+        self.is_final = is_final;
+        let (test, run, measured) = (self.test, self.run.clone(), self.measured.clone());
+        let (threads, clock, start) = (self.threads, self.clock, self.start);
+        tokio::spawn(async move {
+            let snapshot = run.snapshot().await;
+            let now = clock.now();
+            let elapsed = start.map_or(0, |s| now.0.saturating_sub(s.0));
+            let measurement = Measurement {
+                is_final,
+                elapsed: std::time::Duration::from_nanos(elapsed),
+                engine_cpu: snapshot.engine_cpu,
+                engine_threads: threads as u32,
+                pieces: pieces(snapshot),
+            };
+            // An error means that the driver is gone, and with it whoever wanted this.
+            let _ = measured.send((test, measurement)).await;
+        });
+    }
+}
+
+fn pieces(snapshot: LoadSnapshot) -> Vec<Piece> {
+    let mut counters = Vec::with_capacity(snapshot.steps.len());
+    let mut histograms = Vec::new();
+    for (step, s) in snapshot.steps.into_iter().enumerate() {
+        for (kind, histogram) in [
+            (TimeKind::Response, &s.response),
+            (TimeKind::Service, &s.service),
+            (TimeKind::Lag, &s.lag),
+        ] {
+            histograms.push(Piece::Histogram {
+                step: step as u32,
+                kind,
+                data: encode(histogram),
+            });
+        }
+        counters.push(StepCounters {
+            name: s.name.clone(),
+            counters: convert(s.counters),
+        });
+    }
+    let mut pieces = vec![Piece::Counters(counters)];
+    pieces.append(&mut histograms);
+    pieces
+}
+
+fn encode(histogram: &Histogram<u64>) -> Arc<[u8]> {
+    let mut bytes = Vec::new();
+    match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
+        Ok(_) => bytes.into(),
+        Err(e) => unreachable!("writing a histogram to memory: {e:?}"),
+    }
+}
+
+fn convert(c: crate::load::Counters) -> Counters {
+    Counters {
+        planned: c.planned,
+        sent: c.sent,
+        ok: c.ok,
+        failed: c.failed,
+        abandoned: c.abandoned,
+        warm_up: c.warm_up,
+        dropped_lease: c.dropped_lease,
+        dropped_late: c.dropped_late,
+        dropped_full: c.dropped_full,
+        in_flight: c.in_flight,
+        bytes_sent: c.bytes_sent,
+        bytes_received: c.bytes_received,
+        status_codes: c.status_codes,
+        errors: c
+            .errors
+            .into_iter()
+            .map(|e| {
+                let key = ErrorKey {
+                    kind: e.kind,
+                    message: e.message,
+                };
+                let count = ErrorCount {
+                    count: e.count,
+                    first_ms: e.first_ms,
+                    last_ms: e.last_ms,
+                };
+                (key, count)
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,644 @@
+//! The whole protocol of one node: what comes in goes to the right test, what goes out is
+//! collected, and messages of the node to itself are handled on the spot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::effects::{Effects, Output, ToSelf, Verdict};
+use super::id::{NodeId, Peer, TestId};
+use super::membership::{Membership, News};
+use super::messages::{
+    Advert, Announcement, Gossip, KnownTest, Phase, Reply, Request, Status, StopOrder, TestMessage,
+};
+use super::rendezvous::electorate;
+use super::spec::{Myself, Submission, TestSpec, Timings};
+use super::test::{Measurement, Test};
+use super::time::Time;
+
+/// Most tests alive at once on a node; announcements beyond it are ignored.
+pub const MAX_LIVE_TESTS: usize = 32;
+/// Ended tests whose metrics are kept for others to fetch; the oldest go.
+pub const MAX_ENDED_TESTS: usize = 32;
+/// Plans of at most this many bytes ride along with their announcement.
+pub const MAX_INLINE_PLAN: usize = 8 * 1024;
+/// Snapshots in one reply: with up to three histograms of at most 50 KB each, they fit 1 MiB.
+const SNAPSHOTS_A_REPLY: usize = 6;
+/// Least time between two adverts.
+const ADVERT_SPACING: Duration = Duration::from_millis(200);
+/// A gap between two inputs beyond which the node must have slept.
+const SLEPT: Duration = Duration::from_secs(2);
+/// Time between two questions about the same unknown test.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Rounds of messages to oneself in one input; a few are normal, this many are a bug.
+const MAX_ROUNDS: usize = 10_000;
+
+/// Something that happened to a node.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// Time passed.
+    Tick,
+    /// A gossip message; its author is authenticated.
+    Gossip {
+        /// Who wrote it.
+        author: Peer,
+        /// Under which number the network wants its verdict.
+        ticket: u64,
+        /// What it says.
+        message: Gossip,
+    },
+    /// A request from an authenticated peer.
+    Request {
+        /// Who asks.
+        from: Peer,
+        /// Under which number the network wants the reply.
+        ticket: u64,
+        /// What is asked.
+        request: Request,
+    },
+    /// The answer to a request of ours. A failed request comes back as nothing.
+    Reply {
+        /// Who answers.
+        from: Peer,
+        /// What.
+        reply: Reply,
+    },
+    /// The first connection to a peer is there.
+    Connected(Peer),
+    /// The last connection to a peer broke.
+    Disconnected(Peer),
+    /// Where this node can be dialled.
+    Addresses(Vec<String>),
+    /// A test is started here.
+    Submit(Submission),
+    /// The driver has inspected a plan, as [`Output::Inspect`] asked.
+    Inspected {
+        /// The test.
+        test: TestId,
+        /// What the protocol must know of the plan, or why it is no plan.
+        spec: Result<TestSpec, String>,
+        /// Why this node will not carry it.
+        unable: Option<String>,
+    },
+    /// The engine measured.
+    Measured(TestId, Measurement),
+    /// A test is to be stopped on every node.
+    StopTest(TestId, StopOrder),
+    /// This node takes no new share from now on.
+    Drain,
+    /// This node leaves.
+    Leave(StopOrder),
+}
+
+/// The protocol of one node.
+#[derive(Debug)]
+pub struct Node {
+    myself: Arc<Myself>,
+    timings: Timings,
+    members: Membership,
+    tests: BTreeMap<TestId, Test>,
+    /// Tests ended and forgotten: never taken up again.
+    forgotten: BTreeSet<TestId>,
+    asked: BTreeMap<TestId, Time>,
+    addresses: Vec<String>,
+    advert_number: u64,
+    next_advert: Time,
+    last_advert: Option<Time>,
+    advertised: Option<(Status, Vec<TestId>)>,
+    last_input: Time,
+    draining: bool,
+    leaving: bool,
+}
+
+impl Node {
+    /// A node that starts at `now`.
+    pub fn new(myself: Myself, timings: Timings, now: Time) -> Node {
+        Node {
+            myself: Arc::new(myself),
+            timings,
+            members: Membership::default(),
+            tests: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            addresses: Vec::new(),
+            advert_number: 0,
+            next_advert: now,
+            last_advert: None,
+            advertised: None,
+            last_input: now,
+            draining: false,
+            leaving: false,
+        }
+    }
+
+    /// This node.
+    pub fn myself(&self) -> &Myself {
+        &self.myself
+    }
+
+    /// The other nodes.
+    pub fn members(&self) -> &Membership {
+        &self.members
+    }
+
+    /// Every test known.
+    pub fn tests(&self) -> &BTreeMap<TestId, Test> {
+        &self.tests
+    }
+
+    /// The clockwork.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// What this node is doing.
+    pub fn status(&self, now: Time) -> Status {
+        let carries = |t: &Test| {
+            t.worker()
+                .is_some_and(|w| w.share(now) > 0 && !w.finished())
+        };
+        if self.leaving {
+            Status::Leaving
+        } else if self.draining {
+            Status::Draining
+        } else if self.tests.values().any(carries) {
+            Status::Running
+        } else {
+            Status::Idle
+        }
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else comes in before.
+    pub fn next_wake(&self) -> Time {
+        let tests = self.tests.values().map(Test::next_wake).min();
+        self.next_advert.min(tests.unwrap_or(Time::MAX))
+    }
+
+    /// Handles an input; the outputs are to be carried out in their order.
+    pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
+        let gap = now.since(self.last_input);
+        if gap > SLEPT.max(self.timings.advert_interval(self.members.all().count()) * 2) {
+            self.members.slept(gap);
+        }
+        self.last_input = now;
+        let mut fx = Effects::default();
+        self.dispatch(now, input, &mut fx);
+        for _ in 0..MAX_ROUNDS {
+            while let Some(message) = fx.to_self.pop_front() {
+                self.to_self(now, message, &mut fx);
+            }
+            self.tick(now, &mut fx);
+            if fx.to_self.is_empty() {
+                break;
+            }
+        }
+        self.note_events(&mut fx);
+        fx.outputs
+    }
+
+    fn note_events(&mut self, fx: &mut Effects) {
+        for output in &fx.outputs {
+            if let Output::Event(test, event) = output
+                && let Some(t) = self.tests.get_mut(test)
+            {
+                t.note(event);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, now: Time, input: Input, fx: &mut Effects) {
+        match input {
+            Input::Tick => {}
+            Input::Gossip {
+                author,
+                ticket,
+                message,
+            } => {
+                let verdict = self.gossip(now, &author, message, fx);
+                fx.outputs.push(Output::Verdict(ticket, verdict));
+            }
+            Input::Request {
+                from,
+                ticket,
+                request,
+            } => {
+                let reply = self.request(now, &from, &request, fx);
+                fx.outputs.push(Output::Reply(ticket, reply));
+            }
+            Input::Reply { from, reply } => self.reply(now, &from, reply, fx),
+            Input::Connected(peer) => {
+                self.members.connected(&peer);
+                self.hurry_advert(now);
+            }
+            Input::Disconnected(peer) => self.members.disconnected(&peer),
+            Input::Addresses(addresses) => {
+                self.addresses = addresses;
+                self.hurry_advert(now);
+            }
+            Input::Submit(submission) => self.submit(now, submission, fx),
+            Input::Inspected { test, spec, unable } => self.inspected(now, test, spec, unable, fx),
+            Input::Measured(test, measurement) => {
+                if let Some(t) = self.tests.get_mut(&test) {
+                    t.measured(now, measurement, fx);
+                }
+            }
+            Input::StopTest(test, order) => {
+                if let Some(t) = self.tests.get_mut(&test) {
+                    t.request_stop(now, order, fx);
+                }
+            }
+            Input::Drain => self.drain(),
+            Input::Leave(order) => {
+                self.leaving = true;
+                for t in self.tests.values_mut() {
+                    t.leave(now, order, fx);
+                }
+                self.next_advert = now;
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        self.tests.values_mut().for_each(Test::drain);
+    }
+
+    fn to_self(&mut self, now: Time, message: ToSelf, fx: &mut Effects) {
+        let me = self.myself.node.peer.clone();
+        match message {
+            ToSelf::Gossip(message) => {
+                if let Some(t) = self.tests.get_mut(&message.test()) {
+                    t.message(now, &message, fx);
+                }
+            }
+            ToSelf::Request(request) => {
+                let reply = self.request(now, &me, &request, fx);
+                fx.to_self.push_back(ToSelf::Reply(reply));
+            }
+            ToSelf::Reply(reply) => self.reply(now, &me, reply, fx),
+        }
+    }
+
+    // ---- gossip ----
+
+    fn gossip(&mut self, now: Time, author: &Peer, message: Gossip, fx: &mut Effects) -> Verdict {
+        let said_by = match &message {
+            Gossip::Advert(a) => &a.node.peer,
+            Gossip::Test(m) => &m.author().peer,
+            Gossip::Snapshot(s) => &s.worker.peer,
+        };
+        if said_by != author {
+            return Verdict::Reject;
+        }
+        if *author == self.myself.node.peer {
+            return Verdict::Ignore;
+        }
+        match message {
+            Gossip::Advert(advert) => self.advert(now, advert, fx),
+            Gossip::Test(message) => self.test_message(now, message, fx),
+            Gossip::Snapshot(snapshot) => {
+                let test = self.tests.get_mut(&snapshot.test);
+                if test.is_some_and(|t| t.snapshot(now, &snapshot, fx)) {
+                    Verdict::Accept
+                } else {
+                    Verdict::Ignore
+                }
+            }
+        }
+    }
+
+    fn advert(&mut self, now: Time, advert: Advert, fx: &mut Effects) -> Verdict {
+        let (peer, tests, name) = (
+            advert.node.peer.clone(),
+            advert.tests.clone(),
+            advert.name.clone(),
+        );
+        let news = self.members.heard(now, advert);
+        match news {
+            News::Stale => return Verdict::Ignore,
+            News::Joined => {
+                fx.outputs.push(Output::Log(format!("node {name} joined")));
+                self.hurry_advert(now);
+            }
+            News::Left => fx.outputs.push(Output::Log(format!("node {name} left"))),
+            News::Updated => {}
+        }
+        for known in tests {
+            match self.tests.get_mut(&known.test) {
+                Some(t) if t.ended().is_some() => t.somebody_missed_the_end(now),
+                Some(_) => {}
+                None => self.ask_about(now, &peer, known.test, fx),
+            }
+        }
+        Verdict::Accept
+    }
+
+    fn ask_about(&mut self, now: Time, peer: &Peer, test: TestId, fx: &mut Effects) {
+        self.asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
+        let full = self.live_tests() >= MAX_LIVE_TESTS || self.asked.len() >= MAX_LIVE_TESTS;
+        if full || self.forgotten.contains(&test) || self.asked.contains_key(&test) {
+            return;
+        }
+        self.asked.insert(test, now);
+        fx.send(&self.myself.node, peer, Request::FetchAnnouncement(test));
+    }
+
+    fn test_message(&mut self, now: Time, message: TestMessage, fx: &mut Effects) -> Verdict {
+        if let TestMessage::Announced(announcement) = &message
+            && !self.tests.contains_key(&announcement.test)
+        {
+            return self.announced(now, announcement.clone(), fx);
+        }
+        match self.tests.get_mut(&message.test()) {
+            Some(t) if t.ended().is_none() || matches!(message, TestMessage::Ended(_)) => {
+                t.message(now, &message, fx);
+                Verdict::Accept
+            }
+            _ => Verdict::Ignore,
+        }
+    }
+
+    fn live_tests(&self) -> usize {
+        self.tests.values().filter(|t| t.ended().is_none()).count()
+    }
+
+    fn announced(&mut self, now: Time, announcement: Announcement, fx: &mut Effects) -> Verdict {
+        let id = announcement.test;
+        if self.forgotten.contains(&id) || self.live_tests() >= MAX_LIVE_TESTS || self.leaving {
+            return Verdict::Ignore;
+        }
+        self.forget_ended();
+        let mut test = Test::new(
+            announcement,
+            self.myself.clone(),
+            self.timings.clone(),
+            now,
+            fx,
+        );
+        if self.draining {
+            test.drain();
+        }
+        self.tests.insert(id, test);
+        Verdict::Accept
+    }
+
+    fn forget_ended(&mut self) {
+        let ended = self.tests.values().filter(|t| t.ended().is_some());
+        let mut ids: Vec<TestId> = ended.map(Test::id).collect();
+        ids.sort();
+        let surplus = ids.len().saturating_sub(MAX_ENDED_TESTS);
+        for id in ids.into_iter().take(surplus) {
+            self.tests.remove(&id);
+            self.forgotten.insert(id);
+        }
+        while self.forgotten.len() > MAX_ENDED_TESTS * 32 {
+            self.forgotten.pop_first();
+        }
+    }
+
+    // ---- requests and replies ----
+
+    fn request(&mut self, now: Time, from: &Peer, request: &Request, fx: &mut Effects) -> Reply {
+        let test = match request {
+            Request::FetchPlan(digest) => {
+                let plan = self
+                    .tests
+                    .values()
+                    .find(|t| t.announcement().digest == *digest)
+                    .and_then(|t| t.plan().cloned());
+                return Reply::Plan(plan);
+            }
+            Request::FetchAnnouncement(test) => {
+                let live = self.tests.get(test).filter(|t| t.ended().is_none());
+                return Reply::Announcement(live.map(|t| t.announcement().clone()));
+            }
+            Request::Drain => {
+                self.drain();
+                return Reply::Drained;
+            }
+            Request::FetchSnapshots { test, after } => {
+                return self.snapshots(*test, after.as_ref());
+            }
+            Request::Register(r) => r.test,
+            Request::Heartbeat(h) => h.test,
+            Request::Assign(a) => a.test,
+            Request::Stop { test, .. } => *test,
+            Request::Metrics(s) => s.test,
+        };
+        match self.tests.get_mut(&test) {
+            Some(t) => t.request(now, from, request, fx),
+            None => Reply::Refused("no such test here".into()),
+        }
+    }
+
+    fn snapshots(&self, test: TestId, after: Option<&NodeId>) -> Reply {
+        let mut snapshots = Vec::new();
+        let mut more = false;
+        if let Some(t) = self.tests.get(&test) {
+            let mut rest = t
+                .merge()
+                .workers()
+                .keys()
+                .filter(|w| after.is_none_or(|a| *w > a))
+                .filter_map(|w| t.merge().snapshot(test, w));
+            snapshots.extend(rest.by_ref().take(SNAPSHOTS_A_REPLY));
+            more = rest.next().is_some();
+        }
+        Reply::Snapshots {
+            test,
+            snapshots,
+            more,
+        }
+    }
+
+    fn reply(&mut self, now: Time, from: &Peer, reply: Reply, fx: &mut Effects) {
+        match reply {
+            Reply::Plan(Some(plan)) => {
+                for t in self.tests.values_mut() {
+                    t.offered_plan(&plan, fx);
+                }
+            }
+            Reply::Announcement(Some(announcement)) => {
+                if !self.tests.contains_key(&announcement.test) {
+                    self.announced(now, announcement, fx);
+                }
+            }
+            Reply::Snapshots {
+                test,
+                snapshots,
+                more,
+            } => {
+                let Some(t) = self.tests.get_mut(&test) else {
+                    return;
+                };
+                let last = snapshots.last().map(|s| s.worker.clone());
+                for s in snapshots.iter().filter(|s| s.test == test) {
+                    t.snapshot(now, s, fx);
+                }
+                if more && last.is_some() && !t.complete() {
+                    let request = Request::FetchSnapshots { test, after: last };
+                    fx.send(&self.myself.node, from, request);
+                }
+            }
+            Reply::Plan(None) | Reply::Announcement(None) => {}
+            reply => {
+                let test = match &reply {
+                    Reply::Register(r) => r.test,
+                    Reply::Heartbeat(r) => r.test,
+                    Reply::Metrics { test, .. } => *test,
+                    _ => return,
+                };
+                if let Some(t) = self.tests.get_mut(&test) {
+                    t.reply(now, from, &reply, fx);
+                }
+            }
+        }
+    }
+
+    // ---- commands ----
+
+    fn submit(&mut self, now: Time, s: Submission, fx: &mut Effects) {
+        let live = self.members.live_ids(now).chain([self.myself.node.clone()]);
+        let announcement = Announcement {
+            test: s.test,
+            submitter: self.myself.node.clone(),
+            digest: s.digest(),
+            plan_len: s.plan.len() as u32,
+            plan: (s.plan.len() <= MAX_INLINE_PLAN).then(|| s.plan.clone()),
+            electorate: electorate(s.test, live),
+            submitted_unix_ms: s.unix_ms,
+            name: s.name,
+        };
+        self.announced(now, announcement.clone(), fx);
+        if let Some(t) = self.tests.get_mut(&s.test) {
+            t.offered_plan(&s.plan, fx);
+            fx.outputs
+                .push(Output::Publish(Gossip::Test(TestMessage::Announced(
+                    announcement,
+                ))));
+        }
+    }
+
+    fn inspected(
+        &mut self,
+        now: Time,
+        test: TestId,
+        spec: Result<TestSpec, String>,
+        unable: Option<String>,
+        fx: &mut Effects,
+    ) {
+        let Some(t) = self.tests.get_mut(&test) else {
+            return;
+        };
+        match spec {
+            Ok(spec) => t.inspected(now, spec, unable, fx),
+            Err(why) => fx.outputs.push(Output::Log(format!(
+                "the plan of test {test} cannot be used here: {why}"
+            ))),
+        }
+    }
+
+    // ---- time ----
+
+    fn tick(&mut self, now: Time, fx: &mut Effects) {
+        let due: Vec<TestId> = self
+            .tests
+            .iter()
+            .filter(|(_, t)| t.next_wake() <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let able = match self.tests.get(&id) {
+                Some(t) if t.wants_able() && t.phase() == Phase::Registering => {
+                    self.able(now, t.spec())
+                }
+                _ => BTreeSet::new(),
+            };
+            if let Some(t) = self.tests.get_mut(&id) {
+                t.tick(now, &able, fx);
+            }
+        }
+        self.advertise(now, fx);
+    }
+
+    /// The live nodes that say they could take part in a test.
+    fn able(&self, now: Time, spec: Option<&TestSpec>) -> BTreeSet<NodeId> {
+        let Some(spec) = spec else {
+            return BTreeSet::new();
+        };
+        let fits = |a: &Advert| {
+            !matches!(a.status, Status::Draining | Status::Leaving)
+                && a.task_types.contains(&spec.task.task_type)
+                && spec.labels.iter().all(|(k, v)| a.labels.get(k) == Some(v))
+        };
+        self.members
+            .live(now)
+            .filter(|k| fits(&k.advert))
+            .map(|k| k.advert.node.clone())
+            .collect()
+    }
+
+    fn hurry_advert(&mut self, now: Time) {
+        let earliest = self.last_advert.map_or(now, |at| at + ADVERT_SPACING);
+        self.next_advert = self.next_advert.min(earliest.max(now));
+    }
+
+    fn advertise(&mut self, now: Time, fx: &mut Effects) {
+        let status = self.status(now);
+        let running: Vec<TestId> = self
+            .tests
+            .values()
+            .filter(|t| t.ended().is_none())
+            .map(Test::id)
+            .collect();
+        if self
+            .advertised
+            .as_ref()
+            .is_none_or(|(s, r)| *s != status || *r != running)
+        {
+            self.hurry_advert(now);
+        }
+        if now < self.next_advert {
+            return;
+        }
+        let interval = self.timings.advert_interval(self.members.all().count());
+        self.advert_number += 1;
+        self.last_advert = Some(now);
+        self.next_advert = now + interval;
+        let known = running.iter().filter_map(|id| self.tests.get(id)).map(|t| {
+            let leader = t.election().leader();
+            KnownTest {
+                test: t.id(),
+                term: leader.map_or(0, |(term, _)| *term),
+                coordinator: leader.map(|(_, n)| n.clone()),
+                digest: t.announcement().digest,
+            }
+        });
+        let advert = Advert {
+            node: self.myself.node.clone(),
+            number: self.advert_number,
+            name: self.myself.name.clone(),
+            version: self.myself.version.clone(),
+            addresses: self.addresses.clone(),
+            capacity: self.myself.capacity,
+            load: self
+                .tests
+                .values()
+                .filter_map(Test::worker)
+                .map(|w| w.in_flight())
+                .sum(),
+            task_types: self.myself.task_types.clone(),
+            labels: self.myself.labels.clone(),
+            status,
+            interval,
+            tests: known.collect(),
+        };
+        self.advertised = Some((status, running));
+        self.members.forget(now);
+        fx.outputs.push(Output::Publish(Gossip::Advert(advert)));
+    }
+}
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

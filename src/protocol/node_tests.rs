@@ -1,0 +1,349 @@
+//! A few nodes on a perfect network: what a whole test looks like. Faults are the
+//! simulator's business.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::fakes::{measurement, node, spec};
+use super::*;
+use crate::protocol::effects::EngineOrder;
+use crate::protocol::messages::EndReason;
+use crate::protocol::spec::SLOTS;
+
+const TEST: TestId = TestId([9; 16]);
+const MS: u64 = 1_000_000;
+
+/// Nodes that hear each other at once, and engines that obey.
+struct World {
+    now: Time,
+    nodes: Vec<Node>,
+    dead: Vec<bool>,
+    unable: BTreeMap<usize, String>,
+    engines: Vec<Vec<EngineOrder>>,
+    ended_at: Option<Time>,
+}
+
+impl World {
+    fn new(count: u32) -> World {
+        let mut world = World {
+            now: Time(MS),
+            nodes: Vec::new(),
+            dead: vec![false; count as usize],
+            unable: BTreeMap::new(),
+            engines: vec![Vec::new(); count as usize],
+            ended_at: None,
+        };
+        for i in 0..count {
+            let myself = Myself {
+                node: node(i),
+                name: format!("n{i}"),
+                version: "0".into(),
+                capacity: 100,
+                task_types: vec!["SLEEP".into()],
+                labels: BTreeMap::new(),
+            };
+            world
+                .nodes
+                .push(Node::new(myself, Timings::lan(), world.now));
+        }
+        world.run_for(Duration::from_millis(500));
+        world
+    }
+
+    fn input(&mut self, i: usize, input: Input) {
+        let mut queue = vec![(i, input)];
+        while !queue.is_empty() {
+            let (i, input) = queue.remove(0);
+            if self.dead[i] {
+                continue;
+            }
+            for output in self.nodes[i].handle(self.now, input) {
+                self.output(i, output, &mut queue);
+            }
+        }
+    }
+
+    fn output(&mut self, i: usize, output: Output, queue: &mut Vec<(usize, Input)>) {
+        let author = self.nodes[i].myself().node.peer.clone();
+        match output {
+            Output::Publish(message) => {
+                for j in (0..self.nodes.len()).filter(|j| *j != i) {
+                    let (author, message) = (author.clone(), message.clone());
+                    queue.push((
+                        j,
+                        Input::Gossip {
+                            author,
+                            ticket: 0,
+                            message,
+                        },
+                    ));
+                }
+            }
+            Output::Send(to, request) => {
+                let j = self.index(&to);
+                if self.dead[j] {
+                    return;
+                }
+                for output in self.nodes[j].handle(
+                    self.now,
+                    Input::Request {
+                        from: author,
+                        ticket: 7,
+                        request,
+                    },
+                ) {
+                    match output {
+                        Output::Reply(_, reply) => queue.push((
+                            i,
+                            Input::Reply {
+                                from: to.clone(),
+                                reply,
+                            },
+                        )),
+                        other => self.output(j, other, queue),
+                    }
+                }
+            }
+            Output::Inspect { test, .. } => {
+                let spec = Ok(spec(Duration::from_secs(10)));
+                queue.push((
+                    i,
+                    Input::Inspected {
+                        test,
+                        spec,
+                        unable: self.unable.get(&i).cloned(),
+                    },
+                ));
+            }
+            Output::Engine(test, order) => {
+                if matches!(order, EngineOrder::Stop(_)) {
+                    queue.push((i, Input::Measured(test, measurement(100 + i as u64, true))));
+                }
+                self.engines[i].push(order);
+            }
+            Output::Ended(_) => {
+                self.ended_at.get_or_insert(self.now);
+            }
+            Output::Verdict(_, verdict) => assert_ne!(verdict, Verdict::Reject),
+            Output::Reply(..) | Output::Event(..) | Output::Completed(_) | Output::Log(_) => {}
+        }
+    }
+
+    fn index(&self, peer: &Peer) -> usize {
+        let found = self
+            .nodes
+            .iter()
+            .position(|n| n.myself().node.peer == *peer);
+        found.expect("a peer of this world")
+    }
+
+    fn run_for(&mut self, length: Duration) {
+        let end = self.now + length;
+        loop {
+            let alive = (0..self.nodes.len()).filter(|i| !self.dead[*i]);
+            let Some((wake, i)) = alive.map(|i| (self.nodes[i].next_wake(), i)).min() else {
+                return;
+            };
+            if wake > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(wake);
+            self.input(i, Input::Tick);
+        }
+    }
+
+    fn submit(&mut self, i: usize) {
+        let plan: Arc<[u8]> = Arc::from(&b"a plan"[..]);
+        let submission = Submission {
+            test: TEST,
+            name: "t".into(),
+            plan,
+            unix_ms: 0,
+        };
+        self.input(i, Input::Submit(submission));
+    }
+
+    fn finish_engines(&mut self) {
+        for i in 0..self.nodes.len() {
+            self.input(i, Input::Measured(TEST, measurement(100 + i as u64, true)));
+        }
+    }
+
+    fn shares(&self) -> Vec<u32> {
+        let share = |n: &Node| n.tests().get(&TEST)?.worker().map(|w| w.share(self.now));
+        self.nodes.iter().map(|n| share(n).unwrap_or(0)).collect()
+    }
+
+    fn coordinator(&self) -> usize {
+        let leads = |i: &usize| {
+            let test = self.nodes[*i].tests().get(&TEST);
+            !self.dead[*i] && test.is_some_and(|t| t.election().has_authority(self.now))
+        };
+        (0..self.nodes.len()).find(leads).expect("somebody leads")
+    }
+
+    fn test(&self, i: usize) -> &Test {
+        &self.nodes[i].tests()[&TEST]
+    }
+}
+
+#[test]
+fn a_test_runs_from_submission_to_the_same_complete_result_everywhere() {
+    for count in [1, 2, 3, 5, 9] {
+        let mut world = World::new(count);
+        world.submit(0);
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world.shares().iter().sum::<u32>(), SLOTS, "{count} nodes");
+        world.run_for(Duration::from_millis(9_500));
+        world.finish_engines();
+        world.run_for(Duration::from_secs(1));
+        for i in 0..count as usize {
+            let test = world.test(i);
+            assert_eq!(test.ended().map(|e| &e.reason), Some(&EndReason::Completed));
+            assert!(test.complete(), "node {i} of {count}");
+            assert_eq!(test.merge(), world.test(0).merge());
+            assert_eq!(test.merge().workers().len(), count as usize);
+        }
+    }
+}
+
+#[test]
+fn all_engines_start_at_the_same_instant_and_hold_a_lease_then() {
+    let mut world = World::new(5);
+    world.submit(3);
+    world.run_for(Duration::from_secs(1));
+    let mut starts = Vec::new();
+    for orders in &world.engines {
+        let start = orders.iter().find_map(|o| match o {
+            EngineOrder::Start(at) => Some(*at),
+            _ => None,
+        });
+        let lease = orders.iter().rev().find_map(|o| match o {
+            EngineOrder::Lease(until) => Some(*until),
+            _ => None,
+        });
+        assert!(lease > start);
+        starts.extend(start);
+    }
+    assert_eq!(starts.len(), 5);
+    assert!(starts.iter().all(|s| *s == starts[0]));
+}
+
+#[test]
+fn a_killed_coordinator_is_followed_without_a_gap_and_its_share_comes_back() {
+    let mut world = World::new(5);
+    world.submit(0);
+    world.run_for(Duration::from_secs(3));
+    let first = world.coordinator();
+    world.dead[first] = true;
+    let killed = world.now;
+    let before = world.shares();
+    while world.now.since(killed) < Duration::from_millis(1_400) {
+        world.run_for(Duration::from_millis(10));
+        let now = world.shares();
+        let dipped = (0..5)
+            .filter(|i| *i != first && now[*i] < before[*i])
+            .count();
+        assert_eq!(dipped, 0, "after {:?}", world.now.since(killed));
+    }
+    assert_ne!(world.coordinator(), first);
+    world.run_for(Duration::from_millis(3_100));
+    let shares = world.shares();
+    let alive: u32 = (0..5).filter(|i| *i != first).map(|i| shares[i]).sum();
+    assert_eq!(alive, SLOTS);
+}
+
+#[test]
+fn a_late_joiner_gets_a_share_and_the_sum_is_never_exceeded() {
+    let mut world = World::new(4);
+    world.dead[3] = true;
+    let mut world = World {
+        now: world.now + Duration::from_secs(20),
+        ..world
+    };
+    world.run_for(Duration::from_millis(10));
+    world.submit(0);
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(world.shares()[3], 0);
+    world.dead[3] = false;
+    for _ in 0..400 {
+        world.run_for(Duration::from_millis(10));
+        assert!(world.shares().iter().sum::<u32>() <= SLOTS);
+    }
+    assert_eq!(world.shares(), [250_000; 4]);
+}
+
+#[test]
+fn a_stop_from_any_node_ends_the_test_with_all_results() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(3));
+    let stranger = (0..3).find(|i| *i != world.coordinator()).expect("another");
+    let order = StopOrder {
+        graceful: true,
+        timeout: Duration::from_secs(1),
+    };
+    world.input(stranger, Input::StopTest(TEST, order));
+    world.run_for(Duration::from_secs(1));
+    for i in 0..3 {
+        assert_eq!(
+            world.test(i).ended().map(|e| &e.reason),
+            Some(&EndReason::Stopped)
+        );
+        assert!(world.test(i).complete());
+    }
+}
+
+#[test]
+fn a_test_that_nobody_can_carry_ends_and_says_why() {
+    let mut world = World::new(3);
+    for i in 0..3 {
+        world
+            .unable
+            .insert(i, "not allowed: see --allow-target".into());
+    }
+    world.submit(1);
+    world.run_for(Duration::from_secs(5));
+    let ended = world.test(2).ended().expect("ended");
+    let EndReason::Failed(why) = &ended.reason else {
+        panic!("{:?}", ended.reason);
+    };
+    assert!(
+        why.contains("no able worker") && why.contains("--allow-target"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_node_that_leaves_gives_its_share_back_at_once() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(3));
+    let leaver = (0..3).find(|i| *i != world.coordinator()).expect("another");
+    let order = StopOrder {
+        graceful: false,
+        timeout: Duration::ZERO,
+    };
+    world.input(leaver, Input::Leave(order));
+    world.run_for(Duration::from_millis(600));
+    assert_eq!(world.shares()[leaver], 0);
+    assert_eq!(world.shares().iter().sum::<u32>(), SLOTS);
+}
+
+#[test]
+fn gossip_in_another_nodes_name_is_rejected() {
+    let mut world = World::new(2);
+    let message = Gossip::Advert(super::super::fakes::advert(7, 1));
+    let author = node(1).peer;
+    let outputs = world.nodes[0].handle(
+        world.now,
+        Input::Gossip {
+            author,
+            ticket: 5,
+            message,
+        },
+    );
+    assert!(outputs.contains(&Output::Verdict(5, Verdict::Reject)));
+}

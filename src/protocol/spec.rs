@@ -1,0 +1,185 @@
+//! What the protocol must know of a plan, and of this node's part in it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::id::{Digest, Incarnation, NodeId, TestId};
+use super::messages::TaskDescription;
+
+/// The whole of a plan's load, in slots.
+pub const SLOTS: u32 = 1_000_000;
+
+/// How the load is split.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Balance {
+    /// In proportion to the capacity that each worker states.
+    #[default]
+    Capacity,
+    /// The same for each worker.
+    Equal,
+}
+
+/// What happens to the share of a lost worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnLost {
+    /// The others take it over once its lease has certainly lapsed.
+    #[default]
+    Reassign,
+    /// It keeps it and runs on; its slots are never given away.
+    Hold,
+    /// The test ends.
+    Fail,
+}
+
+/// A plan, as far as the protocol is concerned.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TestSpec {
+    /// Length of the profile.
+    pub length: Duration,
+    /// How long in-flight requests may take after the end or a graceful stop.
+    pub grace: Duration,
+    /// Fewest workers to start with.
+    pub min_workers: u32,
+    /// How the load is split.
+    pub balance: Balance,
+    /// What happens to the share of a lost worker.
+    pub on_lost: OnLost,
+    /// Only nodes with all these labels take part.
+    pub labels: BTreeMap<String, String>,
+    /// The load in the message set's terms, for the whole swarm.
+    pub task: TaskDescription,
+}
+
+/// This node, as it describes itself.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Myself {
+    /// Peer and incarnation.
+    pub node: NodeId,
+    /// A name for people.
+    pub name: String,
+    /// The binary's version.
+    pub version: String,
+    /// How many tasks it can run at once (at least 1).
+    pub capacity: u32,
+    /// Task types it can run.
+    pub task_types: Vec<String>,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A plan's bytes and digest, as the submitter hands them in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Submission {
+    /// The new test's id.
+    pub test: TestId,
+    /// The plan's name, for people.
+    pub name: String,
+    /// The plan's canonical bytes.
+    pub plan: std::sync::Arc<[u8]>,
+    /// Unix time in milliseconds; for people only.
+    pub unix_ms: u64,
+}
+
+impl Submission {
+    /// SHA-256 of the plan.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.plan)
+    }
+}
+
+impl Myself {
+    /// The incarnation.
+    pub fn incarnation(&self) -> Incarnation {
+        self.node.incarnation
+    }
+}
+
+/// The protocol's clockwork. There is one for a LAN and one for a WAN; all
+/// nodes of a swarm must use the same.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Timings {
+    /// How long a coordinator's authority, and an elector's promise, lasts. Beats and
+    /// heartbeats come every quarter of it.
+    pub authority_lease: Duration,
+    /// How long a worker's share lasts unrenewed. Longer than a fail-over takes (about 1.3
+    /// authority leases), so that no surviving worker stops for one.
+    pub share_lease: Duration,
+    /// An elector of rank r waits r times this before it may claim.
+    pub rank_delay: Duration,
+    /// Time between two polls, and between two sendings of a claim.
+    pub ask_interval: Duration,
+    /// Most sendings of one claim.
+    pub max_claims: u32,
+    /// Time between regular adverts in a small swarm.
+    pub advert_interval: Duration,
+    /// How long registration waits for nodes that are known and able, but silent.
+    pub registration_window: Duration,
+    /// From the assignment of shares to the start of the profile: time for every worker to
+    /// receive its share and have a lease.
+    pub start_delay: Duration,
+    /// Time between snapshots in a small swarm.
+    pub metrics_interval: Duration,
+}
+
+impl Timings {
+    /// For a local network: round trips under 20 ms.
+    pub fn lan() -> Timings {
+        Timings {
+            authority_lease: Duration::from_secs(1),
+            share_lease: Duration::from_millis(2500),
+            rank_delay: Duration::from_millis(200),
+            ask_interval: Duration::from_millis(100),
+            max_claims: 8,
+            advert_interval: Duration::from_secs(2),
+            registration_window: Duration::from_secs(3),
+            start_delay: Duration::from_millis(400),
+            metrics_interval: Duration::from_secs(1),
+        }
+    }
+
+    /// Across continents: round trips up to 400 ms.
+    pub fn wan() -> Timings {
+        Timings {
+            authority_lease: Duration::from_secs(4),
+            share_lease: Duration::from_secs(10),
+            rank_delay: Duration::from_secs(1),
+            ask_interval: Duration::from_millis(400),
+            registration_window: Duration::from_secs(10),
+            start_delay: Duration::from_secs(2),
+            ..Timings::lan()
+        }
+    }
+
+    /// Time between beats of a coordinator.
+    pub fn beat_interval(&self) -> Duration {
+        self.authority_lease / 4
+    }
+
+    /// Time between heartbeats of each of `workers` workers: a quarter of an authority lease,
+    /// stretched so that a coordinator answers at most 1,000 a second.
+    pub fn heartbeat_interval(&self, workers: usize) -> Duration {
+        self.beat_interval()
+            .max(Duration::from_millis(workers as u64))
+    }
+
+    /// The share lease, stretched as the heartbeats are.
+    pub fn share_lease(&self, workers: usize) -> Duration {
+        self.share_lease.mul_f64(self.stretch(workers))
+    }
+
+    /// How long an answer to a heartbeat may stay unconfirmed: an authority lease, stretched.
+    pub fn confirm_within(&self, workers: usize) -> Duration {
+        self.authority_lease.mul_f64(self.stretch(workers))
+    }
+
+    fn stretch(&self, workers: usize) -> f64 {
+        let base = self.beat_interval().as_secs_f64();
+        self.heartbeat_interval(workers).as_secs_f64() / base
+    }
+
+    /// Time between adverts: stretched so that a node receives at most 100 a second.
+    pub fn advert_interval(&self, nodes: usize) -> Duration {
+        self.advert_interval
+            .max(Duration::from_millis(10 * nodes as u64))
+    }
+}

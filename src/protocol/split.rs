@@ -1,0 +1,68 @@
+//! Splitting the whole load over workers, so that it adds up exactly.
+
+use super::spec::SLOTS;
+
+/// Splits `total` slots in proportion to `weights` by the largest remainder: every part is
+/// the exact quota rounded down or up, and together they are `total`. Equal remainders go to
+/// the earlier worker, so the result depends on nothing but the arguments.
+///
+/// All-zero weights count as equal ones; no weights give no parts.
+pub fn split(total: u32, weights: &[u32]) -> Vec<u32> {
+    if weights.is_empty() {
+        return Vec::new();
+    }
+    let sum: u64 = weights.iter().map(|w| u64::from(*w)).sum();
+    if sum == 0 {
+        return split(total, &vec![1; weights.len()]);
+    }
+    let total = u64::from(total.min(SLOTS));
+    let mut parts: Vec<u32> = Vec::with_capacity(weights.len());
+    let mut remainders: Vec<(u64, usize)> = Vec::with_capacity(weights.len());
+    for (i, w) in weights.iter().enumerate() {
+        let scaled = total * u64::from(*w);
+        parts.push((scaled / sum) as u32);
+        remainders.push((scaled % sum, i));
+    }
+    let given: u64 = parts.iter().map(|p| u64::from(*p)).sum();
+    remainders.sort_by_key(|(r, i)| (std::cmp::Reverse(*r), *i));
+    for (_, i) in remainders.into_iter().take((total - given) as usize) {
+        parts[i] += 1;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up_exactly_and_each_is_its_quota_rounded() {
+        for n in 1..60u32 {
+            let weights: Vec<u32> = (0..n).map(|i| 1 + i * i % 17).collect();
+            let sum: f64 = weights.iter().map(|w| f64::from(*w)).sum();
+            let parts = split(SLOTS, &weights);
+            assert_eq!(parts.iter().sum::<u32>(), SLOTS);
+            for (w, p) in weights.iter().zip(&parts) {
+                let quota = f64::from(SLOTS) * f64::from(*w) / sum;
+                assert!((f64::from(*p) - quota).abs() < 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_weights_differ_by_at_most_one_and_earlier_ones_get_it() {
+        assert_eq!(split(SLOTS, &[7, 7, 7]), [333_334, 333_333, 333_333]);
+    }
+
+    #[test]
+    fn no_weight_at_all_counts_as_equal() {
+        assert_eq!(split(10, &[0, 0]), [5, 5]);
+        assert!(split(10, &[]).is_empty());
+    }
+
+    #[test]
+    fn extreme_weights_do_not_overflow() {
+        let parts = split(SLOTS, &[u32::MAX; 3]);
+        assert_eq!(parts.iter().sum::<u32>(), SLOTS);
+    }
+}

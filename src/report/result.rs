@@ -1,0 +1,300 @@
+//! The result of a test, as JSON has it. `docs/result.md` describes every field; the shape is
+//! versioned by `schema`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A test's result: so far, or for good once `complete`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TestResult {
+    /// Version of this shape: 1.
+    pub schema: u32,
+    /// The test's id, a UUIDv7.
+    pub test_id: String,
+    /// The plan's name.
+    pub name: Option<String>,
+    /// The plan's tags.
+    pub tags: BTreeMap<String, String>,
+    /// What was aimed at: the URL, or the task type.
+    pub target: String,
+    /// `electing`, `registering`, `running`, `stopping` or `ended`.
+    pub state: String,
+    /// Why it ended: `completed`, `stopped` or `failed`; null before.
+    pub end: Option<String>,
+    /// Every final snapshot that the result consists of is in it.
+    pub complete: bool,
+    /// `valid`, `degraded` or `invalid`; null until it ended.
+    pub verdict: Option<String>,
+    /// Why the verdict is not `valid`, and what to do; and why a test failed.
+    pub reasons: Vec<String>,
+    /// Start of the profile, RFC 3339, UTC; null before it.
+    pub started_at: Option<String>,
+    /// Length of what was measured, in seconds.
+    pub duration_s: f64,
+    /// Latest minus earliest start over the workers, by the best clock estimate.
+    pub start_skew_ms: Option<f64>,
+    /// Who coordinated, by term.
+    pub coordinators: Vec<Reign>,
+    /// The workers.
+    pub nodes: Vec<NodeResult>,
+    /// What was counted.
+    pub totals: Totals,
+    /// Requests a second.
+    pub rate: Rate,
+    /// Responses by HTTP status code.
+    pub status_codes: BTreeMap<String, u64>,
+    /// From the intended send time: free of coordinated omission.
+    pub response_time_ms: Option<Stats>,
+    /// From the actual send.
+    pub service_time_ms: Option<Stats>,
+    /// From the intended to the actual send: the generator's own error.
+    pub lag_ms: Option<Stats>,
+    /// The merged histograms, base64 of HdrHistogram's compressed V2 encoding.
+    pub histograms: Histograms,
+    /// Errors by kind and message, most frequent first.
+    pub errors: Vec<ErrorEntry>,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// A coordinator's time in office.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Reign {
+    /// Its term.
+    pub term: u64,
+    /// Who.
+    pub peer: String,
+    /// Milliseconds after the start of the profile; negative before it.
+    pub from_ms: i64,
+    /// The same; null while in office.
+    pub to_ms: Option<i64>,
+}
+
+/// A worker's part.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NodeResult {
+    /// Its peer id.
+    pub peer: String,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// Its name.
+    pub name: String,
+    /// Its share when last measured, 0 to 1.
+    pub share: f64,
+    /// Requests written.
+    pub sent: u64,
+    /// Of these, succeeded.
+    pub ok: u64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// Arrivals not sent.
+    pub dropped: u64,
+    /// 99th percentile of its lag.
+    pub lag_p99_ms: Option<f64>,
+    /// When it was lost, after the start of the profile.
+    pub lost_at_ms: Option<u64>,
+}
+
+/// What was counted, over all workers, warm-up included.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Arrivals that the plan asked for: `sent + dropped + short`.
+    pub planned: u64,
+    /// Requests written: `ok + failed + abandoned` (and those in flight, before the end).
+    pub sent: u64,
+    /// Succeeded.
+    pub ok: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Given up in flight, because the test was stopped.
+    pub abandoned: u64,
+    /// Arrivals that a worker did not send: it was late, its lease had lapsed, or
+    /// `max_in_flight` was reached.
+    pub dropped: u64,
+    /// Arrivals that no worker was there for.
+    pub short: u64,
+    /// Of those sent, the warm-up's; they are in no percentile.
+    pub warm_up: u64,
+    /// Bytes written to connections.
+    pub bytes_sent: u64,
+    /// Bytes read from connections.
+    pub bytes_received: u64,
+}
+
+/// Requests a second, over the measured time.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Rate {
+    /// Asked for by the plan; in the closed model the same as achieved.
+    pub asked: f64,
+    /// Sent.
+    pub achieved: f64,
+}
+
+/// A distribution in milliseconds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Stats {
+    /// Values.
+    pub count: u64,
+    /// Smallest.
+    pub min: f64,
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation.
+    pub stdev: f64,
+    /// Median.
+    pub p50: f64,
+    /// 75th percentile.
+    pub p75: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// Merged histograms of microseconds.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Histograms {
+    /// Of response time.
+    pub response: Option<String>,
+    /// Of service time.
+    pub service: Option<String>,
+    /// Of lag.
+    pub lag: Option<String>,
+}
+
+/// A kind of error.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ErrorEntry {
+    /// `connect`, `timeout`, `status`, …
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Milliseconds after the start of the profile; negative before it.
+    pub at_ms: i64,
+    /// A short fixed word.
+    pub kind: String,
+    /// Whom it is about.
+    pub peer: Option<String>,
+    /// For people.
+    pub text: String,
+}
+
+/// The nodes of the swarm.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NodeList {
+    /// Each, the answering one first.
+    pub nodes: Vec<NodeEntry>,
+    /// All together.
+    pub pool: Pool,
+}
+
+/// A node.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NodeEntry {
+    /// Its peer id.
+    pub peer: String,
+    /// Its incarnation: greater at every start.
+    pub incarnation: u64,
+    /// Its name.
+    pub name: String,
+    /// It is the node that answers.
+    #[serde(rename = "self")]
+    pub is_self: bool,
+    /// Where it can be dialled.
+    pub addresses: Vec<String>,
+    /// Its version.
+    pub version: String,
+    /// `idle`, `running`, `overloaded`, `draining`, `leaving`, `isolated`, `error`.
+    pub status: String,
+    /// `healthy`, `late` or `gone`.
+    pub health: String,
+    /// Tasks it can run at once.
+    pub capacity: u32,
+    /// Tasks it runs now.
+    pub load: u32,
+    /// Task types it can run.
+    pub task_types: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The nodes together.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Pool {
+    /// Nodes known, gone ones included.
+    pub total: u32,
+    /// Healthy ones.
+    pub healthy: u32,
+    /// Capacity of the healthy ones.
+    pub capacity: u64,
+    /// What of that is free.
+    pub available: u64,
+    /// What of that is in use.
+    pub load: u64,
+}
+
+impl Pool {
+    /// The sum over nodes.
+    pub fn of(nodes: &[NodeEntry]) -> Pool {
+        let mut pool = Pool {
+            total: nodes.len() as u32,
+            ..Pool::default()
+        };
+        for n in nodes.iter().filter(|n| n.health == "healthy") {
+            pool.healthy += 1;
+            pool.capacity += u64::from(n.capacity);
+            pool.load += u64::from(n.load);
+        }
+        pool.available = pool.capacity.saturating_sub(pool.load);
+        pool
+    }
+}
+
+/// The tests that a node knows.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TestList {
+    /// Newest first.
+    pub tests: Vec<TestEntry>,
+}
+
+/// A test in a list.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TestEntry {
+    /// Its id.
+    pub test_id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// As in [`TestResult`].
+    pub state: String,
+    /// As in [`TestResult`].
+    pub verdict: Option<String>,
+    /// As in [`TestResult`].
+    pub started_at: Option<String>,
+}
+
+impl TestResult {
+    /// The entry of a list.
+    pub fn entry(&self) -> TestEntry {
+        TestEntry {
+            test_id: self.test_id.clone(),
+            name: self.name.clone(),
+            state: self.state.clone(),
+            verdict: self.verdict.clone(),
+            started_at: self.started_at.clone(),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Requests and replies in their envelopes.
+
+use prost::Message as _;
+
+use super::election::term;
+use super::limits::*;
+use super::{Wire, WireError, check, page, parts, pb, put, shape};
+use crate::protocol::messages::{Reply, Request};
+
+/// Whether a request, or its reply, may be longer than [`MAX_CONTROL`], so that both go by
+/// the bulk behaviour.
+pub fn is_bulk(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Metrics(_) | Request::FetchPlan(_) | Request::FetchSnapshots { .. }
+    )
+}
+
+/// A request's bytes: at most [`MAX_BULK`], and [`MAX_CONTROL`] unless it [`is_bulk`].
+pub fn encode_request(request: &Request) -> Vec<u8> {
+    use pb::v1::request::Body;
+    let body = match request {
+        Request::Register(r) => Body::Register(r.to_wire()),
+        Request::Heartbeat(h) => Body::Heartbeat(h.to_wire()),
+        Request::Assign(a) => Body::Assign(a.to_wire()),
+        Request::Stop { test, term, order } => Body::Stop(pb::worker::StopTestRequest {
+            test_id: test.to_string(),
+            graceful: order.graceful,
+            timeout_seconds: put::int32(put::seconds(order.timeout)),
+            term: *term,
+            timeout_ns: put::ns(order.timeout),
+        }),
+        Request::Metrics(s) => Body::Metrics(s.to_wire()),
+        Request::FetchAnnouncement(test) => Body::FetchAnnouncement(pb::v1::FetchAnnouncement {
+            test: test.0.to_vec(),
+        }),
+        Request::FetchPlan(digest) => Body::FetchPlan(pb::v1::FetchPlan {
+            digest: digest.0.to_vec(),
+        }),
+        Request::FetchSnapshots { test, after } => Body::FetchSnapshots(pb::v1::FetchSnapshots {
+            test: test.0.to_vec(),
+            after: after.as_ref().map(Wire::to_wire),
+        }),
+    };
+    pb::v1::Request { body: Some(body) }.encode_to_vec()
+}
+
+/// A request from its bytes.
+///
+/// # Errors
+/// Any [`WireError`]. One that [is newer](WireError::is_newer) deserves a
+/// [`Reply::Refused`].
+pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
+    use pb::v1::request::Body;
+    shape::check(bytes, &shape::BULK_REQUESTS)?;
+    let message = pb::v1::Request::decode(bytes)?;
+    Ok(match message.body.ok_or(WireError::Unknown("request"))? {
+        Body::Register(m) => Request::Register(Wire::from_wire(m)?),
+        Body::Heartbeat(m) => Request::Heartbeat(Wire::from_wire(m)?),
+        Body::Assign(m) => Request::Assign(Wire::from_wire(m)?),
+        Body::Stop(m) => Request::Stop {
+            test: parts::test_by_text(&m.test_id)?,
+            term: term(m.term)?,
+            order: crate::protocol::messages::StopOrder {
+                graceful: m.graceful,
+                timeout: check::span("timeout_ns", m.timeout_ns)?,
+            },
+        },
+        Body::Metrics(m) => Request::Metrics(Wire::from_wire(m)?),
+        Body::FetchAnnouncement(m) => Request::FetchAnnouncement(parts::test(&m.test)?),
+        Body::FetchPlan(m) => Request::FetchPlan(parts::digest(&m.digest)?),
+        Body::FetchSnapshots(m) => Request::FetchSnapshots {
+            test: parts::test(&m.test)?,
+            after: check::optional(m.after)?,
+        },
+    })
+}
+
+/// A reply's bytes, at most [`MAX_BULK`]; those of requests that are not
+/// [`bulk`](is_bulk) at most [`MAX_CONTROL`].
+///
+/// Of snapshots as many are sent as fit, from the first, and `more` says if any were left
+/// over; a plan that is too long is none.
+pub fn encode_reply(reply: &Reply) -> Vec<u8> {
+    use pb::v1::reply::Body;
+    let body = match reply {
+        Reply::Register(r) => Body::Register(r.to_wire()),
+        Reply::Heartbeat(h) => Body::Heartbeat(h.to_wire()),
+        Reply::Assign(a) => Body::Assign(a.to_wire()),
+        Reply::Stop {
+            stopped,
+            message,
+            interrupted,
+        } => Body::Stop(pb::worker::StopTestResponse {
+            stopped: *stopped,
+            message: put::text(message, MAX_TEXT),
+            tasks_interrupted: put::int32(*interrupted),
+            interrupted: (*interrupted).min(MAX_TASKS),
+        }),
+        Reply::Metrics {
+            test,
+            number,
+            received,
+        } => Body::Metrics(pb::worker::MetricsAcknowledgment {
+            received: *received,
+            message: String::new(),
+            test: test.0.to_vec(),
+            number: *number,
+        }),
+        Reply::Announcement(a) => Body::Announcement(pb::v1::FetchedAnnouncement {
+            announcement: a.as_ref().map(Wire::to_wire),
+        }),
+        Reply::Plan(plan) => Body::Plan(pb::v1::FetchedPlan {
+            plan: plan
+                .as_ref()
+                .filter(|p| p.len() <= MAX_PLAN)
+                .map(|p| p.to_vec()),
+        }),
+        Reply::Snapshots {
+            test,
+            snapshots,
+            more,
+        } => Body::Snapshots(page::to_wire(*test, snapshots, *more)),
+        Reply::Refused(why) => Body::Refused(pb::v1::Refused {
+            message: put::text(why, MAX_TEXT),
+        }),
+    };
+    pb::v1::Reply { body: Some(body) }.encode_to_vec()
+}
+
+/// A reply from its bytes. Whether it fits the request is for the asker to check, and
+/// whether a plan is the one of the digest asked for.
+///
+/// # Errors
+/// Any [`WireError`].
+pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
+    use pb::v1::reply::Body;
+    shape::check(bytes, &shape::BULK_REPLIES)?;
+    let message = pb::v1::Reply::decode(bytes)?;
+    Ok(match message.body.ok_or(WireError::Unknown("reply"))? {
+        Body::Register(m) => Reply::Register(Wire::from_wire(m)?),
+        Body::Heartbeat(m) => Reply::Heartbeat(Wire::from_wire(m)?),
+        Body::Assign(m) => Reply::Assign(Wire::from_wire(m)?),
+        Body::Stop(m) => Reply::Stop {
+            stopped: m.stopped,
+            message: check::text("message", m.message, MAX_TEXT)?,
+            interrupted: check::at_most("interrupted", m.interrupted, MAX_TASKS)?,
+        },
+        Body::Metrics(m) => Reply::Metrics {
+            test: parts::test(&m.test)?,
+            number: check::number("number", m.number)?,
+            received: m.received,
+        },
+        Body::Announcement(m) => Reply::Announcement(check::optional(m.announcement)?),
+        Body::Plan(m) => {
+            if let Some(plan) = &m.plan {
+                check::length("plan", plan.len(), MAX_PLAN)?;
+            }
+            Reply::Plan(m.plan.map(Into::into))
+        }
+        Body::Snapshots(m) => page::from_wire(m)?,
+        Body::Refused(m) => Reply::Refused(check::text("message", m.message, MAX_TEXT)?),
+    })
+}

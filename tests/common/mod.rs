@@ -1,0 +1,274 @@
+//! Real processes on loopback, as a person would start them. Every child is ended by its
+//! own handle when it goes out of scope, also when a test fails.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The binary under test.
+pub const VAJRA: &str = env!("CARGO_BIN_EXE_vajra-node");
+
+/// Ten times what anything here takes on a quiet machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether a test that needs `what` may run; CI demands that all do.
+pub fn require(what: &str, available: bool) -> bool {
+    if available {
+        return true;
+    }
+    let demanded = std::env::var("VAJRA_TEST_REQUIRE").is_ok_and(|v| v == "all");
+    assert!(!demanded, "this test needs {what}, and VAJRA_TEST_REQUIRE=all demands it");
+    eprintln!("ignored: this test needs {what}");
+    false
+}
+
+/// A process that prints where it listens.
+pub struct Process {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+    log: PathBuf,
+}
+
+impl Process {
+    pub fn spawn(mut command: Command, log: PathBuf) -> Process {
+        let stderr = std::fs::File::create(&log).unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Process { child, lines, log }
+    }
+
+    /// Reads lines up to one with this prefix, and returns all of them.
+    pub fn read_until(&mut self, prefix: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        loop {
+            let mut line = String::new();
+            let n = self.lines.read_line(&mut line).unwrap();
+            assert!(n > 0, "ended before it printed {prefix:?}; it said:\n{}", self.log());
+            seen.push(line.trim_end().to_owned());
+            if line.starts_with(prefix) {
+                return seen;
+            }
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(sent.success(), "kill -s {name} {pid}");
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "does not end; it said:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Everything else it prints until it ends.
+    pub fn rest(&mut self) -> String {
+        let mut text = String::new();
+        self.lines.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A node on loopback, on ports of its own.
+pub struct Node {
+    pub process: Process,
+    pub listening: String,
+    pub api: String,
+    pub peer: String,
+}
+
+impl Node {
+    /// Starts a node with a data directory `dir/name` and waits until it answers.
+    pub fn start(dir: &Path, name: &str, args: &[&str]) -> Node {
+        let mut command = Command::new(VAJRA);
+        let data = dir.join(name);
+        command
+            .args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--api", "127.0.0.1:0"])
+            .args(["--name", name, "--data-dir", data.to_str().unwrap()])
+            .args(args)
+            .env("RUST_LOG", "info");
+        let log = dir.join(format!("{name}.{}.log", unique()));
+        Node::from_process(Process::spawn(command, log))
+    }
+
+    pub fn from_process(mut process: Process) -> Node {
+        let lines = process.read_until("api ");
+        let word = |prefix: &str| {
+            let line = lines.iter().find_map(|l| l.strip_prefix(prefix));
+            line.unwrap_or_else(|| panic!("no {prefix:?} in {lines:?}")).to_owned()
+        };
+        let listening = word("listening ");
+        let peer = listening.rsplit('/').next().unwrap().to_owned();
+        let api = word("api http://");
+        Node { process, listening, api, peer }
+    }
+
+    /// Runs a subcommand against this node and parses what it prints as JSON.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let mut all = args.to_vec();
+        all.extend(["--api", &self.api, "--json"]);
+        let out = vajra(&all);
+        assert_eq!(out.code, 0, "{args:?}: {}", out.stderr);
+        serde_json::from_str(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", out.stdout))
+    }
+
+    /// The names of the nodes that this one sees as healthy, itself included.
+    pub fn sees(&self) -> Vec<String> {
+        let nodes = self.json(&["nodes"]);
+        let mut names: Vec<String> = nodes["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|n| n["health"] != "gone")
+            .map(|n| n["name"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub fn waits_to_see(&self, names: &[&str]) {
+        eventually(|| {
+            let seen = self.sees();
+            if seen == names { Ok(()) } else { Err(format!("sees {seen:?}, not {names:?}")) }
+        });
+    }
+}
+
+/// `count` nodes, named `n0`, `n1`, …, that know each other through the first.
+pub fn swarm(dir: &Path, count: usize, args: &[&str]) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::new();
+    for i in 0..count {
+        let first = nodes.first().map(|n| n.listening.clone());
+        let mut all = args.to_vec();
+        if let Some(address) = &first {
+            all.extend(["--bootstrap", address]);
+        }
+        nodes.push(Node::start(dir, &format!("n{i}"), &all));
+    }
+    let names: Vec<String> = (0..count).map(|i| format!("n{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for node in &nodes {
+        node.waits_to_see(&names);
+    }
+    nodes
+}
+
+/// The built-in target.
+pub struct Target {
+    pub process: Process,
+    pub url: String,
+}
+
+impl Target {
+    pub fn start(dir: &Path, args: &[&str]) -> Target {
+        let mut command = Command::new(VAJRA);
+        command.args(["target", "--listen", "127.0.0.1:0"]).args(args);
+        let log = dir.join(format!("target.{}.log", unique()));
+        let mut process = Process::spawn(command, log);
+        let line = process.read_until("listening ").pop().unwrap();
+        let url = line.strip_prefix("listening ").unwrap().to_owned();
+        Target { process, url }
+    }
+
+    pub fn served(&self) -> u64 {
+        let body = get(self.url.trim_start_matches("http://").trim_end_matches('/'), "/_stats");
+        let stats: Value = serde_json::from_str(&body).unwrap();
+        stats["served"].as_u64().unwrap()
+    }
+}
+
+/// The body of a response, by the plainest client there is.
+pub fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// What a finished command left behind.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// Runs `vajra-node` to its end.
+pub fn vajra(args: &[&str]) -> Finished {
+    finish(Command::new(VAJRA).args(args))
+}
+
+pub fn finish(command: &mut Command) -> Finished {
+    let out = command.stdin(Stdio::null()).output().unwrap();
+    Finished {
+        code: out.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(out.stdout).unwrap(),
+        stderr: String::from_utf8(out.stderr).unwrap(),
+    }
+}
+
+/// Waits until `check` holds; panics with its last complaint.
+pub fn eventually<T>(check: impl FnMut() -> Result<T, String>) -> T {
+    within(PATIENCE, check)
+}
+
+/// The same with a bound of its own.
+pub fn within<T>(bound: Duration, mut check: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match check() {
+            Ok(value) => return value,
+            Err(why) if start.elapsed() > bound => panic!("after {bound:?}: {why}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+fn unique() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
