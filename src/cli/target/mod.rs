@@ -1,0 +1,183 @@
+//! `vajra-node target`: a small HTTP server for trying things out.
+//!
+//! It answers every request with `200` after the latency asked for, counts what it receives,
+//! and can write down when. One thread serves everything: a target that uses every core would
+//! compete with the generator beside it. Sleeping has the runtime's resolution of a millisecond.
+
+mod dice;
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+use dice::Dice;
+
+/// How the target behaves.
+#[derive(Clone, Debug, Default)]
+pub struct TargetOptions {
+    /// Time from request to response.
+    pub latency: Duration,
+    /// Each response is up to this much earlier or later, evenly spread.
+    pub jitter: Duration,
+    /// Part of the requests that is answered with 500, 0 to 1.
+    pub error_rate: f64,
+    /// Where to write the receive time of every request: nanoseconds of the monotonic clock,
+    /// one a line. Complete after an answer of `/_stats` and at the end.
+    pub arrivals: Option<PathBuf>,
+    /// Where the random numbers start, so that a run can be repeated.
+    pub seed: u64,
+}
+
+/// Pause after a failed accept: usually every descriptor is in use, and asking again at once
+/// would only burn the core that is to free one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// Serves until `shutdown` resolves, and tells how many requests were received.
+///
+/// # Errors
+/// If the arrivals file can't be created or written.
+pub async fn serve(
+    listener: TcpListener,
+    options: TargetOptions,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<u64> {
+    let state = Rc::new(State::new(options)?);
+    let connections = LocalSet::new();
+    let accepting = accept(listener, state.clone());
+    connections
+        .run_until(async {
+            tokio::select! {
+                () = accepting => {}
+                () = shutdown => {}
+            }
+        })
+        .await;
+    drop(connections);
+    state.flush()?;
+    Ok(state.served.get())
+}
+
+async fn accept(listener: TcpListener, state: Rc<State>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::task::spawn_local(connection(stream, state.clone()));
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, state: Rc<State>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let state = state.clone();
+        async move { Ok::<_, Infallible>(state.answer(request).await) }
+    });
+    // A client may vanish at any moment; that is its business.
+    let _ = http1::Builder::new()
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+struct State {
+    latency: Duration,
+    jitter: Duration,
+    error_rate: f64,
+    served: Cell<u64>,
+    dice: RefCell<Dice>,
+    arrivals: Option<RefCell<BufWriter<File>>>,
+}
+
+impl State {
+    fn new(options: TargetOptions) -> io::Result<State> {
+        Ok(State {
+            latency: options.latency,
+            jitter: options.jitter,
+            error_rate: options.error_rate,
+            served: Cell::new(0),
+            dice: RefCell::new(Dice::new(options.seed)),
+            arrivals: options.arrivals.as_deref().map(create).transpose()?,
+        })
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.uri().path() == "/_stats" {
+            return self.stats();
+        }
+        self.served.set(self.served.get() + 1);
+        if let Some(file) = &self.arrivals {
+            // A full disk shows at the end, when the file is flushed.
+            let _ = writeln!(file.borrow_mut(), "{}", monotonic_ns());
+        }
+        let failing = self.error_rate > 0.0 && self.dice.borrow_mut().unit() < self.error_rate;
+        let mut body = request.into_body();
+        while !body.is_end_stream() {
+            if !matches!(body.frame().await, Some(Ok(_))) {
+                break;
+            }
+        }
+        let pause = self.pause();
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        if failing {
+            let mut response = Response::new(Full::new(Bytes::from_static(b"error\n")));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            return response;
+        }
+        Response::new(Full::new(Bytes::from_static(b"ok\n")))
+    }
+
+    fn pause(&self) -> Duration {
+        if self.jitter.is_zero() {
+            return self.latency;
+        }
+        let spread = self.jitter.mul_f64(2.0 * self.dice.borrow_mut().unit());
+        (self.latency + spread).saturating_sub(self.jitter)
+    }
+
+    fn stats(&self) -> Response<Full<Bytes>> {
+        let _ = self.flush();
+        let text = format!("{{\"served\":{}}}\n", self.served.get());
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        match &self.arrivals {
+            Some(file) => file.borrow_mut().flush(),
+            None => Ok(()),
+        }
+    }
+}
+
+fn create(path: &Path) -> io::Result<RefCell<BufWriter<File>>> {
+    Ok(RefCell::new(BufWriter::with_capacity(1 << 20, File::create(path)?)))
+}
+
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests;
