@@ -1,1 +1,72 @@
-//! Placeholder.
+//! The HTTP API: what a node can be asked, from scripts and from the command line.
+//!
+//! It listens on loopback; any other address needs a token. Host and Origin are checked and
+//! bodies must be `application/json`, so that no web page can start a test through a
+//! visitor's browser. Errors are problem JSON (RFC 9457). `docs/api.md` describes it.
+
+pub mod client;
+mod guard;
+mod problem;
+mod routes;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::node::handle::NodeHandle;
+
+pub use client::{ApiClient, ClientError};
+
+/// Largest request body: a plan of 1 MiB, and what JSON adds to it.
+const MAX_BODY: usize = 2 << 20;
+/// Most event streams at once; a browser opens a few, a mistake opens thousands.
+const MAX_STREAMS: usize = 64;
+
+/// How the API is served.
+#[derive(Clone, Debug, Default)]
+pub struct ApiOptions {
+    /// What a caller must show as `Authorization: Bearer TOKEN`.
+    pub token: Option<String>,
+}
+
+/// The API would be open to the network.
+#[derive(Debug, thiserror::Error)]
+#[error("an API on {0} can be reached from other machines and needs a token: set VAJRA_API_TOKEN, or use --api 127.0.0.1:7401")]
+pub struct TokenNeeded(pub IpAddr);
+
+impl ApiOptions {
+    /// Whether the API may be served on this address.
+    ///
+    /// # Errors
+    /// When it is no loopback address and no token is set.
+    pub fn check(&self, ip: IpAddr) -> Result<(), TokenNeeded> {
+        match ip.is_loopback() || self.token.is_some() {
+            true => Ok(()),
+            false => Err(TokenNeeded(ip)),
+        }
+    }
+}
+
+/// What every route has at hand.
+#[derive(Clone)]
+struct Shared {
+    node: NodeHandle,
+    token: Option<Arc<str>>,
+    streams: Arc<tokio::sync::Semaphore>,
+}
+
+/// Serves until the listener breaks.
+pub async fn serve(listener: TcpListener, node: NodeHandle, options: ApiOptions) {
+    let shared = Shared {
+        node,
+        token: options.token.map(Arc::from),
+        streams: Arc::new(tokio::sync::Semaphore::new(MAX_STREAMS)),
+    };
+    if let Err(e) = axum::serve(listener, routes::router(shared)).await {
+        tracing::error!("the API has ended: {e}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ pub(super) const KEEP_UP_TO: usize = 512;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A connection that is not encrypted and multiplexed by then is dropped.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections at once: a coordinator of a thousand workers is connected to all of them,
 /// some doubly.

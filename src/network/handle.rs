@@ -197,12 +197,13 @@ impl NetworkHandle {
     /// then no event follows.
     pub fn request(&self, to: Peer, request: &Request, id: u64) -> Result<(), RequestFailed> {
         let bytes = wire::encode_request(request);
-        // A small snapshot takes the short way: its time-out suits a sender that repeats it.
-        let small = matches!(request, Request::Metrics(_)) && bytes.len() <= MAX_CONTROL;
-        let lane = if wire::is_bulk(request) && !small {
-            Lane::Bulk
-        } else {
-            Lane::Control
+        // By the answer's size, for those whose answer may be large; by their own otherwise.
+        let lane = match request {
+            Request::FetchAnnouncement(_)
+            | Request::FetchPlan(_)
+            | Request::FetchSnapshots { .. } => Lane::Bulk,
+            _ if bytes.len() > MAX_CONTROL => Lane::Bulk,
+            _ => Lane::Control,
         };
         if bytes.len() > lane.limit() {
             return Err(RequestFailed::TooLarge(bytes.len()));

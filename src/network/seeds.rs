@@ -14,9 +14,9 @@ use super::peers::ASIDE_FOR;
 /// A satisfied seed is looked at again after this: names come to mean other addresses.
 const RECHECK: Duration = Duration::from_secs(30);
 
-/// Rounds that must fail in a row before people are told: nodes that start together need a
-/// second or so to find each other.
-const WARN_AFTER: u32 = 3;
+/// A seed must be out of reach for this long before people are told: nodes that start
+/// together need a moment to find each other.
+const WARN_AFTER: Duration = Duration::from_secs(1);
 
 /// People are not told again about the same seed before this has passed.
 const WARN_EVERY: Duration = Duration::from_secs(60);
@@ -47,13 +47,15 @@ struct Seed {
     expected: Option<PeerId>,
     found: BTreeMap<Multiaddr, Found>,
     failures: u32,
+    failing_since: Option<Instant>,
     next: Instant,
     round: Option<Round>,
     warned: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Round {
+    began: Instant,
     dials: usize,
     reached: bool,
     failure: Option<String>,
@@ -76,6 +78,7 @@ impl Seeds {
                 expected,
                 found,
                 failures: 0,
+                failing_since: None,
                 next: now,
                 round: None,
                 warned: None,
@@ -92,7 +95,12 @@ impl Seeds {
         let mut due = Vec::new();
         for (index, seed) in self.seeds.iter_mut().enumerate() {
             if seed.round.is_none() && seed.next <= now {
-                seed.round = Some(Round::default());
+                seed.round = Some(Round {
+                    began: now,
+                    dials: 0,
+                    reached: false,
+                    failure: None,
+                });
                 due.push((index, seed.address.clone()));
             }
         }
@@ -213,6 +221,9 @@ impl Seeds {
     fn end_round(&mut self, index: usize, now: Instant) -> Option<String> {
         let seed = &mut self.seeds[index];
         let round = seed.round.take()?;
+        if round.reached || round.failure.is_none() {
+            seed.failing_since = None;
+        }
         let Some(why) = round.failure else {
             seed.failures = 0;
             seed.next = now + RECHECK;
@@ -220,10 +231,15 @@ impl Seeds {
         };
         seed.next = now + self.jitter.wait(seed.failures);
         seed.failures = seed.failures.saturating_add(1);
-        let due = seed
+        if round.reached {
+            return None;
+        }
+        let since = *seed.failing_since.get_or_insert(round.began);
+        let long = now.saturating_duration_since(since) >= WARN_AFTER;
+        let told = seed
             .warned
-            .is_none_or(|at| now.saturating_duration_since(at) >= WARN_EVERY);
-        if round.reached || seed.failures < WARN_AFTER || !due {
+            .is_some_and(|at| now.saturating_duration_since(at) < WARN_EVERY);
+        if told || !long {
             return None;
         }
         seed.warned = Some(now);

@@ -1,22 +1,32 @@
 //! The test plan: what to send, how much of it, and what makes a result good.
 //!
-//! A plan is written in TOML ([`parse`]) or made from the command line. Once it exists it is
-//! valid: every check is made on the way in. Its canonical form is JSON
-//! ([`Plan::to_bytes`]), whose SHA-256 names it in the swarm. The load over time is a
-//! [`Profile`], a pure function of time.
+//! A plan is written in TOML ([`parse_toml`]), sent as JSON ([`parse_json`]) or made from the
+//! command line and then checked by [`Plan::validate`], which all of them go through. Its
+//! canonical form is JSON ([`Plan::to_bytes`]), whose SHA-256 names it in the swarm. The load
+//! over time is a [`Profile`], a pure function of time; [`SlotRange`] says who carries which
+//! part of it.
 
 mod parse;
 mod profile;
+mod raw;
+mod slots;
 mod units;
+mod url;
+mod validate;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use parse::{PlanError, parse_json, parse_toml};
-pub use profile::{Profile, SLOTS, SlotRange, owns};
+pub use parse::{Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json, parse_toml};
+pub use profile::Profile;
+pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
 pub use units::{parse_count, parse_duration, show_duration};
+pub use url::TargetUrl;
 
 /// A whole test plan.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -42,7 +52,7 @@ pub struct Plan {
 
 /// What an arrival does.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", deny_unknown_fields)]
+#[serde(tag = "type", try_from = "raw::RawTask")]
 pub enum Task {
     /// One HTTP/1.1 request.
     #[serde(rename = "HTTP")]
@@ -73,29 +83,27 @@ impl Task {
 }
 
 /// One HTTP/1.1 request.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct HttpTask {
     /// `http://` or `https://` URL with a host.
     pub url: String,
     /// Request method; `GET` by default.
-    #[serde(default = "get")]
     pub method: String,
     /// Request headers in order. A value `env:NAME` or `file:PATH` is a reference that each
     /// worker resolves itself, from its own allow-list; values never travel.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
     /// Request body.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub body: String,
     /// From the actual send to the end of the response; 10 s by default (1 ms to 1 h).
-    #[serde(default = "ten_seconds", with = "units::as_text")]
+    #[serde(with = "units::as_text")]
     pub timeout: Duration,
     /// Accept any TLS certificate.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub insecure: bool,
     /// Open a new connection for every request.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub disable_keepalive: bool,
 }
 
@@ -116,55 +124,112 @@ pub enum Model {
 /// the ramp begins: a tenth of the target if a ramp-up follows, else the target itself; its
 /// requests are counted, but are in no percentile.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "raw::RawLoad")]
 pub struct Load {
     /// Open or closed.
     pub model: Model,
     /// Open model: arrivals a second of the whole swarm (0.001 to 1,000,000).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
     /// Closed model: users of the whole swarm (1 to 1,000,000).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub users: Option<u32>,
     /// Closed model: a user's pause between a response and its next request.
-    #[serde(
-        default,
-        with = "units::as_text",
-        skip_serializing_if = "Duration::is_zero"
-    )]
+    #[serde(with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
     pub think_time: Duration,
     /// Length of the sustained stage (100 ms to 24 h).
     #[serde(with = "units::as_text")]
     pub duration: Duration,
     /// Length of the warm-up.
-    #[serde(
-        default,
-        with = "units::as_text",
-        skip_serializing_if = "Duration::is_zero"
-    )]
+    #[serde(with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
     pub warm_up: Duration,
     /// Length of the linear ramp to the target.
-    #[serde(
-        default,
-        with = "units::as_text",
-        skip_serializing_if = "Duration::is_zero"
-    )]
+    #[serde(with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
     pub ramp_up: Duration,
     /// Most requests of the whole swarm; the test ends when they are done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
     /// Most connections of a node; by default as many as `max_in_flight` (at most 80 % of
     /// the node's descriptor limit).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
     /// Most requests of a node waiting or in flight; an arrival beyond it is dropped and
     /// counted. By default share rate × time-out, at most 100,000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
     /// An arrival that the generator itself is later for than this is dropped and counted,
     /// never sent as a burst; 100 ms by default.
-    #[serde(default = "hundred_ms", with = "units::as_text")]
+    #[serde(with = "units::as_text")]
     pub max_lateness: Duration,
+}
+
+impl Load {
+    /// Open model at a constant rate; everything else by default.
+    pub fn open(rate: f64, duration: Duration) -> Load {
+        Load {
+            model: Model::Open,
+            rate: Some(rate),
+            users: None,
+            think_time: Duration::ZERO,
+            duration,
+            warm_up: Duration::ZERO,
+            ramp_up: Duration::ZERO,
+            requests: None,
+            connections: None,
+            max_in_flight: None,
+            max_lateness: raw::hundred_ms(),
+        }
+    }
+
+    /// Closed model with so many users; everything else by default.
+    pub fn closed(users: u32, duration: Duration) -> Load {
+        Load {
+            model: Model::Closed,
+            rate: None,
+            users: Some(users),
+            ..Load::open(0.0, duration)
+        }
+    }
+}
+
+impl HttpTask {
+    /// `GET` of a URL; everything else by default.
+    pub fn get(url: &str) -> HttpTask {
+        HttpTask {
+            url: url.to_owned(),
+            method: raw::get(),
+            headers: Vec::new(),
+            body: String::new(),
+            timeout: raw::ten_seconds(),
+            insecure: false,
+            disable_keepalive: false,
+        }
+    }
+}
+
+impl Plan {
+    /// A plan of a task and its load; everything else by default. Not validated.
+    pub fn new(task: Task, load: Load) -> Plan {
+        Plan {
+            name: None,
+            tags: BTreeMap::new(),
+            task,
+            load,
+            swarm: SwarmRules::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// How long in-flight requests may take after the end or a graceful stop: as the plan
+    /// says, else the task's time-out, else its length and a second.
+    pub fn graceful_timeout(&self) -> Duration {
+        self.swarm.graceful_timeout.unwrap_or(match &self.task {
+            Task::Http(http) => http.timeout,
+            Task::Sleep { ms } | Task::Cpu { ms } => {
+                Duration::from_millis(*ms) + Duration::from_secs(1)
+            }
+        })
+    }
 }
 
 /// How the load is split over workers.
@@ -243,18 +308,6 @@ impl Default for Limits {
             dropped: 0.01,
         }
     }
-}
-
-fn get() -> String {
-    "GET".into()
-}
-
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
-}
-
-fn hundred_ms() -> Duration {
-    Duration::from_millis(100)
 }
 
 fn is_false(b: &bool) -> bool {

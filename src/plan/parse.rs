@@ -1,1 +1,306 @@
+//! From text to a plan, and to its canonical bytes.
+//!
+//! Errors are one line each. They name the field, repeat what was given and say what is
+//! allowed; those of a file also name line and column.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::raw::{RawLoad, RawTask};
+use super::units::{self, show_duration};
+use super::{Limits, Plan, SwarmRules, Task};
+
+/// Largest plan in bytes, as text and in its canonical form.
+pub const MAX_PLAN_BYTES: usize = 1 << 20;
+
+/// Most processes that a `[local]` table may start.
+const MAX_LOCAL_NODES: u32 = 50;
+
+/// Stands in for the URL of a target that isn't started yet, while the rest is checked.
+const STAND_IN_URL: &str = "http://localhost/";
+
+/// Why a plan is none.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Not TOML or JSON, or a field unknown or of the wrong kind.
+    #[error("{place}: {problem}")]
+    Syntax {
+        /// Line and column, and the field where it is known.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A value that is not allowed.
+    #[error("{field}: {problem}")]
+    Field {
+        /// The field's path in the plan.
+        field: &'static str,
+        /// What was given and what is allowed.
+        problem: String,
+    },
+    /// Larger than [`MAX_PLAN_BYTES`].
+    #[error("the plan has {0} bytes; at most {MAX_PLAN_BYTES} are allowed")]
+    TooLarge(usize),
+}
+
+impl PlanError {
+    /// A value that is not allowed.
+    pub fn field(field: &'static str, problem: impl Into<String>) -> PlanError {
+        PlanError::Field {
+            field,
+            problem: problem.into(),
+        }
+    }
+}
+
+/// A plan file: the plan, and what only the command line may do with it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PlanFile {
+    plan: Plan,
+    needs_target: bool,
+    local: Option<Local>,
+}
+
+impl PlanFile {
+    /// Processes to start for the length of the test. Never part of the plan itself.
+    pub fn local(&self) -> Option<&Local> {
+        self.local.as_ref()
+    }
+
+    /// The plan names no URL: it is to be sent to the target that [`Local`] starts.
+    pub fn needs_target(&self) -> bool {
+        self.needs_target
+    }
+
+    /// The plan as it stands.
+    ///
+    /// # Errors
+    /// The URL is missing ([`Self::needs_target`]).
+    pub fn into_plan(self) -> Result<Plan, PlanError> {
+        match self.needs_target {
+            true => Err(PlanError::field(
+                "task.url",
+                "is missing, and no target was started",
+            )),
+            false => Ok(self.plan),
+        }
+    }
+
+    /// The plan with a URL, in place of its own if it has one.
+    ///
+    /// # Errors
+    /// The URL is not valid, or the task takes none.
+    pub fn with_url(mut self, url: &str) -> Result<Plan, PlanError> {
+        match &mut self.plan.task {
+            Task::Http(http) => http.url = url.to_owned(),
+            other => {
+                let problem = format!("is for HTTP tasks, not for {}", other.type_name());
+                return Err(PlanError::field("task.url", problem));
+            }
+        }
+        self.plan.validate()?;
+        Ok(self.plan)
+    }
+}
+
+/// The `[local]` table: a swarm on this machine, started from the command line.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Local {
+    /// Node processes to start besides this one (0 to 50).
+    pub nodes: u32,
+    /// A built-in target to start.
+    pub target: Option<LocalTarget>,
+}
+
+/// How the built-in target answers.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalTarget {
+    /// Time until it answers.
+    #[serde(with = "units::as_text")]
+    pub latency: Duration,
+    /// Largest random addition to it.
+    #[serde(with = "units::as_text")]
+    pub jitter: Duration,
+    /// Part of the requests answered with status 500, 0 to 1.
+    pub error_rate: f64,
+}
+
+impl Local {
+    fn validate(&self) -> Result<(), PlanError> {
+        if self.nodes > MAX_LOCAL_NODES {
+            let problem = format!(
+                "{} is not allowed; it must be between 0 and {MAX_LOCAL_NODES}",
+                self.nodes
+            );
+            return Err(PlanError::field("local.nodes", problem));
+        }
+        let Some(target) = &self.target else {
+            return Ok(());
+        };
+        for (field, given) in [
+            ("local.target.latency", target.latency),
+            ("local.target.jitter", target.jitter),
+        ] {
+            if given > Duration::from_secs(60) {
+                let problem = format!(
+                    "{} is not allowed; it must be at most 1m",
+                    show_duration(given)
+                );
+                return Err(PlanError::field(field, problem));
+            }
+        }
+        if !(0.0..=1.0).contains(&target.error_rate) {
+            let problem = format!("{} is not between 0 and 1", target.error_rate);
+            return Err(PlanError::field("local.target.error_rate", problem));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    name: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    task: RawTask,
+    load: RawLoad,
+    #[serde(default)]
+    swarm: SwarmRules,
+    #[serde(default)]
+    limits: Limits,
+    local: Option<Local>,
+}
+
+/// Reads a plan file.
+///
+/// # Errors
+/// One line that says where and what.
+pub fn parse_toml(text: &str) -> Result<PlanFile, PlanError> {
+    if text.len() > MAX_PLAN_BYTES {
+        return Err(PlanError::TooLarge(text.len()));
+    }
+    let raw: RawFile = toml::from_str(text).map_err(|e| {
+        let offset = e.span().map_or(text.len(), |s| s.start);
+        PlanError::Syntax {
+            place: place_in_toml(text, offset),
+            problem: one_line(e.message()),
+        }
+    })?;
+    let starts_target = raw.local.as_ref().is_some_and(|l| l.target.is_some());
+    let needs_target = starts_target && raw.task.wants_url();
+    let mut task = raw.task;
+    if needs_target {
+        task.url = Some(STAND_IN_URL.to_owned());
+    }
+    let plan = Plan {
+        name: raw.name,
+        tags: raw.tags,
+        task: task.try_into()?,
+        load: raw.load.try_into()?,
+        swarm: raw.swarm,
+        limits: raw.limits,
+    };
+    plan.validate()?;
+    if let Some(local) = &raw.local {
+        local.validate()?;
+    }
+    Ok(PlanFile {
+        plan,
+        needs_target,
+        local: raw.local,
+    })
+}
+
+/// Reads a plan from JSON, as the HTTP API takes it and nodes exchange it.
+///
+/// # Errors
+/// One line that says where and what.
+pub fn parse_json(bytes: &[u8]) -> Result<Plan, PlanError> {
+    if bytes.len() > MAX_PLAN_BYTES {
+        return Err(PlanError::TooLarge(bytes.len()));
+    }
+    let plan: Plan = serde_json::from_slice(bytes).map_err(|e| {
+        let place = format!("line {}, column {}", e.line(), e.column());
+        let full = e.to_string();
+        let problem = full
+            .rsplit_once(" at line ")
+            .map_or(full.as_str(), |(m, _)| m);
+        let field = last_json_key(bytes, e.line(), e.column());
+        PlanError::Syntax {
+            place: match field.filter(|f| !problem.contains(f.as_str())) {
+                Some(field) => format!("{place} ({field})"),
+                None => place,
+            },
+            problem: one_line(problem),
+        }
+    })?;
+    plan.validate()?;
+    Ok(plan)
+}
+
+impl Plan {
+    /// The canonical form: JSON with its fields in the order of the types, no white space.
+    /// Its SHA-256 names the plan.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match serde_json::to_vec(self) {
+            Ok(bytes) => bytes,
+            Err(_) => unreachable!("all keys are text and no value fails to serialise"),
+        }
+    }
+
+    /// A plan from another node, checked like any other.
+    ///
+    /// # Errors
+    /// As [`parse_json`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Plan, PlanError> {
+        parse_json(bytes)
+    }
+}
+
+/// Line and column of an offset, and the field written there: the key of the line, below the
+/// last table header before it.
+fn place_in_toml(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = before.matches('\n').count() + 1;
+    let column = before[line_start..].chars().count() + 1;
+    let place = format!("line {line}, column {column}");
+    let rest = text[line_start..].lines().next().unwrap_or_default();
+    let Some((key, _)) = rest.split_once('=') else {
+        return place;
+    };
+    let table = text[..line_start]
+        .lines()
+        .rev()
+        .find_map(|l| l.trim().strip_prefix('[').and_then(|l| l.split(']').next()));
+    match table {
+        Some(table) => format!("{place} ({}.{})", table.trim_matches('['), key.trim()),
+        None => format!("{place} ({})", key.trim()),
+    }
+}
+
+/// The last key written before a position.
+fn last_json_key(bytes: &[u8], line: usize, column: usize) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(line.checked_sub(1)?)
+        .map(str::len)
+        .sum();
+    let mut at = (start + column).min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    let colon = text[..at].rfind("\":")?;
+    let open = text[..colon].rfind('"')?;
+    Some(text[open + 1..colon].to_owned())
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,1 +1,187 @@
+//! Quantities as people write them: durations with a unit (`5ms`, `1m30s`), counts with a
+//! suffix (`10k`, `1.5k`, `1m`).
 
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserializer, Error, Visitor};
+
+const DURATION_HINT: &str = "such as \"5ms\", \"30s\" or \"1m30s\"";
+
+/// Reads a duration: numbers, each with its unit (`ns`, `us`, `ms`, `s`, `m`, `h`, `days`).
+///
+/// # Errors
+/// One line that repeats the text and shows the form.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let trimmed = text.trim();
+    if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return Err(format!(
+            "{text:?} has no unit: write a duration {DURATION_HINT}"
+        ));
+    }
+    humantime::parse_duration(trimmed)
+        .map_err(|_| format!("{text:?} is no duration: write one {DURATION_HINT}"))
+}
+
+/// A duration in the form that [`parse_duration`] reads, without loss: `1m30s`.
+pub fn show_duration(duration: Duration) -> String {
+    humantime::format_duration(duration)
+        .to_string()
+        .replace(' ', "")
+}
+
+/// Reads a count or rate with an optional suffix `k` (thousand) or `m` (million): `10k`,
+/// `1.5k`, `0.5`.
+///
+/// # Errors
+/// One line that repeats the text and shows the form.
+pub fn parse_count(text: &str) -> Result<f64, String> {
+    let trimmed = text.trim();
+    let (digits, factor) = match trimmed.as_bytes().last() {
+        Some(b'k' | b'K') => (&trimmed[..trimmed.len() - 1], 1e3),
+        Some(b'm' | b'M') => (&trimmed[..trimmed.len() - 1], 1e6),
+        _ => (trimmed, 1.0),
+    };
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    match digits.parse::<f64>() {
+        Ok(n) if plain => Ok(n * factor),
+        _ => Err(format!(
+            "{text:?} is no number: write one such as \"250\", \"10k\" or \"1.5m\""
+        )),
+    }
+}
+
+struct DurationVisitor;
+
+impl Visitor<'_> for DurationVisitor {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a duration {DURATION_HINT}")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+        parse_duration(text).map_err(E::custom)
+    }
+
+    fn visit_u64<E: Error>(self, n: u64) -> Result<Duration, E> {
+        Err(E::custom(format!(
+            "{n} has no unit: write a duration {DURATION_HINT}"
+        )))
+    }
+
+    fn visit_i64<E: Error>(self, n: i64) -> Result<Duration, E> {
+        Err(E::custom(format!(
+            "{n} has no unit: write a duration {DURATION_HINT}"
+        )))
+    }
+
+    fn visit_f64<E: Error>(self, n: f64) -> Result<Duration, E> {
+        Err(E::custom(format!(
+            "{n} has no unit: write a duration {DURATION_HINT}"
+        )))
+    }
+}
+
+/// A duration as text, for serde's `with`.
+pub mod as_text {
+    use super::*;
+
+    /// As [`show_duration`] shows it.
+    pub fn serialize<S: serde::Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&show_duration(*d))
+    }
+
+    /// As [`parse_duration`] reads it; a plain number is refused, as it names no unit.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        d.deserialize_any(DurationVisitor)
+    }
+}
+
+/// An optional duration as text, for serde's `with`.
+pub mod as_optional_text {
+    use super::*;
+
+    /// As [`show_duration`] shows it.
+    pub fn serialize<S: serde::Serializer>(d: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
+        match d {
+            Some(d) => super::as_text::serialize(d, s),
+            None => s.serialize_none(),
+        }
+    }
+
+    /// As [`parse_duration`] reads it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+        super::as_text::deserialize(d).map(Some)
+    }
+}
+
+/// A number, or text that [`parse_count`] reads.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Count(pub f64);
+
+impl<'de> serde::Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Count, D::Error> {
+        struct CountVisitor;
+        impl Visitor<'_> for CountVisitor {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or text such as \"10k\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
+                parse_count(text).map(Count).map_err(E::custom)
+            }
+            fn visit_u64<E: Error>(self, n: u64) -> Result<Count, E> {
+                Ok(Count(n as f64))
+            }
+            fn visit_i64<E: Error>(self, n: i64) -> Result<Count, E> {
+                Ok(Count(n as f64))
+            }
+            fn visit_f64<E: Error>(self, n: f64) -> Result<Count, E> {
+                Ok(Count(n))
+            }
+        }
+        d.deserialize_any(CountVisitor)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_reads_back_what_it_shows() {
+        for ns in [
+            0,
+            1,
+            5_000_000,
+            90_000_000_000,
+            86_400_000_000_000,
+            3_723_004_005_006,
+        ] {
+            let d = Duration::from_nanos(ns);
+            assert_eq!(parse_duration(&show_duration(d)), Ok(d));
+        }
+        assert_eq!(show_duration(Duration::from_secs(90)), "1m30s");
+    }
+
+    #[test]
+    fn a_duration_without_unit_is_refused_with_an_example() {
+        assert!(parse_duration("30").unwrap_err().contains("\"30s\""));
+        assert!(parse_duration("").is_err());
+        assert!(parse_duration("-5s").is_err());
+        assert!(parse_duration("fast").is_err());
+    }
+
+    #[test]
+    fn counts_take_suffixes_and_refuse_the_rest() {
+        assert_eq!(parse_count("10k"), Ok(10_000.0));
+        assert_eq!(parse_count("1.5K"), Ok(1_500.0));
+        assert_eq!(parse_count("1m"), Ok(1_000_000.0));
+        assert_eq!(parse_count("0.25"), Ok(0.25));
+        for bad in ["", "k", "-1", "1e9", "inf", "nan", "10 k", "1.2.3"] {
+            assert!(parse_count(bad).is_err(), "{bad}");
+        }
+    }
+}

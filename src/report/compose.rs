@@ -271,3 +271,10 @@ fn rfc3339(unix_ms: u64) -> String {
     let at = std::time::UNIX_EPOCH + Duration::from_millis(unix_ms);
     humantime::format_rfc3339_millis(at).to_string()
 }
+
+/// A histogram of a result, decoded.
+pub fn decode(base64: &str) -> Option<Histogram<u64>> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
+    Deserializer::new().deserialize(&mut &bytes[..]).ok()
+}

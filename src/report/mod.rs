@@ -1,8 +1,9 @@
 //! Results: made from what workers measured ([`compose`]), judged, and shown as JSON
-//! ([`result`]) and text.
+//! ([`result`]) and [`text`].
 
 pub mod compose;
 pub mod result;
+pub mod text;
 mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word};

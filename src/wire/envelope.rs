@@ -7,16 +7,8 @@ use super::limits::*;
 use super::{Wire, WireError, check, page, parts, pb, put, shape};
 use crate::protocol::messages::{Reply, Request};
 
-/// Whether a request, or its reply, may be longer than [`MAX_CONTROL`], so that both go by
-/// the bulk behaviour.
-pub fn is_bulk(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::Metrics(_) | Request::FetchPlan(_) | Request::FetchSnapshots { .. }
-    )
-}
-
-/// A request's bytes: at most [`MAX_BULK`], and [`MAX_CONTROL`] unless it [`is_bulk`].
+/// A request's bytes: at most [`MAX_CONTROL`], except for metrics with many or large pieces;
+/// those of any plan of a few steps fit [`MAX_BULK`].
 pub fn encode_request(request: &Request) -> Vec<u8> {
     use pb::v1::request::Body;
     let body = match request {
@@ -41,6 +33,7 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
             test: test.0.to_vec(),
             after: after.as_ref().map(Wire::to_wire),
         }),
+        Request::Drain => Body::Drain(pb::v1::Drain {}),
     };
     pb::v1::Request { body: Some(body) }.encode_to_vec()
 }
@@ -73,11 +66,11 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
             test: parts::test(&m.test)?,
             after: check::optional(m.after)?,
         },
+        Body::Drain(_) => Request::Drain,
     })
 }
 
-/// A reply's bytes, at most [`MAX_BULK`]; those of requests that are not
-/// [`bulk`](is_bulk) at most [`MAX_CONTROL`].
+/// A reply's bytes: at most [`MAX_CONTROL`], and [`MAX_BULK`] for plans and snapshots.
 ///
 /// Of snapshots as many are sent as fit, from the first, and `more` says if any were left
 /// over; a plan that is too long is none.
@@ -121,6 +114,7 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             snapshots,
             more,
         } => Body::Snapshots(page::to_wire(*test, snapshots, *more)),
+        Reply::Drained => Body::Drained(pb::v1::Drained {}),
         Reply::Refused(why) => Body::Refused(pb::v1::Refused {
             message: put::text(why, MAX_TEXT),
         }),
@@ -159,6 +153,7 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
             Reply::Plan(m.plan.map(Into::into))
         }
         Body::Snapshots(m) => page::from_wire(m)?,
+        Body::Drained(_) => Reply::Drained,
         Body::Refused(m) => Reply::Refused(check::text("message", m.message, MAX_TEXT)?),
     })
 }

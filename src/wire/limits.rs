@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::protocol::metrics::{self, TimeKind};
+use crate::protocol::{coordinator, node, rendezvous, spec};
 
 /// Longest gossip message. Gossipsub's frame limit is 64 KiB and includes the signature and
 /// the author's key; an oversized frame closes the receiver's stream.
@@ -18,7 +19,7 @@ pub const MAX_CHUNK: usize = 1024 * 1024;
 /// Longest plan.
 pub const MAX_PLAN: usize = 1024 * 1024;
 /// Longest plan that rides along with its announcement; longer ones are fetched.
-pub const MAX_INLINE_PLAN: usize = 8 * 1024;
+pub const MAX_INLINE_PLAN: usize = node::MAX_INLINE_PLAN;
 
 /// Longest name of a peer; a libp2p `PeerId` has at most 42.
 pub const MAX_PEER: usize = crate::protocol::Peer::MAX_LEN;
@@ -54,12 +55,12 @@ pub const MAX_PARAMETERS: usize = 32;
 /// Longest value of a parameter: browsers and servers commonly stop at URLs of 2,000.
 pub const MAX_PARAMETER: usize = 1024;
 /// Most running tests mentioned in an advert.
-pub const MAX_KNOWN_TESTS: usize = 32;
+pub const MAX_KNOWN_TESTS: usize = node::MAX_LIVE_TESTS;
 
 /// Most electors of a test.
-pub const MAX_ELECTORS: usize = 7;
+pub const MAX_ELECTORS: usize = rendezvous::MAX_ELECTORS;
 /// The whole of a profile, in slots; no share is larger.
-pub const MAX_SLOTS: u32 = 1_000_000;
+pub const MAX_SLOTS: u32 = spec::SLOTS;
 /// Largest capacity, load or concurrency: ten times the users that a plan may ask for.
 pub const MAX_TASKS: u32 = 10_000_000;
 /// Highest target rate in thousandths a second: the highest that a plan may ask for.
@@ -79,7 +80,7 @@ pub const MAX_UNIX_MS: u64 = 1 << 53;
 /// Most workers in the roster of a test's end; more do not fit a gossip message.
 pub const MAX_ROSTER: usize = 1024;
 /// Most events in a test's end.
-pub const MAX_EVENTS: usize = 200;
+pub const MAX_EVENTS: usize = coordinator::MAX_EVENTS;
 
 /// Most steps of a plan.
 pub const MAX_STEPS: usize = 64;
@@ -93,7 +94,7 @@ pub const MAX_PAGE_HISTOGRAMS: usize = 1024;
 /// a day of 100 Gbit/s.
 pub const MAX_COUNT: u64 = 1 << 50;
 /// Most errors of a step: the distinct ones, and one more for every kind whose rest is summed.
-pub const MAX_ERRORS: usize = metrics::MAX_ERRORS + 16;
+pub const MAX_STEP_ERRORS: usize = metrics::MAX_ERRORS + 16;
 /// HTTP status codes that are counted: all of three digits, since servers do send such as
 /// 999 and the client hands them on.
 pub const STATUS_CODES: RangeInclusive<u16> = 100..=999;

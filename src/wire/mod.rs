@@ -40,7 +40,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use envelope::{decode_reply, decode_request, encode_reply, encode_request, is_bulk};
+pub use envelope::{decode_reply, decode_request, encode_reply, encode_request};
 pub use error::WireError;
 pub use gossip::{Topic, decode_gossip, encode_gossip};
 pub use histogram::check_histogram;

@@ -10,7 +10,7 @@ use crate::protocol::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, Snapshot, StepCounters, TimeKind,
 };
 
-/// What no percentile and no error list has room for is counted under this kind.
+/// Errors beyond those that a step may list are counted under this kind.
 const OTHER: &str = "other";
 
 impl Wire for Snapshot {
@@ -99,13 +99,17 @@ pub fn bare(s: &Snapshot) -> pb::worker::WorkerMetrics {
 
 /// A step's errors, cut to what receivers accept; what is alike then is added up.
 fn errors(step: u32, s: &StepCounters) -> Vec<pb::worker::ErrorDetail> {
+    let room = match s.counters.errors.len() {
+        n if n > MAX_STEP_ERRORS => MAX_STEP_ERRORS - 1,
+        _ => MAX_STEP_ERRORS,
+    };
     let mut cut: BTreeMap<ErrorKey, ErrorCount> = BTreeMap::new();
     for (key, e) in &s.counters.errors {
         let mut key = ErrorKey {
             kind: put::text(&key.kind, MAX_WORD),
             message: put::text(&key.message, MAX_ERROR_MESSAGE),
         };
-        if key.kind.is_empty() || (cut.len() + 1 >= MAX_ERRORS && !cut.contains_key(&key)) {
+        if key.kind.is_empty() || (cut.len() >= room && !cut.contains_key(&key)) {
             key = ErrorKey {
                 kind: OTHER.into(),
                 message: String::new(),
@@ -196,7 +200,7 @@ fn steps(
                 why: "has one twice",
             });
         }
-        check::count("errors", step.counters.errors.len(), MAX_ERRORS)?;
+        check::count("errors", step.counters.errors.len(), MAX_STEP_ERRORS)?;
     }
     Ok(steps)
 }

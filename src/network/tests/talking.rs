@@ -86,12 +86,13 @@ async fn an_answer_too_large_to_send_becomes_a_refusal() {
     let mut b = start(config(&[&a])).await;
     b.connected().await;
     b.handle
-        .request(a.peer.clone(), &Request::FetchPlan(Digest::of(b"x")), 1)
+        .request(a.peer.clone(), &small_request(), 1)
         .unwrap();
     let (_, ticket, _) = a.request().await;
-    a.handle
-        .reply(ticket, &Reply::Plan(Some(vec![0; 2 * 1024 * 1024].into())));
-    assert!(matches!(b.reply().await.2, Ok(Reply::Refused(_))));
+    let large = vec![0; 1024 * 1024];
+    a.handle.reply(ticket, &Reply::Plan(Some(large.into())));
+    let (.., result) = b.reply().await;
+    assert!(matches!(result, Ok(Reply::Refused(_))), "{result:?}");
 }
 
 #[tokio::test]

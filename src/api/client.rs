@@ -1,0 +1,265 @@
+//! A client of the API, as the command line uses it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+
+use super::problem::Problem;
+use crate::node::handle::Progress;
+use crate::plan::Plan;
+use crate::report::{NodeEntry, NodeList, TestList, TestResult};
+
+/// How long to wait for a connection on what is usually loopback.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Largest answer: a result of thousands of nodes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers there.
+    #[error("no node answers on {addr} ({why}); start one with `vajra-node`, or name another with --api")]
+    NotReachable {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        why: String,
+    },
+    /// The node refused.
+    #[error("{detail}")]
+    Problem {
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong, and what to do.
+        detail: String,
+    },
+    /// The answer is not what a node says.
+    #[error("{addr} does not answer like a node: {why}")]
+    Strange {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A client of one node's API.
+#[derive(Clone, Debug)]
+pub struct ApiClient {
+    addr: SocketAddr,
+    token: Option<String>,
+}
+
+impl ApiClient {
+    /// A client; nothing is sent yet.
+    pub fn new(addr: SocketAddr, token: Option<String>) -> ApiClient {
+        ApiClient { addr, token }
+    }
+
+    /// Whether a node answers.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; so for every call.
+    pub async fn health(&self) -> Result<(), ClientError> {
+        self.send(Method::GET, "/healthz", None).await.map(drop)
+    }
+
+    /// The nodes.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn nodes(&self) -> Result<NodeList, ClientError> {
+        self.json(Method::GET, "/api/v1/nodes", None).await
+    }
+
+    /// The tests.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn tests(&self) -> Result<TestList, ClientError> {
+        self.json(Method::GET, "/api/v1/tests", None).await
+    }
+
+    /// A result; `id` may be a unique prefix or `latest`.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn status(&self, id: &str) -> Result<TestResult, ClientError> {
+        self.json(Method::GET, &format!("/api/v1/tests/{}", escape(id)), None).await
+    }
+
+    /// Starts a test, after the swarm has `wait_for` nodes; returns its id.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn start(&self, plan: &Plan, wait_for: u32) -> Result<String, ClientError> {
+        let plan: serde_json::Value = serde_json::from_slice(&plan.to_bytes()).map_err(|e| self.strange(e))?;
+        let body = serde_json::json!({"plan": plan, "wait_for": wait_for});
+        let answer: serde_json::Value = self.json(Method::POST, "/api/v1/tests", Some(body)).await?;
+        let id = answer["test_id"].as_str();
+        id.map(str::to_owned).ok_or_else(|| self.strange("no test_id"))
+    }
+
+    /// Stops a test.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn stop(&self, id: &str, graceful: bool) -> Result<(), ClientError> {
+        let path = format!("/api/v1/tests/{}?graceful={graceful}", escape(id));
+        self.send(Method::DELETE, &path, None).await.map(drop)
+    }
+
+    /// Drains a node, by peer id or name; `None` is the one that answers.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn drain(&self, peer: Option<&str>) -> Result<NodeEntry, ClientError> {
+        let path = format!("/api/v1/nodes/{}/drain", escape(peer.unwrap_or("self")));
+        self.json(Method::POST, &path, Some(serde_json::json!({}))).await
+    }
+
+    /// A test's progress, until it ends.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn events(&self, id: &str) -> Result<EventStream, ClientError> {
+        let path = format!("/api/v1/tests/{}/events", escape(id));
+        let response = self.send(Method::GET, &path, None).await?;
+        Ok(EventStream {
+            body: response.into_body(),
+            buffer: BytesMut::new(),
+        })
+    }
+
+    fn strange(&self, why: impl ToString) -> ClientError {
+        ClientError::Strange {
+            addr: self.addr,
+            why: why.to_string(),
+        }
+    }
+
+    fn unreachable(&self, why: impl ToString) -> ClientError {
+        ClientError::NotReachable {
+            addr: self.addr,
+            why: why.to_string(),
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+    ) -> Result<T, ClientError> {
+        let response = self.send(method, path, body).await?;
+        let bytes = self.collect(response).await?;
+        serde_json::from_slice(&bytes).map_err(|e| self.strange(e))
+    }
+
+    async fn collect(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER);
+        let collected = body.collect().await.map_err(|e| self.strange(e))?;
+        Ok(collected.to_bytes())
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(self.addr)).await;
+        let stream = connected
+            .map_err(|_| self.unreachable("no answer"))?
+            .map_err(|e| self.unreachable(e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| self.strange(e))?;
+        // It ends with the response's body.
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, self.addr.to_string());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let bytes = match &body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Bytes::from(body.to_string())
+            }
+            None => Bytes::new(),
+        };
+        let request = request.body(Full::new(bytes)).map_err(|e| self.strange(e))?;
+        let response = sender.send_request(request).await.map_err(|e| self.strange(e))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let body = self.collect(response).await?;
+        let detail = match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => problem.detail,
+            Err(_) => format!("{} answered with HTTP status {status}; is that a node's API?", self.addr),
+        };
+        Err(ClientError::Problem { status, detail })
+    }
+}
+
+/// A path segment, with everything escaped that is not plainly harmless.
+fn escape(segment: &str) -> String {
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    segment
+        .bytes()
+        .map(|b| if harmless(b) { (b as char).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+/// A test's progress as it comes in.
+#[derive(Debug)]
+pub struct EventStream {
+    body: Incoming,
+    buffer: BytesMut,
+}
+
+impl EventStream {
+    /// Most bytes of one event.
+    const MAX_EVENT: usize = 1 << 16;
+
+    /// The next line of progress; `None` when the stream has ended.
+    pub async fn next(&mut self) -> Option<Progress> {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\n\n") {
+                let event = self.buffer.split_to(end + 2);
+                if let Some(progress) = parse(&event) {
+                    return Some(progress);
+                }
+                continue;
+            }
+            if self.buffer.len() > Self::MAX_EVENT {
+                return None;
+            }
+            let frame = self.body.frame().await?.ok()?;
+            if let Ok(data) = frame.into_data() {
+                self.buffer.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|w| w == needle)
+}
+
+fn parse(event: &[u8]) -> Option<Progress> {
+    let text = std::str::from_utf8(event).ok()?;
+    let data = text.lines().find_map(|l| l.strip_prefix("data:"))?;
+    serde_json::from_str(data.trim_start()).ok()
+}

@@ -1,0 +1,224 @@
+//! Tasks and loads as they are written, before it is known whether they make sense: one flat
+//! table each, so that an unknown field is reported where it stands.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::parse::PlanError;
+use super::units::{self, Count};
+use super::{HttpTask, Load, Model, Task};
+
+/// A `[task]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTask {
+    #[serde(rename = "type")]
+    task_type: Option<String>,
+    pub url: Option<String>,
+    method: Option<String>,
+    headers: Option<RawHeaders>,
+    body: Option<String>,
+    #[serde(default, with = "units::as_optional_text")]
+    timeout: Option<Duration>,
+    insecure: Option<bool>,
+    disable_keepalive: Option<bool>,
+    ms: Option<u64>,
+}
+
+impl RawTask {
+    /// It is a request without a URL.
+    pub fn wants_url(&self) -> bool {
+        self.task_type.as_deref() == Some("HTTP") && self.url.is_none()
+    }
+}
+
+/// Headers as a list of pairs, or as a table where no name occurs twice.
+#[derive(Clone, Debug)]
+struct RawHeaders(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for RawHeaders {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<RawHeaders, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = RawHeaders;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("headers as a table, or as a list of [\"name\", \"value\"]")
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<RawHeaders, A::Error> {
+                let mut all = Vec::new();
+                while let Some(pair) = seq.next_element()? {
+                    all.push(pair);
+                }
+                Ok(RawHeaders(all))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<RawHeaders, A::Error> {
+                let mut all = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    all.push(pair);
+                }
+                Ok(RawHeaders(all))
+            }
+        }
+        d.deserialize_any(Visitor)
+    }
+}
+
+impl TryFrom<RawTask> for Task {
+    type Error = PlanError;
+
+    fn try_from(raw: RawTask) -> Result<Task, PlanError> {
+        let Some(task_type) = raw.task_type.as_deref() else {
+            return Err(PlanError::field(
+                "task.type",
+                "is missing; it is HTTP, SLEEP or CPU",
+            ));
+        };
+        if task_type == "HTTP" {
+            if raw.ms.is_some() {
+                return Err(PlanError::field(
+                    "task.ms",
+                    "is for SLEEP and CPU tasks, not for HTTP",
+                ));
+            }
+            let url = raw.url.ok_or_else(|| {
+                PlanError::field(
+                    "task.url",
+                    "is missing; give the http:// or https:// URL to request",
+                )
+            })?;
+            return Ok(Task::Http(HttpTask {
+                url,
+                method: raw.method.unwrap_or_else(get),
+                headers: raw.headers.map(|h| h.0).unwrap_or_default(),
+                body: raw.body.unwrap_or_default(),
+                timeout: raw.timeout.unwrap_or_else(ten_seconds),
+                insecure: raw.insecure.unwrap_or_default(),
+                disable_keepalive: raw.disable_keepalive.unwrap_or_default(),
+            }));
+        }
+        let only_http = [
+            ("task.url", raw.url.is_some()),
+            ("task.method", raw.method.is_some()),
+            ("task.headers", raw.headers.is_some()),
+            ("task.body", raw.body.is_some()),
+            ("task.timeout", raw.timeout.is_some()),
+            ("task.insecure", raw.insecure.is_some()),
+            ("task.disable_keepalive", raw.disable_keepalive.is_some()),
+        ];
+        if let Some((field, _)) = only_http.into_iter().find(|(_, given)| *given) {
+            return Err(PlanError::field(
+                field,
+                format!("is for HTTP tasks, not for {task_type}"),
+            ));
+        }
+        let ms = raw
+            .ms
+            .ok_or_else(|| PlanError::field("task.ms", "is missing; give milliseconds"));
+        match task_type {
+            "SLEEP" => Ok(Task::Sleep { ms: ms? }),
+            "CPU" => Ok(Task::Cpu { ms: ms? }),
+            other => Err(PlanError::field(
+                "task.type",
+                format!("{other:?} is not known; it is HTTP, SLEEP or CPU"),
+            )),
+        }
+    }
+}
+
+/// A `[load]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawLoad {
+    model: Option<Model>,
+    rate: Option<Count>,
+    users: Option<Count>,
+    #[serde(default, with = "units::as_text")]
+    think_time: Duration,
+    #[serde(default, with = "units::as_optional_text")]
+    duration: Option<Duration>,
+    #[serde(default, with = "units::as_text")]
+    warm_up: Duration,
+    #[serde(default, with = "units::as_text")]
+    ramp_up: Duration,
+    requests: Option<Count>,
+    connections: Option<Count>,
+    max_in_flight: Option<Count>,
+    #[serde(default = "hundred_ms", with = "units::as_text")]
+    max_lateness: Duration,
+}
+
+impl TryFrom<RawLoad> for Load {
+    type Error = PlanError;
+
+    fn try_from(raw: RawLoad) -> Result<Load, PlanError> {
+        let model = match (raw.model, raw.rate, raw.users) {
+            (Some(model), ..) => model,
+            (None, Some(_), Some(_)) => {
+                return Err(PlanError::field(
+                    "load",
+                    "has both rate and users; give a rate (open model) or users (closed model)",
+                ));
+            }
+            (None, Some(_), None) => Model::Open,
+            (None, None, Some(_)) => Model::Closed,
+            (None, None, None) => {
+                return Err(PlanError::field(
+                    "load",
+                    "has neither rate nor users; give a rate (open model) or users (closed model)",
+                ));
+            }
+        };
+        Ok(Load {
+            model,
+            rate: raw.rate.map(|c| c.0),
+            users: whole("load.users", raw.users)?,
+            think_time: raw.think_time,
+            duration: raw.duration.ok_or_else(|| {
+                PlanError::field("load.duration", "is missing; give one such as \"30s\"")
+            })?,
+            warm_up: raw.warm_up,
+            ramp_up: raw.ramp_up,
+            requests: whole("load.requests", raw.requests)?,
+            connections: whole("load.connections", raw.connections)?,
+            max_in_flight: whole("load.max_in_flight", raw.max_in_flight)?,
+            max_lateness: raw.max_lateness,
+        })
+    }
+}
+
+/// A count that must be whole and fit its type.
+fn whole<T: TryFrom<u64>>(
+    field: &'static str,
+    count: Option<Count>,
+) -> Result<Option<T>, PlanError> {
+    let Some(Count(n)) = count else {
+        return Ok(None);
+    };
+    let fits = n >= 0.0 && n.fract() == 0.0 && n <= 9e15;
+    match fits.then(|| T::try_from(n as u64)) {
+        Some(Ok(value)) => Ok(Some(value)),
+        _ => Err(PlanError::field(
+            field,
+            format!("{n} is not a whole number in range"),
+        )),
+    }
+}
+
+pub fn get() -> String {
+    "GET".into()
+}
+
+pub fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+pub fn hundred_ms() -> Duration {
+    Duration::from_millis(100)
+}

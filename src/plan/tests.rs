@@ -1,0 +1,270 @@
+#![allow(clippy::unwrap_used)]
+//! Plans as people write them, and what they are told when they err.
+
+use std::time::Duration;
+
+use super::*;
+
+const GOOD: &str = r#"
+name = "checkout"
+tags = { build = "17" }
+[task]
+type = "HTTP"
+url = "http://10.0.0.1/cart"
+headers = { accept = "*/*", authorization = "env:TOKEN" }
+timeout = "2s"
+[load]
+rate = "1.5k"
+duration = "30s"
+ramp_up = "10s"
+[swarm]
+where = { region = "eu" }
+on_lost_worker = "hold"
+"#;
+
+fn plan(text: &str) -> Plan {
+    parse_toml(text).unwrap().into_plan().unwrap()
+}
+
+fn error(text: &str) -> String {
+    let message = parse_toml(text).unwrap_err().to_string();
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+/// A plan with one line of `[load]` replaced.
+fn load_error(load: &str) -> String {
+    error(&format!(
+        "[task]\ntype = \"SLEEP\"\nms = 1\n[load]\n{load}\n"
+    ))
+}
+
+fn http_error(task: &str) -> String {
+    error(&format!(
+        "[task]\ntype = \"HTTP\"\n{task}\n[load]\nrate = 1\nduration = \"1s\"\n"
+    ))
+}
+
+#[test]
+fn a_plan_survives_its_canonical_form() {
+    for text in [
+        GOOD,
+        "[task]\ntype='CPU'\nms=5\n[load]\nusers=3\nthink_time='10ms'\nduration='1s'\nrequests='1k'",
+    ] {
+        let plan = plan(text);
+        assert_eq!(Plan::from_bytes(&plan.to_bytes()), Ok(plan));
+    }
+}
+
+#[test]
+fn toml_is_read_with_defaults_filled_in() {
+    let plan = plan(GOOD);
+    assert_eq!(
+        (plan.load.model, plan.load.rate),
+        (Model::Open, Some(1500.0))
+    );
+    assert_eq!(plan.load.max_lateness, Duration::from_millis(100));
+    assert_eq!(plan.graceful_timeout(), Duration::from_secs(2));
+    let Task::Http(http) = &plan.task else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(http.method, "GET");
+    assert_eq!(
+        http.headers[1],
+        ("authorization".into(), "env:TOKEN".into())
+    );
+}
+
+#[test]
+fn headers_may_be_a_list_with_repeated_names() {
+    let text = GOOD.replace(
+        r#"{ accept = "*/*", authorization = "env:TOKEN" }"#,
+        r#"[["cookie", "a=1"], ["cookie", "b=2"]]"#,
+    );
+    let Task::Http(http) = plan(&text).task else {
+        panic!()
+    };
+    assert_eq!(http.headers.len(), 2);
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_place_and_the_fields_there_are() {
+    let message = error(&GOOD.replace("ramp_up", "ramp_upp"));
+    for part in ["line 12", "ramp_upp", "`ramp_up`"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let message = error(&GOOD.replace("timeout =", "time_out ="));
+    assert!(
+        message.contains("line 8") && message.contains("`timeout`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_names_its_field() {
+    let message = error(&GOOD.replace("\"30s\"", "30"));
+    assert!(
+        message.contains("load.duration") && message.contains("\"30s\""),
+        "{message}"
+    );
+    let message = load_error("rate = \"fast\"\nduration = \"1s\"");
+    assert!(
+        message.contains("load.rate") && message.contains("fast"),
+        "{message}"
+    );
+}
+
+#[test]
+fn loads_that_make_no_sense_are_refused_by_field() {
+    for (load, expected) in [
+        (
+            "rate = 0\nduration = '1s'",
+            "load.rate: 0 is not allowed; it must be between 0.001 and 1000000",
+        ),
+        ("rate = 2e6\nduration = '1s'", "load.rate: 2000000"),
+        (
+            "rate = 1\nusers = 1\nduration = '1s'",
+            "both rate and users",
+        ),
+        ("duration = '1s'", "neither rate nor users"),
+        (
+            "model = 'closed'\nduration = '1s'",
+            "load.users: is missing",
+        ),
+        (
+            "model = 'closed'\nrate = 1\nusers = 1\nduration = '1s'",
+            "load.rate: is for the open model",
+        ),
+        (
+            "model = 'open'\nrate = 1\nusers = 1\nduration = '1s'",
+            "load.users: is for the closed model",
+        ),
+        ("users = 0\nduration = '1s'", "load.users: 0 is not allowed"),
+        (
+            "users = 1.5\nduration = '1s'",
+            "load.users: 1.5 is not a whole number",
+        ),
+        ("rate = 1", "load.duration: is missing"),
+        (
+            "rate = 1\nduration = '1ms'",
+            "load.duration: 1ms is not allowed; it must be between 100ms and 1day",
+        ),
+        ("rate = 1\nduration = '25h'", "load.duration: 1day1h"),
+        ("rate = 0.01\nduration = '1s'", "no request at all"),
+        (
+            "rate = 1\nduration = '1s'\nrequests = 0",
+            "load.requests: 0",
+        ),
+        (
+            "rate = 1\nduration = '1s'\nthink_time = '1s'",
+            "load.think_time",
+        ),
+    ] {
+        let message = load_error(load);
+        assert!(message.contains(expected), "{load}: {message}");
+    }
+}
+
+#[test]
+fn tasks_that_make_no_sense_are_refused_by_field() {
+    for (task, expected) in [
+        ("", "task.url: is missing"),
+        ("url = 'http://'", "has no host"),
+        ("url = 'ftp://h/'", "another scheme"),
+        ("url = 'http://h/'\nms = 3", "task.ms"),
+        ("url = 'http://h/'\nmethod = 'GE T'", "task.method"),
+        (
+            "url = 'http://h/'\nheaders = { 'a b' = 'c' }",
+            "task.headers",
+        ),
+        (
+            "url = 'http://h/'\nheaders = { a = \"b\\nc\" }",
+            "control character",
+        ),
+        (
+            "url = 'http://h/'\nheaders = { Content-Length = '3' }",
+            "set by the engine",
+        ),
+        ("url = 'http://h/'\ntimeout = '0s'", "task.timeout"),
+    ] {
+        let message = http_error(task);
+        assert!(message.contains(expected), "{task}: {message}");
+    }
+    assert!(
+        error("[task]\ntype='FTP'\nms=1\n[load]\nrate=1\nduration='1s'")
+            .contains("HTTP, SLEEP or CPU")
+    );
+    assert!(
+        error("[task]\ntype='CPU'\nurl='http://h'\n[load]\nrate=1\nduration='1s'")
+            .contains("task.url")
+    );
+}
+
+#[test]
+fn a_local_table_stays_out_of_the_plan_and_may_stand_for_the_url() {
+    let text = r#"
+[task]
+type = "HTTP"
+[load]
+rate = 1
+duration = "1s"
+[local]
+nodes = 3
+target = { latency = "5ms", error_rate = 0.1 }
+"#;
+    let file = parse_toml(text).unwrap();
+    assert!(file.needs_target());
+    let local = file.local().unwrap();
+    assert_eq!(local.nodes, 3);
+    assert_eq!(
+        local.target.as_ref().unwrap().latency,
+        Duration::from_millis(5)
+    );
+    assert!(file.clone().into_plan().is_err());
+    assert!(file.clone().with_url("http://").is_err());
+    let plan = file.with_url("http://127.0.0.1:9/x").unwrap();
+    assert!(
+        !String::from_utf8(plan.to_bytes())
+            .unwrap()
+            .contains("local")
+    );
+    assert!(error(&text.replace("0.1", "2")).contains("local.target.error_rate"));
+    assert!(error(&text.replace("[local]\nnodes = 3\ntarget", "[limits]\n#")).contains("task.url"));
+}
+
+#[test]
+fn json_errors_name_the_field_and_the_place() {
+    let good = String::from_utf8(plan(GOOD).to_bytes()).unwrap();
+    for (from, to, expected) in [
+        ("\"rate\":1500.0", "\"rate\":\"x\"", "rate"),
+        ("\"rate\"", "\"rat\"", "unknown field `rat`"),
+        ("\"30s\"", "30", "duration"),
+        ("\"task\"", "\"local\":{},\"task\"", "unknown field `local`"),
+        (
+            "\"rate\":1500.0",
+            "\"rate\":0",
+            "load.rate: 0 is not allowed",
+        ),
+        ("}", "", "line 1"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good);
+        let message = parse_json(bad.as_bytes()).unwrap_err().to_string();
+        assert!(
+            message.contains(expected) && !message.contains('\n'),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_plan_has_a_largest_size() {
+    let text = format!("{GOOD}# {}", "x".repeat(MAX_PLAN_BYTES));
+    assert!(matches!(parse_toml(&text), Err(PlanError::TooLarge(_))));
+    let mut big = plan(GOOD);
+    let Task::Http(http) = &mut big.task else {
+        panic!()
+    };
+    http.body = "\"".repeat(MAX_PLAN_BYTES / 2);
+    assert!(matches!(big.validate(), Err(PlanError::TooLarge(_))));
+}

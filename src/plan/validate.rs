@@ -1,0 +1,248 @@
+//! What a plan may ask for: every range and combination, checked in one place.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::parse::{MAX_PLAN_BYTES, PlanError};
+use super::units::show_duration;
+use super::{HttpTask, Load, Model, Plan, Profile, TargetUrl, Task};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MS: Duration = Duration::from_millis(1);
+
+/// Most headers of a request.
+const MAX_HEADERS: usize = 100;
+/// Most tags, and most labels to choose nodes by.
+const MAX_PAIRS: usize = 32;
+/// Most requests of a plan: more than 24 h at the highest rate.
+const MAX_REQUESTS: u64 = 1_000_000_000_000;
+/// Headers that the engine sets itself; another value would break the connection.
+const OWN_HEADERS: [&str; 4] = [
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Plan {
+    /// Checks every field. A plan made by [`super::parse_toml`], [`super::parse_json`] or
+    /// [`Plan::from_bytes`] has passed; one put together or changed by hand has not.
+    ///
+    /// # Errors
+    /// The first field that is wrong, what was given, and what is allowed.
+    pub fn validate(&self) -> Result<(), PlanError> {
+        if let Some(name) = &self.name {
+            text("name", name, 1, 100)?;
+        }
+        pairs("tags", &self.tags)?;
+        pairs("swarm.where", &self.swarm.labels)?;
+        match &self.task {
+            Task::Http(http) => http.validate()?,
+            Task::Sleep { ms } => within("task.ms", *ms, 0, 3_600_000)?,
+            Task::Cpu { ms } => within("task.ms", *ms, 0, 60_000)?,
+        }
+        self.load.validate()?;
+        within(
+            "swarm.min_workers",
+            u64::from(self.swarm.min_workers),
+            1,
+            10_000,
+        )?;
+        if let Some(timeout) = self.swarm.graceful_timeout {
+            lasting("swarm.graceful_timeout", timeout, Duration::ZERO, HOUR)?;
+        }
+        lasting("limits.lag_p99", self.limits.lag_p99, MS, HOUR)?;
+        if !(0.0..=1.0).contains(&self.limits.dropped) {
+            let given = self.limits.dropped;
+            return Err(PlanError::field(
+                "limits.dropped",
+                format!("{given} is not between 0 and 1"),
+            ));
+        }
+        let size = self.to_bytes().len();
+        if size > MAX_PLAN_BYTES {
+            return Err(PlanError::TooLarge(size));
+        }
+        Ok(())
+    }
+}
+
+impl HttpTask {
+    fn validate(&self) -> Result<(), PlanError> {
+        TargetUrl::parse(&self.url).map_err(|why| PlanError::field("task.url", why))?;
+        if !is_token(&self.method) || self.method.len() > 32 || self.method == "CONNECT" {
+            return Err(PlanError::field(
+                "task.method",
+                format!("{:?} is no request method such as GET or POST", self.method),
+            ));
+        }
+        within(
+            "task.headers",
+            self.headers.len() as u64,
+            0,
+            MAX_HEADERS as u64,
+        )?;
+        for (name, value) in &self.headers {
+            if !is_token(name) {
+                return Err(PlanError::field(
+                    "task.headers",
+                    format!("{name:?} is no header name"),
+                ));
+            }
+            if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+                return Err(PlanError::field(
+                    "task.headers",
+                    format!("{name:?} is set by the engine itself"),
+                ));
+            }
+            if value.chars().any(|c| c.is_control() && c != '\t') {
+                return Err(PlanError::field(
+                    "task.headers",
+                    format!("the value of {name:?} holds a control character"),
+                ));
+            }
+        }
+        lasting("task.timeout", self.timeout, MS, HOUR)
+    }
+}
+
+impl Load {
+    fn validate(&self) -> Result<(), PlanError> {
+        match self.model {
+            Model::Open => self.validate_open()?,
+            Model::Closed => self.validate_closed()?,
+        }
+        lasting("load.duration", self.duration, 100 * MS, DAY)?;
+        lasting("load.warm_up", self.warm_up, Duration::ZERO, DAY)?;
+        lasting("load.ramp_up", self.ramp_up, Duration::ZERO, DAY)?;
+        lasting(
+            "load.max_lateness",
+            self.max_lateness,
+            MS,
+            Duration::from_secs(10),
+        )?;
+        if let Some(requests) = self.requests {
+            within("load.requests", requests, 1, MAX_REQUESTS)?;
+        }
+        if Profile::of(self).total_arrivals() == Some(0) {
+            return Err(PlanError::field(
+                "load",
+                "asks for no request at all: raise the rate or the duration",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_open(&self) -> Result<(), PlanError> {
+        let Some(rate) = self.rate else {
+            return Err(PlanError::field(
+                "load.rate",
+                "is missing; the open model needs one",
+            ));
+        };
+        if !(0.001..=1_000_000.0).contains(&rate) {
+            return Err(PlanError::field(
+                "load.rate",
+                format!("{rate} is not allowed; it must be between 0.001 and 1000000 a second"),
+            ));
+        }
+        if self.users.is_some() {
+            return Err(PlanError::field(
+                "load.users",
+                "is for the closed model; with a rate, leave it out",
+            ));
+        }
+        if !self.think_time.is_zero() {
+            return Err(PlanError::field(
+                "load.think_time",
+                "is for the closed model; with a rate, leave it out",
+            ));
+        }
+        for (field, limit) in [
+            ("load.connections", self.connections),
+            ("load.max_in_flight", self.max_in_flight),
+        ] {
+            if let Some(n) = limit {
+                within(field, u64::from(n), 1, 1_000_000)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_closed(&self) -> Result<(), PlanError> {
+        let Some(users) = self.users else {
+            return Err(PlanError::field(
+                "load.users",
+                "is missing; the closed model needs it",
+            ));
+        };
+        within("load.users", u64::from(users), 1, 1_000_000)?;
+        lasting("load.think_time", self.think_time, Duration::ZERO, HOUR)?;
+        let only_open = [
+            ("load.rate", self.rate.is_some()),
+            ("load.connections", self.connections.is_some()),
+            ("load.max_in_flight", self.max_in_flight.is_some()),
+        ];
+        match only_open.into_iter().find(|(_, given)| *given) {
+            Some((field, _)) => Err(PlanError::field(
+                field,
+                "is for the open model; with users, leave it out",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(legal)
+}
+
+fn text(field: &'static str, given: &str, min: usize, max: usize) -> Result<(), PlanError> {
+    let length = given.chars().count();
+    if length < min || length > max || given.chars().any(char::is_control) {
+        return Err(PlanError::field(
+            field,
+            format!(
+                "must have {min} to {max} characters and no control characters; it has {length}"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn pairs(field: &'static str, given: &BTreeMap<String, String>) -> Result<(), PlanError> {
+    within(field, given.len() as u64, 0, MAX_PAIRS as u64)?;
+    for (key, value) in given {
+        text(field, key, 1, 64)?;
+        text(field, value, 0, 256)?;
+    }
+    Ok(())
+}
+
+fn within(field: &'static str, given: u64, min: u64, max: u64) -> Result<(), PlanError> {
+    if (min..=max).contains(&given) {
+        return Ok(());
+    }
+    Err(PlanError::field(
+        field,
+        format!("{given} is not allowed; it must be between {min} and {max}"),
+    ))
+}
+
+fn lasting(
+    field: &'static str,
+    given: Duration,
+    min: Duration,
+    max: Duration,
+) -> Result<(), PlanError> {
+    if (min..=max).contains(&given) {
+        return Ok(());
+    }
+    let (given, min, max) = (show_duration(given), show_duration(min), show_duration(max));
+    Err(PlanError::field(
+        field,
+        format!("{given} is not allowed; it must be between {min} and {max}"),
+    ))
+}

@@ -1,0 +1,130 @@
+//! Limits of what stands in the envelopes themselves.
+
+use prost::Message as _;
+
+use super::*;
+use crate::protocol::metrics::Snapshot;
+use crate::wire::limits::*;
+use crate::wire::pb::{v1, worker};
+use crate::wire::tests::samples;
+use crate::wire::{decode_reply, decode_request};
+
+#[track_caller]
+fn refused_reply(body: v1::reply::Body, field: &str) {
+    let bytes = v1::Reply { body: Some(body) }.encode_to_vec();
+    let error = decode_reply(&bytes).expect_err(field);
+    assert!(error.to_string().contains(&format!("`{field}`")), "{error}");
+}
+
+#[test]
+fn replies() {
+    use v1::reply::Body;
+    refused_reply(
+        Body::Assign(worker::TaskAssignmentResponse {
+            test: vec![0; 16],
+            estimated_tasks: u64::MAX,
+            ..Default::default()
+        }),
+        "estimated_tasks",
+    );
+    refused_reply(
+        Body::Stop(worker::StopTestResponse {
+            interrupted: u32::MAX,
+            ..Default::default()
+        }),
+        "interrupted",
+    );
+    refused_reply(
+        Body::Metrics(worker::MetricsAcknowledgment {
+            test: vec![0; 16],
+            number: u64::MAX,
+            ..Default::default()
+        }),
+        "number",
+    );
+    refused_reply(
+        Body::Plan(v1::FetchedPlan {
+            plan: Some(vec![0; MAX_PLAN + 1]),
+        }),
+        "plan",
+    );
+    refused_reply(
+        Body::Refused(v1::Refused {
+            message: long(MAX_TEXT + 1),
+        }),
+        "message",
+    );
+}
+
+#[test]
+fn pages() {
+    use v1::reply::Body;
+    let of = |snapshots: Vec<worker::WorkerMetrics>, more| v1::FetchedSnapshots {
+        test: samples::TEST.0.to_vec(),
+        snapshots,
+        more,
+    };
+    let empty = |worker| {
+        let pieces = Vec::new();
+        Snapshot {
+            worker,
+            pieces,
+            ..samples::snapshot()
+        }
+        .to_wire()
+    };
+    refused_reply(Body::Snapshots(of(vec![], true)), "snapshots");
+    refused_reply(
+        Body::Snapshots(of(
+            vec![empty(samples::node(2)), empty(samples::node(1))],
+            false,
+        )),
+        "snapshots",
+    );
+    refused_reply(
+        Body::Snapshots(of(vec![empty(samples::node(2)); 2], false)),
+        "snapshots",
+    );
+    let mut other = of(vec![empty(samples::node(2))], false);
+    other.test[0] ^= 1;
+    refused_reply(Body::Snapshots(other), "snapshots");
+    let many = (0..=MAX_SNAPSHOTS as u64).map(|i| {
+        let mut node = samples::node(1);
+        node.incarnation.0 = i;
+        empty(node)
+    });
+    refused_reply(Body::Snapshots(of(many.collect(), false)), "snapshots");
+    let full = worker::WorkerMetrics {
+        histograms: vec![Default::default(); MAX_PAGE_HISTOGRAMS + 1],
+        ..Default::default()
+    };
+    refused_reply(
+        Body::Snapshots(of(vec![full], false)),
+        "histograms of all snapshots",
+    );
+}
+
+#[test]
+fn a_stop_needs_its_term_and_a_bounded_timeout() {
+    use v1::request::Body;
+    let stop = worker::StopTestRequest {
+        test_id: samples::TEST.to_string(),
+        term: 1,
+        ..Default::default()
+    };
+    let decode = |m: worker::StopTestRequest| {
+        let body = Some(Body::Stop(m));
+        decode_request(&v1::Request { body }.encode_to_vec())
+    };
+    assert!(decode(stop.clone()).is_ok());
+    let no_term = worker::StopTestRequest {
+        term: 0,
+        ..stop.clone()
+    };
+    assert_eq!(decode(no_term), Err(WireError::Missing("term")));
+    let endless = worker::StopTestRequest {
+        timeout_ns: u64::MAX,
+        ..stop
+    };
+    assert!(matches!(decode(endless), Err(WireError::TooLarge { .. })));
+}

@@ -1,0 +1,205 @@
+//! The lists of all messages, every variant and every option taken both ways.
+
+use super::*;
+
+pub fn gossip() -> Vec<Gossip> {
+    let (test, term, sending) = (TEST, 6, 3);
+    let (candidate, elector) = (node(1), node(2));
+    let coordinator = node(1);
+    let mut all = vec![
+        Gossip::Advert(advert()),
+        Gossip::Snapshot(snapshot()),
+        Gossip::Snapshot(Snapshot {
+            start_error_us: None,
+            is_final: false,
+            pieces: Vec::new(),
+            ..snapshot()
+        }),
+    ];
+    let tests = [
+        TestMessage::Announced(announcement()),
+        TestMessage::Announced(Announcement {
+            plan: None,
+            plan_len: 1 << 20,
+            ..announcement()
+        }),
+        TestMessage::Poll {
+            test,
+            term,
+            candidate: candidate.clone(),
+            sending,
+        },
+        TestMessage::PollAnswer {
+            test,
+            term,
+            candidate: candidate.clone(),
+            elector: elector.clone(),
+            sending,
+            yes: true,
+            seen_term: 5,
+        },
+        TestMessage::Claim {
+            test,
+            term,
+            candidate: candidate.clone(),
+            sending,
+        },
+        TestMessage::Vote {
+            test,
+            term,
+            candidate,
+            elector: elector.clone(),
+            sending,
+            share_lease: Duration::from_nanos(2_500_000_001),
+            stop: Some(stop()),
+        },
+        TestMessage::BeatAck {
+            test,
+            term,
+            coordinator: coordinator.clone(),
+            elector,
+            number: 8,
+        },
+        TestMessage::Resign {
+            test,
+            term,
+            node: node(1),
+        },
+        TestMessage::Stop {
+            test,
+            by: node(2),
+            order: stop(),
+        },
+        TestMessage::Ended(ended()),
+    ];
+    all.extend(tests.map(Gossip::Test));
+    for reason in [EndReason::Completed, EndReason::Stopped] {
+        all.push(Gossip::Test(TestMessage::Ended(Ended {
+            reason,
+            ..ended()
+        })));
+    }
+    for phase in [
+        Phase::Electing,
+        Phase::Registering,
+        Phase::Running,
+        Phase::Stopping,
+        Phase::Ended,
+    ] {
+        all.push(Gossip::Test(TestMessage::Beat {
+            test,
+            term,
+            coordinator: coordinator.clone(),
+            number: 8,
+            share_lease: Duration::from_millis(2500),
+            since_start: (phase != Phase::Electing).then_some(-3),
+            phase,
+        }));
+    }
+    all
+}
+
+pub fn requests() -> Vec<Request> {
+    let mut all = vec![
+        Request::Register(register()),
+        Request::Register(Register {
+            unable: None,
+            report: None,
+            since_start: None,
+            stop: None,
+            ..register()
+        }),
+        Request::Assign(assign()),
+        Request::Stop {
+            test: TEST,
+            term: 2,
+            order: stop(),
+        },
+        Request::Metrics(snapshot()),
+        Request::FetchAnnouncement(TEST),
+        Request::FetchPlan(Digest([5; 32])),
+        Request::FetchSnapshots {
+            test: TEST,
+            after: Some(node(3)),
+        },
+        Request::FetchSnapshots {
+            test: TEST,
+            after: None,
+        },
+        Request::Drain,
+    ];
+    for status in [
+        Status::Unknown,
+        Status::Idle,
+        Status::Running,
+        Status::Overloaded,
+        Status::Error,
+        Status::Draining,
+        Status::Leaving,
+    ] {
+        all.push(Request::Heartbeat(Heartbeat {
+            status,
+            ..heartbeat()
+        }));
+    }
+    all
+}
+
+pub fn replies() -> Vec<Reply> {
+    let later = Snapshot {
+        worker: node(9),
+        ..snapshot()
+    };
+    vec![
+        Reply::Register(register_reply()),
+        Reply::Register(RegisterReply {
+            accepted: false,
+            heartbeat_interval: Duration::ZERO,
+            metrics_interval: Duration::ZERO,
+            honoured: None,
+            ..register_reply()
+        }),
+        Reply::Heartbeat(heartbeat_reply()),
+        Reply::Heartbeat(HeartbeatReply {
+            lease: None,
+            order: Some(Order {
+                start: None,
+                ..order()
+            }),
+            stop: None,
+            ..heartbeat_reply()
+        }),
+        Reply::Assign(AssignReply {
+            test: TEST,
+            accepted: true,
+            message: "yes".into(),
+            estimated_tasks: 1 << 40,
+        }),
+        Reply::Stop {
+            stopped: true,
+            message: "stopping".into(),
+            interrupted: 4,
+        },
+        Reply::Metrics {
+            test: TEST,
+            number: 12,
+            received: true,
+        },
+        Reply::Announcement(Some(announcement())),
+        Reply::Announcement(None),
+        Reply::Plan(Some(Arc::from(&b"{}"[..]))),
+        Reply::Plan(None),
+        Reply::Snapshots {
+            test: TEST,
+            snapshots: vec![snapshot(), later],
+            more: true,
+        },
+        Reply::Snapshots {
+            test: TEST,
+            snapshots: Vec::new(),
+            more: false,
+        },
+        Reply::Drained,
+        Reply::Refused("no such test here".into()),
+    ]
+}
