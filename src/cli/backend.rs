@@ -184,7 +184,7 @@ impl Backend {
     /// As [`Backend::nodes`], or there is no such node.
     pub async fn drain(&self, peer: Option<&str>) -> Result<(), Failure> {
         match self {
-            Backend::Api(client, _) => client.drain(peer).await.map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client.drain(peer).await.map(drop).map_err(|e| self.lost(e)),
             Backend::Here(node) => node.drain(None).await.map_err(refused),
         }
     }
