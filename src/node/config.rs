@@ -10,6 +10,7 @@ use std::str::FromStr;
 use libp2p::Multiaddr;
 
 use crate::network::{SwarmKey, SwarmName};
+use crate::tasks::AllowTarget;
 
 /// Port the swarm listens on unless told otherwise.
 pub const SWARM_PORT: u16 = 7400;
@@ -50,8 +51,8 @@ pub struct NodeConfig {
     pub capacity: NonZeroU32,
     /// Threads that make load (1 to [`MAX_ENGINE_THREADS`]).
     pub engine_threads: NonZeroUsize,
-    /// What tests may be aimed at, beyond what DESIGN's target policy allows anyway.
-    pub allow_target: Vec<String>,
+    /// What tests of others may be aimed at; if empty, what the target policy allows anyway.
+    pub allow_target: Vec<AllowTarget>,
     /// Which `env:NAME` and `file:PATH` references this node resolves for tests.
     pub allow_secret: Vec<String>,
     /// The protocol's clockwork.
@@ -98,7 +99,7 @@ pub enum DataPlace {
     },
 }
 
-/// Which of DESIGN's two sets of timings the protocol runs on. All nodes of a swarm need
+/// Which of the two sets of timings the protocol runs on. All nodes of a swarm need
 /// the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum TimingProfile {

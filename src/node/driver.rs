@@ -15,12 +15,13 @@ use super::store::Store;
 use super::view::{self, Watchers};
 use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
 use crate::plan::Plan;
-use crate::protocol::messages::{Request, Status, StopOrder};
+use crate::protocol::messages::{Gossip, Request, Status, StopOrder};
 use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
     EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time, Verdict,
 };
 use crate::report::TestResult;
+use crate::wire;
 
 /// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
 /// suspended notices at the latest after this.
@@ -204,7 +205,7 @@ impl Driver {
             }
             NetworkEvent::Reply { from, result, .. } => match result {
                 Ok(reply) => self.input(Input::Reply { from, reply }),
-                Err(e) => tracing::debug!(peer = %network::show(&from), "request failed: {e}"),
+                Err(e) => tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}"),
             },
             NetworkEvent::PeerConnected(peer) => {
                 self.unreached = 0;
@@ -254,16 +255,12 @@ impl Driver {
 
     fn output(&mut self, output: Output) {
         match output {
-            Output::Publish(gossip) => {
-                if let Some(net) = &self.net {
-                    net.publish(&gossip);
-                }
-            }
+            Output::Publish(gossip) => self.publish(gossip),
             Output::Send(to, request) => self.send(to, &request),
             Output::Inspect { test, submitter, plan } => self.inspect_plan(test, &submitter, plan),
             Output::Engine(test, order) => self.engine(test, order),
             Output::Event(test, event) => {
-                let peer = event.peer.as_ref().map(network::show);
+                let peer = event.peer.as_ref().map(network::show_peer);
                 tracing::info!(test = %view::short(test), peer, "{}: {}", event.kind, event.text);
             }
             Output::Ended(test) => {
@@ -272,6 +269,25 @@ impl Driver {
             Output::Completed(test) => self.finish(test),
             Output::Log(text) => tracing::info!("{text}"),
             Output::Verdict(..) | Output::Reply(..) => {}
+        }
+    }
+
+    /// A snapshot goes out in as few messages as it fits; what is too large for any goes to
+    /// the coordinator, and to whoever fetches it.
+    fn publish(&self, gossip: Gossip) {
+        let Some(net) = &self.net else {
+            return;
+        };
+        let Gossip::Snapshot(snapshot) = &gossip else {
+            net.publish(&gossip);
+            return;
+        };
+        let (parts, left_out) = wire::split_snapshot(snapshot);
+        for part in parts {
+            net.publish(&Gossip::Snapshot(part));
+        }
+        if left_out > 0 {
+            tracing::debug!(left_out, "pieces of a snapshot are too large for gossip");
         }
     }
 
@@ -284,7 +300,7 @@ impl Driver {
         }
     }
 
-    fn served(&mut self, test: TestId) -> &mut Served {
+    pub(super) fn served(&mut self, test: TestId) -> &mut Served {
         self.tests.entry(test).or_insert_with(|| Served {
             plan: None,
             run: None,
@@ -298,14 +314,14 @@ impl Driver {
     fn inspect_plan(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
         let own = *submitter == self.core.myself().node;
         self.served(test).own = own;
-        let (answer, policy) = (self.inspect.clone(), self.room.policy.clone());
-        // Looking at a plan resolves names, which may block.
-        tokio::task::spawn_blocking(move || {
+        let (answer, room) = (self.inspect.clone(), self.room.clone());
+        // Resolving the target's name takes its time; the loop goes on.
+        tokio::spawn(async move {
             let inspected = match Plan::from_bytes(&bytes) {
                 Ok(plan) => Inspected {
                     test,
                     spec: Ok(inspect::spec_of(&plan)),
-                    unable: crate::tasks::unable(&plan, &policy, own),
+                    unable: room.unable(&plan, own).await,
                     plan: Some(Arc::new(plan)),
                 },
                 Err(e) => Inspected {
@@ -316,7 +332,7 @@ impl Driver {
                 },
             };
             // The driver may have ended meanwhile.
-            let _ = answer.blocking_send(inspected);
+            let _ = answer.send(inspected).await;
         });
     }
 
@@ -503,6 +519,11 @@ impl Driver {
     /// Whether bootstrap addresses were given and no peer has ever been reached.
     pub(super) fn isolated(&self) -> bool {
         self.unreached > 0
+    }
+
+    /// Where this node can be dialled.
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
     }
 
     /// What this node is doing, for display.
