@@ -6,6 +6,7 @@ use super::exit::{Exit, Failure};
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
 use super::output::{line, out};
+use super::progress::progress_line;
 use super::start_test::{JsonFile, show};
 use super::terminal::ProgressLine;
 use crate::report::{NodeList, TestList, text};
@@ -52,7 +53,7 @@ pub async fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
         if args.json {
             return line(&serde_json::to_string(p).map_err(Failure::run)?);
         }
-        progress.show(&text::progress(p));
+        progress.show(&progress_line(p));
         Ok(())
     })
     .await;
@@ -85,7 +86,9 @@ pub async fn drain(args: &DrainArgs) -> Result<Exit, Failure> {
     };
     backend.drain(peer.as_deref()).await?;
     let who = peer.unwrap_or_else(|| "the node".into());
-    line(&format!("{who} finishes what it has and takes no new share"))?;
+    line(&format!(
+        "{who} finishes what it has and takes no new share"
+    ))?;
     Ok(Exit::Fine)
 }
 
@@ -97,8 +100,12 @@ fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
             None => Err(Failure::run("this node knows no tests yet")),
         };
     }
-    let found: Vec<&str> =
-        list.tests.iter().map(|t| t.test_id.as_str()).filter(|id| id.starts_with(text)).collect();
+    let found: Vec<&str> = list
+        .tests
+        .iter()
+        .map(|t| t.test_id.as_str())
+        .filter(|id| id.starts_with(text))
+        .collect();
     match found.as_slice() {
         [id] => Ok((*id).to_owned()),
         [] => Err(Failure::run(format_args!(
@@ -149,7 +156,9 @@ mod unit_tests {
             verdict: None,
             started_at: None,
         };
-        TestList { tests: ids.iter().map(entry).collect() }
+        TestList {
+            tests: ids.iter().map(entry).collect(),
+        }
     }
 
     #[test]
@@ -159,7 +168,12 @@ mod unit_tests {
         assert_eq!(test_id(&list, "0188").unwrap(), "0188-c");
         let ambiguous = test_id(&list, "0199").unwrap_err().message;
         assert!(ambiguous.contains("beginning of 2 tests"), "{ambiguous}");
-        assert!(test_id(&list, "7").unwrap_err().message.contains("vajra-node tests"));
+        assert!(
+            test_id(&list, "7")
+                .unwrap_err()
+                .message
+                .contains("vajra-node tests")
+        );
         assert!(test_id(&tests_of(&[]), "latest").is_err());
     }
 
@@ -180,10 +194,18 @@ mod unit_tests {
             labels: Default::default(),
         };
         let nodes = vec![entry("12D3KooWaaa", "one"), entry("12D3KooWbbb", "two")];
-        let list = NodeList { pool: Pool::of(&nodes), nodes };
+        let list = NodeList {
+            pool: Pool::of(&nodes),
+            nodes,
+        };
         assert_eq!(peer(&list, "two").unwrap(), "12D3KooWbbb");
         assert_eq!(peer(&list, "aaa").unwrap(), "12D3KooWaaa");
-        assert!(peer(&list, "12D3").unwrap_err().message.contains("fits 2 nodes"));
+        assert!(
+            peer(&list, "12D3")
+                .unwrap_err()
+                .message
+                .contains("fits 2 nodes")
+        );
         assert!(peer(&list, "three").is_err() && peer(&list, "").is_err());
     }
 }

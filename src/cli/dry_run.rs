@@ -68,20 +68,23 @@ impl Outline<'_> {
         ];
         let most = profile.total_arrivals().unwrap_or(u64::MAX) as f64;
         let arrivals = |t: Duration| profile.integral(t).min(most).round() as u64;
-        let stages = parts.into_iter().filter(|(_, from, to)| to > from).map(|(name, from, to)| {
-            let (begin, end) = match name {
-                "ramp-up" => (level(from), full),
-                "warm-up" => (level(from), level(from)),
-                _ => (full, full),
-            };
-            Stage {
-                name,
-                from: begin,
-                to: end,
-                length_s: (to - from).as_secs_f64(),
-                requests: (load.model == Model::Open).then(|| arrivals(to) - arrivals(from)),
-            }
-        });
+        let stages = parts
+            .into_iter()
+            .filter(|(_, from, to)| to > from)
+            .map(|(name, from, to)| {
+                let (begin, end) = match name {
+                    "ramp-up" => (level(from), full),
+                    "warm-up" => (level(from), level(from)),
+                    _ => (full, full),
+                };
+                Stage {
+                    name,
+                    from: begin,
+                    to: end,
+                    length_s: (to - from).as_secs_f64(),
+                    requests: (load.model == Model::Open).then(|| arrivals(to) - arrivals(from)),
+                }
+            });
         Outline {
             plan,
             requests: profile.total_arrivals(),
@@ -108,7 +111,10 @@ impl Outline<'_> {
                 false => format!("{} to {}{unit}", stage.from, stage.to),
             };
             let length = show_duration(Duration::from_secs_f64(stage.length_s));
-            let requests = stage.requests.map(|n| format!(", {n} requests")).unwrap_or_default();
+            let requests = stage
+                .requests
+                .map(|n| format!(", {n} requests"))
+                .unwrap_or_default();
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {:<8} {level} for {length}{requests}", stage.name);
         }
@@ -143,9 +149,16 @@ mod tests {
         };
         let plan = plan(load);
         let outline = Outline::of(&plan);
-        let names: Vec<_> = outline.stages.iter().map(|s| (s.name, s.from, s.to)).collect();
-        let expected =
-            [("warm-up", 10.0, 10.0), ("ramp-up", 10.0, 100.0), ("sustain", 100.0, 100.0)];
+        let names: Vec<_> = outline
+            .stages
+            .iter()
+            .map(|s| (s.name, s.from, s.to))
+            .collect();
+        let expected = [
+            ("warm-up", 10.0, 10.0),
+            ("ramp-up", 10.0, 100.0),
+            ("sustain", 100.0, 100.0),
+        ];
         assert_eq!(names, expected);
         let sum: u64 = outline.stages.iter().filter_map(|s| s.requests).sum();
         assert_eq!(Some(sum), outline.requests);

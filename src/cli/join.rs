@@ -29,7 +29,9 @@ pub const WAIT_FOR: Duration = Duration::from_secs(60);
 pub async fn join(config: NodeConfig, interrupts: &mut Interrupts) -> Result<RunningNode, Failure> {
     let standalone = config.standalone;
     let bootstrap: Vec<String> = config.bootstrap.iter().map(ToString::to_string).collect();
-    let node = start(config).await.map_err(|e: StartError| Failure::run(e))?;
+    let node = start(config)
+        .await
+        .map_err(|e: StartError| Failure::run(e))?;
     for warning in &node.warnings {
         note(&format!("warning: {warning}"));
     }
@@ -84,7 +86,10 @@ struct StableView {
 
 impl StableView {
     fn new(now: Instant) -> StableView {
-        StableView { peers: Vec::new(), since: now }
+        StableView {
+            peers: Vec::new(),
+            since: now,
+        }
     }
 
     /// Takes the view as it is now; tells whether it has been the same for long enough.

@@ -5,7 +5,7 @@
 //! panic or an early return kills them, and if this process is killed outright, the closed
 //! stdin tells them.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -40,10 +40,16 @@ impl LocalSwarm {
     /// A child can't be started, or is not ready in time; all others have been killed then.
     pub async fn start(local: &Local, with_target: bool) -> Result<LocalSwarm, Failure> {
         let program = std::env::current_exe().map_err(|e| {
-            Failure::run(format_args!("cannot find this program to start it again: {e}"))
+            Failure::run(format_args!(
+                "cannot find this program to start it again: {e}"
+            ))
         })?;
-        let mut swarm =
-            LocalSwarm { target: None, nodes: Vec::new(), target_url: None, api: None };
+        let mut swarm = LocalSwarm {
+            target: None,
+            nodes: Vec::new(),
+            target_url: None,
+            api: None,
+        };
         if let Some(target) = local.target.as_ref().filter(|_| with_target) {
             let mut process = Process::start(&program, "target", &target_args(target))?;
             swarm.target_url = Some(process.ready("listening ").await?);
@@ -120,7 +126,11 @@ impl Process {
     fn start(program: &Path, what: &'static str, args: &[String]) -> Result<Process, Failure> {
         let failed = |e| Failure::run(format_args!("cannot start a local {what}: {e}"));
         let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         // A setting meant for this process (VAJRA_API, VAJRA_BOOTSTRAP) is not meant for them.
         for (key, _) in std::env::vars_os().filter(|(key, _)| is_setting(key)) {
             command.env_remove(key);
@@ -130,8 +140,15 @@ impl Process {
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn().map_err(failed)?;
-        let stdout = child.stdout.take().ok_or_else(|| failed(std::io::Error::other("no pipe")))?;
-        Ok(Process { what, child, lines: BufReader::new(stdout).lines() })
+        let stdout = child
+            .stdout
+            .take()
+            .ok_or_else(|| failed(std::io::Error::other("no pipe")))?;
+        Ok(Process {
+            what,
+            child,
+            lines: BufReader::new(stdout).lines(),
+        })
     }
 
     /// Waits for the line that begins so; returns the rest of it.
@@ -155,7 +172,9 @@ impl Process {
     async fn end(mut self, prefix: &str) -> Option<String> {
         drop(self.child.stdin.take());
         let ended = timeout(END_WAIT, async {
-            let said = find(&mut self.lines, prefix).await.filter(|_| !prefix.is_empty());
+            let said = find(&mut self.lines, prefix)
+                .await
+                .filter(|_| !prefix.is_empty());
             // Its output is read to the end, so that it never waits for us.
             while let Ok(Some(_)) = self.lines.next_line().await {}
             let _ = self.child.wait().await;
@@ -182,9 +201,9 @@ async fn find(lines: &mut Lines<BufReader<ChildStdout>>, prefix: &str) -> Option
     None
 }
 
-fn is_setting(key: &std::ffi::OsStr) -> bool {
+fn is_setting(key: &OsStr) -> bool {
     // The tests' oracle needs raw values from every node.
-    key != OsString::from("VAJRA_DUMP_DIR") && key.to_string_lossy().starts_with("VAJRA_")
+    key != "VAJRA_DUMP_DIR" && key.to_string_lossy().starts_with("VAJRA_")
 }
 
 #[cfg(test)]

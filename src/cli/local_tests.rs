@@ -3,7 +3,12 @@
 use super::*;
 
 fn shell(script: &str) -> Process {
-    Process::start(Path::new("/bin/sh"), "node", &["-c".to_owned(), script.to_owned()]).unwrap()
+    Process::start(
+        Path::new("/bin/sh"),
+        "node",
+        &["-c".to_owned(), script.to_owned()],
+    )
+    .unwrap()
 }
 
 #[tokio::test]
@@ -16,7 +21,10 @@ async fn a_child_is_ready_when_it_says_so_and_ends_with_its_stdin() {
 #[tokio::test]
 async fn a_child_that_ends_before_it_is_ready_is_an_error_at_once() {
     let failure = shell("exit 3").ready("listening ").await.unwrap_err();
-    assert!(failure.message.contains("ended before it was ready"), "{failure}");
+    assert!(
+        failure.message.contains("ended before it was ready"),
+        "{failure}"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -35,7 +43,12 @@ async fn a_child_that_is_dropped_is_killed() {
 #[test]
 fn children_stay_on_loopback_and_keep_nothing() {
     let args = node_args("s", 2, 1).join(" ");
-    for wanted in ["/ip4/127.0.0.1/tcp/0", "--no-mdns", "--ephemeral", "--end-with-stdin"] {
+    for wanted in [
+        "/ip4/127.0.0.1/tcp/0",
+        "--no-mdns",
+        "--ephemeral",
+        "--end-with-stdin",
+    ] {
         assert!(args.contains(wanted), "{args}");
     }
 }

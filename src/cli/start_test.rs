@@ -17,6 +17,7 @@ use super::logging;
 use super::outcome::outcome;
 use super::output::{line, note, out};
 use super::plan_args::Wanted;
+use super::progress::progress_line;
 use super::resolve::{environment, layers, resolve_for_one_test};
 use super::terminal::ProgressLine;
 use crate::node::config::{LogLevel, NodeConfig};
@@ -88,18 +89,32 @@ impl Session {
         };
         if let Some(api) = local.as_ref().and_then(|local| local.api.as_deref()) {
             let api = api.parse().map_err(Failure::run)?;
-            let here = Address { api, explicit: true, token: None };
+            let here = Address {
+                api,
+                explicit: true,
+                token: None,
+            };
             let backend = Backend::probe(&here).await?.map_err(Failure::run)?;
             let nodes = wanted.local().map_or(0, |local| local.nodes);
             wait_for(&backend, nodes, interrupts).await?;
             note(&format!("{nodes} local nodes started for this test"));
-            return Ok(Session { backend, node: None, local });
+            return Ok(Session {
+                backend,
+                node: None,
+                local,
+            });
         }
         let (backend, node) = reach(&args.run, config, &address, interrupts).await?;
         if let (Backend::Api(_, at), true) = (&backend, asks_to_discover(args)) {
-            note(&format!("a node answers at {at}: its swarm is used, whatever else was asked for"));
+            note(&format!(
+                "a node answers at {at}: its swarm is used, whatever else was asked for"
+            ));
         }
-        Ok(Session { backend, node, local })
+        Ok(Session {
+            backend,
+            node,
+            local,
+        })
     }
 
     async fn test(
@@ -109,7 +124,10 @@ impl Session {
         json: Option<JsonFile>,
         interrupts: &mut Interrupts,
     ) -> Result<Exit, Failure> {
-        let target = self.local.as_ref().and_then(|local| local.target_url.as_deref());
+        let target = self
+            .local
+            .as_ref()
+            .and_then(|local| local.target_url.as_deref());
         let plan: Plan = wanted.plan(&args.load, target)?;
         if args.run.wait_for > 1 {
             wait_for(&self.backend, args.run.wait_for, interrupts).await?;
@@ -122,7 +140,7 @@ impl Session {
         note(&format!("test {id}"));
         let mut progress = ProgressLine::on_stderr();
         let followed = follow(&self.backend, &id, interrupts, OnInterrupt::StopTest, |p| {
-            progress.show(&text::progress(p));
+            progress.show(&progress_line(p));
             Ok(())
         })
         .await;

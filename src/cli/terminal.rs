@@ -17,7 +17,10 @@ pub struct ProgressLine {
 impl ProgressLine {
     /// On stderr, so that stdout carries results only.
     pub fn on_stderr() -> ProgressLine {
-        ProgressLine { terminal: io::stderr().is_terminal(), open: false }
+        ProgressLine {
+            terminal: io::stderr().is_terminal(),
+            open: false,
+        }
     }
 
     /// Shows a line in place of the one before.

@@ -157,7 +157,10 @@ impl FromStr for TimingProfile {
         match s {
             "lan" => Ok(TimingProfile::Lan),
             "wan" => Ok(TimingProfile::Wan),
-            _ => Err(UnknownWord { found: s.into(), expected: "lan, wan" }),
+            _ => Err(UnknownWord {
+                found: s.into(),
+                expected: "lan, wan",
+            }),
         }
     }
 }
@@ -174,9 +177,11 @@ impl FromStr for LogLevel {
             LogLevel::Debug,
             LogLevel::Trace,
         ];
-        all.into_iter().find(|level| level.as_str() == s).ok_or_else(|| UnknownWord {
-            found: s.into(),
-            expected: "off, error, warn, info, debug, trace",
-        })
+        all.into_iter()
+            .find(|level| level.as_str() == s)
+            .ok_or_else(|| UnknownWord {
+                found: s.into(),
+                expected: "off, error, warn, info, debug, trace",
+            })
     }
 }
