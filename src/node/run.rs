@@ -20,7 +20,7 @@ use crate::network::{
 };
 use crate::protocol::Time;
 use crate::protocol::spec::{Myself, Timings};
-use crate::tasks::{TASK_TYPES, Secrets, TargetPolicy};
+use crate::tasks::{self, PolicyContext, Secrets, TargetPolicy};
 
 /// Measurements and ends of runs waiting for the driver: one a test and second.
 const ENGINE_QUEUE: usize = 256;
@@ -44,6 +44,9 @@ pub enum StartError {
     /// The API's address is not a safe one.
     #[error("{0}")]
     ApiOptions(String),
+    /// An entry of `--allow-target` is malformed.
+    #[error("--allow-target: {0}")]
+    AllowTarget(String),
     /// Something else.
     #[error("{what}: {source}")]
     Io {
@@ -180,7 +183,11 @@ async fn set_up(
     let (net, events, listening) = if config.standalone {
         (None, idle_events(), Vec::new())
     } else {
-        let swarm = SwarmConfig { config: &config, identity: &identity, dir: dir.as_ref() };
+        let swarm = SwarmConfig {
+            config: &config,
+            identity: &identity,
+            dir: dir.as_ref(),
+        };
         let (net, events, listening) = swarm.listen(&mut warnings).await?;
         (Some(net), events, listening)
     };
@@ -188,7 +195,9 @@ async fn set_up(
         Some(api) => {
             let addr = api.address;
             let listener = bind_api(addr, api.explicit, &mut warnings).await?;
-            let bound = listener.local_addr().map_err(|source| StartError::Api { addr, source })?;
+            let bound = listener
+                .local_addr()
+                .map_err(|source| StartError::Api { addr, source })?;
             (Some(listener), Some(bound))
         }
         None => (None, None),
@@ -196,12 +205,12 @@ async fn set_up(
     let clock = LeaseClock::new();
     let descriptors = load::raise_descriptor_limit();
     tracing::debug!(descriptors, "descriptor limit");
-    let policy = TargetPolicy {
+    let context = PolicyContext {
         keyed: config.swarm_key.is_some(),
         loopback_only: listening.iter().all(is_loopback),
-        allow: config.allow_target.clone(),
         own_ports: own_ports(&listening, api_addr),
     };
+    let policy = TargetPolicy::new(context, &config.allow_target).map_err(StartError::AllowTarget)?;
     let timings = match config.timings {
         TimingProfile::Wan => Timings::wan(),
         TimingProfile::Lan => Timings::lan(),
@@ -214,7 +223,7 @@ async fn set_up(
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         capacity: config.capacity.get(),
-        task_types: TASK_TYPES.map(str::to_owned).to_vec(),
+        task_types: tasks::task_types(),
         labels: config.labels.clone(),
     };
     let (measured, measured_rx) = mpsc::channel(ENGINE_QUEUE);
@@ -223,15 +232,16 @@ async fn set_up(
         threads: config.engine_threads.get(),
         clock,
         policy: Arc::new(policy),
-        secrets: Arc::new(Secrets::new(&config.allow_secret)),
-        capacity: config.capacity.get(),
+        secrets: Arc::new(Secrets::allow(config.allow_secret.clone())),
         dump: config.dump_dir.clone(),
         measured,
         finished,
     };
     let shown: Vec<String> = listening.iter().map(ToString::to_string).collect();
     if let Some(listener) = api_listener {
-        let options = ApiOptions { token: config.api_token.clone() };
+        let options = ApiOptions {
+            token: config.api_token.clone(),
+        };
         options
             .check(api_addr.map_or(std::net::IpAddr::from([127, 0, 0, 1]), |a| a.ip()))
             .map_err(|e| StartError::ApiOptions(e.to_string()))?;
@@ -250,7 +260,15 @@ async fn set_up(
         bootstraps: config.bootstrap.len(),
         dir,
     });
-    Ok((driver, Ready { listening: shown, peer: peer_id.to_string(), api: api_addr, warnings }))
+    Ok((
+        driver,
+        Ready {
+            listening: shown,
+            peer: peer_id.to_string(),
+            api: api_addr,
+            warnings,
+        },
+    ))
 }
 
 /// A node without a network hears nothing; the sender is leaked on purpose, because a closed
@@ -318,17 +336,24 @@ fn is_loopback(address: &Multiaddr) -> bool {
 
 fn own_ports(listening: &[Multiaddr], api: Option<SocketAddr>) -> Vec<u16> {
     use libp2p::multiaddr::Protocol;
-    let swarm = listening.iter().flat_map(|a| a.iter()).filter_map(|p| match p {
-        Protocol::Tcp(port) => Some(port),
-        _ => None,
-    });
+    let swarm = listening
+        .iter()
+        .flat_map(|a| a.iter())
+        .filter_map(|p| match p {
+            Protocol::Tcp(port) => Some(port),
+            _ => None,
+        });
     let mut ports: Vec<u16> = swarm.chain(api.map(|a| a.port())).collect();
     ports.sort_unstable();
     ports.dedup();
     ports
 }
 
-async fn bind_api(addr: SocketAddr, explicit: bool, warnings: &mut Vec<String>) -> Result<TcpListener, StartError> {
+async fn bind_api(
+    addr: SocketAddr,
+    explicit: bool,
+    warnings: &mut Vec<String>,
+) -> Result<TcpListener, StartError> {
     match TcpListener::bind(addr).await {
         Ok(listener) => Ok(listener),
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && !explicit => {
