@@ -1,3 +1,7 @@
 //! The `vajra-node` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vajra_node::cli::main()
+}

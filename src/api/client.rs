@@ -26,7 +26,7 @@ const MAX_ANSWER: usize = 64 << 20;
 pub enum ClientError {
     /// Nobody answers there.
     #[error("no node answers on {addr} ({why}); start one with `vajra-node`, or name another with --api")]
-    NotReachable {
+    Unreachable {
         /// The address.
         addr: SocketAddr,
         /// Why.
@@ -34,7 +34,7 @@ pub enum ClientError {
     },
     /// The node refused.
     #[error("{detail}")]
-    Problem {
+    Refused {
         /// The HTTP status.
         status: u16,
         /// What is wrong, and what to do.
@@ -95,13 +95,13 @@ impl ApiClient {
         self.json(Method::GET, &format!("/api/v1/tests/{}", escape(id)), None).await
     }
 
-    /// Starts a test, after the swarm has `wait_for` nodes; returns its id.
+    /// Starts a test; returns its id.
     ///
     /// # Errors
     /// Any [`ClientError`].
-    pub async fn start(&self, plan: &Plan, wait_for: u32) -> Result<String, ClientError> {
+    pub async fn start(&self, plan: &Plan) -> Result<String, ClientError> {
         let plan: serde_json::Value = serde_json::from_slice(&plan.to_bytes()).map_err(|e| self.strange(e))?;
-        let body = serde_json::json!({"plan": plan, "wait_for": wait_for});
+        let body = serde_json::json!({"plan": plan});
         let answer: serde_json::Value = self.json(Method::POST, "/api/v1/tests", Some(body)).await?;
         let id = answer["test_id"].as_str();
         id.map(str::to_owned).ok_or_else(|| self.strange("no test_id"))
@@ -129,10 +129,11 @@ impl ApiClient {
     ///
     /// # Errors
     /// Any [`ClientError`].
-    pub async fn events(&self, id: &str) -> Result<EventStream, ClientError> {
+    pub async fn events(&self, id: &str) -> Result<Events, ClientError> {
         let path = format!("/api/v1/tests/{}/events", escape(id));
         let response = self.send(Method::GET, &path, None).await?;
-        Ok(EventStream {
+        Ok(Events {
+            client: self.clone(),
             body: response.into_body(),
             buffer: BytesMut::new(),
         })
@@ -146,7 +147,7 @@ impl ApiClient {
     }
 
     fn unreachable(&self, why: impl ToString) -> ClientError {
-        ClientError::NotReachable {
+        ClientError::Unreachable {
             addr: self.addr,
             why: why.to_string(),
         }
@@ -209,7 +210,7 @@ impl ApiClient {
             Ok(problem) => problem.detail,
             Err(_) => format!("{} answered with HTTP status {status}; is that a node's API?", self.addr),
         };
-        Err(ClientError::Problem { status, detail })
+        Err(ClientError::Refused { status, detail })
     }
 }
 
@@ -224,31 +225,39 @@ fn escape(segment: &str) -> String {
 
 /// A test's progress as it comes in.
 #[derive(Debug)]
-pub struct EventStream {
+pub struct Events {
+    client: ApiClient,
     body: Incoming,
     buffer: BytesMut,
 }
 
-impl EventStream {
+impl Events {
     /// Most bytes of one event.
     const MAX_EVENT: usize = 1 << 16;
 
     /// The next line of progress; `None` when the stream has ended.
-    pub async fn next(&mut self) -> Option<Progress> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is no progress.
+    pub async fn next(&mut self) -> Option<Result<Progress, ClientError>> {
         loop {
             if let Some(end) = find(&self.buffer, b"\n\n") {
                 let event = self.buffer.split_to(end + 2);
                 if let Some(progress) = parse(&event) {
-                    return Some(progress);
+                    return Some(Ok(progress));
                 }
                 continue;
             }
             if self.buffer.len() > Self::MAX_EVENT {
-                return None;
+                return Some(Err(self.client.strange("an event without an end")));
             }
-            let frame = self.body.frame().await?.ok()?;
-            if let Ok(data) = frame.into_data() {
-                self.buffer.extend_from_slice(&data);
+            match self.body.frame().await? {
+                Ok(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+                Err(e) => return Some(Err(self.client.unreachable(e))),
             }
         }
     }

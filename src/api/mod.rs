@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::node::handle::NodeHandle;
 
-pub use client::{ApiClient, ClientError};
+pub use client::{ApiClient, ClientError, Events};
 
 /// Largest request body: a plan of 1 MiB, and what JSON adds to it.
 const MAX_BODY: usize = 2 << 20;

@@ -183,11 +183,11 @@ async fn the_client_starts_watches_and_stops() {
     let client = ApiClient::new(addr, None);
     client.health().await.unwrap();
     let plan = Plan::new(Task::Sleep { ms: 1 }, Load::open(5.0, std::time::Duration::from_secs(1)));
-    let id = client.start(&plan, 0).await.unwrap();
+    let id = client.start(&plan).await.unwrap();
     assert_eq!(id, IDS[0]);
     let mut events = client.events(&id).await.unwrap();
-    assert_eq!(events.next().await.unwrap().state, "running");
-    assert_eq!(events.next().await.unwrap().state, "ended");
+    assert_eq!(events.next().await.unwrap().unwrap().state, "running");
+    assert_eq!(events.next().await.unwrap().unwrap().state, "ended");
     assert!(events.next().await.is_none());
     client.stop("latest", true).await.unwrap();
     let ambiguous = client.stop("0199", true).await.unwrap_err().to_string();
@@ -202,6 +202,6 @@ async fn a_client_without_a_node_says_what_to_do() {
     let addr = listener.local_addr().unwrap();
     drop(listener);
     let e = ApiClient::new(addr, None).nodes().await.unwrap_err();
-    assert!(matches!(e, ClientError::NotReachable { .. }));
+    assert!(matches!(e, ClientError::Unreachable { .. }));
     assert!(e.to_string().contains("--api"), "{e}");
 }

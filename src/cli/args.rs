@@ -329,7 +329,12 @@ pub struct TargetArgs {
     #[arg(long, value_name = "TIME")]
     pub jitter: Option<String>,
     /// Part of the requests answered with 500, 0 to 1
-    #[arg(long, value_name = "PART", default_value_t = 0.0, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value_t = 0.0,
+        hide_default_value = true
+    )]
     pub error_rate: f64,
     /// Write the receive time of every request: monotonic nanoseconds, one a line
     #[arg(long, value_name = "FILE")]

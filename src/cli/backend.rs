@@ -98,7 +98,12 @@ impl Backend {
         let client = ApiClient::new(address.api, address.token.clone());
         match tokio::time::timeout(ANSWER_WAIT, client.nodes()).await {
             Ok(Ok(_)) => Ok(Ok(Backend::Api(client, address.api))),
-            Ok(Err(e @ ClientError::Refused { .. })) => Err(Failure::run(e)),
+            // Another status than these is somebody else's server on that port.
+            Ok(Err(
+                e @ ClientError::Refused {
+                    status: 401 | 403, ..
+                },
+            )) => Err(Failure::run(e)),
             Ok(Err(e)) => Ok(Err(e.to_string())),
             Err(_) => Ok(Err(format!("no answer within {} s", ANSWER_WAIT.as_secs()))),
         }
@@ -171,10 +176,16 @@ impl Backend {
     /// As [`Backend::stop`].
     pub async fn watch(&self, id: &str) -> Result<Stream, Failure> {
         match self {
-            Backend::Api(client, _) => {
-                client.events(id).await.map(Stream::Api).map_err(|e| self.lost(e))
-            }
-            Backend::Here(node) => node.watch(own(id)?).await.map(Stream::Here).map_err(refused),
+            Backend::Api(client, _) => client
+                .events(id)
+                .await
+                .map(Stream::Api)
+                .map_err(|e| self.lost(e)),
+            Backend::Here(node) => node
+                .watch(own(id)?)
+                .await
+                .map(Stream::Here)
+                .map_err(refused),
         }
     }
 
@@ -184,16 +195,16 @@ impl Backend {
     /// As [`Backend::nodes`], or there is no such node.
     pub async fn drain(&self, peer: Option<&str>) -> Result<(), Failure> {
         match self {
-            Backend::Api(client, _) => client.drain(peer).await.map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client.drain(peer).await.map(drop).map_err(|e| self.lost(e)),
             Backend::Here(node) => node.drain(None).await.map_err(refused),
         }
     }
 
     fn lost(&self, why: ClientError) -> Failure {
         match (self, &why) {
-            (Backend::Api(_, address), ClientError::Unreachable { .. }) => {
-                Failure::run(format_args!("the node at {address} no longer answers: {why}"))
-            }
+            (Backend::Api(_, address), ClientError::Unreachable { .. }) => Failure::run(
+                format_args!("the node at {address} no longer answers: {why}"),
+            ),
             _ => Failure::run(why),
         }
     }
@@ -217,7 +228,8 @@ impl Stream {
 }
 
 fn own(id: &str) -> Result<TestId, Failure> {
-    id.parse().map_err(|()| Failure::run(format_args!("{id:?} is no test id")))
+    id.parse()
+        .map_err(|()| Failure::run(format_args!("{id:?} is no test id")))
 }
 
 fn refused(why: CommandError) -> Failure {

@@ -39,7 +39,9 @@ pub fn load(name: &str) -> Result<Layer, Failure> {
 fn read(path: &Path) -> Result<String, String> {
     let size = fs::metadata(path).map_err(|e| e.to_string())?.len();
     if size > MAX_CONFIG {
-        return Err(format!("{size} bytes are more than a configuration may have ({MAX_CONFIG})"));
+        return Err(format!(
+            "{size} bytes are more than a configuration may have ({MAX_CONFIG})"
+        ));
     }
     fs::read_to_string(path).map_err(|e| e.to_string())
 }
@@ -66,12 +68,18 @@ fn parse(text: &str, name: &str) -> Result<Layer, Failure> {
 fn locate(text: &str, span: Range<usize>) -> (usize, Option<&str>) {
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count();
-    let key = text.lines().take(line + 1).collect::<Vec<_>>().into_iter().rev().find_map(|line| {
-        let (key, _) = line.split_once('=')?;
-        let key = key.trim();
-        let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        (!key.is_empty() && key.chars().all(bare)).then_some(key)
-    });
+    let key = text
+        .lines()
+        .take(line + 1)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .find_map(|line| {
+            let (key, _) = line.split_once('=')?;
+            let key = key.trim();
+            let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            (!key.is_empty() && key.chars().all(bare)).then_some(key)
+        });
     (line + 1, key)
 }
 
@@ -93,12 +101,18 @@ mod tests {
     fn an_error_names_file_line_and_field() {
         let of = |text: &str| parse(text, "a.toml").unwrap_err().message;
         let unknown = of("mdns = true\n\nbootstraps = []\n");
-        assert!(unknown.starts_with("a.toml:3: bootstraps: unknown field"), "{unknown}");
+        assert!(
+            unknown.starts_with("a.toml:3: bootstraps: unknown field"),
+            "{unknown}"
+        );
         let wrong = of("mdns = 3\n");
         assert!(wrong.starts_with("a.toml:1: mdns: invalid type"), "{wrong}");
         let inner = of("bootstrap = [\n  \"/ip4/10.0.0.1/tcp/7400\",\n  \"nonsense\",\n]\n");
         assert!(inner.starts_with("a.toml:"), "{inner}");
-        assert!(inner.contains(": bootstrap: \"nonsense\" is not a multiaddress"), "{inner}");
+        assert!(
+            inner.contains(": bootstrap: \"nonsense\" is not a multiaddress"),
+            "{inner}"
+        );
         assert!(!inner.contains('\n'));
     }
 
@@ -113,7 +127,11 @@ mod tests {
     fn paths_in_a_file_are_relative_to_it() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("node.toml");
-        fs::write(&file, "swarm_key = \"swarm.key\"\ndata_dir = \"/var/lib/vajra\"\n").unwrap();
+        fs::write(
+            &file,
+            "swarm_key = \"swarm.key\"\ndata_dir = \"/var/lib/vajra\"\n",
+        )
+        .unwrap();
         let layer = load(file.to_str().unwrap()).unwrap();
         assert_eq!(layer.swarm_key.unwrap(), directory.path().join("swarm.key"));
         assert_eq!(layer.data_dir.unwrap(), Path::new("/var/lib/vajra"));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// The exit codes of every command, as DESIGN fixes them. Where several apply, the order of
+/// The exit codes of every command. Where several apply, the order of
 /// this list decides, [`Exit::Fine`] aside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
@@ -72,7 +72,11 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 fn one_line(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
     lines.join("; ")
 }
 

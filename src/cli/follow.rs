@@ -72,7 +72,9 @@ pub async fn follow(
             }
         }
     }
-    complete(backend, id).await.map(|result| Followed::Ended(Box::new(result)))
+    complete(backend, id)
+        .await
+        .map(|result| Followed::Ended(Box::new(result)))
 }
 
 async fn stop(backend: &Backend, id: &str, interrupted: u32) -> Result<(), Failure> {
@@ -85,7 +87,9 @@ async fn stop(backend: &Backend, id: &str, interrupted: u32) -> Result<(), Failu
             note("stopping at once");
             backend.stop(id, false).await
         }
-        _ => Err(Failure::stopped(format_args!("given up on test {id} before it had ended"))),
+        _ => Err(Failure::stopped(format_args!(
+            "given up on test {id} before it had ended"
+        ))),
     }
 }
 

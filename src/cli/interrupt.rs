@@ -52,9 +52,11 @@ pub async fn parent_gone(watched: bool) {
     let (gone, told) = tokio::sync::oneshot::channel();
     // Should the thread fail to start, `gone` is dropped, and this ends rather than to outlive
     // a parent unnoticed.
-    let _ = std::thread::Builder::new().name("stdin".into()).spawn(move || {
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        let _ = gone.send(());
-    });
+    let _ = std::thread::Builder::new()
+        .name("stdin".into())
+        .spawn(move || {
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            let _ = gone.send(());
+        });
     let _ = told.await;
 }

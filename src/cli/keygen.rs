@@ -14,7 +14,11 @@ pub fn run(args: &KeygenArgs) -> Result<Exit, Failure> {
     match &args.file {
         Some(path) => {
             key.write_new(path).map_err(Failure::run)?;
-            line(&format!("{}  fingerprint {}", path.display(), key.fingerprint()))?;
+            line(&format!(
+                "{}  fingerprint {}",
+                path.display(),
+                key.fingerprint()
+            ))?;
         }
         None => out(&key.to_file())?,
     }

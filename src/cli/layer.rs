@@ -113,7 +113,12 @@ impl Layer {
         let text = |key: &str| get(key).filter(|value| !value.is_empty());
         let many = |key: &str| -> Vec<String> {
             let value = text(key).unwrap_or_default();
-            value.split(',').map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect()
+            value
+                .split(',')
+                .map(str::trim)
+                .filter(|s| !s.is_empty())
+                .map(String::from)
+                .collect()
         };
         fn read<T: FromStr<Err: Display>>(
             key: &str,
@@ -182,31 +187,45 @@ impl Layer {
 
     /// Paths in a file are relative to it.
     pub(super) fn relative_to(mut self, directory: &Path) -> Layer {
-        for path in [&mut self.swarm_key, &mut self.api_token_file, &mut self.data_dir] {
-            if let Some(path) = path {
-                *path = directory.join(&*path);
-            }
+        let paths = [
+            &mut self.swarm_key,
+            &mut self.api_token_file,
+            &mut self.data_dir,
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = directory.join(&*path);
         }
         self
     }
 }
 
 fn one<T: FromStr<Err: Display>>(name: &str, text: Option<&str>) -> Result<Option<T>, Failure> {
-    text.map(|text| text.parse().map_err(|e| Failure::input(format_args!("{name}: {e}"))))
-        .transpose()
+    text.map(|text| {
+        text.parse()
+            .map_err(|e| Failure::input(format_args!("{name}: {e}")))
+    })
+    .transpose()
 }
 
 fn list<T: FromStr<Err: Display>>(name: &str, texts: &[String]) -> Result<Option<Vec<T>>, Failure> {
     let values = texts
         .iter()
-        .map(|text| text.parse().map_err(|e| Failure::input(format_args!("{name}: {e}"))))
+        .map(|text| {
+            text.parse()
+                .map_err(|e| Failure::input(format_args!("{name}: {e}")))
+        })
         .collect::<Result<Vec<T>, _>>()?;
     Ok(Some(values).filter(|values| !values.is_empty()))
 }
 
 fn labels(name: &str, texts: &[String]) -> Result<Option<BTreeMap<String, String>>, Failure> {
     let pairs: Option<Vec<Pair>> = list(name, texts)?;
-    Ok(pairs.map(|pairs| pairs.into_iter().map(|Pair(key, value)| (key, value)).collect()))
+    Ok(pairs.map(|pairs| {
+        pairs
+            .into_iter()
+            .map(|Pair(key, value)| (key, value))
+            .collect()
+    }))
 }
 
 fn some(values: &[String]) -> Option<Vec<String>> {

@@ -27,7 +27,11 @@ pub fn listen(
         Err(e) if e.kind() == io::ErrorKind::AddrInUse && !explicit => {
             let listener = TcpListener::bind(SocketAddr::new(wanted.ip(), 0)).map_err(failed)?;
             let got = listener.local_addr().map_err(failed)?;
-            warn(&format!("port {} is in use; using {} instead", wanted.port(), got.port()));
+            warn(&format!(
+                "port {} is in use; using {} instead",
+                wanted.port(),
+                got.port()
+            ));
             listener
         }
         other => other.map_err(failed)?,
@@ -49,9 +53,15 @@ mod tests {
         let mut warning = String::new();
         let other = listen(address, false, "--api", |text| warning = text.into()).unwrap();
         assert_ne!(other.local_addr().unwrap().port(), address.port());
-        assert!(warning.contains(&format!("port {} is in use", address.port())), "{warning}");
+        assert!(
+            warning.contains(&format!("port {} is in use", address.port())),
+            "{warning}"
+        );
         let failure = listen(address, true, "--api", |_| panic!("no warning")).unwrap_err();
         assert_eq!(failure.exit, Exit::CouldNotRun);
-        assert!(failure.message.contains("choose another with --api"), "{failure}");
+        assert!(
+            failure.message.contains("choose another with --api"),
+            "{failure}"
+        );
     }
 }

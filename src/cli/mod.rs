@@ -1,16 +1,92 @@
-//! The command line.
+//! The command line: commands, what they mean, and how they end.
+//!
+//! Arguments come in two stages. [`args`] says what can be typed; [`layer`] and [`resolve`]
+//! make a node's configuration of it, and [`plan_args`] a plan. Everything that can be wrong
+//! with what was typed is found there, before anything starts.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`args`], [`texts`] | what can be typed |
+//! | [`layer`], [`config_file`], [`resolve`] | flags over environment over file over defaults |
+//! | [`plan_args`], [`dry_run`] | the options of `start-test` as a plan |
+//! | [`run_node`] | `vajra-node` itself |
+//! | [`start_test`], [`join`], [`local`], [`follow`] | a test from start to result |
+//! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
+//! | [`backend`] | the node talked to: behind an API, or in this process |
+//! | [`exit`], [`outcome`], [`output`], [`progress`], [`terminal`] | how it ends, and what is shown |
 
-mod args;
-mod config_file;
-mod exit;
-mod interrupt;
-mod keygen;
-mod layer;
-mod listen;
-mod logging;
-mod output;
-mod plan_args;
-mod resolve;
-mod run_target;
-mod target;
-mod texts;
+pub mod args;
+pub mod backend;
+pub mod commands;
+pub mod config_file;
+pub mod dry_run;
+pub mod exit;
+pub mod follow;
+pub mod interrupt;
+pub mod join;
+pub mod keygen;
+pub mod layer;
+pub mod listen;
+pub mod local;
+pub mod logging;
+pub mod outcome;
+pub mod output;
+pub mod plan_args;
+pub mod progress;
+pub mod resolve;
+pub mod run_node;
+pub mod run_target;
+pub mod start_test;
+pub mod target;
+pub mod terminal;
+pub mod texts;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use exit::{Exit, Failure};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version go to stdout and are no error; a closed pipe is none either.
+            let _ = e.print();
+            return ExitCode::from(e.exit_code() as u8);
+        }
+    };
+    match run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::note(&format!("error: {failure}"));
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::run)?;
+    let exit = runtime.block_on(async {
+        match &cli.command {
+            None => run_node::run(&cli.node).await,
+            Some(Command::StartTest(args)) => start_test::run(args).await,
+            Some(Command::StopTest(args)) => commands::stop_test(args).await,
+            Some(Command::Tests(args)) => commands::tests(args).await,
+            Some(Command::Status(args)) => commands::status(args).await,
+            Some(Command::Watch(args)) => commands::watch(args).await,
+            Some(Command::Nodes(args)) => commands::nodes(args).await,
+            Some(Command::Drain(args)) => commands::drain(args).await,
+            Some(Command::Keygen(args)) => keygen::run(args),
+            Some(Command::Target(args)) => run_target::run(args).await,
+        }
+    });
+    // A blocked helper thread must not keep an ended command alive.
+    runtime.shutdown_background();
+    exit
+}

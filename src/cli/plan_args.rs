@@ -95,8 +95,11 @@ impl Wanted {
         if let Some(name) = &args.name {
             plan.name = Some(name.clone());
         }
-        plan.tags.extend(args.tags.iter().map(|Pair(k, v)| (k.clone(), v.clone())));
-        plan.swarm.labels.extend(args.labels.iter().map(|Pair(k, v)| (k.clone(), v.clone())));
+        plan.tags
+            .extend(args.tags.iter().map(|Pair(k, v)| (k.clone(), v.clone())));
+        plan.swarm
+            .labels
+            .extend(args.labels.iter().map(|Pair(k, v)| (k.clone(), v.clone())));
         if let Some(least) = args.min_workers {
             plan.swarm.min_workers = least;
         }
@@ -150,9 +153,15 @@ fn task(task: &mut Task, url: Option<&str>, args: &LoadArgs) -> Result<(), Failu
         http.method = method.clone();
     }
     http.headers.retain(|(old, _)| {
-        !args.headers.iter().any(|Header(name, _)| name.eq_ignore_ascii_case(old))
+        !args
+            .headers
+            .iter()
+            .any(|Header(name, _)| name.eq_ignore_ascii_case(old))
     });
-    let headers = args.headers.iter().map(|Header(name, value)| (name.clone(), value.clone()));
+    let headers = args
+        .headers
+        .iter()
+        .map(|Header(name, value)| (name.clone(), value.clone()));
     http.headers.extend(headers);
     if let Some(timeout) = time("--timeout", &args.timeout)? {
         http.timeout = timeout;
@@ -222,9 +231,7 @@ fn implied_duration(load: &Load) -> Duration {
 
 fn time(option: &str, text: &Option<String>) -> Result<Option<Duration>, Failure> {
     text.as_deref()
-        .map(|text| {
-            parse_duration(text).map_err(|e| Failure::input(format_args!("{option}: {e}")))
-        })
+        .map(|text| parse_duration(text).map_err(|e| Failure::input(format_args!("{option}: {e}"))))
         .transpose()
 }
 
@@ -242,7 +249,9 @@ fn whole<T: TryFrom<u64>>(option: &str, text: &Option<String>) -> Result<Option<
     let exact = value.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&value);
     match T::try_from(value as u64) {
         Ok(n) if exact => Ok(Some(n)),
-        _ => Err(Failure::input(format_args!("{option}: {value} is not a whole number in range"))),
+        _ => Err(Failure::input(format_args!(
+            "{option}: {value} is not a whole number in range"
+        ))),
     }
 }
 

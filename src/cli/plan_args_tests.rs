@@ -27,20 +27,61 @@ const URL: &str = "http://127.0.0.1:8080/";
 #[test]
 fn every_option_has_its_place_in_the_plan() {
     let line = [
-        URL, "--method", "PUT", "-H", "X-A: 1", "-H", "x-b: 2", "--body", "hello", "--rate", "10k",
-        "--duration", "30s", "--warm-up", "2s", "--ramp-up", "1m", "--requests", "5k",
-        "--connections", "7", "--max-in-flight", "8", "--timeout", "250ms", "--insecure",
-        "--disable-keepalive", "--name", "n", "--tag", "k=v", "--where", "region=eu",
-        "--min-workers", "3",
+        URL,
+        "--method",
+        "PUT",
+        "-H",
+        "X-A: 1",
+        "-H",
+        "x-b: 2",
+        "--body",
+        "hello",
+        "--rate",
+        "10k",
+        "--duration",
+        "30s",
+        "--warm-up",
+        "2s",
+        "--ramp-up",
+        "1m",
+        "--requests",
+        "5k",
+        "--connections",
+        "7",
+        "--max-in-flight",
+        "8",
+        "--timeout",
+        "250ms",
+        "--insecure",
+        "--disable-keepalive",
+        "--name",
+        "n",
+        "--tag",
+        "k=v",
+        "--where",
+        "region=eu",
+        "--min-workers",
+        "3",
     ];
     let plan = plan(&line).unwrap();
-    let Task::Http(http) = &plan.task else { panic!("not HTTP") };
-    assert_eq!((http.url.as_str(), http.method.as_str(), http.body.as_str()), (URL, "PUT", "hello"));
-    assert_eq!(http.headers, [("X-A".into(), "1".into()), ("x-b".into(), "2".into())]);
+    let Task::Http(http) = &plan.task else {
+        panic!("not HTTP")
+    };
+    assert_eq!(
+        (http.url.as_str(), http.method.as_str(), http.body.as_str()),
+        (URL, "PUT", "hello")
+    );
+    assert_eq!(
+        http.headers,
+        [("X-A".into(), "1".into()), ("x-b".into(), "2".into())]
+    );
     assert_eq!(http.timeout, Duration::from_millis(250));
     assert!(http.insecure && http.disable_keepalive);
     let load = &plan.load;
-    assert_eq!((load.model, load.rate, load.users), (Model::Open, Some(10_000.0), None));
+    assert_eq!(
+        (load.model, load.rate, load.users),
+        (Model::Open, Some(10_000.0), None)
+    );
     assert_eq!(load.duration, Duration::from_secs(30));
     assert_eq!(load.warm_up, Duration::from_secs(2));
     assert_eq!(load.ramp_up, Duration::from_secs(60));
@@ -55,15 +96,22 @@ fn every_option_has_its_place_in_the_plan() {
 #[test]
 fn a_url_alone_is_a_few_users_for_a_little_while() {
     let load = plan(&[URL]).unwrap().load;
-    assert_eq!((load.model, load.users), (Model::Closed, Some(DEFAULT_USERS)));
+    assert_eq!(
+        (load.model, load.users),
+        (Model::Closed, Some(DEFAULT_USERS))
+    );
     assert_eq!(load.duration, DEFAULT_DURATION);
 }
 
 #[test]
 fn requests_without_a_duration_last_as_long_as_they_take() {
-    let open = plan(&[URL, "--rate", "50", "--requests", "200"]).unwrap().load;
+    let open = plan(&[URL, "--rate", "50", "--requests", "200"])
+        .unwrap()
+        .load;
     assert_eq!(open.duration, Duration::from_secs(4));
-    let closed = plan(&[URL, "--users", "5", "--requests", "200"]).unwrap().load;
+    let closed = plan(&[URL, "--users", "5", "--requests", "200"])
+        .unwrap()
+        .load;
     assert_eq!(closed.duration, UNTIL_DONE);
 }
 
@@ -91,18 +139,30 @@ const PLAN: &str = "[task]\ntype = \"HTTP\"\nurl = \"http://127.0.0.1:1/\"\nhead
 fn options_override_the_plan_file() {
     let (_directory, path) = in_file(PLAN);
     let plan = plan(&[&path, "--url", URL, "-H", "a: 2", "--users", "4"]).unwrap();
-    let Task::Http(http) = &plan.task else { panic!("not HTTP") };
+    let Task::Http(http) = &plan.task else {
+        panic!("not HTTP")
+    };
     assert_eq!(http.url, URL);
-    assert_eq!(http.headers, [("B".into(), "1".into()), ("a".into(), "2".into())]);
-    assert_eq!((plan.load.model, plan.load.rate, plan.load.users), (Model::Closed, None, Some(4)));
+    assert_eq!(
+        http.headers,
+        [("B".into(), "1".into()), ("a".into(), "2".into())]
+    );
+    assert_eq!(
+        (plan.load.model, plan.load.rate, plan.load.users),
+        (Model::Closed, None, Some(4))
+    );
     assert_eq!(plan.load.duration, Duration::from_secs(3));
 }
 
 #[test]
 fn a_plan_without_a_url_waits_for_the_local_target() {
-    let text = PLAN.replace("url = \"http://127.0.0.1:1/\"\n", "") + "[local]\nnodes = 2\ntarget = {}\n";
+    let text =
+        PLAN.replace("url = \"http://127.0.0.1:1/\"\n", "") + "[local]\nnodes = 2\ntarget = {}\n";
     let (_directory, path) = in_file(&text);
-    let args = StartArgs { what: Some(path), ..StartArgs::default() };
+    let args = StartArgs {
+        what: Some(path),
+        ..StartArgs::default()
+    };
     let wanted = Wanted::read(&args).unwrap();
     assert!(wanted.needs_target());
     assert_eq!(wanted.local().unwrap().nodes, 2);
@@ -120,15 +180,24 @@ fn a_wrong_plan_is_bad_input_and_says_what_is_wrong() {
     let cases: &[(&[&str], &str)] = &[
         (&[URL, "--rate", "0"], "load.rate"),
         (&[URL, "--rate", "many"], "--rate: "),
-        (&[URL, "--users", "1.5"], "--users: 1.5 is not a whole number"),
+        (
+            &[URL, "--users", "1.5"],
+            "--users: 1.5 is not a whole number",
+        ),
         (&[URL, "--users", "0"], "load.users"),
         (&[URL, "--duration", "soon"], "--duration: "),
         (&["http://"], "task.url"),
         (&["http:///path"], "task.url"),
         (&["ftp://host/"], "task.url"),
         (&[URL, "--method", "not one"], "task.method"),
-        (&[URL, "--body", "@/no/such/file"], "--body @/no/such/file: "),
-        (&["/no/such/plan.toml"], "cannot read the plan /no/such/plan.toml"),
+        (
+            &[URL, "--body", "@/no/such/file"],
+            "--body @/no/such/file: ",
+        ),
+        (
+            &["/no/such/plan.toml"],
+            "cannot read the plan /no/such/plan.toml",
+        ),
         (&[&unknown], "durations"),
         (&[&sleep, "--body", "x"], "sends no HTTP requests"),
     ];
@@ -144,4 +213,20 @@ fn a_wrong_plan_is_bad_input_and_says_what_is_wrong() {
 fn nothing_to_load_or_two_urls_are_usage_errors() {
     assert_eq!(plan(&[]).unwrap_err().exit, Exit::Usage);
     assert_eq!(plan(&[URL, "--url", URL]).unwrap_err().exit, Exit::Usage);
+}
+
+#[test]
+fn the_quickstart_is_a_plan_for_a_local_swarm_that_ends_within_a_minute() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/swarm-config/plans/quickstart.toml"
+    );
+    let args = StartArgs {
+        what: Some(path.into()),
+        ..StartArgs::default()
+    };
+    let wanted = Wanted::read(&args).unwrap();
+    assert!(wanted.needs_target() && wanted.local().unwrap().nodes >= 3);
+    let plan = wanted.plan(&args.load, Some(URL)).unwrap();
+    assert!(crate::plan::Profile::of(&plan.load).end() < Duration::from_secs(40));
 }

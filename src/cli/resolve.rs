@@ -15,9 +15,10 @@ use super::config_file;
 use super::exit::Failure;
 use super::layer::Layer;
 use crate::network::{SwarmKey, SwarmName};
+use crate::tasks::AllowTarget;
 use crate::node::config::{
-    API_PORT, ApiListen, CAPACITY_PER_THREAD, DataPlace, Listen, MAX_CAPACITY,
-    MAX_ENGINE_THREADS, NodeConfig, SWARM_PORT,
+    API_PORT, ApiListen, CAPACITY_PER_THREAD, DataPlace, Listen, MAX_CAPACITY, MAX_ENGINE_THREADS,
+    NodeConfig, SWARM_PORT,
 };
 
 /// The swarm that nodes are in unless told otherwise.
@@ -44,7 +45,9 @@ pub fn layers(
     config: Option<&str>,
     get: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Layer, Failure> {
-    let named = config.map(String::from).or_else(|| get("VAJRA_CONFIG").filter(|n| !n.is_empty()));
+    let named = config
+        .map(String::from)
+        .or_else(|| get("VAJRA_CONFIG").filter(|n| !n.is_empty()));
     let file = match named {
         Some(name) => config_file::load(&name)?,
         None => Layer::default(),
@@ -61,7 +64,10 @@ pub fn resolve(layer: Layer) -> Result<NodeConfig, Failure> {
     let engine_threads = engine_threads(layer.engine_threads)?;
     let capacity = capacity(layer.capacity, engine_threads)?;
     let api = match layer.api {
-        Some(address) => ApiListen { address: address.0, explicit: true },
+        Some(address) => ApiListen {
+            address: address.0,
+            explicit: true,
+        },
         None => ApiListen {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, API_PORT)),
             explicit: false,
@@ -90,12 +96,21 @@ pub fn resolve(layer: Layer) -> Result<NodeConfig, Failure> {
         check_text("a label's value", value)?;
     }
     Ok(NodeConfig {
-        bootstrap: layer.bootstrap.unwrap_or_default().into_iter().map(|b| b.0).collect(),
+        bootstrap: layer
+            .bootstrap
+            .unwrap_or_default()
+            .into_iter()
+            .map(|b| b.0)
+            .collect(),
         listen: match layer.listen {
-            Some(addresses) => {
-                Listen { addresses: addresses.into_iter().map(|l| l.0).collect(), explicit: true }
-            }
-            None => Listen { addresses: vec![any_interface(SWARM_PORT)], explicit: false },
+            Some(addresses) => Listen {
+                addresses: addresses.into_iter().map(|l| l.0).collect(),
+                explicit: true,
+            },
+            None => Listen {
+                addresses: vec![any_interface(SWARM_PORT)],
+                explicit: false,
+            },
         },
         mdns: layer.mdns.unwrap_or(true),
         swarm: match layer.swarm {
@@ -110,7 +125,7 @@ pub fn resolve(layer: Layer) -> Result<NodeConfig, Failure> {
         labels,
         capacity,
         engine_threads,
-        allow_target: layer.allow_target.unwrap_or_default(),
+        allow_target: allowed(layer.allow_target)?,
         allow_secret: layer.allow_secret.unwrap_or_default(),
         timings: layer.timings.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
@@ -138,13 +153,24 @@ pub fn resolve_for_one_test(mut layer: Layer, standalone: bool) -> Result<NodeCo
         config.standalone = true;
         config.mdns = false;
         config.bootstrap.clear();
-        config.listen = Listen { addresses: Vec::new(), explicit: false };
+        config.listen = Listen {
+            addresses: Vec::new(),
+            explicit: false,
+        };
     }
     Ok(config)
 }
 
+fn allowed(targets: Option<Vec<String>>) -> Result<Vec<AllowTarget>, Failure> {
+    let targets = targets.unwrap_or_default();
+    let parsed = targets.iter().map(|t| t.parse().map_err(|e| Failure::input(format_args!("--allow-target: {e}"))));
+    parsed.collect()
+}
+
 fn any_interface(port: u16) -> Multiaddr {
-    Multiaddr::empty().with(Protocol::Ip4(Ipv4Addr::UNSPECIFIED)).with(Protocol::Tcp(port))
+    Multiaddr::empty()
+        .with(Protocol::Ip4(Ipv4Addr::UNSPECIFIED))
+        .with(Protocol::Tcp(port))
 }
 
 fn swarm_key(layer: &Layer) -> Result<Option<SwarmKey>, Failure> {
@@ -163,18 +189,24 @@ fn engine_threads(asked: Option<usize>) -> Result<NonZeroUsize, Failure> {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         return Ok(NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN));
     };
-    NonZeroUsize::new(threads).filter(|n| n.get() <= MAX_ENGINE_THREADS).ok_or_else(|| {
-        Failure::input(format_args!(
-            "engine threads must be 1 to {MAX_ENGINE_THREADS}, not {threads}"
-        ))
-    })
+    NonZeroUsize::new(threads)
+        .filter(|n| n.get() <= MAX_ENGINE_THREADS)
+        .ok_or_else(|| {
+            Failure::input(format_args!(
+                "engine threads must be 1 to {MAX_ENGINE_THREADS}, not {threads}"
+            ))
+        })
 }
 
 fn capacity(asked: Option<u32>, threads: NonZeroUsize) -> Result<NonZeroU32, Failure> {
     let capacity = asked.unwrap_or(threads.get() as u32 * CAPACITY_PER_THREAD);
-    NonZeroU32::new(capacity).filter(|n| n.get() <= MAX_CAPACITY).ok_or_else(|| {
-        Failure::input(format_args!("the capacity must be 1 to {MAX_CAPACITY}, not {capacity}"))
-    })
+    NonZeroU32::new(capacity)
+        .filter(|n| n.get() <= MAX_CAPACITY)
+        .ok_or_else(|| {
+            Failure::input(format_args!(
+                "the capacity must be 1 to {MAX_CAPACITY}, not {capacity}"
+            ))
+        })
 }
 
 /// The API's token, from the environment or from its file.
@@ -186,7 +218,10 @@ pub fn api_token(layer: &Layer) -> Result<Option<String>, Failure> {
         (Some(token), _) => token.trim().to_owned(),
         (None, Some(path)) => fs::read_to_string(path)
             .map_err(|e| {
-                Failure::input(format_args!("cannot read the API token {}: {e}", path.display()))
+                Failure::input(format_args!(
+                    "cannot read the API token {}: {e}",
+                    path.display()
+                ))
             })?
             .trim()
             .to_owned(),
@@ -205,9 +240,15 @@ fn data_place(layer: &Layer) -> DataPlace {
         return DataPlace::Ephemeral;
     }
     match &layer.data_dir {
-        Some(path) => DataPlace::Directory { path: path.clone(), explicit: true },
+        Some(path) => DataPlace::Directory {
+            path: path.clone(),
+            explicit: true,
+        },
         None => match directories::ProjectDirs::from("", "", "vajra") {
-            Some(dirs) => DataPlace::Directory { path: dirs.data_dir().into(), explicit: false },
+            Some(dirs) => DataPlace::Directory {
+                path: dirs.data_dir().into(),
+                explicit: false,
+            },
             None => DataPlace::Ephemeral,
         },
     }
@@ -232,7 +273,11 @@ fn hostname() -> String {
         .or_else(|| environment("COMPUTERNAME"))
         .unwrap_or_default();
     let name = name.trim();
-    if check_text("", name).is_ok() { name.into() } else { "node".into() }
+    if check_text("", name).is_ok() {
+        name.into()
+    } else {
+        "node".into()
+    }
 }
 
 #[cfg(test)]

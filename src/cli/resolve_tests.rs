@@ -11,7 +11,9 @@ use crate::node::config::{LogLevel, TimingProfile};
 fn node(line: &[&str], env: &[(&str, &str)]) -> Result<NodeConfig, Failure> {
     let args = Cli::try_parse_from([&["vajra-node"], line].concat()).unwrap();
     let get = |key: &str| {
-        env.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
+        env.iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| (*value).to_owned())
     };
     let flags = Layer::from_node_args(&args.node)?;
     resolve(layers(flags, args.node.swarm.config.as_deref(), &get)?)
@@ -30,7 +32,11 @@ fn flags_beat_the_environment_beats_the_file_beats_defaults() {
     let (_directory, path) = file(
         "name = \"file\"\nswarm = \"file\"\ncapacity = 3\nbootstrap = [\"/ip4/10.0.0.3/tcp/3\"]\n",
     );
-    let env = [("VAJRA_NAME", "env"), ("VAJRA_SWARM", "env"), ("VAJRA_CONFIG", path.as_str())];
+    let env = [
+        ("VAJRA_NAME", "env"),
+        ("VAJRA_SWARM", "env"),
+        ("VAJRA_CONFIG", path.as_str()),
+    ];
     let config = node(&["--name", "flag"], &env).unwrap();
     assert_eq!(config.name, "flag");
     assert_eq!(config.swarm, "env".parse().unwrap());
@@ -43,8 +49,11 @@ fn flags_beat_the_environment_beats_the_file_beats_defaults() {
 #[test]
 fn a_stronger_list_replaces_a_weaker_one_as_a_whole() {
     let (_directory, path) = file("bootstrap = [\"/ip4/10.0.0.3/tcp/3\"]\n");
-    let config =
-        node(&["--config", &path, "--bootstrap", "/ip4/10.0.0.1/tcp/1"], &[]).unwrap();
+    let config = node(
+        &["--config", &path, "--bootstrap", "/ip4/10.0.0.1/tcp/1"],
+        &[],
+    )
+    .unwrap();
     assert_eq!(config.bootstrap, ["/ip4/10.0.0.1/tcp/1".parse().unwrap()]);
 }
 
@@ -52,9 +61,19 @@ fn a_stronger_list_replaces_a_weaker_one_as_a_whole() {
 fn only_what_was_asked_for_is_explicit() {
     let config = node(&[], &[]).unwrap();
     assert!(!config.listen.explicit && !config.api.unwrap().explicit);
-    assert_eq!(config.listen.addresses, ["/ip4/0.0.0.0/tcp/7400".parse().unwrap()]);
-    assert_eq!(config.api.unwrap().address, "127.0.0.1:7401".parse().unwrap());
-    let config = node(&["--listen", "/ip4/127.0.0.1/tcp/0"], &[("VAJRA_API", ":0")]).unwrap();
+    assert_eq!(
+        config.listen.addresses,
+        ["/ip4/0.0.0.0/tcp/7400".parse().unwrap()]
+    );
+    assert_eq!(
+        config.api.unwrap().address,
+        "127.0.0.1:7401".parse().unwrap()
+    );
+    let config = node(
+        &["--listen", "/ip4/127.0.0.1/tcp/0"],
+        &[("VAJRA_API", ":0")],
+    )
+    .unwrap();
     assert!(config.listen.explicit && config.api.unwrap().explicit);
     assert_eq!(config.api.unwrap().address, "127.0.0.1:0".parse().unwrap());
 }
@@ -67,9 +86,18 @@ fn a_profile_sets_what_belongs_together() {
 
 #[test]
 fn bad_values_are_bad_input_and_name_their_source() {
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
-        (&["--bootstrap", "nonsense"], &[], "--bootstrap: \"nonsense\""),
-        (&[], &[("VAJRA_BOOTSTRAP", "/ip4/1.2.3.4/udp/1")], "VAJRA_BOOTSTRAP: "),
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: &[Case] = &[
+        (
+            &["--bootstrap", "nonsense"],
+            &[],
+            "--bootstrap: \"nonsense\"",
+        ),
+        (
+            &[],
+            &[("VAJRA_BOOTSTRAP", "/ip4/1.2.3.4/udp/1")],
+            "VAJRA_BOOTSTRAP: ",
+        ),
         (&["--listen", "/dns/a/tcp/1"], &[], "--listen: "),
         (&["--api", "7401"], &[], "--api: \"7401\""),
         (&["--api", "0.0.0.0:7401"], &[], "--api-token-file"),
@@ -77,12 +105,28 @@ fn bad_values_are_bad_input_and_name_their_source() {
         (&["--swarm-key", "/no/such/key"], &[], "/no/such/key"),
         (&["--config", "private"], &[], "vajra-node keygen"),
         (&["--config", "/no/such/config"], &[], "/no/such/config"),
-        (&["--engine-threads", "0"], &[], "engine threads must be 1 to"),
+        (
+            &["--engine-threads", "0"],
+            &[],
+            "engine threads must be 1 to",
+        ),
         (&["--capacity", "0"], &[], "capacity must be 1 to"),
-        (&["--timings", "moon"], &[], "--timings: \"moon\" is not one of lan, wan"),
-        (&["--label", "region"], &[], "--label: \"region\" is not KEY=VALUE"),
+        (
+            &["--timings", "moon"],
+            &[],
+            "--timings: \"moon\" is not one of lan, wan",
+        ),
+        (
+            &["--label", "region"],
+            &[],
+            "--label: \"region\" is not KEY=VALUE",
+        ),
         (&[], &[("VAJRA_CAPACITY", "many")], "VAJRA_CAPACITY: "),
-        (&[], &[("VAJRA_API_TOKEN", "short")], "API token must have at least"),
+        (
+            &[],
+            &[("VAJRA_API_TOKEN", "short")],
+            "API token must have at least",
+        ),
         (&["--name", ""], &[], "the node's name"),
     ];
     for (line, env, expected) in cases {
@@ -100,24 +144,45 @@ fn a_token_file_on_the_command_line_beats_a_token_in_the_environment() {
     fs::write(&path, "from-the-file-0123456789\n").unwrap();
     let env = [("VAJRA_API_TOKEN", "from-the-environment")];
     let config = node(&["--api-token-file", path.to_str().unwrap()], &env).unwrap();
-    assert_eq!(config.api_token.as_deref(), Some("from-the-file-0123456789"));
-    assert_eq!(node(&[], &env).unwrap().api_token.as_deref(), Some("from-the-environment"));
+    assert_eq!(
+        config.api_token.as_deref(),
+        Some("from-the-file-0123456789")
+    );
+    assert_eq!(
+        node(&[], &env).unwrap().api_token.as_deref(),
+        Some("from-the-environment")
+    );
 }
 
 #[test]
 fn asking_for_an_ephemeral_node_beats_a_weaker_data_directory_and_the_reverse() {
     let env = [("VAJRA_DATA_DIR", "/var/lib/vajra")];
-    assert_eq!(node(&["--ephemeral"], &env).unwrap().data, DataPlace::Ephemeral);
+    assert_eq!(
+        node(&["--ephemeral"], &env).unwrap().data,
+        DataPlace::Ephemeral
+    );
     let config = node(&["--data-dir", "/tmp/x"], &[("VAJRA_EPHEMERAL", "true")]).unwrap();
-    assert_eq!(config.data, DataPlace::Directory { path: "/tmp/x".into(), explicit: true });
+    assert_eq!(
+        config.data,
+        DataPlace::Directory {
+            path: "/tmp/x".into(),
+            explicit: true
+        }
+    );
 }
 
 #[test]
 fn a_node_for_one_test_keeps_nothing_and_takes_any_port() {
-    let layer = Layer { data_dir: Some("/tmp/x".into()), ..Layer::default() };
+    let layer = Layer {
+        data_dir: Some("/tmp/x".into()),
+        ..Layer::default()
+    };
     let config = resolve_for_one_test(layer, false).unwrap();
     assert_eq!(config.data, DataPlace::Ephemeral);
-    assert_eq!(config.listen.addresses, ["/ip4/0.0.0.0/tcp/0".parse().unwrap()]);
+    assert_eq!(
+        config.listen.addresses,
+        ["/ip4/0.0.0.0/tcp/0".parse().unwrap()]
+    );
     assert!(config.api.is_none() && config.mdns && !config.standalone);
 }
 

@@ -25,7 +25,9 @@ pub async fn run(args: &TargetArgs) -> Result<Exit, Failure> {
         Some(asked) => (asked.0, true),
         None => (SocketAddr::from((Ipv4Addr::LOCALHOST, TARGET_PORT)), false),
     };
-    let listener = listen(address, explicit, "--listen", |text| note(&format!("warning: {text}")))?;
+    let listener = listen(address, explicit, "--listen", |text| {
+        note(&format!("warning: {text}"))
+    })?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Failure::run)?;
     let address = listener.local_addr().map_err(Failure::run)?;
     line(&format!("listening http://{address}"))?;
@@ -35,9 +37,15 @@ pub async fn run(args: &TargetArgs) -> Result<Exit, Failure> {
             () = parent_gone(args.end_with_stdin) => {}
         }
     };
-    let arrivals = args.arrivals.as_deref().map(|path| format!(" {}", path.display()));
+    let arrivals = args
+        .arrivals
+        .as_deref()
+        .map(|path| format!(" {}", path.display()));
     let served = serve(listener, options, told).await.map_err(|e| {
-        Failure::run(format_args!("cannot write the arrivals{}: {e}", arrivals.unwrap_or_default()))
+        Failure::run(format_args!(
+            "cannot write the arrivals{}: {e}",
+            arrivals.unwrap_or_default()
+        ))
     })?;
     line(&format!("served {served}"))?;
     Ok(Exit::Fine)

@@ -56,10 +56,19 @@ impl FromStr for HostPort {
         let text = s.strip_prefix("http://").unwrap_or(s);
         let text = text.strip_suffix('/').unwrap_or(text);
         if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
-            return Ok(HostPort(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)));
+            return Ok(HostPort(SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                port,
+            )));
         }
-        if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
-            return Ok(HostPort(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)));
+        if let Some(port) = text
+            .strip_prefix("localhost:")
+            .and_then(|port| port.parse().ok())
+        {
+            return Ok(HostPort(SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                port,
+            )));
         }
         text.parse()
             .map(HostPort)

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use libp2p::Multiaddr;
 
 use crate::network::{SwarmKey, SwarmName};
+use crate::tasks::AllowTarget;
 
 /// Port the swarm listens on unless told otherwise.
 pub const SWARM_PORT: u16 = 7400;
@@ -50,8 +51,8 @@ pub struct NodeConfig {
     pub capacity: NonZeroU32,
     /// Threads that make load (1 to [`MAX_ENGINE_THREADS`]).
     pub engine_threads: NonZeroUsize,
-    /// What tests may be aimed at, beyond what DESIGN's target policy allows anyway.
-    pub allow_target: Vec<String>,
+    /// What tests of others may be aimed at; if empty, what the target policy allows anyway.
+    pub allow_target: Vec<AllowTarget>,
     /// Which `env:NAME` and `file:PATH` references this node resolves for tests.
     pub allow_secret: Vec<String>,
     /// The protocol's clockwork.
@@ -98,7 +99,7 @@ pub enum DataPlace {
     },
 }
 
-/// Which of DESIGN's two sets of timings the protocol runs on. All nodes of a swarm need
+/// Which of the two sets of timings the protocol runs on. All nodes of a swarm need
 /// the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum TimingProfile {
@@ -156,7 +157,10 @@ impl FromStr for TimingProfile {
         match s {
             "lan" => Ok(TimingProfile::Lan),
             "wan" => Ok(TimingProfile::Wan),
-            _ => Err(UnknownWord { found: s.into(), expected: "lan, wan" }),
+            _ => Err(UnknownWord {
+                found: s.into(),
+                expected: "lan, wan",
+            }),
         }
     }
 }
@@ -173,9 +177,11 @@ impl FromStr for LogLevel {
             LogLevel::Debug,
             LogLevel::Trace,
         ];
-        all.into_iter().find(|level| level.as_str() == s).ok_or_else(|| UnknownWord {
-            found: s.into(),
-            expected: "off, error, warn, info, debug, trace",
-        })
+        all.into_iter()
+            .find(|level| level.as_str() == s)
+            .ok_or_else(|| UnknownWord {
+                found: s.into(),
+                expected: "off, error, warn, info, debug, trace",
+            })
     }
 }

@@ -1,7 +1,7 @@
 //! The driver's loop: whatever happens becomes an input to the protocol, and whatever the
 //! protocol wants done is done here. One thread, one loop, no locks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,12 +15,13 @@ use super::store::Store;
 use super::view::{self, Watchers};
 use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
 use crate::plan::Plan;
-use crate::protocol::messages::{Request, Status, StopOrder};
+use crate::protocol::messages::{Gossip, Request, Status, StopOrder};
 use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
     EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time, Verdict,
 };
 use crate::report::TestResult;
+use crate::wire;
 
 /// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
 /// suspended notices at the latest after this.
@@ -105,6 +106,7 @@ pub struct Driver {
     next_second: Instant,
     leaving: Option<(Instant, Vec<oneshot::Sender<()>>)>,
     unreached: usize,
+    connected: BTreeSet<Peer>,
     pub(super) old: BTreeMap<TestId, Arc<TestResult>>,
     _dir: Option<DataDir>,
 }
@@ -133,6 +135,7 @@ impl Driver {
             next_second: Instant::now(),
             leaving: None,
             unreached: parts.bootstraps,
+            connected: BTreeSet::new(),
             old,
             _dir: parts.dir,
         }
@@ -195,6 +198,7 @@ impl Driver {
     fn network(&mut self, event: NetworkEvent) {
         match event {
             NetworkEvent::Gossip { author, ticket, message, .. } => {
+                self.dial_advertised(&author, &message);
                 let input = Input::Gossip { author, ticket: 0, message };
                 self.handle(input, Some(ticket), None);
             }
@@ -204,13 +208,17 @@ impl Driver {
             }
             NetworkEvent::Reply { from, result, .. } => match result {
                 Ok(reply) => self.input(Input::Reply { from, reply }),
-                Err(e) => tracing::debug!(peer = %network::show(&from), "request failed: {e}"),
+                Err(e) => tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}"),
             },
             NetworkEvent::PeerConnected(peer) => {
                 self.unreached = 0;
+                self.connected.insert(peer.clone());
                 self.input(Input::Connected(peer));
             }
-            NetworkEvent::PeerDisconnected(peer) => self.input(Input::Disconnected(peer)),
+            NetworkEvent::PeerDisconnected(peer) => {
+                self.connected.remove(&peer);
+                self.input(Input::Disconnected(peer));
+            }
             NetworkEvent::Listening(address) => {
                 self.addresses.push(address.to_string());
                 self.addresses.sort();
@@ -223,6 +231,15 @@ impl Driver {
                 self.input(Input::Addresses(self.addresses.clone()));
             }
             NetworkEvent::Bootstrap(text) | NetworkEvent::Warning(text) => tracing::warn!("{text}"),
+        }
+    }
+
+    /// A node heard of through others is one to know directly.
+    fn dial_advertised(&self, author: &Peer, message: &Gossip) {
+        if let (Some(net), Gossip::Advert(advert)) = (&self.net, message)
+            && !self.connected.contains(author)
+        {
+            net.dial(advert.addresses.iter().filter_map(|a| a.parse().ok()).collect());
         }
     }
 
@@ -254,24 +271,39 @@ impl Driver {
 
     fn output(&mut self, output: Output) {
         match output {
-            Output::Publish(gossip) => {
-                if let Some(net) = &self.net {
-                    net.publish(&gossip);
-                }
-            }
+            Output::Publish(gossip) => self.publish(gossip),
             Output::Send(to, request) => self.send(to, &request),
             Output::Inspect { test, submitter, plan } => self.inspect_plan(test, &submitter, plan),
             Output::Engine(test, order) => self.engine(test, order),
             Output::Event(test, event) => {
-                let peer = event.peer.as_ref().map(network::show);
-                tracing::info!(test = %view::short(test), peer, "{}: {}", event.kind, event.text);
+                let peer = event.peer.as_ref().map(network::show_peer);
+                tracing::info!(test = %view::short(&test), peer, "{}: {}", event.kind, event.text);
             }
             Output::Ended(test) => {
-                tracing::info!(test = %view::short(test), "ended");
+                tracing::info!(test = %view::short(&test), "ended");
             }
             Output::Completed(test) => self.finish(test),
             Output::Log(text) => tracing::info!("{text}"),
             Output::Verdict(..) | Output::Reply(..) => {}
+        }
+    }
+
+    /// A snapshot goes out in as few messages as it fits; what is too large for any goes to
+    /// the coordinator, and to whoever fetches it.
+    fn publish(&self, gossip: Gossip) {
+        let Some(net) = &self.net else {
+            return;
+        };
+        let Gossip::Snapshot(snapshot) = &gossip else {
+            net.publish(&gossip);
+            return;
+        };
+        let (parts, left_out) = wire::split_snapshot(snapshot);
+        for part in parts {
+            net.publish(&Gossip::Snapshot(part));
+        }
+        if left_out > 0 {
+            tracing::debug!(left_out, "pieces of a snapshot are too large for gossip");
         }
     }
 
@@ -284,7 +316,7 @@ impl Driver {
         }
     }
 
-    fn served(&mut self, test: TestId) -> &mut Served {
+    pub(super) fn served(&mut self, test: TestId) -> &mut Served {
         self.tests.entry(test).or_insert_with(|| Served {
             plan: None,
             run: None,
@@ -298,14 +330,14 @@ impl Driver {
     fn inspect_plan(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
         let own = *submitter == self.core.myself().node;
         self.served(test).own = own;
-        let (answer, policy) = (self.inspect.clone(), self.room.policy.clone());
-        // Looking at a plan resolves names, which may block.
-        tokio::task::spawn_blocking(move || {
+        let (answer, room) = (self.inspect.clone(), self.room.clone());
+        // Resolving the target's name takes its time; the loop goes on.
+        tokio::spawn(async move {
             let inspected = match Plan::from_bytes(&bytes) {
                 Ok(plan) => Inspected {
                     test,
                     spec: Ok(inspect::spec_of(&plan)),
-                    unable: crate::tasks::unable(&plan, &policy, own),
+                    unable: room.unable(&plan, own).await,
                     plan: Some(Arc::new(plan)),
                 },
                 Err(e) => Inspected {
@@ -316,7 +348,7 @@ impl Driver {
                 },
             };
             // The driver may have ended meanwhile.
-            let _ = answer.blocking_send(inspected);
+            let _ = answer.send(inspected).await;
         });
     }
 
@@ -339,7 +371,7 @@ impl Driver {
         {
             match room.prepare(test, plan, served.own) {
                 Ok(run) => served.run = Some(run),
-                Err(e) => tracing::error!(test = %view::short(test), "cannot prepare the load: {e}"),
+                Err(e) => tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}"),
             }
         }
         if let Some(run) = &mut served.run {
@@ -385,7 +417,7 @@ impl Driver {
         };
         let result = Arc::new(input.build());
         if let Err(e) = self.store.put(test, &result) {
-            tracing::warn!(test = %view::short(test), "the result cannot be kept on disk: {e}");
+            tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}");
         }
         let served = self.served(test);
         served.result = Some(result);
@@ -503,6 +535,11 @@ impl Driver {
     /// Whether bootstrap addresses were given and no peer has ever been reached.
     pub(super) fn isolated(&self) -> bool {
         self.unreached > 0
+    }
+
+    /// Where this node can be dialled.
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
     }
 
     /// What this node is doing, for display.

@@ -15,7 +15,7 @@ use crate::protocol::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, StepCounters, TimeKind, new_histogram,
 };
 use crate::protocol::{EngineOrder, Measurement, TestId};
-use crate::tasks::{Secrets, TargetPolicy};
+use crate::tasks::{self, Secrets, TargetPolicy};
 
 /// What every run on this node shares.
 #[derive(Debug, Clone)]
@@ -51,6 +51,12 @@ pub struct EngineRun {
 }
 
 impl EngineRoom {
+    /// Why this node cannot or will not carry a plan's load, if so.
+    pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
+        let prepared = tasks::prepare(&plan.task, &self.policy, &self.secrets, own).await;
+        prepared.err().map(|e| e.to_string())
+    }
+
     /// Starts the threads of a run. No arrival happens before it has a start, a share and a
     /// lease.
     ///

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use libp2p::Multiaddr;
 use tokio::net::TcpListener;
@@ -17,18 +16,14 @@ use super::store::Store;
 use crate::api::{self, ApiOptions};
 use crate::load::{self, LeaseClock};
 use crate::network::{
-    self, DataDir, DataDirError, Identity, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle,
-    SwarmName,
+    self, DataDir, DataDirError, Identity, NetworkConfig, NetworkError, NetworkEvent,
 };
 use crate::protocol::Time;
 use crate::protocol::spec::{Myself, Timings};
-use crate::tasks::{self, PolicyContext, Secrets, TargetPolicy};
+use crate::tasks::{TASK_TYPES, Secrets, TargetPolicy};
 
 /// Measurements and ends of runs waiting for the driver: one a test and second.
 const ENGINE_QUEUE: usize = 256;
-/// How long a node waits for its listening addresses before it says that it has none.
-const LISTEN_WAIT: Duration = Duration::from_secs(2);
-
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -201,12 +196,12 @@ async fn set_up(
     let clock = LeaseClock::new();
     let descriptors = load::raise_descriptor_limit();
     tracing::debug!(descriptors, "descriptor limit");
-    let context = PolicyContext {
+    let policy = TargetPolicy {
         keyed: config.swarm_key.is_some(),
         loopback_only: listening.iter().all(is_loopback),
+        allow: config.allow_target.clone(),
         own_ports: own_ports(&listening, api_addr),
     };
-    let policy = TargetPolicy::new(context, config.allow_target.clone());
     let timings = match config.timings {
         TimingProfile::Wan => Timings::wan(),
         TimingProfile::Lan => Timings::lan(),
@@ -219,7 +214,7 @@ async fn set_up(
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         capacity: config.capacity.get(),
-        task_types: tasks::task_types(),
+        task_types: TASK_TYPES.map(str::to_owned).to_vec(),
         labels: config.labels.clone(),
     };
     let (measured, measured_rx) = mpsc::channel(ENGINE_QUEUE);
@@ -228,13 +223,13 @@ async fn set_up(
         threads: config.engine_threads.get(),
         clock,
         policy: Arc::new(policy),
-        secrets: Arc::new(Secrets::allow(config.allow_secret.clone())),
+        secrets: Arc::new(Secrets::new(&config.allow_secret)),
         capacity: config.capacity.get(),
         dump: config.dump_dir.clone(),
         measured,
         finished,
     };
-    let shown: Vec<String> = listening.iter().map(|a| format!("{a}/p2p/{peer_id}")).collect();
+    let shown: Vec<String> = listening.iter().map(ToString::to_string).collect();
     if let Some(listener) = api_listener {
         let options = ApiOptions { token: config.api_token.clone() };
         options
@@ -251,7 +246,7 @@ async fn set_up(
         measured: measured_rx,
         finished: finished_rx,
         store,
-        addresses: listening.iter().map(ToString::to_string).collect(),
+        addresses: shown.clone(),
         bootstraps: config.bootstrap.len(),
         dir,
     });
@@ -272,11 +267,9 @@ struct SwarmConfig<'a> {
     dir: Option<&'a DataDir>,
 }
 
-type Listening = (NetworkHandle, mpsc::Receiver<NetworkEvent>, Vec<Multiaddr>);
-
 impl SwarmConfig<'_> {
     /// Listens; a default port that is taken gives way to a free one.
-    async fn listen(&self, warnings: &mut Vec<String>) -> Result<Listening, StartError> {
+    async fn listen(&self, warnings: &mut Vec<String>) -> Result<network::Running, StartError> {
         match self.spawn(self.config.listen.addresses.clone()).await {
             Err(NetworkError::AddressInUse { address }) if !self.config.listen.explicit => {
                 warnings.push(format!(
@@ -289,8 +282,8 @@ impl SwarmConfig<'_> {
         }
     }
 
-    async fn spawn(&self, listen: Vec<Multiaddr>) -> Result<Listening, NetworkError> {
-        let (net, mut events, mut listening) = network::spawn(NetworkConfig {
+    async fn spawn(&self, listen: Vec<Multiaddr>) -> Result<network::Running, NetworkError> {
+        network::spawn(NetworkConfig {
             identity: self.identity.keypair.clone(),
             swarm_name: self.config.swarm.clone(),
             swarm_key: self.config.swarm_key.clone(),
@@ -299,20 +292,7 @@ impl SwarmConfig<'_> {
             mdns: self.config.mdns,
             known_peers: self.dir.map(|d| d.known_peers(&self.config.swarm)),
         })
-        .await?;
-        let waited = tokio::time::timeout(LISTEN_WAIT, async {
-            while listening.is_empty() {
-                match events.recv().await {
-                    Some(NetworkEvent::Listening(address)) => listening.push(address),
-                    Some(_) => {}
-                    None => break,
-                }
-            }
-        });
-        if waited.await.is_err() {
-            return Err(NetworkError::Setup("no address to listen on came up".into()));
-        }
-        Ok((net, events, listening))
+        .await
     }
 }
 

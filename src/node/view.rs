@@ -53,7 +53,7 @@ impl Driver {
             other => status_word(other),
         };
         let mut nodes = vec![NodeEntry {
-            peer: network::show(&me.node.peer),
+            peer: network::show_peer(&me.node.peer),
             incarnation: me.node.incarnation.0,
             name: me.name.clone(),
             is_self: true,
@@ -143,7 +143,7 @@ impl Driver {
                 .iter()
                 .map(|r| Reign {
                     term: r.term,
-                    peer: network::show(&r.node.peer),
+                    peer: network::show_peer(&r.node.peer),
                     from_ms: since(r.from),
                     to_ms: r.to.map(since),
                 })
@@ -155,7 +155,7 @@ impl Driver {
                 .map(|e| Event {
                     at_ms: e.at_ms,
                     kind: e.kind.clone(),
-                    peer: e.peer.as_ref().map(network::show),
+                    peer: e.peer.as_ref().map(network::show_peer),
                     text: e.text.clone(),
                 })
                 .collect(),
@@ -170,7 +170,7 @@ impl Driver {
             .iter()
             .filter(|(n, m)| m.slots > 0 || sent(m.counters()) > 0 || roster.iter().any(|e| e.worker == **n))
             .map(|(n, m)| WorkerInput {
-                peer: network::show(&n.peer),
+                peer: network::show_peer(&n.peer),
                 incarnation: n.incarnation.0,
                 name: self.name_of(n, t),
                 metrics: m.clone(),
@@ -253,7 +253,7 @@ impl Driver {
             let at = Duration::from_secs_f64(elapsed_s.max(0.0));
             asked = match plan.load.model {
                 Model::Open => profile.rate_at(at),
-                Model::Closed => profile.users_at(at),
+                Model::Closed => f64::from(profile.users_at(at)),
             };
         }
         let mut totals = Counters::default();
@@ -351,7 +351,7 @@ fn live_entry(t: &Test) -> TestEntry {
 fn node_entry(k: &Known, now: Time) -> NodeEntry {
     let a = &k.advert;
     NodeEntry {
-        peer: network::show(&a.node.peer),
+        peer: network::show_peer(&a.node.peer),
         incarnation: a.node.incarnation.0,
         name: a.name.clone(),
         is_self: false,

@@ -32,6 +32,9 @@ mod tests {
         for _ in 0..100_000 {
             tenths[(dice.unit() * 10.0) as usize] += 1;
         }
-        assert!(tenths.iter().all(|n| (9_500..10_500).contains(n)), "{tenths:?}");
+        assert!(
+            tenths.iter().all(|n| (9_500..10_500).contains(n)),
+            "{tenths:?}"
+        );
     }
 }

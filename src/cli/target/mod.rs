@@ -158,7 +158,9 @@ impl State {
         let _ = self.flush();
         let text = format!("{{\"served\":{}}}\n", self.served.get());
         let mut response = Response::new(Full::new(Bytes::from(text)));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 
@@ -171,7 +173,10 @@ impl State {
 }
 
 fn create(path: &Path) -> io::Result<RefCell<BufWriter<File>>> {
-    Ok(RefCell::new(BufWriter::with_capacity(1 << 20, File::create(path)?)))
+    Ok(RefCell::new(BufWriter::with_capacity(
+        1 << 20,
+        File::create(path)?,
+    )))
 }
 
 fn monotonic_ns() -> u64 {

@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 /// Sends `requests` on one keep-alive connection and returns the status codes.
 async fn send(address: std::net::SocketAddr, requests: &[&str]) -> Vec<(u16, String)> {
     let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
     tokio::spawn(connection);
     let mut answers = Vec::new();
     for path in requests {
@@ -57,9 +58,12 @@ async fn it_counts_what_it_receives_but_not_questions_about_the_count() {
 
 #[tokio::test]
 async fn the_error_rate_is_the_part_answered_with_500() {
-    let options = TargetOptions { error_rate: 0.25, seed: 7, ..Default::default() };
-    let (_, answers) =
-        with_target(options, async |address| send(address, &["/"; 400]).await).await;
+    let options = TargetOptions {
+        error_rate: 0.25,
+        seed: 7,
+        ..Default::default()
+    };
+    let (_, answers) = with_target(options, async |address| send(address, &["/"; 400]).await).await;
     let errors = answers.iter().filter(|(status, _)| *status == 500).count();
     assert!((70..130).contains(&errors), "{errors} of 400");
 }
@@ -68,14 +72,20 @@ async fn the_error_rate_is_the_part_answered_with_500() {
 async fn every_arrival_is_written_down_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("arrivals");
-    let options = TargetOptions { arrivals: Some(path.clone()), ..Default::default() };
+    let options = TargetOptions {
+        arrivals: Some(path.clone()),
+        ..Default::default()
+    };
     let (served, seen_at_stats) = with_target(options, async |address| {
         send(address, &["/", "/", "/_stats"]).await;
         std::fs::read_to_string(&path).unwrap().lines().count()
     })
     .await;
-    let times: Vec<u64> =
-        std::fs::read_to_string(&path).unwrap().lines().map(|l| l.parse().unwrap()).collect();
+    let times: Vec<u64> = std::fs::read_to_string(&path)
+        .unwrap()
+        .lines()
+        .map(|l| l.parse().unwrap())
+        .collect();
     assert_eq!((served, seen_at_stats, times.len()), (2, 2, 2));
     assert!(times[0] > 0 && times[0] < times[1]);
 }
@@ -98,7 +108,10 @@ fn jitter_spreads_around_the_latency() {
 async fn garbage_and_vanishing_clients_do_not_end_it() {
     let (served, answers) = with_target(TargetOptions::default(), async |address| {
         let mut garbage = TcpStream::connect(address).await.unwrap();
-        garbage.write_all(b"\x00\x01 nonsense\r\n\r\n").await.unwrap();
+        garbage
+            .write_all(b"\x00\x01 nonsense\r\n\r\n")
+            .await
+            .unwrap();
         let mut rest = Vec::new();
         garbage.read_to_end(&mut rest).await.unwrap();
         drop(TcpStream::connect(address).await.unwrap());

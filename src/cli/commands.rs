@@ -1,0 +1,211 @@
+//! The commands that ask a node something, or tell it something.
+
+use super::args::{DrainArgs, ListArgs, OneTestArgs, StopArgs, WatchArgs};
+use super::backend::Backend;
+use super::exit::{Exit, Failure};
+use super::follow::{Followed, OnInterrupt, follow};
+use super::interrupt::Interrupts;
+use super::output::{line, out};
+use super::progress::progress_line;
+use super::start_test::{JsonFile, show};
+use super::terminal::ProgressLine;
+use crate::report::{NodeList, TestList, text};
+
+/// `nodes`
+pub async fn nodes(args: &ListArgs) -> Result<Exit, Failure> {
+    let list = Backend::connect(&args.api).await?.nodes().await?;
+    match args.json {
+        true => JsonFile::Stdout.write(&list)?,
+        false => out(&text::nodes(&list))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// `tests`
+pub async fn tests(args: &ListArgs) -> Result<Exit, Failure> {
+    let list = Backend::connect(&args.api).await?.tests().await?;
+    match args.json {
+        true => JsonFile::Stdout.write(&list)?,
+        false => out(&text::tests(&list))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// `status`
+pub async fn status(args: &OneTestArgs) -> Result<Exit, Failure> {
+    let backend = Backend::connect(&args.api).await?;
+    let id = test_id(&backend.tests().await?, &args.id)?;
+    let result = backend.status(&id).await?;
+    match args.json {
+        true => JsonFile::Stdout.write(&result)?,
+        false => out(&text::summary(&result))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// `watch`
+pub async fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
+    let backend = Backend::connect(&args.api).await?;
+    let id = test_id(&backend.tests().await?, &args.id)?;
+    let mut interrupts = Interrupts::new().map_err(Failure::run)?;
+    let mut progress = ProgressLine::on_stderr();
+    let followed = follow(&backend, &id, &mut interrupts, OnInterrupt::Leave, |p| {
+        if args.json {
+            return line(&serde_json::to_string(p).map_err(Failure::run)?);
+        }
+        progress.show(&progress_line(p));
+        Ok(())
+    })
+    .await;
+    progress.close();
+    match followed? {
+        Followed::Ended(result) if args.json => {
+            line(&serde_json::to_string(&result).map_err(Failure::run)?)?;
+            super::outcome::outcome(&result, args.strict)
+        }
+        Followed::Ended(result) => show(&result, None, args.strict),
+        Followed::Left => Ok(Exit::Fine),
+    }
+}
+
+/// `stop-test`
+pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
+    let backend = Backend::connect(&args.api).await?;
+    let id = test_id(&backend.tests().await?, &args.id)?;
+    backend.stop(&id, !args.now).await?;
+    line(&format!("stopping {id}"))?;
+    Ok(Exit::Fine)
+}
+
+/// `drain`
+pub async fn drain(args: &DrainArgs) -> Result<Exit, Failure> {
+    let backend = Backend::connect(&args.api).await?;
+    let peer = match &args.peer {
+        Some(text) => Some(peer(&backend.nodes().await?, text)?),
+        None => None,
+    };
+    backend.drain(peer.as_deref()).await?;
+    let who = peer.unwrap_or_else(|| "the node".into());
+    line(&format!(
+        "{who} finishes what it has and takes no new share"
+    ))?;
+    Ok(Exit::Fine)
+}
+
+/// The test that is meant by an id, the beginning of one, or `latest`.
+fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
+    if text == "latest" {
+        return match list.tests.first() {
+            Some(test) => Ok(test.test_id.clone()),
+            None => Err(Failure::run("this node knows no tests yet")),
+        };
+    }
+    let found: Vec<&str> = list
+        .tests
+        .iter()
+        .map(|t| t.test_id.as_str())
+        .filter(|id| id.starts_with(text))
+        .collect();
+    match found.as_slice() {
+        [id] => Ok((*id).to_owned()),
+        [] => Err(Failure::run(format_args!(
+            "this node knows no test {text:?}; `vajra-node tests` lists them"
+        ))),
+        [first, second, ..] => Err(Failure::run(format_args!(
+            "{text:?} is the beginning of {} tests, {first} and {second} among them; give more of \
+             the id",
+            found.len()
+        ))),
+    }
+}
+
+/// The node that is meant by its peer id, the beginning or end of one, or its name.
+fn peer(list: &NodeList, text: &str) -> Result<String, Failure> {
+    let fits = |peer: &str, name: &str| {
+        name == text || (!text.is_empty() && (peer.starts_with(text) || peer.ends_with(text)))
+    };
+    let found: Vec<&str> = list
+        .nodes
+        .iter()
+        .filter(|node| fits(&node.peer, &node.name))
+        .map(|node| node.peer.as_str())
+        .collect();
+    match found.as_slice() {
+        [peer] => Ok((*peer).to_owned()),
+        [] => Err(Failure::run(format_args!(
+            "no node {text:?} is in the swarm; `vajra-node nodes` lists them"
+        ))),
+        _ => Err(Failure::run(format_args!(
+            "{text:?} fits {} nodes; give the whole peer id",
+            found.len()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::report::{NodeEntry, Pool, TestEntry};
+
+    fn tests_of(ids: &[&str]) -> TestList {
+        let entry = |id: &&str| TestEntry {
+            test_id: (*id).to_owned(),
+            name: None,
+            state: "ended".into(),
+            verdict: None,
+            started_at: None,
+        };
+        TestList {
+            tests: ids.iter().map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn a_test_is_found_by_a_unique_beginning_or_as_the_latest() {
+        let list = tests_of(&["0199-b", "0199-a", "0188-c"]);
+        assert_eq!(test_id(&list, "latest").unwrap(), "0199-b");
+        assert_eq!(test_id(&list, "0188").unwrap(), "0188-c");
+        let ambiguous = test_id(&list, "0199").unwrap_err().message;
+        assert!(ambiguous.contains("beginning of 2 tests"), "{ambiguous}");
+        assert!(
+            test_id(&list, "7")
+                .unwrap_err()
+                .message
+                .contains("vajra-node tests")
+        );
+        assert!(test_id(&tests_of(&[]), "latest").is_err());
+    }
+
+    #[test]
+    fn a_node_is_found_by_name_or_either_end_of_its_peer_id() {
+        let entry = |peer: &str, name: &str| NodeEntry {
+            peer: peer.into(),
+            incarnation: 1,
+            name: name.into(),
+            is_self: false,
+            addresses: Vec::new(),
+            version: String::new(),
+            status: "idle".into(),
+            health: "healthy".into(),
+            capacity: 1,
+            load: 0,
+            task_types: Vec::new(),
+            labels: Default::default(),
+        };
+        let nodes = vec![entry("12D3KooWaaa", "one"), entry("12D3KooWbbb", "two")];
+        let list = NodeList {
+            pool: Pool::of(&nodes),
+            nodes,
+        };
+        assert_eq!(peer(&list, "two").unwrap(), "12D3KooWbbb");
+        assert_eq!(peer(&list, "aaa").unwrap(), "12D3KooWaaa");
+        assert!(
+            peer(&list, "12D3")
+                .unwrap_err()
+                .message
+                .contains("fits 2 nodes")
+        );
+        assert!(peer(&list, "three").is_err() && peer(&list, "").is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! `start-test --dry-run`: what would run.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::exit::{Exit, Failure};
+use super::output::out;
+use super::start_test::JsonFile;
+use crate::plan::{Model, Plan, Profile, Task, show_duration};
+
+/// What a plan amounts to.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Outline<'a> {
+    plan: &'a Plan,
+    /// All requests, where that is known beforehand.
+    requests: Option<u64>,
+    /// From the first to the last arrival due.
+    length_s: f64,
+    stages: Vec<Stage>,
+}
+
+/// A part of the load over time.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+struct Stage {
+    name: &'static str,
+    /// Arrivals a second, or users, at its beginning.
+    from: f64,
+    /// The same at its end.
+    to: f64,
+    length_s: f64,
+    /// Requests, where that is known beforehand.
+    requests: Option<u64>,
+}
+
+/// Prints what would run.
+///
+/// # Errors
+/// If it can't be written.
+pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
+    let outline = Outline::of(plan);
+    match json {
+        Some(path) => JsonFile::open(path)?.write(&outline)?,
+        None => out(&outline.text()?)?,
+    }
+    Ok(Exit::Fine)
+}
+
+impl Outline<'_> {
+    fn of(plan: &Plan) -> Outline<'_> {
+        let load = &plan.load;
+        let profile = Profile::of(load);
+        let full = match load.model {
+            Model::Open => load.rate.unwrap_or_default(),
+            Model::Closed => load.users.map_or(0.0, f64::from),
+        };
+        let level = |t: Duration| match load.model {
+            Model::Open => profile.rate_at(t),
+            Model::Closed => f64::from(profile.users_at(t)),
+        };
+        let begin_sustain = load.warm_up + load.ramp_up;
+        let parts = [
+            ("warm-up", Duration::ZERO, load.warm_up),
+            ("ramp-up", load.warm_up, begin_sustain),
+            ("sustain", begin_sustain, profile.end()),
+        ];
+        let most = profile.total_arrivals().unwrap_or(u64::MAX) as f64;
+        let arrivals = |t: Duration| profile.integral(t).min(most).round() as u64;
+        let stages = parts
+            .into_iter()
+            .filter(|(_, from, to)| to > from)
+            .map(|(name, from, to)| {
+                let (begin, end) = match name {
+                    "ramp-up" => (level(from), full),
+                    "warm-up" => (level(from), level(from)),
+                    _ => (full, full),
+                };
+                Stage {
+                    name,
+                    from: begin,
+                    to: end,
+                    length_s: (to - from).as_secs_f64(),
+                    requests: (load.model == Model::Open).then(|| arrivals(to) - arrivals(from)),
+                }
+            });
+        Outline {
+            plan,
+            requests: profile.total_arrivals(),
+            length_s: profile.last_due().as_secs_f64(),
+            stages: stages.collect(),
+        }
+    }
+
+    fn text(&self) -> Result<String, Failure> {
+        let what = match &self.plan.task {
+            Task::Http(http) => format!("{} {}", http.method, http.url),
+            Task::Sleep { ms } | Task::Cpu { ms } => {
+                format!("{} {ms} ms", self.plan.task.type_name())
+            }
+        };
+        let unit = match self.plan.load.model {
+            Model::Open => "/s",
+            Model::Closed => " users",
+        };
+        let mut text = format!("would run: {what}\n");
+        for stage in &self.stages {
+            let level = match stage.from == stage.to {
+                true => format!("{}{unit}", stage.to),
+                false => format!("{} to {}{unit}", stage.from, stage.to),
+            };
+            let length = show_duration(Duration::from_secs_f64(stage.length_s));
+            let requests = stage
+                .requests
+                .map(|n| format!(", {n} requests"))
+                .unwrap_or_default();
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {:<8} {level} for {length}{requests}", stage.name);
+        }
+        let total = match (self.requests, self.plan.load.model) {
+            (Some(n), Model::Open) => format!("{n} requests"),
+            (Some(n), Model::Closed) => format!("at most {n} requests"),
+            (None, _) => "as many requests as the users get done".to_owned(),
+        };
+        let length = show_duration(Duration::from_secs_f64(self.length_s));
+        let _ = writeln!(text, "  total    {total} in {length}\n\nthe plan:\n");
+        text += &toml::to_string(self.plan).map_err(Failure::run)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::plan::{HttpTask, Load, parse_toml};
+
+    fn plan(load: Load) -> Plan {
+        Plan::new(Task::Http(HttpTask::get("http://127.0.0.1:1/")), load)
+    }
+
+    #[test]
+    fn stages_and_requests_add_up() {
+        let load = Load {
+            warm_up: Duration::from_secs(2),
+            ramp_up: Duration::from_secs(4),
+            ..Load::open(100.0, Duration::from_secs(10))
+        };
+        let plan = plan(load);
+        let outline = Outline::of(&plan);
+        let names: Vec<_> = outline
+            .stages
+            .iter()
+            .map(|s| (s.name, s.from, s.to))
+            .collect();
+        let expected = [
+            ("warm-up", 10.0, 10.0),
+            ("ramp-up", 10.0, 100.0),
+            ("sustain", 100.0, 100.0),
+        ];
+        assert_eq!(names, expected);
+        let sum: u64 = outline.stages.iter().filter_map(|s| s.requests).sum();
+        assert_eq!(Some(sum), outline.requests);
+    }
+
+    #[test]
+    fn the_plan_that_is_shown_reads_back() {
+        let plan = plan(Load::closed(7, Duration::from_secs(3)));
+        let text = Outline::of(&plan).text().unwrap();
+        assert!(text.contains("7 users for 3s"), "{text}");
+        let (_, shown) = text.split_once("the plan:\n\n").unwrap();
+        assert_eq!(parse_toml(shown).unwrap().into_plan().unwrap(), plan);
+    }
+}

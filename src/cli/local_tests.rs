@@ -1,0 +1,60 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn shell(script: &str) -> Process {
+    Process::start(
+        Path::new("/bin/sh"),
+        "node",
+        &["-c".to_owned(), script.to_owned()],
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_child_is_ready_when_it_says_so_and_ends_with_its_stdin() {
+    let mut process = shell("echo noise; echo listening here; cat; echo served 7; echo more");
+    assert_eq!(process.ready("listening ").await.unwrap(), "here");
+    assert_eq!(process.end("served ").await.unwrap(), "7");
+}
+
+#[tokio::test]
+async fn a_child_that_ends_before_it_is_ready_is_an_error_at_once() {
+    let failure = shell("exit 3").ready("listening ").await.unwrap_err();
+    assert!(
+        failure.message.contains("ended before it was ready"),
+        "{failure}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_child_that_is_dropped_is_killed() {
+    let mut process = shell("echo pid $$; exec sleep 1000");
+    let pid = process.ready("pid ").await.unwrap();
+    let mut stdout = process.lines;
+    drop(process.child);
+    // Its end of the pipe closes when it is dead.
+    assert!(matches!(stdout.next_line().await, Ok(None)));
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
+#[test]
+fn children_stay_on_loopback_and_keep_nothing() {
+    let args = node_args("s", 2, 1).join(" ");
+    for wanted in [
+        "/ip4/127.0.0.1/tcp/0",
+        "--no-mdns",
+        "--ephemeral",
+        "--end-with-stdin",
+    ] {
+        assert!(args.contains(wanted), "{args}");
+    }
+}
+
+#[test]
+fn only_settings_are_kept_from_children() {
+    assert!(is_setting("VAJRA_API".as_ref()));
+    assert!(!is_setting("VAJRA_DUMP_DIR".as_ref()) && !is_setting("PATH".as_ref()));
+}

@@ -1,0 +1,270 @@
+//! The command `start-test`: finds or makes a swarm, runs one test on it, shows the result.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::args::{RunArgs, StartArgs};
+use super::backend::{Address, Backend};
+use super::dry_run;
+use super::exit::{Exit, Failure};
+use super::follow::{Followed, OnInterrupt, follow};
+use super::interrupt::Interrupts;
+use super::join::{join, wait_for};
+use super::layer::Layer;
+use super::local::LocalSwarm;
+use super::logging;
+use super::outcome::outcome;
+use super::output::{line, note, out};
+use super::plan_args::Wanted;
+use super::progress::progress_line;
+use super::resolve::{environment, layers, resolve_for_one_test};
+use super::terminal::ProgressLine;
+use crate::node::config::{LogLevel, NodeConfig};
+use crate::node::run::RunningNode;
+use crate::plan::Plan;
+use crate::report::{TestResult, text};
+
+/// Stands in for a local target's URL while nothing is started yet.
+const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
+
+/// Runs a test.
+///
+/// # Errors
+/// Whatever keeps it from running; nothing is left running then.
+pub async fn run(args: &StartArgs) -> Result<Exit, Failure> {
+    // All that was typed is checked before anything starts.
+    let wanted = Wanted::read(args)?;
+    let stand_in = wanted.needs_target().then_some(STAND_IN_URL);
+    let plan = wanted.plan(&args.load, stand_in)?;
+    let flags = Layer::from_swarm_args(&args.swarm)?;
+    let mut layer = layers(flags, args.swarm.config.as_deref(), &environment)?;
+    layer.log_level.get_or_insert(LogLevel::Warn);
+    let config = resolve_for_one_test(layer, args.run.standalone)?;
+    let address = Address::of(&args.api, &environment)?;
+    if args.run.dry_run {
+        return dry_run::show(&plan, args.run.json.as_deref());
+    }
+    logging::start(config.log_level);
+    let json = args.run.json.as_deref().map(JsonFile::open).transpose()?;
+
+    let mut interrupts = Interrupts::new().map_err(Failure::run)?;
+    let session = Session::open(args, &wanted, config, address, &mut interrupts).await?;
+    let result = session.test(args, &wanted, json, &mut interrupts).await;
+    session.close().await;
+    result
+}
+
+/// A swarm to run the test on, with whatever was started for it.
+struct Session {
+    backend: Backend,
+    node: Option<RunningNode>,
+    local: Option<LocalSwarm>,
+}
+
+impl Session {
+    async fn open(
+        args: &StartArgs,
+        wanted: &Wanted,
+        config: NodeConfig,
+        address: Address,
+        interrupts: &mut Interrupts,
+    ) -> Result<Session, Failure> {
+        let elsewhere = args.run.standalone || address.explicit;
+        let local = match wanted.local() {
+            Some(local) => {
+                let mut local = local.clone();
+                if elsewhere {
+                    local.nodes = 0;
+                }
+                // Dropping a swarm that is half started kills what there is of it.
+                tokio::select! {
+                    started = LocalSwarm::start(&local, wanted.needs_target()) => Some(started?),
+                    () = interrupts.next() => {
+                        return Err(Failure::stopped("interrupted before the test began"));
+                    }
+                }
+            }
+            None => None,
+        };
+        if let Some(api) = local.as_ref().and_then(|local| local.api.as_deref()) {
+            let api = api.parse().map_err(Failure::run)?;
+            let here = Address {
+                api,
+                explicit: true,
+                token: None,
+            };
+            let backend = Backend::probe(&here).await?.map_err(Failure::run)?;
+            let nodes = wanted.local().map_or(0, |local| local.nodes);
+            wait_for(&backend, nodes, interrupts).await?;
+            note(&format!("{nodes} local nodes started for this test"));
+            return Ok(Session {
+                backend,
+                node: None,
+                local,
+            });
+        }
+        let (backend, node) = reach(&args.run, config, &address, interrupts).await?;
+        if let (Backend::Api(_, at), true) = (&backend, asks_to_discover(args)) {
+            note(&format!(
+                "a node answers at {at}: its swarm is used, whatever else was asked for"
+            ));
+        }
+        Ok(Session {
+            backend,
+            node,
+            local,
+        })
+    }
+
+    async fn test(
+        &self,
+        args: &StartArgs,
+        wanted: &Wanted,
+        json: Option<JsonFile>,
+        interrupts: &mut Interrupts,
+    ) -> Result<Exit, Failure> {
+        let target = self
+            .local
+            .as_ref()
+            .and_then(|local| local.target_url.as_deref());
+        let plan: Plan = wanted.plan(&args.load, target)?;
+        if args.run.wait_for > 1 {
+            wait_for(&self.backend, args.run.wait_for, interrupts).await?;
+        }
+        let id = self.backend.start(plan).await?;
+        if args.run.detach {
+            line(&id)?;
+            return Ok(Exit::Fine);
+        }
+        note(&format!("test {id}"));
+        let mut progress = ProgressLine::on_stderr();
+        let followed = follow(&self.backend, &id, interrupts, OnInterrupt::StopTest, |p| {
+            progress.show(&progress_line(p));
+            Ok(())
+        })
+        .await;
+        progress.close();
+        match followed? {
+            Followed::Ended(result) => show(&result, json, args.run.strict),
+            Followed::Left => Ok(Exit::Fine),
+        }
+    }
+
+    async fn close(self) {
+        if let Some(node) = self.node {
+            node.shutdown().await;
+        }
+        if let Some(local) = self.local
+            && let Some(served) = local.end().await
+        {
+            note(&format!("the local target received {served} requests"));
+        }
+    }
+}
+
+/// The node at the API's address, or else one in this process.
+async fn reach(
+    args: &RunArgs,
+    config: NodeConfig,
+    address: &Address,
+    interrupts: &mut Interrupts,
+) -> Result<(Backend, Option<RunningNode>), Failure> {
+    if !args.standalone {
+        match Backend::probe(address).await? {
+            Ok(backend) => return Ok((backend, None)),
+            Err(why) if address.explicit => {
+                return Err(Failure::run(format_args!(
+                    "no node answers at {} ({why}); start one there with `vajra-node --api {}`, or \
+                     leave out --api",
+                    address.api, address.api
+                )));
+            }
+            Err(_) if args.detach => {
+                return Err(Failure::run(format_args!(
+                    "no node answers at {}, and --detach needs one that stays: start one with \
+                     `vajra-node`",
+                    address.api
+                )));
+            }
+            Err(_) => {}
+        }
+    }
+    let standalone = config.standalone;
+    let node = join(config, interrupts).await?;
+    let backend = Backend::Here(node.handle.clone());
+    if !standalone {
+        let nodes = backend.nodes().await?.pool.healthy;
+        note(&format!(
+            "no node answers at {}: this process takes its share of the load, as one of {nodes} \
+             in the swarm",
+            address.api
+        ));
+    }
+    Ok((backend, Some(node)))
+}
+
+fn asks_to_discover(args: &StartArgs) -> bool {
+    let swarm = &args.swarm;
+    !swarm.bootstrap.is_empty()
+        || !swarm.listen.is_empty()
+        || swarm.no_mdns
+        || swarm.swarm.is_some()
+        || swarm.swarm_key.is_some()
+}
+
+/// Shows a result, and says how it counts.
+pub fn show(result: &TestResult, json: Option<JsonFile>, strict: bool) -> Result<Exit, Failure> {
+    let verdict = outcome(result, strict);
+    let only_json = matches!(json, Some(JsonFile::Stdout));
+    if let Some(json) = json {
+        json.write(result)?;
+    }
+    if !only_json && (verdict.is_ok() || result.totals.sent > 0) {
+        out(&text::summary(result))?;
+    }
+    verdict
+}
+
+/// Where `--json` goes. A file is opened before the test starts: afterwards would be late to
+/// find that it can't be.
+#[derive(Debug)]
+pub enum JsonFile {
+    /// Stdout, which then carries nothing else.
+    Stdout,
+    /// A file.
+    File(File, String),
+}
+
+impl JsonFile {
+    /// Opens it; `-` is stdout.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn open(path: &Path) -> Result<JsonFile, Failure> {
+        if path == Path::new("-") {
+            return Ok(JsonFile::Stdout);
+        }
+        let name = path.display().to_string();
+        let file = File::create(path).map_err(|e| unwritable(&name, &e))?;
+        Ok(JsonFile::File(file, name))
+    }
+
+    /// Writes a value as JSON.
+    ///
+    /// # Errors
+    /// The disk is full, or the like.
+    pub fn write(self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value).map_err(Failure::run)?;
+        match self {
+            JsonFile::Stdout => line(&text),
+            JsonFile::File(mut file, name) => {
+                writeln!(file, "{text}").map_err(|e| unwritable(&name, &e))
+            }
+        }
+    }
+}
+
+fn unwritable(name: &str, why: &io::Error) -> Failure {
+    Failure::run(format_args!("cannot write --json {name}: {why}"))
+}
