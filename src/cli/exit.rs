@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// The exit codes of every command, as DESIGN fixes them. Where several apply, the order of
+/// The exit codes of every command. Where several apply, the order of
 /// this list decides, [`Exit::Fine`] aside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {

@@ -15,6 +15,7 @@ use super::config_file;
 use super::exit::Failure;
 use super::layer::Layer;
 use crate::network::{SwarmKey, SwarmName};
+use crate::tasks::AllowTarget;
 use crate::node::config::{
     API_PORT, ApiListen, CAPACITY_PER_THREAD, DataPlace, Listen, MAX_CAPACITY, MAX_ENGINE_THREADS,
     NodeConfig, SWARM_PORT,
@@ -124,7 +125,7 @@ pub fn resolve(layer: Layer) -> Result<NodeConfig, Failure> {
         labels,
         capacity,
         engine_threads,
-        allow_target: layer.allow_target.unwrap_or_default(),
+        allow_target: allowed(layer.allow_target)?,
         allow_secret: layer.allow_secret.unwrap_or_default(),
         timings: layer.timings.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
@@ -158,6 +159,12 @@ pub fn resolve_for_one_test(mut layer: Layer, standalone: bool) -> Result<NodeCo
         };
     }
     Ok(config)
+}
+
+fn allowed(targets: Option<Vec<String>>) -> Result<Vec<AllowTarget>, Failure> {
+    let targets = targets.unwrap_or_default();
+    let parsed = targets.iter().map(|t| t.parse().map_err(|e| Failure::input(format_args!("--allow-target: {e}"))));
+    parsed.collect()
 }
 
 fn any_interface(port: u16) -> Multiaddr {

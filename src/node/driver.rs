@@ -1,7 +1,7 @@
 //! The driver's loop: whatever happens becomes an input to the protocol, and whatever the
 //! protocol wants done is done here. One thread, one loop, no locks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -106,6 +106,7 @@ pub struct Driver {
     next_second: Instant,
     leaving: Option<(Instant, Vec<oneshot::Sender<()>>)>,
     unreached: usize,
+    connected: BTreeSet<Peer>,
     pub(super) old: BTreeMap<TestId, Arc<TestResult>>,
     _dir: Option<DataDir>,
 }
@@ -134,6 +135,7 @@ impl Driver {
             next_second: Instant::now(),
             leaving: None,
             unreached: parts.bootstraps,
+            connected: BTreeSet::new(),
             old,
             _dir: parts.dir,
         }
@@ -196,6 +198,7 @@ impl Driver {
     fn network(&mut self, event: NetworkEvent) {
         match event {
             NetworkEvent::Gossip { author, ticket, message, .. } => {
+                self.dial_advertised(&author, &message);
                 let input = Input::Gossip { author, ticket: 0, message };
                 self.handle(input, Some(ticket), None);
             }
@@ -209,9 +212,13 @@ impl Driver {
             },
             NetworkEvent::PeerConnected(peer) => {
                 self.unreached = 0;
+                self.connected.insert(peer.clone());
                 self.input(Input::Connected(peer));
             }
-            NetworkEvent::PeerDisconnected(peer) => self.input(Input::Disconnected(peer)),
+            NetworkEvent::PeerDisconnected(peer) => {
+                self.connected.remove(&peer);
+                self.input(Input::Disconnected(peer));
+            }
             NetworkEvent::Listening(address) => {
                 self.addresses.push(address.to_string());
                 self.addresses.sort();
@@ -224,6 +231,15 @@ impl Driver {
                 self.input(Input::Addresses(self.addresses.clone()));
             }
             NetworkEvent::Bootstrap(text) | NetworkEvent::Warning(text) => tracing::warn!("{text}"),
+        }
+    }
+
+    /// A node heard of through others is one to know directly.
+    fn dial_advertised(&self, author: &Peer, message: &Gossip) {
+        if let (Some(net), Gossip::Advert(advert)) = (&self.net, message)
+            && !self.connected.contains(author)
+        {
+            net.dial(advert.addresses.iter().filter_map(|a| a.parse().ok()).collect());
         }
     }
 
@@ -261,10 +277,10 @@ impl Driver {
             Output::Engine(test, order) => self.engine(test, order),
             Output::Event(test, event) => {
                 let peer = event.peer.as_ref().map(network::show_peer);
-                tracing::info!(test = %view::short(test), peer, "{}: {}", event.kind, event.text);
+                tracing::info!(test = %view::short(&test), peer, "{}: {}", event.kind, event.text);
             }
             Output::Ended(test) => {
-                tracing::info!(test = %view::short(test), "ended");
+                tracing::info!(test = %view::short(&test), "ended");
             }
             Output::Completed(test) => self.finish(test),
             Output::Log(text) => tracing::info!("{text}"),
@@ -355,7 +371,7 @@ impl Driver {
         {
             match room.prepare(test, plan, served.own) {
                 Ok(run) => served.run = Some(run),
-                Err(e) => tracing::error!(test = %view::short(test), "cannot prepare the load: {e}"),
+                Err(e) => tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}"),
             }
         }
         if let Some(run) = &mut served.run {
@@ -401,7 +417,7 @@ impl Driver {
         };
         let result = Arc::new(input.build());
         if let Err(e) = self.store.put(test, &result) {
-            tracing::warn!(test = %view::short(test), "the result cannot be kept on disk: {e}");
+            tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}");
         }
         let served = self.served(test);
         served.result = Some(result);

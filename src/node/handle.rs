@@ -7,6 +7,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::plan::Plan;
 use crate::protocol::{Peer, TestId};
+pub use crate::report::Progress;
 use crate::report::{NodeList, TestList, TestResult};
 
 /// Commands waiting for the driver. It handles one in well under a millisecond; 64 covers
@@ -59,35 +60,6 @@ pub enum Command {
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
     /// Leave the swarm politely and end; answered when everybody has been told.
     Leave(oneshot::Sender<()>),
-}
-
-/// One line of a test's life, once a second and once more at its end.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Progress {
-    /// Which test.
-    pub test_id: String,
-    /// `electing`, `registering`, `running`, `stopping` or `ended`.
-    pub state: String,
-    /// Seconds since the start of the profile; negative before it.
-    pub elapsed_s: f64,
-    /// Length of the profile in seconds.
-    pub duration_s: f64,
-    /// Workers that report.
-    pub nodes: u32,
-    /// Arrivals a second that the plan asks for now (open model) or users (closed model).
-    pub asked: f64,
-    /// Requests sent a second over the last interval.
-    pub rate: f64,
-    /// Requests sent so far.
-    pub sent: u64,
-    /// Requests failed so far.
-    pub failed: u64,
-    /// Response-time percentiles over the last interval, in milliseconds.
-    pub p50_ms: Option<f64>,
-    /// As above.
-    pub p99_ms: Option<f64>,
-    /// Lag over the last interval, in milliseconds.
-    pub lag_p99_ms: Option<f64>,
 }
 
 /// A running node, from outside.

@@ -253,7 +253,7 @@ impl Driver {
             let at = Duration::from_secs_f64(elapsed_s.max(0.0));
             asked = match plan.load.model {
                 Model::Open => profile.rate_at(at),
-                Model::Closed => profile.users_at(at),
+                Model::Closed => f64::from(profile.users_at(at)),
             };
         }
         let mut totals = Counters::default();

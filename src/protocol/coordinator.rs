@@ -97,6 +97,8 @@ pub struct Coordinator {
     phase: Phase,
     stop: Option<(StopOrder, Time)>,
     failure: Option<String>,
+    /// Something changed that the next tick acts on; it need not wait for its time.
+    pressing: bool,
     events: Vec<TestEvent>,
 }
 
@@ -119,6 +121,7 @@ impl Coordinator {
             },
             stop: charge.stop.map(|s| (s, won_at)),
             failure: None,
+            pressing: true,
             members: BTreeMap::new(),
             last_order: 0,
             events: Vec::new(),
@@ -134,6 +137,11 @@ impl Coordinator {
             fx,
         );
         coordinator
+    }
+
+    /// Something changed that a tick should act on at once.
+    pub fn is_pressing(&self) -> bool {
+        self.pressing
     }
 
     /// How far the test is.
@@ -170,6 +178,7 @@ impl Coordinator {
             return;
         }
         self.stop = Some((order, now));
+        self.pressing = true;
         let how = if order.graceful {
             "graceful"
         } else {
@@ -195,6 +204,7 @@ impl Coordinator {
             && m.last_snapshot.is_none_or(|(n, _)| number > n)
         {
             m.last_snapshot = Some((number, is_final));
+            self.pressing |= is_final;
         }
     }
 
@@ -276,6 +286,7 @@ impl Coordinator {
             self.start = Some(now.shifted(since.saturating_neg()));
             self.phase = self.phase.max(Phase::Running);
         }
+        self.pressing = true;
         self.supersede(now, &r.node, fx);
         let honoured = r.report.filter(|report| self.honours(now, &r.node, report));
         self.enter(now, r, honoured, fx);
@@ -448,9 +459,10 @@ impl Coordinator {
             return None;
         }
         m.last_heartbeat = hb.number;
+        let news = m.ledger.acknowledge(hb.answered, hb.applied);
+        self.pressing |= news || m.status != hb.status || m.finished != hb.finished;
         m.status = hb.status;
         m.finished |= hb.finished;
-        m.ledger.acknowledge(hb.answered, hb.applied);
         if hb.status == Status::Leaving {
             m.ledger.give_back();
             m.active = false;
@@ -523,6 +535,7 @@ impl Coordinator {
         if self.phase == Phase::Ended {
             return None;
         }
+        self.pressing = false;
         self.expire(now, fx);
         if let Some(reason) = self.failure.take() {
             return Some(self.end(now, EndReason::Failed(reason), fx));

@@ -114,8 +114,10 @@ impl Ledger {
         self.order = Some(order);
     }
 
-    /// A heartbeat says which answer arrived last and which order is applied.
-    pub fn acknowledge(&mut self, answered: u64, applied: u64) {
+    /// A heartbeat says which answer arrived last and which order is applied. Returns whether
+    /// that may free slots, or allow new ones.
+    pub fn acknowledge(&mut self, answered: u64, applied: u64) -> bool {
+        let before = (self.confirmed, self.applied);
         if answered > 0 {
             self.confirmed = true;
             self.unconfirmed.retain(|(n, _)| *n > answered);
@@ -124,6 +126,7 @@ impl Ledger {
             self.applied = applied;
             self.open.retain(|(n, _)| *n >= applied);
         }
+        before != (self.confirmed, self.applied)
     }
 
     /// Whether an answer given at `now` may renew the lease: none is unconfirmed for longer

@@ -743,6 +743,10 @@ impl Test {
     /// When to be woken next.
     pub fn next_wake(&self) -> Time {
         let always = self.next_end.min(self.next_fetch);
+        let office = self.coordinator.as_ref();
+        if office.is_some_and(Coordinator::is_pressing) && self.ended.is_none() {
+            return Time::ZERO;
+        }
         let worker = self.worker.as_ref().map_or(Time::MAX, Worker::next_wake);
         if self.ended.is_some() {
             return always.min(worker);
@@ -795,8 +799,8 @@ impl Test {
         }
         let change = self.election.tick(now, self.beat_body(now), fx);
         self.react(now, change, fx);
-        if self.election.has_authority(now)
-            && let Some(coordinator) = &mut self.coordinator
+        if let Some(coordinator) = &mut self.coordinator
+            && self.election.has_authority(now)
             && let Some(ended) = coordinator.tick(now, able, fx)
         {
             fx.publish(TestMessage::Ended(self.with_unreported(ended)));

@@ -337,6 +337,7 @@ impl Worker {
         {
             self.clock.add(sent, r.clock, now);
         }
+        let first = self.answered == 0;
         self.answered = self.answered.max(r.number);
         if r.register_again {
             if !self.holding() {
@@ -359,6 +360,10 @@ impl Worker {
             self.stop(stop, fx);
         }
         self.measure_start();
+        if first {
+            // The coordinator waits for this confirmation before it gives any share.
+            self.send_heartbeat(now, fx);
+        }
     }
 
     /// The engine's deadline: the lease, or under `hold` none once the profile is known.

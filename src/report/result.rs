@@ -193,6 +193,35 @@ pub struct Event {
     pub text: String,
 }
 
+/// One line of a test's life, once a second and once more at its end.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which test.
+    pub test_id: String,
+    /// `electing`, `registering`, `running`, `stopping` or `ended`.
+    pub state: String,
+    /// Seconds since the start of the profile; negative before it.
+    pub elapsed_s: f64,
+    /// Length of the profile in seconds.
+    pub duration_s: f64,
+    /// Workers that report.
+    pub nodes: u32,
+    /// Arrivals a second that the plan asks for now (open model) or users (closed model).
+    pub asked: f64,
+    /// Requests sent a second over the last interval.
+    pub rate: f64,
+    /// Requests sent so far.
+    pub sent: u64,
+    /// Requests failed so far.
+    pub failed: u64,
+    /// Response-time percentiles over the last interval, in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// As above.
+    pub p99_ms: Option<f64>,
+    /// Lag over the last interval, in milliseconds.
+    pub lag_p99_ms: Option<f64>,
+}
+
 /// The nodes of the swarm.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NodeList {

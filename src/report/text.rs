@@ -1,4 +1,5 @@
-//! The result as people read it: the summary at the end of a test, tables of nodes and tests.
+//! The result as people read it: the summary at the end of a test, tables of nodes and
+//! tests, and the line of progress while a test runs.
 
 use std::fmt::Write as _;
 
@@ -313,4 +314,30 @@ pub fn tests(list: &TestList) -> String {
         })
         .collect();
     table(&["test", "name", "state", "verdict", "started"], &rows)
+}
+
+/// The line of progress.
+pub fn progress(p: &Progress) -> String {
+    if p.elapsed_s <= 0.0 && p.sent == 0 {
+        return match p.state.as_str() {
+            "running" => format!("starting in {:.1} s", -p.elapsed_s),
+            state => state.to_owned(),
+        };
+    }
+    let ms = |ms: Option<f64>| ms.map_or_else(|| "–".into(), show_ms);
+    let asked = match p.asked {
+        asked if asked > 0.0 => format!(" of {asked:.0}"),
+        _ => String::new(),
+    };
+    format!(
+        "{:>5.1}/{:.0} s  {:.0}/s{asked}  p50 {}  p99 {}  errors {}  nodes {}{}",
+        p.elapsed_s,
+        p.duration_s,
+        p.rate,
+        ms(p.p50_ms),
+        ms(p.p99_ms),
+        show_count(p.failed),
+        p.nodes,
+        if p.state == "stopping" { "  stopping" } else { "" },
+    )
 }
