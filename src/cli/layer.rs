@@ -13,7 +13,6 @@ use super::exit::Failure;
 use super::texts::{Bootstrap, HostPort, ListenOn, Pair, from_text, from_texts};
 use crate::network::SwarmName;
 use crate::node::config::{LogLevel, TimingProfile};
-use crate::tasks::AllowTarget;
 
 /// Settings from one source; what it does not say is absent. Also the shape of a
 /// configuration file.
@@ -57,8 +56,7 @@ pub struct Layer {
     /// Threads that make load.
     pub engine_threads: Option<usize>,
     /// What tests may be aimed at.
-    #[serde(deserialize_with = "from_texts")]
-    pub allow_target: Option<Vec<AllowTarget>>,
+    pub allow_target: Option<Vec<String>>,
     /// Which references are resolved.
     pub allow_secret: Option<Vec<String>>,
     /// The protocol's clockwork.
@@ -82,7 +80,7 @@ impl Layer {
             swarm: one("--swarm", args.swarm.as_deref())?,
             swarm_key: args.swarm_key.clone(),
             engine_threads: args.engine_threads,
-            allow_target: list("--allow-target", &args.allow_target)?,
+            allow_target: some(&args.allow_target),
             allow_secret: some(&args.allow_secret),
             timings: one("--timings", args.timings.as_deref())?,
             log_level: one("--log-level", args.log_level.as_deref())?,
@@ -144,7 +142,7 @@ impl Layer {
             labels: labels("VAJRA_LABELS", &many("VAJRA_LABELS"))?,
             capacity: read("VAJRA_CAPACITY", text("VAJRA_CAPACITY"))?,
             engine_threads: read("VAJRA_ENGINE_THREADS", text("VAJRA_ENGINE_THREADS"))?,
-            allow_target: list("VAJRA_ALLOW_TARGET", &many("VAJRA_ALLOW_TARGET"))?,
+            allow_target: some(&many("VAJRA_ALLOW_TARGET")),
             allow_secret: some(&many("VAJRA_ALLOW_SECRET")),
             timings: read("VAJRA_TIMINGS", text("VAJRA_TIMINGS"))?,
             log_level: read("VAJRA_LOG_LEVEL", text("VAJRA_LOG_LEVEL"))?,
