@@ -109,7 +109,7 @@ fn a_start_test_whose_bootstrap_address_cannot_be_reached_gives_up() {
                 "1s",
             ])
             .args(LOCAL)
-            .args(["--bootstrap", "/ip4/127.0.0.1/tcp/1"])
+            .args(["--bootstrap", "/ip4/127.0.0.1/tcp/1"]),
     );
     complains(&out, 1, &["/ip4/127.0.0.1/tcp/1"]);
     assert!(begun.elapsed() < Duration::from_secs(40));

@@ -297,7 +297,7 @@ fn a_plain_start_test_becomes_a_node_of_the_swarm_for_its_length() {
                 "-",
             ])
             .args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"])
-            .args(["--bootstrap", &nodes[0].listening, "--wait-for", "3"])
+            .args(["--bootstrap", &nodes[0].listening, "--wait-for", "3"]),
     );
     assert_eq!(out.code, 0, "{}", out.stderr);
     let result = out.json();

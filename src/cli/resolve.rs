@@ -161,12 +161,13 @@ pub fn resolve_for_one_test(mut layer: Layer, standalone: bool) -> Result<NodeCo
     Ok(config)
 }
 
-fn allowed(targets: Option<Vec<String>>) -> Result<Vec<String>, Failure> {
+fn allowed(targets: Option<Vec<String>>) -> Result<Vec<AllowTarget>, Failure> {
     let targets = targets.unwrap_or_default();
-    for target in &targets {
-        AllowTarget::from_str(target).map_err(|e| Failure::input(format_args!("--allow-target: {e}")))?;
-    }
-    Ok(targets)
+    let parsed = targets.iter().map(|t| {
+        t.parse()
+            .map_err(|e| Failure::input(format_args!("--allow-target: {e}")))
+    });
+    parsed.collect()
 }
 
 fn any_interface(port: u16) -> Multiaddr {

@@ -33,5 +33,5 @@ mod seat;
 mod thread;
 
 pub use clock::{LeaseClock, LeaseInstant, raise_descriptor_limit};
-pub use recorder::{Counters, CountedError};
+pub use recorder::{CountedError, Counters};
 pub use run::{LoadRun, LoadSnapshot, LoadSpec, PrepareError, StepSnapshot, StopMode};

@@ -58,7 +58,9 @@ pub struct Seed {
 impl Seed {
     /// Runs the thread to its end, on a runtime of its own.
     pub fn run(self, task: Prepared) -> std::io::Result<Report> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let recorder = Recorder::new(&self.prototype, self.dump.as_deref())?;
         let recorder = Rc::new(RefCell::new(recorder));
         lower_timer_slack();
@@ -72,7 +74,11 @@ impl Seed {
         })
     }
 
-    async fn modelled<T: Task>(self, task: Arc<T>, recorder: Rc<RefCell<Recorder>>) -> std::io::Result<Report> {
+    async fn modelled<T: Task>(
+        self,
+        task: Arc<T>,
+        recorder: Rc<RefCell<Recorder>>,
+    ) -> std::io::Result<Report> {
         let engine = Engine::new(self.shared.clone(), self.thread, task, recorder);
         let engine = Rc::new(engine);
         match self.shared.plan.load.model {
@@ -82,7 +88,11 @@ impl Seed {
     }
 }
 
-async fn work<T: Task, P: Pacer<T>>(engine: Rc<Engine<T>>, pacer: Rc<P>, mut asks: mpsc::Receiver<Ask>) -> std::io::Result<Report> {
+async fn work<T: Task, P: Pacer<T>>(
+    engine: Rc<Engine<T>>,
+    pacer: Rc<P>,
+    mut asks: mpsc::Receiver<Ask>,
+) -> std::io::Result<Report> {
     let mut alarm = Alarm::new(engine.shared.control.clock())?;
     let local = LocalSet::new();
     let answering = engine.clone();
@@ -105,7 +115,11 @@ async fn work<T: Task, P: Pacer<T>>(engine: Rc<Engine<T>>, pacer: Rc<P>, mut ask
 
 /// Turns the plan into requests until it ends or is stopped. Returns until when what is in
 /// flight may take.
-async fn arrivals<T: Task, P: Pacer<T>>(engine: &Rc<Engine<T>>, pacer: &Rc<P>, alarm: &mut Alarm) -> LeaseInstant {
+async fn arrivals<T: Task, P: Pacer<T>>(
+    engine: &Rc<Engine<T>>,
+    pacer: &Rc<P>,
+    alarm: &mut Alarm,
+) -> LeaseInstant {
     let (shared, control) = (&engine.shared, &engine.shared.control);
     let graceful = as_ns(shared.plan.graceful_timeout());
     let mut seen = 0;
@@ -114,7 +128,10 @@ async fn arrivals<T: Task, P: Pacer<T>>(engine: &Rc<Engine<T>>, pacer: &Rc<P>, a
         let generation = control.generation();
         if generation != seen {
             seen = generation;
-            if let Some(start) = control.start().filter(|s| !started || *s != engine.start.get()) {
+            if let Some(start) = control
+                .start()
+                .filter(|s| !started || *s != engine.start.get())
+            {
                 engine.start.set(start);
                 started = true;
                 pacer.started(engine);

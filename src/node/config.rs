@@ -10,6 +10,7 @@ use std::str::FromStr;
 use libp2p::Multiaddr;
 
 use crate::network::{SwarmKey, SwarmName};
+use crate::tasks::AllowTarget;
 
 /// Port the swarm listens on unless told otherwise.
 pub const SWARM_PORT: u16 = 7400;
@@ -51,7 +52,7 @@ pub struct NodeConfig {
     /// Threads that make load (1 to [`MAX_ENGINE_THREADS`]).
     pub engine_threads: NonZeroUsize,
     /// What tests of others may be aimed at; if empty, what the target policy allows anyway.
-    pub allow_target: Vec<String>,
+    pub allow_target: Vec<AllowTarget>,
     /// Which `env:NAME` and `file:PATH` references this node resolves for tests.
     pub allow_secret: Vec<String>,
     /// The protocol's clockwork.

@@ -44,9 +44,6 @@ pub enum StartError {
     /// The API's address is not a safe one.
     #[error("{0}")]
     ApiOptions(String),
-    /// An entry of `--allow-target` is malformed.
-    #[error("--allow-target: {0}")]
-    AllowTarget(String),
     /// Something else.
     #[error("{what}: {source}")]
     Io {
@@ -210,7 +207,7 @@ async fn set_up(
         loopback_only: listening.iter().all(is_loopback),
         own_ports: own_ports(&listening, api_addr),
     };
-    let policy = TargetPolicy::new(context, &config.allow_target).map_err(StartError::AllowTarget)?;
+    let policy = TargetPolicy::new(context, config.allow_target.clone());
     let timings = match config.timings {
         TimingProfile::Wan => Timings::wan(),
         TimingProfile::Lan => Timings::lan(),

@@ -38,7 +38,10 @@ pub fn unable(plan: &plan::Plan, policy: &TargetPolicy, own: bool) -> Option<Str
         return None;
     };
     match plan::TargetUrl::parse(&http.url) {
-        Ok(url) => policy.check_url(&url, own).err().map(|refusal| refusal.to_string()),
+        Ok(url) => policy
+            .check_url(&url, own)
+            .err()
+            .map(|refusal| refusal.to_string()),
         Err(problem) => Some(problem),
     }
 }
@@ -91,7 +94,10 @@ pub struct Failure {
 impl Failure {
     /// A failure of a kind.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into() }
+        Failure {
+            kind,
+            message: message.into(),
+        }
     }
 }
 
