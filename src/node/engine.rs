@@ -28,8 +28,6 @@ pub struct EngineRoom {
     pub policy: Arc<TargetPolicy>,
     /// What plans may refer to.
     pub secrets: Arc<Secrets>,
-    /// Most tasks at once.
-    pub capacity: u32,
     /// Every raw value is written here, for comparison with the merged percentiles.
     pub dump: Option<PathBuf>,
     /// A measurement of a test is ready.
@@ -71,7 +69,6 @@ impl EngineRoom {
             policy: self.policy.clone(),
             own_test,
             secrets: self.secrets.clone(),
-            capacity: self.capacity,
             histogram: new_histogram(),
             dump: self.dump.as_ref().map(|dir| dir.join(test.to_string())),
             finished: Box::new(move || {

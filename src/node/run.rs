@@ -224,7 +224,6 @@ async fn set_up(
         clock,
         policy: Arc::new(policy),
         secrets: Arc::new(Secrets::new(&config.allow_secret)),
-        capacity: config.capacity.get(),
         dump: config.dump_dir.clone(),
         measured,
         finished,
