@@ -267,7 +267,7 @@ impl Team {
     fn task(&self) -> Prepared {
         let made = self.task.get_or_init(|| {
             let task = &self.shared.plan.task;
-            tasks::prepare(task, &self.policy, &self.secrets, self.own).unwrap_or_else(|e| {
+            tasks::prepare_blocking(task, &self.policy, &self.secrets, self.own).unwrap_or_else(|e| {
                 tracing::warn!("the task can't be run: {e}");
                 Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
             })

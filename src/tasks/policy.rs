@@ -94,34 +94,20 @@ pub enum Refusal {
     Unresolved(String),
 }
 
-/// What a node's own situation says about targets.
+/// What this node may be aimed at.
 #[derive(Debug, Clone, Default)]
-pub struct PolicyContext {
+pub struct TargetPolicy {
     /// The swarm has a key: its members trust each other.
     pub keyed: bool,
     /// This node itself listens on loopback addresses alone.
     pub loopback_only: bool,
+    /// `--allow-target`; empty if not given.
+    pub allow: Vec<AllowTarget>,
     /// Ports of this node's own API and swarm listeners.
     pub own_ports: Vec<u16>,
 }
 
-/// What this node may be aimed at.
-#[derive(Debug, Clone, Default)]
-pub struct TargetPolicy {
-    context: PolicyContext,
-    allow: Vec<AllowTarget>,
-}
-
 impl TargetPolicy {
-    /// From a node's situation and its `--allow-target` entries; none if it was not given.
-    ///
-    /// # Errors
-    /// Names the first entry that is malformed.
-    pub fn new<S: AsRef<str>>(context: PolicyContext, allow: &[S]) -> Result<TargetPolicy, String> {
-        let allow = allow.iter().map(|a| a.as_ref().parse()).collect::<Result<_, _>>()?;
-        Ok(TargetPolicy { context, allow })
-    }
-
     /// Whether a request to `host`, resolved to `address`, may be sent. `own` tells that the
     /// test was started from this node.
     ///
@@ -140,7 +126,7 @@ impl TargetPolicy {
         if ip.is_multicast() || matches!(ip, IpAddr::V4(v4) if v4.is_broadcast()) {
             return never("a multicast or broadcast address");
         }
-        if self.context.own_ports.contains(&address.port()) && is_local(ip) {
+        if self.own_ports.contains(&address.port()) && is_local(ip) {
             return never("a port of this node's own API or swarm");
         }
         if own {
@@ -155,14 +141,14 @@ impl TargetPolicy {
                 ))),
             };
         }
-        if ip.is_loopback() && !self.context.loopback_only && !self.context.keyed {
+        if ip.is_loopback() && !self.loopback_only && !self.keyed {
             return Err(Refusal::Forbidden(format!(
                 "{shown} is this node itself, which tests of others may not be aimed at; --allow-target {} would allow it",
                 suggestion(ip)
             )));
         }
-        if is_link_local(ip) || !(self.context.keyed || ip.is_loopback() || is_private(ip)) {
-            let why = match self.context.keyed {
+        if is_link_local(ip) || !(self.keyed || ip.is_loopback() || is_private(ip)) {
+            let why = match self.keyed {
                 true => "is link-local, which tests of others may not be aimed at",
                 false => "is no private address, and a swarm without a key is aimed at nothing else by others",
             };
@@ -246,13 +232,13 @@ mod tests {
         judge(policy, address, false).is_ok()
     }
 
-    fn allowing(list: &[&str]) -> TargetPolicy {
-        TargetPolicy::new(PolicyContext::default(), list).unwrap()
+    fn in_context(keyed: bool, loopback_only: bool, list: &[&str]) -> TargetPolicy {
+        let allow = list.iter().map(|a| a.parse().unwrap()).collect();
+        TargetPolicy { keyed, loopback_only, allow, own_ports: vec![7401] }
     }
 
-    fn in_context(keyed: bool, loopback_only: bool, list: &[&str]) -> TargetPolicy {
-        let context = PolicyContext { keyed, loopback_only, own_ports: vec![7401] };
-        TargetPolicy::new(context, list).unwrap()
+    fn allowing(list: &[&str]) -> TargetPolicy {
+        in_context(false, false, list)
     }
 
     #[test]
