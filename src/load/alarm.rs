@@ -16,7 +16,10 @@ pub struct Alarm {
 impl Alarm {
     /// To be made and used on one runtime.
     pub fn new(clock: LeaseClock) -> std::io::Result<Alarm> {
-        Ok(Alarm { clock, timer: timer::Timer::new()? })
+        Ok(Alarm {
+            clock,
+            timer: timer::Timer::new()?,
+        })
     }
 
     /// Waits until `at`; it may return up to 20 µs before.
@@ -59,12 +62,18 @@ mod timer {
         }
 
         pub async fn until(&mut self, at: LeaseInstant, clock: LeaseClock) {
-            let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let zero = Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
             let value = Timespec {
                 tv_sec: (at.0 / 1_000_000_000) as _,
                 tv_nsec: (at.0 % 1_000_000_000) as _,
             };
-            let spec = Itimerspec { it_interval: zero, it_value: value };
+            let spec = Itimerspec {
+                it_interval: zero,
+                it_value: value,
+            };
             if timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::ABSTIME, &spec).is_err() {
                 return tokio::task::yield_now().await;
             }

@@ -46,7 +46,10 @@ fn read(clock: ClockId) -> u64 {
 /// once at start.
 pub fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     // Where it can't be raised, the old limit stands and is returned.
     let _ = setrlimit(Resource::Nofile, raised);
     descriptor_limit()

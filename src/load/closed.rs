@@ -34,6 +34,9 @@ pub struct Closed {
 impl<T: Task> Model<T> for Closed {
     fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, now: LeaseInstant) -> Next {
         engine.busy.set(engine.busy.get() - 1);
+        if self.quota.get() == Some(0) {
+            engine.shared.control.wake(engine.thread);
+        }
         if seat.retired.get() || engine.closing.get() || self.over(engine, now) {
             return Next::End;
         }
@@ -80,7 +83,13 @@ impl Closed {
 
     /// A user's next request, planned for `due`, if it may be sent; otherwise the user has
     /// been sent to wait, or has retired.
-    fn request<T: Task>(&self, engine: &Engine<T>, seat: &Rc<Seat>, due: LeaseInstant, now: LeaseInstant) -> Option<Job> {
+    fn request<T: Task>(
+        &self,
+        engine: &Engine<T>,
+        seat: &Rc<Seat>,
+        due: LeaseInstant,
+        now: LeaseInstant,
+    ) -> Option<Job> {
         if self.quota.get() == Some(0) {
             self.leave(seat);
             return None;
@@ -103,7 +112,10 @@ impl Closed {
         self.quota.set(self.quota.get().map(|left| left - 1));
         engine.count(|c| c.planned += 1);
         engine.busy.set(engine.busy.get() + 1);
-        Some(Job { due, waited_since: None })
+        Some(Job {
+            due,
+            waited_since: None,
+        })
     }
 
     fn leave(&self, seat: &Seat) {
@@ -141,7 +153,11 @@ impl Closed {
     }
 
     fn set_quota<T: Task>(&self, engine: &Engine<T>, range: SlotRange) {
-        if let (None, Some(requests), true) = (self.quota.get(), engine.shared.plan.load.requests, range.slots > 0) {
+        if let (None, Some(requests), true) = (
+            self.quota.get(),
+            engine.shared.plan.load.requests,
+            range.slots > 0,
+        ) {
             self.quota.set(Some(Owned::new(range).count(0, requests)));
         }
     }

@@ -137,12 +137,16 @@ impl Control {
 
     /// When the profile starts, if that is known.
     pub fn start(&self) -> Option<LeaseInstant> {
-        Some(self.start.load(Ordering::Acquire)).filter(|s| *s != NEVER).map(LeaseInstant)
+        Some(self.start.load(Ordering::Acquire))
+            .filter(|s| *s != NEVER)
+            .map(LeaseInstant)
     }
 
     /// Until when what is in flight may take, if a stop was asked for.
     pub fn stop_by(&self) -> Option<LeaseInstant> {
-        Some(self.stop_by.load(Ordering::Acquire)).filter(|s| *s != NEVER).map(LeaseInstant)
+        Some(self.stop_by.load(Ordering::Acquire))
+            .filter(|s| *s != NEVER)
+            .map(LeaseInstant)
     }
 
     /// A thread's share changes since it last asked, in order.
@@ -180,7 +184,10 @@ mod tests {
         assert!(control.may_send(now, now));
         assert!(!control.may_send(now, before), "due before the lease began");
         control.set_lease(LeaseInstant(now.0 + 2_000_000_000));
-        assert!(control.may_send(LeaseInstant(now.0 + 1_500_000_000), now), "renewed without a gap");
+        assert!(
+            control.may_send(LeaseInstant(now.0 + 1_500_000_000), now),
+            "renewed without a gap"
+        );
         control.set_lease(control.now());
         control.set_lease(LeaseInstant(control.now().0 + 1_000_000_000));
         let later = control.now();
@@ -190,12 +197,21 @@ mod tests {
     #[test]
     fn a_repeated_share_is_no_change() {
         let control = Control::new(LeaseClock::new(), 2);
-        let half = SlotRange { offset: 0, slots: 500_000 };
+        let half = SlotRange {
+            offset: 0,
+            slots: 500_000,
+        };
         control.set_share(half);
         control.set_share(half);
         let changes = control.take_shares(0);
         assert_eq!(changes.len(), 1);
-        assert_eq!(changes[0].range, SlotRange { offset: 0, slots: 250_000 });
+        assert_eq!(
+            changes[0].range,
+            SlotRange {
+                offset: 0,
+                slots: 250_000
+            }
+        );
         assert_eq!(control.generation(), 1);
     }
 

@@ -85,7 +85,12 @@ pub struct Report {
 
 impl<T: Task> Engine<T> {
     /// Nothing planned, nothing known.
-    pub fn new(shared: Arc<Shared>, thread: usize, task: Arc<T>, recorder: Rc<RefCell<Recorder>>) -> Engine<T> {
+    pub fn new(
+        shared: Arc<Shared>,
+        thread: usize,
+        task: Arc<T>,
+        recorder: Rc<RefCell<Recorder>>,
+    ) -> Engine<T> {
         Engine {
             shared,
             thread,
@@ -174,10 +179,16 @@ impl<T: Task> Engine<T> {
         let control = &self.shared.control;
         let picked = job.waited_since.unwrap_or_else(|| control.now());
         let lag_ns = picked.0.saturating_sub(job.due.0);
-        if job.waited_since.is_none() && u128::from(lag_ns) > self.shared.plan.load.max_lateness.as_nanos() {
+        if job.waited_since.is_none()
+            && u128::from(lag_ns) > self.shared.plan.load.max_lateness.as_nanos()
+        {
             return self.count(|c| c.dropped_late += 1);
         }
-        let mut gate = LeaseGate { engine: self, due: job.due, sent: None };
+        let mut gate = LeaseGate {
+            engine: self,
+            due: job.due,
+            sent: None,
+        };
         let outcome = session.run(&mut gate).await;
         let (sent, closing) = (gate.sent, self.closing.get());
         let done = control.now();

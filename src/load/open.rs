@@ -103,7 +103,9 @@ impl Open {
             Some(most) => portion(most, i, n),
             None => {
                 let outstanding = plan.load.rate.unwrap_or_default() * range.fraction() * seconds;
-                (outstanding.ceil() as u32).saturating_add(SPARE).min(portion(MAX_IN_FLIGHT, i, n).max(1))
+                (outstanding.ceil() as u32)
+                    .saturating_add(SPARE)
+                    .min(portion(MAX_IN_FLIGHT, i, n).max(1))
             }
         };
         let connections = portion(shared.connections, i, n).min(max_in_flight).max(1);
@@ -154,13 +156,19 @@ impl Open {
         let mut now = control.now();
         let mut schedule = self.schedule.get();
         // After a pause what was missed is counted at once, however much it is.
-        let late = now.0.saturating_sub(as_ns(engine.shared.plan.load.max_lateness));
+        let late = now
+            .0
+            .saturating_sub(as_ns(engine.shared.plan.load.max_lateness));
         let end = |t: LeaseInstant| LeaseInstant(t.0.min(bound.0));
         if !control.lease_holds(now) {
             self.skip(engine, &mut schedule, end(now), |c| &mut c.dropped_lease);
         }
-        self.skip(engine, &mut schedule, end(control.lease_since()), |c| &mut c.dropped_lease);
-        self.skip(engine, &mut schedule, end(LeaseInstant(late)), |c| &mut c.dropped_late);
+        self.skip(engine, &mut schedule, end(control.lease_since()), |c| {
+            &mut c.dropped_lease
+        });
+        self.skip(engine, &mut schedule, end(LeaseInstant(late)), |c| {
+            &mut c.dropped_late
+        });
         let mut handled = 0;
         while let Some(k) = schedule.next {
             let due = engine.instant(engine.shared.profile.arrival_ns(k));
@@ -178,7 +186,12 @@ impl Open {
         self.schedule.set(schedule);
     }
 
-    fn arrive<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, due: LeaseInstant, now: LeaseInstant) {
+    fn arrive<T: Task>(
+        self: &Rc<Self>,
+        engine: &Rc<Engine<T>>,
+        due: LeaseInstant,
+        now: LeaseInstant,
+    ) {
         engine.count(|c| c.planned += 1);
         if !engine.shared.control.may_send(now, due) {
             return engine.count(|c| c.dropped_lease += 1);
@@ -189,7 +202,10 @@ impl Open {
         if engine.load() >= self.max_in_flight.get() {
             return engine.count(|c| c.dropped_full += 1);
         }
-        let job = Job { due, waited_since: None };
+        let job = Job {
+            due,
+            waited_since: None,
+        };
         let free = self.idle.borrow_mut().pop();
         if let Some(seat) = free {
             engine.busy.set(engine.busy.get() + 1);
@@ -199,7 +215,10 @@ impl Open {
             engine.busy.set(engine.busy.get() + 1);
             engine.seat(self, Rc::default(), job);
         } else {
-            let waiting = Job { waited_since: Some(now), ..job };
+            let waiting = Job {
+                waited_since: Some(now),
+                ..job
+            };
             engine.queue.borrow_mut().push_back(waiting);
         }
     }

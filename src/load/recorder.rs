@@ -96,7 +96,10 @@ impl Counters {
     }
 
     fn add_error(&mut self, kind: &str, message: &str, times: &CountedError) {
-        let known = self.errors.iter_mut().find(|e| e.kind == kind && e.message == message);
+        let known = self
+            .errors
+            .iter_mut()
+            .find(|e| e.kind == kind && e.message == message);
         if let Some(known) = known {
             known.count += times.count;
             known.first_ms = known.first_ms.min(times.first_ms);
@@ -174,8 +177,16 @@ impl Recorder {
             self.service.saturating_record(bounded(service));
         }
         if let Some(file) = &mut self.dump {
-            let service = times.service.map(|s| bounded(s).to_string()).unwrap_or_default();
-            let line = writeln!(file, "{},{service},{}", bounded(times.response), bounded(times.lag));
+            let service = times
+                .service
+                .map(|s| bounded(s).to_string())
+                .unwrap_or_default();
+            let line = writeln!(
+                file,
+                "{},{service},{}",
+                bounded(times.response),
+                bounded(times.lag)
+            );
             if line.is_err() {
                 self.dump = None;
             }
@@ -202,7 +213,8 @@ impl Recorder {
             first_ms: at_ms,
             last_ms: at_ms,
         };
-        self.counters.add_error(failure.kind, &failure.message[..end], &once);
+        self.counters
+            .add_error(failure.kind, &failure.message[..end], &once);
     }
 
     /// The counts so far.
@@ -245,7 +257,11 @@ mod tests {
     #[test]
     fn values_beyond_the_bounds_are_recorded_at_them() {
         let mut r = recorder();
-        r.times(Times { response: u64::MAX, service: None, lag: 0 });
+        r.times(Times {
+            response: u64::MAX,
+            service: None,
+            lag: 0,
+        });
         assert!(r.response.max() >= 3_600_000_000);
         assert_eq!((r.lag.min(), r.lag.len(), r.service.len()), (1, 1, 0));
     }
@@ -260,6 +276,13 @@ mod tests {
         a.failure(&Failure::new("reset", "x"), 2);
         sum.add(&a.counters());
         assert_eq!(sum.status_codes[&200], 3);
-        assert_eq!((sum.errors[0].count, sum.errors[0].first_ms, sum.errors[0].last_ms), (3, 2, 5));
+        assert_eq!(
+            (
+                sum.errors[0].count,
+                sum.errors[0].first_ms,
+                sum.errors[0].last_ms
+            ),
+            (3, 2, 5)
+        );
     }
 }

@@ -118,11 +118,19 @@ impl LoadRun {
     /// A thread can't be started, or the directory for raw values can't be made.
     pub fn prepare(spec: LoadSpec) -> Result<LoadRun, PrepareError> {
         if let Some(dir) = &spec.dump {
-            std::fs::create_dir_all(dir)
-                .map_err(|source| PrepareError::Io { what: "making the directory for raw values", source })?;
+            std::fs::create_dir_all(dir).map_err(|source| PrepareError::Io {
+                what: "making the directory for raw values",
+                source,
+            })?;
         }
         let descriptors = u32::try_from(descriptor_limit() / 5 * 4).unwrap_or(u32::MAX);
-        let connections = spec.plan.load.connections.unwrap_or(u32::MAX).min(descriptors).max(1);
+        let connections = spec
+            .plan
+            .load
+            .connections
+            .unwrap_or(u32::MAX)
+            .min(descriptors)
+            .max(1);
         let threads = threads_for(&spec.plan, spec.threads, connections);
         let shared = Arc::new(Shared {
             profile: Profile::of(&spec.plan.load),
@@ -140,16 +148,31 @@ impl LoadRun {
             working: AtomicUsize::new(threads),
             finished: spec.finished,
         });
-        let mut run = LoadRun { shared, prototype: spec.histogram, threads: Vec::with_capacity(threads) };
+        let mut run = LoadRun {
+            shared,
+            prototype: spec.histogram,
+            threads: Vec::with_capacity(threads),
+        };
         for thread in 0..threads {
-            let dump = spec.dump.as_ref().map(|dir| dir.join(format!("engine-{thread}.csv")));
+            let dump = spec
+                .dump
+                .as_ref()
+                .map(|dir| dir.join(format!("engine-{thread}.csv")));
             run.start_thread(&team, thread, dump)
-                .map_err(|source| PrepareError::Io { what: "starting an engine thread", source })?;
+                .map_err(|source| PrepareError::Io {
+                    what: "starting an engine thread",
+                    source,
+                })?;
         }
         Ok(run)
     }
 
-    fn start_thread(&mut self, team: &Arc<Team>, thread: usize, dump: Option<PathBuf>) -> std::io::Result<()> {
+    fn start_thread(
+        &mut self,
+        team: &Arc<Team>,
+        thread: usize,
+        dump: Option<PathBuf>,
+    ) -> std::io::Result<()> {
         let (asks, inbox) = mpsc::channel(ASKS);
         let last = Arc::new(Mutex::new(None));
         let seed = Seed {
@@ -158,15 +181,16 @@ impl LoadRun {
             prototype: self.prototype.clone(),
             dump,
             asks: inbox,
+            last: last.clone(),
         };
-        let member = Member { team: team.clone(), last: last.clone() };
-        std::thread::Builder::new().name(format!("engine-{thread}")).spawn(move || {
-            let task = member.team.task();
-            match seed.run(task) {
-                Ok(report) => member.leave(report),
-                Err(e) => tracing::error!("an engine thread ended: {e}"),
-            }
-        })?;
+        let member = Member(team.clone());
+        std::thread::Builder::new()
+            .name(format!("engine-{thread}"))
+            .spawn(move || {
+                if let Err(e) = seed.run(member.0.task()) {
+                    tracing::error!("an engine thread ended: {e}");
+                }
+            })?;
         self.threads.push(Thread { asks, last });
         Ok(())
     }
@@ -189,7 +213,9 @@ impl LoadRun {
     /// No arrival from now on. A stop that is to be over sooner than this one stands.
     pub fn stop(&self, mode: StopMode) {
         let by = match mode {
-            StopMode::Graceful { timeout } => self.shared.control.now().0.saturating_add(as_ns(timeout)),
+            StopMode::Graceful { timeout } => {
+                self.shared.control.now().0.saturating_add(as_ns(timeout))
+            }
             StopMode::Now => 0,
         };
         self.shared.control.stop(LeaseInstant(by));
@@ -232,7 +258,11 @@ impl LoadRun {
                 }
             }
         }
-        LoadSnapshot { steps: vec![step], engine_cpu: cpu, first_lag }
+        LoadSnapshot {
+            steps: vec![step],
+            engine_cpu: cpu,
+            first_lag,
+        }
     }
 }
 
@@ -267,31 +297,24 @@ impl Team {
     fn task(&self) -> Prepared {
         let made = self.task.get_or_init(|| {
             let task = &self.shared.plan.task;
-            tasks::prepare_blocking(task, &self.policy, &self.secrets, self.own).unwrap_or_else(|e| {
-                tracing::warn!("the task can't be run: {e}");
-                Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
-            })
+            tasks::prepare_blocking(task, &self.policy, &self.secrets, self.own).unwrap_or_else(
+                |e| {
+                    tracing::warn!("the task can't be run: {e}");
+                    Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
+                },
+            )
         });
         made.clone()
     }
 }
 
 /// A thread's membership; the last one to end, however it ends, tells that the run is over.
-struct Member {
-    team: Arc<Team>,
-    last: Arc<Mutex<Option<Report>>>,
-}
-
-impl Member {
-    fn leave(&self, report: Report) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
-    }
-}
+struct Member(Arc<Team>);
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if self.team.working.fetch_sub(1, Ordering::AcqRel) == 1 {
-            (self.team.finished)();
+        if self.0.working.fetch_sub(1, Ordering::AcqRel) == 1 {
+            (self.0.finished)();
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -53,12 +53,16 @@ pub struct Seed {
     pub dump: Option<PathBuf>,
     /// Who wants to know how far it is.
     pub asks: mpsc::Receiver<Ask>,
+    /// Where the last report is left, before asking comes to an end.
+    pub last: Arc<Mutex<Option<Report>>>,
 }
 
 impl Seed {
     /// Runs the thread to its end, on a runtime of its own.
-    pub fn run(self, task: Prepared) -> std::io::Result<Report> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    pub fn run(self, task: Prepared) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let recorder = Recorder::new(&self.prototype, self.dump.as_deref())?;
         let recorder = Rc::new(RefCell::new(recorder));
         lower_timer_slack();
@@ -72,17 +76,28 @@ impl Seed {
         })
     }
 
-    async fn modelled<T: Task>(self, task: Arc<T>, recorder: Rc<RefCell<Recorder>>) -> std::io::Result<Report> {
+    async fn modelled<T: Task>(
+        self,
+        task: Arc<T>,
+        recorder: Rc<RefCell<Recorder>>,
+    ) -> std::io::Result<()> {
         let engine = Engine::new(self.shared.clone(), self.thread, task, recorder);
         let engine = Rc::new(engine);
         match self.shared.plan.load.model {
-            plan::Model::Open => work(engine, Rc::new(Open::new()), self.asks).await,
-            plan::Model::Closed => work(engine, Rc::new(Closed::new()), self.asks).await,
+            plan::Model::Open => work(engine, Rc::new(Open::new()), self.asks, &self.last).await,
+            plan::Model::Closed => {
+                work(engine, Rc::new(Closed::new()), self.asks, &self.last).await
+            }
         }
     }
 }
 
-async fn work<T: Task, P: Pacer<T>>(engine: Rc<Engine<T>>, pacer: Rc<P>, mut asks: mpsc::Receiver<Ask>) -> std::io::Result<Report> {
+async fn work<T: Task, P: Pacer<T>>(
+    engine: Rc<Engine<T>>,
+    pacer: Rc<P>,
+    mut asks: mpsc::Receiver<Ask>,
+    last: &Mutex<Option<Report>>,
+) -> std::io::Result<()> {
     let mut alarm = Alarm::new(engine.shared.control.clock())?;
     let local = LocalSet::new();
     let answering = engine.clone();
@@ -99,13 +114,18 @@ async fn work<T: Task, P: Pacer<T>>(engine: Rc<Engine<T>>, pacer: Rc<P>, mut ask
         })
         .await;
     engine.abandon();
+    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.report());
     drop(local);
-    Ok(engine.report())
+    Ok(())
 }
 
 /// Turns the plan into requests until it ends or is stopped. Returns until when what is in
 /// flight may take.
-async fn arrivals<T: Task, P: Pacer<T>>(engine: &Rc<Engine<T>>, pacer: &Rc<P>, alarm: &mut Alarm) -> LeaseInstant {
+async fn arrivals<T: Task, P: Pacer<T>>(
+    engine: &Rc<Engine<T>>,
+    pacer: &Rc<P>,
+    alarm: &mut Alarm,
+) -> LeaseInstant {
     let (shared, control) = (&engine.shared, &engine.shared.control);
     let graceful = as_ns(shared.plan.graceful_timeout());
     let mut seen = 0;
@@ -114,7 +134,10 @@ async fn arrivals<T: Task, P: Pacer<T>>(engine: &Rc<Engine<T>>, pacer: &Rc<P>, a
         let generation = control.generation();
         if generation != seen {
             seen = generation;
-            if let Some(start) = control.start().filter(|s| !started || *s != engine.start.get()) {
+            if let Some(start) = control
+                .start()
+                .filter(|s| !started || *s != engine.start.get())
+            {
                 engine.start.set(start);
                 started = true;
                 pacer.started(engine);

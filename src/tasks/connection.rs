@@ -33,17 +33,27 @@ impl Counted {
 }
 
 impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.tcp).poll_read(cx, buf);
         let n = buf.filled().len() - before;
-        self.traffic.received.set(self.traffic.received.get() + n as u64);
+        self.traffic
+            .received
+            .set(self.traffic.received.get() + n as u64);
         result
     }
 }
 
 impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.tcp).poll_write(cx, buf);
         self.wrote(result)
     }
@@ -96,13 +106,21 @@ macro_rules! either {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         either!(self, s => s.poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         either!(self, s => s.poll_write(cx, buf))
     }
 
@@ -143,7 +161,8 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     /// TLS by this machine's root certificates, or by none if `insecure`. Reads files.
     pub fn new(host: &str, insecure: bool) -> Result<Tls, String> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host:?} is no server name"))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("{host:?} is no server name"))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -162,13 +181,22 @@ impl Tls {
             builder.with_root_certificates(roots).with_no_client_auth()
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Tls {
+            connector: TlsConnector::from(Arc::new(config)),
+            name,
+        })
     }
 }
 
 /// Opens a connection.
-pub async fn connect(address: SocketAddr, tls: Option<&Tls>, traffic: Rc<Traffic>) -> Result<Stream, Failure> {
-    let tcp = TcpStream::connect(address).await.map_err(|e| Failure::new("connect", e.to_string()))?;
+pub async fn connect(
+    address: SocketAddr,
+    tls: Option<&Tls>,
+    traffic: Rc<Traffic>,
+) -> Result<Stream, Failure> {
+    let tcp = TcpStream::connect(address)
+        .await
+        .map_err(|e| Failure::new("connect", e.to_string()))?;
     // Without it a small request could wait for an acknowledgement; where it can't be set,
     // requests still go out.
     let _ = tcp.set_nodelay(true);
@@ -204,7 +232,12 @@ impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
         cert: &rustls::pki_types::CertificateDer<'_>,
         dss: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -213,7 +246,12 @@ impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
         cert: &rustls::pki_types::CertificateDer<'_>,
         dss: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {

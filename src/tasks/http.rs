@@ -99,7 +99,11 @@ impl HttpPrepared {
                 Ok(stream) => {
                     let shaken = http1::handshake(TokioIo::new(stream)).await;
                     let (sender, driver) = shaken.map_err(|e| failure_of(&e))?;
-                    return Ok(Connection { sender, driver: Box::pin(driver), used: false });
+                    return Ok(Connection {
+                        sender,
+                        driver: Box::pin(driver),
+                        used: false,
+                    });
                 }
                 Err(failure) => last = failure,
             }
@@ -122,7 +126,9 @@ fn headers(task: &HttpTask, url: &TargetUrl, secrets: &Secrets) -> Result<Header
     let host = HeaderValue::from_str(&url.authority()).map_err(|_| bad("host"))?;
     headers.entry(HOST).or_insert(host);
     headers.entry(USER_AGENT).or_insert(agent);
-    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    headers
+        .entry(ACCEPT)
+        .or_insert(HeaderValue::from_static("*/*"));
     if task.disable_keepalive {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -152,7 +158,10 @@ impl Connection {
     /// Sends a request and reads its response.
     async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Exchange {
         let Connection { sender, driver, .. } = self;
-        let mut driver = Driven { driver: driver.as_mut(), over: false };
+        let mut driver = Driven {
+            driver: driver.as_mut(),
+            over: false,
+        };
         let response = driver.drive(sender.try_send_request(request)).await;
         let mut response = match response {
             Ok(response) => response,
@@ -173,7 +182,10 @@ impl Connection {
     /// Waits until a request can be sent; false if the connection is closed.
     async fn ready(&mut self) -> bool {
         let Connection { sender, driver, .. } = self;
-        let mut driver = Driven { driver: driver.as_mut(), over: false };
+        let mut driver = Driven {
+            driver: driver.as_mut(),
+            over: false,
+        };
         driver.drive(sender.ready()).await.is_ok()
     }
 }
@@ -254,7 +266,10 @@ impl Task for HttpPrepared {
             task: self.clone(),
             traffic,
             connection: None,
-            timeout: Timeout { timer: Box::pin(tokio::time::sleep_until(now)), deadline: now },
+            timeout: Timeout {
+                timer: Box::pin(tokio::time::sleep_until(now)),
+                deadline: now,
+            },
         }
     }
 }
@@ -262,15 +277,23 @@ impl Task for HttpPrepared {
 impl HttpSession {
     /// The open connection if it is still good, else a new one.
     async fn connected(&mut self) -> Result<Connection, Failure> {
-        let HttpSession { task, traffic, connection, timeout } = self;
+        let HttpSession {
+            task,
+            traffic,
+            connection,
+            timeout,
+        } = self;
         if let Some(mut open) = connection.take() {
             match timeout.limit(task.timeout, open.ready()).await {
                 Some(true) => return Ok(open),
                 Some(false) | None => drop(open),
             }
         }
-        let opened = timeout.limit(task.timeout, task.open(traffic.clone())).await;
-        let mut open = opened.unwrap_or_else(|| Err(Failure::new("timeout", "while connecting")))?;
+        let opened = timeout
+            .limit(task.timeout, task.open(traffic.clone()))
+            .await;
+        let mut open =
+            opened.unwrap_or_else(|| Err(Failure::new("timeout", "while connecting")))?;
         match open.ready().await {
             true => Ok(open),
             false => Err(Failure::new("connect", "closed at once")),
@@ -280,7 +303,10 @@ impl HttpSession {
 
 impl Session for HttpSession {
     async fn run<G: Gate>(&mut self, gate: &mut G) -> Outcome {
-        let failed = |failure| Outcome::Failed { status: None, failure };
+        let failed = |failure| Outcome::Failed {
+            status: None,
+            failure,
+        };
         loop {
             let mut open = match self.connected().await {
                 Ok(open) => open,
@@ -291,12 +317,18 @@ impl Session for HttpSession {
                 return Outcome::Withheld;
             }
             let request = self.task.request();
-            let exchange = self.timeout.limit(self.task.timeout, open.exchange(request)).await;
+            let exchange = self
+                .timeout
+                .limit(self.task.timeout, open.exchange(request))
+                .await;
             match exchange {
                 None => return failed(Failure::new("timeout", "no full response in time")),
                 Some(Exchange::NotWritten) if open.used => {}
                 Some(Exchange::NotWritten) => {
-                    return failed(Failure::new("reset", "closed before the request was written"));
+                    return failed(Failure::new(
+                        "reset",
+                        "closed before the request was written",
+                    ));
                 }
                 Some(Exchange::Failed(failure)) => return failed(failure),
                 Some(Exchange::Done(status)) => {
@@ -322,14 +354,21 @@ impl Session for HttpSession {
 
 fn outcome_of(status: u16) -> Outcome {
     if status < 400 {
-        return Outcome::Ok { status: Some(status) };
+        return Outcome::Ok {
+            status: Some(status),
+        };
     }
-    let reason = http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
+    let reason = http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|s| s.canonical_reason());
     let message = match reason {
         Some(reason) => format!("{status} {reason}"),
         None => status.to_string(),
     };
-    Outcome::Failed { status: Some(status), failure: Failure::new("status", message) }
+    Outcome::Failed {
+        status: Some(status),
+        failure: Failure::new("status", message),
+    }
 }
 
 fn failure_of(error: &hyper::Error) -> Failure {
@@ -338,10 +377,17 @@ fn failure_of(error: &hyper::Error) -> Failure {
         "protocol"
     } else if error.is_timeout() {
         "timeout"
-    } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() || cause.is_some() {
+    } else if error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_closed()
+        || cause.is_some()
+    {
         "reset"
     } else {
         "protocol"
     };
-    Failure::new(kind, cause.map_or_else(|| error.to_string(), std::io::Error::to_string))
+    Failure::new(
+        kind,
+        cause.map_or_else(|| error.to_string(), std::io::Error::to_string),
+    )
 }

@@ -77,7 +77,10 @@ pub struct Failure {
 impl Failure {
     /// A failure of a kind.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into() }
+        Failure {
+            kind,
+            message: message.into(),
+        }
     }
 }
 
@@ -159,7 +162,9 @@ pub async fn prepare(
     let made = tokio::task::spawn_blocking(move || prepare_blocking(&task, &policy, &secrets, own));
     match made.await {
         Ok(result) => result,
-        Err(e) => Err(PrepareError::Request(format!("the request can't be built: {e}"))),
+        Err(e) => Err(PrepareError::Request(format!(
+            "the request can't be built: {e}"
+        ))),
     }
 }
 

@@ -45,7 +45,10 @@ impl FromStr for AllowTarget {
             return Ok(AllowTarget::Address(ip.to_canonical(), None));
         }
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(AllowTarget::Address(address.ip().to_canonical(), Some(address.port())));
+            return Ok(AllowTarget::Address(
+                address.ip().to_canonical(),
+                Some(address.port()),
+            ));
         }
         if let Some((network, bits)) = text.split_once('/') {
             return match (network.parse::<IpAddr>(), bits.parse::<u8>()) {
@@ -75,9 +78,13 @@ impl AllowTarget {
         match self {
             AllowTarget::Any => !is_link_local(ip),
             AllowTarget::Network(network, bits) => in_network(ip, *network, *bits),
-            AllowTarget::Address(only, port) => *only == ip && port.is_none_or(|p| p == address.port()),
+            AllowTarget::Address(only, port) => {
+                *only == ip && port.is_none_or(|p| p == address.port())
+            }
             AllowTarget::Host(name, port) => {
-                name.eq_ignore_ascii_case(host) && port.is_none_or(|p| p == address.port()) && !is_link_local(ip)
+                name.eq_ignore_ascii_case(host)
+                    && port.is_none_or(|p| p == address.port())
+                    && !is_link_local(ip)
             }
         }
     }
@@ -119,7 +126,11 @@ impl TargetPolicy {
             true => address.to_string(),
             false => format!("{host} ({address})"),
         };
-        let never = |what: &str| Err(Refusal::Forbidden(format!("{shown} is {what}, which is never a target")));
+        let never = |what: &str| {
+            Err(Refusal::Forbidden(format!(
+                "{shown} is {what}, which is never a target"
+            )))
+        };
         if ip.is_unspecified() {
             return never("an unspecified address");
         }
@@ -150,7 +161,9 @@ impl TargetPolicy {
         if is_link_local(ip) || !(self.keyed || ip.is_loopback() || is_private(ip)) {
             let why = match self.keyed {
                 true => "is link-local, which tests of others may not be aimed at",
-                false => "is no private address, and a swarm without a key is aimed at nothing else by others",
+                false => {
+                    "is no private address, and a swarm without a key is aimed at nothing else by others"
+                }
             };
             return Err(Refusal::Forbidden(format!(
                 "{shown} {why}; --allow-target {} would allow it",
@@ -167,7 +180,11 @@ impl TargetPolicy {
     pub fn check_url(&self, url: &TargetUrl, own: bool) -> Result<Vec<SocketAddr>, Refusal> {
         let mut refusal = Refusal::Unresolved(url.host.clone());
         let mut usable = Vec::new();
-        for address in (url.host.as_str(), url.port).to_socket_addrs().into_iter().flatten() {
+        for address in (url.host.as_str(), url.port)
+            .to_socket_addrs()
+            .into_iter()
+            .flatten()
+        {
             match self.check(&url.host, address, own) {
                 Ok(()) => usable.push(address),
                 Err(why) => refusal = why,
@@ -234,7 +251,12 @@ mod tests {
 
     fn in_context(keyed: bool, loopback_only: bool, list: &[&str]) -> TargetPolicy {
         let allow = list.iter().map(|a| a.parse().unwrap()).collect();
-        TargetPolicy { keyed, loopback_only, allow, own_ports: vec![7401] }
+        TargetPolicy {
+            keyed,
+            loopback_only,
+            allow,
+            own_ports: vec![7401],
+        }
     }
 
     fn allowing(list: &[&str]) -> TargetPolicy {
@@ -244,12 +266,26 @@ mod tests {
     #[test]
     fn a_keyless_swarm_takes_tests_of_others_against_private_addresses_only() {
         let policy = TargetPolicy::default();
-        for good in ["10.0.0.1:80", "172.16.3.4:80", "192.168.1.1:80", "[fd00::1]:80", "[::ffff:10.0.0.1]:80"] {
+        for good in [
+            "10.0.0.1:80",
+            "172.16.3.4:80",
+            "192.168.1.1:80",
+            "[fd00::1]:80",
+            "[::ffff:10.0.0.1]:80",
+        ] {
             assert!(allowed(&policy, good), "{good}");
         }
         for bad in [
-            "8.8.8.8:80", "172.32.0.1:80", "169.254.169.254:80", "[fe80::1]:80", "[2001:db8::1]:80",
-            "[::ffff:8.8.8.8]:80", "[::ffff:169.254.169.254]:80", "100.64.0.1:80", "127.0.0.1:80", "[::1]:80",
+            "8.8.8.8:80",
+            "172.32.0.1:80",
+            "169.254.169.254:80",
+            "[fe80::1]:80",
+            "[2001:db8::1]:80",
+            "[::ffff:8.8.8.8]:80",
+            "[::ffff:169.254.169.254]:80",
+            "100.64.0.1:80",
+            "127.0.0.1:80",
+            "[::1]:80",
         ] {
             let refusal = judge(&policy, bad, false).unwrap_err();
             assert!(refusal.to_string().contains("--allow-target"), "{refusal}");
@@ -258,8 +294,18 @@ mod tests {
 
     #[test]
     fn some_addresses_are_nobodys_target() {
-        for policy in [in_context(true, false, &[]), allowing(&["any", "0.0.0.0/0"])] {
-            for bad in ["0.0.0.0:80", "[::]:80", "[::ffff:0.0.0.0]:80", "224.0.0.1:80", "[ff02::1]:80", "255.255.255.255:80"] {
+        for policy in [
+            in_context(true, false, &[]),
+            allowing(&["any", "0.0.0.0/0"]),
+        ] {
+            for bad in [
+                "0.0.0.0:80",
+                "[::]:80",
+                "[::ffff:0.0.0.0]:80",
+                "224.0.0.1:80",
+                "[ff02::1]:80",
+                "255.255.255.255:80",
+            ] {
                 assert!(judge(&policy, bad, true).is_err(), "{bad}");
                 assert!(judge(&policy, bad, false).is_err(), "{bad}");
             }
@@ -315,17 +361,31 @@ mod tests {
         assert!(!allowed(&policy, "10.0.0.1:80"));
         assert!(allowed(&policy, "[fd12::3]:80"));
         assert!(!allowed(&allowing(&["any"]), "169.254.169.254:80"));
-        assert!(allowed(&allowing(&["169.254.0.0/16"]), "169.254.169.254:80"));
+        assert!(allowed(
+            &allowing(&["169.254.0.0/16"]),
+            "169.254.169.254:80"
+        ));
         let host = allowing(&["shop.example:443"]);
         let public: SocketAddr = "8.8.8.8:443".parse().unwrap();
         assert!(host.check("shop.example", public, false).is_ok());
         assert!(host.check("other.example", public, false).is_err());
-        assert!(host.check("shop.example", "169.254.0.1:443".parse().unwrap(), false).is_err());
+        assert!(
+            host.check("shop.example", "169.254.0.1:443".parse().unwrap(), false)
+                .is_err()
+        );
     }
 
     #[test]
     fn malformed_entries_are_refused() {
-        for bad in ["", "10.0.0.0/33", "10.0.0/8", "host:99999", "a b", "http://x", "x/8"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "host:99999",
+            "a b",
+            "http://x",
+            "x/8",
+        ] {
             assert!(bad.parse::<AllowTarget>().is_err(), "{bad}");
         }
     }
@@ -335,9 +395,15 @@ mod tests {
         let url = TargetUrl::parse("http://localhost:8080/").unwrap();
         assert!(TargetPolicy::default().check_url(&url, false).is_err());
         let found = TargetPolicy::default().check_url(&url, true).unwrap();
-        assert!(found.iter().all(|a| a.ip().is_loopback() && a.port() == 8080));
-        let nowhere = TargetUrl::parse("http://no-such-host.invalid/").unwrap();
-        let refusal = TargetPolicy::default().check_url(&nowhere, true).unwrap_err();
+        assert!(
+            found
+                .iter()
+                .all(|a| a.ip().is_loopback() && a.port() == 8080)
+        );
+        let nowhere = TargetUrl::parse("http://no..such.host/").unwrap();
+        let refusal = TargetPolicy::default()
+            .check_url(&nowhere, true)
+            .unwrap_err();
         assert!(refusal.to_string().contains("does not resolve"));
     }
 }

@@ -20,7 +20,9 @@ pub struct Secrets {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// Not on the allow-list.
-    #[error("the plan asks for the secret {0:?}, which this node does not give; --allow-secret {0} would allow it")]
+    #[error(
+        "the plan asks for the secret {0:?}, which this node does not give; --allow-secret {0} would allow it"
+    )]
     NotAllowed(String),
     /// Allowed but missing or unreadable.
     #[error("the secret {0:?} can't be read: {1}")]
@@ -49,7 +51,9 @@ impl Secrets {
             true => entry.to_owned(),
             false => format!("env:{entry}"),
         };
-        Secrets { allowed: allowed.into_iter().map(|e| full(e.as_ref())).collect() }
+        Secrets {
+            allowed: allowed.into_iter().map(|e| full(e.as_ref())).collect(),
+        }
     }
 
     /// A header's value with its reference resolved, if it is one.
@@ -65,14 +69,18 @@ impl Secrets {
         let text = if let Some(name) = value.strip_prefix("env:") {
             std::env::var(name).map_err(|_| unreadable("no such environment variable".into()))?
         } else if let Some(path) = value.strip_prefix("file:") {
-            let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.kind().to_string()))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|e| unreadable(e.kind().to_string()))?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         } else {
             value.to_owned()
         };
         match text.len() > MAX_SECRET && is_reference {
             true => Err(unreadable(format!("it has more than {MAX_SECRET} bytes"))),
-            false => Ok(HeaderText { text, secret: is_reference }),
+            false => Ok(HeaderText {
+                text,
+                secret: is_reference,
+            }),
         }
     }
 }

@@ -104,7 +104,10 @@ impl Session for SimpleSession<BusyTask> {
 impl Session for SimpleSession<FailingTask> {
     async fn run<G: Gate>(&mut self, _: &mut G) -> Outcome {
         tokio::task::yield_now().await;
-        Outcome::Failed { status: None, failure: self.0.failure.clone() }
+        Outcome::Failed {
+            status: None,
+            failure: self.0.failure.clone(),
+        }
     }
 
     async fn idle(&mut self) {
