@@ -34,6 +34,9 @@ pub struct Closed {
 impl<T: Task> Model<T> for Closed {
     fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, now: LeaseInstant) -> Next {
         engine.busy.set(engine.busy.get() - 1);
+        if self.quota.get() == Some(0) {
+            engine.shared.control.wake(engine.thread);
+        }
         if seat.retired.get() || engine.closing.get() || self.over(engine, now) {
             return Next::End;
         }

@@ -32,6 +32,9 @@ mod run;
 mod seat;
 mod thread;
 
+#[cfg(test)]
+mod tests;
+
 pub use clock::{LeaseClock, LeaseInstant, raise_descriptor_limit};
 pub use recorder::{CountedError, Counters};
 pub use run::{LoadRun, LoadSnapshot, LoadSpec, PrepareError, StepSnapshot, StopMode};

@@ -181,18 +181,14 @@ impl LoadRun {
             prototype: self.prototype.clone(),
             dump,
             asks: inbox,
-        };
-        let member = Member {
-            team: team.clone(),
             last: last.clone(),
         };
+        let member = Member(team.clone());
         std::thread::Builder::new()
             .name(format!("engine-{thread}"))
             .spawn(move || {
-                let task = member.team.task();
-                match seed.run(task) {
-                    Ok(report) => member.leave(report),
-                    Err(e) => tracing::error!("an engine thread ended: {e}"),
+                if let Err(e) = seed.run(member.0.task()) {
+                    tracing::error!("an engine thread ended: {e}");
                 }
             })?;
         self.threads.push(Thread { asks, last });
@@ -301,31 +297,24 @@ impl Team {
     fn task(&self) -> Prepared {
         let made = self.task.get_or_init(|| {
             let task = &self.shared.plan.task;
-            tasks::prepare(task, &self.policy, &self.secrets, self.own).unwrap_or_else(|e| {
-                tracing::warn!("the task can't be run: {e}");
-                Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
-            })
+            tasks::prepare_blocking(task, &self.policy, &self.secrets, self.own).unwrap_or_else(
+                |e| {
+                    tracing::warn!("the task can't be run: {e}");
+                    Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
+                },
+            )
         });
         made.clone()
     }
 }
 
 /// A thread's membership; the last one to end, however it ends, tells that the run is over.
-struct Member {
-    team: Arc<Team>,
-    last: Arc<Mutex<Option<Report>>>,
-}
-
-impl Member {
-    fn leave(&self, report: Report) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
-    }
-}
+struct Member(Arc<Team>);
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if self.team.working.fetch_sub(1, Ordering::AcqRel) == 1 {
-            (self.team.finished)();
+        if self.0.working.fetch_sub(1, Ordering::AcqRel) == 1 {
+            (self.0.finished)();
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -53,11 +53,13 @@ pub struct Seed {
     pub dump: Option<PathBuf>,
     /// Who wants to know how far it is.
     pub asks: mpsc::Receiver<Ask>,
+    /// Where the last report is left, before asking comes to an end.
+    pub last: Arc<Mutex<Option<Report>>>,
 }
 
 impl Seed {
     /// Runs the thread to its end, on a runtime of its own.
-    pub fn run(self, task: Prepared) -> std::io::Result<Report> {
+    pub fn run(self, task: Prepared) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -78,12 +80,14 @@ impl Seed {
         self,
         task: Arc<T>,
         recorder: Rc<RefCell<Recorder>>,
-    ) -> std::io::Result<Report> {
+    ) -> std::io::Result<()> {
         let engine = Engine::new(self.shared.clone(), self.thread, task, recorder);
         let engine = Rc::new(engine);
         match self.shared.plan.load.model {
-            plan::Model::Open => work(engine, Rc::new(Open::new()), self.asks).await,
-            plan::Model::Closed => work(engine, Rc::new(Closed::new()), self.asks).await,
+            plan::Model::Open => work(engine, Rc::new(Open::new()), self.asks, &self.last).await,
+            plan::Model::Closed => {
+                work(engine, Rc::new(Closed::new()), self.asks, &self.last).await
+            }
         }
     }
 }
@@ -92,7 +96,8 @@ async fn work<T: Task, P: Pacer<T>>(
     engine: Rc<Engine<T>>,
     pacer: Rc<P>,
     mut asks: mpsc::Receiver<Ask>,
-) -> std::io::Result<Report> {
+    last: &Mutex<Option<Report>>,
+) -> std::io::Result<()> {
     let mut alarm = Alarm::new(engine.shared.control.clock())?;
     let local = LocalSet::new();
     let answering = engine.clone();
@@ -109,8 +114,9 @@ async fn work<T: Task, P: Pacer<T>>(
         })
         .await;
     engine.abandon();
+    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.report());
     drop(local);
-    Ok(engine.report())
+    Ok(())
 }
 
 /// Turns the plan into requests until it ends or is stopped. Returns until when what is in

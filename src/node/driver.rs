@@ -366,12 +366,12 @@ impl Driver {
         self.served(test).own = own;
         let (answer, room) = (self.inspect.clone(), self.room.clone());
         // Resolving the target's name takes its time; the loop goes on.
-        tokio::task::spawn_blocking(move || {
+        tokio::spawn(async move {
             let inspected = match Plan::from_bytes(&bytes) {
                 Ok(plan) => Inspected {
                     test,
                     spec: Ok(inspect::spec_of(&plan)),
-                    unable: room.unable(&plan, own),
+                    unable: room.unable(&plan, own).await,
                     plan: Some(Arc::new(plan)),
                 },
                 Err(e) => Inspected {
@@ -382,7 +382,7 @@ impl Driver {
                 },
             };
             // The driver may have ended meanwhile.
-            let _ = answer.blocking_send(inspected);
+            let _ = answer.send(inspected).await;
         });
     }
 

@@ -50,9 +50,9 @@ pub struct EngineRun {
 
 impl EngineRoom {
     /// Why this node cannot or will not carry a plan's load, if so. Resolves the target's
-    /// name, which may block.
-    pub fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
-        let prepared = tasks::prepare(&plan.task, &self.policy, &self.secrets, own);
+    /// name.
+    pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
+        let prepared = tasks::prepare(&plan.task, &self.policy, &self.secrets, own).await;
         prepared.err().map(|e| e.to_string())
     }
 

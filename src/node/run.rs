@@ -20,7 +20,7 @@ use crate::network::{
 };
 use crate::protocol::Time;
 use crate::protocol::spec::{Myself, Timings};
-use crate::tasks::{self, PolicyContext, Secrets, TargetPolicy};
+use crate::tasks::{Secrets, TASK_TYPES, TargetPolicy};
 
 /// Measurements and ends of runs waiting for the driver: one a test and second.
 const ENGINE_QUEUE: usize = 256;
@@ -202,12 +202,12 @@ async fn set_up(
     let clock = LeaseClock::new();
     let descriptors = load::raise_descriptor_limit();
     tracing::debug!(descriptors, "descriptor limit");
-    let context = PolicyContext {
+    let policy = TargetPolicy {
         keyed: config.swarm_key.is_some(),
         loopback_only: listening.iter().all(is_loopback),
+        allow: config.allow_target.clone(),
         own_ports: own_ports(&listening, api_addr),
     };
-    let policy = TargetPolicy::new(context, config.allow_target.clone());
     let timings = match config.timings {
         TimingProfile::Wan => Timings::wan(),
         TimingProfile::Lan => Timings::lan(),
@@ -220,7 +220,7 @@ async fn set_up(
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         capacity: config.capacity.get(),
-        task_types: tasks::task_types(),
+        task_types: TASK_TYPES.map(str::to_owned).to_vec(),
         labels: config.labels.clone(),
     };
     let (measured, measured_rx) = mpsc::channel(ENGINE_QUEUE);
@@ -229,7 +229,7 @@ async fn set_up(
         threads: config.engine_threads.get(),
         clock,
         policy: Arc::new(policy),
-        secrets: Arc::new(Secrets::allow(config.allow_secret.clone())),
+        secrets: Arc::new(Secrets::new(&config.allow_secret)),
         dump: config.dump_dir.clone(),
         measured,
         finished,

@@ -1,6 +1,6 @@
 //! What an arrival does.
 //!
-//! A plan's task is prepared once ([`prepare`]): its target is resolved and checked against
+//! A plan's task is prepared ([`prepare`]): its target is resolved and checked against
 //! the [`TargetPolicy`], its secrets are read, its request is built. Each engine thread then
 //! opens [`Session`]s from it, one for each thing that goes on at the same time (for HTTP: a
 //! connection), and asks them to run one request after the other.
@@ -20,31 +20,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use http::{HttpPrepared, HttpSession};
-pub use policy::{AllowTarget, PolicyContext, Refusal, TargetPolicy};
+pub use policy::{AllowTarget, Refusal, TargetPolicy};
 pub use secrets::{SecretError, Secrets};
 pub use simple::{BusyTask, FailingTask, SleepTask};
 
 use crate::plan;
 
 /// The task types that this node can run, as its adverts name them.
-pub fn task_types() -> Vec<String> {
-    ["HTTP", "SLEEP", "CPU"].map(String::from).into()
-}
-
-/// Why this node can't or won't run a plan: the answer to its coordinator at registration.
-/// Resolves the target's name, which may block. `own` tells that the test was started here.
-pub fn unable(plan: &plan::Plan, policy: &TargetPolicy, own: bool) -> Option<String> {
-    let plan::Task::Http(http) = &plan.task else {
-        return None;
-    };
-    match plan::TargetUrl::parse(&http.url) {
-        Ok(url) => policy
-            .check_url(&url, own)
-            .err()
-            .map(|refusal| refusal.to_string()),
-        Err(problem) => Some(problem),
-    }
-}
+pub const TASK_TYPES: [&str; 3] = ["HTTP", "SLEEP", "CPU"];
 
 /// Asked by a session immediately before it sends.
 pub trait Gate {
@@ -164,11 +147,32 @@ impl From<PrepareError> for Failure {
 }
 
 /// Makes a plan's task ready: resolves and checks its target, reads its secrets, builds its
-/// request. May block. `own` tells that the test was started from this node.
+/// request. `own` tells that the test was started from this node. A node that can't do so
+/// can't take part in the test; the error tells its coordinator why.
 ///
 /// # Errors
 /// See [`PrepareError`].
-pub fn prepare(
+pub async fn prepare(
+    task: &plan::Task,
+    policy: &Arc<TargetPolicy>,
+    secrets: &Arc<Secrets>,
+    own: bool,
+) -> Result<Prepared, PrepareError> {
+    let (task, policy, secrets) = (task.clone(), policy.clone(), secrets.clone());
+    let made = tokio::task::spawn_blocking(move || prepare_blocking(&task, &policy, &secrets, own));
+    match made.await {
+        Ok(result) => result,
+        Err(e) => Err(PrepareError::Request(format!(
+            "the request can't be built: {e}"
+        ))),
+    }
+}
+
+/// [`prepare`] for a thread that may block.
+///
+/// # Errors
+/// See [`PrepareError`].
+pub fn prepare_blocking(
     task: &plan::Task,
     policy: &Arc<TargetPolicy>,
     secrets: &Secrets,

@@ -101,30 +101,20 @@ pub enum Refusal {
     Unresolved(String),
 }
 
-/// What a node's own situation says about targets.
+/// What this node may be aimed at.
 #[derive(Debug, Clone, Default)]
-pub struct PolicyContext {
+pub struct TargetPolicy {
     /// The swarm has a key: its members trust each other.
     pub keyed: bool,
     /// This node itself listens on loopback addresses alone.
     pub loopback_only: bool,
+    /// `--allow-target`; empty if not given.
+    pub allow: Vec<AllowTarget>,
     /// Ports of this node's own API and swarm listeners.
     pub own_ports: Vec<u16>,
 }
 
-/// What this node may be aimed at.
-#[derive(Debug, Clone, Default)]
-pub struct TargetPolicy {
-    context: PolicyContext,
-    allow: Vec<AllowTarget>,
-}
-
 impl TargetPolicy {
-    /// From a node's situation and its `--allow-target` entries; none if it was not given.
-    pub fn new(context: PolicyContext, allow: Vec<AllowTarget>) -> TargetPolicy {
-        TargetPolicy { context, allow }
-    }
-
     /// Whether a request to `host`, resolved to `address`, may be sent. `own` tells that the
     /// test was started from this node.
     ///
@@ -147,7 +137,7 @@ impl TargetPolicy {
         if ip.is_multicast() || matches!(ip, IpAddr::V4(v4) if v4.is_broadcast()) {
             return never("a multicast or broadcast address");
         }
-        if self.context.own_ports.contains(&address.port()) && is_local(ip) {
+        if self.own_ports.contains(&address.port()) && is_local(ip) {
             return never("a port of this node's own API or swarm");
         }
         if own {
@@ -162,14 +152,14 @@ impl TargetPolicy {
                 ))),
             };
         }
-        if ip.is_loopback() && !self.context.loopback_only && !self.context.keyed {
+        if ip.is_loopback() && !self.loopback_only && !self.keyed {
             return Err(Refusal::Forbidden(format!(
                 "{shown} is this node itself, which tests of others may not be aimed at; --allow-target {} would allow it",
                 suggestion(ip)
             )));
         }
-        if is_link_local(ip) || !(self.context.keyed || ip.is_loopback() || is_private(ip)) {
-            let why = match self.context.keyed {
+        if is_link_local(ip) || !(self.keyed || ip.is_loopback() || is_private(ip)) {
+            let why = match self.keyed {
                 true => "is link-local, which tests of others may not be aimed at",
                 false => {
                     "is no private address, and a swarm without a key is aimed at nothing else by others"
@@ -259,21 +249,18 @@ mod tests {
         judge(policy, address, false).is_ok()
     }
 
-    fn parsed(list: &[&str]) -> Vec<AllowTarget> {
-        list.iter().map(|entry| entry.parse().unwrap()).collect()
+    fn in_context(keyed: bool, loopback_only: bool, list: &[&str]) -> TargetPolicy {
+        let allow = list.iter().map(|a| a.parse().unwrap()).collect();
+        TargetPolicy {
+            keyed,
+            loopback_only,
+            allow,
+            own_ports: vec![7401],
+        }
     }
 
     fn allowing(list: &[&str]) -> TargetPolicy {
-        TargetPolicy::new(PolicyContext::default(), parsed(list))
-    }
-
-    fn in_context(keyed: bool, loopback_only: bool, list: &[&str]) -> TargetPolicy {
-        let context = PolicyContext {
-            keyed,
-            loopback_only,
-            own_ports: vec![7401],
-        };
-        TargetPolicy::new(context, parsed(list))
+        in_context(false, false, list)
     }
 
     #[test]
@@ -413,7 +400,7 @@ mod tests {
                 .iter()
                 .all(|a| a.ip().is_loopback() && a.port() == 8080)
         );
-        let nowhere = TargetUrl::parse("http://no-such-host.invalid/").unwrap();
+        let nowhere = TargetUrl::parse("http://no..such.host/").unwrap();
         let refusal = TargetPolicy::default()
             .check_url(&nowhere, true)
             .unwrap_err();

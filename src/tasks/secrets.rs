@@ -46,7 +46,7 @@ impl fmt::Debug for HeaderText {
 
 impl Secrets {
     /// From a list of `env:NAME`, `file:PATH`, or a bare `NAME`, which means `env:NAME`.
-    pub fn allow<I: IntoIterator<Item = S>, S: AsRef<str>>(allowed: I) -> Secrets {
+    pub fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(allowed: I) -> Secrets {
         let full = |entry: &str| match entry.starts_with("env:") || entry.starts_with("file:") {
             true => entry.to_owned(),
             false => format!("env:{entry}"),
@@ -98,14 +98,14 @@ mod tests {
         let reference = format!("file:{}", path.display());
         let refused = Secrets::default().resolve(&reference).unwrap_err();
         assert!(refused.to_string().contains("--allow-secret"));
-        let value = Secrets::allow([&reference]).resolve(&reference).unwrap();
+        let value = Secrets::new([&reference]).resolve(&reference).unwrap();
         assert_eq!((value.text.as_str(), value.secret), ("s3cret", true));
         assert!(!format!("{value:?}").contains("s3cret"));
     }
 
     #[test]
     fn a_bare_name_means_the_environment() {
-        let secrets = Secrets::allow(["PATH"]);
+        let secrets = Secrets::new(["PATH"]);
         assert!(secrets.resolve("env:PATH").unwrap().secret);
         assert!(secrets.resolve("env:HOME").is_err());
         assert_eq!(secrets.resolve("text/plain").unwrap().text, "text/plain");
