@@ -36,8 +36,18 @@ fn merged_percentiles_are_those_of_all_raw_values() {
     let target = Target::start(dir.path(), &["--latency", "4ms", "--jitter", "3ms"]);
     let nodes = swarm(dir.path(), 3, &[]);
     let out = vajra(&[
-        "start-test", &target.url, "--rate", "400", "--duration", "3s", "--warm-up", "1s", "--api",
-        &nodes[1].api, "--json", "-",
+        "start-test",
+        &target.url,
+        "--rate",
+        "400",
+        "--duration",
+        "3s",
+        "--warm-up",
+        "1s",
+        "--api",
+        &nodes[1].api,
+        "--json",
+        "-",
     ]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     let result = out.json();
@@ -45,12 +55,25 @@ fn merged_percentiles_are_those_of_all_raw_values() {
     assert_eq!(result["totals"]["warm_up"], 400);
     let id = result["test_id"].as_str().unwrap();
     let raw = raw_values(dir.path(), id);
-    for (kind, values) in ["response_time_ms", "service_time_ms", "lag_ms"].into_iter().zip(raw) {
+    for (kind, values) in ["response_time_ms", "service_time_ms", "lag_ms"]
+        .into_iter()
+        .zip(raw)
+    {
         let stats = &result[kind];
-        assert_eq!(stats["count"].as_u64().unwrap(), values.len() as u64, "{kind}");
+        assert_eq!(
+            stats["count"].as_u64().unwrap(),
+            values.len() as u64,
+            "{kind}"
+        );
         assert_eq!(values.len(), 1200, "{kind}");
         let quantiles = [
-            ("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999), ("max", 1.0),
+            ("p50", 0.5),
+            ("p75", 0.75),
+            ("p90", 0.9),
+            ("p95", 0.95),
+            ("p99", 0.99),
+            ("p999", 0.999),
+            ("max", 1.0),
         ];
         for (name, q) in quantiles {
             let rank = ((q * values.len() as f64).ceil() as usize).max(1);
@@ -58,7 +81,10 @@ fn merged_percentiles_are_those_of_all_raw_values() {
             let shown = stats[name].as_f64().unwrap();
             // Three significant digits, and one microsecond of resolution.
             let allowed = exact * 0.001 + 0.001;
-            assert!((shown - exact).abs() <= allowed, "{kind} {name}: {shown}, not {exact}");
+            assert!(
+                (shown - exact).abs() <= allowed,
+                "{kind} {name}: {shown}, not {exact}"
+            );
         }
     }
 }
@@ -69,16 +95,34 @@ fn a_stall_of_the_target_is_in_the_response_times_and_the_rate_is_kept() {
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 1, &[]);
     let started = vajra(&[
-        "start-test", &target.url, "--rate", "300", "--duration", "5s", "--api", &nodes[0].api, "--detach",
+        "start-test",
+        &target.url,
+        "--rate",
+        "300",
+        "--duration",
+        "5s",
+        "--api",
+        &nodes[0].api,
+        "--detach",
     ]);
     let id = started.stdout.trim().to_owned();
-    eventually(|| if target.served() > 150 { Ok(()) } else { Err("no load yet".into()) });
+    eventually(|| {
+        if target.served() > 150 {
+            Ok(())
+        } else {
+            Err("no load yet".into())
+        }
+    });
     target.process.signal("STOP");
     std::thread::sleep(Duration::from_secs(1));
     target.process.signal("CONT");
     let result: Value = eventually(|| {
         let result = nodes[0].json(&["status", &id]);
-        if result["complete"] == true { Ok(result) } else { Err(result["state"].to_string()) }
+        if result["complete"] == true {
+            Ok(result)
+        } else {
+            Err(result["state"].to_string())
+        }
     });
     assert_eq!(result["totals"]["sent"], 1500, "{}", result["totals"]);
     assert_eq!(target.served(), 1500);
@@ -96,8 +140,18 @@ fn a_closed_model_keeps_its_users_and_ends_after_its_requests() {
     let target = Target::start(dir.path(), &["--latency", "5ms"]);
     let nodes = swarm(dir.path(), 2, &[]);
     let out = vajra(&[
-        "start-test", &target.url, "--users", "10", "--requests", "1000", "--duration", "60s", "--api",
-        &nodes[0].api, "--json", "-",
+        "start-test",
+        &target.url,
+        "--users",
+        "10",
+        "--requests",
+        "1000",
+        "--duration",
+        "60s",
+        "--api",
+        &nodes[0].api,
+        "--json",
+        "-",
     ]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     let result = out.json();
@@ -114,11 +168,23 @@ fn failed_requests_are_counted_by_kind_and_the_totals_add_up() {
     let target = Target::start(dir.path(), &["--error-rate", "0.5"]);
     let nodes = swarm(dir.path(), 1, &[]);
     let out = vajra(&[
-        "start-test", &target.url, "--rate", "200", "--duration", "2s", "--api", &nodes[0].api, "--json", "-",
+        "start-test",
+        &target.url,
+        "--rate",
+        "200",
+        "--duration",
+        "2s",
+        "--api",
+        &nodes[0].api,
+        "--json",
+        "-",
     ]);
     let result = out.json();
     let count = |v: &Value| v.as_u64().unwrap();
-    let (ok, failed) = (count(&result["totals"]["ok"]), count(&result["totals"]["failed"]));
+    let (ok, failed) = (
+        count(&result["totals"]["ok"]),
+        count(&result["totals"]["failed"]),
+    );
     assert_eq!(ok + failed, 400);
     assert_eq!(count(&result["status_codes"]["500"]), failed);
     assert_eq!(count(&result["status_codes"]["200"]), ok);
@@ -128,9 +194,22 @@ fn failed_requests_are_counted_by_kind_and_the_totals_add_up() {
 
     target.process.signal("KILL");
     let out = vajra(&[
-        "start-test", &target.url, "--rate", "100", "--duration", "1s", "--api", &nodes[0].api, "--json", "-",
+        "start-test",
+        &target.url,
+        "--rate",
+        "100",
+        "--duration",
+        "1s",
+        "--api",
+        &nodes[0].api,
+        "--json",
+        "-",
     ]);
     let result = out.json();
     assert_eq!(result["totals"]["failed"], 100);
-    assert_eq!(result["errors"][0]["kind"], "connect", "{}", result["errors"]);
+    assert_eq!(
+        result["errors"][0]["kind"], "connect",
+        "{}",
+        result["errors"]
+    );
 }
