@@ -28,8 +28,6 @@ pub struct EngineRoom {
     pub policy: Arc<TargetPolicy>,
     /// What plans may refer to.
     pub secrets: Arc<Secrets>,
-    /// Most tasks at once.
-    pub capacity: u32,
     /// Every raw value is written here, for comparison with the merged percentiles.
     pub dump: Option<PathBuf>,
     /// A measurement of a test is ready.
@@ -51,7 +49,8 @@ pub struct EngineRun {
 }
 
 impl EngineRoom {
-    /// Why this node cannot or will not carry a plan's load, if so.
+    /// Why this node cannot or will not carry a plan's load, if so. Resolves the target's
+    /// name.
     pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
         let prepared = tasks::prepare(&plan.task, &self.policy, &self.secrets, own).await;
         prepared.err().map(|e| e.to_string())
@@ -62,7 +61,12 @@ impl EngineRoom {
     ///
     /// # Errors
     /// When a thread cannot be started or the target's name cannot be resolved.
-    pub fn prepare(&self, test: TestId, plan: Arc<Plan>, own_test: bool) -> Result<EngineRun, PrepareError> {
+    pub fn prepare(
+        &self,
+        test: TestId,
+        plan: Arc<Plan>,
+        own_test: bool,
+    ) -> Result<EngineRun, PrepareError> {
         let finished = self.finished.clone();
         let run = LoadRun::prepare(LoadSpec {
             plan,
@@ -71,7 +75,6 @@ impl EngineRoom {
             policy: self.policy.clone(),
             own_test,
             secrets: self.secrets.clone(),
-            capacity: self.capacity,
             histogram: new_histogram(),
             dump: self.dump.as_ref().map(|dir| dir.join(test.to_string())),
             finished: Box::new(move || {

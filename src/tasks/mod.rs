@@ -1,1 +1,188 @@
-//! Placeholder.
+//! What an arrival does.
+//!
+//! A plan's task is prepared ([`prepare`]): its target is resolved and checked against
+//! the [`TargetPolicy`], its secrets are read, its request is built. Each engine thread then
+//! opens [`Session`]s from it, one for each thing that goes on at the same time (for HTTP: a
+//! connection), and asks them to run one request after the other.
+//!
+//! A session asks the [`Gate`] immediately before it sends: the lease is checked there, and
+//! the clock is read there.
+
+mod connection;
+mod http;
+mod policy;
+mod secrets;
+mod simple;
+
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use http::{HttpPrepared, HttpSession};
+pub use policy::{AllowTarget, Refusal, TargetPolicy};
+pub use secrets::{SecretError, Secrets};
+pub use simple::{BusyTask, FailingTask, SleepTask};
+
+use crate::plan;
+
+/// The task types that this node can run, as its adverts name them.
+pub const TASK_TYPES: [&str; 3] = ["HTTP", "SLEEP", "CPU"];
+
+/// Asked by a session immediately before it sends.
+pub trait Gate {
+    /// Whether a request may be sent now. If so, now is when it is sent. Asked again if the
+    /// first attempt found a connection dead and nothing was written.
+    fn open(&mut self) -> bool;
+}
+
+/// Bytes on the wire of one engine thread.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Written to connections.
+    pub sent: Cell<u64>,
+    /// Read from connections.
+    pub received: Cell<u64>,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well.
+    Ok {
+        /// HTTP status code, if the task has such a thing.
+        status: Option<u16>,
+    },
+    /// Badly.
+    Failed {
+        /// HTTP status code, if one came.
+        status: Option<u16>,
+        /// Why.
+        failure: Failure,
+    },
+    /// The gate was closed: nothing was sent.
+    Withheld,
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// `dns`, `policy`, `secret`, `connect`, `tls`, `timeout`, `reset`, `protocol` or
+    /// `status`.
+    pub kind: &'static str,
+    /// What happened, without anything that varies by request.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of a kind.
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Failure {
+        Failure {
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+/// One thing at a time, again and again; for HTTP a connection. Lives on one engine thread.
+pub trait Session: 'static {
+    /// Runs one request to its end.
+    fn run<G: Gate>(&mut self, gate: &mut G) -> impl Future<Output = Outcome>;
+
+    /// Awaited, and dropped at any moment, while there is nothing to run: notices a
+    /// connection that its peer closes. Never completes.
+    fn idle(&mut self) -> impl Future<Output = ()>;
+}
+
+/// A prepared task: makes sessions on any thread.
+pub trait Task: Send + Sync + 'static {
+    /// What runs it.
+    type Session: Session;
+
+    /// A new session; nothing is opened yet.
+    fn session(self: &Arc<Self>, traffic: Rc<Traffic>) -> Self::Session;
+}
+
+/// A plan's task, ready to run.
+#[derive(Debug, Clone)]
+pub enum Prepared {
+    /// HTTP/1.1 requests.
+    Http(Arc<HttpPrepared>),
+    /// Waiting.
+    Sleep(Arc<SleepTask>),
+    /// Keeping a core busy.
+    Cpu(Arc<BusyTask>),
+    /// Failing: the task could not be prepared.
+    Failing(Arc<FailingTask>),
+}
+
+/// Why a task can't be run here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// The target policy forbids it, or its name does not resolve.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A secret it refers to can't be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The plan's request can't be built.
+    #[error("{0}")]
+    Request(String),
+    /// TLS can't be set up.
+    #[error("TLS: {0}")]
+    Tls(String),
+}
+
+impl From<PrepareError> for Failure {
+    fn from(e: PrepareError) -> Failure {
+        let kind = match &e {
+            PrepareError::Refused(Refusal::Forbidden(_)) => "policy",
+            PrepareError::Refused(Refusal::Unresolved(_)) => "dns",
+            PrepareError::Secret(_) => "secret",
+            PrepareError::Request(_) => "protocol",
+            PrepareError::Tls(_) => "tls",
+        };
+        Failure::new(kind, e.to_string())
+    }
+}
+
+/// Makes a plan's task ready: resolves and checks its target, reads its secrets, builds its
+/// request. `own` tells that the test was started from this node. A node that can't do so
+/// can't take part in the test; the error tells its coordinator why.
+///
+/// # Errors
+/// See [`PrepareError`].
+pub async fn prepare(
+    task: &plan::Task,
+    policy: &Arc<TargetPolicy>,
+    secrets: &Arc<Secrets>,
+    own: bool,
+) -> Result<Prepared, PrepareError> {
+    let (task, policy, secrets) = (task.clone(), policy.clone(), secrets.clone());
+    let made = tokio::task::spawn_blocking(move || prepare_blocking(&task, &policy, &secrets, own));
+    match made.await {
+        Ok(result) => result,
+        Err(e) => Err(PrepareError::Request(format!(
+            "the request can't be built: {e}"
+        ))),
+    }
+}
+
+/// [`prepare`] for a thread that may block.
+///
+/// # Errors
+/// See [`PrepareError`].
+pub fn prepare_blocking(
+    task: &plan::Task,
+    policy: &Arc<TargetPolicy>,
+    secrets: &Secrets,
+    own: bool,
+) -> Result<Prepared, PrepareError> {
+    Ok(match task {
+        plan::Task::Http(http) => {
+            Prepared::Http(Arc::new(HttpPrepared::new(http, policy, secrets, own)?))
+        }
+        plan::Task::Sleep { ms } => Prepared::Sleep(Arc::new(SleepTask { ms: *ms })),
+        plan::Task::Cpu { ms } => Prepared::Cpu(Arc::new(BusyTask { ms: *ms })),
+    })
+}

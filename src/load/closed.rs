@@ -1,0 +1,204 @@
+//! The closed model: users, each of whom waits for a response, thinks, and sends again.
+//!
+//! User *u* belongs to the range that owns *u* and is at work while the profile has more
+//! than *u* users. A user without a lease tries again every 10 ms; that is one dropped
+//! request for each lapse, however long it is.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::rc::Rc;
+
+use super::clock::LeaseInstant;
+use super::control::ShareChange;
+use super::engine::{Engine, Model, Next, as_ns};
+use super::seat::{Job, Seat};
+use super::thread::Pacer;
+use crate::plan::{Owned, SlotRange};
+use crate::tasks::Task;
+
+/// How often a user without a lease looks for one, in nanoseconds.
+const PARKED_NS: u64 = 10_000_000;
+
+/// The users of a thread, and when each of them sends next.
+pub struct Closed {
+    users: RefCell<BTreeMap<u32, Rc<Seat>>>,
+    /// Seats that still have something to do, by the place their entries in `due` name.
+    seats: RefCell<Vec<Option<Rc<Seat>>>>,
+    due: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
+    /// Requests left of the plan's `requests`; fixed at the first share that is not empty.
+    quota: Cell<Option<u64>>,
+    share: Cell<Option<ShareChange>>,
+}
+
+impl<T: Task> Model<T> for Closed {
+    fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, now: LeaseInstant) -> Next {
+        engine.busy.set(engine.busy.get() - 1);
+        if self.quota.get() == Some(0) {
+            engine.shared.control.wake(engine.thread);
+        }
+        if seat.retired.get() || engine.closing.get() || self.over(engine, now) {
+            return Next::End;
+        }
+        let think = as_ns(engine.shared.plan.load.think_time);
+        if think > 0 {
+            self.call(engine, seat, LeaseInstant(now.0 + think));
+            return Next::Wait;
+        }
+        match self.request(engine, seat, now, now) {
+            Some(job) => Next::Run(job),
+            None if seat.retired.get() => Next::End,
+            None => Next::Wait,
+        }
+    }
+}
+
+impl Closed {
+    /// Nobody yet.
+    pub fn new() -> Closed {
+        Closed {
+            users: RefCell::default(),
+            seats: RefCell::default(),
+            due: RefCell::default(),
+            quota: Cell::new(None),
+            share: Cell::new(None),
+        }
+    }
+
+    fn over<T: Task>(&self, engine: &Engine<T>, now: LeaseInstant) -> bool {
+        now >= engine.instant(as_ns(engine.shared.profile.end()))
+    }
+
+    /// Lets a user send at `at`, and wakes the pacer if that is before all others.
+    fn call<T: Task>(&self, engine: &Engine<T>, seat: &Rc<Seat>, at: LeaseInstant) {
+        let mut due = self.due.borrow_mut();
+        let first = due.peek().is_none_or(|Reverse((first, _))| at.0 < *first);
+        let place = seat.place.get();
+        due.push(Reverse((at.0, place)));
+        drop(due);
+        if first {
+            engine.shared.control.wake(engine.thread);
+        }
+    }
+
+    /// A user's next request, planned for `due`, if it may be sent; otherwise the user has
+    /// been sent to wait, or has retired.
+    fn request<T: Task>(
+        &self,
+        engine: &Engine<T>,
+        seat: &Rc<Seat>,
+        due: LeaseInstant,
+        now: LeaseInstant,
+    ) -> Option<Job> {
+        if self.quota.get() == Some(0) {
+            self.leave(seat);
+            return None;
+        }
+        if !engine.shared.control.lease_holds(now) {
+            if !seat.parked.replace(true) {
+                engine.count(|c| {
+                    c.planned += 1;
+                    c.dropped_lease += 1;
+                });
+            }
+            self.call(engine, seat, LeaseInstant(now.0 + PARKED_NS));
+            return None;
+        }
+        // After a lapse a user sends again as one that has just finished thinking.
+        let due = match seat.parked.replace(false) || due < engine.shared.control.lease_since() {
+            true => now,
+            false => due,
+        };
+        self.quota.set(self.quota.get().map(|left| left - 1));
+        engine.count(|c| c.planned += 1);
+        engine.busy.set(engine.busy.get() + 1);
+        Some(Job {
+            due,
+            waited_since: None,
+        })
+    }
+
+    fn leave(&self, seat: &Seat) {
+        self.seats.borrow_mut()[seat.place.get()] = None;
+        seat.retire();
+    }
+
+    /// Users of the share who are not here yet join, each at the instant of the ramp at
+    /// which it is due; those of others leave when their request is done.
+    fn settle<T: Task>(&self, engine: &Engine<T>, change: ShareChange) {
+        let profile = &engine.shared.profile;
+        let all = engine.shared.plan.load.users.unwrap_or_default();
+        let owned = Owned::new(change.range);
+        let mut joining = Vec::new();
+        let mut next = owned.first(0);
+        while let Some(user) = next.filter(|u| *u < u64::from(all)) {
+            joining.push(user as u32);
+            next = Some(owned.after(user));
+        }
+        let mut before = std::mem::take(&mut *self.users.borrow_mut());
+        for user in joining {
+            let seat = before.remove(&user).unwrap_or_else(|| {
+                let seat = Rc::new(Seat::default());
+                let mut seats = self.seats.borrow_mut();
+                seat.place.set(seats.len());
+                seats.push(Some(seat.clone()));
+                drop(seats);
+                let starts = profile.user_start_ns(user).unwrap_or(u64::MAX);
+                self.call(engine, &seat, engine.instant(starts).max(change.at));
+                seat
+            });
+            self.users.borrow_mut().insert(user, seat);
+        }
+        before.values().for_each(|seat| self.leave(seat));
+    }
+
+    fn set_quota<T: Task>(&self, engine: &Engine<T>, range: SlotRange) {
+        if let (None, Some(requests), true) = (
+            self.quota.get(),
+            engine.shared.plan.load.requests,
+            range.slots > 0,
+        ) {
+            self.quota.set(Some(Owned::new(range).count(0, requests)));
+        }
+    }
+}
+
+impl<T: Task> Pacer<T> for Closed {
+    fn started(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
+        if let Some(change) = self.share.get() {
+            self.settle(engine, change);
+        }
+    }
+
+    fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {
+        self.set_quota(engine, change.range);
+        self.share.set(Some(change));
+        if started {
+            self.settle(engine, change);
+        }
+    }
+
+    fn turn(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
+        loop {
+            let Reverse((at, place)) = self.due.borrow().peek().copied()?;
+            let now = engine.shared.control.now();
+            if at > now.0 || self.over(engine, now) {
+                return Some(LeaseInstant(at));
+            }
+            self.due.borrow_mut().pop();
+            let Some(seat) = self.seats.borrow()[place].clone() else {
+                continue;
+            };
+            if let Some(job) = self.request(engine, &seat, LeaseInstant(at), now) {
+                match seat.taken.get() {
+                    true => seat.give(job),
+                    false => engine.seat(self, seat, job),
+                }
+            }
+        }
+    }
+
+    fn exhausted(&self, engine: &Engine<T>) -> bool {
+        self.quota.get() == Some(0) && engine.busy.get() == 0
+    }
+}

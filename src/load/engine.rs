@@ -1,0 +1,258 @@
+//! One engine thread's state, and how it runs a request.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::clock::{LeaseInstant, thread_cpu};
+use super::control::Control;
+use super::recorder::{Counters, Recorder, Times};
+use super::seat::{Job, Seat};
+use crate::plan::{Plan, Profile};
+use crate::tasks::{Gate, Outcome, Session, Task, Traffic};
+
+/// What all threads of a run share and never change.
+#[derive(Debug)]
+pub struct Shared {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Its load over time.
+    pub profile: Profile,
+    /// What the driver wants.
+    pub control: Control,
+    /// Engine threads.
+    pub threads: usize,
+    /// Most connections of the node.
+    pub connections: u32,
+}
+
+/// What a session does after a request.
+pub enum Next {
+    /// Another one.
+    Run(Job),
+    /// Wait for one.
+    Wait,
+    /// End.
+    End,
+}
+
+/// Decides what comes after a request: the open or the closed model.
+pub trait Model<T: Task>: 'static {
+    /// The seat's request is done, at `now`.
+    fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, now: LeaseInstant) -> Next;
+}
+
+/// One engine thread's state.
+pub struct Engine<T: Task> {
+    /// What all threads share.
+    pub shared: Arc<Shared>,
+    /// Which thread this is.
+    pub thread: usize,
+    /// When the profile starts; 0 before it is known.
+    pub start: Cell<LeaseInstant>,
+    /// What was measured.
+    pub recorder: Rc<RefCell<Recorder>>,
+    /// Arrivals that wait for a connection, in order.
+    pub queue: RefCell<VecDeque<Job>>,
+    /// Sessions that have a request.
+    pub busy: Cell<usize>,
+    /// Nothing is sent any more: stopped.
+    pub closing: Cell<bool>,
+    task: Arc<T>,
+    traffic: Rc<Traffic>,
+}
+
+/// One thread's measurements.
+#[derive(Debug)]
+pub struct Report {
+    /// Counts.
+    pub counters: Counters,
+    /// Response times.
+    pub response: Histogram<u64>,
+    /// Service times.
+    pub service: Histogram<u64>,
+    /// Lag.
+    pub lag: Histogram<u64>,
+    /// How late the first request was, in microseconds.
+    pub first_lag: Option<u64>,
+    /// CPU time of the thread.
+    pub cpu: Duration,
+}
+
+impl<T: Task> Engine<T> {
+    /// Nothing planned, nothing known.
+    pub fn new(
+        shared: Arc<Shared>,
+        thread: usize,
+        task: Arc<T>,
+        recorder: Rc<RefCell<Recorder>>,
+    ) -> Engine<T> {
+        Engine {
+            shared,
+            thread,
+            start: Cell::new(LeaseInstant(0)),
+            recorder,
+            queue: RefCell::default(),
+            busy: Cell::new(0),
+            closing: Cell::new(false),
+            task,
+            traffic: Rc::default(),
+        }
+    }
+
+    /// The profile's instant `ns` on the lease clock.
+    pub fn instant(&self, ns: u64) -> LeaseInstant {
+        LeaseInstant(self.start.get().0.saturating_add(ns))
+    }
+
+    /// Waiting and in flight.
+    pub fn load(&self) -> usize {
+        self.busy.get() + self.queue.borrow().len()
+    }
+
+    /// Counts something.
+    pub fn count(&self, f: impl FnOnce(&mut Counters)) {
+        f(&mut self.recorder.borrow_mut().counters);
+    }
+
+    /// Everything measured so far.
+    pub fn report(&self) -> Report {
+        let recorder = self.recorder.borrow();
+        let mut counters = recorder.counters();
+        counters.in_flight = self.load() as u64;
+        counters.bytes_sent = self.traffic.sent.get();
+        counters.bytes_received = self.traffic.received.get();
+        Report {
+            counters,
+            response: recorder.response.clone(),
+            service: recorder.service.clone(),
+            lag: recorder.lag.clone(),
+            first_lag: recorder.first_lag,
+            cpu: thread_cpu(),
+        }
+    }
+
+    /// What is unfinished now stays so: requests in flight are abandoned, those that wait
+    /// are dropped.
+    pub fn abandon(&self) {
+        self.queue.borrow_mut().clear();
+        self.busy.set(0);
+        self.count(|c| {
+            c.abandoned += c.sent - c.ok - c.failed - c.abandoned;
+            c.dropped_full += c.planned - c.sent - c.dropped();
+        });
+    }
+
+    /// Arrivals that wait for a connection are dropped.
+    pub fn drop_waiting(&self) {
+        let waiting = self.queue.borrow_mut().drain(..).count() as u64;
+        self.count(|c| c.dropped_full += waiting);
+    }
+
+    /// Spawns a session onto the thread, with its first request.
+    pub fn seat<M: Model<T>>(self: &Rc<Self>, model: &Rc<M>, seat: Rc<Seat>, job: Job) {
+        seat.taken.set(true);
+        seat.give(job);
+        let (engine, model) = (self.clone(), model.clone());
+        tokio::task::spawn_local(async move {
+            let mut session = engine.task.session(engine.traffic.clone());
+            while let Some(first) = seat.next(session.idle()).await {
+                let mut job = first;
+                loop {
+                    engine.run(&mut session, job).await;
+                    match model.after(&engine, &seat, engine.shared.control.now()) {
+                        Next::Run(another) => job = another,
+                        Next::Wait => break,
+                        Next::End => return,
+                    }
+                }
+            }
+        });
+    }
+
+    /// Runs one request and records it.
+    async fn run(&self, session: &mut T::Session, job: Job) {
+        let control = &self.shared.control;
+        let picked = job.waited_since.unwrap_or_else(|| control.now());
+        let lag_ns = picked.0.saturating_sub(job.due.0);
+        if job.waited_since.is_none()
+            && u128::from(lag_ns) > self.shared.plan.load.max_lateness.as_nanos()
+        {
+            return self.count(|c| c.dropped_late += 1);
+        }
+        let mut gate = LeaseGate {
+            engine: self,
+            due: job.due,
+            sent: None,
+        };
+        let outcome = session.run(&mut gate).await;
+        let (sent, closing) = (gate.sent, self.closing.get());
+        let done = control.now();
+        let mut recorder = self.recorder.borrow_mut();
+        let counters = &mut recorder.counters;
+        if outcome == Outcome::Withheld {
+            counters.sent -= u64::from(sent.is_some());
+            match closing {
+                true => counters.dropped_full += 1,
+                false => counters.dropped_lease += 1,
+            }
+            return;
+        }
+        if sent.is_none() {
+            counters.sent += 1;
+        }
+        let since_start = done.0.saturating_sub(self.start.get().0);
+        match outcome {
+            Outcome::Ok { status } => {
+                counters.ok += 1;
+                status.into_iter().for_each(|s| recorder.status(s));
+            }
+            Outcome::Failed { status, failure } => {
+                counters.failed += 1;
+                status.into_iter().for_each(|s| recorder.status(s));
+                recorder.failure(&failure, since_start / 1_000_000);
+            }
+            Outcome::Withheld => {}
+        }
+        recorder.first_lag.get_or_insert(lag_ns / 1000);
+        if job.due.0 < self.instant(as_ns(self.shared.profile.warm_up_end())).0 {
+            recorder.counters.warm_up += 1;
+            return;
+        }
+        recorder.times(Times {
+            response: done.0.saturating_sub(job.due.0) / 1000,
+            service: sent.map(|at| done.0.saturating_sub(at.0) / 1000),
+            lag: lag_ns / 1000,
+        });
+    }
+}
+
+/// The fence at the trigger.
+struct LeaseGate<'a, T: Task> {
+    engine: &'a Engine<T>,
+    due: LeaseInstant,
+    sent: Option<LeaseInstant>,
+}
+
+impl<T: Task> Gate for LeaseGate<'_, T> {
+    fn open(&mut self) -> bool {
+        let control = &self.engine.shared.control;
+        let now = control.now();
+        if self.engine.closing.get() || !control.may_send(now, self.due) {
+            return false;
+        }
+        if self.sent.replace(now).is_none() {
+            self.engine.count(|c| c.sent += 1);
+        }
+        true
+    }
+}
+
+/// A duration in nanoseconds.
+pub fn as_ns(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,261 @@
+//! The open model: arrivals at planned instants, whatever the responses do.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::clock::LeaseInstant;
+use super::control::ShareChange;
+use super::engine::{Engine, Model, Next, as_ns};
+use super::seat::{Job, Seat};
+use super::thread::{Pacer, portion};
+use crate::plan::{Owned, SlotRange, Task as PlanTask};
+use crate::tasks::Task;
+
+/// Most requests of a node waiting or in flight by default.
+const MAX_IN_FLIGHT: u32 = 100_000;
+
+/// Room beyond rate × time-out that each thread has by default: requests also take the time
+/// of connecting, and a share's arrivals are not spaced quite evenly.
+const SPARE: u32 = 16;
+
+/// After so many arrivals in a row the clock is read again.
+const BATCH: u32 = 32;
+
+/// The sessions of the open model, and what is due.
+pub struct Open {
+    idle: RefCell<Vec<Rc<Seat>>>,
+    sessions: Cell<usize>,
+    max_in_flight: Cell<usize>,
+    connections: Cell<usize>,
+    schedule: Cell<Schedule>,
+}
+
+/// This thread's arrivals.
+#[derive(Clone, Copy)]
+struct Schedule {
+    /// The share's arrivals.
+    owned: Owned,
+    /// They fall due from here on.
+    since: LeaseInstant,
+    /// Before this one all have been handled, under this share or an earlier one.
+    floor: u64,
+    /// The next one.
+    next: Option<u64>,
+}
+
+impl<T: Task> Model<T> for Open {
+    fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, _: LeaseInstant) -> Next {
+        // With fewer connections than before, the surplus ends as it becomes free.
+        if self.sessions.get() > self.connections.get() {
+            self.sessions.set(self.sessions.get() - 1);
+            engine.busy.set(engine.busy.get() - 1);
+            self.refill(engine);
+            return Next::End;
+        }
+        match engine.queue.borrow_mut().pop_front() {
+            Some(job) => Next::Run(job),
+            None => {
+                engine.busy.set(engine.busy.get() - 1);
+                self.idle.borrow_mut().push(seat.clone());
+                Next::Wait
+            }
+        }
+    }
+}
+
+impl Open {
+    /// Nothing owned.
+    pub fn new() -> Open {
+        Open {
+            idle: RefCell::default(),
+            sessions: Cell::new(0),
+            max_in_flight: Cell::new(0),
+            connections: Cell::new(0),
+            schedule: Cell::new(Schedule {
+                owned: Owned::new(SlotRange::EMPTY),
+                since: LeaseInstant(0),
+                floor: 0,
+                next: None,
+            }),
+        }
+    }
+
+    /// Hands waiting arrivals to free sessions.
+    fn refill<T: Task>(&self, engine: &Engine<T>) {
+        while let Some(seat) = self.idle.borrow_mut().pop() {
+            let Some(job) = engine.queue.borrow_mut().pop_front() else {
+                self.idle.borrow_mut().push(seat);
+                return;
+            };
+            engine.busy.set(engine.busy.get() + 1);
+            seat.give(job);
+        }
+    }
+
+    fn set_limits<T: Task>(&self, engine: &Engine<T>, range: SlotRange) {
+        let (shared, plan) = (&engine.shared, &engine.shared.plan);
+        let (i, n) = (engine.thread as u32, shared.threads as u32);
+        let seconds = match &plan.task {
+            PlanTask::Http(http) => http.timeout.as_secs_f64(),
+            PlanTask::Sleep { ms } | PlanTask::Cpu { ms } => *ms as f64 / 1000.0 + 1.0,
+        };
+        let max_in_flight = match plan.load.max_in_flight {
+            Some(most) => portion(most, i, n),
+            None => {
+                let outstanding = plan.load.rate.unwrap_or_default() * range.fraction() * seconds;
+                (outstanding.ceil() as u32)
+                    .saturating_add(SPARE)
+                    .min(portion(MAX_IN_FLIGHT, i, n).max(1))
+            }
+        };
+        let connections = portion(shared.connections, i, n).min(max_in_flight).max(1);
+        self.max_in_flight.set(max_in_flight as usize);
+        self.connections.set(connections as usize);
+    }
+
+    /// Where the share's next arrival is, from its floor and its beginning.
+    fn seek<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule) {
+        let profile = &engine.shared.profile;
+        let since = schedule.since.0.saturating_sub(engine.start.get().0);
+        let from = profile.first_arrival_from_ns(since).max(schedule.floor);
+        schedule.next = self.capped(engine, schedule.owned.first(from));
+    }
+
+    fn capped<T: Task>(&self, engine: &Engine<T>, k: Option<u64>) -> Option<u64> {
+        k.filter(|k| Some(*k) < engine.shared.profile.total_arrivals())
+    }
+
+    /// Passes over everything due before `until`, counted by `count`.
+    fn skip<T: Task>(
+        &self,
+        engine: &Engine<T>,
+        schedule: &mut Schedule,
+        until: LeaseInstant,
+        count: fn(&mut super::Counters) -> &mut u64,
+    ) {
+        let Some(next) = schedule.next else {
+            return;
+        };
+        let ns = until.0.saturating_sub(engine.start.get().0);
+        let to = engine.shared.profile.first_arrival_from_ns(ns);
+        if to <= next {
+            return;
+        }
+        let skipped = schedule.owned.count(next, to);
+        engine.count(|c| {
+            c.planned += skipped;
+            *count(c) += skipped;
+        });
+        schedule.floor = to;
+        schedule.next = self.capped(engine, schedule.owned.first(to));
+    }
+
+    /// Handles what is due by now and before `bound`.
+    fn handle_due<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, bound: LeaseInstant) {
+        let control = &engine.shared.control;
+        let mut now = control.now();
+        let mut schedule = self.schedule.get();
+        // After a pause what was missed is counted at once, however much it is.
+        let late = now
+            .0
+            .saturating_sub(as_ns(engine.shared.plan.load.max_lateness));
+        let end = |t: LeaseInstant| LeaseInstant(t.0.min(bound.0));
+        if !control.lease_holds(now) {
+            self.skip(engine, &mut schedule, end(now), |c| &mut c.dropped_lease);
+        }
+        self.skip(engine, &mut schedule, end(control.lease_since()), |c| {
+            &mut c.dropped_lease
+        });
+        self.skip(engine, &mut schedule, end(LeaseInstant(late)), |c| {
+            &mut c.dropped_late
+        });
+        let mut handled = 0;
+        while let Some(k) = schedule.next {
+            let due = engine.instant(engine.shared.profile.arrival_ns(k));
+            if due > now || due >= bound {
+                break;
+            }
+            schedule.floor = k + 1;
+            schedule.next = self.capped(engine, Some(schedule.owned.after(k)));
+            self.arrive(engine, due, now);
+            handled += 1;
+            if handled % BATCH == 0 {
+                now = control.now();
+            }
+        }
+        self.schedule.set(schedule);
+    }
+
+    fn arrive<T: Task>(
+        self: &Rc<Self>,
+        engine: &Rc<Engine<T>>,
+        due: LeaseInstant,
+        now: LeaseInstant,
+    ) {
+        engine.count(|c| c.planned += 1);
+        if !engine.shared.control.may_send(now, due) {
+            return engine.count(|c| c.dropped_lease += 1);
+        }
+        if now.0 - due.0 > as_ns(engine.shared.plan.load.max_lateness) {
+            return engine.count(|c| c.dropped_late += 1);
+        }
+        if engine.load() >= self.max_in_flight.get() {
+            return engine.count(|c| c.dropped_full += 1);
+        }
+        let job = Job {
+            due,
+            waited_since: None,
+        };
+        let free = self.idle.borrow_mut().pop();
+        if let Some(seat) = free {
+            engine.busy.set(engine.busy.get() + 1);
+            seat.give(job);
+        } else if self.sessions.get() < self.connections.get() {
+            self.sessions.set(self.sessions.get() + 1);
+            engine.busy.set(engine.busy.get() + 1);
+            engine.seat(self, Rc::default(), job);
+        } else {
+            let waiting = Job {
+                waited_since: Some(now),
+                ..job
+            };
+            engine.queue.borrow_mut().push_back(waiting);
+        }
+    }
+}
+
+impl<T: Task> Pacer<T> for Open {
+    fn started(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
+        let mut schedule = self.schedule.get();
+        self.seek(engine, &mut schedule);
+        self.schedule.set(schedule);
+    }
+
+    fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {
+        if started {
+            self.handle_due(engine, change.at);
+        }
+        let before = self.schedule.get();
+        let mut schedule = Schedule {
+            owned: Owned::new(change.range),
+            since: change.at,
+            floor: before.floor,
+            next: None,
+        };
+        self.set_limits(engine, change.range);
+        if started {
+            self.seek(engine, &mut schedule);
+        }
+        self.schedule.set(schedule);
+    }
+
+    fn turn(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
+        self.handle_due(engine, LeaseInstant(u64::MAX));
+        let next = self.schedule.get().next?;
+        Some(engine.instant(engine.shared.profile.arrival_ns(next)))
+    }
+
+    fn exhausted(&self, _: &Engine<T>) -> bool {
+        false
+    }
+}

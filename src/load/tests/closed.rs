@@ -1,0 +1,106 @@
+//! Users that wait, think, and send again.
+
+use super::server::OK;
+use super::*;
+use crate::plan::{SLOTS, owns};
+
+fn users(server: &Server, users: u32, think: Duration, duration: Duration) -> Plan {
+    http(
+        server,
+        Load {
+            think_time: think,
+            ..Load::closed(users, duration)
+        },
+    )
+}
+
+#[tokio::test]
+async fn each_user_has_one_request_at_a_time() {
+    let server = Server::new(OK);
+    server.stall();
+    let mut bench = bench(users(&server, 10, Duration::ZERO, ms(400)));
+    bench.go(SlotRange::WHOLE);
+    let c = bench.until(|c| c.in_flight == 10).await;
+    assert_eq!(c.sent, c.in_flight);
+    server.resume();
+    let c = bench.end().await.counters;
+    assert!(c.ok > 100, "{c:?}");
+    assert_eq!((c.ok, server.connections()), (server.served(), 10));
+}
+
+#[tokio::test]
+async fn users_think_between_requests() {
+    let server = Server::new(OK);
+    let mut bench = bench(users(&server, 5, ms(50), ms(500)));
+    bench.go(SlotRange::WHOLE);
+    let step = bench.end().await;
+    let c = &step.counters;
+    assert!((25..=50).contains(&c.ok), "{c:?}");
+    assert!(
+        step.response.value_at_quantile(0.5) < 40_000,
+        "thinking is no response time"
+    );
+}
+
+#[tokio::test]
+async fn a_share_has_the_users_that_it_owns() {
+    let server = Server::new(OK);
+    server.stall();
+    let bench = bench(users(&server, 20, ms(10), 60 * SECOND));
+    let half = SlotRange {
+        offset: 100_000,
+        slots: SLOTS / 2,
+    };
+    let owned = (0..20).filter(|u| owns(half, *u)).count() as u64;
+    bench.go(half);
+    bench.until(|c| c.in_flight == owned).await;
+    bench.run.set_share(SlotRange::WHOLE);
+    bench.until(|c| c.in_flight == 20).await;
+    bench.run.set_share(SlotRange::EMPTY);
+    server.resume();
+    let c = bench.until(|c| c.in_flight == 0 && c.ok >= 20).await;
+    assert_eq!(c.planned, c.sent);
+    tokio::time::sleep(ms(50)).await;
+    assert_eq!(
+        bench.now().await.counters.sent,
+        c.sent,
+        "users of others go on"
+    );
+}
+
+#[tokio::test]
+async fn users_without_a_lease_send_nothing_and_return_with_the_next() {
+    let server = Server::new(OK);
+    let mut bench = bench(users(&server, 4, ms(5), ms(600)));
+    let start = bench.go(SlotRange::WHOLE);
+    bench.run.set_lease(LeaseInstant(start.0 + 150_000_000));
+    let lapsed = bench.until(|c| c.dropped_lease == 4).await;
+    tokio::time::sleep(ms(50)).await;
+    assert_eq!(bench.now().await.counters.sent, lapsed.sent);
+    bench.run.set_lease(bench.after(60 * SECOND));
+    bench.until(|c| c.sent > lapsed.sent + 8).await;
+    let c = bench.end().await.counters;
+    assert_eq!((c.dropped_lease, c.ok), (4, server.served()));
+}
+
+#[tokio::test]
+async fn a_request_cap_is_met_exactly_by_complementary_shares() {
+    let server = Server::new(OK);
+    let load = Load {
+        requests: Some(333),
+        ..Load::closed(20, 60 * SECOND)
+    };
+    let plan = http(&server, load);
+    let mut first = bench(plan.clone());
+    let mut second = bench(plan);
+    first.go(SlotRange {
+        offset: 0,
+        slots: 400_000,
+    });
+    second.go(SlotRange {
+        offset: 400_000,
+        slots: 600_000,
+    });
+    let (a, b) = (first.end().await.counters, second.end().await.counters);
+    assert_eq!((a.ok + b.ok, server.served()), (333, 333));
+}

@@ -1,0 +1,110 @@
+//! The fence at the trigger: no lease, no request, and no burst afterwards.
+
+use super::server::OK;
+use super::*;
+
+#[tokio::test]
+async fn without_a_lease_nothing_is_sent_and_all_is_counted() {
+    let server = Server::new(OK);
+    let mut bench = bench(http(&server, Load::open(200.0, ms(300))));
+    bench.run.set_start(bench.after(ms(10)));
+    bench.run.set_share(SlotRange::WHOLE);
+    let c = bench.end().await.counters;
+    assert_eq!((c.sent, c.dropped_lease, server.served()), (0, 60, 0));
+}
+
+#[tokio::test]
+async fn after_a_lapse_nothing_is_sent() {
+    let server = Server::new(OK);
+    let mut bench = bench(http(&server, Load::open(500.0, ms(600))));
+    let start = bench.go(SlotRange::WHOLE);
+    bench.run.set_lease(LeaseInstant(start.0 + 200_000_000));
+    let c = bench.end().await.counters;
+    assert!(c.sent <= 100, "sent after the lapse: {c:?}");
+    assert!(c.sent >= 80, "stopped before the lapse: {c:?}");
+    assert_eq!(
+        (c.dropped_lease, server.served()),
+        (300 - c.sent - c.dropped_late, c.ok)
+    );
+}
+
+#[tokio::test]
+async fn a_new_lease_goes_on_from_then_without_a_burst() {
+    let server = Server::new(OK);
+    let mut bench = bench(http(&server, Load::open(500.0, SECOND)));
+    let start = bench.go(SlotRange::WHOLE);
+    bench.run.set_lease(LeaseInstant(start.0 + 200_000_000));
+    let lapsed = bench.until(|c| c.dropped_lease >= 150).await;
+    bench.run.set_lease(bench.after(60 * SECOND));
+    let c = bench.end().await.counters;
+    assert!(c.dropped_lease >= 150 && c.dropped_lease < 200, "{c:?}");
+    assert!(lapsed.sent <= 100 && c.sent > 250, "{c:?}");
+    assert_eq!((c.planned, c.ok), (500, server.served()));
+}
+
+/// An arrival that waits for a connection while the lease lapses is not sent under the next
+/// one, or a pause could end in a burst.
+#[tokio::test]
+async fn what_waited_through_a_lapse_is_not_sent() {
+    let server = Server::new(OK);
+    let load = Load {
+        connections: Some(2),
+        ..Load::open(200.0, ms(500))
+    };
+    let mut bench = bench(http(&server, load));
+    server.stall();
+    bench.go(SlotRange::WHOLE);
+    bench.until(|c| c.in_flight >= 40).await;
+    bench.run.set_lease(bench.clock.now());
+    bench.run.set_lease(bench.after(60 * SECOND));
+    server.resume();
+    let c = bench.end().await.counters;
+    assert!(c.dropped_lease >= 38, "{c:?}");
+    assert_eq!((c.planned, c.ok), (100, server.served()));
+}
+
+/// A start in the past is what an engine thread sees when it wakes up from a pause: what fell
+/// due meanwhile is dropped, but for what is within `max_lateness`.
+#[tokio::test]
+async fn what_the_generator_is_too_late_for_is_dropped() {
+    let server = Server::new(OK);
+    let load = Load {
+        max_lateness: ms(50),
+        ..Load::open(500.0, SECOND)
+    };
+    let mut bench = bench_with(http(&server, load), 1, None);
+    bench.run.set_lease(bench.after(60 * SECOND));
+    bench.run.set_share(SlotRange::WHOLE);
+    let start = bench.clock.now();
+    while bench.clock.now().0 < start.0 + 400_000_000 {
+        tokio::time::sleep(ms(10)).await;
+    }
+    bench.run.set_start(start);
+    let step = bench.end().await;
+    let c = &step.counters;
+    assert!((170..=260).contains(&c.dropped_late), "{c:?}");
+    assert_eq!(
+        (c.planned, c.dropped_lease, c.ok),
+        (500, 0, server.served())
+    );
+    assert!(step.lag.max() <= 51_000, "{}", step.lag.max());
+}
+
+#[tokio::test]
+async fn a_large_backlog_is_counted_without_a_burst() {
+    let plan = Plan::new(Task::Sleep { ms: 0 }, Load::open(1_000_000.0, 10 * SECOND));
+    let mut bench = bench_with(plan, 1, None);
+    bench.run.set_share(SlotRange {
+        offset: 0,
+        slots: 500_000,
+    });
+    let start = LeaseInstant(bench.after(ms(5)).0);
+    while bench.clock.now() < LeaseInstant(start.0 + 300_000_000) {
+        tokio::time::sleep(ms(10)).await;
+    }
+    bench.run.set_start(start);
+    bench.until(|c| c.planned >= 150_000).await;
+    bench.run.stop(StopMode::Now);
+    let c = bench.end().await.counters;
+    assert_eq!((c.sent, c.dropped_lease), (0, c.planned), "{c:?}");
+}
