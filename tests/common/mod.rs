@@ -142,7 +142,8 @@ impl Node {
             ])
             .args(["--name", name, "--data-dir", data.to_str().unwrap()])
             .args(args)
-            .env("RUST_LOG", "info");
+            // Every raw value, for whoever wants to check the percentiles.
+            .env("VAJRA_DUMP_DIR", dir.join(format!("{name}.raw")));
         let log = dir.join(format!("{name}.{}.log", unique()));
         Node::from_process(Process::spawn(command, log))
     }
