@@ -280,10 +280,10 @@ impl Coordinator {
         if let Some(stop) = r.stop {
             self.stop(now, stop, fx);
         }
-        if let Some(since) = r.since_start
-            && self.start.is_none()
-        {
-            self.start = Some(now.shifted(since.saturating_neg()));
+        if let Some(since) = r.since_start {
+            // Delays make a start look later than it was: the earliest is the truest.
+            let start = now.shifted(since.saturating_neg());
+            self.start = Some(self.start.map_or(start, |s| s.min(start)));
             self.phase = self.phase.max(Phase::Running);
         }
         self.pressing = true;

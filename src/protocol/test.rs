@@ -339,10 +339,11 @@ impl Test {
         {
             self.phase = *phase;
             self.last_beat = Some(now);
-            if let Some(since) = since_start
-                && self.heard_start.is_none()
-            {
-                self.heard_start = Some(now.shifted(since.saturating_neg()));
+            if let Some(since) = since_start {
+                // A beat's delay makes the start look later than it was: the earliest is
+                // the truest.
+                let start = now.shifted(since.saturating_neg());
+                self.heard_start = Some(self.heard_start.map_or(start, |s| s.min(start)));
             }
             if *coordinator == self.myself.node {
                 self.follow(now, *term, coordinator, fx);
