@@ -30,7 +30,10 @@ impl Lan {
     /// A LAN of `hosts` hosts with the addresses 10.77.0.1, 10.77.0.2, …; `None` where
     /// namespaces cannot be made.
     fn new(tag: &str, hosts: usize) -> Option<Lan> {
-        let lan = Lan { tag: format!("vj{tag}{}", std::process::id() % 10_000), hosts };
+        let lan = Lan {
+            tag: format!("vj{tag}{}", std::process::id() % 10_000),
+            hosts,
+        };
         let switch = format!("{}sw", lan.tag);
         if !ip(&["netns", "add", &switch]) {
             return None;
@@ -42,9 +45,20 @@ impl Lan {
             let host = lan.host(i);
             let port = format!("p{i}");
             must(&["netns", "add", &host]);
-            must(&["-n", &switch, "link", "add", &port, "type", "veth", "peer", "name", "e0", "netns", &host]);
+            must(&[
+                "-n", &switch, "link", "add", &port, "type", "veth", "peer", "name", "e0", "netns",
+                &host,
+            ]);
             must(&["-n", &switch, "link", "set", &port, "master", "br0", "up"]);
-            must(&["-n", &host, "addr", "add", &format!("10.77.0.{}/24", i + 1), "dev", "e0"]);
+            must(&[
+                "-n",
+                &host,
+                "addr",
+                "add",
+                &format!("10.77.0.{}/24", i + 1),
+                "dev",
+                "e0",
+            ]);
             must(&["-n", &host, "link", "set", "lo", "up"]);
             must(&["-n", &host, "link", "set", "e0", "up"]);
             must(&["-n", &host, "route", "add", "224.0.0.0/4", "dev", "e0"]);
@@ -54,7 +68,9 @@ impl Lan {
 
     fn command(&self, host: usize, args: &[&str]) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.host(host), VAJRA]).args(args);
+        command
+            .args(["netns", "exec", &self.host(host), VAJRA])
+            .args(args);
         command
     }
 
@@ -77,7 +93,10 @@ impl Drop for Lan {
 #[test]
 fn nodes_on_a_lan_find_each_other_by_mdns_alone_and_run_a_test() {
     let lan = Lan::new("m", 3);
-    if !require("root and iproute2, to make network namespaces", lan.is_some()) {
+    if !require(
+        "root and iproute2, to make network namespaces",
+        lan.is_some(),
+    ) {
         return;
     }
     let lan = lan.unwrap();
@@ -85,17 +104,30 @@ fn nodes_on_a_lan_find_each_other_by_mdns_alone_and_run_a_test() {
     let nodes: Vec<Node> = (0..3)
         .map(|i| {
             let data = dir.path().join(format!("n{i}"));
-            let command = lan.command(i, &[
-                "--name", &format!("n{i}"), "--data-dir", data.to_str().unwrap(),
-            ]);
-            Node::from_process(Process::spawn(command, dir.path().join(format!("n{i}.log"))))
+            let command = lan.command(
+                i,
+                &[
+                    "--name",
+                    &format!("n{i}"),
+                    "--data-dir",
+                    data.to_str().unwrap(),
+                ],
+            );
+            Node::from_process(Process::spawn(
+                command,
+                dir.path().join(format!("n{i}.log")),
+            ))
         })
         .collect();
     for (i, node) in nodes.iter().enumerate() {
         within(Duration::from_secs(30), || {
             let seen = lan.json(i, &["nodes", "--json"]);
             let healthy = seen["pool"]["healthy"].as_u64().unwrap();
-            if healthy == 3 { Ok(()) } else { Err(format!("{seen}\n{}", node.process.log())) }
+            if healthy == 3 {
+                Ok(())
+            } else {
+                Err(format!("{seen}\n{}", node.process.log()))
+            }
         });
     }
     let mut target = Process::spawn(
@@ -103,9 +135,19 @@ fn nodes_on_a_lan_find_each_other_by_mdns_alone_and_run_a_test() {
         dir.path().join("target.log"),
     );
     target.read_until("listening ");
-    let result = lan.json(0, &[
-        "start-test", "http://10.77.0.3:8080/", "--rate", "200", "--duration", "1s", "--json", "-",
-    ]);
+    let result = lan.json(
+        0,
+        &[
+            "start-test",
+            "http://10.77.0.3:8080/",
+            "--rate",
+            "200",
+            "--duration",
+            "1s",
+            "--json",
+            "-",
+        ],
+    );
     assert_eq!(result["totals"]["sent"], 200);
     assert_eq!(result["nodes"].as_array().unwrap().len(), 3);
     target.signal("TERM");

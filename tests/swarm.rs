@@ -6,7 +6,7 @@ mod common;
 use std::io::Write;
 use std::time::Duration;
 
-use common::{Node, Target, eventually, finish, swarm, vajra, within, VAJRA};
+use common::{Node, Target, VAJRA, eventually, finish, swarm, vajra, within};
 use serde_json::Value;
 
 /// The result on a node, once it is complete.
@@ -22,7 +22,9 @@ fn complete(node: &Node, id: &str) -> Value {
 }
 
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("not a count: {value}"))
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("not a count: {value}"))
 }
 
 #[test]
@@ -31,8 +33,18 @@ fn every_node_shows_the_same_result_and_the_target_counted_the_same() {
     let target = Target::start(dir.path(), &["--latency", "2ms"]);
     let nodes = swarm(dir.path(), 3, &[]);
     let out = vajra(&[
-        "start-test", &target.url, "--rate", "300", "--duration", "3s", "--api", &nodes[2].api,
-        "--wait-for", "3", "--json", "-",
+        "start-test",
+        &target.url,
+        "--rate",
+        "300",
+        "--duration",
+        "3s",
+        "--api",
+        &nodes[2].api,
+        "--wait-for",
+        "3",
+        "--json",
+        "-",
     ]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     let result = out.json();
@@ -41,14 +53,23 @@ fn every_node_shows_the_same_result_and_the_target_counted_the_same() {
     let totals = &result["totals"];
     assert_eq!(number(&totals["sent"]), target.served());
     assert_eq!(number(&totals["planned"]), 900);
-    let accounted = ["ok", "failed", "abandoned"].map(|k| number(&totals[k])).iter().sum::<u64>();
+    let accounted = ["ok", "failed", "abandoned"]
+        .map(|k| number(&totals[k]))
+        .iter()
+        .sum::<u64>();
     assert_eq!(number(&totals["sent"]), accounted);
     let sent = number(&totals["sent"]) + number(&totals["dropped"]) + number(&totals["short"]);
     assert_eq!(number(&totals["planned"]), sent);
     assert_eq!(result["nodes"].as_array().unwrap().len(), 3);
     for node in &nodes {
         let mine = complete(node, id);
-        for part in ["totals", "response_time_ms", "service_time_ms", "lag_ms", "histograms"] {
+        for part in [
+            "totals",
+            "response_time_ms",
+            "service_time_ms",
+            "lag_ms",
+            "histograms",
+        ] {
             assert_eq!(mine[part], result[part], "{part} on {}", node.peer);
         }
     }
@@ -62,8 +83,16 @@ fn the_submitter_need_not_be_the_coordinator() {
     // Who coordinates depends on the test's id, so some start from a node that does not.
     let coordinated_elsewhere = (0..12).any(|_| {
         let out = vajra(&[
-            "start-test", &target.url, "--rate", "50", "--duration", "200ms", "--api",
-            &nodes[0].api, "--json", "-",
+            "start-test",
+            &target.url,
+            "--rate",
+            "50",
+            "--duration",
+            "200ms",
+            "--api",
+            &nodes[0].api,
+            "--json",
+            "-",
         ]);
         assert_eq!(out.code, 0, "{}", out.stderr);
         out.json()["coordinators"][0]["peer"] != nodes[0].peer
@@ -77,16 +106,35 @@ fn a_test_is_stopped_from_another_node() {
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 3, &[]);
     let started = vajra(&[
-        "start-test", &target.url, "--rate", "100", "--duration", "10m", "--api", &nodes[0].api,
+        "start-test",
+        &target.url,
+        "--rate",
+        "100",
+        "--duration",
+        "10m",
+        "--api",
+        &nodes[0].api,
         "--detach",
     ]);
     assert_eq!(started.code, 0, "{}", started.stderr);
     let id = started.stdout.trim().to_owned();
-    eventually(|| match nodes[1].json(&["tests"])["tests"].as_array().unwrap().first() {
-        Some(t) if t["state"] == "running" => Ok(()),
-        other => Err(format!("{other:?}")),
+    eventually(|| {
+        match nodes[1].json(&["tests"])["tests"]
+            .as_array()
+            .unwrap()
+            .first()
+        {
+            Some(t) if t["state"] == "running" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     });
-    eventually(|| if target.served() > 0 { Ok(()) } else { Err("no load".into()) });
+    eventually(|| {
+        if target.served() > 0 {
+            Ok(())
+        } else {
+            Err("no load".into())
+        }
+    });
     let stopped = vajra(&["stop-test", "latest", "--api", &nodes[2].api]);
     assert_eq!(stopped.code, 0, "{}", stopped.stderr);
     let results: Vec<Value> = nodes.iter().map(|n| complete(n, &id)).collect();
@@ -110,8 +158,18 @@ fn the_others_still_see_each_other_when_their_bootstrap_node_is_killed() {
     a.waits_to_see(&["a", "b"]);
     b.waits_to_see(&["a", "b"]);
     let out = vajra(&[
-        "start-test", &target.url, "--rate", "100", "--duration", "1s", "--api", &a.api,
-        "--min-workers", "2", "--json", "-",
+        "start-test",
+        &target.url,
+        "--rate",
+        "100",
+        "--duration",
+        "1s",
+        "--api",
+        &a.api,
+        "--min-workers",
+        "2",
+        "--json",
+        "-",
     ]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     assert_eq!(out.json()["nodes"].as_array().unwrap().len(), 2);
@@ -137,18 +195,26 @@ fn a_restarted_node_finds_its_swarm_from_its_data_directory_alone() {
 fn a_keyed_node_and_a_keyless_one_never_connect() {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("swarm.key");
-    let made = vajra(&["keygen", "--out", key.to_str().unwrap()]);
+    let made = vajra(&["keygen", key.to_str().unwrap()]);
     assert_eq!(made.code, 0, "{}", made.stderr);
     let key = key.to_str().unwrap();
     let keyed = Node::start(dir.path(), "keyed", &["--swarm-key", key]);
     let stranger = Node::start(dir.path(), "stranger", &["--bootstrap", &keyed.listening]);
-    let friend = Node::start(dir.path(), "friend", &["--swarm-key", key, "--bootstrap", &keyed.listening]);
+    let friend = Node::start(
+        dir.path(),
+        "friend",
+        &["--swarm-key", key, "--bootstrap", &keyed.listening],
+    );
     // The friend's arrival shows that the keyed node has had the time to let somebody in.
     keyed.waits_to_see(&["friend", "keyed"]);
     friend.waits_to_see(&["friend", "keyed"]);
     eventually(|| {
         let log = stranger.process.log();
-        if log.contains("cannot reach") || log.contains("bootstrap") { Ok(()) } else { Err(log) }
+        if log.contains("cannot reach") || log.contains("bootstrap") {
+            Ok(())
+        } else {
+            Err(log)
+        }
     });
     assert_eq!(stranger.sees(), ["stranger"]);
     assert_eq!(keyed.sees(), ["friend", "keyed"]);
@@ -158,8 +224,16 @@ fn a_keyed_node_and_a_keyless_one_never_connect() {
 fn nodes_of_two_swarm_names_never_mix() {
     let dir = tempfile::tempdir().unwrap();
     let red = Node::start(dir.path(), "red", &["--swarm", "red"]);
-    let blue = Node::start(dir.path(), "blue", &["--swarm", "blue", "--bootstrap", &red.listening]);
-    let red2 = Node::start(dir.path(), "red2", &["--swarm", "red", "--bootstrap", &red.listening]);
+    let blue = Node::start(
+        dir.path(),
+        "blue",
+        &["--swarm", "blue", "--bootstrap", &red.listening],
+    );
+    let red2 = Node::start(
+        dir.path(),
+        "red2",
+        &["--swarm", "red", "--bootstrap", &red.listening],
+    );
     red.waits_to_see(&["red", "red2"]);
     red2.waits_to_see(&["red", "red2"]);
     assert_eq!(blue.sees(), ["blue"]);
@@ -172,7 +246,9 @@ fn garbage_on_the_listening_port_disturbs_nobody() {
     let port = a.listening.split('/').nth(4).unwrap();
     for seed in 0..20u8 {
         let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-        let garbage: Vec<u8> = (0..4096u32).map(|i| (i * 31 + u32::from(seed) * 7) as u8).collect();
+        let garbage: Vec<u8> = (0..4096u32)
+            .map(|i| (i * 31 + u32::from(seed) * 7) as u8)
+            .collect();
         // The node may hang up before all is written.
         let _ = stream.write_all(&garbage);
     }
@@ -187,8 +263,16 @@ fn a_swarm_smaller_than_asked_for_ends_the_test_with_a_reason() {
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 2, &[]);
     let out = vajra(&[
-        "start-test", &target.url, "--rate", "10", "--duration", "1s", "--min-workers", "5",
-        "--api", &nodes[0].api,
+        "start-test",
+        &target.url,
+        "--rate",
+        "10",
+        "--duration",
+        "1s",
+        "--min-workers",
+        "5",
+        "--api",
+        &nodes[0].api,
     ]);
     assert_eq!(out.code, 1, "{out:?}");
     assert!(out.stderr.contains("--min-workers"), "{}", out.stderr);
@@ -202,11 +286,18 @@ fn a_plain_start_test_becomes_a_node_of_the_swarm_for_its_length() {
     let nodes = swarm(dir.path(), 2, &[]);
     let out = finish(
         std::process::Command::new(VAJRA)
-            .args(["start-test", &target.url, "--rate", "90", "--duration", "1s", "--json", "-"])
+            .args([
+                "start-test",
+                &target.url,
+                "--rate",
+                "90",
+                "--duration",
+                "1s",
+                "--json",
+                "-",
+            ])
             .args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"])
-            .args(["--bootstrap", &nodes[0].listening, "--wait-for", "3"])
-            // Nobody answers there.
-            .env("VAJRA_DEFAULT_API", "127.0.0.1:1"),
+            .args(["--bootstrap", &nodes[0].listening, "--wait-for", "3"]),
     );
     assert_eq!(out.code, 0, "{}", out.stderr);
     let result = out.json();

@@ -25,7 +25,9 @@ const MAX_ANSWER: usize = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers there.
-    #[error("no node answers on {addr} ({why}); start one with `vajra-node`, or name another with --api")]
+    #[error(
+        "no node answers on {addr} ({why}); start one with `vajra-node`, or name another with --api"
+    )]
     Unreachable {
         /// The address.
         addr: SocketAddr,
@@ -92,7 +94,8 @@ impl ApiClient {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn status(&self, id: &str) -> Result<TestResult, ClientError> {
-        self.json(Method::GET, &format!("/api/v1/tests/{}", escape(id)), None).await
+        self.json(Method::GET, &format!("/api/v1/tests/{}", escape(id)), None)
+            .await
     }
 
     /// Starts a test; returns its id.
@@ -100,11 +103,14 @@ impl ApiClient {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn start(&self, plan: &Plan) -> Result<String, ClientError> {
-        let plan: serde_json::Value = serde_json::from_slice(&plan.to_bytes()).map_err(|e| self.strange(e))?;
+        let plan: serde_json::Value =
+            serde_json::from_slice(&plan.to_bytes()).map_err(|e| self.strange(e))?;
         let body = serde_json::json!({"plan": plan});
-        let answer: serde_json::Value = self.json(Method::POST, "/api/v1/tests", Some(body)).await?;
+        let answer: serde_json::Value =
+            self.json(Method::POST, "/api/v1/tests", Some(body)).await?;
         let id = answer["test_id"].as_str();
-        id.map(str::to_owned).ok_or_else(|| self.strange("no test_id"))
+        id.map(str::to_owned)
+            .ok_or_else(|| self.strange("no test_id"))
     }
 
     /// Stops a test.
@@ -122,7 +128,8 @@ impl ApiClient {
     /// Any [`ClientError`].
     pub async fn drain(&self, peer: Option<&str>) -> Result<NodeEntry, ClientError> {
         let path = format!("/api/v1/nodes/{}/drain", escape(peer.unwrap_or("self")));
-        self.json(Method::POST, &path, Some(serde_json::json!({}))).await
+        self.json(Method::POST, &path, Some(serde_json::json!({})))
+            .await
     }
 
     /// A test's progress, until it ends.
@@ -199,8 +206,13 @@ impl ApiClient {
             }
             None => Bytes::new(),
         };
-        let request = request.body(Full::new(bytes)).map_err(|e| self.strange(e))?;
-        let response = sender.send_request(request).await.map_err(|e| self.strange(e))?;
+        let request = request
+            .body(Full::new(bytes))
+            .map_err(|e| self.strange(e))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|e| self.strange(e))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -208,7 +220,10 @@ impl ApiClient {
         let body = self.collect(response).await?;
         let detail = match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => problem.detail,
-            Err(_) => format!("{} answered with HTTP status {status}; is that a node's API?", self.addr),
+            Err(_) => format!(
+                "{} answered with HTTP status {status}; is that a node's API?",
+                self.addr
+            ),
         };
         Err(ClientError::Refused { status, detail })
     }
@@ -219,7 +234,13 @@ fn escape(segment: &str) -> String {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     segment
         .bytes()
-        .map(|b| if harmless(b) { (b as char).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if harmless(b) {
+                (b as char).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect()
 }
 

@@ -25,7 +25,10 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     let host = text(headers, header::HOST).or(request.uri().authority().map(|a| a.as_str()));
     let Some(host) = host else {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "the request has no Host header"));
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "the request has no Host header",
+        ));
     };
     if shared.token.is_none() && !is_local(host) {
         return Err(Problem::new(
@@ -34,7 +37,10 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
         ));
     }
     if let Some(origin) = text(headers, header::ORIGIN)
-        && origin.strip_prefix("http://").or(origin.strip_prefix("https://")) != Some(host)
+        && origin
+            .strip_prefix("http://")
+            .or(origin.strip_prefix("https://"))
+            != Some(host)
     {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -52,8 +58,11 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
     }
     let has_body = text(headers, header::CONTENT_LENGTH).is_some_and(|n| n != "0")
         || headers.contains_key(header::TRANSFER_ENCODING);
-    let is_json = text(headers, header::CONTENT_TYPE)
-        .is_some_and(|t| t.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case("application/json")));
+    let is_json = text(headers, header::CONTENT_TYPE).is_some_and(|t| {
+        t.split(';')
+            .next()
+            .is_some_and(|t| t.trim().eq_ignore_ascii_case("application/json"))
+    });
     if (request.method() == Method::POST || has_body) && !is_json {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -73,7 +82,8 @@ fn is_local(host: &str) -> bool {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Compares in a time that does not depend on where they differ.

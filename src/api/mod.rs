@@ -32,7 +32,9 @@ pub struct ApiOptions {
 
 /// The API would be open to the network.
 #[derive(Debug, thiserror::Error)]
-#[error("an API on {0} can be reached from other machines and needs a token: set VAJRA_API_TOKEN, or use --api 127.0.0.1:7401")]
+#[error(
+    "an API on {0} can be reached from other machines and needs a token: set VAJRA_API_TOKEN, or use --api 127.0.0.1:7401"
+)]
 pub struct TokenNeeded(pub IpAddr);
 
 impl ApiOptions {

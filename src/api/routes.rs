@@ -38,9 +38,14 @@ pub(super) fn router(shared: Shared) -> Router {
     Router::new()
         .nest("/api/v1", v1)
         .route("/healthz", get(|| async { "ok\n" }))
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such resource; see docs/api.md") })
+        .fallback(|| async {
+            Problem::new(StatusCode::NOT_FOUND, "no such resource; see docs/api.md")
+        })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this resource does not take that method; see docs/api.md")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this resource does not take that method; see docs/api.md",
+            )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(shared.clone(), guard::guard))
@@ -56,7 +61,10 @@ struct NodesQuery {
     task_type: Option<String>,
 }
 
-async fn nodes(State(s): State<Shared>, Query(q): Query<NodesQuery>) -> Result<Json<NodeList>, Problem> {
+async fn nodes(
+    State(s): State<Shared>,
+    Query(q): Query<NodesQuery>,
+) -> Result<Json<NodeList>, Problem> {
     let mut list = s.node.nodes().await?;
     if let Some(wanted) = q.task_type {
         list.nodes.retain(|n| n.task_types.contains(&wanted));
@@ -85,14 +93,24 @@ async fn find_node(s: &Shared, peer: &str) -> Result<NodeEntry, Problem> {
     }
 }
 
-async fn node(State(s): State<Shared>, Path(peer): Path<String>) -> Result<Json<NodeEntry>, Problem> {
+async fn node(
+    State(s): State<Shared>,
+    Path(peer): Path<String>,
+) -> Result<Json<NodeEntry>, Problem> {
     Ok(Json(find_node(&s, &peer).await?))
 }
 
-async fn drain(State(s): State<Shared>, Path(peer): Path<String>) -> Result<Json<NodeEntry>, Problem> {
+async fn drain(
+    State(s): State<Shared>,
+    Path(peer): Path<String>,
+) -> Result<Json<NodeEntry>, Problem> {
     let node = find_node(&s, &peer).await?;
-    let parsed = crate::network::parse_peer(&node.peer)
-        .ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a peer id does not read back"))?;
+    let parsed = crate::network::parse_peer(&node.peer).ok_or_else(|| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a peer id does not read back",
+        )
+    })?;
     s.node.drain((!node.is_self).then_some(parsed)).await?;
     Ok(Json(node))
 }
@@ -111,20 +129,27 @@ struct NewTest {
 }
 
 async fn start(State(s): State<Shared>, body: Bytes) -> Result<Response, Problem> {
-    let new: NewTest = serde_json::from_slice(&body)
-        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not {{\"plan\": …}}: {e}")))?;
+    let new: NewTest = serde_json::from_slice(&body).map_err(|e| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body is not {{\"plan\": …}}: {e}"),
+        )
+    })?;
     if new.plan.get("local").is_some() {
         return Err(Problem::field(
             "local",
             "[local] starts processes and works from the command line only; remove it",
         ));
     }
-    let bytes = serde_json::to_vec(&new.plan).map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
+    let bytes = serde_json::to_vec(&new.plan)
+        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
     let plan = plan::parse_json(&bytes).map_err(|e| match &e {
         PlanError::Field { field, .. } => Problem::field(*field, e.to_string()),
         _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()),
     })?;
-    let options = StartOptions { wait_for: new.wait_for };
+    let options = StartOptions {
+        wait_for: new.wait_for,
+    };
     let started = tokio::time::timeout(MAX_WAIT, s.node.start(Arc::new(plan), options)).await;
     let id = started.map_err(|_| {
         Problem::new(
@@ -163,7 +188,10 @@ async fn find_test(s: &Shared, wanted: &str) -> Result<TestId, Problem> {
     })
 }
 
-async fn status(State(s): State<Shared>, Path(id): Path<String>) -> Result<Json<TestResult>, Problem> {
+async fn status(
+    State(s): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<TestResult>, Problem> {
     let id = find_test(&s, &id).await?;
     Ok(Json(TestResult::clone(&*s.node.status(id).await?)))
 }
@@ -180,38 +208,52 @@ async fn stop(
 ) -> Result<Response, Problem> {
     let id = find_test(&s, &id).await?;
     s.node.stop(id, q.graceful.unwrap_or(true)).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({"test_id": id.to_string()}))).into_response())
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(json!({"test_id": id.to_string()})),
+    )
+        .into_response())
 }
 
 async fn events(State(s): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     let permit = s.streams.clone().try_acquire_owned().map_err(|_| {
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many event streams are open on this node")
+        Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many event streams are open on this node",
+        )
     })?;
     let id = find_test(&s, &id).await?;
     let receiver = s.node.watch(id).await?;
-    let stream = futures::stream::unfold((Some(receiver), permit), |(receiver, permit)| async move {
-        let mut receiver = receiver?;
-        loop {
-            match receiver.recv().await {
-                Ok(progress) => {
-                    let rest = (progress.state != "ended").then_some(receiver);
-                    return Some((Ok(as_event(&progress)), (rest, permit)));
+    let stream =
+        futures::stream::unfold((Some(receiver), permit), |(receiver, permit)| async move {
+            let mut receiver = receiver?;
+            loop {
+                match receiver.recv().await {
+                    Ok(progress) => {
+                        let rest = (progress.state != "ended").then_some(receiver);
+                        return Some((Ok(as_event(&progress)), (rest, permit)));
+                    }
+                    // A slow listener misses lines and goes on with the newest.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
                 }
-                // A slow listener misses lines and goes on with the newest.
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return None,
             }
-        }
-    });
+        });
     Ok(sse(stream).into_response())
 }
 
-fn sse(stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> impl IntoResponse {
+fn sse(
+    stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+) -> impl IntoResponse {
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(10)))
 }
 
 fn as_event(progress: &Progress) -> Event {
-    let name = if progress.state == "ended" { "ended" } else { "progress" };
+    let name = if progress.state == "ended" {
+        "ended"
+    } else {
+        "progress"
+    };
     let data = serde_json::to_string(progress).unwrap_or_default();
     Event::default().event(name).data(data)
 }

@@ -13,7 +13,10 @@ use crate::plan::{Load, Plan, Task};
 use crate::protocol::TestId;
 use crate::report::{NodeEntry, NodeList, Pool, TestEntry, TestList};
 
-const IDS: [&str; 2] = ["01990000-0000-7000-8000-000000000001", "01990000-0000-7000-8000-000000000002"];
+const IDS: [&str; 2] = [
+    "01990000-0000-7000-8000-000000000001",
+    "01990000-0000-7000-8000-000000000002",
+];
 
 fn entry(name: &str, is_self: bool) -> NodeEntry {
     NodeEntry {
@@ -27,7 +30,11 @@ fn entry(name: &str, is_self: bool) -> NodeEntry {
         health: "healthy".into(),
         capacity: 10,
         load: 4,
-        task_types: vec![if is_self { "HTTP".into() } else { "SLEEP".into() }],
+        task_types: vec![if is_self {
+            "HTTP".into()
+        } else {
+            "SLEEP".into()
+        }],
         labels: Default::default(),
     }
 }
@@ -51,7 +58,11 @@ fn progress(state: &str) -> Arc<Progress> {
 
 fn answer(command: Command) {
     let known = |id: TestId| IDS.contains(&id.to_string().as_str());
-    let missing = || Err(crate::node::handle::CommandError::NotFound("no such test".into()));
+    let missing = || {
+        Err(crate::node::handle::CommandError::NotFound(
+            "no such test".into(),
+        ))
+    };
     match command {
         Command::Nodes(reply) => {
             let nodes = vec![entry("a", true), entry("b", false)];
@@ -66,10 +77,16 @@ fn answer(command: Command) {
                 verdict: None,
                 started_at: None,
             });
-            reply.send(TestList { tests: tests.collect() }).unwrap();
+            reply
+                .send(TestList {
+                    tests: tests.collect(),
+                })
+                .unwrap();
         }
         Command::Start(_, _, reply) => reply.send(Ok(IDS[0].parse().unwrap())).unwrap(),
-        Command::Stop(id, _, reply) => reply.send(if known(id) { Ok(()) } else { missing() }).unwrap(),
+        Command::Stop(id, _, reply) => reply
+            .send(if known(id) { Ok(()) } else { missing() })
+            .unwrap(),
         Command::Watch(_, reply) => {
             let (sender, receiver) = broadcast::channel(4);
             sender.send(progress("running")).unwrap();
@@ -89,7 +106,13 @@ async fn served(token: Option<&str>) -> SocketAddr {
             answer(command);
         }
     });
-    tokio::spawn(serve(listener, handle, ApiOptions { token: token.map(Into::into) }));
+    tokio::spawn(serve(
+        listener,
+        handle,
+        ApiOptions {
+            token: token.map(Into::into),
+        },
+    ));
     addr
 }
 
@@ -126,16 +149,38 @@ async fn nodes_can_be_filtered_by_task_type() {
     assert_eq!(status, 200);
     assert!(all.contains("\"total\":2"), "{all}");
     let (_, some) = raw(addr, get(addr, "/api/v1/nodes?task_type=HTTP", "")).await;
-    assert!(some.contains("\"total\":1") && !some.contains("peer-of-b"), "{some}");
+    assert!(
+        some.contains("\"total\":1") && !some.contains("peer-of-b"),
+        "{some}"
+    );
 }
 
 #[tokio::test]
 async fn a_page_of_another_origin_or_a_rebound_name_is_refused() {
     let addr = served(None).await;
-    let rebound = format!("GET /api/v1/nodes HTTP/1.1\r\nHost: evil.example:{}\r\nConnection: close\r\n\r\n", addr.port());
+    let rebound = format!(
+        "GET /api/v1/nodes HTTP/1.1\r\nHost: evil.example:{}\r\nConnection: close\r\n\r\n",
+        addr.port()
+    );
     assert_eq!(raw(addr, rebound).await.0, 403);
-    assert_eq!(raw(addr, get(addr, "/api/v1/nodes", "Origin: http://evil.example\r\n")).await.0, 403);
-    assert_eq!(raw(addr, get(addr, "/api/v1/nodes", &format!("Origin: http://{addr}\r\n"))).await.0, 200);
+    assert_eq!(
+        raw(
+            addr,
+            get(addr, "/api/v1/nodes", "Origin: http://evil.example\r\n")
+        )
+        .await
+        .0,
+        403
+    );
+    assert_eq!(
+        raw(
+            addr,
+            get(addr, "/api/v1/nodes", &format!("Origin: http://{addr}\r\n"))
+        )
+        .await
+        .0,
+        200
+    );
 }
 
 #[tokio::test]
@@ -163,7 +208,15 @@ async fn a_bad_plan_is_a_problem_that_names_the_field() {
 async fn an_api_with_a_token_answers_nobody_without_it() {
     let addr = served(Some("secret")).await;
     assert_eq!(raw(addr, get(addr, "/api/v1/nodes", "")).await.0, 401);
-    assert_eq!(raw(addr, get(addr, "/api/v1/nodes", "Authorization: Bearer wrong!\r\n")).await.0, 401);
+    assert_eq!(
+        raw(
+            addr,
+            get(addr, "/api/v1/nodes", "Authorization: Bearer wrong!\r\n")
+        )
+        .await
+        .0,
+        401
+    );
     let client = ApiClient::new(addr, Some("secret".into()));
     assert_eq!(client.nodes().await.unwrap().nodes.len(), 2);
 }
@@ -174,7 +227,13 @@ fn only_loopback_is_served_without_a_token() {
     assert!(open.check([127, 0, 0, 1].into()).is_ok());
     let refused = open.check([10, 0, 0, 1].into()).unwrap_err().to_string();
     assert!(refused.contains("VAJRA_API_TOKEN"), "{refused}");
-    assert!(ApiOptions { token: Some("t".into()) }.check([10, 0, 0, 1].into()).is_ok());
+    assert!(
+        ApiOptions {
+            token: Some("t".into())
+        }
+        .check([10, 0, 0, 1].into())
+        .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -182,7 +241,10 @@ async fn the_client_starts_watches_and_stops() {
     let addr = served(None).await;
     let client = ApiClient::new(addr, None);
     client.health().await.unwrap();
-    let plan = Plan::new(Task::Sleep { ms: 1 }, Load::open(5.0, std::time::Duration::from_secs(1)));
+    let plan = Plan::new(
+        Task::Sleep { ms: 1 },
+        Load::open(5.0, std::time::Duration::from_secs(1)),
+    );
     let id = client.start(&plan).await.unwrap();
     assert_eq!(id, IDS[0]);
     let mut events = client.events(&id).await.unwrap();

@@ -104,6 +104,7 @@ impl Backend {
                     status: 401 | 403, ..
                 },
             )) => Err(Failure::run(e)),
+            Ok(Err(ClientError::Unreachable { why, .. })) => Ok(Err(why)),
             Ok(Err(e)) => Ok(Err(e.to_string())),
             Err(_) => Ok(Err(format!("no answer within {} s", ANSWER_WAIT.as_secs()))),
         }
@@ -201,11 +202,11 @@ impl Backend {
     }
 
     fn lost(&self, why: ClientError) -> Failure {
-        match (self, &why) {
-            (Backend::Api(_, address), ClientError::Unreachable { .. }) => Failure::run(
-                format_args!("the node at {address} no longer answers: {why}"),
+        match (self, why) {
+            (Backend::Api(_, address), ClientError::Unreachable { why, .. }) => Failure::run(
+                format_args!("the node at {address} no longer answers ({why})"),
             ),
-            _ => Failure::run(why),
+            (_, why) => Failure::run(why),
         }
     }
 }

@@ -6,7 +6,6 @@ use super::exit::{Exit, Failure};
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
 use super::output::{line, out};
-use super::progress::progress_line;
 use super::start_test::{JsonFile, show};
 use super::terminal::ProgressLine;
 use crate::report::{NodeList, TestList, text};
@@ -53,7 +52,7 @@ pub async fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
         if args.json {
             return line(&serde_json::to_string(p).map_err(Failure::run)?);
         }
-        progress.show(&progress_line(p));
+        progress.show(&text::progress(p));
         Ok(())
     })
     .await;

@@ -13,7 +13,7 @@
 //! | [`start_test`], [`join`], [`local`], [`follow`] | a test from start to result |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
 //! | [`backend`] | the node talked to: behind an API, or in this process |
-//! | [`exit`], [`outcome`], [`output`], [`progress`], [`terminal`] | how it ends, and what is shown |
+//! | [`exit`], [`outcome`], [`output`], [`terminal`] | how it ends, and what is shown |
 
 pub mod args;
 pub mod backend;
@@ -32,7 +32,6 @@ pub mod logging;
 pub mod outcome;
 pub mod output;
 pub mod plan_args;
-pub mod progress;
 pub mod resolve;
 pub mod run_node;
 pub mod run_target;

@@ -10,13 +10,11 @@ use crate::report::TestResult;
 /// The test could not run, and why.
 pub fn outcome(result: &TestResult, strict: bool) -> Result<Exit, Failure> {
     match result.end.as_deref() {
-        Some("failed") => {
-            let why = match result.reasons.as_slice() {
-                [] => "the test ended early".to_owned(),
-                reasons => reasons.join("; "),
-            };
-            Err(Failure::run(why))
-        }
+        // The first reason says why; the others follow from it, and are in the report.
+        Some("failed") => match result.reasons.first() {
+            Some(why) => Err(Failure::run(why)),
+            None => Err(Failure::run("the test ended early")),
+        },
         Some("stopped") => Ok(Exit::Stopped),
         _ if strict && result.verdict.as_deref() != Some("valid") => Ok(Exit::NotValid),
         _ => Ok(Exit::Fine),

@@ -15,11 +15,11 @@ use super::config_file;
 use super::exit::Failure;
 use super::layer::Layer;
 use crate::network::{SwarmKey, SwarmName};
-use crate::tasks::AllowTarget;
 use crate::node::config::{
     API_PORT, ApiListen, CAPACITY_PER_THREAD, DataPlace, Listen, MAX_CAPACITY, MAX_ENGINE_THREADS,
     NodeConfig, SWARM_PORT,
 };
+use crate::tasks::AllowTarget;
 
 /// The swarm that nodes are in unless told otherwise.
 const DEFAULT_SWARM: &str = "vajra";
@@ -163,7 +163,10 @@ pub fn resolve_for_one_test(mut layer: Layer, standalone: bool) -> Result<NodeCo
 
 fn allowed(targets: Option<Vec<String>>) -> Result<Vec<AllowTarget>, Failure> {
     let targets = targets.unwrap_or_default();
-    let parsed = targets.iter().map(|t| t.parse().map_err(|e| Failure::input(format_args!("--allow-target: {e}"))));
+    let parsed = targets.iter().map(|t| {
+        t.parse()
+            .map_err(|e| Failure::input(format_args!("--allow-target: {e}")))
+    });
     parsed.collect()
 }
 

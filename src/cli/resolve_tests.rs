@@ -128,6 +128,11 @@ fn bad_values_are_bad_input_and_name_their_source() {
             "API token must have at least",
         ),
         (&["--name", ""], &[], "the node's name"),
+        (
+            &["--allow-target", "10.0.0.0/99"],
+            &[],
+            "--allow-target: \"10.0.0.0/99\"",
+        ),
     ];
     for (line, env, expected) in cases {
         let failure = node(line, env).unwrap_err();

@@ -17,7 +17,6 @@ use super::logging;
 use super::outcome::outcome;
 use super::output::{line, note, out};
 use super::plan_args::Wanted;
-use super::progress::progress_line;
 use super::resolve::{environment, layers, resolve_for_one_test};
 use super::terminal::ProgressLine;
 use crate::node::config::{LogLevel, NodeConfig};
@@ -140,7 +139,7 @@ impl Session {
         note(&format!("test {id}"));
         let mut progress = ProgressLine::on_stderr();
         let followed = follow(&self.backend, &id, interrupts, OnInterrupt::StopTest, |p| {
-            progress.show(&progress_line(p));
+            progress.show(&text::progress(p));
             Ok(())
         })
         .await;

@@ -116,7 +116,9 @@ impl Driver {
     pub fn new(parts: Parts) -> Driver {
         let (inspect, inspected) = mpsc::channel(INSPECT_QUEUE);
         let old = parts.store.ids().into_iter();
-        let old = old.filter_map(|id| Some((id, parts.store.get(id)?))).collect();
+        let old = old
+            .filter_map(|id| Some((id, parts.store.get(id)?)))
+            .collect();
         Driver {
             core: parts.core,
             net: parts.net,
@@ -197,13 +199,30 @@ impl Driver {
 
     fn network(&mut self, event: NetworkEvent) {
         match event {
-            NetworkEvent::Gossip { author, ticket, message, .. } => {
+            NetworkEvent::Gossip {
+                author,
+                ticket,
+                message,
+                ..
+            } => {
                 self.dial_advertised(&author, &message);
-                let input = Input::Gossip { author, ticket: 0, message };
+                let input = Input::Gossip {
+                    author,
+                    ticket: 0,
+                    message,
+                };
                 self.handle(input, Some(ticket), None);
             }
-            NetworkEvent::Request { from, ticket, request } => {
-                let input = Input::Request { from, ticket: 0, request };
+            NetworkEvent::Request {
+                from,
+                ticket,
+                request,
+            } => {
+                let input = Input::Request {
+                    from,
+                    ticket: 0,
+                    request,
+                };
                 self.handle(input, None, Some(ticket));
             }
             NetworkEvent::Reply { from, result, .. } => match result {
@@ -239,7 +258,13 @@ impl Driver {
         if let (Some(net), Gossip::Advert(advert)) = (&self.net, message)
             && !self.connected.contains(author)
         {
-            net.dial(advert.addresses.iter().filter_map(|a| a.parse().ok()).collect());
+            net.dial(
+                advert
+                    .addresses
+                    .iter()
+                    .filter_map(|a| a.parse().ok())
+                    .collect(),
+            );
         }
     }
 
@@ -249,7 +274,12 @@ impl Driver {
         self.handle(input, None, None);
     }
 
-    fn handle(&mut self, input: Input, gossip: Option<GossipTicket>, request: Option<RequestTicket>) {
+    fn handle(
+        &mut self,
+        input: Input,
+        gossip: Option<GossipTicket>,
+        request: Option<RequestTicket>,
+    ) {
         let outputs = self.core.handle(self.now(), input);
         let (mut gossip, mut request) = (gossip, request);
         for output in outputs {
@@ -273,7 +303,11 @@ impl Driver {
         match output {
             Output::Publish(gossip) => self.publish(gossip),
             Output::Send(to, request) => self.send(to, &request),
-            Output::Inspect { test, submitter, plan } => self.inspect_plan(test, &submitter, plan),
+            Output::Inspect {
+                test,
+                submitter,
+                plan,
+            } => self.inspect_plan(test, &submitter, plan),
             Output::Engine(test, order) => self.engine(test, order),
             Output::Event(test, event) => {
                 let peer = event.peer.as_ref().map(network::show_peer);
@@ -371,7 +405,9 @@ impl Driver {
         {
             match room.prepare(test, plan, served.own) {
                 Ok(run) => served.run = Some(run),
-                Err(e) => tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}"),
+                Err(e) => {
+                    tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}")
+                }
             }
         }
         if let Some(run) = &mut served.run {
@@ -400,7 +436,10 @@ impl Driver {
             .core
             .tests()
             .values()
-            .filter(|t| t.ended_at().is_some_and(|at| now.since(at) > WRITE_INCOMPLETE_AFTER))
+            .filter(|t| {
+                t.ended_at()
+                    .is_some_and(|at| now.since(at) > WRITE_INCOMPLETE_AFTER)
+            })
             .map(|t| t.id())
             .filter(|id| self.tests.get(id).is_some_and(|s| !s.written))
             .collect();
@@ -453,7 +492,12 @@ impl Driver {
         }
     }
 
-    fn start(&mut self, plan: Arc<Plan>, options: StartOptions, reply: oneshot::Sender<Result<TestId, CommandError>>) {
+    fn start(
+        &mut self,
+        plan: Arc<Plan>,
+        options: StartOptions,
+        reply: oneshot::Sender<Result<TestId, CommandError>>,
+    ) {
         if self.leaving.is_some() {
             let _ = reply.send(Err(CommandError::Gone));
             return;
@@ -483,7 +527,9 @@ impl Driver {
             }));
             let taken = self.core.tests().contains_key(&id);
             let answer = taken.then_some(id).ok_or_else(|| {
-                CommandError::Refused("too many tests are running on this node; stop one first".into())
+                CommandError::Refused(
+                    "too many tests are running on this node; stop one first".into(),
+                )
             });
             let _ = w.reply.send(answer);
         }
@@ -528,7 +574,11 @@ impl Driver {
             graceful: false,
             timeout: Duration::ZERO,
         }));
-        let patience = if self.net.is_some() { FAREWELL } else { Duration::ZERO };
+        let patience = if self.net.is_some() {
+            FAREWELL
+        } else {
+            Duration::ZERO
+        };
         self.leaving = Some((Instant::now() + patience, vec![reply]));
     }
 

@@ -49,7 +49,8 @@ pub struct EngineRun {
 }
 
 impl EngineRoom {
-    /// Why this node cannot or will not carry a plan's load, if so.
+    /// Why this node cannot or will not carry a plan's load, if so. Resolves the target's
+    /// name.
     pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
         let prepared = tasks::prepare(&plan.task, &self.policy, &self.secrets, own).await;
         prepared.err().map(|e| e.to_string())
@@ -60,7 +61,12 @@ impl EngineRoom {
     ///
     /// # Errors
     /// When a thread cannot be started or the target's name cannot be resolved.
-    pub fn prepare(&self, test: TestId, plan: Arc<Plan>, own_test: bool) -> Result<EngineRun, PrepareError> {
+    pub fn prepare(
+        &self,
+        test: TestId,
+        plan: Arc<Plan>,
+        own_test: bool,
+    ) -> Result<EngineRun, PrepareError> {
         let finished = self.finished.clone();
         let run = LoadRun::prepare(LoadSpec {
             plan,

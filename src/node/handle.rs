@@ -45,7 +45,11 @@ pub struct StartOptions {
 #[derive(Debug)]
 pub enum Command {
     /// Start a test here.
-    Start(Arc<Plan>, StartOptions, oneshot::Sender<Result<TestId, CommandError>>),
+    Start(
+        Arc<Plan>,
+        StartOptions,
+        oneshot::Sender<Result<TestId, CommandError>>,
+    ),
     /// Stop a test everywhere.
     Stop(TestId, bool, oneshot::Sender<Result<(), CommandError>>),
     /// All nodes known.
@@ -53,9 +57,15 @@ pub enum Command {
     /// All tests known, newest first.
     Tests(oneshot::Sender<TestList>),
     /// A test's result so far.
-    Status(TestId, oneshot::Sender<Result<Arc<TestResult>, CommandError>>),
+    Status(
+        TestId,
+        oneshot::Sender<Result<Arc<TestResult>, CommandError>>,
+    ),
     /// A test's life, as it goes on.
-    Watch(TestId, oneshot::Sender<Result<broadcast::Receiver<Arc<Progress>>, CommandError>>),
+    Watch(
+        TestId,
+        oneshot::Sender<Result<broadcast::Receiver<Arc<Progress>>, CommandError>>,
+    ),
     /// Take no new share: this node, or ask another to.
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
     /// Leave the swarm politely and end; answered when everybody has been told.
@@ -75,9 +85,15 @@ impl NodeHandle {
         (NodeHandle { commands }, inbox)
     }
 
-    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {
+    async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, CommandError> {
         let (tx, rx) = oneshot::channel();
-        self.commands.send(make(tx)).await.map_err(|_| CommandError::Gone)?;
+        self.commands
+            .send(make(tx))
+            .await
+            .map_err(|_| CommandError::Gone)?;
         rx.await.map_err(|_| CommandError::Gone)
     }
 
@@ -86,7 +102,11 @@ impl NodeHandle {
     /// # Errors
     /// [`CommandError::Refused`] if this node's policy forbids the target or the node is
     /// leaving.
-    pub async fn start(&self, plan: Arc<Plan>, options: StartOptions) -> Result<TestId, CommandError> {
+    pub async fn start(
+        &self,
+        plan: Arc<Plan>,
+        options: StartOptions,
+    ) -> Result<TestId, CommandError> {
         self.ask(|tx| Command::Start(plan, options, tx)).await?
     }
 
@@ -126,7 +146,10 @@ impl NodeHandle {
     ///
     /// # Errors
     /// [`CommandError::NotFound`] if this node knows no such test.
-    pub async fn watch(&self, test: TestId) -> Result<broadcast::Receiver<Arc<Progress>>, CommandError> {
+    pub async fn watch(
+        &self,
+        test: TestId,
+    ) -> Result<broadcast::Receiver<Arc<Progress>>, CommandError> {
         self.ask(|tx| Command::Watch(test, tx)).await?
     }
 

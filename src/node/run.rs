@@ -20,7 +20,7 @@ use crate::network::{
 };
 use crate::protocol::Time;
 use crate::protocol::spec::{Myself, Timings};
-use crate::tasks::{TASK_TYPES, Secrets, TargetPolicy};
+use crate::tasks::{Secrets, TASK_TYPES, TargetPolicy};
 
 /// Measurements and ends of runs waiting for the driver: one a test and second.
 const ENGINE_QUEUE: usize = 256;
@@ -180,7 +180,11 @@ async fn set_up(
     let (net, events, listening) = if config.standalone {
         (None, idle_events(), Vec::new())
     } else {
-        let swarm = SwarmConfig { config: &config, identity: &identity, dir: dir.as_ref() };
+        let swarm = SwarmConfig {
+            config: &config,
+            identity: &identity,
+            dir: dir.as_ref(),
+        };
         let (net, events, listening) = swarm.listen(&mut warnings).await?;
         (Some(net), events, listening)
     };
@@ -188,7 +192,9 @@ async fn set_up(
         Some(api) => {
             let addr = api.address;
             let listener = bind_api(addr, api.explicit, &mut warnings).await?;
-            let bound = listener.local_addr().map_err(|source| StartError::Api { addr, source })?;
+            let bound = listener
+                .local_addr()
+                .map_err(|source| StartError::Api { addr, source })?;
             (Some(listener), Some(bound))
         }
         None => (None, None),
@@ -230,7 +236,9 @@ async fn set_up(
     };
     let shown: Vec<String> = listening.iter().map(ToString::to_string).collect();
     if let Some(listener) = api_listener {
-        let options = ApiOptions { token: config.api_token.clone() };
+        let options = ApiOptions {
+            token: config.api_token.clone(),
+        };
         options
             .check(api_addr.map_or(std::net::IpAddr::from([127, 0, 0, 1]), |a| a.ip()))
             .map_err(|e| StartError::ApiOptions(e.to_string()))?;
@@ -249,7 +257,15 @@ async fn set_up(
         bootstraps: config.bootstrap.len(),
         dir,
     });
-    Ok((driver, Ready { listening: shown, peer: peer_id.to_string(), api: api_addr, warnings }))
+    Ok((
+        driver,
+        Ready {
+            listening: shown,
+            peer: peer_id.to_string(),
+            api: api_addr,
+            warnings,
+        },
+    ))
 }
 
 /// A node without a network hears nothing; the sender is leaked on purpose, because a closed
@@ -317,17 +333,24 @@ fn is_loopback(address: &Multiaddr) -> bool {
 
 fn own_ports(listening: &[Multiaddr], api: Option<SocketAddr>) -> Vec<u16> {
     use libp2p::multiaddr::Protocol;
-    let swarm = listening.iter().flat_map(|a| a.iter()).filter_map(|p| match p {
-        Protocol::Tcp(port) => Some(port),
-        _ => None,
-    });
+    let swarm = listening
+        .iter()
+        .flat_map(|a| a.iter())
+        .filter_map(|p| match p {
+            Protocol::Tcp(port) => Some(port),
+            _ => None,
+        });
     let mut ports: Vec<u16> = swarm.chain(api.map(|a| a.port())).collect();
     ports.sort_unstable();
     ports.dedup();
     ports
 }
 
-async fn bind_api(addr: SocketAddr, explicit: bool, warnings: &mut Vec<String>) -> Result<TcpListener, StartError> {
+async fn bind_api(
+    addr: SocketAddr,
+    explicit: bool,
+    warnings: &mut Vec<String>,
+) -> Result<TcpListener, StartError> {
     match TcpListener::bind(addr).await {
         Ok(listener) => Ok(listener),
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && !explicit => {

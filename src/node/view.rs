@@ -18,7 +18,8 @@ use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
 use crate::protocol::test::Test;
 use crate::protocol::{NodeId, TestId, Time};
 use crate::report::{
-    Event, NodeEntry, NodeList, Pool, Reign, ResultInput, phase_word, TestEntry, TestList, TestResult, WorkerInput,
+    Event, NodeEntry, NodeList, Pool, Reign, ResultInput, TestEntry, TestList, TestResult,
+    WorkerInput, phase_word,
 };
 
 /// The first eight digits of an id, as logs show it.
@@ -94,7 +95,11 @@ impl Driver {
         }
     }
 
-    pub(super) fn status(&self, test: TestId, reply: oneshot::Sender<Result<Arc<TestResult>, CommandError>>) {
+    pub(super) fn status(
+        &self,
+        test: TestId,
+        reply: oneshot::Sender<Result<Arc<TestResult>, CommandError>>,
+    ) {
         let kept = self.tests.get(&test).and_then(|s| s.result.clone());
         if let Some(result) = kept.or_else(|| self.old.get(&test).cloned()) {
             // Whoever asked may be gone.
@@ -164,11 +169,18 @@ impl Driver {
 
     fn workers(&self, t: &Test) -> Vec<WorkerInput> {
         let roster = t.ended().map_or(&[][..], |e| &e.roster[..]);
-        let lost = |n: &NodeId| roster.iter().find(|e| e.worker == *n).and_then(|e| e.lost_at);
+        let lost = |n: &NodeId| {
+            roster
+                .iter()
+                .find(|e| e.worker == *n)
+                .and_then(|e| e.lost_at)
+        };
         t.merge()
             .workers()
             .iter()
-            .filter(|(n, m)| m.slots > 0 || sent(m.counters()) > 0 || roster.iter().any(|e| e.worker == **n))
+            .filter(|(n, m)| {
+                m.slots > 0 || sent(m.counters()) > 0 || roster.iter().any(|e| e.worker == **n)
+            })
             .map(|(n, m)| WorkerInput {
                 peer: network::show_peer(&n.peer),
                 incarnation: n.incarnation.0,
@@ -183,15 +195,24 @@ impl Driver {
         if node.peer == self.core.myself().node.peer {
             return self.core.myself().name.clone();
         }
-        let advertised = self.core.members().get(&node.peer).map(|k| k.advert.name.clone());
-        let roster = t.ended().and_then(|e| e.roster.iter().find(|r| r.worker == *node));
+        let advertised = self
+            .core
+            .members()
+            .get(&node.peer)
+            .map(|k| k.advert.name.clone());
+        let roster = t
+            .ended()
+            .and_then(|e| e.roster.iter().find(|r| r.worker == *node));
         let listed = roster.map(|r| r.name.clone()).filter(|n| !n.is_empty());
         listed.or(advertised).unwrap_or_default()
     }
 
     // ---- progress ----
 
-    pub(super) fn watch(&mut self, test: TestId) -> Result<broadcast::Receiver<Arc<Progress>>, CommandError> {
+    pub(super) fn watch(
+        &mut self,
+        test: TestId,
+    ) -> Result<broadcast::Receiver<Arc<Progress>>, CommandError> {
         if let Some(result) = self.kept(test) {
             let (sender, receiver) = broadcast::channel(1);
             // The receiver is right here.
@@ -199,7 +220,9 @@ impl Driver {
             return Ok(receiver);
         }
         if !self.core.tests().contains_key(&test) {
-            return Err(CommandError::NotFound(format!("no test {test} is known here")));
+            return Err(CommandError::NotFound(format!(
+                "no test {test} is known here"
+            )));
         }
         let watchers = &mut self.served(test).watchers;
         let sender = watchers
@@ -218,7 +241,12 @@ impl Driver {
         let watched: Vec<TestId> = self
             .tests
             .iter()
-            .filter(|(_, s)| s.watchers.sender.as_ref().is_some_and(|w| w.receiver_count() > 0))
+            .filter(|(_, s)| {
+                s.watchers
+                    .sender
+                    .as_ref()
+                    .is_some_and(|w| w.receiver_count() > 0)
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in watched {
@@ -276,7 +304,9 @@ impl Driver {
         let interval = since(&response, last.map(|l| &l.response));
         let lag_interval = since(&lag, last.map(|l| &l.lag));
         let seconds = last.map_or(1.0, |l| now.since(l.at).as_secs_f64().max(0.001));
-        let ms = |h: &Option<Histogram<u64>>, q| h.as_ref().map(|h| h.value_at_quantile(q) as f64 / 1000.0);
+        let ms = |h: &Option<Histogram<u64>>, q| {
+            h.as_ref().map(|h| h.value_at_quantile(q) as f64 / 1000.0)
+        };
         let progress = Progress {
             test_id: id.to_string(),
             // The last line, with state `ended`, is sent with the result.
@@ -312,7 +342,12 @@ fn sent(steps: &[crate::protocol::metrics::StepCounters]) -> u64 {
 fn merged(t: &Test, kind: TimeKind) -> Histogram<u64> {
     let mut all = new_histogram();
     let mut decoder = Deserializer::new();
-    for data in t.merge().workers().values().flat_map(|m| m.histograms(kind)) {
+    for data in t
+        .merge()
+        .workers()
+        .values()
+        .flat_map(|m| m.histograms(kind))
+    {
         // Checked where it came in, and of the one configuration.
         if let Ok(h) = decoder.deserialize::<u64, _>(&mut &data[..]) {
             let _ = all.add(&h);

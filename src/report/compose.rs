@@ -106,7 +106,10 @@ impl ResultInput {
         let profile = Profile::of(&self.plan.load);
         let mut all = Counters::default();
         for w in &self.workers {
-            w.metrics.counters().iter().for_each(|s| all.add(&s.counters));
+            w.metrics
+                .counters()
+                .iter()
+                .for_each(|s| all.add(&s.counters));
         }
         let [response, service, lag] = TimeKind::ALL.map(|kind| merge(self.workers.iter(), kind));
         let ended = self.phase == Phase::Ended;
@@ -174,7 +177,9 @@ impl ResultInput {
         let asked = match (&self.reason, self.plan.load.model) {
             (Some(EndReason::Completed), Model::Open) => profile.total_arrivals().unwrap_or(0),
             // A stop reaches each worker a moment apart; each knows what it still owed.
-            (Some(_), Model::Open) if self.workers.iter().all(|w| w.lost_at.is_none()) => all.planned,
+            (Some(_), Model::Open) if self.workers.iter().all(|w| w.lost_at.is_none()) => {
+                all.planned
+            }
             (Some(_), Model::Open) => profile.integral(duration) as u64,
             _ => seen,
         };
@@ -244,7 +249,11 @@ fn errors(all: &Counters) -> Vec<ErrorEntry> {
             count,
         })
         .collect();
-    errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.message.cmp(&b.message)));
+    errors.sort_by(|a, b| {
+        b.count
+            .cmp(&a.count)
+            .then_with(|| a.message.cmp(&b.message))
+    });
     errors
 }
 
@@ -275,6 +284,8 @@ fn rfc3339(unix_ms: u64) -> String {
 /// A histogram of a result, decoded.
 pub fn decode(base64: &str) -> Option<Histogram<u64>> {
     use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(base64)
+        .ok()?;
     Deserializer::new().deserialize(&mut &bytes[..]).ok()
 }

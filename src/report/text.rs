@@ -50,7 +50,9 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 /// Text, and nothing that a terminal would take for more than text.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// The summary at the end of a test.
@@ -70,7 +72,9 @@ fn write_summary(out: &mut String, r: &TestResult) -> std::fmt::Result {
     writeln!(out, "  target      {}", plain(&r.target))?;
     write!(out, "  nodes       {}", r.nodes.len())?;
     match r.start_skew_ms {
-        Some(skew) if r.nodes.len() > 1 => writeln!(out, "  (started within {} of each other)", show_ms(skew))?,
+        Some(skew) if r.nodes.len() > 1 => {
+            writeln!(out, "  (started within {} of each other)", show_ms(skew))?
+        }
         _ => writeln!(out)?,
     }
     writeln!(out, "  duration    {:.2} s", r.duration_s)?;
@@ -87,7 +91,13 @@ fn write_summary(out: &mut String, r: &TestResult) -> std::fmt::Result {
     ] {
         if let Some(s) = stats {
             writeln!(out, "\n  {title}")?;
-            let cells = [("p50", s.p50), ("p90", s.p90), ("p99", s.p99), ("p99.9", s.p999), ("max", s.max)];
+            let cells = [
+                ("p50", s.p50),
+                ("p90", s.p90),
+                ("p99", s.p99),
+                ("p99.9", s.p999),
+                ("max", s.max),
+            ];
             let cells = cells.map(|(name, ms)| format!("{name} {}", show_ms(ms)));
             writeln!(out, "    {}", cells.join("   "))?;
         }
@@ -100,9 +110,24 @@ fn write_summary(out: &mut String, r: &TestResult) -> std::fmt::Result {
 fn write_totals(out: &mut String, r: &TestResult) -> std::fmt::Result {
     let t = &r.totals;
     let count = |n: u64| format!("{:>12}", show_count(n));
-    writeln!(out, "  requests    {} sent, of {} planned", count(t.sent).trim_start(), show_count(t.planned))?;
-    writeln!(out, "    ok        {}  ({:.2} %)", count(t.ok), percent(t.ok, t.sent))?;
-    writeln!(out, "    failed    {}  ({:.2} %)", count(t.failed), percent(t.failed, t.sent))?;
+    writeln!(
+        out,
+        "  requests    {} sent, of {} planned",
+        count(t.sent).trim_start(),
+        show_count(t.planned)
+    )?;
+    writeln!(
+        out,
+        "    ok        {}  ({:.2} %)",
+        count(t.ok),
+        percent(t.ok, t.sent)
+    )?;
+    writeln!(
+        out,
+        "    failed    {}  ({:.2} %)",
+        count(t.failed),
+        percent(t.failed, t.sent)
+    )?;
     for (what, n) in [
         ("abandoned ", t.abandoned),
         ("dropped   ", t.dropped),
@@ -114,10 +139,18 @@ fn write_totals(out: &mut String, r: &TestResult) -> std::fmt::Result {
         }
     }
     let error = match r.rate.asked {
-        asked if asked > 0.0 => format!(", asked {:.2}/s ({:+.2} %)", asked, (r.rate.achieved / asked - 1.0) * 100.0),
+        asked if asked > 0.0 => format!(
+            ", asked {:.2}/s ({:+.2} %)",
+            asked,
+            (r.rate.achieved / asked - 1.0) * 100.0
+        ),
         _ => String::new(),
     };
-    writeln!(out, "  rate        {:.2}/s achieved{error}", r.rate.achieved)?;
+    writeln!(
+        out,
+        "  rate        {:.2}/s achieved{error}",
+        r.rate.achieved
+    )?;
     if r.duration_s > 0.0 && t.bytes_received + t.bytes_sent > 0 {
         writeln!(
             out,
@@ -155,7 +188,12 @@ fn write_percentiles(out: &mut String, s: &Stats) -> std::fmt::Result {
 
 /// Bars over ten ranges of response time, up to the 99.9th percentile and beyond.
 fn write_distribution(out: &mut String, r: &TestResult) -> std::fmt::Result {
-    let Some(h) = r.histograms.response.as_deref().and_then(super::compose::decode) else {
+    let Some(h) = r
+        .histograms
+        .response
+        .as_deref()
+        .and_then(super::compose::decode)
+    else {
         return Ok(());
     };
     let top = h.value_at_quantile(0.999).max(1);
@@ -174,7 +212,11 @@ fn write_distribution(out: &mut String, r: &TestResult) -> std::fmt::Result {
     writeln!(out)?;
     for (to, n) in rows {
         let bar = "▇".repeat((n as f64 / most as f64 * BAR as f64).round() as usize);
-        let line = format!("    ≤ {:>10}  {:>12}  {bar}", show_ms(to as f64 / 1000.0), show_count(n));
+        let line = format!(
+            "    ≤ {:>10}  {:>12}  {bar}",
+            show_ms(to as f64 / 1000.0),
+            show_count(n)
+        );
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -186,10 +228,20 @@ fn write_errors(out: &mut String, r: &TestResult) -> std::fmt::Result {
     }
     writeln!(out, "\n  errors")?;
     for e in r.errors.iter().take(10) {
-        writeln!(out, "    {:>12}  {:<8}  {}", show_count(e.count), e.kind, plain(&e.message))?;
+        writeln!(
+            out,
+            "    {:>12}  {:<8}  {}",
+            show_count(e.count),
+            e.kind,
+            plain(&e.message)
+        )?;
     }
     if r.errors.len() > 10 {
-        writeln!(out, "    and {} more kinds: --json has them all", r.errors.len() - 10)?;
+        writeln!(
+            out,
+            "    and {} more kinds: --json has them all",
+            r.errors.len() - 10
+        )?;
     }
     Ok(())
 }
@@ -219,7 +271,10 @@ fn write_nodes(out: &mut String, r: &TestResult) -> std::fmt::Result {
         })
         .collect();
     writeln!(out)?;
-    out.push_str(&table(&["node", "share", "sent", "failed", "dropped", "lag p99", ""], &rows));
+    out.push_str(&table(
+        &["node", "share", "sent", "failed", "dropped", "lag p99", ""],
+        &rows,
+    ));
     Ok(())
 }
 
@@ -242,10 +297,19 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = head
         .iter()
         .enumerate()
-        .map(|(i, h)| rows.iter().map(|r| width(&r[i])).chain([width(h)]).max().unwrap_or(0))
+        .map(|(i, h)| {
+            rows.iter()
+                .map(|r| width(&r[i]))
+                .chain([width(h)])
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let right = |i: usize| {
-        rows.iter().any(|r| r[i].starts_with(|c: char| c.is_ascii_digit())) && i > 0 && !head[i].is_empty()
+        rows.iter()
+            .any(|r| r[i].starts_with(|c: char| c.is_ascii_digit()))
+            && i > 0
+            && !head[i].is_empty()
     };
     let mut out = String::new();
     let titles: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
@@ -255,7 +319,11 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
             .enumerate()
             .map(|(i, cell)| {
                 let pad = " ".repeat(widths[i] - width(cell));
-                if right(i) { format!("{pad}{cell}") } else { format!("{cell}{pad}") }
+                if right(i) {
+                    format!("{pad}{cell}")
+                } else {
+                    format!("{cell}{pad}")
+                }
             })
             .collect();
         out.push_str(format!("  {}", cells.join("   ")).trim_end());
@@ -272,7 +340,11 @@ pub fn nodes(list: &NodeList) -> String {
         .map(|n| {
             let labels: Vec<String> = n.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
             vec![
-                format!("{}{}", plain(&n.name), if n.is_self { " (this one)" } else { "" }),
+                format!(
+                    "{}{}",
+                    plain(&n.name),
+                    if n.is_self { " (this one)" } else { "" }
+                ),
                 n.health.clone(),
                 n.status.clone(),
                 n.capacity.to_string(),
@@ -283,7 +355,9 @@ pub fn nodes(list: &NodeList) -> String {
             ]
         })
         .collect();
-    let head = ["name", "health", "status", "capacity", "load", "labels", "address", "peer"];
+    let head = [
+        "name", "health", "status", "capacity", "load", "labels", "address", "peer",
+    ];
     let p = &list.pool;
     format!(
         "{}\n  {} of {} nodes healthy, capacity {} tasks, {} running\n",
@@ -338,6 +412,10 @@ pub fn progress(p: &Progress) -> String {
         ms(p.p99_ms),
         show_count(p.failed),
         p.nodes,
-        if p.state == "stopping" { "  stopping" } else { "" },
+        if p.state == "stopping" {
+            "  stopping"
+        } else {
+            ""
+        },
     )
 }

@@ -34,7 +34,11 @@ pub(super) fn judge(facts: &Facts) -> Judged {
         invalid.push(why.clone());
     }
     if input.reason.is_some() && !input.complete {
-        let missing = input.workers.iter().filter(|w| !w.metrics.is_final).map(|w| w.name.as_str());
+        let missing = input
+            .workers
+            .iter()
+            .filter(|w| !w.metrics.is_final)
+            .map(|w| w.name.as_str());
         let missing: Vec<&str> = missing.collect();
         invalid.push(match missing.is_empty() {
             true => "final metrics are missing; another node may have them: ask it for this test's status".into(),
@@ -78,11 +82,20 @@ fn dropped(facts: &Facts, reasons: &mut Vec<String>) {
     }
     let mut why = crate::protocol::metrics::Counters::default();
     for w in &facts.input.workers {
-        w.metrics.counters().iter().for_each(|s| why.add(&s.counters));
+        w.metrics
+            .counters()
+            .iter()
+            .for_each(|s| why.add(&s.counters));
     }
     let causes = [
-        (why.dropped_full, "max_in_flight was reached: the target is slower than the load; raise --max-in-flight or add nodes"),
-        (why.dropped_late, "the generator itself was too late for them"),
+        (
+            why.dropped_full,
+            "max_in_flight was reached: the target is slower than the load; raise --max-in-flight or add nodes",
+        ),
+        (
+            why.dropped_late,
+            "the generator itself was too late for them",
+        ),
         (why.dropped_lease, "the worker had no lease"),
     ];
     let causes: Vec<String> = causes

@@ -22,7 +22,10 @@ pub fn require(what: &str, available: bool) -> bool {
         return true;
     }
     let demanded = std::env::var("VAJRA_TEST_REQUIRE").is_ok_and(|v| v == "all");
-    assert!(!demanded, "this test needs {what}, and VAJRA_TEST_REQUIRE=all demands it");
+    assert!(
+        !demanded,
+        "this test needs {what}, and VAJRA_TEST_REQUIRE=all demands it"
+    );
     eprintln!("ignored: this test needs {what}");
     false
 }
@@ -53,7 +56,11 @@ impl Process {
         loop {
             let mut line = String::new();
             let n = self.lines.read_line(&mut line).unwrap();
-            assert!(n > 0, "ended before it printed {prefix:?}; it said:\n{}", self.log());
+            assert!(
+                n > 0,
+                "ended before it printed {prefix:?}; it said:\n{}",
+                self.log()
+            );
             seen.push(line.trim_end().to_owned());
             if line.starts_with(prefix) {
                 return seen;
@@ -71,7 +78,10 @@ impl Process {
 
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
         assert!(sent.success(), "kill -s {name} {pid}");
     }
 
@@ -86,7 +96,11 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "does not end; it said:\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "does not end; it said:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -119,10 +133,17 @@ impl Node {
         let mut command = Command::new(VAJRA);
         let data = dir.join(name);
         command
-            .args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--api", "127.0.0.1:0"])
+            .args([
+                "--no-mdns",
+                "--listen",
+                "/ip4/127.0.0.1/tcp/0",
+                "--api",
+                "127.0.0.1:0",
+            ])
             .args(["--name", name, "--data-dir", data.to_str().unwrap()])
             .args(args)
-            .env("RUST_LOG", "info");
+            // Every raw value, for whoever wants to check the percentiles.
+            .env("VAJRA_DUMP_DIR", dir.join(format!("{name}.raw")));
         let log = dir.join(format!("{name}.{}.log", unique()));
         Node::from_process(Process::spawn(command, log))
     }
@@ -131,12 +152,18 @@ impl Node {
         let lines = process.read_until("api ");
         let word = |prefix: &str| {
             let line = lines.iter().find_map(|l| l.strip_prefix(prefix));
-            line.unwrap_or_else(|| panic!("no {prefix:?} in {lines:?}")).to_owned()
+            line.unwrap_or_else(|| panic!("no {prefix:?} in {lines:?}"))
+                .to_owned()
         };
         let listening = word("listening ");
         let peer = listening.rsplit('/').next().unwrap().to_owned();
         let api = word("api http://");
-        Node { process, listening, api, peer }
+        Node {
+            process,
+            listening,
+            api,
+            peer,
+        }
     }
 
     /// Runs a subcommand against this node and parses what it prints as JSON.
@@ -165,7 +192,11 @@ impl Node {
     pub fn waits_to_see(&self, names: &[&str]) {
         eventually(|| {
             let seen = self.sees();
-            if seen == names { Ok(()) } else { Err(format!("sees {seen:?}, not {names:?}")) }
+            if seen == names {
+                Ok(())
+            } else {
+                Err(format!("sees {seen:?}, not {names:?}"))
+            }
         });
     }
 }
@@ -198,7 +229,9 @@ pub struct Target {
 impl Target {
     pub fn start(dir: &Path, args: &[&str]) -> Target {
         let mut command = Command::new(VAJRA);
-        command.args(["target", "--listen", "127.0.0.1:0"]).args(args);
+        command
+            .args(["target", "--listen", "127.0.0.1:0"])
+            .args(args);
         let log = dir.join(format!("target.{}.log", unique()));
         let mut process = Process::spawn(command, log);
         let line = process.read_until("listening ").pop().unwrap();
@@ -207,7 +240,10 @@ impl Target {
     }
 
     pub fn served(&self) -> u64 {
-        let body = get(self.url.trim_start_matches("http://").trim_end_matches('/'), "/_stats");
+        let body = get(
+            self.url.trim_start_matches("http://").trim_end_matches('/'),
+            "/_stats",
+        );
         let stats: Value = serde_json::from_str(&body).unwrap();
         stats["served"].as_u64().unwrap()
     }
@@ -216,7 +252,11 @@ impl Target {
 /// The body of a response, by the plainest client there is.
 pub fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     response.split_once("\r\n\r\n").unwrap().1.to_owned()

@@ -1,0 +1,159 @@
+//! What a command leaves behind, whatever ends it: nothing running, nothing but what was asked
+//! for on stdout, and no panic.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const VAJRA: &str = env!("CARGO_BIN_EXE_vajra-node");
+
+/// Ten times what anything here takes on a quiet machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A local swarm that would run for far longer than any test here.
+const LONG_LOCAL_PLAN: &str = "[task]\ntype = \"HTTP\"\n[load]\nmodel = \"open\"\nrate = 20\n\
+                               duration = \"10m\"\n[local]\nnodes = 2\ntarget = {}\n";
+
+/// A process that is killed when a test fails half-way.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// Starts a test on [`LONG_LOCAL_PLAN`], and returns once it has begun.
+    fn local_test(directory: &Path) -> (Running, BufReader<ChildStderr>) {
+        let plan = directory.join("plan.toml");
+        std::fs::write(&plan, LONG_LOCAL_PLAN).unwrap();
+        let mut child = Command::new(VAJRA)
+            .arg("start-test")
+            .arg(&plan)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("test ") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "no test began");
+        }
+        (Running(child), stderr)
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success(), "kill -s {name} {pid}");
+    }
+
+    fn children(&self) -> Vec<u32> {
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| state_and_parent(*pid).is_some_and(|(_, ppid)| ppid == self.0.id()))
+            .collect()
+    }
+}
+
+/// From `/proc/PID/stat`: what follows the command's name, which may hold anything.
+fn state_and_parent(pid: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.next()?.parse().ok()?))
+}
+
+fn is_running(pid: u32) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+/// Processes that are nobody's children here can only be looked at, not waited for.
+fn eventually_all_end(pids: &[u32]) {
+    let began = Instant::now();
+    while pids.iter().any(|pid| is_running(*pid)) {
+        assert!(began.elapsed() < PATIENCE, "still running: {pids:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn ctrl_c_stops_the_test_shows_its_result_and_ends_the_local_swarm() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut test, mut stderr) = Running::local_test(directory.path());
+    let children = test.children();
+    assert_eq!(children.len(), 3, "a target and two nodes");
+    test.signal("INT");
+    let mut log = String::new();
+    stderr.read_to_string(&mut log).unwrap();
+    let mut summary = String::new();
+    test.0
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut summary)
+        .unwrap();
+    assert_eq!(test.0.wait().unwrap().code(), Some(105), "{log}");
+    assert!(log.contains("the local target received"), "{log}");
+    assert!(summary.contains("stopped before its end"), "{summary}");
+    eventually_all_end(&children);
+}
+
+#[test]
+fn a_local_swarm_ends_with_a_parent_that_is_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut test, _stderr) = Running::local_test(directory.path());
+    let children = test.children();
+    assert_eq!(children.len(), 3, "a target and two nodes");
+    test.0.kill().unwrap();
+    test.0.wait().unwrap();
+    eventually_all_end(&children);
+}
+
+#[test]
+fn a_reader_that_has_gone_away_is_neither_an_error_nor_a_panic() {
+    let commands: [&[&str]; 3] = [
+        &["start-test", "http://127.0.0.1:9/", "--dry-run"],
+        &["keygen"],
+        &["--help"],
+    ];
+    for line in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let out = Command::new(VAJRA)
+            .args(line)
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!((out.status.code(), log.as_str()), (Some(0), ""), "{line:?}");
+    }
+}
+
+#[test]
+fn a_result_as_json_is_all_there_is_on_stdout() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join("plan.toml");
+    let text = LONG_LOCAL_PLAN.replace("10m", "1s");
+    std::fs::write(&plan, text).unwrap();
+    let out = Command::new(VAJRA)
+        .args(["start-test", "--standalone", "--json", "-"])
+        .arg(&plan)
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(0), "{log}");
+    let result: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(result["totals"]["sent"], 20, "{log}");
+    assert!(
+        log.contains("the local target received 20 requests"),
+        "{log}"
+    );
+}

@@ -1,0 +1,215 @@
+//! The numbers are right: against every raw value, against the target's own count, against a
+//! server that stalls.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Target, eventually, swarm, vajra};
+use serde_json::Value;
+
+/// Every raw value that the nodes recorded of a test: response, service and lag in µs.
+fn raw_values(dir: &Path, id: &str) -> [Vec<u64>; 3] {
+    let mut all = [Vec::new(), Vec::new(), Vec::new()];
+    for node in std::fs::read_dir(dir).unwrap().flatten() {
+        let Ok(files) = std::fs::read_dir(node.path().join(id)) else {
+            continue;
+        };
+        for file in files.flatten() {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            for line in text.lines().skip(1) {
+                for (values, cell) in all.iter_mut().zip(line.split(',')) {
+                    values.extend(cell.parse::<u64>());
+                }
+            }
+        }
+    }
+    all.iter_mut().for_each(|values| values.sort_unstable());
+    all
+}
+
+#[test]
+fn merged_percentiles_are_those_of_all_raw_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &["--latency", "4ms", "--jitter", "3ms"]);
+    let nodes = swarm(dir.path(), 3, &[]);
+    let out = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "400",
+        "--duration",
+        "3s",
+        "--warm-up",
+        "1s",
+        "--api",
+        &nodes[1].api,
+        "--json",
+        "-",
+    ]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let result = out.json();
+    assert_eq!(result["totals"]["sent"], 1600);
+    assert_eq!(result["totals"]["warm_up"], 400);
+    let id = result["test_id"].as_str().unwrap();
+    let raw = raw_values(dir.path(), id);
+    for (kind, values) in ["response_time_ms", "service_time_ms", "lag_ms"]
+        .into_iter()
+        .zip(raw)
+    {
+        let stats = &result[kind];
+        assert_eq!(
+            stats["count"].as_u64().unwrap(),
+            values.len() as u64,
+            "{kind}"
+        );
+        assert_eq!(values.len(), 1200, "{kind}");
+        let quantiles = [
+            ("p50", 0.5),
+            ("p75", 0.75),
+            ("p90", 0.9),
+            ("p95", 0.95),
+            ("p99", 0.99),
+            ("p999", 0.999),
+            ("max", 1.0),
+        ];
+        for (name, q) in quantiles {
+            let rank = ((q * values.len() as f64).ceil() as usize).max(1);
+            let exact = values[rank - 1] as f64 / 1000.0;
+            let shown = stats[name].as_f64().unwrap();
+            // Three significant digits, and one microsecond of resolution.
+            let allowed = exact * 0.001 + 0.001;
+            assert!(
+                (shown - exact).abs() <= allowed,
+                "{kind} {name}: {shown}, not {exact}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stall_of_the_target_is_in_the_response_times_and_the_rate_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &[]);
+    let nodes = swarm(dir.path(), 1, &[]);
+    let started = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "300",
+        "--duration",
+        "5s",
+        "--api",
+        &nodes[0].api,
+        "--detach",
+    ]);
+    let id = started.stdout.trim().to_owned();
+    eventually(|| {
+        if target.served() > 150 {
+            Ok(())
+        } else {
+            Err("no load yet".into())
+        }
+    });
+    target.process.signal("STOP");
+    std::thread::sleep(Duration::from_secs(1));
+    target.process.signal("CONT");
+    let result: Value = eventually(|| {
+        let result = nodes[0].json(&["status", &id]);
+        if result["complete"] == true {
+            Ok(result)
+        } else {
+            Err(result["state"].to_string())
+        }
+    });
+    assert_eq!(result["totals"]["sent"], 1500, "{}", result["totals"]);
+    assert_eq!(target.served(), 1500);
+    let response = &result["response_time_ms"];
+    // A fifth of the run fell into the stall: its longest waits are about a second.
+    let p99 = response["p99"].as_f64().unwrap();
+    assert!((800.0..3000.0).contains(&p99), "p99 {p99}");
+    assert!(response["p50"].as_f64().unwrap() < 100.0, "{response}");
+    assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
+}
+
+#[test]
+fn a_closed_model_keeps_its_users_and_ends_after_its_requests() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &["--latency", "5ms"]);
+    let nodes = swarm(dir.path(), 2, &[]);
+    let out = vajra(&[
+        "start-test",
+        &target.url,
+        "--users",
+        "10",
+        "--requests",
+        "1000",
+        "--duration",
+        "60s",
+        "--api",
+        &nodes[0].api,
+        "--json",
+        "-",
+    ]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let result = out.json();
+    assert_eq!(result["totals"]["sent"], 1000, "{}", result["totals"]);
+    assert_eq!(target.served(), 1000);
+    // Ten users that wait 5 ms for each response send at most 2,000 a second.
+    assert!(result["duration_s"].as_f64().unwrap() >= 0.4);
+    assert_eq!(result["nodes"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn failed_requests_are_counted_by_kind_and_the_totals_add_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &["--error-rate", "0.5"]);
+    let nodes = swarm(dir.path(), 1, &[]);
+    let out = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "200",
+        "--duration",
+        "2s",
+        "--api",
+        &nodes[0].api,
+        "--json",
+        "-",
+    ]);
+    let result = out.json();
+    let count = |v: &Value| v.as_u64().unwrap();
+    let (ok, failed) = (
+        count(&result["totals"]["ok"]),
+        count(&result["totals"]["failed"]),
+    );
+    assert_eq!(ok + failed, 400);
+    assert_eq!(count(&result["status_codes"]["500"]), failed);
+    assert_eq!(count(&result["status_codes"]["200"]), ok);
+    assert!((100..300).contains(&failed), "{failed}");
+    assert_eq!(result["errors"][0]["kind"], "status");
+    assert_eq!(count(&result["errors"][0]["count"]), failed);
+
+    target.process.signal("KILL");
+    let out = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "100",
+        "--duration",
+        "1s",
+        "--api",
+        &nodes[0].api,
+        "--json",
+        "-",
+    ]);
+    let result = out.json();
+    assert_eq!(result["totals"]["failed"], 100);
+    assert_eq!(
+        result["errors"][0]["kind"], "connect",
+        "{}",
+        result["errors"]
+    );
+}
