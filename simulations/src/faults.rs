@@ -70,7 +70,7 @@ impl FaultPlan {
 
     /// The run of a seed.
     pub fn of(seed: u64) -> FaultPlan {
-        let mut rng = Rng::new(seed ^ 0x5eed_0f_fa_u64);
+        let mut rng = Rng::new(seed ^ 0x5eed_0ffa_u64);
         let nodes = rng.between(3, 8) as usize;
         let mut plan = FaultPlan::calm(nodes, rng.bits());
         if rng.chance(40.0) {

@@ -68,7 +68,7 @@ enum Event {
     Deliver {
         to: usize,
         from: usize,
-        parcel: Parcel,
+        parcel: Box<Parcel>,
     },
     Measure(usize, u64),
     Fault(Fault),
@@ -429,13 +429,13 @@ impl World {
 
     fn send(&mut self, from: usize, to: usize, parcel: &Parcel) {
         for delay in self.weather.copies(&mut self.rng) {
-            let parcel = parcel.clone();
+            let parcel = Box::new(parcel.clone());
             self.mix(self.now ^ delay.rotate_left(17) ^ (from as u64) << 8 ^ to as u64);
             self.push(self.now + delay, Event::Deliver { to, from, parcel });
         }
     }
 
-    fn deliver(&mut self, to: usize, from: usize, parcel: Parcel) {
+    fn deliver(&mut self, to: usize, from: usize, parcel: Box<Parcel>) {
         if self.hosts[to].node.is_none() || !self.cuts.hears(from, to) {
             return;
         }
@@ -444,7 +444,7 @@ impl World {
             self.push(until, Event::Deliver { to, from, parcel });
             return;
         }
-        match parcel {
+        match *parcel {
             Parcel::Gossip(message) => {
                 let author = World::name(from);
                 self.input(

@@ -686,16 +686,11 @@ impl Coordinator {
             let (goal, offset) = goals.get(node).copied().unwrap_or((0, 0));
             let current = m.ledger.ordered();
             let placed = m.ledger.order().is_some_and(|o| o.offset == offset);
-            if goal < current {
+            let idle = m.ledger.settled() && m.ledger.confirmed();
+            let moved = goal == current && current > 0 && !placed;
+            if goal < current || (idle && moved) {
                 orders.push((node.clone(), goal, offset));
-            } else if m.ledger.settled()
-                && m.ledger.confirmed()
-                && current > 0
-                && goal == current
-                && !placed
-            {
-                orders.push((node.clone(), goal, offset));
-            } else if goal > current && m.ledger.confirmed() && m.ledger.settled() {
+            } else if goal > current && idle {
                 let grow = (goal - current).min(free);
                 if grow > 0 {
                     free -= grow;

@@ -185,7 +185,7 @@ impl Node {
         self.dispatch(now, input, &mut fx);
         for _ in 0..MAX_ROUNDS {
             while let Some(message) = fx.to_self.pop_front() {
-                self.to_self(now, message, &mut fx);
+                self.hear_myself(now, message, &mut fx);
             }
             self.tick(now, &mut fx);
             if fx.to_self.is_empty() {
@@ -263,7 +263,7 @@ impl Node {
         self.tests.values_mut().for_each(Test::drain);
     }
 
-    fn to_self(&mut self, now: Time, message: ToSelf, fx: &mut Effects) {
+    fn hear_myself(&mut self, now: Time, message: ToSelf, fx: &mut Effects) {
         let me = self.myself.node.peer.clone();
         match message {
             ToSelf::Gossip(message) => {
