@@ -47,6 +47,7 @@ fn progress(state: &str) -> Arc<Progress> {
         duration_s: 2.0,
         nodes: 1,
         asked: 5.0,
+        users: 0,
         rate: 5.0,
         sent: 5,
         failed: 0,

@@ -23,7 +23,7 @@ use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
     EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time, Verdict,
 };
-use crate::report::TestResult;
+use crate::report::{TestEntry, TestResult};
 use crate::wire;
 
 /// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
@@ -34,7 +34,7 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// Inspected plans waiting for the driver.
 const INSPECT_QUEUE: usize = 64;
 /// How long after its end an incomplete result is written for good.
-const WRITE_INCOMPLETE_AFTER: Duration = Duration::from_secs(25);
+const WRITE_INCOMPLETE_AFTER: Duration = Duration::from_secs(10);
 
 /// What a driver is made of.
 #[derive(Debug)]
@@ -110,7 +110,8 @@ pub struct Driver {
     leaving: Option<(Instant, Vec<oneshot::Sender<()>>)>,
     unreached: usize,
     connected: BTreeSet<Peer>,
-    pub(super) old: BTreeMap<TestId, Arc<TestResult>>,
+    /// Tests that ended, here or in an earlier life; their results are in the store.
+    pub(super) old: BTreeMap<TestId, TestEntry>,
     _dir: Option<DataDir>,
 }
 
@@ -120,7 +121,7 @@ impl Driver {
         let (inspect, inspected) = mpsc::channel(INSPECT_QUEUE);
         let old = parts.store.ids().into_iter();
         let old = old
-            .filter_map(|id| Some((id, parts.store.get(id)?)))
+            .filter_map(|id| Some((id, parts.store.get(id)?.entry())))
             .collect();
         Driver {
             core: parts.core,
@@ -315,6 +316,9 @@ impl Driver {
         for id in overdue {
             self.finish(id);
         }
+        // What the protocol has forgotten is in the store, if anywhere.
+        let known = self.core.tests();
+        self.tests.retain(|id, _| known.contains_key(id));
         self.report_progress();
     }
 
@@ -324,8 +328,14 @@ impl Driver {
             return;
         };
         let result = Arc::new(input.build());
-        if let Err(e) = self.store.put(test, &result) {
-            tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}");
+        match self.store.put(test, &result) {
+            Ok(gone) => {
+                self.old.insert(test, result.entry());
+                gone.iter().for_each(|id| drop(self.old.remove(id)));
+            }
+            Err(e) => {
+                tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}")
+            }
         }
         let served = self.served(test);
         served.result = Some(result);

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::driver::Driver;
 use super::handle::{CommandError, EVENT_QUEUE, Progress};
 use crate::network;
-use crate::plan::{Model, Profile};
+use crate::plan::Profile;
 use crate::protocol::membership::{Health, Known};
 use crate::protocol::messages::{Phase, Status};
 use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
@@ -83,7 +83,7 @@ impl Driver {
         let mut tests: BTreeMap<TestId, TestEntry> = self
             .old
             .iter()
-            .map(|(id, result)| (*id, result.entry()))
+            .map(|(id, entry)| (*id, entry.clone()))
             .collect();
         for (id, t) in self.core.tests() {
             let kept = self.tests.get(id).and_then(|s| s.result.as_ref());
@@ -100,8 +100,7 @@ impl Driver {
         test: TestId,
         reply: oneshot::Sender<Result<Arc<TestResult>, CommandError>>,
     ) {
-        let kept = self.tests.get(&test).and_then(|s| s.result.clone());
-        if let Some(result) = kept.or_else(|| self.old.get(&test).cloned()) {
+        if let Some(result) = self.kept(test) {
             // Whoever asked may be gone.
             let _ = reply.send(Ok(result));
             return;
@@ -233,7 +232,7 @@ impl Driver {
 
     fn kept(&self, test: TestId) -> Option<Arc<TestResult>> {
         let live = self.tests.get(&test).and_then(|s| s.result.clone());
-        live.or_else(|| self.old.get(&test).cloned())
+        live.or_else(|| self.store.get(test))
     }
 
     /// A line of progress to whoever listens.
@@ -274,15 +273,12 @@ impl Driver {
         };
         let plan = self.tests.get(&id).and_then(|s| s.plan.clone());
         let elapsed_s = t.start().map_or(0.0, |s| now.signed_since(s) as f64 / 1e9);
-        let (mut asked, mut duration_s) = (0.0, 0.0);
+        let (mut asked, mut users, mut duration_s) = (0.0, 0, 0.0);
         if let Some(plan) = &plan {
             let profile = Profile::of(&plan.load);
             duration_s = profile.end().as_secs_f64();
             let at = Duration::from_secs_f64(elapsed_s.max(0.0));
-            asked = match plan.load.model {
-                Model::Open => profile.rate_at(at),
-                Model::Closed => f64::from(profile.users_at(at)),
-            };
+            (asked, users) = (profile.rate_at(at), profile.users_at(at));
         }
         let mut totals = Counters::default();
         let mut nodes = 0;
@@ -315,6 +311,7 @@ impl Driver {
             duration_s,
             nodes,
             asked,
+            users,
             rate: totals.sent.saturating_sub(last.map_or(0, |l| l.sent)) as f64 / seconds,
             sent: totals.sent,
             failed: totals.failed,
@@ -364,6 +361,7 @@ fn ended_progress(result: &TestResult) -> Progress {
         duration_s: result.duration_s,
         nodes: result.nodes.len() as u32,
         asked: result.rate.asked,
+        users: 0,
         rate: result.rate.achieved,
         sent: result.totals.sent,
         failed: result.totals.failed,

@@ -8,3 +8,6 @@ mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word};
 pub use result::*;
+
+#[cfg(test)]
+mod tests;

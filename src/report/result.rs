@@ -206,8 +206,10 @@ pub struct Progress {
     pub duration_s: f64,
     /// Workers that report.
     pub nodes: u32,
-    /// Arrivals a second that the plan asks for now (open model) or users (closed model).
+    /// Arrivals a second that the plan asks for now; 0 in the closed model.
     pub asked: f64,
+    /// Users that the plan asks for now; 0 in the open model.
+    pub users: u32,
     /// Requests sent a second over the last interval.
     pub rate: f64,
     /// Requests sent so far.

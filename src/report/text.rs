@@ -399,9 +399,10 @@ pub fn progress(p: &Progress) -> String {
         };
     }
     let ms = |ms: Option<f64>| ms.map_or_else(|| "–".into(), show_ms);
-    let asked = match p.asked {
-        asked if asked > 0.0 => format!(" of {asked:.0}"),
-        _ => String::new(),
+    let asked = match (p.asked, p.users) {
+        (asked, _) if asked > 0.0 => format!(" of {asked:.0}"),
+        (_, 0) => String::new(),
+        (_, users) => format!("  users {users}"),
     };
     format!(
         "{:>5.1}/{:.0} s  {:.0}/s{asked}  p50 {}  p99 {}  errors {}  nodes {}{}",

@@ -31,7 +31,11 @@ pub(super) fn judge(facts: &Facts) -> Judged {
     let (mut invalid, mut degraded) = (Vec::new(), Vec::new());
     let input = facts.input;
     if let Some(EndReason::Failed(why)) = &input.reason {
-        invalid.push(why.clone());
+        // What else is missing follows from this.
+        return Judged {
+            verdict: "invalid",
+            reasons: vec![why.clone()],
+        };
     }
     if input.reason.is_some() && !input.complete {
         let missing = input

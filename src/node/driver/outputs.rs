@@ -122,7 +122,9 @@ impl Driver {
             match room.prepare(test, plan, served.own) {
                 Ok(run) => served.run = Some(run),
                 Err(e) => {
-                    tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}")
+                    tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}");
+                    // It carries nothing, and must not keep the others waiting at the end.
+                    room.nothing_measured(test);
                 }
             }
         }
