@@ -25,6 +25,8 @@ use crate::trace::Trace;
 
 /// The test of every run.
 pub const TEST: TestId = TestId([7; 16]);
+/// The time-out of every stop.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// More events than this mean that some node wakes again and again without need.
 const MAX_EVENTS: u64 = 20_000_000;
 /// A node that is due wakes within this.
@@ -375,7 +377,7 @@ impl World {
                 self.stopped.get_or_insert((self.now, node, life));
                 let order = StopOrder {
                     graceful,
-                    timeout: Duration::from_secs(1),
+                    timeout: STOP_TIMEOUT,
                 };
                 self.input(node, Input::StopTest(TEST, order));
                 Some(node)

@@ -7,7 +7,7 @@ use vajra_node::protocol::time::awaited;
 
 use super::Checker;
 use crate::clock::MAX_DRIFT_PPM;
-use crate::world::{TEST, World};
+use crate::world::{STOP_TIMEOUT, TEST, World};
 
 /// A wake-up, an answer under way, the last requests in flight.
 const SLACK: Duration = Duration::from_millis(500);
@@ -16,22 +16,35 @@ const SLACK: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub struct Ends;
 
+/// Until the advert of a node that still runs the test reaches the one that stopped it.
+const NEXT_ADVERT: Duration = Duration::from_millis(2_100);
+
+const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
+
+/// A node that never learned of a start waits this long for a coordinator.
+fn patience(world: &World) -> Duration {
+    let timings = &world.scenario.timings;
+    (timings.registration_window + timings.share_lease * 8).mul_f64(DRIFT)
+}
+
 /// By when the test must have ended on every node, in true time.
-pub fn deadline(world: &World) -> Duration {
+fn deadline(world: &World) -> Duration {
     let scenario = &world.scenario;
-    let drift = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
     let lease = awaited(scenario.timings.share_lease(world.machines.len()));
-    let patience = scenario.timings.registration_window + scenario.timings.share_lease * 8;
     let planned = match world.started {
-        Some(started) => started + (scenario.spec.length + scenario.spec.grace + lease).mul_f64(drift),
-        None => world.healed_at() + patience.mul_f64(drift),
+        Some(started) => {
+            let over = scenario.spec.length + scenario.spec.grace + lease;
+            started + over.mul_f64(DRIFT)
+        }
+        None => world.healed_at() + patience(world),
     };
     let stopped = world.stopped.filter(|(_, node, life)| {
         let machine = &world.machines[*node];
         machine.life == *life && !machine.leaving
     });
     let stopped = stopped.map(|(at, _, _)| {
-        at.max(world.healed_at()) + (Duration::from_secs(1) + lease).mul_f64(drift)
+        let grace = STOP_TIMEOUT + NEXT_ADVERT + lease;
+        at.max(world.healed_at()) + grace.mul_f64(DRIFT)
     });
     stopped.unwrap_or(planned).min(planned) + SLACK
 }
@@ -42,14 +55,22 @@ impl Checker for Ends {
     }
 
     fn at_end(&mut self, world: &World) -> Result<(), String> {
-        let deadline = deadline(world);
+        let common = deadline(world);
         for machine in world.running() {
             let Some(test) = machine.test(TEST) else {
                 continue;
             };
+            let clock = machine.spec.clock;
+            let deadline = match (test.start(), clock.truth(test.announced_at())) {
+                (None, Some(announced)) => {
+                    let last = announced.max(world.healed_at()) + patience(world);
+                    common.max(last + SLACK)
+                }
+                _ => common,
+            };
             let ended = test
                 .ended_at()
-                .and_then(|at| machine.spec.clock.truth(at));
+                .and_then(|at| clock.truth(at));
             match ended {
                 Some(at) if at <= deadline => {}
                 Some(at) => {

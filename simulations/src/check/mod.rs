@@ -12,7 +12,8 @@ mod same_merge;
 use std::fmt;
 use std::time::Duration;
 
-use crate::world::World;
+use crate::machine::Machine;
+use crate::world::{TEST, World};
 
 /// An invariant that is watched.
 pub trait Checker: fmt::Debug {
@@ -52,6 +53,19 @@ impl fmt::Display for Violation {
         let at = self.at.as_secs_f64();
         write!(f, "\"{}\" broke at {at:.6} s: {}", self.invariant, self.what)
     }
+}
+
+/// A worker that some result says was lost, by a coordinator that died after it ended the
+/// test: there is nobody any more to whom it could bring what is missing.
+fn given_up(world: &World, worker: &Machine) -> bool {
+    let node = &worker.node.myself().node;
+    let mut ends = world.running().filter_map(|m| m.test(TEST)?.ended());
+    ends.any(|end| {
+        let mut roster = end.roster.iter();
+        let lost = roster.any(|e| e.worker == *node && e.lost_at.is_some());
+        let mut alive = world.running().map(|m| &m.node.myself().node);
+        lost && !alive.any(|n| *n == end.coordinator)
+    })
 }
 
 /// All of them.

@@ -6,7 +6,7 @@ use vajra_node::protocol::NodeId;
 use vajra_node::protocol::merge::Merge;
 use vajra_node::protocol::metrics::TimeKind;
 
-use super::Checker;
+use super::{Checker, given_up};
 use crate::world::{TEST, World};
 
 /// Compares the merged views with what the engines know.
@@ -34,7 +34,7 @@ impl Checker for NothingLost {
                 continue;
             };
             let ended = test.ended().is_some() && world.majority_alive();
-            for worker in world.running().filter(|_| ended) {
+            for worker in world.running().filter(|w| ended && !given_up(world, w)) {
                 let sent = worker.engine.as_ref().map_or(0, |e| e.sent());
                 let seen = shown(test.merge(), &worker.node.myself().node).unwrap_or_default();
                 if sent > 0 && seen != (sent, sent) {

@@ -1,6 +1,6 @@
 //! Exact merge: at the end every node shows the same of every worker that lived.
 
-use super::Checker;
+use super::{Checker, given_up};
 use crate::world::{TEST, World};
 
 /// Compares the merged views at the end of a run.
@@ -20,7 +20,7 @@ impl Checker for SameMerge {
             .running()
             .filter_map(|m| Some((m.index, m.test(TEST)?.merge())))
             .collect();
-        for worker in world.running() {
+        for worker in world.running().filter(|w| !given_up(world, w)) {
             let node = &worker.node.myself().node;
             let shown: Vec<_> = views
                 .iter()
