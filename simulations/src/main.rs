@@ -138,6 +138,8 @@ fn run_one(seed: u64, nodes: Option<usize>, faults: Choice, trace: bool) -> Exit
 }
 
 fn run_many(seeds: Range<u64>, nodes: Option<usize>, jobs: Option<usize>) -> ExitCode {
+    // A panic is a broken invariant like any other, and is reported as one.
+    std::panic::set_hook(Box::new(|_| {}));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let swept = sweep::sweep(seeds, nodes, jobs.unwrap_or(cores));
     let seconds = swept.took.as_secs_f64();

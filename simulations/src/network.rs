@@ -98,8 +98,8 @@ impl Network {
             .collect()
     }
 
-    /// How much later than due a machine comes to something.
-    pub fn slowness(&mut self, machine: usize) -> Duration {
+    /// How much later than due a machine comes to something; after healing, not at all.
+    pub fn slowness(&mut self, due: Duration, machine: usize) -> Duration {
         let mut most = Duration::ZERO;
         for (_, fault) in &self.active {
             if let Fault::Slow { node, by, .. } = fault
@@ -108,10 +108,11 @@ impl Network {
                 most = most.max(*by);
             }
         }
-        if most.is_zero() {
+        let drawn = if most.is_zero() {
             most
         } else {
             self.rng.time(Duration::ZERO..most)
-        }
+        };
+        drawn.min(self.healed_at.saturating_sub(due))
     }
 }

@@ -72,7 +72,11 @@ impl Scenario {
             .map(|i| MachineSpec {
                 clock: Clock {
                     origin: rng.within(1_000_000_000..1_000_000_000_000_000),
-                    drift_ppm: rng.within(0..2 * MAX_DRIFT_PPM as u64 + 1) as i64 - MAX_DRIFT_PPM,
+                    drift_ppm: match rng.within(0..3) {
+                        0 => -MAX_DRIFT_PPM,
+                        1 => MAX_DRIFT_PPM,
+                        _ => rng.within(0..2 * MAX_DRIFT_PPM as u64 + 1) as i64 - MAX_DRIFT_PPM,
+                    },
                 },
                 capacity: 1 + rng.within(0..200) as u32,
                 unable: (i > 0 && faults == Faults::All && rng.chance(30))

@@ -575,8 +575,8 @@ impl World {
         if machine.wakes <= due && machine.wakes > self.now {
             return;
         }
-        let late = self.rng.time(Duration::from_micros(1)..JITTER) + self.network.slowness(i);
-        let due = due.max(self.now) + late;
+        let due = due.max(self.now) + self.rng.time(Duration::from_micros(1)..JITTER);
+        let due = due + self.network.slowness(due, i);
         self.machines[i].wakes = due;
         self.push(due, Happening::To(i, Event::Wake { due }));
     }
@@ -656,7 +656,7 @@ impl World {
 
     fn send(&mut self, from: usize, to: usize, event: Event) {
         for at in self.network.arrivals(self.now, from, to) {
-            let at = at + self.network.slowness(to);
+            let at = at + self.network.slowness(at, to);
             self.push(at, Happening::To(to, event.clone()));
         }
     }

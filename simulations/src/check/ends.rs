@@ -7,6 +7,7 @@ use vajra_node::protocol::time::awaited;
 
 use super::Checker;
 use crate::clock::MAX_DRIFT_PPM;
+use crate::machine::State;
 use crate::world::{STOP_TIMEOUT, TEST, World};
 
 /// A wake-up, an answer under way, the last requests in flight.
@@ -40,7 +41,7 @@ fn deadline(world: &World) -> Duration {
     };
     let stopped = world.stopped.filter(|(_, node, life)| {
         let machine = &world.machines[*node];
-        machine.life == *life && !machine.leaving
+        machine.state == State::Up && machine.life == *life && !machine.leaving
     });
     let stopped = stopped.map(|(at, _, _)| {
         let grace = STOP_TIMEOUT + NEXT_ADVERT + lease;
