@@ -83,6 +83,8 @@ pub struct Test {
     stop: Option<(StopOrder, Time)>,
     /// This node repeats the stop until it is heeded.
     next_stop: Time,
+    /// The stop was asked for here.
+    stop_is_mine: bool,
     reigns: Vec<Reign>,
     events: Vec<TestEvent>,
     ended: Option<Ended>,
@@ -129,6 +131,7 @@ impl Test {
             last_beat: None,
             stop: None,
             next_stop: Time::MAX,
+            stop_is_mine: false,
             reigns: Vec::new(),
             events: Vec::new(),
             ended: None,
@@ -367,7 +370,7 @@ impl Test {
 
     /// When to be woken next.
     pub fn next_wake(&self) -> Time {
-        let always = self.next_end.min(self.next_fetch);
+        let always = self.next_end.min(self.next_fetch).min(self.next_stop);
         let office = self.coordinator.as_ref();
         if office.is_some_and(Coordinator::is_pressing) && self.ended.is_none() {
             return Time::ZERO;
@@ -380,7 +383,6 @@ impl Test {
             .min(worker)
             .min(self.next_announce)
             .min(self.next_plan_fetch)
-            .min(self.next_stop)
             .min(self.election.next_wake())
             .min(self.gives_up_at())
     }
@@ -401,6 +403,12 @@ impl Test {
         if let Some(worker) = &mut self.worker {
             worker.tick(now, fx);
         }
+        if now >= self.next_stop {
+            self.next_stop = Time::MAX;
+            if let Some((order, _)) = self.stop {
+                self.publish_stop(now, order, fx);
+            }
+        }
         if self.ended.is_some() {
             return;
         }
@@ -414,13 +422,6 @@ impl Test {
         }
         if now >= self.next_plan_fetch {
             self.fetch_plan(now, fx);
-        }
-        if now >= self.next_stop {
-            if let Some((order, _)) = self.stop {
-                self.publish_stop(now, order, fx);
-            } else {
-                self.next_stop = Time::MAX;
-            }
         }
         let change = self.election.tick(now, self.beat_body(now), fx);
         self.react(now, change, fx);

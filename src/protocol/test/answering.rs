@@ -38,6 +38,7 @@ impl Test {
             coordinator.snapshot_received(&snapshot.worker, snapshot.number, snapshot.is_final);
         }
         if news {
+            self.amend_end(now, snapshot);
             self.check_complete(now, fx);
         }
         news

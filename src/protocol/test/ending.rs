@@ -8,11 +8,14 @@ impl Test {
         if self.ended.is_some() {
             return;
         }
+        self.stop_is_mine = true;
         self.publish_stop(now, order, fx);
     }
 
     pub(super) fn publish_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
-        self.next_stop = now + REPEAT;
+        if self.ended.is_none() {
+            self.next_stop = now + REPEAT;
+        }
         fx.publish(TestMessage::Stop {
             test: self.id(),
             by: self.myself.node.clone(),
@@ -40,6 +43,7 @@ impl Test {
 
     pub(super) fn on_ended(&mut self, now: Time, ended: &Ended, concluded: bool, fx: &mut Effects) {
         if self.ended.is_some() && !self.concluded {
+            self.late_finals(now, ended, fx);
             return;
         }
         let first = self.ended.is_none();
@@ -61,12 +65,68 @@ impl Test {
             }
             fx.outputs.push(Output::Ended(self.id()));
         }
+        if let Some(worker) = self.worker.as_mut().filter(|_| !concluded) {
+            worker.report_to(now, ended.term, &ended.coordinator);
+        }
         self.fetches = 0;
         self.check_complete(now, fx);
     }
 
-    /// Whoever still believes the test to be running is told again that it ended.
+    /// The coordinator repeats its end with snapshots in the roster that came in since.
+    fn late_finals(&mut self, now: Time, again: &Ended, fx: &mut Effects) {
+        let Some(ended) = self.ended.as_mut() else {
+            return;
+        };
+        if (again.term, &again.coordinator) != (ended.term, &ended.coordinator) {
+            return;
+        }
+        let mut news = false;
+        for entry in &again.roster {
+            if let Some(worker) = &mut self.worker
+                && entry.worker == self.myself.node
+                && entry.last_snapshot < Some(self.snapshots)
+            {
+                worker.report_to(now, again.term, &again.coordinator);
+            }
+            let known = ended.roster.iter_mut().find(|e| e.worker == entry.worker);
+            if let Some(known) = known.filter(|k| k.last_snapshot < entry.last_snapshot) {
+                known.last_snapshot = entry.last_snapshot;
+                known.is_final = entry.is_final;
+                news = true;
+            }
+        }
+        if news {
+            self.complete = false;
+            self.fetches = 0;
+            self.check_complete(now, fx);
+        }
+    }
+
+    /// After the end, a worker's later snapshot arrived at the coordinator that ended the
+    /// test: the end is repeated, so that everybody gets it.
+    pub(super) fn amend_end(&mut self, now: Time, snapshot: &Snapshot) {
+        let whole = self.merge.has(&snapshot.worker, snapshot.number);
+        let Some(ended) = self.ended.as_mut().filter(|_| whole && !self.concluded) else {
+            return;
+        };
+        let mine = ended.coordinator == self.myself.node;
+        let mut roster = ended.roster.iter_mut();
+        if let Some(entry) = roster.find(|e| mine && e.worker == snapshot.worker)
+            && entry.last_snapshot < Some(snapshot.number)
+        {
+            entry.last_snapshot = Some(snapshot.number);
+            entry.is_final = snapshot.is_final;
+            self.end_repeats = 0;
+            self.next_end = self.next_end.min(now + REPEAT);
+        }
+    }
+
+    /// Whoever still believes the test to be running is told again that it ended; or, if this
+    /// node had to end it alone, that it was to be stopped.
     pub fn somebody_missed_the_end(&mut self, now: Time) {
+        if self.concluded && self.stop_is_mine && self.next_stop == Time::MAX {
+            self.next_stop = now + REPEAT;
+        }
         if self
             .ended
             .as_ref()
