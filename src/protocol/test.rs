@@ -15,8 +15,8 @@ use super::election::{BeatBody, Change, Election};
 use super::id::{NodeId, Peer, TestId};
 use super::merge::Merge;
 use super::messages::{
-    Announcement, EndReason, Ended, Gossip, Phase, Reply, Request, RosterEntry, StopOrder,
-    TestEvent, TestMessage,
+    Announcement, EndReason, Ended, Gossip, Phase, Reply, Request, StopOrder, TestEvent,
+    TestMessage,
 };
 use super::metrics::{Piece, Snapshot};
 use super::spec::{Myself, TestSpec, Timings};
