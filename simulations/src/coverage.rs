@@ -15,6 +15,7 @@ impl Coverage {
     }
 
     /// How often it did.
+    #[cfg(test)]
     pub fn count(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or(0)
     }

@@ -54,11 +54,6 @@ impl Engine {
         self.start.map(|s| s + self.length)
     }
 
-    /// The start of the profile.
-    pub fn start(&self) -> Option<Time> {
-        self.start
-    }
-
     /// The stop ordered.
     pub fn stopped(&self) -> Option<StopOrder> {
         self.stop

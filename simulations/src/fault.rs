@@ -146,7 +146,9 @@ impl FaultPlan {
         for _ in 0..1 + rng.index(7) {
             let at = rng.time(from..until);
             let left = until - at;
-            let lasts = rng.time(Duration::from_millis(5)..Duration::from_secs(9)).min(left);
+            let lasts = rng
+                .time(Duration::from_millis(5)..Duration::from_secs(9))
+                .min(left);
             let node = rng.index(nodes);
             let fault = match rng.within(0..100) {
                 0..20 => Fault::Crash {

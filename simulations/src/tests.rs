@@ -18,7 +18,13 @@ fn without_faults_three_to_fifty_nodes_elect_register_run_and_end() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_another() {
-    let hash = |seed| run(Scenario::from_seed(seed, None, Faults::All), Trace::default()).hash;
+    let hash = |seed| {
+        run(
+            Scenario::from_seed(seed, None, Faults::All),
+            Trace::default(),
+        )
+        .hash
+    };
     assert_eq!(hash(11), hash(11));
     assert_ne!(hash(11), hash(12));
 }

@@ -25,6 +25,8 @@ use crate::trace::Trace;
 
 /// The test of every run.
 pub const TEST: TestId = TestId([7; 16]);
+/// A world in which everything is over is watched for so long: the end is repeated.
+const SETTLING: Duration = Duration::from_secs(3);
 /// The time-out of every stop.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// More events than this mean that some node wakes again and again without need.
@@ -154,6 +156,7 @@ pub struct World {
     trace: Trace,
     plan: Arc<[u8]>,
     ticket: u64,
+    over_since: Option<Duration>,
     blamed: Option<String>,
 }
 
@@ -179,6 +182,7 @@ impl World {
             trace,
             plan: vec![b'p'; scenario.plan_len].into(),
             ticket: 0,
+            over_since: None,
             blamed: None,
             scenario,
         };
@@ -210,9 +214,9 @@ impl World {
     /// Electors that run in the life in which they were elected to vote, and stay.
     pub fn electors_alive(&self) -> usize {
         let alive = |n: &&NodeId| {
-            self.machines.iter().any(|m| {
-                m.state == State::Up && !m.leaving && m.node.myself().node == **n
-            })
+            self.machines
+                .iter()
+                .any(|m| m.state == State::Up && !m.leaving && m.node.myself().node == **n)
         };
         self.electorate.iter().filter(alive).count()
     }
@@ -236,12 +240,17 @@ impl World {
     ///
     /// # Errors
     /// The first invariant that broke.
-    pub fn run(&mut self, end: Duration, checkers: &mut [Box<dyn Checker>]) -> Result<(), Violation> {
+    pub fn run(
+        &mut self,
+        end: Duration,
+        checkers: &mut [Box<dyn Checker>],
+    ) -> Result<(), Violation> {
         while let Some(Reverse(entry)) = self.queue.pop() {
-            if entry.at > end || self.all_over() {
+            if entry.at > end || self.over_since.is_some_and(|at| entry.at > at + SETTLING) {
                 break;
             }
             self.now = self.now.max(entry.at);
+            self.over_since = self.all_over().then(|| self.over_since.unwrap_or(self.now));
             self.events += 1;
             let touched = self.happen(entry.what);
             if self.events > MAX_EVENTS {
@@ -275,7 +284,7 @@ impl World {
 
     /// Every running process knows the end of the test and has the whole result.
     fn all_over(&self) -> bool {
-        self.now > self.healed_at() + Duration::from_secs(3)
+        self.now > self.healed_at()
             && self.machines.iter().all(|m| {
                 m.test(TEST)
                     .is_none_or(|t| t.ended().is_some() && t.complete())
@@ -333,7 +342,8 @@ impl World {
 
     fn fault_begins(&mut self, index: usize) -> Option<usize> {
         let timed = self.scenario.faults.0[index].clone();
-        self.trace.note(&[1, index as u64], || format!("--- {timed}"));
+        self.trace
+            .note(&[1, index as u64], || format!("--- {timed}"));
         self.network.begin(index, &timed.fault);
         match timed.fault {
             Fault::Crash { node, .. } if self.machines[node].state != State::Down => {
@@ -469,7 +479,10 @@ impl World {
             if j == i || self.machines[j].state == State::Down || self.network.cut(i, j) {
                 continue;
             }
-            let at = self.now + self.rng.time(Duration::from_millis(1)..Duration::from_millis(30));
+            let at = self.now
+                + self
+                    .rng
+                    .time(Duration::from_millis(1)..Duration::from_millis(30));
             self.push(at, Happening::To(j, Event::Connection { with: i, there }));
             if there {
                 self.push(at, Happening::To(i, Event::Connection { with: j, there }));

@@ -67,7 +67,11 @@ impl Checker for GoesOn {
             self.whole = true;
             return Ok(());
         }
-        let shares: Vec<u32> = world.machines.iter().map(|m| m.sending(world.now)).collect();
+        let shares: Vec<u32> = world
+            .machines
+            .iter()
+            .map(|m| m.sending(world.now))
+            .collect();
         let again = if self.whole { "no longer" } else { "not yet" };
         Err(format!(
             "the load is {again} whole, {:.3} s after the last fault: {shares:?}",

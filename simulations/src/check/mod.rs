@@ -51,7 +51,11 @@ pub struct Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.at.as_secs_f64();
-        write!(f, "\"{}\" broke at {at:.6} s: {}", self.invariant, self.what)
+        write!(
+            f,
+            "\"{}\" broke at {at:.6} s: {}",
+            self.invariant, self.what
+        )
     }
 }
 
