@@ -9,7 +9,7 @@ use super::coordinator::{Charge, Coordinator};
 use super::effects::{Effects, Output};
 use super::election::{BeatBody, Change, Election};
 use super::id::{NodeId, Peer, TestId};
-use super::merge::Merge;
+use super::merge::{Merge, WorkerMetrics};
 use super::messages::{
     Announcement, EndReason, Ended, Gossip, Phase, Reply, Request, RosterEntry, StopOrder,
     TestEvent, TestMessage,
@@ -342,10 +342,10 @@ impl Test {
         {
             self.phase = *phase;
             self.last_beat = Some(now);
-            if let Some(since) = since_start
-                && self.heard_start.is_none()
-            {
-                self.heard_start = Some(now.shifted(since.saturating_neg()));
+            if let Some(since) = since_start {
+                // A beat that came late makes the start look later than it was.
+                let start = now.shifted(since.saturating_neg());
+                self.heard_start = Some(self.heard_start.map_or(start, |s| s.min(start)));
             }
             if *coordinator == self.myself.node {
                 self.follow(now, *term, coordinator, fx);
@@ -515,10 +515,16 @@ impl Test {
                 worker.report_to(now, again.term, &again.coordinator);
             }
             let known = ended.roster.iter_mut().find(|e| e.worker == entry.worker);
-            if let Some(known) = known.filter(|k| k.last_snapshot < entry.last_snapshot) {
-                known.last_snapshot = entry.last_snapshot;
-                known.is_final = entry.is_final;
-                news = true;
+            match known {
+                Some(known) if known.last_snapshot >= entry.last_snapshot => {}
+                Some(known) => {
+                    *known = entry.clone();
+                    news = true;
+                }
+                None => {
+                    ended.roster.push(entry.clone());
+                    news = true;
+                }
             }
         }
         if news {
@@ -532,19 +538,26 @@ impl Test {
     /// test: the end is repeated, so that everybody gets it.
     fn amend_end(&mut self, now: Time, snapshot: &Snapshot) {
         let whole = self.merge.has(&snapshot.worker, snapshot.number);
-        let Some(ended) = self.ended.as_mut().filter(|_| whole && !self.concluded) else {
+        let (Some(ended), Some(metrics)) = (
+            self.ended.as_mut().filter(|_| whole && !self.concluded),
+            self.merge.workers().get(&snapshot.worker),
+        ) else {
             return;
         };
-        let mine = ended.coordinator == self.myself.node;
-        let mut roster = ended.roster.iter_mut();
-        if let Some(entry) = roster.find(|e| mine && e.worker == snapshot.worker)
-            && entry.last_snapshot < Some(snapshot.number)
-        {
-            entry.last_snapshot = Some(snapshot.number);
-            entry.is_final = snapshot.is_final;
-            self.end_repeats = 0;
-            self.next_end = self.next_end.min(now + REPEAT);
+        if ended.coordinator != self.myself.node {
+            return;
         }
+        let mut roster = ended.roster.iter_mut();
+        match roster.find(|e| e.worker == snapshot.worker) {
+            Some(entry) if entry.last_snapshot >= Some(snapshot.number) => return,
+            Some(entry) => {
+                entry.last_snapshot = Some(snapshot.number);
+                entry.is_final = snapshot.is_final;
+            }
+            None => ended.roster.push(unreported(&snapshot.worker, metrics)),
+        }
+        self.end_repeats = 0;
+        self.next_end = self.next_end.min(now + REPEAT);
     }
 
     /// Whoever still believes the test to be running is told again that it ended; or, if this
@@ -656,13 +669,7 @@ impl Test {
                 .merge
                 .workers()
                 .iter()
-                .map(|(worker, m)| RosterEntry {
-                    worker: worker.clone(),
-                    name: String::new(),
-                    last_snapshot: Some(m.number),
-                    is_final: m.is_final,
-                    lost_at: (!m.is_final).then_some(m.elapsed),
-                })
+                .map(|(worker, m)| unreported(worker, m))
                 .collect(),
             events: Vec::new(),
         };
@@ -873,13 +880,7 @@ impl Test {
     fn with_unreported(&self, mut ended: Ended) -> Ended {
         for (worker, m) in self.merge.workers() {
             if !ended.roster.iter().any(|e| e.worker == *worker) {
-                ended.roster.push(RosterEntry {
-                    worker: worker.clone(),
-                    name: String::new(),
-                    last_snapshot: Some(m.number),
-                    is_final: m.is_final,
-                    lost_at: (!m.is_final).then_some(m.elapsed),
-                });
+                ended.roster.push(unreported(worker, m));
             }
         }
         ended
@@ -913,6 +914,17 @@ impl Test {
         if self.events.len() < super::coordinator::MAX_EVENTS {
             self.events.push(event.clone());
         }
+    }
+}
+
+/// A worker that is in no roster of this term, but whose metrics are known.
+fn unreported(worker: &NodeId, m: &WorkerMetrics) -> RosterEntry {
+    RosterEntry {
+        worker: worker.clone(),
+        name: String::new(),
+        last_snapshot: Some(m.number),
+        is_final: m.is_final,
+        lost_at: (!m.is_final).then_some(m.elapsed),
     }
 }
 

@@ -526,7 +526,11 @@ impl Worker {
     /// The coordinator that ended the test is this one: a final snapshot that it lacks is
     /// delivered there.
     pub fn report_to(&mut self, now: Time, term: u64, coordinator: &NodeId) {
-        if self.coordinator.as_ref().is_none_or(|(_, c)| c != coordinator) {
+        if self
+            .coordinator
+            .as_ref()
+            .is_none_or(|(_, c)| c != coordinator)
+        {
             self.delivered = None;
         }
         self.coordinator = Some((term, coordinator.clone()));
