@@ -560,10 +560,12 @@ impl Test {
         self.next_end = self.next_end.min(now + REPEAT);
     }
 
-    /// Whoever still believes the test to be running is told again that it ended; or, if this
-    /// node had to end it alone, that it was to be stopped.
+    /// Whoever still believes the test to be running is told again that it ended; or, by the
+    /// node that wanted it stopped, that it is to be.
     pub fn somebody_missed_the_end(&mut self, now: Time) {
-        if self.concluded && self.stop_is_mine && self.next_stop == Time::MAX {
+        let elsewhere = |e: &Ended| e.coordinator != self.myself.node;
+        let alone = self.concluded || self.ended.as_ref().is_some_and(elsewhere);
+        if alone && self.stop_is_mine && self.next_stop == Time::MAX {
             self.next_stop = now + REPEAT;
         }
         if self
