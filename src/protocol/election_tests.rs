@@ -171,9 +171,18 @@ fn without_the_plan_an_elector_does_not_stand_but_votes() {
 fn a_candidate_polls_until_a_majority_says_yes_and_only_then_claims() {
     let mut e = elector(0, 5);
     assert_eq!(claims(&tick(&mut e, 0).1), None);
-    assert_eq!(claims(&hear(&mut e, 5, &poll_answer(1, 0, 1, true, 0)).1), None);
-    assert_eq!(claims(&hear(&mut e, 6, &poll_answer(1, 0, 1, true, 0)).1), None);
-    assert_eq!(claims(&hear(&mut e, 7, &poll_answer(1, 0, 2, true, 0)).1), Some(1));
+    assert_eq!(
+        claims(&hear(&mut e, 5, &poll_answer(1, 0, 1, true, 0)).1),
+        None
+    );
+    assert_eq!(
+        claims(&hear(&mut e, 6, &poll_answer(1, 0, 1, true, 0)).1),
+        None
+    );
+    assert_eq!(
+        claims(&hear(&mut e, 7, &poll_answer(1, 0, 2, true, 0)).1),
+        Some(1)
+    );
 }
 
 #[test]
@@ -213,14 +222,21 @@ fn a_claim_alone_raises_nobodys_term() {
     assert!(!voted(&hear(&mut e, 1, &claim(9, 1, 1)).1));
     assert_eq!(e.term(), 3);
     let acked = hear(&mut e, 2, &beat(3, 0, 2)).1;
-    assert_eq!(acked, [ack(3, 0, 2, 2)], "the coordinator is still followed");
+    assert_eq!(
+        acked,
+        [ack(3, 0, 2, 2)],
+        "the coordinator is still followed"
+    );
 }
 
 #[test]
 fn one_vote_a_term_even_after_the_promise_has_ended() {
     let mut e = elector(2, 3);
     assert!(voted(&hear(&mut e, 0, &claim(1, 0, 1)).1));
-    assert!(voted(&hear(&mut e, 100, &claim(1, 0, 2)).1), "the same again");
+    assert!(
+        voted(&hear(&mut e, 100, &claim(1, 0, 2)).1),
+        "the same again"
+    );
     assert!(!voted(&hear(&mut e, 5_000, &claim(1, 1, 1)).1));
     assert!(voted(&hear(&mut e, 5_000, &claim(2, 1, 1)).1));
 }
@@ -269,7 +285,11 @@ fn a_candidate_withdraws_for_an_earlier_rank_and_not_for_a_later_one() {
     hear(&mut e, 201, &poll_answer(1, 1, 2, true, 0));
     assert!(hear(&mut e, 202, &claim(1, 2, 1)).1.is_empty());
     let (_, messages) = hear(&mut e, 203, &claim(1, 0, 1));
-    assert_eq!(messages, [resign(1, 1)], "and its vote of the term is its own");
+    assert_eq!(
+        messages,
+        [resign(1, 1)],
+        "and its vote of the term is its own"
+    );
 }
 
 #[test]
@@ -293,7 +313,10 @@ fn authority_counts_from_the_sending_that_a_majority_answered() {
     let (change, _) = hear(&mut e, 150, &vote(1, 0, 1, 1));
     assert_eq!(change, Some(Change::Won { term: 1 }));
     assert!(e.has_authority(at(979)));
-    assert!(!e.has_authority(at(980)), "98 % from the first sending, at 0 ms");
+    assert!(
+        !e.has_authority(at(980)),
+        "98 % from the first sending, at 0 ms"
+    );
 }
 
 #[test]
@@ -310,10 +333,18 @@ fn votes_of_strangers_other_terms_and_sendings_never_made_do_not_count() {
     let mut e = elector(0, 3);
     tick(&mut e, 0);
     hear(&mut e, 0, &poll_answer(1, 0, 1, true, 0));
-    for wrong in [vote(1, 0, 9, 1), vote(2, 0, 1, 1), vote(1, 0, 1, 2), vote(1, 0, 1, 0)] {
+    for wrong in [
+        vote(1, 0, 9, 1),
+        vote(2, 0, 1, 1),
+        vote(1, 0, 1, 2),
+        vote(1, 0, 1, 0),
+    ] {
         assert_eq!(hear(&mut e, 1, &wrong).0, None);
     }
-    assert_eq!(hear(&mut e, 1, &vote(1, 0, 1, 1)).0, Some(Change::Won { term: 1 }));
+    assert_eq!(
+        hear(&mut e, 1, &vote(1, 0, 1, 1)).0,
+        Some(Change::Won { term: 1 })
+    );
 }
 
 #[test]
@@ -400,7 +431,9 @@ fn votes_carry_the_longest_share_lease_heard_and_the_winner_learns_it() {
     hear(&mut voter, 0, &stretched);
     hear(&mut voter, 10, &beat(1, 0, 2));
     let (_, messages) = hear(&mut voter, 2_000, &claim(2, 1, 1));
-    let [vote] = &messages[..] else { panic!("{messages:?}") };
+    let [vote] = &messages[..] else {
+        panic!("{messages:?}")
+    };
     assert!(matches!(vote, TestMessage::Vote { share_lease, .. } if *share_lease == long));
     let mut winner = elector(1, 3);
     tick(&mut winner, 1_990);
