@@ -188,6 +188,8 @@ impl Test {
         if self.spec.is_some() || self.ended.is_some() {
             return;
         }
+        let me = &self.myself;
+        let unable = unable.or_else(|| spec.unfit(&me.task_types, &me.labels));
         let unable = unable.or_else(|| {
             self.draining
                 .then(|| "is draining and takes no new share".to_owned())

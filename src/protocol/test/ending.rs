@@ -130,6 +130,7 @@ impl Test {
                 entry.last_snapshot = Some(snapshot.number);
                 entry.is_final = snapshot.is_final;
             }
+            None if !metrics.carried() => return,
             None => ended.roster.push(unreported(&snapshot.worker, metrics)),
         }
         self.end_repeats = 0;
@@ -247,6 +248,7 @@ impl Test {
                 .merge
                 .workers()
                 .iter()
+                .filter(|(_, m)| m.carried())
                 .map(|(worker, m)| unreported(worker, m))
                 .collect(),
             events: Vec::new(),
@@ -257,7 +259,7 @@ impl Test {
     /// Workers of earlier terms that never came back, but whose metrics are known.
     pub(super) fn with_unreported(&self, mut ended: Ended) -> Ended {
         for (worker, m) in self.merge.workers() {
-            if !ended.roster.iter().any(|e| e.worker == *worker) {
+            if m.carried() && !ended.roster.iter().any(|e| e.worker == *worker) {
                 ended.roster.push(unreported(worker, m));
             }
         }
