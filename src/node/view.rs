@@ -129,7 +129,6 @@ impl Driver {
         let now = self.now();
         let start = t.start();
         let since = |at: Time| start.map_or(0, |s| at.signed_since(s) / 1_000_000);
-        let end = t.ended_at().unwrap_or(now);
         let started_unix_ms = start.map(|s| {
             let ago = now.signed_since(s) / 1_000_000;
             super::driver::unix_ms().saturating_add_signed(-ago)
@@ -142,7 +141,6 @@ impl Driver {
             reason: t.ended().map(|e| e.reason.clone()),
             plan,
             started_unix_ms,
-            elapsed: start.map_or(Duration::ZERO, |s| end.since(s)),
             coordinators: t
                 .reigns()
                 .iter()
@@ -274,15 +272,15 @@ impl Driver {
         };
         let plan = self.tests.get(&id).and_then(|s| s.plan.clone());
         let elapsed_s = t.start().map_or(0.0, |s| now.signed_since(s) as f64 / 1e9);
-        let (mut asked, mut duration_s) = (0.0, 0.0);
+        let (mut asked, mut users, mut duration_s) = (None, None, 0.0);
         if let Some(plan) = &plan {
             let profile = Profile::of(&plan.load);
             duration_s = profile.end().as_secs_f64();
             let at = Duration::from_secs_f64(elapsed_s.max(0.0));
-            asked = match plan.load.model {
-                Model::Open => profile.rate_at(at),
-                Model::Closed => f64::from(profile.users_at(at)),
-            };
+            match plan.load.model {
+                Model::Open => asked = Some(profile.rate_at(at)),
+                Model::Closed => users = Some(profile.users_at(at)),
+            }
         }
         let mut totals = Counters::default();
         let mut nodes = 0;
@@ -315,6 +313,7 @@ impl Driver {
             duration_s,
             nodes,
             asked,
+            users,
             rate: totals.sent.saturating_sub(last.map_or(0, |l| l.sent)) as f64 / seconds,
             sent: totals.sent,
             failed: totals.failed,
@@ -363,7 +362,8 @@ fn ended_progress(result: &TestResult) -> Progress {
         elapsed_s: result.duration_s,
         duration_s: result.duration_s,
         nodes: result.nodes.len() as u32,
-        asked: result.rate.asked,
+        asked: Some(result.rate.asked),
+        users: None,
         rate: result.rate.achieved,
         sent: result.totals.sent,
         failed: result.totals.failed,
