@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::driver::Driver;
 use super::handle::{CommandError, EVENT_QUEUE, Progress};
 use crate::network;
-use crate::plan::{Model, Profile};
+use crate::plan::Profile;
 use crate::protocol::membership::{Health, Known};
 use crate::protocol::messages::{Phase, Status};
 use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
@@ -272,15 +272,12 @@ impl Driver {
         };
         let plan = self.tests.get(&id).and_then(|s| s.plan.clone());
         let elapsed_s = t.start().map_or(0.0, |s| now.signed_since(s) as f64 / 1e9);
-        let (mut asked, mut users, mut duration_s) = (None, None, 0.0);
+        let (mut asked, mut users, mut duration_s) = (0.0, 0, 0.0);
         if let Some(plan) = &plan {
             let profile = Profile::of(&plan.load);
             duration_s = profile.end().as_secs_f64();
             let at = Duration::from_secs_f64(elapsed_s.max(0.0));
-            match plan.load.model {
-                Model::Open => asked = Some(profile.rate_at(at)),
-                Model::Closed => users = Some(profile.users_at(at)),
-            }
+            (asked, users) = (profile.rate_at(at), profile.users_at(at));
         }
         let mut totals = Counters::default();
         let mut nodes = 0;
@@ -362,8 +359,8 @@ fn ended_progress(result: &TestResult) -> Progress {
         elapsed_s: result.duration_s,
         duration_s: result.duration_s,
         nodes: result.nodes.len() as u32,
-        asked: Some(result.rate.asked),
-        users: None,
+        asked: result.rate.asked,
+        users: 0,
         rate: result.rate.achieved,
         sent: result.totals.sent,
         failed: result.totals.failed,

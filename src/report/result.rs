@@ -207,10 +207,10 @@ pub struct Progress {
     pub duration_s: f64,
     /// Workers that report.
     pub nodes: u32,
-    /// Arrivals a second that the plan asks for now; null in the closed model before its end.
-    pub asked: Option<f64>,
-    /// Users that the plan wants at work now; null in the open model.
-    pub users: Option<u32>,
+    /// Arrivals a second that the plan asks for now; 0 in the closed model.
+    pub asked: f64,
+    /// Users that the plan asks for now; 0 in the open model.
+    pub users: u32,
     /// Requests sent a second over the last interval.
     pub rate: f64,
     /// Requests sent so far.

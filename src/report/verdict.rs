@@ -43,8 +43,14 @@ pub(super) struct Judged {
 
 /// Judges an ended test; before its end the reasons say how it looks.
 pub(super) fn judge(facts: &Facts) -> Judged {
+    if let Some(EndReason::Failed(why)) = &facts.input.reason {
+        // What else is missing follows from this.
+        return Judged {
+            verdict: "invalid",
+            reasons: vec![why.clone()],
+        };
+    }
     let invalid = [
-        failed(facts),
         nothing_sent(facts),
         missing(facts),
         lag(facts),
@@ -65,16 +71,9 @@ pub(super) fn judge(facts: &Facts) -> Judged {
     }
 }
 
-fn failed(facts: &Facts) -> Option<String> {
-    match &facts.input.reason {
-        Some(EndReason::Failed(why)) => Some(why.clone()),
-        _ => None,
-    }
-}
-
 fn nothing_sent(facts: &Facts) -> Option<String> {
-    let explained = facts.totals.dropped > 0 || failed(facts).is_some();
-    (facts.input.reason.is_some() && facts.totals.sent == 0 && !explained).then(|| {
+    let Totals { sent, dropped, .. } = *facts.totals;
+    (facts.input.reason.is_some() && sent + dropped == 0).then(|| {
         "no request was sent, so there is nothing to judge; the events tell what happened"
             .to_owned()
     })

@@ -119,8 +119,9 @@ fn missing_final_metrics_are_invalid_and_named() {
 }
 
 #[test]
-fn a_failed_test_is_invalid_and_says_why() {
+fn a_failed_test_is_invalid_for_its_cause_alone() {
     let mut input = input(Vec::new());
+    input.complete = false;
     input.reason = Some(EndReason::Failed("no able worker: 3 lack HTTP".into()));
     let (verdict, reasons) = judged(input);
     assert_eq!(

@@ -28,11 +28,11 @@ fn before(p: &Progress) -> String {
 
 fn running(p: &Progress) -> String {
     let time = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), units::time);
-    let load = match (p.asked, p.users) {
-        (Some(asked), _) => format!(" of {}", units::brief(asked)),
-        (None, Some(1)) => " by 1 user".to_owned(),
-        (None, Some(users)) => format!(" by {} users", units::count(users.into())),
-        (None, None) => String::new(),
+    let load = match p.users {
+        0 if p.asked > 0.0 => format!(" of {}", units::brief(p.asked)),
+        0 => String::new(),
+        1 => " by 1 user".to_owned(),
+        users => format!(" by {} users", units::count(users.into())),
     };
     let lag = match p.lag_p99_ms {
         Some(lag) if lag >= NOTABLE_LAG_MS => format!("  lag {}", units::time(lag)),
@@ -73,8 +73,8 @@ mod tests {
             elapsed_s: 12.04,
             duration_s: 30.0,
             nodes: 5,
-            asked: Some(5_000.0),
-            users: None,
+            asked: 5_000.0,
+            users: 0,
             rate: 4_998.7,
             sent: 60_000,
             failed: 1_234,
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn the_closed_model_is_shown_with_its_users() {
         let closed = Progress {
-            asked: None,
-            users: Some(10),
+            asked: 0.0,
+            users: 10,
             duration_s: 0.5,
             state: "stopping".into(),
             ..line()
