@@ -1,40 +1,43 @@
-//! A node's clock: its own origin, and up to 1 % too fast or too slow.
+//! A machine's own clock: its origin is its own, and it runs up to 1 % fast or slow.
+
+use std::time::Duration;
 
 use vajra_node::protocol::Time;
 
-/// True time since the beginning of the world, in nanoseconds.
-pub type TrueTime = u64;
+/// Largest drift that the protocol promises to bear, in parts per million.
+pub const MAX_DRIFT_PPM: i64 = 10_000;
 
-/// One millisecond of true time.
-pub const MS: TrueTime = 1_000_000;
-/// One second of true time.
-pub const SECOND: TrueTime = 1_000 * MS;
+const MILLION: i128 = 1_000_000;
 
-/// A node's clock.
+/// A clock, as a function of true time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Clock {
-    /// What it shows at the beginning of the world.
+    /// What it shows when the world begins, in nanoseconds.
     pub origin: u64,
-    /// Parts per million that it is fast; negative is slow.
+    /// How much faster than true time it runs, in parts per million.
     pub drift_ppm: i64,
 }
 
 impl Clock {
-    /// What it shows at a true time.
-    pub fn local(&self, at: TrueTime) -> Time {
-        let scaled = i128::from(at) * i128::from(1_000_000 + self.drift_ppm) / 1_000_000;
-        Time(self.origin + scaled as u64)
+    /// What it shows at this true time.
+    pub fn local(&self, truth: Duration) -> Time {
+        let t = truth.as_nanos() as i128;
+        let run = t + t * i128::from(self.drift_ppm) / MILLION;
+        Time(self.origin + run as u64)
     }
 
-    /// The first true time at which it shows `local` or later.
-    pub fn true_time(&self, local: Time) -> TrueTime {
-        if local.0 <= self.origin {
-            return 0;
+    /// The first true time at which it shows `local` or more; `None` if that is never.
+    pub fn truth(&self, local: Time) -> Option<Duration> {
+        if local == Time::MAX {
+            return None;
         }
-        let since = i128::from(local.0 - self.origin);
-        let speed = i128::from(1_000_000 + self.drift_ppm);
-        let at = (since * 1_000_000 + speed - 1) / speed;
-        TrueTime::try_from(at).unwrap_or(TrueTime::MAX)
+        let run = i128::from(local.0.saturating_sub(self.origin));
+        let guess = run * MILLION / (MILLION + i128::from(self.drift_ppm));
+        let mut truth = Duration::from_nanos(u64::try_from(guess).ok()?);
+        while self.local(truth) < local {
+            truth += Duration::from_nanos(1);
+        }
+        Some(truth)
     }
 }
 
@@ -43,17 +46,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wake_up_is_never_early() {
-        for drift_ppm in [-10_000, -7, 0, 3, 9_999] {
+    fn truth_is_the_first_instant_at_which_the_clock_shows_it() {
+        for drift_ppm in [-10_000, -1, 0, 3, 10_000] {
             let clock = Clock {
                 origin: 77,
                 drift_ppm,
             };
-            for local in [78, 1_000, 123_456_789, 99 * SECOND] {
-                let at = clock.true_time(Time(local));
-                assert!(clock.local(at).0 >= local);
-                assert!(at == 0 || clock.local(at - 1).0 <= local);
+            for local in [78, 1_000, 123_456_789_012] {
+                let truth = clock.truth(Time(local)).expect("a time");
+                assert!(clock.local(truth) >= Time(local));
+                assert!(clock.local(truth - Duration::from_nanos(1)) < Time(local));
             }
+            assert_eq!(clock.truth(Time::MAX), None);
         }
     }
 }

@@ -1,130 +1,175 @@
-//! A load engine that obeys the protocol's orders and counts what it would have sent.
+//! A load engine that sends nothing but counts what it would have sent: it obeys the orders
+//! of the protocol, and holds its lease by its own machine's clock.
 
-use vajra_node::protocol::{EngineOrder, Time};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::clock::{Clock, SECOND, TrueTime};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use vajra_node::protocol::messages::StopOrder;
+use vajra_node::protocol::metrics::{Counters, Piece, StepCounters, TimeKind, new_histogram};
+use vajra_node::protocol::spec::SLOTS;
+use vajra_node::protocol::{EngineOrder, Measurement, Time};
 
-/// Requests a second of the whole plan.
-pub const RATE: u64 = 1_000;
-/// Slots of the whole plan, times nanoseconds, for one request at [`RATE`].
-const ONE_REQUEST: u128 = SECOND as u128 / RATE as u128 * vajra_node::protocol::spec::SLOTS as u128;
-
-/// One node's engine for the one test of the world.
-#[derive(Clone, Debug)]
+/// One test's load on one machine.
+#[derive(Debug)]
 pub struct Engine {
-    length: u64,
-    prepared: bool,
+    /// Arrivals a second of the whole profile.
+    rate: u64,
+    length: Duration,
     start: Option<Time>,
     slots: u32,
     lease: Time,
-    stopped: Option<TrueTime>,
-    counted_until: TrueTime,
-    /// Slot-nanoseconds sent.
-    sent: u128,
-    done: bool,
+    stop: Option<StopOrder>,
+    settled: Time,
+    /// Slot-nanoseconds sent in.
+    work: u128,
+    recorded: u64,
+    histogram: Histogram<u64>,
+    response_us: u64,
+    finished: bool,
 }
 
 impl Engine {
-    /// An engine for a profile of `length` nanoseconds.
-    pub fn new(length: u64) -> Engine {
+    /// An engine for a profile of this rate and length; every response takes `response_us`.
+    pub fn new(rate: u64, length: Duration, response_us: u64) -> Engine {
         Engine {
+            rate,
             length,
-            prepared: false,
             start: None,
             slots: 0,
             lease: Time::ZERO,
-            stopped: None,
-            counted_until: 0,
-            sent: 0,
-            done: false,
+            stop: None,
+            settled: Time::ZERO,
+            work: 0,
+            recorded: 0,
+            histogram: new_histogram(),
+            response_us,
+            finished: false,
         }
     }
 
-    /// Obeys. A second, different start is what no engine could obey: it is returned.
-    pub fn obey(
-        &mut self,
-        now: TrueTime,
-        clock: &Clock,
-        order: &EngineOrder,
-    ) -> Result<(), String> {
-        self.count(now, clock);
+    /// When the profile is over, once its start is known.
+    pub fn ends(&self) -> Option<Time> {
+        self.start.map(|s| s + self.length)
+    }
+
+    /// The stop ordered.
+    pub fn stopped(&self) -> Option<StopOrder> {
+        self.stop
+    }
+
+    /// Its final measurement has been made.
+    pub fn finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The slots that it acts on at this moment. Before the profile has begun this counts
+    /// what will be sent when it does, which is stricter than what the target sees.
+    pub fn sending(&self, now: Time) -> u32 {
+        let over = self.ends().is_none_or(|end| now >= end);
+        if over || self.stop.is_some() || self.finished || now >= self.lease {
+            0
+        } else {
+            self.slots
+        }
+    }
+
+    /// Counts what was sent until now, unless the machine stood still.
+    pub fn settle(&mut self, now: Time) {
+        if let (Some(start), Some(end)) = (self.start, self.ends())
+            && self.stop.is_none()
+            && !self.finished
+        {
+            let from = self.settled.max(start);
+            let to = now.min(end).min(self.lease);
+            self.work += u128::from(self.slots) * to.since(from).as_nanos();
+        }
+        self.settled = now;
+    }
+
+    /// The machine stood still until now: nothing was sent.
+    pub fn woke(&mut self, now: Time) {
+        self.settled = now;
+    }
+
+    /// Carries out an order.
+    pub fn order(&mut self, now: Time, order: &EngineOrder) {
+        self.settle(now);
         match order {
-            EngineOrder::Prepare => self.prepared = true,
-            EngineOrder::Start(at) => match self.start {
-                Some(known) if known != *at => {
-                    return Err(format!("told to start at {at:?} after {known:?}"));
-                }
-                _ => self.start = Some(*at),
-            },
+            EngineOrder::Prepare => {}
+            EngineOrder::Start(at) => self.start = Some(*at),
             EngineOrder::Share { slots, .. } => self.slots = *slots,
             EngineOrder::Lease(until) => self.lease = *until,
-            EngineOrder::Stop(_) => {
-                self.stopped.get_or_insert(now);
-            }
-        }
-        Ok(())
-    }
-
-    /// The slots it sends at this moment.
-    pub fn sending(&self, now: TrueTime, clock: &Clock) -> u32 {
-        let local = clock.local(now);
-        let runs = self
-            .start
-            .is_some_and(|s| local >= s && local.since(s).as_nanos() < u128::from(self.length));
-        if runs && self.prepared && self.stopped.is_none() && local < self.lease {
-            self.slots
-        } else {
-            0
+            EngineOrder::Stop(order) => self.stop = Some(*order),
         }
     }
 
-    /// Counts what was sent since the last time. The gate may have closed in between.
-    pub fn count(&mut self, now: TrueTime, clock: &Clock) {
-        if let (Some(start), None) = (self.start, self.stopped) {
-            let from = clock.true_time(start).max(self.counted_until);
-            let end = clock.true_time(Time(start.0.saturating_add(self.length)));
-            let to = now.min(end).min(clock.true_time(self.lease));
-            self.sent += u128::from(to.saturating_sub(from)) * u128::from(self.slots);
+    /// Requests sent so far.
+    pub fn sent(&self) -> u64 {
+        let second = u128::from(SLOTS) * 1_000_000_000;
+        (self.work * u128::from(self.rate) / second) as u64
+    }
+
+    /// Measures.
+    pub fn measure(&mut self, now: Time, is_final: bool) -> Measurement {
+        self.settle(now);
+        self.finished |= is_final;
+        let sent = self.sent();
+        self.histogram
+            .saturating_record_n(self.response_us, sent - self.recorded);
+        self.recorded = sent;
+        let mut data = Vec::new();
+        if let Err(e) = V2DeflateSerializer::new().serialize(&self.histogram, &mut data) {
+            unreachable!("writing a histogram to memory: {e:?}");
         }
-        self.counted_until = now;
-    }
-
-    /// Does nothing from here on until `now`: a pause.
-    pub fn skip_to(&mut self, now: TrueTime) {
-        self.counted_until = now;
-    }
-
-    /// Requests sent.
-    pub fn requests(&self) -> u64 {
-        (self.sent / ONE_REQUEST) as u64
-    }
-
-    /// When its load is over, as far as is known.
-    pub fn ends_at(&self, clock: &Clock) -> Option<TrueTime> {
-        if !self.prepared || self.done {
-            return None;
-        }
-        let planned = self
-            .start
-            .map(|s| clock.true_time(Time(s.0.saturating_add(self.length))));
-        match (planned, self.stopped) {
-            (Some(p), Some(s)) => Some(p.min(s)),
-            (p, s) => p.or(s),
+        Measurement {
+            is_final,
+            elapsed: self.start.map_or(Duration::ZERO, |s| now.since(s)),
+            engine_cpu: Duration::ZERO,
+            engine_threads: 1,
+            pieces: vec![
+                Piece::Counters(vec![StepCounters {
+                    name: "request".into(),
+                    counters: Counters {
+                        planned: sent,
+                        sent,
+                        ok: sent,
+                        ..Counters::default()
+                    },
+                }]),
+                Piece::Histogram {
+                    step: 0,
+                    kind: TimeKind::Response,
+                    data: Arc::from(data),
+                },
+            ],
         }
     }
+}
 
-    /// Its load is over and its final snapshot has been taken.
-    pub fn finish(&mut self) {
-        self.done = true;
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// It measures: it has been prepared, and its final snapshot is still to come.
-    pub fn measures(&self) -> bool {
-        self.prepared && !self.done
-    }
+    const SECOND: u64 = 1_000_000_000;
 
-    /// The start of the profile on the node's clock.
-    pub fn start(&self) -> Option<Time> {
-        self.start
+    #[test]
+    fn it_counts_its_share_of_the_rate_while_its_lease_runs() {
+        let mut engine = Engine::new(1_000, Duration::from_secs(10), 5);
+        engine.order(Time(0), &EngineOrder::Start(Time(SECOND)));
+        let share = EngineOrder::Share {
+            slots: SLOTS / 2,
+            offset: 0,
+        };
+        engine.order(Time(0), &share);
+        engine.order(Time(0), &EngineOrder::Lease(Time(3 * SECOND)));
+        assert_eq!(engine.sending(Time(2 * SECOND)), SLOTS / 2);
+        assert_eq!(engine.sending(Time(3 * SECOND)), 0);
+        engine.settle(Time(5 * SECOND));
+        assert_eq!(engine.sent(), 1_000);
+        engine.order(Time(6 * SECOND), &EngineOrder::Lease(Time(20 * SECOND)));
+        engine.settle(Time(30 * SECOND));
+        assert_eq!(engine.sent(), 3_500, "nothing is made up for");
     }
 }

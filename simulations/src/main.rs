@@ -1,97 +1,133 @@
-//! `simulate`: runs worlds and says what broke.
+//! `simulate`: runs the swarm's protocol, the very code of the nodes, in worlds that are
+//! nothing but a seed.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`scenario`] | a run as a value; a seed expands into one |
+//! | [`fault`] | what goes wrong, as a value |
+//! | [`world`] | true time, events, and the outputs of the protocol carried out |
+//! | [`machine`], [`engine`], [`clock`], [`network`] | what the world is made of |
+//! | [`check`] | the invariants, each in a file of its own |
+//! | [`run`], [`sweep`] | one seed, many seeds |
+//! | [`coverage`], [`trace`] | what was seen, and whether two runs were the same |
+//!
+//! A run has two phases: faults, and then healing, after which the swarm must make progress.
 
+mod check;
+mod clock;
+mod coverage;
+mod engine;
+mod fault;
+mod machine;
+mod network;
+mod rng;
+mod run;
+mod scenario;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod world;
+
+use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use simulations::faults::FaultPlan;
-use simulations::world::{self, Coverage};
 
-/// A deterministic simulator of a swarm, over the very protocol that the nodes run.
-#[derive(Parser)]
+use scenario::{Faults, Scenario};
+use trace::Trace;
+
+/// The swarm's protocol in a simulated world.
+#[derive(Debug, Parser)]
 #[command(version)]
-struct Args {
+struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    /// Run one seed
+    /// Runs one seed.
     Run {
-        /// The seed
+        /// The seed.
         #[arg(long)]
         seed: u64,
-        /// Nodes; the seed chooses if there are faults
-        #[arg(long, default_value_t = 5)]
-        nodes: usize,
-        /// What goes wrong
-        #[arg(long, value_enum, default_value_t = Faults::All)]
-        faults: Faults,
-        /// Print what happens
+        /// So many nodes, instead of as many as the seed says.
+        #[arg(long)]
+        nodes: Option<usize>,
+        /// What goes wrong.
+        #[arg(long, value_enum, default_value_t = Choice::All)]
+        faults: Choice,
+        /// Print everything that happens on stderr.
         #[arg(long)]
         trace: bool,
     },
-    /// Run many seeds
+    /// Runs many seeds with all faults.
     Sweep {
-        /// The seeds, A..B, B left out
-        #[arg(long, value_parser = range)]
-        seeds: (u64, u64),
-        /// Threads
-        #[arg(long, default_value_t = 2)]
-        jobs: usize,
+        /// From the first to before the last: `0..500`.
+        #[arg(long, value_parser = seeds)]
+        seeds: Range<u64>,
+        /// So many nodes, instead of as many as each seed says.
+        #[arg(long)]
+        nodes: Option<usize>,
+        /// Threads; by default one for each core.
+        #[arg(long)]
+        jobs: Option<usize>,
     },
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Faults {
-    /// Nothing
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Choice {
     None,
-    /// Everything that the seed says
     All,
 }
 
-fn range(text: &str) -> Result<(u64, u64), String> {
-    let parse = |s: &str| s.parse().map_err(|_| format!("{s:?} is no number"));
-    let (from, to) = text.split_once("..").ok_or("write A..B")?;
-    Ok((parse(from)?, parse(to)?))
+fn seeds(text: &str) -> anyhow::Result<Range<u64>> {
+    let (from, to) = text.split_once("..").context("write it as A..B")?;
+    let range = from.parse()?..to.parse()?;
+    anyhow::ensure!(range.start < range.end, "there is no seed in this range");
+    Ok(range)
 }
 
 fn main() -> ExitCode {
-    match Args::parse().command {
+    match Arguments::parse().command {
         Command::Run {
             seed,
             nodes,
             faults,
             trace,
-        } => run(seed, nodes, faults, trace),
-        Command::Sweep { seeds, jobs } => sweep(seeds, jobs.max(1)),
+        } => run_one(seed, nodes, faults, trace),
+        Command::Sweep { seeds, nodes, jobs } => run_many(seeds, nodes, jobs),
     }
 }
 
-fn run(seed: u64, nodes: usize, faults: Faults, trace: bool) -> ExitCode {
-    let plan = match faults {
-        Faults::None => FaultPlan::calm(nodes, seed),
-        Faults::All => FaultPlan::of(seed),
+fn run_one(seed: u64, nodes: Option<usize>, faults: Choice, trace: bool) -> ExitCode {
+    let faults = match faults {
+        Choice::None => Faults::None,
+        Choice::All => Faults::All,
     };
+    let scenario = Scenario::from_seed(seed, nodes, faults);
     println!(
-        "seed {seed}: {} nodes, {} faults",
-        plan.nodes,
-        plan.faults.len()
+        "seed {seed}: {} nodes, a plan of {:.1} s, {:?} on loss",
+        scenario.machines.len(),
+        scenario.spec.length.as_secs_f64(),
+        scenario.spec.on_lost
     );
-    for (at, fault) in &plan.faults {
-        println!("  {:>7.3} s  {fault:?}", *at as f64 / 1e9);
+    for fault in &scenario.faults.0 {
+        println!("{fault}");
     }
-    let outcome = world::run(&plan, seed, trace);
+    let outcome = run::run(scenario, Trace::new(trace));
+    println!("saw: {}", outcome.coverage);
     println!(
-        "{} events, trace hash {:016x}",
-        outcome.events, outcome.trace_hash
+        "{} events in {:.3} s of virtual time, trace hash {:016x}",
+        outcome.events,
+        outcome.lasted.as_secs_f64(),
+        outcome.hash
     );
-    match outcome.broken {
-        Some(broken) => {
-            println!("BROKEN: {broken}");
+    match outcome.violation {
+        Some(violation) => {
+            println!("FAILED: {violation}");
             ExitCode::FAILURE
         }
         None => {
@@ -101,52 +137,29 @@ fn run(seed: u64, nodes: usize, faults: Faults, trace: bool) -> ExitCode {
     }
 }
 
-fn sweep((from, to): (u64, u64), jobs: usize) -> ExitCode {
-    let begun = Instant::now();
-    let next = AtomicU64::new(from);
-    let sum = Mutex::new((Coverage::default(), Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= to {
-                        return;
-                    }
-                    let outcome = world::run(&FaultPlan::of(seed), seed, false);
-                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-                    sum.0.add(&outcome.coverage);
-                    if let Some(broken) = outcome.broken {
-                        println!("seed {seed}: {broken}\n  replay: cargo run -p simulations -- run --seed {seed} --trace");
-                        sum.1.push(seed);
-                    }
-                }
-            });
-        }
-    });
-    let (coverage, failed) = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let count = to.saturating_sub(from);
+fn run_many(seeds: Range<u64>, nodes: Option<usize>, jobs: Option<usize>) -> ExitCode {
+    // A panic is a broken invariant like any other, and is reported as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let swept = sweep::sweep(seeds, nodes, jobs.unwrap_or(cores));
+    let seconds = swept.took.as_secs_f64();
     println!(
-        "{count} seeds, {:.0} a second",
-        count as f64 / begun.elapsed().as_secs_f64()
+        "{} seeds in {seconds:.1} s, {:.1} seeds/s, {} events",
+        swept.seeds,
+        swept.seeds as f64 / seconds,
+        swept.events
     );
-    for (what, n) in coverage.rows() {
-        println!("  {n:>8}  {what}");
+    println!("saw: {}", swept.coverage);
+    let only = nodes.map_or(String::new(), |n| format!(" --nodes {n}"));
+    for (seed, violation) in &swept.failed {
+        println!("seed {seed}: {violation}");
+        println!("  replay: simulate run --seed {seed}{only} --trace");
     }
-    let unseen: Vec<&str> = coverage
-        .rows()
-        .iter()
-        .filter(|(_, n)| *n == 0)
-        .map(|(what, _)| *what)
-        .collect();
-    if !unseen.is_empty() {
-        println!("NEVER OCCURRED: {}", unseen.join(", "));
-    }
-    if failed.is_empty() && unseen.is_empty() {
+    if swept.failed.is_empty() {
         println!("all invariants held");
         ExitCode::SUCCESS
     } else {
-        println!("{} seeds failed", failed.len());
+        println!("{} seeds FAILED", swept.failed.len());
         ExitCode::FAILURE
     }
 }

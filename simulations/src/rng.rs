@@ -1,18 +1,26 @@
-//! Randomness from a seed: SplitMix64 (Steele, Lea and Flood, 2014). Small, fast, and the
-//! same on every machine and in every version.
+//! Randomness that is nothing but its seed: SplitMix64 (Steele, Lea and Flood, 2014).
+//!
+//! Every part of a world draws from a stream of its own, so that taking one fault out of a
+//! plan does not change the latency of every message after it.
 
-/// A stream of random numbers.
+use std::ops::Range;
+use std::time::Duration;
+
+/// A stream of pseudo-random numbers.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The stream of a seed.
-    pub fn new(seed: u64) -> Rng {
-        Rng(seed)
+    /// The stream of this name under this seed.
+    pub fn new(seed: u64, stream: &str) -> Rng {
+        let mut hash = crate::trace::Hash::default();
+        hash.number(seed);
+        hash.bytes(stream.as_bytes());
+        Rng(hash.value())
     }
 
-    /// 64 random bits.
-    pub fn bits(&mut self) -> u64 {
+    /// Any 64 bits.
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,13 +28,38 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number in `low..=high`.
-    pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.bits() % (high - low + 1)
+    /// A number in the range; its start if it is empty.
+    pub fn within(&mut self, range: Range<u64>) -> u64 {
+        let width = range.end.saturating_sub(range.start);
+        let drawn = (u128::from(self.next()) * u128::from(width)) >> 64;
+        range.start + drawn as u64
     }
 
-    /// True in `percent` of all cases.
-    pub fn chance(&mut self, percent: f64) -> bool {
-        (self.bits() as f64) < percent / 100.0 * u64::MAX as f64
+    /// An index below `len`, which is at least 1.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.within(0..len as u64) as usize
+    }
+
+    /// A duration in the range.
+    pub fn time(&mut self, range: Range<Duration>) -> Duration {
+        Duration::from_nanos(
+            self.within(range.start.as_nanos() as u64..range.end.as_nanos() as u64),
+        )
+    }
+
+    /// True this often of a thousand times.
+    pub fn chance(&mut self, per_mille: u32) -> bool {
+        self.within(0..1000) < u64::from(per_mille)
+    }
+
+    /// `count` different indices below `len`, or all of them.
+    pub fn some_of(&mut self, len: usize, count: usize) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..len).collect();
+        let mut chosen = Vec::with_capacity(count);
+        while chosen.len() < count && !all.is_empty() {
+            chosen.push(all.remove(self.index(all.len())));
+        }
+        chosen.sort_unstable();
+        chosen
     }
 }

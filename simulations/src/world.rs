@@ -1,644 +1,758 @@
-//! The world: hosts, the queue of events, and what each event does.
+//! The world: machines, a network, and time that jumps to the next event.
+//!
+//! The world decides nothing about load or leadership. It hands inputs to
+//! [`vajra_node::protocol::Node`] and carries out what comes back, late, twice or not at all,
+//! as the scenario's fault plan says; after every event the checkers look at it.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vajra_node::protocol::messages::{Gossip, Reply, Request, StopOrder, TaskDescription};
-use vajra_node::protocol::metrics::{Counters, Piece, StepCounters, TimeKind};
-use vajra_node::protocol::spec::{Balance, Myself, OnLost, Submission, TestSpec, Timings};
-use vajra_node::protocol::test::Test;
-use vajra_node::protocol::{
-    Incarnation, Input, Measurement, Node, NodeId, Output, Peer, TestId, Verdict,
-};
+use vajra_node::protocol::messages::{Gossip, Reply, Request, StopOrder};
+use vajra_node::protocol::spec::{SLOTS, Submission};
+use vajra_node::protocol::{EngineOrder, Input, NodeId, Output, Peer, TestId, Verdict};
 
-use crate::checks::{Broken, Checks};
-use crate::clock::{Clock, MS, SECOND, TrueTime};
+use crate::check::{Checker, Violation};
+use crate::coverage::Coverage;
 use crate::engine::Engine;
-use crate::faults::{Fault, FaultPlan, HEALED, LENGTH, SUBMITTED};
-use crate::links::{Cuts, Weather};
+use crate::fault::Fault;
+use crate::machine::{Machine, State, peer};
+use crate::network::Network;
 use crate::rng::Rng;
+use crate::scenario::{RATE, SUBMITTED, Scenario};
+use crate::trace::Trace;
 
-/// How long in-flight requests may take.
-pub const GRACE: Duration = Duration::from_secs(1);
-/// The one test of the world.
+/// The test of every run.
 pub const TEST: TestId = TestId([7; 16]);
+/// The time-out of every stop.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// More events than this mean that some node wakes again and again without need.
+const MAX_EVENTS: u64 = 20_000_000;
+/// A node that is due wakes within this.
+const JITTER: Duration = Duration::from_millis(1);
+/// How long the inspection of a plan takes at most.
+const INSPECTION: Duration = Duration::from_millis(20);
+/// How long the last requests in flight take at most.
+const IN_FLIGHT: Duration = Duration::from_millis(60);
+/// How long a leaving process takes to end.
+const LEAVING: Duration = Duration::from_millis(700);
 
-/// A machine, and the node on it.
-#[derive(Debug)]
-pub struct Host {
-    /// Its clock.
-    pub clock: Clock,
-    /// The node's protocol; none while it is down.
-    pub node: Option<Node>,
-    /// Its engine.
-    pub engine: Engine,
-    /// It does nothing until then.
-    pub paused_until: TrueTime,
-    /// Its node has been in more than one life.
-    pub restarted: bool,
-    /// It left politely.
-    pub left: bool,
-    incarnation: u64,
-    wake: TrueTime,
-}
-
-impl Host {
-    /// The test, if the node is up and knows it.
-    pub fn test(&self) -> Option<&Test> {
-        self.node.as_ref()?.tests().get(&TEST)
-    }
-
-    /// The slots that its engine sends at this moment.
-    pub fn sending(&self, now: TrueTime) -> u32 {
-        let acts = self.node.is_some() && now >= self.paused_until;
-        if acts {
-            self.engine.sending(now, &self.clock)
-        } else {
-            0
-        }
-    }
-}
-
+/// Something for a process.
 #[derive(Clone, Debug)]
-enum Event {
-    Start(usize),
-    Wake(usize),
-    Submit,
-    Deliver {
-        to: usize,
-        from: usize,
-        parcel: Parcel,
+pub enum Event {
+    /// A gossip message arrived.
+    Gossip {
+        /// Who wrote it.
+        author: Peer,
+        /// What.
+        message: Arc<Gossip>,
     },
-    Measure(usize, u64),
-    Fault(Fault),
-    Mend,
-    Calm,
+    /// A request arrived.
+    Request {
+        /// From which machine.
+        from: usize,
+        /// In which life of it.
+        life: u64,
+        /// What.
+        request: Arc<Request>,
+    },
+    /// A reply arrived, for this life.
+    Reply {
+        /// From which machine.
+        from: usize,
+        /// For which life.
+        life: u64,
+        /// What.
+        reply: Arc<Reply>,
+    },
+    /// A connection came or went.
+    Connection {
+        /// To which machine.
+        with: usize,
+        /// It came.
+        there: bool,
+    },
+    /// It is time to wake, if this is still when.
+    Wake {
+        /// When.
+        due: Duration,
+    },
+    /// A plan has been inspected.
+    Inspected {
+        /// In which life.
+        life: u64,
+    },
+    /// A second has passed for the engine of this life.
+    Second {
+        /// Which life.
+        life: u64,
+    },
+    /// The engine's load may be over, and nothing in flight any more.
+    LoadOver {
+        /// Which life.
+        life: u64,
+    },
 }
 
 #[derive(Clone, Debug)]
-enum Parcel {
-    Gossip(Gossip),
-    Request(Request),
-    Reply(Reply),
+enum Happening {
+    To(usize, Event),
+    Submit,
+    FaultBegins(usize),
+    FaultEnds(usize),
+    Leaves(usize, u64),
 }
 
-/// What a run came to.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Outcome {
-    /// An invariant that broke, and when.
-    pub broken: Option<Broken>,
-    /// The same for the same seed, to the last event.
-    pub trace_hash: u64,
-    /// What occurred.
+#[derive(Debug)]
+struct Entry {
+    at: Duration,
+    number: u64,
+    what: Happening,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+impl Eq for Entry {}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// Everything there is.
+#[derive(Debug)]
+pub struct World {
+    /// True time since the beginning.
+    pub now: Duration,
+    /// What the run consists of.
+    pub scenario: Scenario,
+    /// The machines.
+    pub machines: Vec<Machine>,
+    /// The electorate, once the test was submitted.
+    pub electorate: Vec<NodeId>,
+    /// When the profile first began on any machine, in true time.
+    pub started: Option<Duration>,
+    /// When somebody first ordered a stop, in true time, and where.
+    pub stopped: Option<(Duration, usize, u64)>,
+    /// What has been seen.
     pub coverage: Coverage,
     /// Events handled.
     pub events: u64,
-}
-
-/// Situations that occurred in a run or a sweep.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Coverage {
-    /// Coordinators elected in a first term.
-    pub elections: u64,
-    /// Coordinators elected in a later one.
-    pub take_overs: u64,
-    /// Share orders after the start.
-    pub rebalances: u64,
-    /// Workers declared lost.
-    pub losses: u64,
-    /// Partitions that healed.
-    pub partitions: u64,
-    /// Pauses.
-    pub pauses: u64,
-    /// Restarts.
-    pub restarts: u64,
-    /// Late joiners that got a share.
-    pub joins: u64,
-    /// Tests that ended by a stop.
-    pub stops: u64,
-}
-
-impl Coverage {
-    /// Adds another run's.
-    pub fn add(&mut self, o: &Coverage) {
-        self.elections += o.elections;
-        self.take_overs += o.take_overs;
-        self.rebalances += o.rebalances;
-        self.losses += o.losses;
-        self.partitions += o.partitions;
-        self.pauses += o.pauses;
-        self.restarts += o.restarts;
-        self.joins += o.joins;
-        self.stops += o.stops;
-    }
-
-    /// Each situation's name and count.
-    pub fn rows(&self) -> [(&'static str, u64); 9] {
-        [
-            ("elections", self.elections),
-            ("take-overs", self.take_overs),
-            ("rebalances", self.rebalances),
-            ("workers lost", self.losses),
-            ("partitions healed", self.partitions),
-            ("pauses", self.pauses),
-            ("restarts", self.restarts),
-            ("late joiners", self.joins),
-            ("stops", self.stops),
-        ]
-    }
-}
-
-/// A world, and everything in it.
-pub struct World {
-    /// True time.
-    pub now: TrueTime,
-    /// The machines.
-    pub hosts: Vec<Host>,
-    /// Who hears whom.
-    pub cuts: Cuts,
-    weather: Weather,
+    network: Network,
+    queue: BinaryHeap<Reverse<Entry>>,
+    number: u64,
     rng: Rng,
-    queue: BTreeMap<(TrueTime, u64), Event>,
-    sequence: u64,
-    /// The node on which the test was started.
-    pub submitter: usize,
-    /// A stop was asked for.
-    pub stop_asked: bool,
-    /// An engine was told something that none can obey.
-    pub nonsense: Option<String>,
-    hash: u64,
-    coverage: Coverage,
-    trace: bool,
-}
-
-/// Runs a plan to its end, or to the first broken invariant.
-pub fn run(plan: &FaultPlan, seed: u64, trace: bool) -> Outcome {
-    let mut world = World::new(plan, seed, trace);
-    let mut checks = Checks::default();
-    let end = HEALED + LENGTH + 12 * SECOND;
-    let mut events = 0;
-    let mut broken = None;
-    while let Some(((at, _), event)) = world.queue.pop_first() {
-        if at > end {
-            break;
-        }
-        world.now = at;
-        world.handle(event);
-        events += 1;
-        broken = checks.after_event(&world);
-        if broken.is_some() {
-            break;
-        }
-    }
-    if broken.is_none() {
-        world.now = end;
-        broken = checks.at_the_end(&world);
-    }
-    Outcome {
-        broken,
-        trace_hash: world.hash,
-        coverage: world.coverage,
-        events,
-    }
+    trace: Trace,
+    plan: Arc<[u8]>,
+    ticket: u64,
+    blamed: Option<String>,
 }
 
 impl World {
-    fn new(plan: &FaultPlan, seed: u64, trace: bool) -> World {
-        let mut rng = Rng::new(seed ^ 0x000c_10c4);
-        let hosts = (0..plan.nodes).map(|_| Host {
-            clock: Clock {
-                origin: rng.between(1, 1_000_000) * SECOND,
-                drift_ppm: rng.between(0, 20_000) as i64 - 10_000,
-            },
-            node: None,
-            engine: Engine::new(LENGTH),
-            paused_until: 0,
-            restarted: false,
-            left: false,
-            incarnation: 0,
-            wake: TrueTime::MAX,
-        });
+    /// The world of a scenario, before anything happened.
+    pub fn new(scenario: Scenario, trace: Trace) -> World {
+        let timings = &scenario.timings;
+        let machines = scenario.machines.iter().enumerate();
         let mut world = World {
-            now: 0,
-            hosts: hosts.collect(),
-            cuts: Cuts::none(plan.nodes),
-            weather: Weather::CALM,
-            rng,
-            queue: BTreeMap::new(),
-            sequence: 0,
-            submitter: plan.submitter,
-            stop_asked: false,
-            nonsense: None,
-            hash: 0xcbf2_9ce4_8422_2325,
+            now: Duration::ZERO,
+            machines: machines
+                .map(|(i, spec)| Machine::new(i, spec.clone(), timings.clone()))
+                .collect(),
+            electorate: Vec::new(),
+            started: None,
+            stopped: None,
             coverage: Coverage::default(),
+            events: 0,
+            network: Network::new(Rng::new(scenario.seed, "network"), &scenario.faults),
+            queue: BinaryHeap::new(),
+            number: 0,
+            rng: Rng::new(scenario.seed, "machines"),
             trace,
+            plan: vec![b'p'; scenario.plan_len].into(),
+            ticket: 0,
+            blamed: None,
+            scenario,
         };
-        for i in 0..plan.nodes {
-            let late = plan.late.iter().find(|(n, _)| *n == i);
-            let at = late.map_or(world.rng.between(0, 200) * MS, |(_, at)| *at);
-            world.push(at, Event::Start(i));
+        let plan = world.scenario.faults.clone();
+        for (i, timed) in plan.0.iter().enumerate() {
+            world.push(timed.at, Happening::FaultBegins(i));
+            world.push(timed.over(), Happening::FaultEnds(i));
         }
-        world.push(SUBMITTED, Event::Submit);
-        for (at, fault) in &plan.faults {
-            world.push(*at, Event::Fault(fault.clone()));
+        for i in 0..world.machines.len() {
+            if plan.joins_at(i).is_none() {
+                world.start(i);
+            }
         }
-        world.push(HEALED, Event::Mend);
+        world.push(SUBMITTED, Happening::Submit);
         world
     }
 
-    fn push(&mut self, at: TrueTime, event: Event) {
-        self.sequence += 1;
-        self.queue.insert((at, self.sequence), event);
+    /// The hash of everything that happened.
+    pub fn trace_hash(&self) -> u64 {
+        self.trace.hash()
     }
 
-    fn note(&mut self, what: impl FnOnce() -> String) {
-        if self.trace {
-            println!("{:>9.3} s  {}", self.now as f64 / SECOND as f64, what());
-        }
+    /// When the last fault is over: healing begins.
+    pub fn healed_at(&self) -> Duration {
+        let healed = self.scenario.faults.healed_at();
+        healed.unwrap_or_default().max(SUBMITTED)
     }
 
-    /// FNV-1a over everything that is sent and when.
-    fn mix(&mut self, what: u64) {
-        for byte in what.to_le_bytes() {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+    /// Electors that run in the life in which they were elected to vote, and stay.
+    pub fn electors_alive(&self) -> usize {
+        let alive = |n: &&NodeId| {
+            self.machines
+                .iter()
+                .any(|m| m.state == State::Up && !m.leaving && m.node.myself().node == **n)
+        };
+        self.electorate.iter().filter(alive).count()
     }
 
-    fn handle(&mut self, event: Event) {
-        match event {
-            Event::Start(i) => self.start(i),
-            Event::Wake(i) => {
-                if self.hosts[i].wake <= self.now {
-                    self.hosts[i].wake = TrueTime::MAX;
-                    self.input_or_wait(i, Event::Wake(i), Input::Tick);
+    /// A majority of the electorate can still elect.
+    pub fn majority_alive(&self) -> bool {
+        self.electors_alive() > self.electorate.len() / 2
+    }
+
+    /// The machines whose process runs.
+    pub fn running(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.iter().filter(|m| m.state == State::Up)
+    }
+
+    /// Slots that engines act on right now, all together.
+    pub fn sending(&self) -> u32 {
+        self.machines.iter().map(|m| m.sending(self.now)).sum()
+    }
+
+    /// Runs until `end`, or until everything is over.
+    ///
+    /// # Errors
+    /// The first invariant that broke.
+    pub fn run(
+        &mut self,
+        end: Duration,
+        checkers: &mut [Box<dyn Checker>],
+    ) -> Result<(), Violation> {
+        while let Some(Reverse(entry)) = self.queue.pop() {
+            if entry.at > end || self.all_over() {
+                break;
+            }
+            self.now = self.now.max(entry.at);
+            self.events += 1;
+            let touched = self.happen(entry.what);
+            if self.events > MAX_EVENTS {
+                return Err(self.violation("quiet", "events without end".into()));
+            }
+            if let Some(what) = self.blamed.take() {
+                return Err(self.violation("honest messages are not rejected", what));
+            }
+            let Some(touched) = touched else { continue };
+            for checker in checkers.iter_mut() {
+                if let Err(what) = checker.after(self, touched) {
+                    return Err(self.violation(checker.name(), what));
                 }
             }
-            Event::Submit => {
-                let plan: Arc<[u8]> = Arc::from(&b"plan"[..]);
-                let submission = Submission {
-                    test: TEST,
-                    name: "sim".into(),
-                    plan,
-                    unix_ms: 0,
-                };
-                self.input(self.submitter, Input::Submit(submission));
+        }
+        for checker in checkers {
+            if let Err(what) = checker.at_end(self) {
+                return Err(self.violation(checker.name(), what));
             }
-            Event::Deliver { to, from, parcel } => self.deliver(to, from, parcel),
-            Event::Measure(i, incarnation) => self.measure(i, incarnation),
-            Event::Fault(fault) => self.fault(fault),
-            Event::Mend => self.mend(),
-            Event::Calm => {
-                self.cuts.heal();
-                self.weather = Weather::CALM;
+        }
+        Ok(())
+    }
+
+    fn violation(&self, invariant: &'static str, what: String) -> Violation {
+        Violation {
+            invariant,
+            at: self.now,
+            what,
+        }
+    }
+
+    /// Every running process knows the end of the test and has the whole result.
+    fn all_over(&self) -> bool {
+        self.now > self.healed_at() + Duration::from_secs(3)
+            && self.machines.iter().all(|m| {
+                m.test(TEST)
+                    .is_none_or(|t| t.ended().is_some() && t.complete())
+            })
+            && self.started.is_some()
+    }
+
+    fn push(&mut self, at: Duration, what: Happening) {
+        self.number += 1;
+        self.queue.push(Reverse(Entry {
+            at,
+            number: self.number,
+            what,
+        }));
+    }
+
+    /// Lets something happen; says which machine it happened to.
+    fn happen(&mut self, what: Happening) -> Option<usize> {
+        match what {
+            Happening::To(i, event) => {
+                self.event(i, event);
+                Some(i)
+            }
+            Happening::Submit => self.submit(),
+            Happening::FaultBegins(index) => self.fault_begins(index),
+            Happening::FaultEnds(index) => self.fault_ends(index),
+            Happening::Leaves(i, life) => {
+                if self.machines[i].life == life {
+                    self.end(i);
+                }
+                Some(i)
             }
         }
     }
 
-    fn name(i: usize) -> Peer {
-        Peer::new(&(i as u32).to_be_bytes())
+    fn submit(&mut self) -> Option<usize> {
+        let wanted = self.scenario.submitter;
+        let order = std::iter::once(wanted).chain(0..self.machines.len());
+        let i = order
+            .into_iter()
+            .find(|i| self.machines[*i].state == State::Up && !self.machines[*i].leaving)?;
+        let submission = Submission {
+            test: TEST,
+            name: "simulated".into(),
+            plan: self.plan.clone(),
+            unix_ms: 0,
+        };
+        self.input(i, Input::Submit(submission));
+        let test = self.machines[i].test(TEST)?;
+        self.electorate = test.announcement().electorate.clone();
+        Some(i)
     }
 
-    fn index(peer: &Peer) -> usize {
-        let mut bytes = [0; 4];
-        bytes.copy_from_slice(peer.as_bytes());
-        u32::from_be_bytes(bytes) as usize
+    // ---- faults ----
+
+    fn fault_begins(&mut self, index: usize) -> Option<usize> {
+        let timed = self.scenario.faults.0[index].clone();
+        self.trace
+            .note(&[1, index as u64], || format!("--- {timed}"));
+        self.network.begin(index, &timed.fault);
+        match timed.fault {
+            Fault::Crash { node, .. } if self.machines[node].state != State::Down => {
+                self.coverage.saw("crashes");
+                if self.machines[node].has_authority(TEST, self.now) {
+                    self.coverage.saw("coordinators killed");
+                }
+                self.end(node);
+                Some(node)
+            }
+            Fault::Pause { node, .. } if self.machines[node].state == State::Up => {
+                self.coverage.saw("pauses");
+                let local = self.machines[node].local(self.now);
+                let machine = &mut self.machines[node];
+                machine.state = State::Paused;
+                if let Some(engine) = &mut machine.engine {
+                    engine.settle(local);
+                }
+                Some(node)
+            }
+            Fault::Join { node } => {
+                self.coverage.saw("joins");
+                self.start(node);
+                Some(node)
+            }
+            Fault::Leave { node } if self.machines[node].state == State::Up => {
+                self.coverage.saw("leaves");
+                self.machines[node].leaving = true;
+                let order = StopOrder {
+                    graceful: true,
+                    timeout: Duration::from_millis(200),
+                };
+                self.input(node, Input::Leave(order));
+                let life = self.machines[node].life;
+                self.push(self.now + LEAVING, Happening::Leaves(node, life));
+                Some(node)
+            }
+            Fault::Stop { node, graceful } if self.machines[node].test(TEST).is_some() => {
+                self.coverage.saw("stops");
+                let life = self.machines[node].life;
+                self.stopped.get_or_insert((self.now, node, life));
+                let order = StopOrder {
+                    graceful,
+                    timeout: STOP_TIMEOUT,
+                };
+                self.input(node, Input::StopTest(TEST, order));
+                Some(node)
+            }
+            _ => None,
+        }
+    }
+
+    fn fault_ends(&mut self, index: usize) -> Option<usize> {
+        let timed = self.scenario.faults.0[index].clone();
+        self.network.end(index);
+        match timed.fault {
+            Fault::Crash {
+                node,
+                restart_after: Some(_),
+            } if self.machines[node].state == State::Down => {
+                self.coverage.saw("restarts");
+                self.start(node);
+                Some(node)
+            }
+            Fault::Pause { node, .. } => {
+                let paused_still = self.active_pause(node, index);
+                (!paused_still && self.machines[node].state == State::Paused)
+                    .then(|| self.resume(node))
+            }
+            Fault::Partition { .. } => {
+                self.coverage.saw("partitions healed");
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn active_pause(&self, who: usize, except: usize) -> bool {
+        let now = self.now;
+        let mut others = self.scenario.faults.0.iter().enumerate();
+        others.any(|(i, t)| {
+            i != except
+                && matches!(t.fault, Fault::Pause { node, .. } if node == who)
+                && t.at <= now
+                && now < t.over()
+        })
+    }
+
+    fn resume(&mut self, i: usize) -> usize {
+        let local = self.machines[i].local(self.now);
+        let machine = &mut self.machines[i];
+        machine.state = State::Up;
+        if let Some(engine) = &mut machine.engine {
+            engine.woke(local);
+        }
+        let mut waiting = std::mem::take(&mut machine.inbox);
+        machine.wakes = self.now;
+        let due = self.now;
+        if self.rng.chance(500) {
+            waiting.insert(0, Event::Wake { due });
+        } else {
+            waiting.push(Event::Wake { due });
+        }
+        // The process works through what has piled up, while its engine goes on at once.
+        let mut at = self.now;
+        for event in waiting {
+            at += self.rng.time(Duration::ZERO..Duration::from_micros(100));
+            self.push(at, Happening::To(i, event));
+        }
+        i
     }
 
     fn start(&mut self, i: usize) {
-        if self.hosts[i].node.is_some() {
+        if self.machines[i].state != State::Down {
             return;
         }
-        let host = &mut self.hosts[i];
-        host.restarted = host.incarnation > 0;
-        host.incarnation += 1;
-        host.engine = Engine::new(LENGTH);
-        let myself = Myself {
-            node: NodeId {
-                peer: World::name(i),
-                incarnation: Incarnation(host.incarnation),
-            },
-            name: format!("n{i}"),
-            version: "0".into(),
-            capacity: 100 + 10 * i as u32,
-            task_types: vec!["SLEEP".into()],
-            labels: BTreeMap::new(),
-        };
-        let local = host.clock.local(self.now);
-        host.node = Some(Node::new(myself, Timings::lan(), local));
-        let incarnation = host.incarnation;
-        self.note(|| format!("n{i} starts"));
-        self.push(self.now + SECOND, Event::Measure(i, incarnation));
-        self.input(i, Input::Tick);
+        let now = self.now;
+        self.machines[i].start(now);
+        self.connections(i, true);
+        self.reschedule(i);
     }
 
-    /// Hands an input to a node, or puts its event off until the node's pause is over.
-    fn input_or_wait(&mut self, i: usize, event: Event, input: Input) {
-        let until = self.hosts[i].paused_until;
-        if self.now < until {
-            self.push(until, event);
-        } else {
-            self.input(i, input);
+    fn end(&mut self, i: usize) {
+        let now = self.now;
+        self.machines[i].end(now);
+        if self.rng.chance(700) {
+            self.connections(i, false);
         }
     }
 
-    fn input(&mut self, i: usize, input: Input) {
-        let host = &mut self.hosts[i];
-        let Some(node) = &mut host.node else {
-            return;
-        };
-        let outputs = node.handle(host.clock.local(self.now), input);
-        for output in outputs {
-            self.output(i, output);
-        }
-        let host = &mut self.hosts[i];
-        if let Some(node) = &host.node {
-            let wake = host.clock.true_time(node.next_wake()).max(self.now + 1);
-            if wake < host.wake {
-                host.wake = wake;
-                self.push(wake, Event::Wake(i));
+    fn connections(&mut self, i: usize, there: bool) {
+        for j in 0..self.machines.len() {
+            if j == i || self.machines[j].state == State::Down || self.network.cut(i, j) {
+                continue;
+            }
+            let at = self.now
+                + self
+                    .rng
+                    .time(Duration::from_millis(1)..Duration::from_millis(30));
+            self.push(at, Happening::To(j, Event::Connection { with: i, there }));
+            if there {
+                self.push(at, Happening::To(i, Event::Connection { with: j, there }));
             }
         }
     }
 
-    fn output(&mut self, i: usize, output: Output) {
-        match output {
-            Output::Publish(gossip) => {
-                for to in (0..self.hosts.len()).filter(|to| *to != i) {
-                    self.send(i, to, &Parcel::Gossip(gossip.clone()));
+    // ---- processes ----
+
+    fn event(&mut self, i: usize, event: Event) {
+        let machine = &mut self.machines[i];
+        match machine.state {
+            State::Down => return,
+            State::Paused => {
+                if !matches!(event, Event::Wake { .. }) {
+                    machine.inbox.push(event);
                 }
+                return;
             }
-            Output::Send(to, request) => self.send(i, World::index(&to), &Parcel::Request(request)),
-            Output::Inspect { test, .. } => {
-                let spec = Ok(spec());
+            State::Up => {}
+        }
+        let life = machine.life;
+        match event {
+            Event::Gossip { author, message } => self.input(
+                i,
+                Input::Gossip {
+                    author,
+                    ticket: 0,
+                    message: Gossip::clone(&message),
+                },
+            ),
+            Event::Request {
+                from,
+                life,
+                request,
+            } => {
+                self.ticket += 1;
+                let ticket = self.ticket;
+                self.machines[i].tickets.insert(ticket, (from, life));
                 self.input(
                     i,
-                    Input::Inspected {
-                        test,
-                        spec,
-                        unable: None,
+                    Input::Request {
+                        from: peer(from),
+                        ticket,
+                        request: Request::clone(&request),
                     },
                 );
             }
-            Output::Engine(_, order) => {
-                let host = &mut self.hosts[i];
-                let was = host.engine.ends_at(&host.clock);
-                if let Err(why) = host.engine.obey(self.now, &host.clock, &order) {
-                    self.nonsense.get_or_insert(format!("n{i}: {why}"));
-                }
-                let ends = host.engine.ends_at(&host.clock);
-                let incarnation = host.incarnation;
-                self.note(|| format!("n{i} engine {order:?}"));
-                if let Some(at) = ends.filter(|_| ends != was) {
-                    self.push(at.max(self.now) + MS, Event::Measure(i, incarnation));
-                }
+            Event::Reply {
+                from,
+                life: to,
+                reply,
+            } if to == life => self.input(
+                i,
+                Input::Reply {
+                    from: peer(from),
+                    reply: Reply::clone(&reply),
+                },
+            ),
+            Event::Connection { with, there: true } => {
+                self.input(i, Input::Connected(peer(with)));
             }
-            Output::Event(_, event) => {
-                self.cover(&event.kind, &event.text);
-                self.note(|| format!("n{i} {}: {}", event.kind, event.text));
+            Event::Connection { with, there: false } => {
+                self.input(i, Input::Disconnected(peer(with)));
             }
-            Output::Ended(_) => {
-                let reason = self.hosts[i]
-                    .test()
-                    .and_then(|t| t.ended())
-                    .map(|e| format!("{:?}", e.reason));
-                self.note(|| format!("n{i} ended: {reason:?}"));
+            Event::Wake { due } if due == machine.wakes => self.input(i, Input::Tick),
+            Event::Inspected { life: of } if of == life => {
+                let (spec, unable) = (self.scenario.spec.clone(), machine.spec.unable.clone());
+                self.input(
+                    i,
+                    Input::Inspected {
+                        test: TEST,
+                        spec: Ok(spec),
+                        unable,
+                    },
+                );
             }
-            Output::Verdict(_, verdict) => {
-                if verdict == Verdict::Reject {
-                    self.nonsense
-                        .get_or_insert(format!("n{i} rejects an honest message"));
-                }
-            }
-            Output::Reply(..) | Output::Completed(_) | Output::Log(_) => {}
-        }
-    }
-
-    fn cover(&mut self, kind: &str, text: &str) {
-        let c = &mut self.coverage;
-        match kind {
-            "elected" if text.ends_with("term 1") => c.elections += 1,
-            "elected" => c.take_overs += 1,
-            "rebalanced" => c.rebalances += 1,
-            "lost" => c.losses += 1,
-            "joined" => c.joins += 1,
-            "ended" if text == "stopped" => c.stops += 1,
+            Event::Second { life: of } if of == life => self.every_second(i),
+            Event::LoadOver { life: of } if of == life => self.load_over(i),
             _ => {}
         }
     }
 
-    fn send(&mut self, from: usize, to: usize, parcel: &Parcel) {
-        for delay in self.weather.copies(&mut self.rng) {
-            let parcel = parcel.clone();
-            self.mix(self.now ^ delay.rotate_left(17) ^ (from as u64) << 8 ^ to as u64);
-            self.push(self.now + delay, Event::Deliver { to, from, parcel });
-        }
-    }
-
-    fn deliver(&mut self, to: usize, from: usize, parcel: Parcel) {
-        if self.hosts[to].node.is_none() || !self.cuts.hears(from, to) {
-            return;
-        }
-        let until = self.hosts[to].paused_until;
-        if self.now < until {
-            self.push(until, Event::Deliver { to, from, parcel });
-            return;
-        }
-        match parcel {
-            Parcel::Gossip(message) => {
-                let author = World::name(from);
-                self.input(
-                    to,
-                    Input::Gossip {
-                        author,
-                        ticket: 0,
-                        message,
-                    },
-                );
-            }
-            Parcel::Reply(reply) => self.input(
-                to,
-                Input::Reply {
-                    from: World::name(from),
-                    reply,
-                },
-            ),
-            Parcel::Request(request) => self.answer(to, from, request),
-        }
-    }
-
-    fn answer(&mut self, to: usize, from: usize, request: Request) {
-        let host = &mut self.hosts[to];
-        let Some(node) = &mut host.node else {
-            return;
-        };
-        let input = Input::Request {
-            from: World::name(from),
-            ticket: 0,
-            request,
-        };
-        let outputs = node.handle(host.clock.local(self.now), input);
+    fn input(&mut self, i: usize, input: Input) {
+        let now = self.now;
+        let machine = &mut self.machines[i];
+        let local = machine.local(now);
+        self.trace.note(&[now.as_nanos() as u64, i as u64], || {
+            format!("{:10.6} n{i} <- {input:?}", now.as_secs_f64())
+        });
+        let outputs = machine.node.handle(local, input);
         for output in outputs {
-            match output {
-                Output::Reply(_, reply) => self.send(to, from, &Parcel::Reply(reply)),
-                other => self.output(to, other),
-            }
+            self.output(i, output);
         }
-        // Whatever it decided, it may want to be woken at another time now.
-        self.input(to, Input::Tick);
+        self.reschedule(i);
     }
 
-    fn measure(&mut self, i: usize, incarnation: u64) {
-        let host = &mut self.hosts[i];
-        if host.node.is_none() || host.incarnation != incarnation {
+    fn reschedule(&mut self, i: usize) {
+        let machine = &self.machines[i];
+        let Some(due) = machine.spec.clock.truth(machine.node.next_wake()) else {
+            return;
+        };
+        if machine.wakes <= due && machine.wakes > self.now {
             return;
         }
-        if self.now < host.paused_until {
-            let until = host.paused_until;
-            self.push(until, Event::Measure(i, incarnation));
+        let due = due.max(self.now) + self.rng.time(Duration::from_micros(1)..JITTER);
+        let due = due + self.network.slowness(due, i);
+        self.machines[i].wakes = due;
+        self.push(due, Happening::To(i, Event::Wake { due }));
+    }
+
+    fn output(&mut self, i: usize, output: Output) {
+        let now = self.now;
+        let life = self.machines[i].life;
+        if !matches!(output, Output::Verdict(..) | Output::Reply(..)) {
+            self.trace.note(&[tag(&output)], || {
+                format!("{:10.6} n{i}    -> {output:?}", now.as_secs_f64())
+            });
+        }
+        match output {
+            Output::Publish(message) => {
+                let message = Arc::new(message);
+                let author = peer(i);
+                for j in (0..self.machines.len()).filter(|j| *j != i) {
+                    let event = Event::Gossip {
+                        author: author.clone(),
+                        message: message.clone(),
+                    };
+                    self.send(i, j, event);
+                }
+            }
+            Output::Send(to, request) => {
+                let found = (0..self.machines.len()).find(|j| peer(*j) == to);
+                if let Some(j) = found {
+                    let request = Arc::new(request);
+                    let event = Event::Request {
+                        from: i,
+                        life,
+                        request,
+                    };
+                    self.send(i, j, event);
+                }
+            }
+            Output::Reply(ticket, reply) => {
+                if let Some((to, life)) = self.machines[i].tickets.remove(&ticket) {
+                    let reply = Arc::new(reply);
+                    let event = Event::Reply {
+                        from: i,
+                        life,
+                        reply,
+                    };
+                    self.send(i, to, event);
+                }
+            }
+            Output::Verdict(_, Verdict::Reject) => {
+                self.blamed = Some(format!("n{i} rejected a message that nobody forged"));
+            }
+            Output::Inspect { .. } => {
+                let at = now + self.rng.time(Duration::from_millis(1)..INSPECTION);
+                self.push(at, Happening::To(i, Event::Inspected { life }));
+            }
+            Output::Engine(_, order) => self.order(i, &order),
+            Output::Event(_, event) => self.saw(&event.kind, &event.text),
+            Output::Verdict(..) | Output::Ended(_) | Output::Completed(_) | Output::Log(_) => {}
+        }
+    }
+
+    fn saw(&mut self, kind: &str, text: &str) {
+        match kind {
+            "elected" => {
+                self.coverage.saw("elections");
+                if !text.ends_with("term 1") {
+                    self.coverage.saw("take-overs");
+                }
+            }
+            "rebalanced" => self.coverage.saw("rebalances"),
+            "lost" => self.coverage.saw("workers lost"),
+            "joined" => self.coverage.saw("late joiners"),
+            "returned" => self.coverage.saw("workers returned"),
+            "refused" => self.coverage.saw("refusals"),
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, from: usize, to: usize, event: Event) {
+        for at in self.network.arrivals(self.now, from, to) {
+            let at = at + self.network.slowness(at, to);
+            self.push(at, Happening::To(to, event.clone()));
+        }
+    }
+
+    // ---- engines ----
+
+    fn order(&mut self, i: usize, order: &EngineOrder) {
+        let now = self.now;
+        let local = self.machines[i].local(now);
+        let life = self.machines[i].life;
+        let length = self.scenario.spec.length;
+        if *order == EngineOrder::Prepare {
+            let first = now + self.rng.time(Duration::ZERO..Duration::from_secs(1));
+            self.push(first, Happening::To(i, Event::Second { life }));
+        }
+        let machine = &mut self.machines[i];
+        let engine = machine
+            .engine
+            .get_or_insert_with(|| Engine::new(RATE, length, 100 + i as u64));
+        engine.order(local, order);
+        let clock = machine.spec.clock;
+        let drained = match order {
+            EngineOrder::Start(start) => {
+                let begins = clock.truth(*start).unwrap_or(now);
+                self.started = Some(self.started.map_or(begins, |s| s.min(begins)));
+                clock.truth(*start + length)
+            }
+            EngineOrder::Stop(stop) if stop.graceful => Some(now),
+            EngineOrder::Stop(_) => Some(now + Duration::from_millis(1)),
+            _ => None,
+        };
+        if let Some(at) = drained {
+            let at = at.max(now) + self.rng.time(Duration::from_millis(1)..IN_FLIGHT);
+            self.push(at, Happening::To(i, Event::LoadOver { life }));
+        }
+    }
+
+    fn every_second(&mut self, i: usize) {
+        let machine = &mut self.machines[i];
+        let (local, life) = (machine.local(self.now), machine.life);
+        let over = machine.test(TEST).is_none_or(|t| t.ended().is_some());
+        let Some(engine) = &mut machine.engine else {
+            return;
+        };
+        if over || engine.finished() {
             return;
         }
-        host.engine.count(self.now, &host.clock);
-        if !host.engine.measures() {
-            return self.push(self.now + SECOND, Event::Measure(i, incarnation));
-        }
-        let is_final = host
-            .engine
-            .ends_at(&host.clock)
-            .is_some_and(|at| self.now > at);
-        if is_final {
-            host.engine.finish();
-        }
-        let local = host.clock.local(self.now);
-        let elapsed = host
-            .engine
-            .start()
-            .map_or(Duration::ZERO, |s| local.since(s));
-        let measurement = measurement(host.engine.requests(), elapsed, is_final);
+        let measurement = engine.measure(local, false);
+        self.push(
+            self.now + Duration::from_secs(1),
+            Happening::To(i, Event::Second { life }),
+        );
         self.input(i, Input::Measured(TEST, measurement));
-        if !is_final {
-            self.push(self.now + SECOND, Event::Measure(i, incarnation));
-        }
     }
 
-    fn fault(&mut self, fault: Fault) {
-        self.note(|| format!("fault: {fault:?}"));
-        match fault {
-            Fault::Crash(i) => {
-                let host = &mut self.hosts[i];
-                host.node = None;
-                host.paused_until = 0;
-                for other in (0..self.hosts.len()).filter(|o| *o != i) {
-                    self.input(other, Input::Disconnected(World::name(i)));
-                }
-            }
-            Fault::Restart(i) => {
-                if self.hosts[i].node.is_none()
-                    && self.hosts[i].incarnation > 0
-                    && !self.hosts[i].left
-                {
-                    self.coverage.restarts += 1;
-                    self.start(i);
-                }
-            }
-            Fault::Pause(i, length) => self.pause(i, length),
-            Fault::Partition {
-                side,
-                one_way,
-                length,
-            } => {
-                self.coverage.partitions += 1;
-                self.cuts.cut(side, one_way);
-                self.push((self.now + length).min(HEALED), Event::Calm);
-            }
-            Fault::Storm(weather, length) => {
-                self.weather = weather;
-                self.push((self.now + length).min(HEALED), Event::Calm);
-            }
-            Fault::Leave(i) => {
-                if self.hosts[i].node.is_some() && self.now >= self.hosts[i].paused_until {
-                    let order = StopOrder {
-                        graceful: false,
-                        timeout: Duration::ZERO,
-                    };
-                    self.input(i, Input::Leave(order));
-                    let host = &mut self.hosts[i];
-                    host.engine.count(self.now, &host.clock);
-                    host.node = None;
-                    host.left = true;
-                }
-            }
-            Fault::Stop { by, graceful } => {
-                if self.hosts[by].test().is_some() {
-                    self.stop_asked = true;
-                    let order = StopOrder {
-                        graceful,
-                        timeout: if graceful { GRACE } else { Duration::ZERO },
-                    };
-                    self.input(by, Input::StopTest(TEST, order));
-                }
-            }
-        }
-    }
-
-    fn pause(&mut self, i: usize, length: TrueTime) {
-        let host = &mut self.hosts[i];
-        if host.node.is_none() {
+    fn load_over(&mut self, i: usize) {
+        let machine = &mut self.machines[i];
+        let local = machine.local(self.now);
+        let Some(engine) = &mut machine.engine else {
+            return;
+        };
+        let over = engine.stopped().is_some() || engine.ends().is_some_and(|end| local >= end);
+        if engine.finished() || !over {
             return;
         }
-        self.coverage.pauses += 1;
-        let until = (self.now + length).min(HEALED).max(host.paused_until);
-        host.engine.count(self.now, &host.clock);
-        host.engine.skip_to(until);
-        host.paused_until = until;
-    }
-
-    fn mend(&mut self) {
-        self.note(|| "healing".into());
-        self.cuts.heal();
-        self.weather = Weather::CALM;
+        let measurement = engine.measure(local, true);
+        self.input(i, Input::Measured(TEST, measurement));
     }
 }
 
-fn measurement(sent: u64, elapsed: Duration, is_final: bool) -> Measurement {
-    let counters = Counters {
-        sent,
-        ok: sent,
-        ..Counters::default()
-    };
-    let mut pieces = vec![Piece::Counters(vec![StepCounters {
-        name: "sim".into(),
-        counters,
-    }])];
-    // The protocol never looks into a histogram; the count stands for one.
-    let data: Arc<[u8]> = Arc::from(&sent.to_be_bytes()[..]);
-    pieces.extend(TimeKind::ALL.map(|kind| Piece::Histogram {
-        step: 0,
-        kind,
-        data: data.clone(),
-    }));
-    Measurement {
-        is_final,
-        elapsed,
-        engine_cpu: Duration::ZERO,
-        engine_threads: 1,
-        pieces,
-    }
-}
+/// Never more than this at once.
+pub const WHOLE: u32 = SLOTS;
 
-fn spec() -> TestSpec {
-    TestSpec {
-        length: Duration::from_nanos(LENGTH),
-        grace: GRACE,
-        min_workers: 1,
-        balance: Balance::Capacity,
-        on_lost: OnLost::Reassign,
-        labels: BTreeMap::new(),
-        task: TaskDescription {
-            task_type: "SLEEP".into(),
-            target_rate_milli: crate::engine::RATE * 1000,
-            duration: Duration::from_nanos(LENGTH),
-            ..TaskDescription::default()
-        },
+fn tag(output: &Output) -> u64 {
+    match output {
+        Output::Publish(Gossip::Advert(_)) => 10,
+        Output::Publish(Gossip::Test(_)) => 11,
+        Output::Publish(Gossip::Snapshot(_)) => 12,
+        Output::Send(..) => 13,
+        Output::Reply(..) => 14,
+        Output::Verdict(..) => 15,
+        Output::Inspect { .. } => 16,
+        Output::Engine(_, EngineOrder::Share { slots, .. }) => 1_000 + u64::from(*slots),
+        Output::Engine(_, EngineOrder::Lease(until)) => until.0,
+        Output::Engine(..) => 17,
+        Output::Event(..) => 18,
+        Output::Ended(_) => 19,
+        Output::Completed(_) => 20,
+        Output::Log(_) => 21,
     }
 }

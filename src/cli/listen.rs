@@ -5,6 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 
 use super::exit::Failure;
 
+/// Connections that may wait to be accepted (the kernel allows 4,096 by default). The
+/// standard library's 128 are soon full when a target stalls; the kernel then drops
+/// connection requests, which come again only a second later.
+const BACKLOG: i32 = 4096;
+
 /// Listens on `wanted`. Where the port was not asked for explicitly and is taken, a free one
 /// takes its place, with a warning.
 ///
@@ -36,6 +41,8 @@ pub fn listen(
         }
         other => other.map_err(failed)?,
     };
+    // Listening again only changes the length of the queue.
+    rustix::net::listen(&listener, BACKLOG).map_err(|e| failed(e.into()))?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }

@@ -1,7 +1,9 @@
 //! The closed model: users, each of whom waits for a response, thinks, and sends again.
 //!
 //! User *u* belongs to the range that owns *u* and is at work while the profile has more
-//! than *u* users. A user without a lease tries again every 10 ms; that is one dropped
+//! than *u* users. On a node, user *u* belongs to thread *u* mod threads, whatever the share:
+//! a change of share moves no user between threads, where it would be two for as long as its
+//! last request takes. A user without a lease tries again every 10 ms; that is one dropped
 //! request for each lapse, however long it is.
 
 use std::cell::{Cell, RefCell};
@@ -26,7 +28,7 @@ pub struct Closed {
     /// Seats that still have something to do, by the place their entries in `due` name.
     seats: RefCell<Vec<Option<Rc<Seat>>>>,
     due: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
-    /// Requests left of the plan's `requests`; fixed at the first share that is not empty.
+    /// Requests left of the plan's `requests`; fixed at the first share that has users.
     quota: Cell<Option<u64>>,
     share: Cell<Option<ShareChange>>,
 }
@@ -127,14 +129,7 @@ impl Closed {
     /// which it is due; those of others leave when their request is done.
     fn settle<T: Task>(&self, engine: &Engine<T>, change: ShareChange) {
         let profile = &engine.shared.profile;
-        let all = engine.shared.plan.load.users.unwrap_or_default();
-        let owned = Owned::new(change.range);
-        let mut joining = Vec::new();
-        let mut next = owned.first(0);
-        while let Some(user) = next.filter(|u| *u < u64::from(all)) {
-            joining.push(user as u32);
-            next = Some(owned.after(user));
-        }
+        let (joining, ..) = users_of(engine, change.range);
         let mut before = std::mem::take(&mut *self.users.borrow_mut());
         for user in joining {
             let seat = before.remove(&user).unwrap_or_else(|| {
@@ -152,15 +147,37 @@ impl Closed {
         before.values().for_each(|seat| self.leave(seat));
     }
 
+    /// The node's part of the plan's `requests`, divided by users, for this thread.
     fn set_quota<T: Task>(&self, engine: &Engine<T>, range: SlotRange) {
-        if let (None, Some(requests), true) = (
-            self.quota.get(),
-            engine.shared.plan.load.requests,
-            range.slots > 0,
-        ) {
-            self.quota.set(Some(Owned::new(range).count(0, requests)));
+        let (None, Some(requests)) = (self.quota.get(), engine.shared.plan.load.requests) else {
+            return;
+        };
+        let (mine, before, all) = users_of(engine, range);
+        if all > 0 {
+            let quota = u128::from(Owned::new(range).count(0, requests));
+            let cut = |users: usize| (quota * users as u128 / all as u128) as u64;
+            self.quota.set(Some(cut(before + mine.len()) - cut(before)));
         }
     }
+}
+
+/// The users of a share that belong to this thread, how many belong to threads before it, and
+/// how many there are on all.
+fn users_of<T: Task>(engine: &Engine<T>, range: SlotRange) -> (Vec<u32>, usize, usize) {
+    let most = engine.shared.plan.load.users.unwrap_or_default();
+    let owned = Owned::new(range);
+    let (mut mine, mut before, mut all) = (Vec::new(), 0, 0);
+    let mut next = owned.first(0);
+    while let Some(user) = next.filter(|u| *u < u64::from(most)) {
+        let thread = (user % engine.shared.threads as u64) as usize;
+        all += 1;
+        before += usize::from(thread < engine.thread);
+        if thread == engine.thread {
+            mine.push(user as u32);
+        }
+        next = Some(owned.after(user));
+    }
+    (mine, before, all)
 }
 
 impl<T: Task> Pacer<T> for Closed {
@@ -182,7 +199,10 @@ impl<T: Task> Pacer<T> for Closed {
         loop {
             let Reverse((at, place)) = self.due.borrow().peek().copied()?;
             let now = engine.shared.control.now();
-            if at > now.0 || self.over(engine, now) {
+            if self.over(engine, now) {
+                return None;
+            }
+            if at > now.0 {
                 return Some(LeaseInstant(at));
             }
             self.due.borrow_mut().pop();

@@ -13,12 +13,12 @@ use crate::plan::SlotRange;
 /// No start yet, no stop asked for.
 pub const NEVER: u64 = u64::MAX;
 
-/// A share, and from when on it holds.
+/// A share of the node, and from when on it holds.
 #[derive(Clone, Copy, Debug)]
 pub struct ShareChange {
     /// Arrivals due from here on belong to the new share.
     pub at: LeaseInstant,
-    /// The thread's part of it.
+    /// The node's share, of which each thread takes a part.
     pub range: SlotRange,
 }
 
@@ -87,9 +87,7 @@ impl Control {
             return;
         }
         let at = self.now();
-        let threads = self.lanes.len() as u32;
-        for (i, lane) in self.lanes.iter().enumerate() {
-            let range = range.part(i as u32, threads);
+        for lane in &self.lanes {
             lock(&lane.shares).push(ShareChange { at, range });
         }
         self.announce();
@@ -205,13 +203,7 @@ mod tests {
         control.set_share(half);
         let changes = control.take_shares(0);
         assert_eq!(changes.len(), 1);
-        assert_eq!(
-            changes[0].range,
-            SlotRange {
-                offset: 0,
-                slots: 250_000
-            }
-        );
+        assert_eq!(changes[0].range, half);
         assert_eq!(control.generation(), 1);
     }
 

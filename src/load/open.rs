@@ -236,13 +236,16 @@ impl<T: Task> Pacer<T> for Open {
             self.handle_due(engine, change.at);
         }
         let before = self.schedule.get();
+        let range = change
+            .range
+            .part(engine.thread as u32, engine.shared.threads as u32);
         let mut schedule = Schedule {
-            owned: Owned::new(change.range),
+            owned: Owned::new(range),
             since: change.at,
             floor: before.floor,
             next: None,
         };
-        self.set_limits(engine, change.range);
+        self.set_limits(engine, range);
         if started {
             self.seek(engine, &mut schedule);
         }

@@ -1,6 +1,9 @@
 //! The driver's loop: whatever happens becomes an input to the protocol, and whatever the
 //! protocol wants done is done here. One thread, one loop, no locks.
 
+mod commands;
+mod outputs;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,7 +23,7 @@ use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
     EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time, Verdict,
 };
-use crate::report::TestResult;
+use crate::report::{TestEntry, TestResult};
 use crate::wire;
 
 /// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
@@ -31,7 +34,7 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// Inspected plans waiting for the driver.
 const INSPECT_QUEUE: usize = 64;
 /// How long after its end an incomplete result is written for good.
-const WRITE_INCOMPLETE_AFTER: Duration = Duration::from_secs(25);
+const WRITE_INCOMPLETE_AFTER: Duration = Duration::from_secs(10);
 
 /// What a driver is made of.
 #[derive(Debug)]
@@ -107,7 +110,8 @@ pub struct Driver {
     leaving: Option<(Instant, Vec<oneshot::Sender<()>>)>,
     unreached: usize,
     connected: BTreeSet<Peer>,
-    pub(super) old: BTreeMap<TestId, Arc<TestResult>>,
+    /// Tests that ended, here or in an earlier life; their results are in the store.
+    pub(super) old: BTreeMap<TestId, TestEntry>,
     _dir: Option<DataDir>,
 }
 
@@ -117,7 +121,7 @@ impl Driver {
         let (inspect, inspected) = mpsc::channel(INSPECT_QUEUE);
         let old = parts.store.ids().into_iter();
         let old = old
-            .filter_map(|id| Some((id, parts.store.get(id)?)))
+            .filter_map(|id| Some((id, parts.store.get(id)?.entry())))
             .collect();
         Driver {
             core: parts.core,
@@ -274,82 +278,6 @@ impl Driver {
         self.handle(input, None, None);
     }
 
-    fn handle(
-        &mut self,
-        input: Input,
-        gossip: Option<GossipTicket>,
-        request: Option<RequestTicket>,
-    ) {
-        let outputs = self.core.handle(self.now(), input);
-        let (mut gossip, mut request) = (gossip, request);
-        for output in outputs {
-            match output {
-                Output::Verdict(_, verdict) => {
-                    if let (Some(net), Some(ticket)) = (&self.net, gossip.take()) {
-                        net.verdict(ticket, network_verdict(verdict));
-                    }
-                }
-                Output::Reply(_, reply) => {
-                    if let (Some(net), Some(ticket)) = (&self.net, request.take()) {
-                        net.reply(ticket, &reply);
-                    }
-                }
-                other => self.output(other),
-            }
-        }
-    }
-
-    fn output(&mut self, output: Output) {
-        match output {
-            Output::Publish(gossip) => self.publish(gossip),
-            Output::Send(to, request) => self.send(to, &request),
-            Output::Inspect {
-                test,
-                submitter,
-                plan,
-            } => self.inspect_plan(test, &submitter, plan),
-            Output::Engine(test, order) => self.engine(test, order),
-            Output::Event(test, event) => {
-                let peer = event.peer.as_ref().map(network::show_peer);
-                tracing::info!(test = %view::short(&test), peer, "{}: {}", event.kind, event.text);
-            }
-            Output::Ended(test) => {
-                tracing::info!(test = %view::short(&test), "ended");
-            }
-            Output::Completed(test) => self.finish(test),
-            Output::Log(text) => tracing::info!("{text}"),
-            Output::Verdict(..) | Output::Reply(..) => {}
-        }
-    }
-
-    /// A snapshot goes out in as few messages as it fits; what is too large for any goes to
-    /// the coordinator, and to whoever fetches it.
-    fn publish(&self, gossip: Gossip) {
-        let Some(net) = &self.net else {
-            return;
-        };
-        let Gossip::Snapshot(snapshot) = &gossip else {
-            net.publish(&gossip);
-            return;
-        };
-        let (parts, left_out) = wire::split_snapshot(snapshot);
-        for part in parts {
-            net.publish(&Gossip::Snapshot(part));
-        }
-        if left_out > 0 {
-            tracing::debug!(left_out, "pieces of a snapshot are too large for gossip");
-        }
-    }
-
-    fn send(&mut self, to: Peer, request: &Request) {
-        self.requests += 1;
-        if let Some(net) = &self.net
-            && let Err(e) = net.request(to, request, self.requests)
-        {
-            tracing::debug!("request not sent: {e}");
-        }
-    }
-
     pub(super) fn served(&mut self, test: TestId) -> &mut Served {
         self.tests.entry(test).or_insert_with(|| Served {
             plan: None,
@@ -361,65 +289,7 @@ impl Driver {
         })
     }
 
-    fn inspect_plan(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
-        let own = *submitter == self.core.myself().node;
-        self.served(test).own = own;
-        let (answer, room) = (self.inspect.clone(), self.room.clone());
-        // Resolving the target's name takes its time; the loop goes on.
-        tokio::spawn(async move {
-            let inspected = match Plan::from_bytes(&bytes) {
-                Ok(plan) => Inspected {
-                    test,
-                    spec: Ok(inspect::spec_of(&plan)),
-                    unable: room.unable(&plan, own).await,
-                    plan: Some(Arc::new(plan)),
-                },
-                Err(e) => Inspected {
-                    test,
-                    plan: None,
-                    spec: Err(e.to_string()),
-                    unable: None,
-                },
-            };
-            // The driver may have ended meanwhile.
-            let _ = answer.send(inspected).await;
-        });
-    }
-
-    fn plan_inspected(&mut self, i: Inspected) {
-        self.served(i.test).plan = i.plan;
-        self.input(Input::Inspected {
-            test: i.test,
-            spec: i.spec,
-            unable: i.unable,
-        });
-    }
-
     // ---- the engine ----
-
-    fn engine(&mut self, test: TestId, order: EngineOrder) {
-        let room = self.room.clone();
-        let served = self.served(test);
-        if order == EngineOrder::Prepare
-            && let Some(plan) = served.plan.clone()
-        {
-            match room.prepare(test, plan, served.own) {
-                Ok(run) => served.run = Some(run),
-                Err(e) => {
-                    tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}")
-                }
-            }
-        }
-        if let Some(run) = &mut served.run {
-            run.order(&order);
-        }
-    }
-
-    fn run_finished(&mut self, test: TestId) {
-        if let Some(run) = self.tests.get_mut(&test).and_then(|s| s.run.as_mut()) {
-            run.measure(true);
-        }
-    }
 
     fn every_second(&mut self) {
         self.next_second = Instant::now() + Duration::from_secs(1);
@@ -446,6 +316,9 @@ impl Driver {
         for id in overdue {
             self.finish(id);
         }
+        // What the protocol has forgotten is in the store, if anywhere.
+        let known = self.core.tests();
+        self.tests.retain(|id, _| known.contains_key(id));
         self.report_progress();
     }
 
@@ -455,8 +328,14 @@ impl Driver {
             return;
         };
         let result = Arc::new(input.build());
-        if let Err(e) = self.store.put(test, &result) {
-            tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}");
+        match self.store.put(test, &result) {
+            Ok(gone) => {
+                self.old.insert(test, result.entry());
+                gone.iter().for_each(|id| drop(self.old.remove(id)));
+            }
+            Err(e) => {
+                tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}")
+            }
         }
         let served = self.served(test);
         served.result = Some(result);
@@ -466,121 +345,6 @@ impl Driver {
     }
 
     // ---- commands ----
-
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::Start(plan, options, reply) => self.start(plan, options, reply),
-            Command::Stop(test, graceful, reply) => {
-                let answer = self.stop(test, graceful);
-                // Whoever asked may be gone; so below.
-                let _ = reply.send(answer);
-            }
-            Command::Nodes(reply) => {
-                let _ = reply.send(self.nodes());
-            }
-            Command::Tests(reply) => {
-                let _ = reply.send(self.list_tests());
-            }
-            Command::Status(test, reply) => self.status(test, reply),
-            Command::Watch(test, reply) => {
-                let _ = reply.send(self.watch(test));
-            }
-            Command::Drain(peer, reply) => {
-                let _ = reply.send(self.drain(peer));
-            }
-            Command::Leave(reply) => self.leave(reply),
-        }
-    }
-
-    fn start(
-        &mut self,
-        plan: Arc<Plan>,
-        options: StartOptions,
-        reply: oneshot::Sender<Result<TestId, CommandError>>,
-    ) {
-        if self.leaving.is_some() {
-            let _ = reply.send(Err(CommandError::Gone));
-            return;
-        }
-        self.waiting.push(WaitingStart {
-            plan,
-            nodes: options.wait_for,
-            reply,
-        });
-    }
-
-    /// Starts what was waiting for nodes that are here now.
-    fn start_waiting(&mut self) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let here = 1 + self.core.members().live(self.now()).count();
-        self.waiting.retain(|w| !w.reply.is_closed());
-        let ready = self.waiting.extract_if(.., |w| here >= w.nodes as usize);
-        for w in ready.collect::<Vec<_>>() {
-            let id = TestId(uuid::Uuid::now_v7().into_bytes());
-            self.input(Input::Submit(Submission {
-                test: id,
-                name: w.plan.name.clone().unwrap_or_default(),
-                plan: w.plan.to_bytes().into(),
-                unix_ms: unix_ms(),
-            }));
-            let taken = self.core.tests().contains_key(&id);
-            let answer = taken.then_some(id).ok_or_else(|| {
-                CommandError::Refused(
-                    "too many tests are running on this node; stop one first".into(),
-                )
-            });
-            let _ = w.reply.send(answer);
-        }
-    }
-
-    fn stop(&mut self, test: TestId, graceful: bool) -> Result<(), CommandError> {
-        let known = self.core.tests().get(&test);
-        let Some(t) = known else {
-            if self.old.contains_key(&test) {
-                return Ok(());
-            }
-            return Err(CommandError::NotFound(format!("no test {test} here")));
-        };
-        let timeout = t.spec().map_or(Duration::ZERO, |s| s.grace);
-        let order = StopOrder {
-            graceful,
-            timeout: if graceful { timeout } else { Duration::ZERO },
-        };
-        self.input(Input::StopTest(test, order));
-        Ok(())
-    }
-
-    fn drain(&mut self, peer: Option<Peer>) -> Result<(), CommandError> {
-        match peer {
-            Some(peer) if peer != self.core.myself().node.peer => {
-                if self.core.members().get(&peer).is_none() {
-                    return Err(CommandError::NotFound("no such node in the swarm".into()));
-                }
-                self.send(peer, &Request::Drain);
-            }
-            _ => self.input(Input::Drain),
-        }
-        Ok(())
-    }
-
-    fn leave(&mut self, reply: oneshot::Sender<()>) {
-        if let Some((_, waiting)) = &mut self.leaving {
-            waiting.push(reply);
-            return;
-        }
-        self.input(Input::Leave(StopOrder {
-            graceful: false,
-            timeout: Duration::ZERO,
-        }));
-        let patience = if self.net.is_some() {
-            FAREWELL
-        } else {
-            Duration::ZERO
-        };
-        self.leaving = Some((Instant::now() + patience, vec![reply]));
-    }
 
     /// Whether bootstrap addresses were given and no peer has ever been reached.
     pub(super) fn isolated(&self) -> bool {

@@ -56,6 +56,19 @@ impl EngineRoom {
         prepared.err().map(|e| e.to_string())
     }
 
+    /// The final measurement of a load that never was.
+    pub fn nothing_measured(&self, test: TestId) {
+        let nothing = Measurement {
+            is_final: true,
+            elapsed: std::time::Duration::ZERO,
+            engine_cpu: std::time::Duration::ZERO,
+            engine_threads: 0,
+            pieces: vec![Piece::Counters(Vec::new())],
+        };
+        // The channel is full only if the driver is gone.
+        let _ = self.measured.try_send((test, nothing));
+    }
+
     /// Starts the threads of a run. No arrival happens before it has a start, a share and a
     /// lease.
     ///

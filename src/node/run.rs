@@ -301,7 +301,7 @@ impl SwarmConfig<'_> {
         network::spawn(NetworkConfig {
             identity: self.identity.keypair.clone(),
             swarm_name: self.config.swarm.clone(),
-            swarm_key: self.config.swarm_key.clone(),
+            swarm_key: self.config.swarm_key,
             listen,
             bootstrap: self.config.bootstrap.clone(),
             mdns: self.config.mdns,

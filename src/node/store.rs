@@ -44,13 +44,14 @@ impl Store {
         ids
     }
 
-    /// Keeps a result, replacing an earlier one of the same test.
+    /// Keeps a result, replacing an earlier one of the same test. Returns the tests whose
+    /// results had to go for it (with nowhere to keep any, this one).
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn put(&self, id: TestId, result: &TestResult) -> io::Result<()> {
+    pub fn put(&self, id: TestId, result: &TestResult) -> io::Result<Vec<TestId>> {
         let Some(dir) = &self.dir else {
-            return Ok(());
+            return Ok(vec![id]);
         };
         let temporary = dir.join(format!("{id}.new"));
         let mut file = fs::File::create(&temporary)?;
@@ -58,10 +59,12 @@ impl Store {
         file.sync_all()?;
         fs::rename(&temporary, dir.join(format!("{id}.json")))?;
         let ids = self.ids();
-        for old in ids.iter().take(ids.len().saturating_sub(MAX_RESULTS)) {
+        let surplus = ids.len().saturating_sub(MAX_RESULTS);
+        let gone = ids[..surplus].to_vec();
+        for old in &gone {
             fs::remove_file(dir.join(format!("{old}.json")))?;
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// A stored result; `None` if there is none, or it cannot be read.
@@ -75,5 +78,47 @@ impl Store {
             .inspect_err(|e| tracing::warn!("cannot read {}: {e}", path.display()))
             .ok()
             .map(Arc::new)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn result(i: u8) -> (TestId, TestResult) {
+        let id = TestId([i; 16]);
+        let mut result: TestResult =
+            serde_json::from_str(include_str!("../report/tests/empty_result.json")).unwrap();
+        result.test_id = id.to_string();
+        (id, result)
+    }
+
+    #[test]
+    fn a_result_reads_back_and_the_oldest_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(dir.path().to_owned())).unwrap();
+        for i in 0..MAX_RESULTS as u8 {
+            let (id, result) = result(i);
+            assert!(store.put(id, &result).unwrap().is_empty());
+        }
+        let (id, last) = result(MAX_RESULTS as u8);
+        assert_eq!(store.put(id, &last).unwrap(), [TestId([0; 16])]);
+        assert_eq!(store.ids().len(), MAX_RESULTS);
+        assert_eq!(*store.get(id).unwrap(), last);
+        assert!(store.get(TestId([0; 16])).is_none());
+    }
+
+    #[test]
+    fn a_damaged_file_is_no_result_and_a_store_of_nothing_keeps_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(dir.path().to_owned())).unwrap();
+        let (id, kept) = result(1);
+        store.put(id, &kept).unwrap();
+        fs::write(dir.path().join(format!("{id}.json")), "{").unwrap();
+        assert!(store.get(id).is_none());
+        let nowhere = Store::open(None).unwrap();
+        assert_eq!(nowhere.put(id, &kept).unwrap(), [id]);
+        assert!(nowhere.get(id).is_none() && nowhere.ids().is_empty());
     }
 }

@@ -83,7 +83,7 @@ impl Driver {
         let mut tests: BTreeMap<TestId, TestEntry> = self
             .old
             .iter()
-            .map(|(id, result)| (*id, result.entry()))
+            .map(|(id, entry)| (*id, entry.clone()))
             .collect();
         for (id, t) in self.core.tests() {
             let kept = self.tests.get(id).and_then(|s| s.result.as_ref());
@@ -100,8 +100,7 @@ impl Driver {
         test: TestId,
         reply: oneshot::Sender<Result<Arc<TestResult>, CommandError>>,
     ) {
-        let kept = self.tests.get(&test).and_then(|s| s.result.clone());
-        if let Some(result) = kept.or_else(|| self.old.get(&test).cloned()) {
+        if let Some(result) = self.kept(test) {
             // Whoever asked may be gone.
             let _ = reply.send(Ok(result));
             return;
@@ -231,7 +230,7 @@ impl Driver {
 
     fn kept(&self, test: TestId) -> Option<Arc<TestResult>> {
         let live = self.tests.get(&test).and_then(|s| s.result.clone());
-        live.or_else(|| self.old.get(&test).cloned())
+        live.or_else(|| self.store.get(test))
     }
 
     /// A line of progress to whoever listens.

@@ -1,1 +1,427 @@
+//! The rules of the election, one a test: what is heard, when, and what follows.
 
+use super::super::effects::Output;
+use super::super::fakes::node;
+use super::super::messages::Gossip;
+use super::*;
+
+const TEST: TestId = TestId([2; 16]);
+const MS: u64 = 1_000_000;
+
+/// An elector, and what it said last.
+struct Elector {
+    election: Election,
+    said: Vec<TestMessage>,
+    changes: Vec<Change>,
+}
+
+fn electors(count: u32) -> Vec<NodeId> {
+    (0..count).map(node).collect()
+}
+
+impl Elector {
+    /// Elector `rank` of three that learns of the test at time 0.
+    fn new(rank: u32) -> Elector {
+        let mut election = Election::new(TEST, node(rank), electors(3), Timings::lan(), Time(0));
+        election.allow_leading();
+        Elector {
+            election,
+            said: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    fn after(&mut self, fx: Effects, change: Option<Change>) {
+        self.said = fx
+            .outputs
+            .into_iter()
+            .filter_map(|o| match o {
+                Output::Publish(Gossip::Test(m)) => Some(m),
+                _ => None,
+            })
+            .collect();
+        self.changes.extend(change);
+    }
+
+    fn tick(&mut self, ms: u64) -> &mut Elector {
+        let mut fx = Effects::default();
+        let change = self
+            .election
+            .tick(Time(ms * MS), BeatBody::default(), &mut fx);
+        self.after(fx, change);
+        self
+    }
+
+    fn hears(&mut self, ms: u64, message: TestMessage) -> &mut Elector {
+        let mut fx = Effects::default();
+        let change = self.election.handle(Time(ms * MS), &message, &mut fx);
+        self.after(fx, change);
+        self
+    }
+
+    fn voted(&self) -> bool {
+        self.said
+            .iter()
+            .any(|m| matches!(m, TestMessage::Vote { .. }))
+    }
+
+    fn claimed(&self) -> Option<u64> {
+        self.said.iter().find_map(|m| match m {
+            TestMessage::Claim { term, .. } => Some(*term),
+            _ => None,
+        })
+    }
+
+    fn said_yes(&self) -> bool {
+        self.said
+            .iter()
+            .any(|m| matches!(m, TestMessage::PollAnswer { yes: true, .. }))
+    }
+
+    /// Elector 0 of three, elected in term 1: claimed at 0 ms, voted for by elector 1.
+    fn coordinator() -> Elector {
+        let mut e = Elector::new(0);
+        e.tick(0).hears(0, yes(0, 1)).hears(1, vote(1, 0, 1, 1));
+        assert_eq!(e.changes, [Change::Won { term: 1 }]);
+        e
+    }
+}
+
+fn poll(term: u64, by: u32) -> TestMessage {
+    TestMessage::Poll {
+        test: TEST,
+        term,
+        candidate: node(by),
+        sending: 1,
+    }
+}
+
+fn yes(candidate: u32, by: u32) -> TestMessage {
+    TestMessage::PollAnswer {
+        test: TEST,
+        term: 1,
+        candidate: node(candidate),
+        elector: node(by),
+        sending: 1,
+        yes: true,
+        seen_term: 0,
+    }
+}
+
+fn claim(term: u64, by: u32) -> TestMessage {
+    TestMessage::Claim {
+        test: TEST,
+        term,
+        candidate: node(by),
+        sending: 1,
+    }
+}
+
+fn vote(term: u64, candidate: u32, by: u32, sending: u32) -> TestMessage {
+    TestMessage::Vote {
+        test: TEST,
+        term,
+        candidate: node(candidate),
+        elector: node(by),
+        sending,
+        share_lease: Duration::from_secs(9),
+        stop: None,
+    }
+}
+
+fn beat(term: u64, by: u32, number: u64) -> TestMessage {
+    TestMessage::Beat {
+        test: TEST,
+        term,
+        coordinator: node(by),
+        number,
+        share_lease: Duration::from_secs(4),
+        since_start: None,
+        phase: Phase::Running,
+    }
+}
+
+fn ack(term: u64, coordinator: u32, by: u32, number: u64) -> TestMessage {
+    TestMessage::BeatAck {
+        test: TEST,
+        term,
+        coordinator: node(coordinator),
+        elector: node(by),
+        number,
+    }
+}
+
+fn resign(term: u64, by: u32) -> TestMessage {
+    TestMessage::Resign {
+        test: TEST,
+        term,
+        node: node(by),
+    }
+}
+
+#[test]
+fn an_elector_waits_for_its_rank_and_polls_before_it_claims() {
+    let mut second = Elector::new(1);
+    assert!(second.tick(199).said.is_empty());
+    second.tick(200);
+    assert!(matches!(
+        second.said[..],
+        [TestMessage::Poll { term: 1, .. }]
+    ));
+    assert_eq!(second.tick(300).claimed(), None, "nobody has answered");
+    assert_eq!(second.hears(310, yes(1, 2)).claimed(), Some(1));
+}
+
+#[test]
+fn answers_of_strangers_and_noes_are_no_majority() {
+    let mut first = Elector::new(0);
+    first.tick(0);
+    assert_eq!(first.hears(1, yes(0, 77)).claimed(), None);
+    let no = TestMessage::PollAnswer {
+        test: TEST,
+        term: 1,
+        candidate: node(0),
+        elector: node(1),
+        sending: 1,
+        yes: false,
+        seen_term: 5,
+    };
+    assert_eq!(first.hears(2, no).claimed(), None);
+    first.tick(100);
+    assert!(
+        matches!(first.said[..], [TestMessage::Poll { term: 6, .. }]),
+        "a term that somebody knows is not asked for again"
+    );
+}
+
+#[test]
+fn one_that_lacks_the_plan_votes_but_does_not_stand() {
+    let mut e = Elector::new(0);
+    e.election.can_lead = false;
+    assert_eq!(e.election.next_wake(), Time::MAX);
+    assert!(e.tick(5_000).said.is_empty());
+    assert!(e.hears(5_001, claim(1, 1)).voted());
+}
+
+#[test]
+fn a_poll_binds_nobody_and_a_vote_does() {
+    let mut e = Elector::new(2);
+    assert!(e.hears(1, poll(1, 0)).said_yes());
+    assert!(e.hears(2, poll(1, 1)).said_yes());
+    assert!(e.hears(3, claim(1, 0)).voted());
+    assert!(!e.hears(4, poll(2, 1)).said_yes());
+    assert!(!e.hears(5, claim(2, 1)).voted(), "a vote is a promise");
+}
+
+#[test]
+fn a_promise_is_kept_for_an_authority_lease_from_receipt_and_a_bit() {
+    let mut e = Elector::new(2);
+    e.hears(3, claim(1, 0));
+    assert!(!e.hears(1_022, claim(2, 1)).voted());
+    assert!(e.hears(1_023, claim(3, 1)).voted());
+}
+
+#[test]
+fn there_is_one_vote_a_term_even_when_no_promise_holds() {
+    let mut e = Elector::new(2);
+    e.hears(3, claim(4, 0));
+    assert!(!e.hears(9_000, claim(4, 1)).voted());
+    assert!(
+        !e.hears(9_000, claim(3, 1)).voted(),
+        "lower terms are fenced off"
+    );
+    assert!(e.hears(9_000, claim(4, 0)).voted(), "the same vote again");
+    assert!(e.hears(19_000, claim(5, 1)).voted());
+}
+
+#[test]
+fn claims_and_polls_raise_nobodys_term() {
+    let mut e = Elector::new(2);
+    e.hears(1, beat(1, 0, 1));
+    e.hears(2, poll(8, 1));
+    e.hears(3, claim(9, 1));
+    assert_eq!(e.election.term(), 1);
+    e.hears(4, beat(1, 0, 2));
+    assert!(matches!(
+        e.said[..],
+        [TestMessage::BeatAck {
+            term: 1,
+            number: 2,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn a_resignation_frees_promises_of_exactly_its_term() {
+    let mut e = Elector::new(2);
+    e.hears(1, claim(3, 0));
+    e.hears(2, resign(2, 0));
+    assert!(!e.hears(3, claim(4, 1)).voted());
+    e.hears(4, resign(3, 1));
+    assert!(
+        !e.hears(5, claim(4, 1)).voted(),
+        "another's resignation frees nothing"
+    );
+    e.hears(6, resign(3, 0));
+    assert!(e.hears(7, claim(4, 1)).voted());
+}
+
+#[test]
+fn a_candidate_withdraws_for_an_earlier_rank_and_the_rival_gets_its_vote_in_the_next_term() {
+    let mut second = Elector::new(1);
+    second.tick(200).hears(201, yes(1, 2));
+    assert_eq!(second.claimed(), Some(1));
+    second.hears(202, claim(1, 0));
+    assert!(matches!(
+        &second.said[..],
+        [TestMessage::Resign { term: 1, .. }]
+    ));
+    assert!(second.hears(203, claim(2, 0)).voted());
+
+    let mut first = Elector::new(0);
+    first.tick(0).hears(1, yes(0, 2));
+    first.hears(2, claim(1, 1));
+    assert!(first.said.is_empty(), "a later rank impresses nobody");
+}
+
+#[test]
+fn a_claim_is_repeated_eight_times_and_then_given_up() {
+    let mut e = Elector::new(0);
+    e.tick(0).hears(0, yes(0, 1));
+    let sendings = (1..8)
+        .filter(|i| e.tick(i * 100).claimed() == Some(1))
+        .count();
+    assert_eq!(sendings, 7);
+    e.tick(800);
+    assert!(matches!(&e.said[..], [TestMessage::Resign { term: 1, .. }]));
+    assert_eq!(e.election.leading(), None);
+}
+
+#[test]
+fn authority_counts_from_the_sending_that_was_answered() {
+    let mut e = Elector::new(0);
+    e.tick(0).hears(0, yes(0, 1));
+    for i in 1..5 {
+        e.tick(i * 100);
+    }
+    // Sendings 1 to 5 left at 0, 100, 200, 300, 400 ms. The second one is answered.
+    e.hears(450, vote(1, 0, 1, 2));
+    assert_eq!(e.changes, [Change::Won { term: 1 }]);
+    assert!(e.election.has_authority(Time(1_079 * MS)));
+    assert!(!e.election.has_authority(Time(1_080 * MS)));
+}
+
+#[test]
+fn a_vote_that_comes_after_its_own_authority_elects_nobody() {
+    let mut e = Elector::new(0);
+    e.tick(0).hears(0, yes(0, 1));
+    assert!(e.hears(990, vote(1, 0, 1, 1)).changes.is_empty());
+}
+
+#[test]
+fn acknowledged_beats_extend_authority_from_their_sending() {
+    let mut e = Elector::coordinator();
+    e.tick(10);
+    assert!(matches!(e.said[..], [TestMessage::Beat { number: 1, .. }]));
+    e.tick(260);
+    e.hears(300, ack(1, 0, 1, 2));
+    assert!(e.election.has_authority(Time(1_239 * MS)));
+    assert!(!e.election.has_authority(Time(1_240 * MS)));
+}
+
+#[test]
+fn a_coordinator_that_nobody_acknowledges_steps_down_and_resigns() {
+    let mut e = Elector::coordinator();
+    for ms in [1, 251, 501, 751] {
+        e.tick(ms);
+    }
+    e.tick(980);
+    assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
+    assert!(matches!(&e.said[..], [TestMessage::Resign { term: 1, .. }]));
+    e.hears(981, ack(1, 0, 1, 4));
+    assert!(!e.election.has_authority(Time(982 * MS)), "too late");
+}
+
+/// The order of events that everything rests on, at the worst allowed drift: the coordinator's
+/// clock 1 % slow, the elector's 1 % fast, the claim received the moment it was sent.
+#[test]
+fn authority_ends_before_the_promise_that_it_rests_on() {
+    let lease = Timings::lan().authority_lease;
+    let authority_ends = held(lease).as_secs_f64() / 0.99;
+    let promise_ends = awaited(lease).as_secs_f64() / 1.01;
+    assert!(authority_ends < promise_ends);
+}
+
+#[test]
+fn a_beat_of_a_higher_term_unseats_a_coordinator() {
+    let mut e = Elector::coordinator();
+    e.hears(20, beat(2, 1, 1));
+    assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
+    assert_eq!(e.election.leader(), Some(&(2, node(1))));
+    e.hears(30, beat(1, 2, 9));
+    assert!(e.said.is_empty(), "lower terms are fenced off");
+}
+
+#[test]
+fn after_the_last_beat_the_next_in_rank_stands_when_its_promise_has_ended() {
+    let mut e = Elector::new(1);
+    e.hears(5_000, beat(1, 0, 9));
+    assert_eq!(e.election.next_wake(), Time(6_220 * MS));
+    assert!(e.tick(6_219).said.is_empty());
+    assert!(matches!(
+        e.tick(6_220).said[..],
+        [TestMessage::Poll { term: 2, .. }]
+    ));
+}
+
+#[test]
+fn a_restarted_elector_is_none() {
+    let mut reborn = node(0);
+    reborn.incarnation.0 += 1;
+    let mut election = Election::new(TEST, reborn, electors(3), Timings::lan(), Time(0));
+    election.allow_leading();
+    let mut e = Elector {
+        election,
+        said: Vec::new(),
+        changes: Vec::new(),
+    };
+    assert!(e.tick(60_000).said.is_empty());
+    assert!(e.hears(1, claim(1, 1)).said.is_empty());
+    assert!(e.hears(1, poll(1, 1)).said.is_empty());
+    assert!(
+        e.hears(2, beat(1, 1, 1)).said.is_empty(),
+        "it follows, and acknowledges nothing"
+    );
+    assert_eq!(e.election.leader(), Some(&(1, node(1))));
+}
+
+#[test]
+fn votes_carry_the_longest_share_lease_and_the_winner_knows_it() {
+    let mut voter = Elector::new(1);
+    voter.hears(1, beat(1, 0, 1));
+    voter.hears(2_000, claim(2, 2));
+    assert!(
+        matches!(voter.said[..], [TestMessage::Vote { share_lease, .. }] if share_lease == Duration::from_secs(4))
+    );
+    assert_eq!(
+        Elector::coordinator().election.heard().share_lease,
+        Duration::from_secs(9)
+    );
+}
+
+#[test]
+fn an_electorate_of_one_elects_itself_at_once() {
+    let mut election = Election::new(TEST, node(0), electors(1), Timings::lan(), Time(0));
+    election.allow_leading();
+    let mut fx = Effects::default();
+    let change = election.tick(Time(0), BeatBody::default(), &mut fx);
+    assert_eq!(change, Some(Change::Won { term: 1 }));
+    for ms in (0..5_000).step_by(250) {
+        assert_eq!(
+            election.tick(Time(ms * MS), BeatBody::default(), &mut fx),
+            None
+        );
+    }
+    assert!(election.has_authority(Time(5_000 * MS)));
+}

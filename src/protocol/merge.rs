@@ -13,6 +13,9 @@ use super::coordinator::MAX_WORKERS;
 use super::id::{NodeId, TestId};
 use super::metrics::{Piece, Snapshot, StepCounters, TimeKind};
 
+/// Something, and the number of the snapshot it came with.
+type Numbered<T> = (u64, T);
+
 /// The newest of everything that one worker measured.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct WorkerMetrics {
@@ -32,8 +35,8 @@ pub struct WorkerMetrics {
     pub engine_cpu: Duration,
     /// The engine threads.
     pub engine_threads: u32,
-    counters: Option<(u64, Vec<StepCounters>)>,
-    histograms: BTreeMap<(u32, TimeKind), (u64, Arc<[u8]>)>,
+    counters: Option<Numbered<Vec<StepCounters>>>,
+    histograms: BTreeMap<(u32, TimeKind), Numbered<Arc<[u8]>>>,
 }
 
 impl WorkerMetrics {

@@ -16,7 +16,7 @@
 //! | [`worker`] | registering, renewing, obeying numbered orders, delivering results |
 //! | [`clock`] | another node's clock, estimated |
 //! | [`metrics`], [`merge`] | what is measured, and how it becomes one result |
-//! | [`test`] | one test's life on one node |
+//! | [`mod@test`] | one test's life on one node |
 //! | [`node`] | all of it |
 //!
 //! Two leases carry the promise that the target never sees more than the plan: a

@@ -1,6 +1,9 @@
 //! The whole protocol of one node: what comes in goes to the right test, what goes out is
 //! collected, and messages of the node to itself are handled on the spot.
 
+mod asking;
+mod hearing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,7 +188,7 @@ impl Node {
         self.dispatch(now, input, &mut fx);
         for _ in 0..MAX_ROUNDS {
             while let Some(message) = fx.to_self.pop_front() {
-                self.to_self(now, message, &mut fx);
+                self.hear_myself(now, message, &mut fx);
             }
             self.tick(now, &mut fx);
             if fx.to_self.is_empty() {
@@ -263,7 +266,7 @@ impl Node {
         self.tests.values_mut().for_each(Test::drain);
     }
 
-    fn to_self(&mut self, now: Time, message: ToSelf, fx: &mut Effects) {
+    fn hear_myself(&mut self, now: Time, message: ToSelf, fx: &mut Effects) {
         let me = self.myself.node.peer.clone();
         match message {
             ToSelf::Gossip(message) => {
@@ -276,222 +279,6 @@ impl Node {
                 fx.to_self.push_back(ToSelf::Reply(reply));
             }
             ToSelf::Reply(reply) => self.reply(now, &me, reply, fx),
-        }
-    }
-
-    // ---- gossip ----
-
-    fn gossip(&mut self, now: Time, author: &Peer, message: Gossip, fx: &mut Effects) -> Verdict {
-        let said_by = match &message {
-            Gossip::Advert(a) => &a.node.peer,
-            Gossip::Test(m) => &m.author().peer,
-            Gossip::Snapshot(s) => &s.worker.peer,
-        };
-        if said_by != author {
-            return Verdict::Reject;
-        }
-        if *author == self.myself.node.peer {
-            return Verdict::Ignore;
-        }
-        match message {
-            Gossip::Advert(advert) => self.advert(now, advert, fx),
-            Gossip::Test(message) => self.test_message(now, message, fx),
-            Gossip::Snapshot(snapshot) => {
-                let test = self.tests.get_mut(&snapshot.test);
-                if test.is_some_and(|t| t.snapshot(now, &snapshot, fx)) {
-                    Verdict::Accept
-                } else {
-                    Verdict::Ignore
-                }
-            }
-        }
-    }
-
-    fn advert(&mut self, now: Time, advert: Advert, fx: &mut Effects) -> Verdict {
-        let (peer, tests, name) = (
-            advert.node.peer.clone(),
-            advert.tests.clone(),
-            advert.name.clone(),
-        );
-        let news = self.members.heard(now, advert);
-        match news {
-            News::Stale => return Verdict::Ignore,
-            News::Joined => {
-                fx.outputs.push(Output::Log(format!("node {name} joined")));
-                self.hurry_advert(now);
-            }
-            News::Left => fx.outputs.push(Output::Log(format!("node {name} left"))),
-            News::Updated => {}
-        }
-        for known in tests {
-            match self.tests.get_mut(&known.test) {
-                Some(t) if t.ended().is_some() => t.somebody_missed_the_end(now),
-                Some(_) => {}
-                None => self.ask_about(now, &peer, known.test, fx),
-            }
-        }
-        Verdict::Accept
-    }
-
-    fn ask_about(&mut self, now: Time, peer: &Peer, test: TestId, fx: &mut Effects) {
-        self.asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
-        let full = self.live_tests() >= MAX_LIVE_TESTS || self.asked.len() >= MAX_LIVE_TESTS;
-        if full || self.forgotten.contains(&test) || self.asked.contains_key(&test) {
-            return;
-        }
-        self.asked.insert(test, now);
-        fx.send(&self.myself.node, peer, Request::FetchAnnouncement(test));
-    }
-
-    fn test_message(&mut self, now: Time, message: TestMessage, fx: &mut Effects) -> Verdict {
-        if let TestMessage::Announced(announcement) = &message
-            && !self.tests.contains_key(&announcement.test)
-        {
-            return self.announced(now, announcement.clone(), fx);
-        }
-        match self.tests.get_mut(&message.test()) {
-            Some(t) if t.ended().is_none() || matches!(message, TestMessage::Ended(_)) => {
-                t.message(now, &message, fx);
-                Verdict::Accept
-            }
-            _ => Verdict::Ignore,
-        }
-    }
-
-    fn live_tests(&self) -> usize {
-        self.tests.values().filter(|t| t.ended().is_none()).count()
-    }
-
-    fn announced(&mut self, now: Time, announcement: Announcement, fx: &mut Effects) -> Verdict {
-        let id = announcement.test;
-        if self.forgotten.contains(&id) || self.live_tests() >= MAX_LIVE_TESTS || self.leaving {
-            return Verdict::Ignore;
-        }
-        self.forget_ended();
-        let mut test = Test::new(
-            announcement,
-            self.myself.clone(),
-            self.timings.clone(),
-            now,
-            fx,
-        );
-        if self.draining {
-            test.drain();
-        }
-        self.tests.insert(id, test);
-        Verdict::Accept
-    }
-
-    fn forget_ended(&mut self) {
-        let ended = self.tests.values().filter(|t| t.ended().is_some());
-        let mut ids: Vec<TestId> = ended.map(Test::id).collect();
-        ids.sort();
-        let surplus = ids.len().saturating_sub(MAX_ENDED_TESTS);
-        for id in ids.into_iter().take(surplus) {
-            self.tests.remove(&id);
-            self.forgotten.insert(id);
-        }
-        while self.forgotten.len() > MAX_ENDED_TESTS * 32 {
-            self.forgotten.pop_first();
-        }
-    }
-
-    // ---- requests and replies ----
-
-    fn request(&mut self, now: Time, from: &Peer, request: &Request, fx: &mut Effects) -> Reply {
-        let test = match request {
-            Request::FetchPlan(digest) => {
-                let plan = self
-                    .tests
-                    .values()
-                    .find(|t| t.announcement().digest == *digest)
-                    .and_then(|t| t.plan().cloned());
-                return Reply::Plan(plan);
-            }
-            Request::FetchAnnouncement(test) => {
-                let live = self.tests.get(test).filter(|t| t.ended().is_none());
-                return Reply::Announcement(live.map(|t| t.announcement().clone()));
-            }
-            Request::Drain => {
-                self.drain();
-                return Reply::Drained;
-            }
-            Request::FetchSnapshots { test, after } => {
-                return self.snapshots(*test, after.as_ref());
-            }
-            Request::Register(r) => r.test,
-            Request::Heartbeat(h) => h.test,
-            Request::Assign(a) => a.test,
-            Request::Stop { test, .. } => *test,
-            Request::Metrics(s) => s.test,
-        };
-        match self.tests.get_mut(&test) {
-            Some(t) => t.request(now, from, request, fx),
-            None => Reply::Refused("no such test here".into()),
-        }
-    }
-
-    fn snapshots(&self, test: TestId, after: Option<&NodeId>) -> Reply {
-        let mut snapshots = Vec::new();
-        let mut more = false;
-        if let Some(t) = self.tests.get(&test) {
-            let mut rest = t
-                .merge()
-                .workers()
-                .keys()
-                .filter(|w| after.is_none_or(|a| *w > a))
-                .filter_map(|w| t.merge().snapshot(test, w));
-            snapshots.extend(rest.by_ref().take(SNAPSHOTS_A_REPLY));
-            more = rest.next().is_some();
-        }
-        Reply::Snapshots {
-            test,
-            snapshots,
-            more,
-        }
-    }
-
-    fn reply(&mut self, now: Time, from: &Peer, reply: Reply, fx: &mut Effects) {
-        match reply {
-            Reply::Plan(Some(plan)) => {
-                for t in self.tests.values_mut() {
-                    t.offered_plan(&plan, fx);
-                }
-            }
-            Reply::Announcement(Some(announcement)) => {
-                if !self.tests.contains_key(&announcement.test) {
-                    self.announced(now, announcement, fx);
-                }
-            }
-            Reply::Snapshots {
-                test,
-                snapshots,
-                more,
-            } => {
-                let Some(t) = self.tests.get_mut(&test) else {
-                    return;
-                };
-                let last = snapshots.last().map(|s| s.worker.clone());
-                for s in snapshots.iter().filter(|s| s.test == test) {
-                    t.snapshot(now, s, fx);
-                }
-                if more && last.is_some() && !t.complete() {
-                    let request = Request::FetchSnapshots { test, after: last };
-                    fx.send(&self.myself.node, from, request);
-                }
-            }
-            Reply::Plan(None) | Reply::Announcement(None) => {}
-            reply => {
-                let test = match &reply {
-                    Reply::Register(r) => r.test,
-                    Reply::Heartbeat(r) => r.test,
-                    Reply::Metrics { test, .. } => *test,
-                    _ => return,
-                };
-                if let Some(t) = self.tests.get_mut(&test) {
-                    t.reply(now, from, &reply, fx);
-                }
-            }
         }
     }
 

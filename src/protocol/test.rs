@@ -1,6 +1,10 @@
 //! One test as one node lives through it: its election, the coordinator if that is here, this
 //! node's worker, the merged metrics, the end.
 
+mod answering;
+mod ending;
+mod views;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +83,8 @@ pub struct Test {
     stop: Option<(StopOrder, Time)>,
     /// This node repeats the stop until it is heeded.
     next_stop: Time,
+    /// The stop was asked for here.
+    stop_is_mine: bool,
     reigns: Vec<Reign>,
     events: Vec<TestEvent>,
     ended: Option<Ended>,
@@ -125,6 +131,7 @@ impl Test {
             last_beat: None,
             stop: None,
             next_stop: Time::MAX,
+            stop_is_mine: false,
             reigns: Vec::new(),
             events: Vec::new(),
             ended: None,
@@ -146,97 +153,6 @@ impl Test {
             test.plan_arrived(plan, fx);
         }
         test
-    }
-
-    // ---- what it looks like from outside ----
-
-    /// The announcement.
-    pub fn announcement(&self) -> &Announcement {
-        &self.announcement
-    }
-
-    /// Its id.
-    pub fn id(&self) -> TestId {
-        self.announcement.test
-    }
-
-    /// The plan's bytes, once they are here.
-    pub fn plan(&self) -> Option<&Arc<[u8]>> {
-        self.plan.as_ref()
-    }
-
-    /// What the protocol knows of the plan, once it has been inspected.
-    pub fn spec(&self) -> Option<&TestSpec> {
-        self.spec.as_ref()
-    }
-
-    /// How far it is.
-    pub fn phase(&self) -> Phase {
-        match &self.coordinator {
-            _ if self.ended.is_some() => Phase::Ended,
-            Some(c) => c.phase().max(self.phase),
-            None => self.phase,
-        }
-    }
-
-    /// The start of the profile on this node's clock, as exactly as it is known here.
-    pub fn start(&self) -> Option<Time> {
-        let worker = self.worker.as_ref().and_then(Worker::start);
-        let office = self.coordinator.as_ref().and_then(Coordinator::start);
-        worker.or(office).or(self.heard_start)
-    }
-
-    /// The merged metrics.
-    pub fn merge(&self) -> &Merge {
-        &self.merge
-    }
-
-    /// The end, once it is known.
-    pub fn ended(&self) -> Option<&Ended> {
-        self.ended.as_ref()
-    }
-
-    /// When the end was learned of.
-    pub fn ended_at(&self) -> Option<Time> {
-        self.ended.as_ref().map(|_| self.ended_at)
-    }
-
-    /// Every final snapshot that the result consists of is here.
-    pub fn complete(&self) -> bool {
-        self.complete
-    }
-
-    /// The coordinators so far.
-    pub fn reigns(&self) -> &[Reign] {
-        &self.reigns
-    }
-
-    /// What happened, as this node knows it.
-    pub fn events(&self) -> &[TestEvent] {
-        self.ended
-            .as_ref()
-            .filter(|_| !self.concluded)
-            .map_or(&self.events, |e| &e.events)
-    }
-
-    /// This node's worker.
-    pub fn worker(&self) -> Option<&Worker> {
-        self.worker.as_ref()
-    }
-
-    /// The coordinator, if it is here.
-    pub fn coordinator(&self) -> Option<&Coordinator> {
-        self.coordinator.as_ref()
-    }
-
-    /// The election.
-    pub fn election(&self) -> &Election {
-        &self.election
-    }
-
-    /// When it was announced here.
-    pub fn announced_at(&self) -> Time {
-        self.announced_at
     }
 
     // ---- the plan ----
@@ -339,10 +255,11 @@ impl Test {
         {
             self.phase = *phase;
             self.last_beat = Some(now);
-            if let Some(since) = since_start
-                && self.heard_start.is_none()
-            {
-                self.heard_start = Some(now.shifted(since.saturating_neg()));
+            if let Some(since) = since_start {
+                // A beat's delay makes the start look later than it was: the earliest is
+                // the truest.
+                let start = now.shifted(since.saturating_neg());
+                self.heard_start = Some(self.heard_start.map_or(start, |s| s.min(start)));
             }
             if *coordinator == self.myself.node {
                 self.follow(now, *term, coordinator, fx);
@@ -424,295 +341,6 @@ impl Test {
         self.begin_reign(now, term, &me);
     }
 
-    // ---- stop and end ----
-
-    /// A stop was asked for here: it is repeated until it is heeded.
-    pub fn request_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
-        if self.ended.is_some() {
-            return;
-        }
-        self.publish_stop(now, order, fx);
-    }
-
-    fn publish_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
-        self.next_stop = now + REPEAT;
-        fx.publish(TestMessage::Stop {
-            test: self.id(),
-            by: self.myself.node.clone(),
-            order,
-        });
-    }
-
-    fn hear_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
-        if self.ended.is_some() {
-            return;
-        }
-        match &mut self.stop {
-            Some((known, _)) if known.graceful && !order.graceful => *known = order,
-            Some(_) => {}
-            None => self.stop = Some((order, now)),
-        }
-        self.election.hear_stop(order);
-        if let Some(worker) = &mut self.worker {
-            worker.stop(order, fx);
-        }
-        if let Some(coordinator) = &mut self.coordinator {
-            coordinator.stop(now, order, fx);
-        }
-    }
-
-    fn on_ended(&mut self, now: Time, ended: &Ended, concluded: bool, fx: &mut Effects) {
-        if self.ended.is_some() && !self.concluded {
-            return;
-        }
-        let first = self.ended.is_none();
-        self.concluded = concluded;
-        self.coordinator = None;
-        self.next_stop = Time::MAX;
-        self.next_announce = Time::MAX;
-        if let Some(last) = self.reigns.last_mut() {
-            last.to.get_or_insert(now);
-        }
-        if ended.coordinator == self.myself.node && !concluded {
-            self.next_end = now + REPEAT;
-        }
-        self.ended = Some(ended.clone());
-        if first {
-            self.ended_at = now;
-            if let Some(worker) = &mut self.worker {
-                worker.end(fx);
-            }
-            fx.outputs.push(Output::Ended(self.id()));
-        }
-        self.fetches = 0;
-        self.check_complete(now, fx);
-    }
-
-    /// Whoever still believes the test to be running is told again that it ended.
-    pub fn somebody_missed_the_end(&mut self, now: Time) {
-        if self
-            .ended
-            .as_ref()
-            .is_some_and(|e| e.coordinator == self.myself.node)
-            && !self.concluded
-        {
-            self.end_repeats = self.end_repeats.min(END_REPEATS - 1);
-            self.next_end = self.next_end.min(now + REPEAT);
-        }
-    }
-
-    fn check_complete(&mut self, now: Time, fx: &mut Effects) {
-        let Some(ended) = &self.ended else {
-            return;
-        };
-        if self.complete {
-            return;
-        }
-        let has = |e: &RosterEntry| {
-            e.last_snapshot
-                .is_some_and(|n| self.merge.has(&e.worker, n))
-        };
-        let lost = |e: &RosterEntry| e.lost_at.is_some() && e.last_snapshot.is_none();
-        self.complete = !self.concluded && ended.roster.iter().all(|e| has(e) || lost(e));
-        if self.complete {
-            self.next_fetch = Time::MAX;
-            fx.outputs.push(Output::Completed(self.id()));
-        } else if self.fetches < MAX_FETCHES {
-            self.next_fetch = self.next_fetch.min(now + REPEAT);
-        }
-    }
-
-    fn fetch_missing(&mut self, now: Time, fx: &mut Effects) {
-        self.next_fetch = Time::MAX;
-        let Some(ended) = &self.ended else {
-            return;
-        };
-        if self.complete || self.fetches >= MAX_FETCHES {
-            return;
-        }
-        let missing = ended.roster.iter().filter(|e| {
-            e.last_snapshot
-                .is_some_and(|n| !self.merge.has(&e.worker, n))
-        });
-        let mut sources: Vec<Peer> = missing.map(|e| e.worker.peer.clone()).collect();
-        sources.push(ended.coordinator.peer.clone());
-        sources.extend(self.announcement.electorate.iter().map(|n| n.peer.clone()));
-        sources.retain(|p| *p != self.myself.node.peer);
-        if !sources.is_empty() {
-            let source = sources[self.fetches as usize % sources.len()].clone();
-            let request = Request::FetchSnapshots {
-                test: self.id(),
-                after: None,
-            };
-            fx.send(&self.myself.node, &source, request);
-        }
-        self.fetches += 1;
-        self.next_fetch = now + REPEAT;
-    }
-
-    /// The instant by which this node ends the test even if nobody tells it to.
-    fn gives_up_at(&self) -> Time {
-        let Some(spec) = &self.spec else {
-            return self.announced_at + self.patience();
-        };
-        let lease = awaited(
-            self.timings
-                .share_lease
-                .max(self.election.heard().share_lease),
-        );
-        let planned = self.start().map(|s| s + spec.length + spec.grace + lease);
-        let stopped = self.stop.map(|(s, at)| at + s.timeout + lease);
-        match (planned, stopped) {
-            (Some(a), Some(b)) => a.min(b),
-            (Some(t), None) | (None, Some(t)) => t,
-            (None, None) => self.last_beat.unwrap_or(self.announced_at) + self.patience(),
-        }
-    }
-
-    /// How long a test without a start may go without a beat.
-    fn patience(&self) -> Duration {
-        self.timings.registration_window + self.timings.share_lease * 8
-    }
-
-    fn give_up(&mut self, now: Time, fx: &mut Effects) {
-        let reason = match (self.start(), self.stop) {
-            (_, Some(_)) => EndReason::Stopped,
-            (Some(_), None) => EndReason::Completed,
-            (None, None) => EndReason::Failed(
-                "no coordinator was elected: most of the nodes that may vote cannot be reached; \
-                 see `vajra-node nodes`, and start the test again"
-                    .into(),
-            ),
-        };
-        let ended = Ended {
-            test: self.id(),
-            term: self.election.term(),
-            coordinator: self.myself.node.clone(),
-            reason,
-            roster: self
-                .merge
-                .workers()
-                .iter()
-                .map(|(worker, m)| RosterEntry {
-                    worker: worker.clone(),
-                    name: String::new(),
-                    last_snapshot: Some(m.number),
-                    is_final: m.is_final,
-                    lost_at: (!m.is_final).then_some(m.elapsed),
-                })
-                .collect(),
-            events: Vec::new(),
-        };
-        self.on_ended(now, &ended, true, fx);
-    }
-
-    // ---- metrics ----
-
-    /// This node's engine measured.
-    pub fn measured(&mut self, now: Time, m: Measurement, fx: &mut Effects) {
-        let Some(worker) = &mut self.worker else {
-            return;
-        };
-        self.snapshots += 1;
-        let snapshot = Snapshot {
-            test: self.announcement.test,
-            worker: self.myself.node.clone(),
-            number: self.snapshots,
-            is_final: m.is_final,
-            pieces_total: m.pieces.len() as u32,
-            elapsed: m.elapsed,
-            slots: worker.share(now),
-            start_error_us: worker.start_error_us(),
-            engine_cpu: m.engine_cpu,
-            engine_threads: m.engine_threads,
-            pieces: m.pieces,
-        };
-        fx.outputs
-            .push(Output::Publish(Gossip::Snapshot(snapshot.clone())));
-        worker.measured(now, snapshot.clone(), fx);
-        self.snapshot(now, &snapshot, fx);
-    }
-
-    /// A snapshot, or pieces of one, arrived. Says whether anything was new.
-    pub fn snapshot(&mut self, now: Time, snapshot: &Snapshot, fx: &mut Effects) -> bool {
-        let news = self.merge.take(snapshot);
-        if news
-            && let Some(coordinator) = &mut self.coordinator
-            && self.merge.has(&snapshot.worker, snapshot.number)
-        {
-            coordinator.snapshot_received(&snapshot.worker, snapshot.number, snapshot.is_final);
-        }
-        if news {
-            self.check_complete(now, fx);
-        }
-        news
-    }
-
-    // ---- requests and replies ----
-
-    /// Answers a request of `from` about this test.
-    pub fn request(
-        &mut self,
-        now: Time,
-        from: &Peer,
-        request: &Request,
-        fx: &mut Effects,
-    ) -> Reply {
-        let authority = self.election.has_authority(now) && self.ended.is_none();
-        let acknowledged = self.election.acknowledged_share_lease();
-        let office = self.coordinator.as_mut().filter(|_| authority);
-        match request {
-            Request::Register(r) if r.node.peer == *from => match office {
-                Some(c) => Reply::Register(c.register(now, r, fx)),
-                None => not_coordinator(),
-            },
-            Request::Heartbeat(hb) if hb.node.peer == *from => office
-                .and_then(|c| c.heartbeat(now, hb, acknowledged, fx))
-                .map_or_else(not_coordinator, Reply::Heartbeat),
-            Request::Assign(a) => match &mut self.worker {
-                Some(w) if w.follows(from) && self.ended.is_none() => {
-                    Reply::Assign(w.assigned(now, a, fx))
-                }
-                _ => Reply::Refused("this node does not follow you".into()),
-            },
-            Request::Stop { order, .. } => {
-                self.hear_stop(now, *order, fx);
-                Reply::Stop {
-                    stopped: true,
-                    message: String::new(),
-                    interrupted: 0,
-                }
-            }
-            Request::Metrics(s) if s.worker.peer == *from => {
-                self.snapshot(now, s, fx);
-                Reply::Metrics {
-                    test: s.test,
-                    number: s.number,
-                    received: self.merge.has(&s.worker, s.number),
-                }
-            }
-            _ => Reply::Refused("a request in another node's name".into()),
-        }
-    }
-
-    /// An answer arrived from `from`.
-    pub fn reply(&mut self, now: Time, from: &Peer, reply: &Reply, fx: &mut Effects) {
-        let Some(worker) = self.worker.as_mut().filter(|w| w.follows(from)) else {
-            return;
-        };
-        match reply {
-            Reply::Metrics {
-                number,
-                received: true,
-                ..
-            } => worker.delivered(*number),
-            _ if self.ended.is_some() => {}
-            Reply::Register(r) => worker.registered(now, r, fx),
-            Reply::Heartbeat(r) => worker.heartbeat_answered(now, r, fx),
-            _ => {}
-        }
-    }
-
     // ---- drain and leave ----
 
     /// This node takes no new share.
@@ -742,7 +370,7 @@ impl Test {
 
     /// When to be woken next.
     pub fn next_wake(&self) -> Time {
-        let always = self.next_end.min(self.next_fetch);
+        let always = self.next_end.min(self.next_fetch).min(self.next_stop);
         let office = self.coordinator.as_ref();
         if office.is_some_and(Coordinator::is_pressing) && self.ended.is_none() {
             return Time::ZERO;
@@ -755,7 +383,6 @@ impl Test {
             .min(worker)
             .min(self.next_announce)
             .min(self.next_plan_fetch)
-            .min(self.next_stop)
             .min(self.election.next_wake())
             .min(self.gives_up_at())
     }
@@ -776,6 +403,12 @@ impl Test {
         if let Some(worker) = &mut self.worker {
             worker.tick(now, fx);
         }
+        if now >= self.next_stop {
+            self.next_stop = Time::MAX;
+            if let Some((order, _)) = self.stop {
+                self.publish_stop(now, order, fx);
+            }
+        }
         if self.ended.is_some() {
             return;
         }
@@ -790,13 +423,6 @@ impl Test {
         if now >= self.next_plan_fetch {
             self.fetch_plan(now, fx);
         }
-        if now >= self.next_stop {
-            if let Some((order, _)) = self.stop {
-                self.publish_stop(now, order, fx);
-            } else {
-                self.next_stop = Time::MAX;
-            }
-        }
         let change = self.election.tick(now, self.beat_body(now), fx);
         self.react(now, change, fx);
         if let Some(coordinator) = &mut self.coordinator
@@ -804,34 +430,6 @@ impl Test {
             && let Some(ended) = coordinator.tick(now, able, fx)
         {
             fx.publish(TestMessage::Ended(self.with_unreported(ended)));
-        }
-    }
-
-    /// Workers of earlier terms that never came back, but whose metrics are known.
-    fn with_unreported(&self, mut ended: Ended) -> Ended {
-        for (worker, m) in self.merge.workers() {
-            if !ended.roster.iter().any(|e| e.worker == *worker) {
-                ended.roster.push(RosterEntry {
-                    worker: worker.clone(),
-                    name: String::new(),
-                    last_snapshot: Some(m.number),
-                    is_final: m.is_final,
-                    lost_at: (!m.is_final).then_some(m.elapsed),
-                });
-            }
-        }
-        ended
-    }
-
-    fn repeat_end(&mut self, now: Time, fx: &mut Effects) {
-        self.next_end = Time::MAX;
-        if let Some(ended) = &self.ended
-            && self.end_repeats < END_REPEATS
-        {
-            self.end_repeats += 1;
-            self.next_end = now + REPEAT * self.end_repeats;
-            let message = TestMessage::Ended(ended.clone());
-            fx.outputs.push(Output::Publish(Gossip::Test(message)));
         }
     }
 

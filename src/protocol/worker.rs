@@ -21,6 +21,9 @@ use super::time::{RemoteTime, Time, held};
 
 /// Heartbeats whose answer can still count: those of a share lease, and slack.
 const HEARTBEATS_KEPT: usize = 64;
+/// Deliveries of a final snapshot after the end, unless its coordinator shows itself again:
+/// at two a second, 20 s of them, longer than a test without a coordinator lives.
+const LATE_DELIVERIES: u32 = 40;
 
 /// Where the worker stands with its coordinator.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -67,6 +70,8 @@ pub struct Worker {
     last: Option<Snapshot>,
     delivered: Option<u64>,
     next_delivery: Time,
+    /// Deliveries left, once the test has ended here.
+    late_deliveries: Option<u32>,
 }
 
 impl Worker {
@@ -117,6 +122,7 @@ impl Worker {
             last: None,
             delivered: None,
             next_delivery: Time::MAX,
+            late_deliveries: None,
             timings,
         }
     }
@@ -478,6 +484,13 @@ impl Worker {
     }
 
     fn deliver(&mut self, now: Time, fx: &mut Effects) {
+        if let Some(left) = &mut self.late_deliveries {
+            if *left == 0 {
+                self.next_delivery = Time::MAX;
+                return;
+            }
+            *left -= 1;
+        }
         if let (Some(snapshot), Some((_, coordinator))) = (&self.last, &self.coordinator)
             && *coordinator != self.me
         {
@@ -504,10 +517,37 @@ impl Worker {
         }
     }
 
-    /// The test has ended: nothing more is sent on its behalf.
+    /// The final snapshot exists, and its coordinator is not known to have it.
+    fn owes_final(&self) -> bool {
+        let undelivered = |s: &Snapshot| s.is_final && Some(s.number) > self.delivered;
+        self.last.as_ref().is_some_and(undelivered)
+    }
+
+    /// The coordinator that ended the test is this one: a final snapshot that it lacks is
+    /// delivered there.
+    pub fn report_to(&mut self, now: Time, term: u64, coordinator: &NodeId) {
+        if self
+            .coordinator
+            .as_ref()
+            .is_none_or(|(_, c)| c != coordinator)
+        {
+            self.delivered = None;
+        }
+        self.coordinator = Some((term, coordinator.clone()));
+        self.late_deliveries = Some(LATE_DELIVERIES);
+        if self.owes_final() {
+            self.next_delivery = now;
+        }
+    }
+
+    /// The test has ended: but for an undelivered final snapshot, nothing more is sent on its
+    /// behalf.
     pub fn end(&mut self, fx: &mut Effects) {
         self.stage = Stage::Alone;
-        self.next_delivery = Time::MAX;
+        self.late_deliveries = Some(LATE_DELIVERIES);
+        if !self.owes_final() {
+            self.next_delivery = Time::MAX;
+        }
         if !self.finished {
             self.stop(
                 StopOrder {

@@ -1,1 +1,330 @@
+//! A worker and what its coordinator says to it, one rule a test.
 
+use super::super::effects::Output;
+use super::super::fakes::{node, snapshot, spec};
+use super::super::id::Incarnation;
+use super::super::messages::ClockReply;
+use super::*;
+
+const TEST: TestId = TestId([5; 16]);
+const MS: u64 = 1_000_000;
+const PLAN: Digest = Digest([8; 32]);
+
+struct Seat {
+    w: Worker,
+    now: Time,
+    sent: Vec<Request>,
+    engine: Vec<EngineOrder>,
+}
+
+impl Seat {
+    fn new() -> Seat {
+        let myself = Myself {
+            node: node(1),
+            name: "n1".into(),
+            version: "0".into(),
+            capacity: 10,
+            task_types: vec!["SLEEP".into()],
+            labels: Default::default(),
+        };
+        let mut fx = Effects::default();
+        let spec = spec(Duration::from_secs(60));
+        let w = Worker::new(
+            TEST,
+            Arc::new(myself),
+            spec,
+            PLAN,
+            None,
+            Timings::lan(),
+            &mut fx,
+        );
+        Seat {
+            w,
+            now: Time(0),
+            sent: Vec::new(),
+            engine: Vec::new(),
+        }
+    }
+
+    fn act(&mut self, ms: u64, act: impl FnOnce(&mut Worker, Time, &mut Effects)) -> &mut Seat {
+        self.now = Time(ms * MS);
+        let mut fx = Effects::default();
+        act(&mut self.w, self.now, &mut fx);
+        (self.sent, self.engine) = (Vec::new(), Vec::new());
+        for output in fx.outputs {
+            match output {
+                Output::Send(_, request) => self.sent.push(request),
+                Output::Engine(_, order) => self.engine.push(order),
+                other => panic!("not a worker's: {other:?}"),
+            }
+        }
+        self
+    }
+
+    fn tick(&mut self, ms: u64) -> &mut Seat {
+        self.act(ms, |w, now, fx| w.tick(now, fx))
+    }
+
+    fn follow(&mut self, ms: u64, term: u64) -> &mut Seat {
+        self.act(ms, |w, now, fx| {
+            w.follow(now, term, &node(term as u32 + 10), fx)
+        })
+    }
+
+    fn registered(&mut self, ms: u64, honoured: Option<ShareReport>) -> &mut Seat {
+        let reply = RegisterReply {
+            test: TEST,
+            term: self.term(),
+            incarnation: Incarnation(1),
+            number: self.w.registration,
+            accepted: true,
+            message: String::new(),
+            heartbeat_interval: Duration::from_millis(250),
+            metrics_interval: Duration::from_secs(1),
+            order_floor: 3,
+            honoured,
+            clock: ClockReply::default(),
+        };
+        self.act(ms, |w, now, fx| w.registered(now, &reply, fx))
+    }
+
+    fn term(&self) -> u64 {
+        self.w.coordinator.as_ref().map_or(0, |(t, _)| *t)
+    }
+
+    fn answer(&self, number: u64) -> HeartbeatReply {
+        HeartbeatReply {
+            test: TEST,
+            term: self.term(),
+            incarnation: Incarnation(1),
+            registration: self.w.registration,
+            number,
+            lease: Some(Duration::from_millis(2_500)),
+            register_again: false,
+            message: String::new(),
+            order: None,
+            stop: None,
+            clock: ClockReply {
+                received: RemoteTime(self.now.0),
+                sent: RemoteTime(self.now.0),
+            },
+        }
+    }
+
+    fn answered(&mut self, ms: u64, reply: &HeartbeatReply) -> &mut Seat {
+        self.act(ms, |w, now, fx| w.heartbeat_answered(now, reply, fx))
+    }
+
+    fn order(number: u64, slots: u32) -> Order {
+        Order {
+            number,
+            slots,
+            offset: 0,
+            start: Some(RemoteTime(5_000 * MS)),
+        }
+    }
+
+    /// Registered at 0 ms, heartbeat 1 sent at 1 ms and answered at 5 ms with a share.
+    fn running() -> Seat {
+        let mut s = Seat::new();
+        s.follow(0, 1).registered(1, None);
+        let mut reply = s.answer(1);
+        reply.order = Some(Seat::order(4, 300_000));
+        s.answered(5, &reply);
+        assert_eq!(s.w.share(s.now), 300_000);
+        s
+    }
+
+    fn lease(&self) -> Option<Time> {
+        self.engine.iter().rev().find_map(|o| match o {
+            EngineOrder::Lease(until) => Some(*until),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn a_lease_counts_from_the_sending_of_the_heartbeat_and_a_bit_less() {
+    let mut s = Seat::running();
+    assert_eq!(s.lease(), Some(Time(2_451 * MS)));
+    // Two more heartbeats went out at 5 ms: for the order, and to confirm the first answer.
+    let reply = s.answer(2);
+    s.answered(900, &reply);
+    assert_eq!(s.lease(), Some(Time(2_455 * MS)));
+}
+
+#[test]
+fn answers_of_another_registration_incarnation_term_or_heartbeat_are_dropped() {
+    let mut s = Seat::running();
+    let good = s.answer(2);
+    let mut others = vec![good.clone(); 4];
+    others[0].registration += 1;
+    others[1].incarnation.0 += 1;
+    others[2].term += 1;
+    others[3].number = 77;
+    for reply in &others {
+        s.answered(100, reply);
+        assert!(s.engine.is_empty() && s.sent.is_empty());
+    }
+    assert!(s.answered(100, &good).lease().is_some());
+}
+
+#[test]
+fn older_orders_and_those_below_the_floor_are_ignored() {
+    let mut s = Seat::running();
+    for number in [2, 3, 4] {
+        let mut reply = s.answer(2);
+        reply.order = Some(Seat::order(number, 900_000));
+        s.answered(100, &reply);
+        assert_eq!(s.w.share(s.now), 300_000, "order {number}");
+    }
+    let mut reply = s.answer(3);
+    reply.order = Some(Seat::order(5, 100_000));
+    s.answered(110, &reply);
+    assert_eq!(s.w.share(s.now), 100_000);
+    assert!(
+        matches!(&s.sent[..], [Request::Heartbeat(hb)] if hb.applied == 5),
+        "it acknowledges at once"
+    );
+}
+
+#[test]
+fn a_lapsed_lease_ends_the_share_and_the_worker_registers_anew() {
+    let mut s = Seat::running();
+    s.tick(2_450);
+    assert_eq!(s.w.share(s.now), 300_000);
+    s.tick(2_451);
+    assert_eq!(s.w.share(s.now), 0);
+    assert!(s.engine.contains(&EngineOrder::Share {
+        slots: 0,
+        offset: 0
+    }));
+    let again = s
+        .sent
+        .iter()
+        .any(|r| matches!(r, Request::Register(r) if r.number == 2 && r.report.is_none()));
+    assert!(again, "{:?}", s.sent);
+}
+
+#[test]
+fn a_new_coordinator_hears_of_the_share_that_still_runs_and_of_the_start() {
+    let mut s = Seat::running();
+    s.follow(1_000, 2);
+    let [Request::Register(r)] = &s.sent[..] else {
+        panic!("{:?}", s.sent);
+    };
+    assert_eq!(r.report.map(|r| r.slots), Some(300_000));
+    assert!(r.since_start.is_some());
+    let honoured = r.report;
+    s.registered(1_010, honoured);
+    assert_eq!(s.w.share(s.now), 300_000);
+    s.follow(1_020, 1);
+    assert!(s.sent.is_empty(), "an older term is not followed");
+}
+
+#[test]
+fn a_report_that_is_not_honoured_ends_the_share_at_once() {
+    let mut s = Seat::running();
+    s.follow(1_000, 2).registered(1_010, None);
+    assert_eq!(s.w.share(s.now), 0);
+    assert!(s.engine.contains(&EngineOrder::Share {
+        slots: 0,
+        offset: 0
+    }));
+}
+
+#[test]
+fn an_unanswered_registration_is_repeated_under_the_same_number() {
+    let mut s = Seat::new();
+    s.follow(0, 1).tick(499);
+    assert!(s.sent.is_empty());
+    s.tick(500);
+    assert!(matches!(&s.sent[..], [Request::Register(r)] if r.number == 1));
+}
+
+#[test]
+fn a_profile_starts_once_whatever_later_orders_say() {
+    let mut s = Seat::running();
+    let start = s.w.start();
+    assert!(start.is_some());
+    let mut reply = s.answer(3);
+    reply.order = Some(Order {
+        start: Some(RemoteTime(9_000 * MS)),
+        ..Seat::order(6, 300_000)
+    });
+    s.answered(200, &reply);
+    assert_eq!(s.w.start(), start);
+    assert!(!s.engine.iter().any(|o| matches!(o, EngineOrder::Start(_))));
+}
+
+#[test]
+fn a_pushed_share_of_another_plan_or_registration_is_refused() {
+    let mut s = Seat::running();
+    let good = Assign {
+        test: TEST,
+        term: 1,
+        incarnation: Incarnation(1),
+        registration: 1,
+        digest: PLAN,
+        order: Seat::order(9, 50_000),
+        description: Default::default(),
+        sent: RemoteTime(0),
+    };
+    let bad = [
+        Assign {
+            digest: Digest([0; 32]),
+            ..good.clone()
+        },
+        Assign {
+            registration: 2,
+            ..good.clone()
+        },
+        Assign {
+            term: 2,
+            ..good.clone()
+        },
+    ];
+    for assign in &bad {
+        s.act(10, |w, now, fx| {
+            assert!(!w.assigned(now, assign, fx).accepted)
+        });
+    }
+    s.act(10, |w, now, fx| {
+        assert!(w.assigned(now, &good, fx).accepted)
+    });
+    assert_eq!(s.w.share(s.now), 50_000);
+    assert_eq!(s.lease(), Some(Time(2_451 * MS)), "a push renews no lease");
+}
+
+#[test]
+fn the_final_snapshot_is_delivered_until_acknowledged_and_again_to_a_new_coordinator() {
+    let mut s = Seat::running();
+    let mut last = snapshot(node(1), 8, 100);
+    last.is_final = true;
+    s.act(100, |w, now, fx| w.measured(now, last, fx));
+    let delivers = |s: &Seat| {
+        s.sent
+            .iter()
+            .any(|r| matches!(r, Request::Metrics(m) if m.number == 8))
+    };
+    assert!(delivers(&s));
+    assert!(delivers(s.tick(600)), "again, unacknowledged");
+    s.act(610, |w, _, _| w.delivered(8));
+    assert!(!delivers(s.tick(1_200)));
+    s.follow(1_300, 2);
+    assert!(delivers(s.tick(1_300)));
+}
+
+#[test]
+fn a_leaving_worker_closes_its_gate_before_it_says_so() {
+    let mut s = Seat::running();
+    let now_order = StopOrder {
+        graceful: false,
+        timeout: Duration::ZERO,
+    };
+    s.act(100, |w, _, fx| w.leave(now_order, fx));
+    assert_eq!(s.lease(), Some(Time::ZERO));
+    assert_eq!(s.w.share(s.now), 0);
+    s.tick(300);
+    assert!(matches!(&s.sent[..], [Request::Heartbeat(hb)] if hb.status == Status::Leaving));
+}

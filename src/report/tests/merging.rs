@@ -66,6 +66,17 @@ fn percentiles_of_many_workers_are_those_of_all_their_values() {
     assert_reads(r.lag_ms.as_ref().unwrap(), lag);
 }
 
+/// All slow requests are one worker's: the mean of the workers' p99 would be half a second.
+#[test]
+fn percentiles_are_never_averaged() {
+    let (mut quick, mut slow) = (worker("a", 0), worker("b", 0));
+    quick.times[0] = vec![1_000; 198];
+    slow.times[0] = vec![1_000_000; 2];
+    let stats = result(vec![quick, slow]).response_time_ms.unwrap();
+    assert!((stats.p99 - 1.0).abs() < 0.01, "{stats:?}");
+    assert!((stats.p999 - 1_000.0).abs() < 1.0, "{stats:?}");
+}
+
 #[test]
 fn the_histograms_of_a_result_read_back_as_what_was_merged() {
     let mut one = worker("a", 0);

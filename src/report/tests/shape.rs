@@ -178,3 +178,34 @@ fn the_pool_counts_what_is_healthy() {
     };
     assert_eq!(pool, expected);
 }
+
+#[test]
+fn every_key_is_in_the_documentation() {
+    fn collect(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, v)| {
+                into.push(key.clone());
+                collect(v, into);
+            }),
+            Value::Array(all) => all.iter().for_each(|v| collect(v, into)),
+            _ => {}
+        }
+    }
+    let documented = include_str!("../../../docs/result.md");
+    let mut json = serde_json::to_value(full()).unwrap();
+    // These have keys of their own that differ from test to test.
+    (json["tags"], json["status_codes"]) = (Value::Null, Value::Null);
+    let mut all = Vec::new();
+    collect(&json, &mut all);
+    for key in all {
+        assert!(documented.contains(&key), "{key} is not in docs/result.md");
+    }
+}
+
+#[test]
+fn a_result_that_was_kept_with_nulls_reads_back_with_them() {
+    let kept = include_str!("empty_result.json");
+    let read: TestResult = serde_json::from_str(kept).unwrap();
+    let kept: Value = serde_json::from_str(kept).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), kept);
+}

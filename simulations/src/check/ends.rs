@@ -1,0 +1,94 @@
+//! Ends: the test ends on every node, at the latest one share lease plus the graceful
+//! time-out after its plan, or a stop, does.
+
+use std::time::Duration;
+
+use vajra_node::protocol::time::awaited;
+
+use super::Checker;
+use crate::clock::MAX_DRIFT_PPM;
+use crate::machine::State;
+use crate::world::{STOP_TIMEOUT, TEST, World};
+
+/// A wake-up, an answer under way, the last requests in flight.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// Compares each node's end with the plan's.
+#[derive(Debug, Default)]
+pub struct Ends;
+
+/// Until the advert of a node that still runs the test reaches the one that stopped it.
+const NEXT_ADVERT: Duration = Duration::from_millis(2_100);
+
+const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
+
+/// A node that never learned of a start waits this long for a coordinator.
+fn patience(world: &World) -> Duration {
+    let timings = &world.scenario.timings;
+    (timings.registration_window + timings.share_lease * 8).mul_f64(DRIFT)
+}
+
+/// By when the test must have ended on every node, in true time.
+fn deadline(world: &World) -> Duration {
+    let scenario = &world.scenario;
+    let lease = awaited(scenario.timings.share_lease(world.machines.len()));
+    let planned = match world.started {
+        Some(started) => {
+            let over = scenario.spec.length + scenario.spec.grace + lease;
+            started + over.mul_f64(DRIFT)
+        }
+        None => world.healed_at() + patience(world),
+    };
+    let stopped = world.stopped.filter(|(_, node, life)| {
+        let machine = &world.machines[*node];
+        machine.state == State::Up && machine.life == *life && !machine.leaving
+    });
+    let stopped = stopped.map(|(at, _, _)| {
+        let grace = STOP_TIMEOUT + NEXT_ADVERT + lease;
+        at.max(world.healed_at()) + grace.mul_f64(DRIFT)
+    });
+    stopped.unwrap_or(planned).min(planned) + SLACK
+}
+
+impl Checker for Ends {
+    fn name(&self) -> &'static str {
+        "ends"
+    }
+
+    fn at_end(&mut self, world: &World) -> Result<(), String> {
+        let common = deadline(world);
+        for machine in world.running() {
+            let Some(test) = machine.test(TEST) else {
+                continue;
+            };
+            let clock = machine.spec.clock;
+            let deadline = match (test.start(), clock.truth(test.announced_at())) {
+                (None, Some(announced)) => {
+                    let last = announced.max(world.healed_at()) + patience(world);
+                    common.max(last + SLACK)
+                }
+                _ => common,
+            };
+            let ended = test.ended_at().and_then(|at| clock.truth(at));
+            match ended {
+                Some(at) if at <= deadline => {}
+                Some(at) => {
+                    return Err(format!(
+                        "n{} ended at {:.3} s, due by {:.3} s",
+                        machine.index,
+                        at.as_secs_f64(),
+                        deadline.as_secs_f64()
+                    ));
+                }
+                None => {
+                    return Err(format!(
+                        "n{} has not ended; due by {:.3} s",
+                        machine.index,
+                        deadline.as_secs_f64()
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! One authority: at every instant at most one node has authority over a test.
+
+use super::Checker;
+use crate::world::{TEST, World};
+
+/// Watches who has authority. It is gained only in an event of one's own machine.
+#[derive(Debug, Default)]
+pub struct OneAuthority;
+
+impl Checker for OneAuthority {
+    fn name(&self) -> &'static str {
+        "one authority"
+    }
+
+    fn after(&mut self, world: &World, touched: usize) -> Result<(), String> {
+        if !world.machines[touched].has_authority(TEST, world.now) {
+            return Ok(());
+        }
+        let machines = world.machines.iter();
+        let holders: Vec<usize> = machines
+            .filter(|m| m.has_authority(TEST, world.now))
+            .map(|m| m.index)
+            .collect();
+        if holders.len() > 1 {
+            return Err(format!("nodes {holders:?} have authority at once"));
+        }
+        Ok(())
+    }
+}

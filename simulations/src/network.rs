@@ -1,0 +1,118 @@
+//! The network between the machines: what is lost, doubled, late or cut off.
+//!
+//! Gossip goes from its author to every other machine on its own way, so every pair may
+//! differ; nothing is forwarded around a cut. Order is never kept.
+
+use std::time::Duration;
+
+use crate::fault::{Fault, FaultPlan, Ways};
+use crate::rng::Rng;
+
+const LEAST: Duration = Duration::from_micros(200);
+const USUAL: Duration = Duration::from_millis(3);
+const RARE: Duration = Duration::from_millis(40);
+/// Messages that take up to [`RARE`], of a thousand.
+const RARELY: u32 = 10;
+
+/// The network.
+#[derive(Debug)]
+pub struct Network {
+    rng: Rng,
+    /// Faults in force, by their place in the plan.
+    active: Vec<(usize, Fault)>,
+    /// What is still under way then arrives at once.
+    healed_at: Duration,
+}
+
+impl Network {
+    /// A network that will suffer this plan.
+    pub fn new(rng: Rng, plan: &FaultPlan) -> Network {
+        Network {
+            rng,
+            active: Vec::new(),
+            healed_at: plan.healed_at().unwrap_or_default(),
+        }
+    }
+
+    /// A fault of the plan begins.
+    pub fn begin(&mut self, index: usize, fault: &Fault) {
+        self.active.push((index, fault.clone()));
+    }
+
+    /// A fault of the plan ends.
+    pub fn end(&mut self, index: usize) {
+        self.active.retain(|(i, _)| *i != index);
+    }
+
+    /// Whether nothing gets from one machine to another.
+    pub fn cut(&self, from: usize, to: usize) -> bool {
+        self.active.iter().any(|(_, fault)| match fault {
+            Fault::Partition { side, ways, .. } => {
+                let (out, into) = (side.contains(&from), side.contains(&to));
+                match ways {
+                    Ways::Both => out != into,
+                    Ways::Out => out && !into,
+                    Ways::In => !out && into,
+                }
+            }
+            _ => false,
+        })
+    }
+
+    /// When a message sent at `now` arrives: never, once or twice.
+    pub fn arrivals(&mut self, now: Duration, from: usize, to: usize) -> Vec<Duration> {
+        if self.cut(from, to) {
+            return Vec::new();
+        }
+        let mut copies = 1;
+        let mut lateness = Duration::ZERO;
+        for (_, fault) in &self.active {
+            if let Fault::Weather {
+                loss,
+                doubled,
+                late,
+                by,
+                ..
+            } = fault
+            {
+                if self.rng.chance(*loss) {
+                    return Vec::new();
+                }
+                copies += usize::from(self.rng.chance(*doubled));
+                if self.rng.chance(*late) {
+                    lateness = lateness.max(self.rng.time(Duration::ZERO..*by));
+                }
+            }
+        }
+        (0..copies)
+            .map(|_| {
+                let most = if self.rng.chance(RARELY) { RARE } else { USUAL };
+                let usual = now + self.rng.time(LEAST..most);
+                let late = usual + lateness;
+                if now < self.healed_at {
+                    late.min(self.healed_at.max(usual))
+                } else {
+                    usual
+                }
+            })
+            .collect()
+    }
+
+    /// How much later than due a machine comes to something; after healing, not at all.
+    pub fn slowness(&mut self, due: Duration, machine: usize) -> Duration {
+        let mut most = Duration::ZERO;
+        for (_, fault) in &self.active {
+            if let Fault::Slow { node, by, .. } = fault
+                && *node == machine
+            {
+                most = most.max(*by);
+            }
+        }
+        let drawn = if most.is_zero() {
+            most
+        } else {
+            self.rng.time(Duration::ZERO..most)
+        };
+        drawn.min(self.healed_at.saturating_sub(due))
+    }
+}

@@ -1,0 +1,59 @@
+//! One run: a scenario, a world, the checkers, and what came of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::check::{self, Violation};
+use crate::coverage::Coverage;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+use crate::world::World;
+
+/// After the last node should have ended: time to fetch what a result lacks.
+const FETCHING: Duration = Duration::from_secs(8);
+/// No run is longer, whatever happens: a test without a coordinator gives up by then.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The invariant that broke, if one did.
+    pub violation: Option<Violation>,
+    /// What was seen.
+    pub coverage: Coverage,
+    /// The hash of everything that happened.
+    pub hash: u64,
+    /// Events handled.
+    pub events: u64,
+    /// True time at the end.
+    pub lasted: Duration,
+}
+
+/// Runs a scenario. A panic of the protocol counts as a broken invariant.
+pub fn run(scenario: Scenario, trace: Trace) -> Outcome {
+    let mut world = World::new(scenario, trace);
+    let mut checkers = check::all();
+    let end = world.healed_at() + world.scenario.spec.length + FETCHING;
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        world.run(end.max(LONGEST), &mut checkers)
+    }));
+    let violation = match result {
+        Ok(result) => result.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            Some(Violation {
+                invariant: "no panic",
+                at: world.now,
+                what: text.unwrap_or_default(),
+            })
+        }
+    };
+    Outcome {
+        violation,
+        hash: world.trace_hash(),
+        events: world.events,
+        lasted: world.now,
+        coverage: world.coverage,
+    }
+}

@@ -1,0 +1,62 @@
+//! What happened, as one number: two runs of a seed must have the same.
+
+/// FNV-1a (Fowler, Noll and Vo), 64 bits.
+#[derive(Clone, Debug)]
+pub struct Hash(u64);
+
+impl Default for Hash {
+    fn default() -> Hash {
+        Hash(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hash {
+    /// Takes in bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = (self.0 ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    /// Takes in a number.
+    pub fn number(&mut self, n: u64) {
+        self.0 = (self.0 ^ n).wrapping_mul(0x0100_0000_01b3);
+        self.0 ^= self.0 >> 29;
+    }
+
+    /// The hash so far.
+    pub fn value(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The trace of a run: always hashed, printed if asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    hash: Hash,
+    print: bool,
+}
+
+impl Trace {
+    /// A trace; printed on stderr if asked for.
+    pub fn new(print: bool) -> Trace {
+        Trace {
+            hash: Hash::default(),
+            print,
+        }
+    }
+
+    /// Notes what happened. The text is made only if it is printed; the numbers are always
+    /// hashed.
+    pub fn note(&mut self, numbers: &[u64], text: impl FnOnce() -> String) {
+        numbers.iter().for_each(|n| self.hash.number(*n));
+        if self.print {
+            eprintln!("{}", text());
+        }
+    }
+
+    /// The hash so far.
+    pub fn hash(&self) -> u64 {
+        self.hash.value()
+    }
+}

@@ -1,0 +1,120 @@
+//! What callers want.
+
+use super::*;
+
+impl Driver {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Start(plan, options, reply) => self.start(plan, options, reply),
+            Command::Stop(test, graceful, reply) => {
+                let answer = self.stop(test, graceful);
+                // Whoever asked may be gone; so below.
+                let _ = reply.send(answer);
+            }
+            Command::Nodes(reply) => {
+                let _ = reply.send(self.nodes());
+            }
+            Command::Tests(reply) => {
+                let _ = reply.send(self.list_tests());
+            }
+            Command::Status(test, reply) => self.status(test, reply),
+            Command::Watch(test, reply) => {
+                let _ = reply.send(self.watch(test));
+            }
+            Command::Drain(peer, reply) => {
+                let _ = reply.send(self.drain(peer));
+            }
+            Command::Leave(reply) => self.leave(reply),
+        }
+    }
+
+    pub(super) fn start(
+        &mut self,
+        plan: Arc<Plan>,
+        options: StartOptions,
+        reply: oneshot::Sender<Result<TestId, CommandError>>,
+    ) {
+        if self.leaving.is_some() {
+            let _ = reply.send(Err(CommandError::Gone));
+            return;
+        }
+        self.waiting.push(WaitingStart {
+            plan,
+            nodes: options.wait_for,
+            reply,
+        });
+    }
+
+    /// Starts what was waiting for nodes that are here now.
+    pub(super) fn start_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let here = 1 + self.core.members().live(self.now()).count();
+        self.waiting.retain(|w| !w.reply.is_closed());
+        let ready = self.waiting.extract_if(.., |w| here >= w.nodes as usize);
+        for w in ready.collect::<Vec<_>>() {
+            let id = TestId(uuid::Uuid::now_v7().into_bytes());
+            self.input(Input::Submit(Submission {
+                test: id,
+                name: w.plan.name.clone().unwrap_or_default(),
+                plan: w.plan.to_bytes().into(),
+                unix_ms: unix_ms(),
+            }));
+            let taken = self.core.tests().contains_key(&id);
+            let answer = taken.then_some(id).ok_or_else(|| {
+                CommandError::Refused(
+                    "too many tests are running on this node; stop one first".into(),
+                )
+            });
+            let _ = w.reply.send(answer);
+        }
+    }
+
+    pub(super) fn stop(&mut self, test: TestId, graceful: bool) -> Result<(), CommandError> {
+        let known = self.core.tests().get(&test);
+        let Some(t) = known else {
+            if self.old.contains_key(&test) {
+                return Ok(());
+            }
+            return Err(CommandError::NotFound(format!("no test {test} here")));
+        };
+        let timeout = t.spec().map_or(Duration::ZERO, |s| s.grace);
+        let order = StopOrder {
+            graceful,
+            timeout: if graceful { timeout } else { Duration::ZERO },
+        };
+        self.input(Input::StopTest(test, order));
+        Ok(())
+    }
+
+    pub(super) fn drain(&mut self, peer: Option<Peer>) -> Result<(), CommandError> {
+        match peer {
+            Some(peer) if peer != self.core.myself().node.peer => {
+                if self.core.members().get(&peer).is_none() {
+                    return Err(CommandError::NotFound("no such node in the swarm".into()));
+                }
+                self.send(peer, &Request::Drain);
+            }
+            _ => self.input(Input::Drain),
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, reply: oneshot::Sender<()>) {
+        if let Some((_, waiting)) = &mut self.leaving {
+            waiting.push(reply);
+            return;
+        }
+        self.input(Input::Leave(StopOrder {
+            graceful: false,
+            timeout: Duration::ZERO,
+        }));
+        let patience = if self.net.is_some() {
+            FAREWELL
+        } else {
+            Duration::ZERO
+        };
+        self.leaving = Some((Instant::now() + patience, vec![reply]));
+    }
+}

@@ -1,0 +1,141 @@
+//! What the protocol wants done.
+
+use super::*;
+
+impl Driver {
+    pub(super) fn handle(
+        &mut self,
+        input: Input,
+        gossip: Option<GossipTicket>,
+        request: Option<RequestTicket>,
+    ) {
+        let outputs = self.core.handle(self.now(), input);
+        let (mut gossip, mut request) = (gossip, request);
+        for output in outputs {
+            match output {
+                Output::Verdict(_, verdict) => {
+                    if let (Some(net), Some(ticket)) = (&self.net, gossip.take()) {
+                        net.verdict(ticket, network_verdict(verdict));
+                    }
+                }
+                Output::Reply(_, reply) => {
+                    if let (Some(net), Some(ticket)) = (&self.net, request.take()) {
+                        net.reply(ticket, &reply);
+                    }
+                }
+                other => self.output(other),
+            }
+        }
+    }
+
+    pub(super) fn output(&mut self, output: Output) {
+        match output {
+            Output::Publish(gossip) => self.publish(gossip),
+            Output::Send(to, request) => self.send(to, &request),
+            Output::Inspect {
+                test,
+                submitter,
+                plan,
+            } => self.inspect_plan(test, &submitter, plan),
+            Output::Engine(test, order) => self.engine(test, order),
+            Output::Event(test, event) => {
+                let peer = event.peer.as_ref().map(network::show_peer);
+                tracing::info!(test = %view::short(&test), peer, "{}: {}", event.kind, event.text);
+            }
+            Output::Ended(test) => {
+                tracing::info!(test = %view::short(&test), "ended");
+            }
+            Output::Completed(test) => self.finish(test),
+            Output::Log(text) => tracing::info!("{text}"),
+            Output::Verdict(..) | Output::Reply(..) => {}
+        }
+    }
+
+    /// A snapshot goes out in as few messages as it fits; what is too large for any goes to
+    /// the coordinator, and to whoever fetches it.
+    pub(super) fn publish(&self, gossip: Gossip) {
+        let Some(net) = &self.net else {
+            return;
+        };
+        let Gossip::Snapshot(snapshot) = &gossip else {
+            net.publish(&gossip);
+            return;
+        };
+        let (parts, left_out) = wire::split_snapshot(snapshot);
+        for part in parts {
+            net.publish(&Gossip::Snapshot(part));
+        }
+        if left_out > 0 {
+            tracing::debug!(left_out, "pieces of a snapshot are too large for gossip");
+        }
+    }
+
+    pub(super) fn send(&mut self, to: Peer, request: &Request) {
+        self.requests += 1;
+        if let Some(net) = &self.net
+            && let Err(e) = net.request(to, request, self.requests)
+        {
+            tracing::debug!("request not sent: {e}");
+        }
+    }
+
+    pub(super) fn inspect_plan(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
+        let own = *submitter == self.core.myself().node;
+        self.served(test).own = own;
+        let (answer, room) = (self.inspect.clone(), self.room.clone());
+        // Resolving the target's name takes its time; the loop goes on.
+        tokio::spawn(async move {
+            let inspected = match Plan::from_bytes(&bytes) {
+                Ok(plan) => Inspected {
+                    test,
+                    spec: Ok(inspect::spec_of(&plan)),
+                    unable: room.unable(&plan, own).await,
+                    plan: Some(Arc::new(plan)),
+                },
+                Err(e) => Inspected {
+                    test,
+                    plan: None,
+                    spec: Err(e.to_string()),
+                    unable: None,
+                },
+            };
+            // The driver may have ended meanwhile.
+            let _ = answer.send(inspected).await;
+        });
+    }
+
+    pub(super) fn plan_inspected(&mut self, i: Inspected) {
+        self.served(i.test).plan = i.plan;
+        self.input(Input::Inspected {
+            test: i.test,
+            spec: i.spec,
+            unable: i.unable,
+        });
+    }
+
+    pub(super) fn engine(&mut self, test: TestId, order: EngineOrder) {
+        let room = self.room.clone();
+        let served = self.served(test);
+        if order == EngineOrder::Prepare
+            && let Some(plan) = served.plan.clone()
+        {
+            match room.prepare(test, plan, served.own) {
+                Ok(run) => served.run = Some(run),
+                Err(e) => {
+                    tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}");
+                    // It carries nothing, and must not keep the others waiting at the end.
+                    room.nothing_measured(test);
+                }
+            }
+        }
+        if let Some(run) = &mut served.run {
+            run.order(&order);
+        }
+    }
+
+    pub(super) fn run_finished(&mut self, test: TestId) {
+        if let Some(run) = self.tests.get_mut(&test).and_then(|s| s.run.as_mut()) {
+            run.measure(true);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Standing for election: polls, claims, counting votes, beats, stepping down.
+
+use super::*;
+
+impl Election {
+    pub(super) fn poll(&mut self, now: Time, fx: &mut Effects) -> Option<Change> {
+        let term = self.seen_term.max(self.named_term) + 1;
+        let majority = self.majority();
+        let interval = self.timings.ask_interval;
+        let fresh = self.timings.authority_lease;
+        let Stage::Polling { sending, next, yes } = &mut self.stage else {
+            return None;
+        };
+        yes.retain(|_, at| now.since(*at) < fresh);
+        yes.insert(self.me.clone(), now);
+        if yes.len() >= majority {
+            return self.start_claim(term, now, fx);
+        }
+        *sending += 1;
+        *next = now + interval;
+        let message = TestMessage::Poll {
+            test: self.test,
+            term,
+            candidate: self.me.clone(),
+            sending: *sending,
+        };
+        fx.publish(message);
+        None
+    }
+
+    pub(super) fn start_claim(&mut self, term: u64, now: Time, fx: &mut Effects) -> Option<Change> {
+        if self.bound_to_other(&self.me.clone(), now) {
+            self.wait_for_promise();
+            return None;
+        }
+        self.seen_term = term;
+        self.voted_for = Some(self.me.clone());
+        self.stage = Stage::Claiming {
+            term,
+            sent: Vec::new(),
+            next: now,
+            votes: BTreeMap::new(),
+        };
+        self.claim(now, fx)
+    }
+
+    pub(super) fn claim(&mut self, now: Time, fx: &mut Effects) -> Option<Change> {
+        let (max, interval) = (self.timings.max_claims, self.timings.ask_interval);
+        let Stage::Claiming {
+            term,
+            sent,
+            next,
+            votes,
+        } = &mut self.stage
+        else {
+            return None;
+        };
+        let term = *term;
+        if sent.len() as u32 >= max {
+            self.withdraw(term, now, fx);
+            return None;
+        }
+        sent.push(now);
+        *next = now + interval;
+        let sending = sent.len() as u32;
+        votes.insert(self.me.clone(), sending);
+        fx.publish(TestMessage::Claim {
+            test: self.test,
+            term,
+            candidate: self.me.clone(),
+            sending,
+        });
+        self.promise(term, &self.me.clone(), now);
+        self.count_votes(now)
+    }
+
+    pub(super) fn withdraw(&mut self, term: u64, now: Time, fx: &mut Effects) {
+        self.promise = None;
+        self.wait_from(now + self.timings.rank_delay);
+        fx.publish(TestMessage::Resign {
+            test: self.test,
+            term,
+            node: self.me.clone(),
+        });
+    }
+
+    /// The sending, or beat, that a majority has answered (or a later one): answers are
+    /// cumulative, because who answered a later one promised later.
+    pub(super) fn majority_of<T: Ord + Copy>(
+        answers: impl Iterator<Item = T>,
+        majority: usize,
+    ) -> Option<T> {
+        let mut all: Vec<T> = answers.collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        all.get(majority - 1).copied()
+    }
+
+    pub(super) fn count_votes(&mut self, now: Time) -> Option<Change> {
+        let majority = self.majority();
+        let Stage::Claiming {
+            term, sent, votes, ..
+        } = &self.stage
+        else {
+            return None;
+        };
+        let sending = Self::majority_of(votes.values().copied(), majority)?;
+        let until = sent[sending as usize - 1] + held(self.timings.authority_lease);
+        if now >= until {
+            return None;
+        }
+        let term = *term;
+        self.leader = Some((term, self.me.clone()));
+        self.stage = Stage::Leading(Authority {
+            term,
+            until,
+            number: 0,
+            next_beat: now,
+            sent: VecDeque::new(),
+            acks: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            acknowledged_lease: Duration::ZERO,
+        });
+        Some(Change::Won { term })
+    }
+
+    pub(super) fn beat(&mut self, now: Time, body: BeatBody, fx: &mut Effects) -> Option<Change> {
+        let interval = self.timings.beat_interval();
+        let me = self.me.clone();
+        let Stage::Leading(a) = &mut self.stage else {
+            return None;
+        };
+        a.number += 1;
+        a.next_beat = now + interval;
+        if a.sent.len() == BEATS_KEPT {
+            a.sent.pop_front();
+        }
+        a.sent.push_back((a.number, now));
+        a.leases.insert(a.number, body.share_lease);
+        a.acks.insert(me.clone(), a.number);
+        let (term, number) = (a.term, a.number);
+        fx.publish(TestMessage::Beat {
+            test: self.test,
+            term,
+            coordinator: me.clone(),
+            number,
+            share_lease: body.share_lease,
+            since_start: body.since_start,
+            phase: body.phase,
+        });
+        self.heard.share_lease = self.heard.share_lease.max(body.share_lease);
+        self.promise(term, &me, now);
+        self.count_acks();
+        None
+    }
+
+    pub(super) fn count_acks(&mut self) {
+        let majority = self.majority();
+        let lease = held(self.timings.authority_lease);
+        let Stage::Leading(a) = &mut self.stage else {
+            return;
+        };
+        let Some(number) = Self::majority_of(a.acks.values().copied(), majority) else {
+            return;
+        };
+        if let Some((_, sent)) = a.sent.iter().find(|(n, _)| *n == number) {
+            a.until = a.until.max(*sent + lease);
+        }
+        while let Some(first) = a.leases.first_entry() {
+            if *first.key() > number {
+                break;
+            }
+            a.acknowledged_lease = a.acknowledged_lease.max(first.remove());
+        }
+    }
+
+    /// Gives up leading: authority has run out, or this node leaves.
+    pub fn step_down(&mut self, now: Time, fx: &mut Effects) -> Change {
+        let term = self.leading().unwrap_or(self.seen_term);
+        self.withdraw(term, now, fx);
+        if self
+            .leader
+            .as_ref()
+            .is_some_and(|(t, n)| *t == term && *n == self.me)
+        {
+            self.leader = None;
+        }
+        Change::Lost { term }
+    }
+}

@@ -1,0 +1,206 @@
+//! Voting, promising and following: what an elector does with what it hears.
+
+use super::*;
+
+impl Election {
+    pub(super) fn would_vote(&self, now: Time, term: u64, candidate: &NodeId) -> bool {
+        term > self.seen_term && !self.bound_to_other(candidate, now)
+    }
+
+    pub(super) fn on_poll(
+        &mut self,
+        now: Time,
+        term: u64,
+        candidate: &NodeId,
+        sending: u32,
+        fx: &mut Effects,
+    ) {
+        if self.rank.is_none() || !self.is_elector(candidate) {
+            return;
+        }
+        fx.publish(TestMessage::PollAnswer {
+            test: self.test,
+            term,
+            candidate: candidate.clone(),
+            elector: self.me.clone(),
+            sending,
+            yes: self.would_vote(now, term, candidate),
+            seen_term: self.seen_term,
+        });
+    }
+
+    pub(super) fn on_poll_answer(
+        &mut self,
+        now: Time,
+        elector: &NodeId,
+        answer: bool,
+        seen_term: u64,
+        fx: &mut Effects,
+    ) -> Option<Change> {
+        if !self.is_elector(elector) {
+            return None;
+        }
+        let majority = self.majority();
+        let Stage::Polling { yes, .. } = &mut self.stage else {
+            return None;
+        };
+        if answer {
+            yes.insert(elector.clone(), now);
+        } else {
+            yes.remove(elector);
+            self.named_term = self.named_term.max(seen_term);
+        }
+        if yes.len() >= majority {
+            let term = self.seen_term.max(self.named_term) + 1;
+            return self.start_claim(term, now, fx);
+        }
+        None
+    }
+
+    pub(super) fn on_claim(
+        &mut self,
+        now: Time,
+        term: u64,
+        candidate: &NodeId,
+        sending: u32,
+        fx: &mut Effects,
+    ) {
+        let (Some(mine), Some(theirs)) = (self.rank, self.rank_of(candidate)) else {
+            return;
+        };
+        if let Stage::Claiming { term: claimed, .. } = &self.stage
+            && theirs < mine
+        {
+            let claimed = *claimed;
+            self.withdraw(claimed, now, fx);
+        }
+        let again = term == self.seen_term
+            && self.voted_for.as_ref() == Some(candidate)
+            && !self.bound_to_other(candidate, now);
+        if !again && !self.would_vote(now, term, candidate) {
+            return;
+        }
+        self.seen_term = term;
+        self.voted_for = Some(candidate.clone());
+        self.promise(term, candidate, now);
+        self.wait_for_promise();
+        fx.publish(TestMessage::Vote {
+            test: self.test,
+            term,
+            candidate: candidate.clone(),
+            elector: self.me.clone(),
+            sending,
+            share_lease: self.heard.share_lease,
+            stop: self.heard.stop,
+        });
+    }
+
+    pub(super) fn on_vote(
+        &mut self,
+        now: Time,
+        voted: u64,
+        elector: &NodeId,
+        sending: u32,
+        heard: Heard,
+    ) -> Option<Change> {
+        if !self.is_elector(elector) {
+            return None;
+        }
+        let Stage::Claiming {
+            term, sent, votes, ..
+        } = &mut self.stage
+        else {
+            return None;
+        };
+        if voted != *term || sending == 0 || sending as usize > sent.len() {
+            return None;
+        }
+        let latest = votes.entry(elector.clone()).or_insert(sending);
+        *latest = (*latest).max(sending);
+        self.heard.share_lease = self.heard.share_lease.max(heard.share_lease);
+        if let Some(stop) = heard.stop {
+            self.hear_stop(stop);
+        }
+        self.count_votes(now)
+    }
+
+    pub(super) fn on_beat(
+        &mut self,
+        now: Time,
+        term: u64,
+        coordinator: &NodeId,
+        number: u64,
+        share_lease: Duration,
+        fx: &mut Effects,
+    ) -> Option<Change> {
+        if term < self.seen_term || !self.is_elector(coordinator) {
+            return None;
+        }
+        let mut lost = None;
+        match &self.stage {
+            Stage::Leading(a) if a.term < term => lost = Some(self.step_down(now, fx)),
+            Stage::Claiming { term: claimed, .. } => {
+                let claimed = *claimed;
+                self.withdraw(claimed, now, fx);
+            }
+            _ => {}
+        }
+        if term > self.seen_term {
+            self.seen_term = term;
+            self.voted_for = None;
+        }
+        self.heard.share_lease = self.heard.share_lease.max(share_lease);
+        let news = self.leader.as_ref() != Some(&(term, coordinator.clone()));
+        self.leader = Some((term, coordinator.clone()));
+        if self.rank.is_some() {
+            self.promise(term, coordinator, now);
+            self.wait_for_promise();
+            fx.publish(TestMessage::BeatAck {
+                test: self.test,
+                term,
+                coordinator: coordinator.clone(),
+                elector: self.me.clone(),
+                number,
+            });
+        }
+        lost.or_else(|| {
+            news.then(|| Change::Leader {
+                term,
+                node: coordinator.clone(),
+            })
+        })
+    }
+
+    pub(super) fn on_ack(&mut self, now: Time, acked: u64, elector: &NodeId, number: u64) {
+        if !self.is_elector(elector) || !self.has_authority(now) {
+            return;
+        }
+        let Stage::Leading(a) = &mut self.stage else {
+            return;
+        };
+        if acked != a.term || number > a.number {
+            return;
+        }
+        let latest = a.acks.entry(elector.clone()).or_insert(number);
+        *latest = (*latest).max(number);
+        self.count_acks();
+    }
+
+    pub(super) fn on_resign(&mut self, now: Time, term: u64, node: &NodeId) {
+        if self
+            .leader
+            .as_ref()
+            .is_some_and(|(t, n)| *t == term && n == node)
+        {
+            self.leader = None;
+        }
+        if self
+            .promise
+            .as_ref()
+            .is_some_and(|p| p.term == term && p.to == *node)
+        {
+            self.promise = None;
+            self.wait_from(now);
+        }
+    }
+}

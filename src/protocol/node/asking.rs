@@ -1,0 +1,108 @@
+//! Requests of others, and answers to ours.
+
+use super::*;
+
+impl Node {
+    pub(super) fn request(
+        &mut self,
+        now: Time,
+        from: &Peer,
+        request: &Request,
+        fx: &mut Effects,
+    ) -> Reply {
+        let test = match request {
+            Request::FetchPlan(digest) => {
+                let plan = self
+                    .tests
+                    .values()
+                    .find(|t| t.announcement().digest == *digest)
+                    .and_then(|t| t.plan().cloned());
+                return Reply::Plan(plan);
+            }
+            Request::FetchAnnouncement(test) => {
+                let live = self.tests.get(test).filter(|t| t.ended().is_none());
+                return Reply::Announcement(live.map(|t| t.announcement().clone()));
+            }
+            Request::Drain => {
+                self.drain();
+                return Reply::Drained;
+            }
+            Request::FetchSnapshots { test, after } => {
+                return self.snapshots(*test, after.as_ref());
+            }
+            Request::Register(r) => r.test,
+            Request::Heartbeat(h) => h.test,
+            Request::Assign(a) => a.test,
+            Request::Stop { test, .. } => *test,
+            Request::Metrics(s) => s.test,
+        };
+        match self.tests.get_mut(&test) {
+            Some(t) => t.request(now, from, request, fx),
+            None => Reply::Refused("no such test here".into()),
+        }
+    }
+
+    pub(super) fn snapshots(&self, test: TestId, after: Option<&NodeId>) -> Reply {
+        let mut snapshots = Vec::new();
+        let mut more = false;
+        if let Some(t) = self.tests.get(&test) {
+            let mut rest = t
+                .merge()
+                .workers()
+                .keys()
+                .filter(|w| after.is_none_or(|a| *w > a))
+                .filter_map(|w| t.merge().snapshot(test, w));
+            snapshots.extend(rest.by_ref().take(SNAPSHOTS_A_REPLY));
+            more = rest.next().is_some();
+        }
+        Reply::Snapshots {
+            test,
+            snapshots,
+            more,
+        }
+    }
+
+    pub(super) fn reply(&mut self, now: Time, from: &Peer, reply: Reply, fx: &mut Effects) {
+        match reply {
+            Reply::Plan(Some(plan)) => {
+                for t in self.tests.values_mut() {
+                    t.offered_plan(&plan, fx);
+                }
+            }
+            Reply::Announcement(Some(announcement)) => {
+                if !self.tests.contains_key(&announcement.test) {
+                    self.announced(now, announcement, fx);
+                }
+            }
+            Reply::Snapshots {
+                test,
+                snapshots,
+                more,
+            } => {
+                let Some(t) = self.tests.get_mut(&test) else {
+                    return;
+                };
+                let last = snapshots.last().map(|s| s.worker.clone());
+                for s in snapshots.iter().filter(|s| s.test == test) {
+                    t.snapshot(now, s, fx);
+                }
+                if more && last.is_some() && !t.complete() {
+                    let request = Request::FetchSnapshots { test, after: last };
+                    fx.send(&self.myself.node, from, request);
+                }
+            }
+            Reply::Plan(None) | Reply::Announcement(None) => {}
+            reply => {
+                let test = match &reply {
+                    Reply::Register(r) => r.test,
+                    Reply::Heartbeat(r) => r.test,
+                    Reply::Metrics { test, .. } => *test,
+                    _ => return,
+                };
+                if let Some(t) = self.tests.get_mut(&test) {
+                    t.reply(now, from, &reply, fx);
+                }
+            }
+        }
+    }
+}
