@@ -18,6 +18,9 @@ use crate::report::{NodeEntry, NodeList, TestList, TestResult};
 
 /// How long to wait for a connection on what is usually loopback.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a node may take until its answer begins. It begins within milliseconds; a result
+/// of thousands of workers takes seconds to merge.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer: a result of thousands of nodes.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -98,7 +101,7 @@ impl ApiClient {
             .await
     }
 
-    /// Starts a test; returns its id.
+    /// Starts a test at once; returns its id.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -209,9 +212,14 @@ impl ApiClient {
         let request = request
             .body(Full::new(bytes))
             .map_err(|e| self.strange(e))?;
-        let response = sender
-            .send_request(request)
-            .await
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+        let response = answered
+            .map_err(|_| {
+                self.strange(format_args!(
+                    "no answer within {} s",
+                    ANSWER_TIMEOUT.as_secs()
+                ))
+            })?
             .map_err(|e| self.strange(e))?;
         if response.status().is_success() {
             return Ok(response);

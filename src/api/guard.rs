@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Shared;
 use super::problem::Problem;
+use super::routes::HEALTH;
 
 pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match check(&shared, &request) {
@@ -23,32 +24,29 @@ pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: 
 
 fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
-    let host = text(headers, header::HOST).or(request.uri().authority().map(|a| a.as_str()));
-    let Some(host) = host else {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "the request has no Host header",
-        ));
-    };
+    let host = one(headers, header::HOST)?
+        .or(request.uri().authority().map(|a| a.as_str()))
+        .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "the request has no Host header"))?;
     if shared.token.is_none() && !is_local(host) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             format!("Host {host:?} is not this machine's loopback; use 127.0.0.1, or set a token"),
         ));
     }
-    if let Some(origin) = text(headers, header::ORIGIN)
-        && origin
-            .strip_prefix("http://")
-            .or(origin.strip_prefix("https://"))
-            != Some(host)
-    {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            format!("pages of {origin:?} may not use this API"),
-        ));
+    if let Some(origin) = one(headers, header::ORIGIN)? {
+        let site = origin.strip_prefix("http://");
+        let site = site.or(origin.strip_prefix("https://"));
+        if !site.is_some_and(|site| site.eq_ignore_ascii_case(host)) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                format!("pages of {origin:?} may not use this API"),
+            ));
+        }
     }
-    if let Some(token) = &shared.token {
-        let shown = text(headers, header::AUTHORIZATION).and_then(|a| a.strip_prefix("Bearer "));
+    if let Some(token) = &shared.token
+        && request.uri().path() != HEALTH
+    {
+        let shown = one(headers, header::AUTHORIZATION)?.and_then(bearer);
         if !shown.is_some_and(|shown| same(shown.as_bytes(), token.as_bytes())) {
             return Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
@@ -56,13 +54,10 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
             ));
         }
     }
-    let has_body = text(headers, header::CONTENT_LENGTH).is_some_and(|n| n != "0")
+    let has_body = one(headers, header::CONTENT_LENGTH)?.is_some_and(|n| n != "0")
         || headers.contains_key(header::TRANSFER_ENCODING);
-    let is_json = text(headers, header::CONTENT_TYPE).is_some_and(|t| {
-        t.split(';')
-            .next()
-            .is_some_and(|t| t.trim().eq_ignore_ascii_case("application/json"))
-    });
+    let kind = one(headers, header::CONTENT_TYPE)?.and_then(|kind| kind.split(';').next());
+    let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     if (request.method() == Method::POST || has_body) && !is_json {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -72,21 +67,93 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
+/// A header's value; one that is there twice, or is no plain text, is not taken for absent.
+fn one(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(&name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    match (value.to_str(), values.next()) {
+        (Ok(value), None) => Ok(Some(value)),
+        _ => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("the header {name} is there twice, or is no plain text"),
+        )),
+    }
 }
 
-/// Whether a Host header names loopback, by address or as `localhost`.
+/// The token shown; a scheme's name may be written in either case (RFC 9110, section 11.1).
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
+/// Whether a Host header names loopback, by address or as `localhost`, with or without a
+/// port, and is nothing else.
 fn is_local(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((v6, rest)) if v6.contains(':') => (v6, rest),
+        Some(_) => return false,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.bytes().all(|b| b.is_ascii_digit()),
+        None => port.is_empty(),
+    };
+    port && (name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
 }
 
 /// Compares in a time that does not depend on where they differ.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_local() {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:7401",
+            "127.8.8.8:1",
+            "localhost",
+            "LocalHost:7401",
+            "[::1]",
+            "[::1]:7401",
+        ] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:7401",
+            "127.0.0.1.evil.example",
+            "127.0.0.1:7401@evil.example",
+            "[::1]evil.example",
+            "[127.0.0.1]",
+            "[::1",
+            "10.0.0.1:7401",
+            "0.0.0.0",
+            "localhost.evil.example",
+        ] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_token_is_shown_under_its_scheme_in_either_case() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer abc"), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("abc"), None);
+    }
+
+    #[test]
+    fn tokens_are_the_same_only_as_a_whole() {
+        assert!(same(b"secret", b"secret"));
+        assert!(!same(b"secret", b"secreT") && !same(b"secret", b"secre") && !same(b"", b"s"));
+    }
 }

@@ -5,21 +5,21 @@
 //! visitor's browser. Errors are problem JSON (RFC 9457). `docs/api.md` describes it.
 
 pub mod client;
+mod extract;
+mod find;
 mod guard;
 mod problem;
 mod routes;
+mod serve;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
-
 use crate::node::handle::NodeHandle;
 
 pub use client::{ApiClient, ClientError, Events};
+pub use serve::serve;
 
-/// Largest request body: a plan of 1 MiB, and what JSON adds to it.
-const MAX_BODY: usize = 2 << 20;
 /// Most event streams at once; a browser opens a few, a mistake opens thousands.
 const MAX_STREAMS: usize = 64;
 
@@ -56,18 +56,6 @@ struct Shared {
     node: NodeHandle,
     token: Option<Arc<str>>,
     streams: Arc<tokio::sync::Semaphore>,
-}
-
-/// Serves until the listener breaks.
-pub async fn serve(listener: TcpListener, node: NodeHandle, options: ApiOptions) {
-    let shared = Shared {
-        node,
-        token: options.token.map(Arc::from),
-        streams: Arc::new(tokio::sync::Semaphore::new(MAX_STREAMS)),
-    };
-    if let Err(e) = axum::serve(listener, routes::router(shared)).await {
-        tracing::error!("the API has ended: {e}");
-    }
 }
 
 #[cfg(test)]

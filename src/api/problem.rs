@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::node::handle::CommandError;
+use crate::plan::PlanError;
 
 /// A problem, as it travels.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -51,6 +52,13 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(self)).into_response();
         let kind = header::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, section 11.6.1: a 401 names the scheme.
+            let scheme = header::HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
+        }
         response
     }
 }
@@ -64,4 +72,28 @@ impl From<CommandError> for Problem {
         };
         Problem::new(status, e.to_string())
     }
+}
+
+impl From<PlanError> for Problem {
+    /// Names the field also where the plan could not be read at all. Line and column are left
+    /// out: they are those of the plan within the body, which nobody has before their eyes.
+    fn from(e: PlanError) -> Problem {
+        match &e {
+            PlanError::Field { field, .. } => Problem::field(*field, e.to_string()),
+            PlanError::Syntax { place, problem } => {
+                let named = between(problem, "field `", "`");
+                let field = named.or_else(|| between(place, "(", ")"));
+                match field {
+                    Some(field) => Problem::field(field, problem.clone()),
+                    None => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problem.clone()),
+                }
+            }
+            PlanError::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, e.to_string()),
+        }
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
 }

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -16,13 +16,19 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
-use super::{MAX_BODY, Shared, guard};
+use super::{Shared, find, guard};
 use crate::node::handle::{Progress, StartOptions};
-use crate::plan::{self, PlanError};
-use crate::protocol::TestId;
+use crate::plan;
 use crate::report::{NodeEntry, NodeList, Pool, TestList, TestResult};
 
+/// Where the node says whether it is well; the one path that never needs a token.
+pub(super) const HEALTH: &str = "/healthz";
+/// How long a node that is well takes at most to answer itself.
+const HEALTH_WAIT: Duration = Duration::from_secs(2);
+/// Pause after which a comment keeps an event stream open, and finds out that nobody listens.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Longest that a start waits for nodes; a caller that wants longer asks again.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
@@ -37,7 +43,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/version", get(version));
     Router::new()
         .nest("/api/v1", v1)
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route(HEALTH, get(health))
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "no such resource; see docs/api.md")
         })
@@ -47,9 +53,18 @@ pub(super) fn router(shared: Shared) -> Router {
                 "this resource does not take that method; see docs/api.md",
             )
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(shared.clone(), guard::guard))
         .with_state(shared)
+}
+
+/// Well is a node whose driver answers, not one whose API does.
+async fn health(State(s): State<Shared>) -> Result<&'static str, Problem> {
+    let unwell = |why| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    match tokio::time::timeout(HEALTH_WAIT, s.node.tests()).await {
+        Ok(Ok(_)) => Ok("ok\n"),
+        Ok(Err(e)) => Err(e.into()),
+        Err(_) => Err(unwell("the node does not answer itself")),
+    }
 }
 
 async fn version() -> Json<serde_json::Value> {
@@ -57,13 +72,14 @@ async fn version() -> Json<serde_json::Value> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NodesQuery {
     task_type: Option<String>,
 }
 
 async fn nodes(
     State(s): State<Shared>,
-    Query(q): Query<NodesQuery>,
+    Params(q): Params<NodesQuery>,
 ) -> Result<Json<NodeList>, Problem> {
     let mut list = s.node.nodes().await?;
     if let Some(wanted) = q.task_type {
@@ -73,38 +89,15 @@ async fn nodes(
     Ok(Json(list))
 }
 
-async fn find_node(s: &Shared, peer: &str) -> Result<NodeEntry, Problem> {
-    let list = s.node.nodes().await?;
-    let mut found: Vec<NodeEntry> = list
-        .nodes
-        .into_iter()
-        .filter(|n| n.peer == peer || n.name == peer || (peer == "self" && n.is_self))
-        .collect();
-    match (found.pop(), found.is_empty()) {
-        (Some(node), true) => Ok(node),
-        (Some(_), false) => Err(Problem::new(
-            StatusCode::CONFLICT,
-            format!("several nodes are called {peer:?}; use the peer id"),
-        )),
-        (None, _) => Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            format!("no node {peer:?} is known here; `vajra-node nodes` lists them"),
-        )),
-    }
-}
-
-async fn node(
-    State(s): State<Shared>,
-    Path(peer): Path<String>,
-) -> Result<Json<NodeEntry>, Problem> {
-    Ok(Json(find_node(&s, &peer).await?))
+async fn node(State(s): State<Shared>, Segment(peer): Segment) -> Result<Json<NodeEntry>, Problem> {
+    Ok(Json(find::node(&s, &peer).await?))
 }
 
 async fn drain(
     State(s): State<Shared>,
-    Path(peer): Path<String>,
+    Segment(peer): Segment,
 ) -> Result<Json<NodeEntry>, Problem> {
-    let node = find_node(&s, &peer).await?;
+    let node = find::node(&s, &peer).await?;
     let parsed = crate::network::parse_peer(&node.peer).ok_or_else(|| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -128,7 +121,8 @@ struct NewTest {
     wait_for: u32,
 }
 
-async fn start(State(s): State<Shared>, body: Bytes) -> Result<Response, Problem> {
+async fn start(State(s): State<Shared>, body: Body) -> Result<Response, Problem> {
+    let body = whole(body).await?;
     let new: NewTest = serde_json::from_slice(&body).map_err(|e| {
         Problem::new(
             StatusCode::BAD_REQUEST,
@@ -143,10 +137,7 @@ async fn start(State(s): State<Shared>, body: Bytes) -> Result<Response, Problem
     }
     let bytes = serde_json::to_vec(&new.plan)
         .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
-    let plan = plan::parse_json(&bytes).map_err(|e| match &e {
-        PlanError::Field { field, .. } => Problem::field(*field, e.to_string()),
-        _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()),
-    })?;
+    let plan = plan::parse_json(&bytes)?;
     let options = StartOptions {
         wait_for: new.wait_for,
     };
@@ -162,51 +153,26 @@ async fn start(State(s): State<Shared>, body: Bytes) -> Result<Response, Problem
     Ok((StatusCode::CREATED, [("location", location)], body).into_response())
 }
 
-/// The test that an id means: a whole one, a unique prefix, or `latest`.
-async fn find_test(s: &Shared, wanted: &str) -> Result<TestId, Problem> {
-    if let Ok(id) = wanted.parse() {
-        return Ok(id);
-    }
-    let list = s.node.tests().await?;
-    let mut fits = list
-        .tests
-        .iter()
-        .filter(|t| wanted == "latest" || (wanted.len() >= 4 && t.test_id.starts_with(wanted)));
-    let found = fits.next();
-    if wanted != "latest" && fits.next().is_some() {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            format!("several tests begin with {wanted:?}; give more digits"),
-        ));
-    }
-    found.and_then(|t| t.test_id.parse().ok()).ok_or_else(|| {
-        let hint = match wanted {
-            "latest" => "no test has been run yet".to_owned(),
-            _ => format!("no test {wanted:?} is known here (an id, 4 digits of its beginning or more, or `latest`)"),
-        };
-        Problem::new(StatusCode::NOT_FOUND, format!("{hint}; `vajra-node tests` lists them"))
-    })
-}
-
 async fn status(
     State(s): State<Shared>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<TestResult>, Problem> {
-    let id = find_test(&s, &id).await?;
+    let id = find::test(&s, &id).await?;
     Ok(Json(TestResult::clone(&*s.node.status(id).await?)))
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StopQuery {
     graceful: Option<bool>,
 }
 
 async fn stop(
     State(s): State<Shared>,
-    Path(id): Path<String>,
-    Query(q): Query<StopQuery>,
+    Segment(id): Segment,
+    Params(q): Params<StopQuery>,
 ) -> Result<Response, Problem> {
-    let id = find_test(&s, &id).await?;
+    let id = find::test(&s, &id).await?;
     s.node.stop(id, q.graceful.unwrap_or(true)).await?;
     Ok((
         StatusCode::ACCEPTED,
@@ -215,14 +181,14 @@ async fn stop(
         .into_response())
 }
 
-async fn events(State(s): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+async fn events(State(s): State<Shared>, Segment(id): Segment) -> Result<Response, Problem> {
     let permit = s.streams.clone().try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too many event streams are open on this node",
         )
     })?;
-    let id = find_test(&s, &id).await?;
+    let id = find::test(&s, &id).await?;
     let receiver = s.node.watch(id).await?;
     let stream =
         futures::stream::unfold((Some(receiver), permit), |(receiver, permit)| async move {
@@ -245,7 +211,7 @@ async fn events(State(s): State<Shared>, Path(id): Path<String>) -> Result<Respo
 fn sse(
     stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
 ) -> impl IntoResponse {
-    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(10)))
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 fn as_event(progress: &Progress) -> Event {

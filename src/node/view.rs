@@ -128,7 +128,6 @@ impl Driver {
         let now = self.now();
         let start = t.start();
         let since = |at: Time| start.map_or(0, |s| at.signed_since(s) / 1_000_000);
-        let end = t.ended_at().unwrap_or(now);
         let started_unix_ms = start.map(|s| {
             let ago = now.signed_since(s) / 1_000_000;
             super::driver::unix_ms().saturating_add_signed(-ago)
@@ -141,7 +140,6 @@ impl Driver {
             reason: t.ended().map(|e| e.reason.clone()),
             plan,
             started_unix_ms,
-            elapsed: start.map_or(Duration::ZERO, |s| end.since(s)),
             coordinators: t
                 .reigns()
                 .iter()

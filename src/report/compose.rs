@@ -1,21 +1,24 @@
-//! From what every worker measured to one result. Percentiles are read from merged
-//! histograms, and from nothing else.
+//! From what every worker measured to one result: what was counted is added up, what was
+//! timed is merged ([`super::merge`]), and the whole is judged ([`super::verdict`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
-
+use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::*;
 use super::verdict::{self, Facts};
 use crate::plan::{Model, Plan, Profile, Task};
 use crate::protocol::TestId;
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::messages::{EndReason, Phase};
-use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
+use crate::protocol::metrics::Counters;
 use crate::protocol::spec::SLOTS;
+
+/// Most errors that a result lists apart from each other. A worker reports at most
+/// [`MAX_ERRORS`](crate::protocol::metrics::MAX_ERRORS); a thousand of them, each with its own
+/// words, would make a result that nobody reads.
+const MAX_ERROR_ENTRIES: usize = 100;
 
 /// What a result is made of.
 #[derive(Clone, Debug)]
@@ -34,8 +37,6 @@ pub struct ResultInput {
     pub plan: Arc<Plan>,
     /// Unix time of the start of the profile in milliseconds.
     pub started_unix_ms: Option<u64>,
-    /// Time since the start of the profile, at most until the end of the test.
-    pub elapsed: Duration,
     /// Who coordinated.
     pub coordinators: Vec<Reign>,
     /// Who carried load.
@@ -59,68 +60,24 @@ pub struct WorkerInput {
     pub lost_at: Option<Duration>,
 }
 
-/// The merged histograms of a kind.
-fn merge<'a>(workers: impl Iterator<Item = &'a WorkerInput>, kind: TimeKind) -> Histogram<u64> {
-    let mut all = new_histogram();
-    let mut decoder = Deserializer::new();
-    for data in workers.flat_map(|w| w.metrics.histograms(kind)) {
-        // Checked where it came in: it decodes, and is of the one configuration.
-        if let Ok(one) = decoder.deserialize::<u64, _>(&mut &data[..]) {
-            let _ = all.add(&one);
-        }
-    }
-    all
-}
-
-fn stats(h: &Histogram<u64>) -> Option<Stats> {
-    if h.is_empty() {
-        return None;
-    }
-    let ms = |us: f64| us / 1000.0;
-    let at = |q: f64| ms(h.value_at_quantile(q) as f64);
-    Some(Stats {
-        count: h.len(),
-        min: ms(h.min() as f64),
-        mean: ms(h.mean()),
-        stdev: ms(h.stdev()),
-        p50: at(0.5),
-        p75: at(0.75),
-        p90: at(0.9),
-        p95: at(0.95),
-        p99: at(0.99),
-        p999: at(0.999),
-        max: ms(h.max() as f64),
-    })
-}
-
-fn encode(h: &Histogram<u64>) -> Option<String> {
-    use base64::Engine as _;
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(h, &mut bytes).ok()?;
-    Some(base64::engine::general_purpose::STANDARD.encode(bytes))
-}
-
 impl ResultInput {
     /// Makes the result. Decodes three histograms a worker: about a millisecond each.
     pub fn build(&self) -> TestResult {
         let profile = Profile::of(&self.plan.load);
-        let mut all = Counters::default();
-        for w in &self.workers {
-            w.metrics
-                .counters()
-                .iter()
-                .for_each(|s| all.add(&s.counters));
-        }
-        let [response, service, lag] = TimeKind::ALL.map(|kind| merge(self.workers.iter(), kind));
-        let ended = self.phase == Phase::Ended;
-        let duration = self.measured(&profile);
-        let totals = self.totals(&all, &profile, duration);
-        let rate = rate(&totals, self.plan.load.model, duration);
+        let all = self.counted();
+        let times = Times::of(&self.workers);
+        let (planned, duration) = self.planned(&all, &profile);
+        let totals = totals(&all, planned);
+        let start_skew = self.start_skew();
+        let complete = self.complete && times.whole;
         let judged = verdict::judge(&Facts {
             input: self,
+            complete,
+            counted: &all,
             totals: &totals,
-            lag_p99: (!lag.is_empty()).then(|| Duration::from_micros(lag.value_at_quantile(0.99))),
-            duration,
+            lag: lag_p99(&times.lag),
+            lag_of: &times.lag_of,
+            start_skew,
         });
         TestResult {
             schema: 1,
@@ -133,95 +90,129 @@ impl ResultInput {
             },
             state: phase_word(self.phase).to_owned(),
             end: self.reason.as_ref().map(|r| end_word(r).to_owned()),
-            complete: self.complete,
-            verdict: ended.then(|| judged.verdict.to_owned()),
+            complete,
+            verdict: (self.phase == Phase::Ended).then(|| judged.verdict.to_owned()),
             reasons: judged.reasons,
             started_at: self.started_unix_ms.map(rfc3339),
             duration_s: duration.as_secs_f64(),
-            start_skew_ms: self.start_skew_ms(),
+            start_skew_ms: start_skew.map(|s| s.as_secs_f64() * 1e3),
             coordinators: self.coordinators.clone(),
-            nodes: self.workers.iter().map(node_result).collect(),
-            rate,
+            nodes: self
+                .workers
+                .iter()
+                .zip(&times.lag_of)
+                .map(|(w, lag)| node_result(w, *lag))
+                .collect(),
+            rate: self.rate(&totals, &profile, duration),
+            totals,
             status_codes: all
                 .status_codes
                 .iter()
                 .map(|(code, n)| (code.to_string(), *n))
                 .collect(),
-            response_time_ms: stats(&response),
-            service_time_ms: stats(&service),
-            lag_ms: stats(&lag),
-            histograms: Histograms {
-                response: encode(&response),
-                service: encode(&service),
-                lag: encode(&lag),
-            },
+            response_time_ms: stats(&times.response),
+            service_time_ms: stats(&times.service),
+            lag_ms: stats(&times.lag),
+            histograms: times.encoded(),
             errors: errors(&all),
             events: self.events.clone(),
-            totals,
         }
     }
 
-    /// How long load was made: the profile, or what there was of it.
-    fn measured(&self, profile: &Profile) -> Duration {
-        let longest = self.workers.iter().map(|w| w.metrics.elapsed).max();
-        let whole = profile.end();
-        match &self.reason {
-            Some(EndReason::Completed) if self.plan.load.model == Model::Open => profile.last_due(),
-            Some(_) => longest.unwrap_or_default().min(whole),
-            None => self.elapsed.min(whole),
+    fn counted(&self) -> Counters {
+        let mut all = Counters::default();
+        for step in self.workers.iter().flat_map(|w| w.metrics.counters()) {
+            all.add(&step.counters);
         }
+        all
     }
 
-    fn totals(&self, all: &Counters, profile: &Profile, duration: Duration) -> Totals {
+    /// How many arrivals the plan asked for, and over how long a time.
+    ///
+    /// A stop reaches each worker a moment apart, and each knows what fell due before: what
+    /// they planned together says until when the load was asked for. Of a lost worker nobody
+    /// knows it; then the survivors' time says it.
+    fn planned(&self, all: &Counters, profile: &Profile) -> (u64, Duration) {
+        let measured = self.workers.iter().map(|w| w.metrics.elapsed).max();
+        let measured = measured.unwrap_or_default().min(profile.end());
         let seen = all.sent + all.dropped();
-        let asked = match (&self.reason, self.plan.load.model) {
-            (Some(EndReason::Completed), Model::Open) => profile.total_arrivals().unwrap_or(0),
-            // A stop reaches each worker a moment apart; each knows what it still owed.
-            (Some(_), Model::Open) if self.workers.iter().all(|w| w.lost_at.is_none()) => {
-                all.planned
-            }
-            (Some(_), Model::Open) => profile.integral(duration) as u64,
-            _ => seen,
+        let (Some(reason), Model::Open) = (&self.reason, self.plan.load.model) else {
+            return (seen, measured);
         };
-        let planned = asked.max(seen);
-        Totals {
-            planned,
-            sent: all.sent,
-            ok: all.ok,
-            failed: all.failed,
-            abandoned: all.abandoned,
-            dropped: all.dropped(),
-            short: planned - seen,
-            warm_up: all.warm_up,
-            bytes_sent: all.bytes_sent,
-            bytes_received: all.bytes_received,
+        let total = profile.total_arrivals().unwrap_or(0);
+        let none_lost = self.workers.iter().all(|w| w.lost_at.is_none());
+        match reason {
+            EndReason::Completed if profile.last_due() == profile.end() => {
+                (total.max(seen), profile.end())
+            }
+            EndReason::Completed => (total.max(seen), time_of(profile, total)),
+            _ if none_lost => {
+                let planned = all.planned.max(seen);
+                (planned, time_of(profile, planned))
+            }
+            _ => (asked_until(profile, measured).max(seen), measured),
         }
     }
 
-    fn start_skew_ms(&self) -> Option<f64> {
+    fn rate(&self, totals: &Totals, profile: &Profile, duration: Duration) -> Rate {
+        let seconds = duration.as_secs_f64();
+        if seconds <= 0.0 {
+            return Rate::default();
+        }
+        let achieved = totals.sent as f64 / seconds;
+        let asked = match (self.plan.load.model, &self.reason) {
+            (Model::Closed, _) => achieved,
+            (Model::Open, Some(_)) => totals.planned as f64 / seconds,
+            // While it runs, `planned` is no more than what was seen.
+            (Model::Open, None) => asked_until(profile, duration) as f64 / seconds,
+        };
+        Rate { asked, achieved }
+    }
+
+    fn start_skew(&self) -> Option<Duration> {
         let errors = self.workers.iter().filter_map(|w| w.metrics.start_error_us);
         let (min, max) = errors.fold((i64::MAX, i64::MIN), |(lo, hi), e| (lo.min(e), hi.max(e)));
-        (min <= max).then(|| (max - min) as f64 / 1000.0)
+        (min <= max).then(|| Duration::from_micros(max.abs_diff(min)))
     }
 }
 
-fn rate(totals: &Totals, model: Model, duration: Duration) -> Rate {
-    let seconds = duration.as_secs_f64();
-    if seconds <= 0.0 {
-        return Rate::default();
-    }
-    let achieved = totals.sent as f64 / seconds;
-    let asked = match model {
-        Model::Open => totals.planned as f64 / seconds,
-        Model::Closed => achieved,
+/// Arrivals asked for until `t`, as the engines round them.
+fn asked_until(profile: &Profile, t: Duration) -> u64 {
+    let due = (profile.integral(t) + 0.5).floor() as u64;
+    profile.total_arrivals().map_or(due, |total| due.min(total))
+}
+
+/// When the profile has asked for `n` arrivals: the last of them is due half a gap earlier.
+fn time_of(profile: &Profile, n: u64) -> Duration {
+    let Some(last) = n.checked_sub(1) else {
+        return Duration::ZERO;
     };
-    Rate { asked, achieved }
+    let due = profile.arrival_time(last);
+    let rate = profile.rate_at(due);
+    match rate > 0.0 {
+        true => (due + Duration::from_secs_f64(0.5 / rate)).min(profile.end()),
+        false => due,
+    }
 }
 
-fn node_result(w: &WorkerInput) -> NodeResult {
+fn totals(all: &Counters, planned: u64) -> Totals {
+    Totals {
+        planned,
+        sent: all.sent,
+        ok: all.ok,
+        failed: all.failed,
+        abandoned: all.abandoned,
+        dropped: all.dropped(),
+        short: planned - all.sent - all.dropped(),
+        warm_up: all.warm_up,
+        bytes_sent: all.bytes_sent,
+        bytes_received: all.bytes_received,
+    }
+}
+
+fn node_result(w: &WorkerInput, lag: Option<LagP99>) -> NodeResult {
     let mut c = Counters::default();
     w.metrics.counters().iter().for_each(|s| c.add(&s.counters));
-    let lag = merge(std::iter::once(w), TimeKind::Lag);
     NodeResult {
         peer: w.peer.clone(),
         incarnation: w.incarnation,
@@ -231,29 +222,46 @@ fn node_result(w: &WorkerInput) -> NodeResult {
         ok: c.ok,
         failed: c.failed,
         dropped: c.dropped(),
-        lag_p99_ms: stats(&lag).map(|s| s.p99),
+        lag_p99_ms: lag.map(|lag| lag.p99.as_micros() as f64 / 1e3),
         lost_at_ms: w.lost_at.map(|d| d.as_millis() as u64),
     }
 }
 
+/// The most frequent errors; what is beyond [`MAX_ERROR_ENTRIES`] is summed by kind, under
+/// an empty message.
 fn errors(all: &Counters) -> Vec<ErrorEntry> {
-    let mut merged: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for (key, e) in &all.errors {
-        *merged.entry((&key.kind, &key.message)).or_default() += e.count;
-    }
-    let mut errors: Vec<ErrorEntry> = merged
-        .into_iter()
-        .map(|((kind, message), count)| ErrorEntry {
-            kind: kind.to_owned(),
-            message: message.to_owned(),
-            count,
+    let mut errors: Vec<ErrorEntry> = all
+        .errors
+        .iter()
+        .map(|(key, e)| ErrorEntry {
+            kind: key.kind.clone(),
+            message: key.message.clone(),
+            count: e.count,
         })
         .collect();
-    errors.sort_by(|a, b| {
-        b.count
-            .cmp(&a.count)
-            .then_with(|| a.message.cmp(&b.message))
-    });
+    let most_first = |a: &ErrorEntry, b: &ErrorEntry| {
+        let by_count = b.count.cmp(&a.count);
+        by_count.then_with(|| (&a.kind, &a.message).cmp(&(&b.kind, &b.message)))
+    };
+    errors.sort_by(most_first);
+    let mut rest: BTreeMap<String, u64> = BTreeMap::new();
+    for e in errors.drain(errors.len().min(MAX_ERROR_ENTRIES)..) {
+        *rest.entry(e.kind).or_default() += e.count;
+    }
+    for (kind, count) in rest {
+        match errors
+            .iter_mut()
+            .find(|e| e.kind == kind && e.message.is_empty())
+        {
+            Some(summed) => summed.count += count,
+            None => errors.push(ErrorEntry {
+                kind,
+                message: String::new(),
+                count,
+            }),
+        }
+    }
+    errors.sort_by(most_first);
     errors
 }
 
@@ -279,13 +287,4 @@ fn end_word(reason: &EndReason) -> &'static str {
 fn rfc3339(unix_ms: u64) -> String {
     let at = std::time::UNIX_EPOCH + Duration::from_millis(unix_ms);
     humantime::format_rfc3339_millis(at).to_string()
-}
-
-/// A histogram of a result, decoded.
-pub fn decode(base64: &str) -> Option<Histogram<u64>> {
-    use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(base64)
-        .ok()?;
-    Deserializer::new().deserialize(&mut &bytes[..]).ok()
 }

@@ -193,7 +193,8 @@ pub struct Event {
     pub text: String,
 }
 
-/// One line of a test's life, once a second and once more at its end.
+/// One line of a test's life, once a second and once more at its end. That last one tells the
+/// whole test's means and percentiles instead of the last interval's.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Progress {
     /// Which test.
@@ -289,8 +290,9 @@ impl Pool {
             pool.healthy += 1;
             pool.capacity += u64::from(n.capacity);
             pool.load += u64::from(n.load);
+            // One that has more than it can take leaves the others' room alone.
+            pool.available += u64::from(n.capacity.saturating_sub(n.load));
         }
-        pool.available = pool.capacity.saturating_sub(pool.load);
         pool
     }
 }

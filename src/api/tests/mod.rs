@@ -1,0 +1,217 @@
+//! The API over a driver that answers from memory.
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod calls;
+mod limits;
+mod problems;
+
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc};
+
+use super::*;
+use crate::node::handle::{Command, CommandError, Progress};
+use crate::protocol::TestId;
+use crate::report::{NodeEntry, NodeList, Pool, TestEntry, TestList, TestResult};
+
+/// Tests that the fake driver knows, oldest first.
+const IDS: [&str; 3] = [
+    "01990000-0000-7000-8000-000000000001",
+    "01990000-0000-7000-8000-000000000002",
+    "0199aaaa-0000-7000-8000-00000000000a",
+];
+const PEER_A: &str = "12D3KooWEqnTdgqHnkkwarSrJjMeP2LJKpAyWaLbVxpGmXYM9xVs";
+const PEER_B: &str = "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq";
+
+/// What the driver was told to do.
+#[derive(PartialEq, Debug)]
+enum Done {
+    Start { name: Option<String>, wait_for: u32 },
+    Stop(String, bool),
+    Drain(Option<String>),
+}
+
+/// An API, and what reaches the driver behind it.
+struct Served {
+    addr: SocketAddr,
+    done: mpsc::UnboundedReceiver<Done>,
+    /// Every test's progress.
+    progress: broadcast::Sender<Arc<Progress>>,
+}
+
+fn entry(name: &str, peer: &str, is_self: bool, task_type: &str) -> NodeEntry {
+    NodeEntry {
+        peer: peer.into(),
+        incarnation: 1,
+        name: name.into(),
+        is_self,
+        addresses: Vec::new(),
+        version: "0".into(),
+        status: "idle".into(),
+        health: "healthy".into(),
+        capacity: 10,
+        load: 4,
+        task_types: vec![task_type.into()],
+        labels: Default::default(),
+    }
+}
+
+fn progress(state: &str) -> Arc<Progress> {
+    Arc::new(Progress {
+        test_id: IDS[0].into(),
+        state: state.into(),
+        elapsed_s: 1.0,
+        duration_s: 2.0,
+        nodes: 1,
+        asked: 5.0,
+        users: 0,
+        rate: 5.0,
+        sent: 5,
+        failed: 0,
+        p50_ms: None,
+        p99_ms: None,
+        lag_p99_ms: None,
+    })
+}
+
+fn result_of(id: TestId) -> Arc<TestResult> {
+    let kept = include_str!("../../report/tests/empty_result.json");
+    let mut result: TestResult = serde_json::from_str(kept).unwrap();
+    result.test_id = id.to_string();
+    Arc::new(result)
+}
+
+fn answer(
+    command: Command,
+    done: &mpsc::UnboundedSender<Done>,
+    progress: &broadcast::Sender<Arc<Progress>>,
+) {
+    let known = |id: TestId| match IDS.contains(&id.to_string().as_str()) {
+        true => Ok(()),
+        false => Err(CommandError::NotFound("no such test".into())),
+    };
+    match command {
+        Command::Nodes(reply) => {
+            let nodes = vec![
+                entry("a", PEER_A, true, "HTTP"),
+                entry("b", PEER_B, false, "SLEEP"),
+            ];
+            let pool = Pool::of(&nodes);
+            let _ = reply.send(NodeList { nodes, pool });
+        }
+        Command::Tests(reply) => {
+            let tests = IDS.iter().rev().map(|id| TestEntry {
+                test_id: (*id).into(),
+                name: None,
+                state: "running".into(),
+                verdict: None,
+                started_at: None,
+            });
+            let tests = tests.collect();
+            let _ = reply.send(TestList { tests });
+        }
+        // The swarm has two nodes.
+        Command::Start(_, options, reply) if options.wait_for > 2 => {
+            let _ = reply.send(Err(CommandError::Refused("too few nodes".into())));
+        }
+        Command::Start(plan, options, reply) => {
+            let _ = done.send(Done::Start {
+                name: plan.name.clone(),
+                wait_for: options.wait_for,
+            });
+            let _ = reply.send(Ok(IDS[0].parse().unwrap()));
+        }
+        Command::Stop(id, graceful, reply) => {
+            let _ = done.send(Done::Stop(id.to_string(), graceful));
+            let _ = reply.send(known(id));
+        }
+        Command::Status(id, reply) => {
+            let _ = reply.send(known(id).map(|()| result_of(id)));
+        }
+        Command::Watch(id, reply) => {
+            let _ = reply.send(known(id).map(|()| progress.subscribe()));
+        }
+        Command::Drain(peer, reply) => {
+            let _ = done.send(Done::Drain(peer.map(|p| crate::network::show_peer(&p))));
+            let _ = reply.send(Ok(()));
+        }
+        other => panic!("not expected: {other:?}"),
+    }
+}
+
+async fn served(token: Option<&str>) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (handle, mut inbox) = NodeHandle::new();
+    let (did, done) = mpsc::unbounded_channel();
+    let (progress, _) = broadcast::channel(4);
+    let all_progress = progress.clone();
+    tokio::spawn(async move {
+        while let Some(command) = inbox.recv().await {
+            answer(command, &did, &all_progress);
+        }
+    });
+    let token = token.map(Into::into);
+    tokio::spawn(serve(listener, handle, ApiOptions { token }));
+    Served {
+        addr,
+        done,
+        progress,
+    }
+}
+
+/// An answer as it came.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+}
+
+/// The answer to a request written by hand, on a connection of its own.
+async fn raw(addr: SocketAddr, request: impl Into<Vec<u8>>) -> Answer {
+    let request = request.into();
+    tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(addr).unwrap();
+        stream.write_all(&request).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        Answer {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
+    })
+    .await
+    .unwrap()
+}
+
+/// A request with a Host and these header lines, without a body.
+fn request(addr: SocketAddr, method: &str, path: &str, headers: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n{headers}\r\n")
+}
+
+/// A `POST` of a body.
+fn post(addr: SocketAddr, path: &str, kind: &str, body: &str) -> String {
+    let length = body.len();
+    let headers = format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n");
+    request(addr, "POST", path, &headers) + body
+}
+
+async fn get(addr: SocketAddr, path: &str) -> Answer {
+    raw(addr, request(addr, "GET", path, "")).await
+}
+
+async fn post_json(addr: SocketAddr, path: &str, body: &str) -> Answer {
+    raw(addr, post(addr, path, "application/json", body)).await
+}

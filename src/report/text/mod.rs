@@ -1,0 +1,19 @@
+//! Results as people read them: the summary at the end of a test, tables of nodes and tests,
+//! and the line of progress while a test runs.
+//!
+//! No line is wider than [`WIDTH`] characters, whatever names and messages a test brought
+//! along, and nothing from outside reaches the terminal as more than text.
+
+mod bars;
+mod layout;
+mod lists;
+mod progress;
+mod summary;
+mod units;
+
+pub use lists::{nodes, tests};
+pub use progress::progress;
+pub use summary::summary;
+
+/// Longest line in characters.
+pub const WIDTH: usize = 100;
