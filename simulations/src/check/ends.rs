@@ -20,6 +20,9 @@ pub struct Ends;
 /// Until the advert of a node that still runs the test reaches the one that stopped it.
 const NEXT_ADVERT: Duration = Duration::from_millis(2_100);
 
+/// How long a message waits at most, in a process that stands still.
+const LONGEST_WAIT: Duration = Duration::from_secs(9);
+
 const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
 
 /// A node that never learned of a start waits this long for a coordinator.
@@ -69,7 +72,7 @@ impl Checker for Ends {
             let deadline = match clock.truth(test.announced_at()) {
                 Some(announced) if !told => {
                     let last = announced.max(world.healed_at()) + patience(world);
-                    common.max(last + SLACK)
+                    (common + LONGEST_WAIT).max(last + SLACK)
                 }
                 _ => common,
             };
