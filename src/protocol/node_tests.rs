@@ -311,11 +311,16 @@ fn a_snapshot_later_than_the_end_reaches_every_result() {
     };
     let stopper = world.coordinator();
     world.input(stopper, Input::StopTest(TEST, order));
-    world.run_for(Duration::from_secs(5));
+    world.run_for(Duration::from_secs(20));
     assert!(world.test(stopper).ended().is_some());
+    // The third node hears neither the snapshot nor the first repetitions of the end.
+    let third = 3 - cut - stopper;
+    world.dead[third] = true;
     world.dead[cut] = false;
     world.run_for(Duration::from_secs(6));
-    let seen = world.test(stopper).merge().workers();
+    world.dead[third] = false;
+    world.run_for(Duration::from_secs(6));
+    let seen = world.test(third).merge().workers();
     assert!(seen.get(&node(cut as u32)).is_some_and(|m| m.is_final));
     for i in 0..3 {
         assert_eq!(world.test(i).merge(), world.test(stopper).merge());
