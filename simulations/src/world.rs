@@ -143,6 +143,9 @@ pub struct World {
     pub electorate: Vec<NodeId>,
     /// When the profile first began on any machine, in true time.
     pub started: Option<Duration>,
+    /// When it last did: if nobody within reach knows a start, a later coordinator chooses
+    /// another one.
+    pub started_last: Option<Duration>,
     /// When somebody first ordered a stop, in true time, and where.
     pub stopped: Option<(Duration, usize, u64)>,
     /// What has been seen.
@@ -172,6 +175,7 @@ impl World {
                 .collect(),
             electorate: Vec::new(),
             started: None,
+            started_last: None,
             stopped: None,
             coverage: Coverage::default(),
             events: 0,
@@ -695,6 +699,7 @@ impl World {
             EngineOrder::Start(start) => {
                 let begins = clock.truth(*start).unwrap_or(now);
                 self.started = Some(self.started.map_or(begins, |s| s.min(begins)));
+                self.started_last = self.started_last.max(Some(begins));
                 clock.truth(*start + length)
             }
             EngineOrder::Stop(stop) if stop.graceful => Some(now),

@@ -35,7 +35,7 @@ fn patience(world: &World) -> Duration {
 fn deadline(world: &World) -> Duration {
     let scenario = &world.scenario;
     let lease = awaited(scenario.timings.share_lease(world.machines.len()));
-    let planned = match world.started {
+    let planned = match world.started_last {
         Some(started) => {
             let over = scenario.spec.length + scenario.spec.grace + lease;
             started + over.mul_f64(DRIFT)

@@ -26,10 +26,10 @@ impl GoesOn {
     /// Whether the invariant promises anything at this moment.
     fn due(world: &World) -> bool {
         let spec = &world.scenario.spec;
-        let Some(started) = world.started else {
+        let (Some(started), Some(last)) = (world.started, world.started_last) else {
             return false;
         };
-        let from = world.healed_at().max(started);
+        let from = world.healed_at().max(last);
         let until = started + spec.length.mul_f64(1.0 - MAX_DRIFT_PPM as f64 / 1e6);
         let promised = world.majority_alive() && world.stopped.is_none();
         let nobody_ended = || {
