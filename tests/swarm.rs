@@ -304,3 +304,75 @@ fn a_plain_start_test_becomes_a_node_of_the_swarm_for_its_length() {
     assert_eq!(result["nodes"].as_array().unwrap().len(), 3);
     assert_eq!(number(&result["totals"]["sent"]), target.served());
 }
+
+#[test]
+fn only_nodes_with_the_label_take_part_and_the_others_are_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &[]);
+    let a = Node::start(dir.path(), "a", &["--label", "zone=red"]);
+    let b = Node::start(dir.path(), "b", &["--bootstrap", &a.listening]);
+    a.waits_to_see(&["a", "b"]);
+    b.waits_to_see(&["a", "b"]);
+    let out = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "100",
+        "--duration",
+        "1s",
+        "--where",
+        "zone=red",
+        "--api",
+        &b.api,
+        "--json",
+        "-",
+    ]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let result = out.json();
+    assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
+    let nodes = result["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 1, "{nodes:?}");
+    assert_eq!(nodes[0]["name"], "a");
+    assert_eq!(target.served(), 100);
+}
+
+#[test]
+fn a_killed_coordinator_is_replaced_and_its_share_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &[]);
+    let mut nodes = swarm(dir.path(), 3, &[]);
+    let started = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "200",
+        "--duration",
+        "12s",
+        "--api",
+        &nodes[0].api,
+        "--detach",
+    ]);
+    let id = started.stdout.trim().to_owned();
+    let leader = eventually(|| {
+        let result = nodes[0].json(&["status", &id]);
+        let sent = result["totals"]["sent"].as_u64().unwrap_or(0);
+        match result["coordinators"][0]["peer"].as_str() {
+            Some(peer) if sent > 200 => Ok(peer.to_owned()),
+            _ => Err(format!("{}", result["state"])),
+        }
+    });
+    let at = nodes.iter().position(|n| n.peer == leader).unwrap();
+    nodes.remove(at).process.kill();
+    let results: Vec<Value> = nodes.iter().map(|n| complete(n, &id)).collect();
+    let result = &results[0];
+    assert_eq!(result["totals"], results[1]["totals"]);
+    assert_eq!(result["verdict"], "degraded", "{}", result["reasons"]);
+    assert_eq!(result["coordinators"].as_array().unwrap().len(), 2);
+    let short = number(&result["totals"]["short"]);
+    // A third of the load for about four seconds is some 270; if the share did not come back,
+    // it would be some 700.
+    assert!((100..650).contains(&short), "short by {short}");
+    // What the dead worker sent after its last snapshot is in no result.
+    let (sent, served) = (number(&result["totals"]["sent"]), target.served());
+    assert!(sent <= served && served - sent <= 200, "{sent} of {served}");
+}

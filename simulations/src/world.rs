@@ -25,6 +25,8 @@ use crate::trace::Trace;
 
 /// The test of every run.
 pub const TEST: TestId = TestId([7; 16]);
+/// A world in which everything is over is watched for so long: the end is repeated.
+const SETTLING: Duration = Duration::from_secs(3);
 /// The time-out of every stop.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// More events than this mean that some node wakes again and again without need.
@@ -154,6 +156,7 @@ pub struct World {
     trace: Trace,
     plan: Arc<[u8]>,
     ticket: u64,
+    over_since: Option<Duration>,
     blamed: Option<String>,
 }
 
@@ -179,6 +182,7 @@ impl World {
             trace,
             plan: vec![b'p'; scenario.plan_len].into(),
             ticket: 0,
+            over_since: None,
             blamed: None,
             scenario,
         };
@@ -242,10 +246,11 @@ impl World {
         checkers: &mut [Box<dyn Checker>],
     ) -> Result<(), Violation> {
         while let Some(Reverse(entry)) = self.queue.pop() {
-            if entry.at > end || self.all_over() {
+            if entry.at > end || self.over_since.is_some_and(|at| entry.at > at + SETTLING) {
                 break;
             }
             self.now = self.now.max(entry.at);
+            self.over_since = self.all_over().then(|| self.over_since.unwrap_or(self.now));
             self.events += 1;
             let touched = self.happen(entry.what);
             if self.events > MAX_EVENTS {
@@ -279,7 +284,7 @@ impl World {
 
     /// Every running process knows the end of the test and has the whole result.
     fn all_over(&self) -> bool {
-        self.now > self.healed_at() + Duration::from_secs(3)
+        self.now > self.healed_at()
             && self.machines.iter().all(|m| {
                 m.test(TEST)
                     .is_none_or(|t| t.ended().is_some() && t.complete())

@@ -58,6 +58,12 @@ impl WorkerMetrics {
             .map(|(_, (_, data))| data)
     }
 
+    /// It has had a part of the load.
+    pub fn carried(&self) -> bool {
+        let planned = |s: &StepCounters| s.counters.planned > 0 || s.counters.sent > 0;
+        self.slots > 0 || self.counters().iter().any(planned)
+    }
+
     /// All pieces are of the newest snapshot.
     pub fn whole(&self) -> bool {
         let counters = self.counters.iter().filter(|(n, _)| *n == self.number);

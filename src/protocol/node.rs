@@ -355,8 +355,7 @@ impl Node {
         };
         let fits = |a: &Advert| {
             !matches!(a.status, Status::Draining | Status::Leaving)
-                && a.task_types.contains(&spec.task.task_type)
-                && spec.labels.iter().all(|(k, v)| a.labels.get(k) == Some(v))
+                && spec.unfit(&a.task_types, &a.labels).is_none()
         };
         self.members
             .live(now)

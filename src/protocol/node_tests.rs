@@ -256,6 +256,73 @@ fn a_killed_coordinator_is_followed_without_a_gap_and_its_share_comes_back() {
 }
 
 #[test]
+fn a_successor_counts_final_snapshots_that_came_before_their_workers_registered() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(3));
+    let first = world.coordinator();
+    world.dead[first] = true;
+    world.finish_engines();
+    world.run_for(Duration::from_secs(5));
+    for i in (0..3).filter(|i| *i != first) {
+        let ended = world.test(i).ended().expect("ended before its plan");
+        assert_eq!(ended.reason, EndReason::Completed);
+        let living = ended
+            .roster
+            .iter()
+            .filter(|e| e.is_final && e.lost_at.is_none());
+        assert_eq!(living.count(), 2);
+    }
+}
+
+#[test]
+fn a_stop_asked_for_by_a_node_that_ended_alone_reaches_the_others_later() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(1));
+    let alone = (0..3).find(|i| *i != world.coordinator()).expect("another");
+    let order = StopOrder {
+        graceful: true,
+        timeout: Duration::from_millis(100),
+    };
+    let others: Vec<usize> = (0..3).filter(|i| *i != alone).collect();
+    others.iter().for_each(|i| world.dead[*i] = true);
+    world.input(alone, Input::StopTest(TEST, order));
+    world.run_for(Duration::from_secs(3));
+    assert!(world.test(alone).ended().is_some());
+    others.iter().for_each(|i| world.dead[*i] = false);
+    world.run_for(Duration::from_secs(5));
+    for i in others {
+        let ended = world.test(i).ended().expect("ended");
+        assert_eq!(ended.reason, EndReason::Stopped);
+    }
+}
+
+#[test]
+fn a_snapshot_later_than_the_end_reaches_every_result() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(1));
+    let cut = (0..3).find(|i| *i != world.coordinator()).expect("another");
+    world.dead[cut] = true;
+    let order = StopOrder {
+        graceful: false,
+        timeout: Duration::ZERO,
+    };
+    let stopper = world.coordinator();
+    world.input(stopper, Input::StopTest(TEST, order));
+    world.run_for(Duration::from_secs(5));
+    assert!(world.test(stopper).ended().is_some());
+    world.dead[cut] = false;
+    world.run_for(Duration::from_secs(6));
+    let seen = world.test(stopper).merge().workers();
+    assert!(seen.get(&node(cut as u32)).is_some_and(|m| m.is_final));
+    for i in 0..3 {
+        assert_eq!(world.test(i).merge(), world.test(stopper).merge());
+    }
+}
+
+#[test]
 fn a_late_joiner_gets_a_share_and_the_sum_is_never_exceeded() {
     let mut world = World::new(4);
     world.dead[3] = true;

@@ -50,6 +50,24 @@ pub struct TestSpec {
     pub task: TaskDescription,
 }
 
+impl TestSpec {
+    /// Why a node with these task types and labels takes no part, if so.
+    pub fn unfit(
+        &self,
+        task_types: &[String],
+        labels: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        if !task_types.contains(&self.task.task_type) {
+            return Some(format!("cannot run {} tasks", self.task.task_type));
+        }
+        let missing = self
+            .labels
+            .iter()
+            .find(|(k, v)| labels.get(*k) != Some(v))?;
+        Some(format!("lacks the label {}={}", missing.0, missing.1))
+    }
+}
+
 /// This node, as it describes itself.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Myself {

@@ -15,8 +15,8 @@ use super::election::{BeatBody, Change, Election};
 use super::id::{NodeId, Peer, TestId};
 use super::merge::Merge;
 use super::messages::{
-    Announcement, EndReason, Ended, Gossip, Phase, Reply, Request, RosterEntry, StopOrder,
-    TestEvent, TestMessage,
+    Announcement, EndReason, Ended, Gossip, Phase, Reply, Request, StopOrder, TestEvent,
+    TestMessage,
 };
 use super::metrics::{Piece, Snapshot};
 use super::spec::{Myself, TestSpec, Timings};
@@ -188,6 +188,8 @@ impl Test {
         if self.spec.is_some() || self.ended.is_some() {
             return;
         }
+        let me = &self.myself;
+        let unable = unable.or_else(|| spec.unfit(&me.task_types, &me.labels));
         let unable = unable.or_else(|| {
             self.draining
                 .then(|| "is draining and takes no new share".to_owned())

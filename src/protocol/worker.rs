@@ -336,11 +336,12 @@ impl Worker {
         let Some((_, sent)) = self.sent.iter().find(|(n, _)| *n == r.number).copied() else {
             return;
         };
-        if self
+        let elsewhere = self
             .coordinator
             .as_ref()
-            .is_some_and(|(_, c)| *c != self.me)
-        {
+            .is_some_and(|(_, c)| *c != self.me);
+        // A slower exchange (one of us stood still) is too vague to start a profile by.
+        if elsewhere && now.since(sent) <= self.timings.authority_lease {
             self.clock.add(sent, r.clock, now);
         }
         let first = self.answered == 0;

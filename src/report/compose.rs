@@ -1,5 +1,5 @@
 //! From what every worker measured to one result: what was counted is added up, what was
-//! timed is merged ([`super::merge`]), and the whole is judged ([`super::verdict`]).
+//! timed is merged (`merge`), and the whole is judged (`verdict`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -20,6 +20,9 @@ pub struct Ends;
 /// Until the advert of a node that still runs the test reaches the one that stopped it.
 const NEXT_ADVERT: Duration = Duration::from_millis(2_100);
 
+/// How long a message waits at most, in a process that stands still.
+const LONGEST_WAIT: Duration = Duration::from_secs(9);
+
 const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
 
 /// A node that never learned of a start waits this long for a coordinator.
@@ -62,10 +65,14 @@ impl Checker for Ends {
                 continue;
             };
             let clock = machine.spec.clock;
-            let deadline = match (test.start(), clock.truth(test.announced_at())) {
-                (None, Some(announced)) => {
+            // Nobody is left to tell a node what it slept through: it may know no start, or
+            // one from beats that had waited for it.
+            let started = test.worker().and_then(|w| w.start());
+            let told = started.is_some() || (test.start().is_some() && world.majority_alive());
+            let deadline = match clock.truth(test.announced_at()) {
+                Some(announced) if !told => {
                     let last = announced.max(world.healed_at()) + patience(world);
-                    common.max(last + SLACK)
+                    (common + LONGEST_WAIT).max(last + SLACK)
                 }
                 _ => common,
             };

@@ -107,7 +107,10 @@ impl Coordinator {
         honoured: Option<ShareReport>,
         fx: &mut Effects,
     ) {
-        let unable = r.unable.clone().or_else(|| self.unfit(r));
+        let unable = r
+            .unable
+            .clone()
+            .or_else(|| self.charge.spec.unfit(&r.task_types, &r.labels));
         let lease = self.timings.share_lease;
         // Under `hold` a worker that comes back carries on with the share kept for it.
         let keeps = self.holds() && honoured.is_some();
@@ -162,18 +165,6 @@ impl Coordinator {
             _ => "registered",
         };
         self.event(now, kind, Some(&r.node), text, fx);
-    }
-
-    pub(super) fn unfit(&self, r: &Register) -> Option<String> {
-        let spec = &self.charge.spec;
-        if !r.task_types.contains(&spec.task.task_type) {
-            return Some(format!("cannot run {} tasks", spec.task.task_type));
-        }
-        let missing = spec
-            .labels
-            .iter()
-            .find(|(k, v)| r.labels.get(*k) != Some(v))?;
-        Some(format!("lacks the label {}={}", missing.0, missing.1))
     }
 
     /// A worker asks for renewal. Called only under authority; `None` is no answer.

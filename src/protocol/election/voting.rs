@@ -187,6 +187,14 @@ impl Election {
     }
 
     pub(super) fn on_resign(&mut self, now: Time, term: u64, node: &NodeId) {
+        if matches!(&self.stage, Stage::Claiming { term: claimed, .. } if *claimed == term) {
+            // A rival has had votes of this term; there may be no majority left in it.
+            self.stage = Stage::Polling {
+                sending: 0,
+                next: now,
+                yes: BTreeMap::new(),
+            };
+        }
         if self
             .leader
             .as_ref()

@@ -57,7 +57,16 @@ impl Test {
         let office = self.coordinator.as_mut().filter(|_| authority);
         match request {
             Request::Register(r) if r.node.peer == *from => match office {
-                Some(c) => Reply::Register(c.register(now, r, fx)),
+                Some(c) => {
+                    let reply = c.register(now, r, fx);
+                    // What came in before the registration will not be news again.
+                    if let Some(m) = self.merge.workers().get(&r.node)
+                        && m.whole()
+                    {
+                        c.snapshot_received(&r.node, m.number, m.is_final);
+                    }
+                    Reply::Register(reply)
+                }
                 None => not_coordinator(),
             },
             Request::Heartbeat(hb) if hb.node.peer == *from => office

@@ -1,5 +1,7 @@
 //! Stops, the end, and fetching what the result still lacks.
 
+use super::super::merge::WorkerMetrics;
+use super::super::messages::RosterEntry;
 use super::*;
 
 impl Test {
@@ -89,10 +91,16 @@ impl Test {
                 worker.report_to(now, again.term, &again.coordinator);
             }
             let known = ended.roster.iter_mut().find(|e| e.worker == entry.worker);
-            if let Some(known) = known.filter(|k| k.last_snapshot < entry.last_snapshot) {
-                known.last_snapshot = entry.last_snapshot;
-                known.is_final = entry.is_final;
-                news = true;
+            match known {
+                Some(known) if known.last_snapshot >= entry.last_snapshot => {}
+                Some(known) => {
+                    *known = entry.clone();
+                    news = true;
+                }
+                None => {
+                    ended.roster.push(entry.clone());
+                    news = true;
+                }
             }
         }
         if news {
@@ -106,25 +114,35 @@ impl Test {
     /// test: the end is repeated, so that everybody gets it.
     pub(super) fn amend_end(&mut self, now: Time, snapshot: &Snapshot) {
         let whole = self.merge.has(&snapshot.worker, snapshot.number);
-        let Some(ended) = self.ended.as_mut().filter(|_| whole && !self.concluded) else {
+        let (Some(ended), Some(metrics)) = (
+            self.ended.as_mut().filter(|_| whole && !self.concluded),
+            self.merge.workers().get(&snapshot.worker),
+        ) else {
             return;
         };
-        let mine = ended.coordinator == self.myself.node;
-        let mut roster = ended.roster.iter_mut();
-        if let Some(entry) = roster.find(|e| mine && e.worker == snapshot.worker)
-            && entry.last_snapshot < Some(snapshot.number)
-        {
-            entry.last_snapshot = Some(snapshot.number);
-            entry.is_final = snapshot.is_final;
-            self.end_repeats = 0;
-            self.next_end = self.next_end.min(now + REPEAT);
+        if ended.coordinator != self.myself.node {
+            return;
         }
+        let mut roster = ended.roster.iter_mut();
+        match roster.find(|e| e.worker == snapshot.worker) {
+            Some(entry) if entry.last_snapshot >= Some(snapshot.number) => return,
+            Some(entry) => {
+                entry.last_snapshot = Some(snapshot.number);
+                entry.is_final = snapshot.is_final;
+            }
+            None if !metrics.carried() => return,
+            None => ended.roster.push(unreported(&snapshot.worker, metrics)),
+        }
+        self.end_repeats = 0;
+        self.next_end = self.next_end.min(now + REPEAT);
     }
 
-    /// Whoever still believes the test to be running is told again that it ended; or, if this
-    /// node had to end it alone, that it was to be stopped.
+    /// Whoever still believes the test to be running is told again that it ended; or, by the
+    /// node that wanted it stopped, that it is to be.
     pub fn somebody_missed_the_end(&mut self, now: Time) {
-        if self.concluded && self.stop_is_mine && self.next_stop == Time::MAX {
+        let elsewhere = |e: &Ended| e.coordinator != self.myself.node;
+        let alone = self.concluded || self.ended.as_ref().is_some_and(elsewhere);
+        if alone && self.stop_is_mine && self.next_stop == Time::MAX {
             self.next_stop = now + REPEAT;
         }
         if self
@@ -230,13 +248,8 @@ impl Test {
                 .merge
                 .workers()
                 .iter()
-                .map(|(worker, m)| RosterEntry {
-                    worker: worker.clone(),
-                    name: String::new(),
-                    last_snapshot: Some(m.number),
-                    is_final: m.is_final,
-                    lost_at: (!m.is_final).then_some(m.elapsed),
-                })
+                .filter(|(_, m)| m.carried())
+                .map(|(worker, m)| unreported(worker, m))
                 .collect(),
             events: Vec::new(),
         };
@@ -246,14 +259,8 @@ impl Test {
     /// Workers of earlier terms that never came back, but whose metrics are known.
     pub(super) fn with_unreported(&self, mut ended: Ended) -> Ended {
         for (worker, m) in self.merge.workers() {
-            if !ended.roster.iter().any(|e| e.worker == *worker) {
-                ended.roster.push(RosterEntry {
-                    worker: worker.clone(),
-                    name: String::new(),
-                    last_snapshot: Some(m.number),
-                    is_final: m.is_final,
-                    lost_at: (!m.is_final).then_some(m.elapsed),
-                });
+            if m.carried() && !ended.roster.iter().any(|e| e.worker == *worker) {
+                ended.roster.push(unreported(worker, m));
             }
         }
         ended
@@ -269,5 +276,16 @@ impl Test {
             let message = TestMessage::Ended(ended.clone());
             fx.outputs.push(Output::Publish(Gossip::Test(message)));
         }
+    }
+}
+
+/// A worker that is in no roster of this term, but whose metrics are known.
+fn unreported(worker: &NodeId, m: &WorkerMetrics) -> RosterEntry {
+    RosterEntry {
+        worker: worker.clone(),
+        name: String::new(),
+        last_snapshot: Some(m.number),
+        is_final: m.is_final,
+        lost_at: (!m.is_final).then_some(m.elapsed),
     }
 }
