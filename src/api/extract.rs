@@ -25,9 +25,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Params<T>, Problem> {
         let query = Query::from_request_parts(parts, state).await;
-        query
-            .map(|Query(params)| Params(params))
-            .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))
+        query.map(|Query(params)| Params(params)).map_err(|e| {
+            let text = e.body_text();
+            let why = text.strip_prefix("Failed to deserialize query string: ");
+            let why = why.unwrap_or(&text);
+            Problem::new(StatusCode::BAD_REQUEST, format!("the query: {why}"))
+        })
     }
 }
 

@@ -68,6 +68,23 @@ async fn a_start_hands_over_the_plan_and_tells_where_the_test_is() {
 }
 
 #[tokio::test]
+async fn a_caller_that_hangs_up_takes_its_start_back() {
+    use tokio::io::AsyncWriteExt as _;
+    let mut s = served(None).await;
+    let mut caller = tokio::net::TcpStream::connect(s.addr).await.unwrap();
+    let body = format!(r#"{{"plan":{PLAN},"wait_for":1000}}"#);
+    let request = post(s.addr, "/api/v1/tests", "application/json", &body);
+    caller.write_all(request.as_bytes()).await.unwrap();
+    let started = Done::Start {
+        name: None,
+        wait_for: 1_000,
+    };
+    assert_eq!(s.done.recv().await.unwrap(), started);
+    drop(caller);
+    assert_eq!(s.done.recv().await.unwrap(), Done::GivenUp);
+}
+
+#[tokio::test]
 async fn a_stop_is_graceful_unless_it_is_told_not_to_be() {
     let mut s = served(None).await;
     for (query, graceful) in [
