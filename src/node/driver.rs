@@ -340,7 +340,6 @@ impl Driver {
         let served = self.served(test);
         served.result = Some(result);
         served.written = true;
-        served.run = None;
         self.report_end(test);
     }
 

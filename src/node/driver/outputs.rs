@@ -133,8 +133,11 @@ impl Driver {
         }
     }
 
+    /// A load is over: it is measured once more, also if its test ended before that, and
+    /// then let go.
     pub(super) fn run_finished(&mut self, test: TestId) {
-        if let Some(run) = self.tests.get_mut(&test).and_then(|s| s.run.as_mut()) {
+        let served = self.tests.get_mut(&test);
+        if let Some(mut run) = served.and_then(|s| s.run.take()) {
             run.measure(true);
         }
     }
