@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use vajra_node::protocol::Time;
 
 /// Largest drift that the protocol promises to bear, in parts per million.
@@ -10,12 +11,19 @@ pub const MAX_DRIFT_PPM: i64 = 10_000;
 const MILLION: i128 = 1_000_000;
 
 /// A clock, as a function of true time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Clock {
     /// What it shows when the world begins, in nanoseconds.
     pub origin: u64,
     /// How much faster than true time it runs, in parts per million.
     pub drift_ppm: i64,
+}
+
+impl Clock {
+    /// It stood still for this long.
+    pub fn stop(&mut self, truth: Duration) {
+        self.origin -= self.local(truth).0 - self.origin;
+    }
 }
 
 impl Clock {

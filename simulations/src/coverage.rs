@@ -8,14 +8,48 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
+/// What a sweep must have seen to mean anything.
+pub const SITUATIONS: &[&str] = &[
+    "elections",
+    "take-overs",
+    "coordinators killed",
+    "coordinators cut off",
+    "rebalances",
+    "partitions healed",
+    "one-way partitions",
+    "links cut",
+    "pauses",
+    "crashes",
+    "restarts",
+    "joins",
+    "late joiners",
+    "leaves",
+    "drains",
+    "stops",
+    "workers lost",
+    "workers returned",
+    "shares carried on",
+    "overloaded workers relieved",
+    "refusals",
+    "stretched leases",
+    "wide-area swarms",
+    "held shares",
+    "ended by a loss",
+];
+
 impl Coverage {
+    /// Situations that never occurred.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let never = SITUATIONS.iter().copied();
+        never.filter(|s| self.count(s) == 0).collect()
+    }
+
     /// A situation occurred.
     pub fn saw(&mut self, what: &'static str) {
         *self.0.entry(what).or_default() += 1;
     }
 
     /// How often it did.
-    #[cfg(test)]
     pub fn count(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or(0)
     }

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use vajra_node::protocol::messages::StopOrder;
 use vajra_node::protocol::metrics::{Counters, Piece, StepCounters, TimeKind, new_histogram};
+use vajra_node::protocol::planted::{Bug, planted};
 use vajra_node::protocol::spec::SLOTS;
 use vajra_node::protocol::{EngineOrder, Measurement, Time};
 
@@ -28,6 +29,8 @@ pub struct Engine {
     histogram: Histogram<u64>,
     response_us: u64,
     finished: bool,
+    /// It says that it cannot time its load well.
+    pub overloaded: bool,
 }
 
 impl Engine {
@@ -46,6 +49,7 @@ impl Engine {
             histogram: new_histogram(),
             response_us,
             finished: false,
+            overloaded: false,
         }
     }
 
@@ -68,7 +72,7 @@ impl Engine {
     /// what will be sent when it does, which is stricter than what the target sees.
     pub fn sending(&self, now: Time) -> u32 {
         let over = self.ends().is_none_or(|end| now >= end);
-        if over || self.stop.is_some() || self.finished || now >= self.lease {
+        if over || self.stop.is_some() || self.finished || (now >= self.lease && !planted(Bug::GateOpen)) {
             0
         } else {
             self.slots
@@ -82,7 +86,8 @@ impl Engine {
             && !self.finished
         {
             let from = self.settled.max(start);
-            let to = now.min(end).min(self.lease);
+            let open = planted(Bug::GateOpen);
+            let to = if open { now.min(end) } else { now.min(end).min(self.lease) };
             self.work += u128::from(self.slots) * to.since(from).as_nanos();
         }
         self.settled = now;
@@ -128,6 +133,7 @@ impl Engine {
             elapsed: self.start.map_or(Duration::ZERO, |s| now.since(s)),
             engine_cpu: Duration::ZERO,
             engine_threads: 1,
+            overloaded: self.overloaded,
             pieces: vec![
                 Piece::Counters(vec![StepCounters {
                     name: "request".into(),

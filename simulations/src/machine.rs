@@ -43,6 +43,10 @@ pub struct Machine {
     pub state: State,
     /// How often it has been started.
     pub life: u64,
+    /// Since when it stands still.
+    pub paused_at: Duration,
+    /// It was told to take no new share.
+    pub draining: bool,
     /// It was told to leave.
     pub leaving: bool,
     /// The protocol.
@@ -89,6 +93,8 @@ impl Machine {
             spec,
             state: State::Down,
             life: 0,
+            paused_at: Duration::ZERO,
+            draining: false,
             leaving: false,
             engine: None,
             inbox: Vec::new(),
@@ -106,6 +112,7 @@ impl Machine {
         self.node = process(self.index, self.life, &self.spec, timings, local);
         self.state = State::Up;
         self.leaving = false;
+        self.draining = false;
         self.wakes = Duration::MAX;
     }
 

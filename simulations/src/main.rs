@@ -3,26 +3,33 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`scenario`] | a run as a value; a seed expands into one |
+//! | [`scenario`] | a run as a value; a seed expands into one, a TOML file says one |
 //! | [`fault`] | what goes wrong, as a value |
 //! | [`world`] | true time, events, and the outputs of the protocol carried out |
 //! | [`machine`], [`engine`], [`clock`], [`network`] | what the world is made of |
 //! | [`check`] | the invariants, each in a file of its own |
 //! | [`run`], [`sweep`] | one seed, many seeds |
+//! | [`shrink`] | a failing run, made small |
+//! | [`mutants`], [`rules`] | a check of the checks: bugs planted on purpose |
 //! | [`coverage`], [`trace`] | what was seen, and whether two runs were the same |
 //!
 //! A run has two phases: faults, and then healing, after which the swarm must make progress.
 
 mod check;
 mod clock;
+mod commands;
 mod coverage;
 mod engine;
 mod fault;
 mod machine;
+mod mutants;
 mod network;
 mod rng;
+mod rules;
 mod run;
 mod scenario;
+mod seconds;
+mod shrink;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -30,13 +37,14 @@ mod trace;
 mod world;
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use vajra_node::protocol::planted::Bug;
 
-use scenario::{Faults, Scenario};
-use trace::Trace;
+use scenario::Faults;
 
 /// The swarm's protocol in a simulated world.
 #[derive(Debug, Parser)]
@@ -48,22 +56,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs one seed.
-    Run {
-        /// The seed.
-        #[arg(long)]
-        seed: u64,
-        /// So many nodes, instead of as many as the seed says.
-        #[arg(long)]
-        nodes: Option<usize>,
-        /// What goes wrong.
-        #[arg(long, value_enum, default_value_t = Choice::All)]
-        faults: Choice,
-        /// Print everything that happens on stderr.
-        #[arg(long)]
-        trace: bool,
-    },
-    /// Runs many seeds with all faults.
+    /// Runs one seed, or one scenario.
+    Run(RunArguments),
+    /// Runs many seeds with all faults; a failing one is made small and written to a file.
     Sweep {
         /// From the first to before the last: `0..500`.
         #[arg(long, value_parser = seeds)]
@@ -74,13 +69,65 @@ enum Command {
         /// Threads; by default one for each core.
         #[arg(long)]
         jobs: Option<usize>,
+        /// Where the scenarios of failing seeds are written.
+        #[arg(long, value_name = "DIR", default_value = "target/simulate")]
+        failed: PathBuf,
     },
+    /// Plants bugs in the protocol, one after the other: each must be caught.
+    Mutants {
+        /// Seeds for each bug.
+        #[arg(long, value_parser = seeds, default_value = "0..5000")]
+        seeds: Range<u64>,
+        /// Only this bug.
+        #[arg(long, value_parser = bug)]
+        only: Option<Bug>,
+        /// Threads; by default one for each core.
+        #[arg(long)]
+        jobs: Option<usize>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// The seed; with a scenario, instead of the one that it names.
+    #[arg(long, required_unless_present = "scenario")]
+    seed: Option<u64>,
+    /// A scenario in TOML.
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// So many nodes, instead of as many as the seed says.
+    #[arg(long, conflicts_with = "scenario")]
+    nodes: Option<usize>,
+    /// What goes wrong.
+    #[arg(long, value_enum, default_value_t = Choice::All, conflicts_with = "scenario")]
+    faults: Choice,
+    /// Plant this bug in the protocol (`simulate mutants` lists them).
+    #[arg(long, value_parser = bug)]
+    plant: Option<Bug>,
+    /// If it fails, make it small first.
+    #[arg(long)]
+    shrink: bool,
+    /// Print everything that happens on stderr.
+    #[arg(long)]
+    trace: bool,
+    /// Print the scenario as TOML instead of running it.
+    #[arg(long)]
+    show: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Choice {
     None,
     All,
+}
+
+impl From<Choice> for Faults {
+    fn from(choice: Choice) -> Faults {
+        match choice {
+            Choice::None => Faults::None,
+            Choice::All => Faults::All,
+        }
+    }
 }
 
 fn seeds(text: &str) -> anyhow::Result<Range<u64>> {
@@ -90,76 +137,33 @@ fn seeds(text: &str) -> anyhow::Result<Range<u64>> {
     Ok(range)
 }
 
+fn bug(text: &str) -> anyhow::Result<Bug> {
+    let known = Bug::ALL.iter().find(|b| b.key() == text);
+    known.copied().with_context(|| {
+        let keys: Vec<&str> = Bug::ALL.iter().map(|b| b.key()).collect();
+        format!("there is no such bug; there are {}", keys.join(", "))
+    })
+}
+
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Run {
-            seed,
-            nodes,
-            faults,
-            trace,
-        } => run_one(seed, nodes, faults, trace),
-        Command::Sweep { seeds, nodes, jobs } => run_many(seeds, nodes, jobs),
-    }
-}
-
-fn run_one(seed: u64, nodes: Option<usize>, faults: Choice, trace: bool) -> ExitCode {
-    let faults = match faults {
-        Choice::None => Faults::None,
-        Choice::All => Faults::All,
-    };
-    let scenario = Scenario::from_seed(seed, nodes, faults);
-    println!(
-        "seed {seed}: {} nodes, a plan of {:.1} s, {:?} on loss",
-        scenario.machines.len(),
-        scenario.spec.length.as_secs_f64(),
-        scenario.spec.on_lost
-    );
-    for fault in &scenario.faults.0 {
-        println!("{fault}");
-    }
-    let outcome = run::run(scenario, Trace::new(trace));
-    println!("saw: {}", outcome.coverage);
-    println!(
-        "{} events in {:.3} s of virtual time, trace hash {:016x}",
-        outcome.events,
-        outcome.lasted.as_secs_f64(),
-        outcome.hash
-    );
-    match outcome.violation {
-        Some(violation) => {
-            println!("FAILED: {violation}");
-            ExitCode::FAILURE
-        }
-        None => {
-            println!("all invariants held");
-            ExitCode::SUCCESS
-        }
-    }
-}
-
-fn run_many(seeds: Range<u64>, nodes: Option<usize>, jobs: Option<usize>) -> ExitCode {
-    // A panic is a broken invariant like any other, and is reported as one.
-    std::panic::set_hook(Box::new(|_| {}));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let swept = sweep::sweep(seeds, nodes, jobs.unwrap_or(cores));
-    let seconds = swept.took.as_secs_f64();
-    println!(
-        "{} seeds in {seconds:.1} s, {:.1} seeds/s, {} events",
-        swept.seeds,
-        swept.seeds as f64 / seconds,
-        swept.events
-    );
-    println!("saw: {}", swept.coverage);
-    let only = nodes.map_or(String::new(), |n| format!(" --nodes {n}"));
-    for (seed, violation) in &swept.failed {
-        println!("seed {seed}: {violation}");
-        println!("  replay: simulate run --seed {seed}{only} --trace");
-    }
-    if swept.failed.is_empty() {
-        println!("all invariants held");
-        ExitCode::SUCCESS
-    } else {
-        println!("{} seeds FAILED", swept.failed.len());
-        ExitCode::FAILURE
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => commands::run(&arguments),
+        Command::Sweep {
+            seeds,
+            nodes,
+            jobs,
+            failed,
+        } => commands::sweep(seeds, nodes, jobs.unwrap_or(cores), &failed),
+        Command::Mutants { seeds, only, jobs } => {
+            commands::mutants(seeds, only, jobs.unwrap_or(cores))
+        }
+    };
+    match done {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("error: {why:#}");
+            ExitCode::from(2)
+        }
     }
 }

@@ -1,16 +1,19 @@
 //! The network between the machines: what is lost, doubled, late or cut off.
 //!
 //! Gossip goes from its author to every other machine on its own way, so every pair may
-//! differ; nothing is forwarded around a cut. Order is never kept.
+//! differ; around a cut it takes a way over a third machine. Order is never kept.
 
 use std::time::Duration;
 
 use crate::fault::{Fault, FaultPlan, Ways};
 use crate::rng::Rng;
+use crate::scenario::Setting;
 
-const LEAST: Duration = Duration::from_micros(200);
+const LEAST: Duration = Duration::from_micros(20);
 const USUAL: Duration = Duration::from_millis(3);
 const RARE: Duration = Duration::from_millis(40);
+/// Across continents, all of these are so many times longer.
+const WIDE: u32 = 30;
 /// Messages that take up to [`RARE`], of a thousand.
 const RARELY: u32 = 10;
 
@@ -22,15 +25,17 @@ pub struct Network {
     active: Vec<(usize, Fault)>,
     /// What is still under way then arrives at once.
     healed_at: Duration,
+    setting: Setting,
 }
 
 impl Network {
     /// A network that will suffer this plan.
-    pub fn new(rng: Rng, plan: &FaultPlan) -> Network {
+    pub fn new(rng: Rng, plan: &FaultPlan, setting: Setting) -> Network {
         Network {
             rng,
             active: Vec::new(),
             healed_at: plan.healed_at().unwrap_or_default(),
+            setting,
         }
     }
 
@@ -55,6 +60,7 @@ impl Network {
                     Ways::In => !out && into,
                 }
             }
+            Fault::Link { a, b, .. } => (*a, *b) == (from, to) || (*b, *a) == (from, to),
             _ => false,
         })
     }
@@ -87,7 +93,8 @@ impl Network {
         (0..copies)
             .map(|_| {
                 let most = if self.rng.chance(RARELY) { RARE } else { USUAL };
-                let usual = now + self.rng.time(LEAST..most);
+                let wide = if self.setting == Setting::Wan { WIDE } else { 1 };
+                let usual = now + self.rng.time(LEAST * wide..most * wide);
                 let late = usual + lateness;
                 if now < self.healed_at {
                     late.min(self.healed_at.max(usual))

@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use vajra_node::protocol::planted::{Bug, plant};
+
 use crate::check::{self, Violation};
 use crate::coverage::Coverage;
 use crate::scenario::Scenario;
@@ -29,14 +31,16 @@ pub struct Outcome {
     pub lasted: Duration,
 }
 
-/// Runs a scenario. A panic of the protocol counts as a broken invariant.
-pub fn run(scenario: Scenario, trace: Trace) -> Outcome {
+/// Runs a scenario, with a bug planted in the protocol if one is given. A panic of the protocol counts as a broken invariant.
+pub fn run(scenario: Scenario, trace: Trace, bug: Option<Bug>) -> Outcome {
+    plant(bug);
     let mut world = World::new(scenario, trace);
     let mut checkers = check::all();
-    let end = world.healed_at() + world.scenario.spec.length + FETCHING;
+    let end = world.healed_at() + world.scenario.plan.length + FETCHING;
     let result = catch_unwind(AssertUnwindSafe(|| {
         world.run(end.max(LONGEST), &mut checkers)
     }));
+    plant(None);
     let violation = match result {
         Ok(result) => result.err(),
         Err(panic) => {

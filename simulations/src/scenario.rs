@@ -1,15 +1,18 @@
-//! What a run consists of, as a value. A seed expands into one; nothing else is random but
-//! the streams that the world draws latencies and jitter from.
+//! What a run consists of, as a value. A seed expands into one, or a TOML file says it;
+//! nothing else is random but the streams that the world draws latencies and jitter from.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
+use serde::{Deserialize, Serialize};
 use vajra_node::protocol::messages::TaskDescription;
 use vajra_node::protocol::spec::{Balance, OnLost, TestSpec, Timings};
 
 use crate::clock::{Clock, MAX_DRIFT_PPM};
-use crate::fault::FaultPlan;
+use crate::fault::{FaultPlan, Timed};
 use crate::rng::Rng;
+use crate::seconds;
 
 /// Arrivals a second of every simulated test.
 pub const RATE: u64 = 1_000;
@@ -26,33 +29,88 @@ pub enum Faults {
     All,
 }
 
+/// The protocol's clockwork, and a network that suits it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Setting {
+    /// Round trips of a few milliseconds.
+    #[default]
+    Lan,
+    /// Round trips of up to 400 ms.
+    Wan,
+}
+
+/// What happens to the share of a lost worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLoss {
+    /// Others take it.
+    #[default]
+    Reassign,
+    /// It keeps it.
+    Hold,
+    /// The test ends.
+    Fail,
+}
+
 /// A machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MachineSpec {
     /// Its clock.
+    #[serde(flatten)]
     pub clock: Clock,
     /// How many tasks it can run at once.
     pub capacity: u32,
     /// Why it will carry no load, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unable: Option<String>,
 }
 
+/// The test.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Length of the profile.
+    #[serde(with = "seconds")]
+    pub length: Duration,
+    /// How long in-flight requests may take after its end.
+    #[serde(with = "seconds")]
+    pub grace: Duration,
+    /// The load is split equally, and not by capacity.
+    #[serde(default)]
+    pub equal: bool,
+    /// What happens to the share of a lost worker.
+    #[serde(default)]
+    pub on_lost_worker: OnLoss,
+    /// Length in bytes; a long plan is fetched.
+    pub bytes: usize,
+}
+
 /// A whole run.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Scenario {
+    /// What it is about, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub story: Option<String>,
     /// The seed of the streams.
     pub seed: u64,
-    /// The protocol's clockwork.
-    pub timings: Timings,
-    /// The machines.
-    pub machines: Vec<MachineSpec>,
-    /// The test.
-    pub spec: TestSpec,
-    /// Length of the plan in bytes; a long one is fetched.
-    pub plan_len: usize,
-    /// Where the test is submitted.
+    /// Network and clockwork.
+    #[serde(default)]
+    pub setting: Setting,
+    /// Most heartbeats a second that a coordinator answers: few of them stretch the leases of
+    /// a small swarm as those of a large one are.
+    pub heartbeats_a_second: u32,
+    /// Where the test is submitted, by the machine's place in the list.
     pub submitter: usize,
+    /// The test.
+    pub plan: Plan,
+    /// The machines.
+    #[serde(rename = "machine")]
+    pub machines: Vec<MachineSpec>,
     /// What goes wrong.
+    #[serde(rename = "fault", default)]
     pub faults: FaultPlan,
 }
 
@@ -83,44 +141,160 @@ impl Scenario {
                     .then(|| "its policy does not allow the target".to_owned()),
             })
             .collect();
-        let faults = match faults {
-            Faults::All if nodes > 1 => {
-                let mut stream = Rng::new(seed, "faults");
-                let from = SUBMITTED - Duration::from_millis(300);
-                FaultPlan::random(&mut stream, nodes, from, Duration::from_secs(17))
-            }
-            _ => FaultPlan::default(),
+        let mut kind = Rng::new(seed, "setting");
+        let setting = match faults {
+            Faults::All if kind.chance(100) => Setting::Wan,
+            _ => Setting::Lan,
         };
-        let healed = faults.healed_at().unwrap_or(Duration::ZERO).max(SUBMITTED);
-        let timings = Timings::lan();
-        let room = timings.share_lease * 4 + Duration::from_secs(2);
-        let length = (healed - SUBMITTED + room).max(Duration::from_secs(6));
-        let on_lost = match rng.within(0..100) {
-            0..=11 => OnLost::Hold,
-            12..=16 => OnLost::Fail,
-            _ => OnLost::Reassign,
+        let heartbeats_a_second = match faults {
+            Faults::All if kind.chance(150) => 5 + kind.within(0..10) as u32,
+            _ => Timings::lan().heartbeats_a_second,
         };
-        Scenario {
+        let mut scenario = Scenario {
+            story: None,
             seed,
+            setting,
+            heartbeats_a_second,
             machines,
-            spec: TestSpec {
-                length,
-                grace: rng.time(Duration::ZERO..Duration::from_secs(3)),
-                min_workers: 1,
-                balance: [Balance::Capacity, Balance::Equal][rng.index(2)],
-                on_lost,
-                labels: BTreeMap::new(),
-                task: TaskDescription {
-                    task_type: "SLEEP".into(),
-                    target_rate_milli: RATE * 1_000,
-                    duration: length,
-                    ..TaskDescription::default()
+            plan: Plan {
+                length: Duration::ZERO,
+                grace: Duration::ZERO,
+                equal: false,
+                on_lost_worker: match rng.within(0..100) {
+                    0..=11 => OnLoss::Hold,
+                    12..=16 => OnLoss::Fail,
+                    _ => OnLoss::Reassign,
                 },
+                bytes: 100,
             },
-            plan_len: if rng.chance(200) { 20_000 } else { 100 },
-            submitter: if rng.chance(500) { 0 } else { rng.index(nodes) },
-            faults,
-            timings,
+            submitter: 0,
+            faults: FaultPlan::default(),
+        };
+        scenario.plan.grace = rng.time(Duration::ZERO..Duration::from_secs(3));
+        scenario.plan.equal = rng.index(2) == 1;
+        if rng.chance(200) {
+            scenario.plan.bytes = 20_000;
         }
+        scenario.submitter = if rng.chance(500) { 0 } else { rng.index(nodes) };
+        if faults == Faults::All && nodes > 1 {
+            let mut stream = Rng::new(seed, "faults");
+            let from = SUBMITTED - Duration::from_millis(300);
+            let until = match setting {
+                Setting::Lan => Duration::from_secs(17),
+                Setting::Wan => Duration::from_secs(40),
+            };
+            scenario.faults = FaultPlan::random(&mut stream, nodes, from, until);
+        }
+        scenario.fit_length();
+        scenario
+    }
+
+    /// Makes the plan as long as it must be to see the swarm recover from the last fault.
+    pub fn fit_length(&mut self) {
+        let healed = self.faults.healed_at().unwrap_or_default().max(SUBMITTED);
+        let lease = self.timings().share_lease(self.machines.len());
+        let room = lease * 4 + Duration::from_secs(2);
+        self.plan.length = (healed - SUBMITTED + room).max(Duration::from_secs(6));
+    }
+
+    /// The protocol's clockwork.
+    pub fn timings(&self) -> Timings {
+        let timings = match self.setting {
+            Setting::Lan => Timings::lan(),
+            Setting::Wan => Timings::wan(),
+        };
+        Timings {
+            heartbeats_a_second: self.heartbeats_a_second,
+            ..timings
+        }
+    }
+
+    /// The test, as the protocol knows it.
+    pub fn spec(&self) -> TestSpec {
+        TestSpec {
+            length: self.plan.length,
+            grace: self.plan.grace,
+            min_workers: 1,
+            balance: match self.plan.equal {
+                true => Balance::Equal,
+                false => Balance::Capacity,
+            },
+            on_lost: match self.plan.on_lost_worker {
+                OnLoss::Reassign => OnLost::Reassign,
+                OnLoss::Hold => OnLost::Hold,
+                OnLoss::Fail => OnLost::Fail,
+            },
+            labels: BTreeMap::new(),
+            task: TaskDescription {
+                task_type: "SLEEP".into(),
+                target_rate_milli: RATE * 1_000,
+                duration: self.plan.length,
+                ..TaskDescription::default()
+            },
+        }
+    }
+
+    /// Reads one from TOML.
+    ///
+    /// # Errors
+    /// When it is none, or names machines that it does not have.
+    pub fn from_toml(text: &str) -> anyhow::Result<Scenario> {
+        let scenario: Scenario = toml::from_str(text)?;
+        let count = scenario.machines.len();
+        ensure!(count > 0, "a scenario needs at least one [[machine]]");
+        ensure!(
+            scenario.submitter < count,
+            "submitter = {} of {count} machines; they are counted from 0",
+            scenario.submitter
+        );
+        for machine in &scenario.machines {
+            let drift = machine.clock.drift_ppm;
+            ensure!(
+                drift.abs() <= MAX_DRIFT_PPM,
+                "drift_ppm = {drift}: the protocol promises to bear up to {MAX_DRIFT_PPM}"
+            );
+        }
+        for Timed { fault, .. } in &scenario.faults.0 {
+            let stranger = fault.nodes().into_iter().find(|n| *n >= count);
+            if let Some(n) = stranger {
+                anyhow::bail!("{fault:?} names machine {n} of {count}; they are counted from 0");
+            }
+        }
+        Ok(scenario)
+    }
+
+    /// Writes it as TOML.
+    ///
+    /// # Errors
+    /// Never, for a scenario that came from a seed or a file.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        toml::to_string(self).context("writing a scenario")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_survives_its_file() {
+        for seed in 0..200 {
+            let scenario = Scenario::from_seed(seed, None, Faults::All);
+            let text = scenario.to_toml().expect("TOML");
+            assert_eq!(
+                Scenario::from_toml(&text).expect("a scenario"),
+                scenario,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_names_a_machine_that_is_not_there_is_refused() {
+        let mut scenario = Scenario::from_seed(1, Some(3), Faults::None);
+        scenario.submitter = 3;
+        let text = scenario.to_toml().expect("TOML");
+        let why = Scenario::from_toml(&text).expect_err("no machine 3");
+        assert!(why.to_string().contains("submitter = 3"), "{why}");
     }
 }

@@ -1,16 +1,20 @@
 //! The simulator's own tests, and the part of its sweep that every change must pass.
 #![allow(clippy::unwrap_used)]
 
+use vajra_node::protocol::planted::Bug;
+
+use crate::mutants::{Caught, hunt};
 use crate::run::run;
 use crate::scenario::{Faults, Scenario};
-use crate::sweep::sweep;
+use crate::shrink::shrink;
+use crate::sweep::{Until, sweep};
 use crate::trace::Trace;
 
 #[test]
 fn without_faults_three_to_fifty_nodes_elect_register_run_and_end() {
     for nodes in [3, 4, 5, 7, 10, 20, 50] {
         let scenario = Scenario::from_seed(nodes as u64, Some(nodes), Faults::None);
-        let outcome = run(scenario, Trace::default());
+        let outcome = run(scenario, Trace::default(), None);
         assert_eq!(outcome.violation, None, "{nodes} nodes");
         assert_eq!(outcome.coverage.count("elections"), 1, "{nodes} nodes");
     }
@@ -22,6 +26,7 @@ fn the_same_seed_gives_the_same_trace_and_another_another() {
         run(
             Scenario::from_seed(seed, None, Faults::All),
             Trace::default(),
+            None,
         )
         .hash
     };
@@ -29,76 +34,54 @@ fn the_same_seed_gives_the_same_trace_and_another_another() {
     assert_ne!(hash(11), hash(12));
 }
 
-/// Seeds that once broke an invariant, and why.
-const STORIES: [(u64, &str); 9] = [
-    (
-        3,
-        "a stop asked for in a minority was forgotten when the minority gave up",
-    ),
-    (
-        64,
-        "a node that slept took the start from beats that had waited for it",
-    ),
-    (
-        70,
-        "a test that failed ended with other snapshots on other nodes",
-    ),
-    (
-        2_407,
-        "a final snapshot was not delivered any more after giving up",
-    ),
-    (
-        4_748,
-        "a worker unknown to the last term was missing in the final roster",
-    ),
-    (
-        5_509,
-        "the end came before the last snapshot of a worker without a share",
-    ),
-    (
-        8_723,
-        "a claim was repeated in a term whose votes were split for good",
-    ),
-    (
-        15_816,
-        "a final snapshot that came before the registration was not counted",
-    ),
-    (
-        19_711,
-        "the coordinator died after the end, which a node had missed",
-    ),
-];
-
+/// Every run that once broke an invariant, kept as a scenario with its story.
 #[test]
-fn seeds_that_once_failed_hold() {
-    for (seed, story) in STORIES {
-        let outcome = run(
-            Scenario::from_seed(seed, None, Faults::All),
-            Trace::default(),
-        );
-        assert_eq!(outcome.violation, None, "seed {seed}: {story}");
+fn scenarios_that_once_failed_hold() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+    let mut seen = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        let scenario = Scenario::from_toml(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let story = scenario.story.clone();
+        assert!(story.is_some(), "{} tells no story", path.display());
+        let outcome = run(scenario, Trace::default(), None);
+        assert_eq!(outcome.violation, None, "{}: {story:?}", path.display());
+        seen += 1;
     }
+    assert!(seen > 0);
 }
 
 #[test]
 fn invariants_hold_over_a_sweep_that_has_seen_every_situation() {
-    let swept = sweep(0..2_000, None, 2);
+    let swept = sweep(0..2_000, None, 2, None, Until::Done);
     assert_eq!(swept.failed, []);
-    for situation in [
-        "elections",
-        "take-overs",
-        "rebalances",
-        "partitions healed",
-        "pauses",
-        "crashes",
-        "restarts",
-        "joins",
-        "leaves",
-        "stops",
-        "late joiners",
-        "workers lost",
-        "coordinators killed",
+    assert_eq!(swept.coverage.missing(), Vec::<&str>::new());
+}
+
+/// The whole table takes minutes (`simulate mutants`); these few show that a sweep can see.
+#[test]
+fn a_sweep_catches_planted_bugs() {
+    for bug in [
+        Bug::AuthorityForever,
+        Bug::NewestOrderCounts,
+        Bug::UnaccountedAtOnce,
+        Bug::SnapshotsSummed,
     ] {
-        assert!(swept.coverage.count(situation) > 0, "no {situation}");
+        let caught = hunt(bug, 0..500, 2);
+        assert!(matches!(caught, Caught::Sweep { .. }), "{}", bug.key());
     }
+}
+
+#[test]
+fn a_failing_run_is_made_small_and_still_fails_in_the_same_way() {
+    let bug = Some(Bug::UnaccountedAtOnce);
+    let swept = sweep(0..500, None, 2, bug, Until::FirstFailure);
+    let (seed, violation) = swept.failed[0].clone();
+    let whole = Scenario::from_seed(seed, None, Faults::All);
+    let shrunk = shrink(whole.clone(), bug).unwrap();
+    assert_eq!(shrunk.violation.invariant, violation.invariant);
+    let size = |s: &Scenario| s.faults.0.len() + s.machines.len();
+    assert!(size(&shrunk.scenario) <= size(&whole));
+    let again = run(shrunk.scenario, Trace::default(), bug);
+    assert_eq!(again.violation, Some(shrunk.violation));
 }

@@ -10,17 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vajra_node::protocol::messages::{Gossip, Reply, Request, StopOrder};
+use vajra_node::protocol::planted::{Bug, planted};
 use vajra_node::protocol::spec::{SLOTS, Submission};
 use vajra_node::protocol::{EngineOrder, Input, NodeId, Output, Peer, TestId, Verdict};
 
 use crate::check::{Checker, Violation};
 use crate::coverage::Coverage;
 use crate::engine::Engine;
-use crate::fault::Fault;
+use crate::fault::{Fault, Ways};
 use crate::machine::{Machine, State, peer};
 use crate::network::Network;
 use crate::rng::Rng;
-use crate::scenario::{RATE, SUBMITTED, Scenario};
+use crate::scenario::{OnLoss, RATE, SUBMITTED, Scenario, Setting};
 use crate::trace::Trace;
 
 /// The test of every run.
@@ -166,7 +167,7 @@ pub struct World {
 impl World {
     /// The world of a scenario, before anything happened.
     pub fn new(scenario: Scenario, trace: Trace) -> World {
-        let timings = &scenario.timings;
+        let timings = scenario.timings();
         let machines = scenario.machines.iter().enumerate();
         let mut world = World {
             now: Duration::ZERO,
@@ -179,17 +180,24 @@ impl World {
             stopped: None,
             coverage: Coverage::default(),
             events: 0,
-            network: Network::new(Rng::new(scenario.seed, "network"), &scenario.faults),
+            network: Network::new(
+                Rng::new(scenario.seed, "network"),
+                &scenario.faults,
+                scenario.setting,
+            ),
             queue: BinaryHeap::new(),
             number: 0,
             rng: Rng::new(scenario.seed, "machines"),
             trace,
-            plan: vec![b'p'; scenario.plan_len].into(),
+            plan: vec![b'p'; scenario.plan.bytes].into(),
             ticket: 0,
             over_since: None,
             blamed: None,
             scenario,
         };
+        if world.scenario.setting == Setting::Wan {
+            world.coverage.saw("wide-area swarms");
+        }
         let plan = world.scenario.faults.clone();
         for (i, timed) in plan.0.iter().enumerate() {
             world.push(timed.at, Happening::FaultBegins(i));
@@ -270,12 +278,22 @@ impl World {
                 }
             }
         }
+        if self.stretched() {
+            self.coverage.saw("stretched leases");
+        }
         for checker in checkers {
             if let Err(what) = checker.at_end(self) {
                 return Err(self.violation(checker.name(), what));
             }
         }
         Ok(())
+    }
+
+    /// Some elector heard of a share lease longer than the basic one.
+    fn stretched(&self) -> bool {
+        let basic = self.scenario.timings().share_lease;
+        let mut tests = self.running().filter_map(|m| m.test(TEST));
+        tests.any(|t| t.election().heard().share_lease > basic)
     }
 
     fn violation(&self, invariant: &'static str, what: String) -> Violation {
@@ -349,6 +367,27 @@ impl World {
         self.trace
             .note(&[1, index as u64], || format!("--- {timed}"));
         self.network.begin(index, &timed.fault);
+        let cut_off = |side: &[usize]| {
+            let inside = |i: usize| side.contains(&i);
+            let office = (0..self.machines.len())
+                .find(|i| self.machines[*i].has_authority(TEST, self.now));
+            office.is_some_and(|i| {
+                let with = self.machines.iter().filter(|m| inside(m.index) == inside(i));
+                with.count() * 2 <= self.machines.len()
+            })
+        };
+        match &timed.fault {
+            Fault::Partition { side, ways, .. } => {
+                if cut_off(side) {
+                    self.coverage.saw("coordinators cut off");
+                }
+                if *ways != Ways::Both {
+                    self.coverage.saw("one-way partitions");
+                }
+            }
+            Fault::Link { .. } => self.coverage.saw("links cut"),
+            _ => {}
+        }
         match timed.fault {
             Fault::Crash { node, .. } if self.machines[node].state != State::Down => {
                 self.coverage.saw("crashes");
@@ -363,6 +402,7 @@ impl World {
                 let local = self.machines[node].local(self.now);
                 let machine = &mut self.machines[node];
                 machine.state = State::Paused;
+                machine.paused_at = self.now;
                 if let Some(engine) = &mut machine.engine {
                     engine.settle(local);
                 }
@@ -384,6 +424,16 @@ impl World {
                 let life = self.machines[node].life;
                 self.push(self.now + LEAVING, Happening::Leaves(node, life));
                 Some(node)
+            }
+            Fault::Drain { node } if self.machines[node].state == State::Up => {
+                self.coverage.saw("drains");
+                self.machines[node].draining = true;
+                self.input(node, Input::Drain);
+                Some(node)
+            }
+            Fault::Overload { node, .. } => {
+                self.overload(node, true);
+                None
             }
             Fault::Stop { node, graceful } if self.machines[node].test(TEST).is_some() => {
                 self.coverage.saw("stops");
@@ -421,7 +471,17 @@ impl World {
                 self.coverage.saw("partitions healed");
                 None
             }
+            Fault::Overload { node, .. } => {
+                self.overload(node, false);
+                None
+            }
             _ => None,
+        }
+    }
+
+    fn overload(&mut self, i: usize, overloaded: bool) {
+        if let Some(engine) = &mut self.machines[i].engine {
+            engine.overloaded = overloaded;
         }
     }
 
@@ -437,6 +497,10 @@ impl World {
     }
 
     fn resume(&mut self, i: usize) -> usize {
+        if planted(Bug::ClockStops) {
+            let stood = self.now - self.machines[i].paused_at;
+            self.machines[i].spec.clock.stop(stood);
+        }
         let local = self.machines[i].local(self.now);
         let machine = &mut self.machines[i];
         machine.state = State::Up;
@@ -554,7 +618,7 @@ impl World {
             }
             Event::Wake { due } if due == machine.wakes => self.input(i, Input::Tick),
             Event::Inspected { life: of } if of == life => {
-                let (spec, unable) = (self.scenario.spec.clone(), machine.spec.unable.clone());
+                let (spec, unable) = (self.scenario.spec(), machine.spec.unable.clone());
                 self.input(
                     i,
                     Input::Inspected {
@@ -615,7 +679,7 @@ impl World {
                         author: author.clone(),
                         message: message.clone(),
                     };
-                    self.send(i, j, event);
+                    self.gossip(i, j, event);
                 }
             }
             Output::Send(to, request) => {
@@ -663,11 +727,42 @@ impl World {
                 }
             }
             "rebalanced" => self.coverage.saw("rebalances"),
-            "lost" => self.coverage.saw("workers lost"),
+            "overloaded" => self.coverage.saw("overloaded workers relieved"),
+            "registered" if text.contains("carries on") => {
+                self.coverage.saw("shares carried on");
+            }
+            "ended" if text.contains("was lost") => self.coverage.saw("ended by a loss"),
+            "lost" => {
+                self.coverage.saw("workers lost");
+                if self.scenario.plan.on_lost_worker == OnLoss::Hold {
+                    self.coverage.saw("held shares");
+                }
+            }
             "joined" => self.coverage.saw("late joiners"),
             "returned" => self.coverage.saw("workers returned"),
             "refused" => self.coverage.saw("refusals"),
             _ => {}
+        }
+    }
+
+    /// Straight to its destination, or around a cut over somebody who can be reached.
+    fn gossip(&mut self, from: usize, to: usize, event: Event) {
+        if !self.network.cut(from, to) {
+            return self.send(from, to, event);
+        }
+        let relay = self.machines.iter().find(|m| {
+            m.state == State::Up
+                && !self.network.cut(from, m.index)
+                && !self.network.cut(m.index, to)
+        });
+        let Some(relay) = relay.map(|m| m.index) else {
+            return;
+        };
+        for there in self.network.arrivals(self.now, from, relay) {
+            for at in self.network.arrivals(there, relay, to) {
+                let at = at + self.network.slowness(at, to);
+                self.push(at, Happening::To(to, event.clone()));
+            }
         }
     }
 
@@ -684,7 +779,10 @@ impl World {
         let now = self.now;
         let local = self.machines[i].local(now);
         let life = self.machines[i].life;
-        let length = self.scenario.spec.length;
+        let length = self.scenario.plan.length;
+        let overloaded = self.scenario.faults.0.iter().any(|t| {
+            t.active(now) && matches!(t.fault, Fault::Overload { node, .. } if node == i)
+        });
         if *order == EngineOrder::Prepare {
             let first = now + self.rng.time(Duration::ZERO..Duration::from_secs(1));
             self.push(first, Happening::To(i, Event::Second { life }));
@@ -693,6 +791,7 @@ impl World {
         let engine = machine
             .engine
             .get_or_insert_with(|| Engine::new(RATE, length, 100 + i as u64));
+        engine.overloaded = overloaded;
         engine.order(local, order);
         let clock = machine.spec.clock;
         let drained = match order {

@@ -14,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::effects::{Effects, Output};
+use super::election::Acknowledged;
 use super::id::{Digest, NodeId, TestId};
 use super::ledger::Ledger;
+use super::planted::{Bug, planted};
 use super::messages::{
     Assign, ClockReply, EndReason, Ended, Heartbeat, HeartbeatReply, Order, Phase, Register,
     RegisterReply, Request, RosterEntry, ShareReport, Status, StopOrder, TestEvent,
@@ -28,6 +30,13 @@ use super::time::{RemoteTime, Time, awaited};
 pub const MAX_WORKERS: usize = 10_000;
 /// Most events kept of a test; later ones are dropped, the first tell how it went wrong.
 pub const MAX_EVENTS: usize = 200;
+
+/// What an overloaded worker's weight is multiplied by, in thousandths, ...
+const RELIEF: u32 = 800;
+/// ... how small it becomes at most, ...
+const MOST_RELIEF: u32 = 200;
+/// ... and how long the effect is waited for before the next time.
+const RELIEF_INTERVAL: Duration = Duration::from_secs(3);
 
 const LAPSED: &str = "its lease lapsed unrenewed";
 
@@ -49,6 +58,10 @@ struct Member {
     status: Status,
     finished: bool,
     had_share: bool,
+    /// Thousandths of its weight that it is counted with: less, once it was overloaded.
+    relief: u32,
+    /// Not relieved again before this.
+    next_relief: Time,
     ledger: Ledger,
     last_snapshot: Option<(u64, bool)>,
     lost_at: Option<Duration>,
@@ -56,7 +69,8 @@ struct Member {
 
 impl Member {
     fn takes_share(&self) -> bool {
-        self.active && !self.finished && self.status != Status::Draining
+        let heard = self.ledger.confirmed() || self.ledger.ordered() > 0;
+        self.active && heard && !self.finished && self.status != Status::Draining
     }
 
     fn delivered(&self) -> bool {
@@ -97,18 +111,29 @@ pub struct Coordinator {
     /// Slots without a report may be given away from here on.
     accounts_close: Time,
     start: Option<Time>,
+    /// What a majority of electors knows of this term: a successor will hear it.
+    acknowledged: Acknowledged,
     phase: Phase,
     stop: Option<(StopOrder, Time)>,
     failure: Option<String>,
     /// Something changed that the next tick acts on; it need not wait for its time.
     pressing: bool,
+    /// Some slots may become free then.
+    next_lapse: Time,
     events: Vec<TestEvent>,
 }
 
 impl Coordinator {
     /// Takes office.
     pub fn new(charge: Charge, timings: Timings, fx: &mut Effects) -> Coordinator {
-        let accounts_close = if charge.term == 1 {
+        let mut charge = charge;
+        if planted(Bug::StartForgotten) {
+            charge.start = None;
+        }
+        if planted(Bug::StretchNotWaited) {
+            charge.earlier_lease = Duration::ZERO;
+        }
+        let accounts_close = if charge.term == 1 || planted(Bug::UnaccountedAtOnce) {
             charge.won_at
         } else {
             charge.won_at + awaited(timings.share_lease.max(charge.earlier_lease))
@@ -123,8 +148,10 @@ impl Coordinator {
                 Phase::Registering
             },
             stop: charge.stop.map(|s| (s, won_at)),
+            acknowledged: Acknowledged::default(),
             failure: None,
             pressing: true,
+            next_lapse: Time::MAX,
             members: BTreeMap::new(),
             last_order: 0,
             events: Vec::new(),
@@ -142,9 +169,20 @@ impl Coordinator {
         coordinator
     }
 
-    /// Something changed that a tick should act on at once.
-    pub fn is_pressing(&self) -> bool {
-        self.pressing
+    /// What a majority of electors has acknowledged. Without the start among it no share is
+    /// given: a successor elected without knowing it would start the profile a second time.
+    pub fn acknowledged(&mut self, acknowledged: Acknowledged) {
+        self.pressing |= acknowledged.start && !self.acknowledged.start;
+        self.acknowledged = acknowledged;
+    }
+
+    /// When to be ticked next, if nothing changes before.
+    pub fn next_wake(&self) -> Time {
+        if self.pressing {
+            Time::ZERO
+        } else {
+            self.next_lapse
+        }
     }
 
     /// How far the test is.
@@ -224,7 +262,7 @@ impl Coordinator {
     }
 
     fn holds(&self) -> bool {
-        self.charge.spec.on_lost == OnLost::Hold
+        self.charge.spec.on_lost == OnLost::Hold && !planted(Bug::HoldGivesAway)
     }
 
     fn since_start(&self, now: Time) -> Option<Duration> {
@@ -260,6 +298,7 @@ impl Coordinator {
         }
         self.pressing = false;
         self.expire(now, fx);
+        self.next_lapse = self.lapses_after(now);
         if let Some(reason) = self.failure.take() {
             return Some(self.end(now, EndReason::Failed(reason), fx));
         }
@@ -276,7 +315,9 @@ impl Coordinator {
         if self.phase == Phase::Running {
             if self.over(now) {
                 self.phase = Phase::Stopping;
-            } else if now >= self.accounts_close {
+            } else if now >= self.accounts_close
+                && (self.acknowledged.start || planted(Bug::StartUnacknowledged))
+            {
                 self.rebalance(now, fx);
             }
         }
@@ -288,6 +329,15 @@ impl Coordinator {
             return Some(self.end(now, reason, fx));
         }
         None
+    }
+
+    /// When some worker's slots may become free, or the accounts are closed. Renewals move it
+    /// on; then it is a moment at which nothing happens.
+    fn lapses_after(&self, now: Time) -> Time {
+        let lapses = self.members.values();
+        let lapses = lapses.filter_map(|m| m.ledger.lapses_after(now));
+        let closes = Some(self.accounts_close).filter(|t| *t > now);
+        lapses.chain(closes).min().unwrap_or(Time::MAX)
     }
 
     fn profile_end(&self) -> Option<Time> {

@@ -51,6 +51,15 @@ impl Office {
         let mut fx = Effects::default();
         let ended = self.c.tick(self.now, &self.able, &mut fx);
         self.ended = self.ended.take().or(ended);
+        // The electors acknowledge the start at once.
+        if self.c.start().is_some() && !self.c.acknowledged.start {
+            self.c.acknowledged(Acknowledged {
+                start: true,
+                ..self.c.acknowledged
+            });
+            let ended = self.c.tick(self.now, &self.able, &mut fx);
+            self.ended = self.ended.take().or(ended);
+        }
         self.sent = fx
             .outputs
             .into_iter()
@@ -118,7 +127,7 @@ impl Office {
         };
         change(&mut hb);
         self.c
-            .heartbeat(self.now, &hb, Duration::ZERO, &mut Effects::default())
+            .heartbeat(self.now, &hb, &mut Effects::default())
     }
 
     /// Workers 0 to `count` registered, confirmed, and with their shares applied.

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
-use super::messages::{Phase, StopOrder, TestMessage};
+use super::planted::{Bug, planted};
+use super::messages::{Phase, StartHeard, StopOrder, TestMessage};
 use super::spec::Timings;
 use super::time::{Time, awaited, held};
 
@@ -44,6 +45,19 @@ pub struct Heard {
     pub share_lease: Duration,
     /// A stop.
     pub stop: Option<StopOrder>,
+    /// The start of the profile on this node's clock, and the highest term of a beat that
+    /// named it.
+    pub start: Option<(u64, Time)>,
+}
+
+/// What a majority of electors has acknowledged to the coordinator: whoever is elected after
+/// it will hear it with the votes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Acknowledged {
+    /// The longest share lease that a beat announced.
+    pub share_lease: Duration,
+    /// A beat named the start of the profile.
+    pub start: bool,
 }
 
 /// What changed in who leads.
@@ -106,7 +120,9 @@ struct Authority {
     sent: VecDeque<(u64, Time)>,
     acks: BTreeMap<NodeId, u64>,
     leases: BTreeMap<u64, Duration>,
-    acknowledged_lease: Duration,
+    /// The first beat that named the start of the profile.
+    start_named: Option<u64>,
+    acknowledged: Acknowledged,
 }
 
 /// One test's election on one node.
@@ -139,7 +155,10 @@ impl Election {
         timings: Timings,
         now: Time,
     ) -> Election {
-        let rank = electorate.iter().position(|n| *n == me).map(|r| r as u32);
+        let rank = electorate
+            .iter()
+            .position(|n| same(n, &me))
+            .map(|r| r as u32);
         let mut election = Election {
             test,
             me,
@@ -189,9 +208,28 @@ impl Election {
         self.heard.stop.get_or_insert(stop);
     }
 
+    /// A beat of this term, or a vote that passes one on, named the start of the profile.
+    /// A later term's word counts; within one the earliest is the truest, because delays
+    /// make a start look later than it was.
+    pub fn hear_start(&mut self, term: u64, start: Time) {
+        self.heard.start = match self.heard.start {
+            Some((known, at)) if known == term => Some((term, at.min(start))),
+            Some((known, at)) if known > term => Some((known, at)),
+            _ => Some((term, start)),
+        };
+    }
+
+    /// The next beat is due now: there is something to tell.
+    pub fn hurry_beat(&mut self, now: Time) {
+        if let Stage::Leading(a) = &mut self.stage {
+            a.next_beat = now;
+        }
+    }
+
     /// Whether this node is the coordinator and has authority at `now`.
     pub fn has_authority(&self, now: Time) -> bool {
-        matches!(&self.stage, Stage::Leading(a) if now < a.until)
+        matches!(&self.stage, Stage::Leading(a)
+            if now < a.until || planted(Bug::AuthorityForever))
     }
 
     /// The term in which this node leads.
@@ -202,11 +240,11 @@ impl Election {
         }
     }
 
-    /// The longest share lease that a majority acknowledged a beat of (this node leading).
-    pub fn acknowledged_share_lease(&self) -> Duration {
+    /// What a majority acknowledged of this node's beats, while it leads.
+    pub fn acknowledged(&self) -> Acknowledged {
         match &self.stage {
-            Stage::Leading(a) => a.acknowledged_lease,
-            _ => Duration::ZERO,
+            Stage::Leading(a) => a.acknowledged,
+            _ => Acknowledged::default(),
         }
     }
 
@@ -217,27 +255,30 @@ impl Election {
             Stage::Waiting { .. } if !self.can_lead => Time::MAX,
             Stage::Waiting { until } => *until,
             Stage::Polling { next, .. } | Stage::Claiming { next, .. } => *next,
+            Stage::Leading(a) if planted(Bug::AuthorityForever) => a.next_beat,
+            Stage::Leading(a) if planted(Bug::BeatsWithoutAuthority) => a.next_beat,
             Stage::Leading(a) => a.next_beat.min(a.until),
         }
     }
 
     fn majority(&self) -> usize {
-        self.electorate.len() / 2 + 1
+        self.electorate.len() / 2 + usize::from(!planted(Bug::MinorityElects))
     }
 
     fn is_elector(&self, node: &NodeId) -> bool {
-        self.electorate.contains(node)
+        self.electorate.iter().any(|n| same(n, node))
     }
 
     fn rank_of(&self, node: &NodeId) -> Option<u32> {
         self.electorate
             .iter()
-            .position(|n| n == node)
+            .position(|n| same(n, node))
             .map(|r| r as u32)
     }
 
     fn wait_from(&mut self, from: Time) {
         let until = match self.rank {
+            Some(_) if planted(Bug::NoRankDelay) => from,
             Some(rank) => from + self.timings.rank_delay * rank,
             None => Time::MAX,
         };
@@ -249,6 +290,8 @@ impl Election {
         self.promise
             .as_ref()
             .is_some_and(|p| p.to != *candidate && now < p.until)
+            && !planted(Bug::PromiseIgnored)
+            && !planted(Bug::SecondVoteUnbound)
     }
 
     fn promise(&mut self, term: u64, to: &NodeId, now: Time) {
@@ -271,6 +314,11 @@ impl Election {
     pub fn tick(&mut self, now: Time, beat: BeatBody, fx: &mut Effects) -> Option<Change> {
         self.rank?;
         match &self.stage {
+            Stage::Waiting { until }
+                if self.can_lead && now >= *until && planted(Bug::NoPoll) =>
+            {
+                self.start_claim(self.seen_term + 1, now, fx)
+            }
             Stage::Waiting { until } if self.can_lead && now >= *until => {
                 self.stage = Stage::Polling {
                     sending: 0,
@@ -281,7 +329,13 @@ impl Election {
             }
             Stage::Polling { next, .. } if now >= *next => self.poll(now, fx),
             Stage::Claiming { next, .. } if now >= *next => self.claim(now, fx),
-            Stage::Leading(a) if now >= a.until => Some(self.step_down(now, fx)),
+            Stage::Leading(a)
+                if now >= a.until
+                    && !planted(Bug::AuthorityForever)
+                    && !planted(Bug::BeatsWithoutAuthority) =>
+            {
+                Some(self.step_down(now, fx))
+            }
             Stage::Leading(a) if now >= a.next_beat => self.beat(now, beat, fx),
             _ => None,
         }
@@ -331,6 +385,7 @@ impl Election {
                 sending,
                 share_lease,
                 stop,
+                start,
                 ..
             } if *candidate == self.me => self.on_vote(
                 now,
@@ -340,6 +395,7 @@ impl Election {
                 Heard {
                     share_lease: *share_lease,
                     stop: *stop,
+                    start: start.map(|s| (s.term, now.shifted(s.since.saturating_neg()))),
                 },
             ),
             TestMessage::Beat {
@@ -366,6 +422,11 @@ impl Election {
             _ => None,
         }
     }
+}
+
+/// An elector is a node in one life: started again, it has forgotten its promises.
+fn same(elector: &NodeId, node: &NodeId) -> bool {
+    elector == node || (planted(Bug::RestartedElectorVotes) && elector.peer == node.peer)
 }
 
 #[cfg(test)]

@@ -126,6 +126,7 @@ fn vote(term: u64, candidate: u32, by: u32, sending: u32) -> TestMessage {
         sending,
         share_lease: Duration::from_secs(9),
         stop: None,
+        start: None,
     }
 }
 

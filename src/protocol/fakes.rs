@@ -102,6 +102,7 @@ pub fn measurement(sent: u64, is_final: bool) -> Measurement {
         elapsed: s.elapsed,
         engine_cpu: s.engine_cpu,
         engine_threads: 1,
+        overloaded: false,
         pieces: s.pieces,
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::planted::{Bug, planted};
 use super::messages::{Order, ShareReport};
 use super::time::{Time, awaited};
 
@@ -32,7 +33,11 @@ pub struct Ledger {
 impl Ledger {
     /// Slots that must not be given to anybody else at `now`.
     pub fn reserved(&self, now: Time) -> u32 {
-        let running = if now < self.lease_until {
+        let early = match Duration::from_secs(1) {
+            _ if !planted(Bug::GivenBeforeLapse) => Duration::ZERO,
+            early => early,
+        };
+        let running = if now + early < self.lease_until {
             self.largest_open()
         } else {
             0
@@ -52,6 +57,9 @@ impl Ledger {
     }
 
     fn largest_open(&self) -> u32 {
+        if planted(Bug::NewestOrderCounts) {
+            return self.ordered();
+        }
         self.open.iter().map(|(_, s)| *s).max().unwrap_or(0)
     }
 
@@ -72,7 +80,7 @@ impl Ledger {
 
     /// An answer of this registration reached the worker: it may get new slots.
     pub fn confirmed(&self) -> bool {
-        self.confirmed
+        self.confirmed || planted(Bug::SlotsUnconfirmed)
     }
 
     /// Until when the lease may run.
@@ -134,13 +142,22 @@ impl Ledger {
     pub fn may_renew(&self, now: Time, within: Duration) -> bool {
         self.unconfirmed
             .front()
-            .is_none_or(|(_, at)| now.since(*at) <= within)
+            .is_none_or(|(_, at)| now.since(*at) <= within || planted(Bug::OneWayRenewed))
     }
 
     /// The lease is renewed by an answer to heartbeat `number` given at `now`.
     pub fn renew(&mut self, now: Time, number: u64, lease: Duration) {
         self.unconfirmed.push_back((number, now));
+        if planted(Bug::RenewalUncounted) && self.lease_until > Time::ZERO {
+            return;
+        }
         self.lease_until = self.lease_until.max(now + awaited(lease));
+    }
+
+    /// When fewer slots may be reserved than at `now`, if nothing else happens.
+    pub fn lapses_after(&self, now: Time) -> Option<Time> {
+        let tails = self.tails.iter().map(|(_, until)| *until);
+        tails.chain([self.lease_until]).filter(|t| *t > now).min()
     }
 
     /// The worker has given its lease back: it sends nothing any more.

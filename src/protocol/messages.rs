@@ -167,6 +167,8 @@ pub enum TestMessage {
         share_lease: Duration,
         /// It has heard a stop.
         stop: Option<StopOrder>,
+        /// The start of the profile, if it has heard a beat that named one.
+        start: Option<StartHeard>,
     },
     /// The coordinator is there.
     Beat {
@@ -252,6 +254,15 @@ impl TestMessage {
             TestMessage::Stop { by, .. } => by,
         }
     }
+}
+
+/// The start of the profile, as an elector passes it on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StartHeard {
+    /// Highest term of a beat that named it.
+    pub term: u64,
+    /// Nanoseconds since the start, at sending; negative before it.
+    pub since: i64,
 }
 
 /// How far a test is.

@@ -18,6 +18,7 @@
 //! | [`metrics`], [`merge`] | what is measured, and how it becomes one result |
 //! | [`mod@test`] | one test's life on one node |
 //! | [`node`] | all of it |
+//! | [`planted`] | deliberate bugs, to check the simulator by |
 //!
 //! Two leases carry the promise that the target never sees more than the plan: a
 //! coordinator's *authority* to grant shares, and a worker's *share*. Both are counted
@@ -36,6 +37,7 @@ pub mod merge;
 pub mod messages;
 pub mod metrics;
 pub mod node;
+pub mod planted;
 pub mod rendezvous;
 pub mod spec;
 pub mod split;

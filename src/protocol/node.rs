@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::effects::{Effects, Output, ToSelf, Verdict};
 use super::id::{NodeId, Peer, TestId};
 use super::membership::{Membership, News};
+use super::planted::{Bug, planted};
 use super::messages::{
     Advert, Announcement, Gossip, KnownTest, Phase, Reply, Request, Status, StopOrder, TestMessage,
 };
@@ -160,10 +161,13 @@ impl Node {
             t.worker()
                 .is_some_and(|w| w.share(now) > 0 && !w.finished())
         };
+        let overloaded = |t: &Test| carries(t) && t.worker().is_some_and(|w| w.overloaded());
         if self.leaving {
             Status::Leaving
         } else if self.draining {
             Status::Draining
+        } else if self.tests.values().any(overloaded) {
+            Status::Overloaded
         } else if self.tests.values().any(carries) {
             Status::Running
         } else {
@@ -181,7 +185,9 @@ impl Node {
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         let gap = now.since(self.last_input);
         if gap > SLEPT.max(self.timings.advert_interval(self.members.all().count()) * 2) {
-            self.members.slept(gap);
+            if !planted(Bug::SleeperBlames) {
+                self.members.slept(gap);
+            }
         }
         self.last_input = now;
         let mut fx = Effects::default();

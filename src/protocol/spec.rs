@@ -135,6 +135,8 @@ pub struct Timings {
     /// From the assignment of shares to the start of the profile: time for every worker to
     /// receive its share and have a lease.
     pub start_delay: Duration,
+    /// Most heartbeats a second that a coordinator answers; beyond it, they stretch.
+    pub heartbeats_a_second: u32,
     /// Time between snapshots in a small swarm.
     pub metrics_interval: Duration,
 }
@@ -151,6 +153,7 @@ impl Timings {
             advert_interval: Duration::from_secs(2),
             registration_window: Duration::from_secs(3),
             start_delay: Duration::from_millis(400),
+            heartbeats_a_second: 1_000,
             metrics_interval: Duration::from_secs(1),
         }
     }
@@ -174,10 +177,10 @@ impl Timings {
     }
 
     /// Time between heartbeats of each of `workers` workers: a quarter of an authority lease,
-    /// stretched so that a coordinator answers at most 1,000 a second.
+    /// stretched so that a coordinator answers no more a second than it can.
     pub fn heartbeat_interval(&self, workers: usize) -> Duration {
         self.beat_interval()
-            .max(Duration::from_millis(workers as u64))
+            .max(Duration::from_secs(workers as u64) / self.heartbeats_a_second.max(1))
     }
 
     /// The share lease, stretched as the heartbeats are.

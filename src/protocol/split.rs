@@ -1,5 +1,6 @@
 //! Splitting the whole load over workers, so that it adds up exactly.
 
+use super::planted::{Bug, planted};
 use super::spec::SLOTS;
 
 /// Splits `total` slots in proportion to `weights` by the largest remainder: every part is
@@ -22,6 +23,9 @@ pub fn split(total: u32, weights: &[u32]) -> Vec<u32> {
         let scaled = total * u64::from(*w);
         parts.push((scaled / sum) as u32);
         remainders.push((scaled % sum, i));
+    }
+    if planted(Bug::SplitRoundsUp) {
+        return parts.iter().map(|p| p + 1).collect();
     }
     let given: u64 = parts.iter().map(|p| u64::from(*p)).sum();
     remainders.sort_by_key(|(r, i)| (std::cmp::Reverse(*r), *i));

@@ -14,6 +14,7 @@ use super::effects::{Effects, Output};
 use super::election::{BeatBody, Change, Election};
 use super::id::{NodeId, Peer, TestId};
 use super::merge::Merge;
+use super::planted::{Bug, planted};
 use super::messages::{
     Announcement, EndReason, Ended, Gossip, Phase, Reply, Request, StopOrder, TestEvent,
     TestMessage,
@@ -43,6 +44,8 @@ pub struct Measurement {
     pub engine_cpu: Duration,
     /// The engine threads.
     pub engine_threads: u32,
+    /// It cannot time its load well any more: this node wants a smaller share.
+    pub overloaded: bool,
     /// All counters and histograms, cumulative.
     pub pieces: Vec<Piece>,
 }
@@ -78,7 +81,6 @@ pub struct Test {
     merge: Merge,
     snapshots: u64,
     phase: Phase,
-    heard_start: Option<Time>,
     last_beat: Option<Time>,
     stop: Option<(StopOrder, Time)>,
     /// This node repeats the stop until it is heeded.
@@ -127,7 +129,6 @@ impl Test {
             merge: Merge::default(),
             snapshots: 0,
             phase: Phase::Electing,
-            heard_start: None,
             last_beat: None,
             stop: None,
             next_stop: Time::MAX,
@@ -257,11 +258,11 @@ impl Test {
         {
             self.phase = *phase;
             self.last_beat = Some(now);
-            if let Some(since) = since_start {
-                // A beat's delay makes the start look later than it was: the earliest is
-                // the truest.
+            if let Some(since) = since_start
+                && !planted(Bug::StartForgotten)
+            {
                 let start = now.shifted(since.saturating_neg());
-                self.heard_start = Some(self.heard_start.map_or(start, |s| s.min(start)));
+                self.election.hear_start(*term, start);
             }
             if *coordinator == self.myself.node {
                 self.follow(now, *term, coordinator, fx);
@@ -269,10 +270,19 @@ impl Test {
         }
         let change = self.election.handle(now, message, fx);
         self.react(now, change, fx);
+        self.tell_acknowledged();
         if let Some((order, at)) = self.election.heard().stop.map(|s| (s, now))
             && self.stop.is_none()
         {
             self.hear_stop(at, order, fx);
+        }
+    }
+
+    /// Shares are given only once a majority of electors knows the start.
+    fn tell_acknowledged(&mut self) {
+        let acknowledged = self.election.acknowledged();
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.acknowledged(acknowledged);
         }
     }
 
@@ -374,15 +384,14 @@ impl Test {
     pub fn next_wake(&self) -> Time {
         let always = self.next_end.min(self.next_fetch).min(self.next_stop);
         let office = self.coordinator.as_ref();
-        if office.is_some_and(Coordinator::is_pressing) && self.ended.is_none() {
-            return Time::ZERO;
-        }
+        let office = office.map_or(Time::MAX, Coordinator::next_wake);
         let worker = self.worker.as_ref().map_or(Time::MAX, Worker::next_wake);
         if self.ended.is_some() {
             return always.min(worker);
         }
         always
             .min(worker)
+            .min(office)
             .min(self.next_announce)
             .min(self.next_plan_fetch)
             .min(self.election.next_wake())
@@ -425,14 +434,27 @@ impl Test {
         if now >= self.next_plan_fetch {
             self.fetch_plan(now, fx);
         }
+        self.tick_election(now, fx);
+        let Some(coordinator) = &mut self.coordinator else {
+            return;
+        };
+        if !self.election.has_authority(now) {
+            return;
+        }
+        let had_start = coordinator.start().is_some();
+        if let Some(ended) = coordinator.tick(now, able, fx) {
+            fx.publish(TestMessage::Ended(self.with_unreported(ended)));
+        } else if coordinator.start().is_some() && !had_start {
+            // The electors must know it before anybody acts on it.
+            self.election.hurry_beat(now);
+            self.tick_election(now, fx);
+        }
+    }
+
+    fn tick_election(&mut self, now: Time, fx: &mut Effects) {
         let change = self.election.tick(now, self.beat_body(now), fx);
         self.react(now, change, fx);
-        if let Some(coordinator) = &mut self.coordinator
-            && self.election.has_authority(now)
-            && let Some(ended) = coordinator.tick(now, able, fx)
-        {
-            fx.publish(TestMessage::Ended(self.with_unreported(ended)));
-        }
+        self.tell_acknowledged();
     }
 
     fn beat_body(&self, now: Time) -> BeatBody {

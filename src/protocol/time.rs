@@ -6,6 +6,8 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use super::planted::{Bug, planted};
+
 /// An instant on this node's lease clock, in nanoseconds since an origin of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Time(pub u64);
@@ -59,12 +61,13 @@ impl From<Time> for RemoteTime {
 
 /// What a *holder* counts of a lease: 98 %, so that a clock 1 % slow still ends it in time.
 pub fn held(lease: Duration) -> Duration {
-    scaled(lease, 98)
+    let margin = !planted(Bug::NoMargins) && !planted(Bug::NoHolderMargin);
+    scaled(lease, if margin { 98 } else { 100 })
 }
 
 /// What somebody who *waits* for a lease to end counts: 102 %, for a clock 1 % fast.
 pub fn awaited(lease: Duration) -> Duration {
-    scaled(lease, 102)
+    scaled(lease, if planted(Bug::NoMargins) { 100 } else { 102 })
 }
 
 fn scaled(lease: Duration, percent: u64) -> Duration {

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use super::clock::ClockEstimate;
 use super::effects::{Effects, EngineOrder};
-use super::id::{Digest, NodeId, Peer, TestId};
+use super::id::{Digest, Incarnation, NodeId, Peer, TestId};
 use super::messages::{
     Assign, AssignReply, Heartbeat, HeartbeatReply, Order, Register, RegisterReply, Request,
     ShareReport, Status, StopOrder,
 };
+use super::planted::{Bug, planted};
 use super::metrics::{Piece, Snapshot};
 use super::spec::{Myself, OnLost, SLOTS, TestSpec, Timings};
 use super::time::{RemoteTime, Time, held};
@@ -66,6 +67,8 @@ pub struct Worker {
     finished: bool,
     leaving: bool,
     draining: bool,
+    /// The engine says that it cannot time its load well.
+    overloaded: bool,
     in_flight: u32,
     last: Option<Snapshot>,
     delivered: Option<u64>,
@@ -118,6 +121,7 @@ impl Worker {
             finished: false,
             leaving: false,
             draining: false,
+            overloaded: false,
             in_flight: 0,
             last: None,
             delivered: None,
@@ -179,12 +183,17 @@ impl Worker {
             Stage::Alone => Time::MAX,
             Stage::Registering { next } | Stage::Registered { next } => next,
         };
-        let lapse = if self.share.slots > 0 && !self.holding() {
+        contact.min(self.lapses()).min(self.next_delivery)
+    }
+
+    /// When this worker will have to drop its share, unless it is renewed.
+    fn lapses(&self) -> Time {
+        let lapsed = planted(Bug::LapsedReported) && self.lease_until == Time::ZERO;
+        if self.share.slots > 0 && !self.holding() && !lapsed {
             self.lease_until
         } else {
             Time::MAX
-        };
-        contact.min(lapse).min(self.next_delivery)
+        }
     }
 
     /// A beat of this coordinator was heard: a new one is registered with at once, with a
@@ -226,7 +235,7 @@ impl Worker {
         let Some((term, coordinator)) = &self.coordinator else {
             return;
         };
-        let runs = self.share(now) > 0;
+        let runs = self.share(now) > 0 || planted(Bug::LapsedReported) && self.share.slots > 0;
         let request = Request::Register(Register {
             test: self.test,
             term: *term,
@@ -251,13 +260,25 @@ impl Worker {
     }
 
     fn current(&self, term: u64) -> bool {
+        if planted(Bug::OtherRegistrations) {
+            return true;
+        }
         self.coordinator.as_ref().is_some_and(|(t, _)| *t == term)
+    }
+
+    /// What names this registration of this incarnation is meant for this worker.
+    fn mine(&self, registration: u64, incarnation: Incarnation) -> bool {
+        let registration =
+            registration == self.registration || planted(Bug::OtherRegistrations);
+        let incarnation =
+            incarnation == self.me.incarnation || planted(Bug::IncarnationsUnnamed);
+        registration && incarnation
     }
 
     /// The coordinator answered a registration.
     pub fn registered(&mut self, now: Time, r: &RegisterReply, fx: &mut Effects) {
         let waiting = matches!(self.stage, Stage::Registering { .. });
-        let mine = r.number == self.registration && r.incarnation == self.me.incarnation;
+        let mine = self.mine(r.number, r.incarnation);
         if !waiting || !mine || !self.current(r.term) {
             return;
         }
@@ -305,6 +326,7 @@ impl Worker {
             (true, _) => Status::Leaving,
             _ if self.draining => Status::Draining,
             (false, 0) => Status::Idle,
+            _ if self.overloaded => Status::Overloaded,
             _ => Status::Running,
         };
         let request = Request::Heartbeat(Heartbeat {
@@ -329,11 +351,16 @@ impl Worker {
     /// The coordinator answered a heartbeat.
     pub fn heartbeat_answered(&mut self, now: Time, r: &HeartbeatReply, fx: &mut Effects) {
         let registered = matches!(self.stage, Stage::Registered { .. });
-        let mine = r.registration == self.registration && r.incarnation == self.me.incarnation;
+        let mine = self.mine(r.registration, r.incarnation);
         if !registered || !mine || !self.current(r.term) || self.leaving {
             return;
         }
-        let Some((_, sent)) = self.sent.iter().find(|(n, _)| *n == r.number).copied() else {
+        let newest = planted(Bug::AnswersUnnamed) || planted(Bug::OtherRegistrations);
+        let named = match self.sent.back() {
+            Some(newest_sent) if newest => Some(newest_sent),
+            _ => self.sent.iter().find(|(n, _)| *n == r.number),
+        };
+        let Some((_, sent)) = named.copied() else {
             return;
         };
         let elsewhere = self
@@ -354,7 +381,12 @@ impl Worker {
             return;
         }
         if let Some(lease) = r.lease {
-            let until = sent + held(lease);
+            let from = if planted(Bug::LeaseFromReceipt) {
+                now
+            } else {
+                sent
+            };
+            let until = from + held(lease);
             if until > self.lease_until {
                 self.lease_until = until;
                 self.tell_lease(fx);
@@ -386,7 +418,7 @@ impl Worker {
     /// A share was pushed. The lease is another matter: only answers to heartbeats renew it.
     pub fn assigned(&mut self, now: Time, a: &Assign, fx: &mut Effects) -> AssignReply {
         let registered = matches!(self.stage, Stage::Registered { .. });
-        let mine = a.registration == self.registration && a.incarnation == self.me.incarnation;
+        let mine = self.mine(a.registration, a.incarnation);
         let refusal = if a.digest != self.digest {
             Some("another plan")
         } else if !registered || !mine || !self.current(a.term) || self.leaving {
@@ -406,7 +438,8 @@ impl Worker {
     }
 
     fn apply(&mut self, now: Time, order: Order, fx: &mut Effects) {
-        if order.number <= self.applied.max(self.floor) || order.slots > SLOTS {
+        let older = order.number <= self.applied.max(self.floor);
+        if (older && !planted(Bug::OrdersUnnumbered)) || order.slots > SLOTS {
             return;
         }
         if let Some(start) = order.start {
@@ -457,16 +490,29 @@ impl Worker {
 
     /// Leaves the swarm: the load stops, and once it has, the lease is given back.
     pub fn leave(&mut self, order: StopOrder, fx: &mut Effects) {
+        self.leaving = true;
+        if planted(Bug::LeavesWhileSending) {
+            return;
+        }
         self.stop(order, fx);
         self.drop_share(fx);
         self.lease_until = Time::ZERO;
         fx.engine(self.test, EngineOrder::Lease(Time::ZERO));
-        self.leaving = true;
     }
 
     /// Takes no new share from now on, and gives up what it has.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Whether the engine can time its load well.
+    pub fn set_overloaded(&mut self, overloaded: bool) {
+        self.overloaded = overloaded;
+    }
+
+    /// The engine cannot time its load well.
+    pub fn overloaded(&self) -> bool {
+        self.overloaded
     }
 
     /// The engine measured. A final snapshot is delivered until it is acknowledged.
@@ -562,8 +608,12 @@ impl Worker {
 
     /// Time passed.
     pub fn tick(&mut self, now: Time, fx: &mut Effects) {
-        if self.share.slots > 0 && !self.holding() && now >= self.lease_until {
-            self.drop_share(fx);
+        if now >= self.lapses() {
+            if planted(Bug::LapsedReported) {
+                self.lease_until = Time::ZERO;
+            } else {
+                self.drop_share(fx);
+            }
             if self.stage != Stage::Alone {
                 self.register_anew(now, fx);
             }

@@ -5,7 +5,7 @@ use pb::v1::test_message::Body;
 use super::check;
 use super::parts;
 use super::{Wire, WireError, pb, put};
-use crate::protocol::messages::{Phase, TestMessage};
+use crate::protocol::messages::{Phase, StartHeard, TestMessage};
 
 /// Terms begin at 1; nothing is said in term 0.
 pub fn term(value: u64) -> Result<u64, WireError> {
@@ -96,6 +96,7 @@ impl Wire for TestMessage {
                 sending,
                 share_lease,
                 stop,
+                start,
             } => Body::Vote(pb::v1::Vote {
                 test: test.0.to_vec(),
                 term: *term,
@@ -104,6 +105,8 @@ impl Wire for TestMessage {
                 elector: Some(elector.to_wire()),
                 share_lease_ns: put::ns(*share_lease),
                 stop: stop.as_ref().map(Wire::to_wire),
+                since_start_ns: start.map(|s| put::signed_ns(s.since)),
+                start_term: start.map_or(0, |s| s.term),
             }),
             TestMessage::Beat {
                 test,
@@ -182,6 +185,15 @@ impl Wire for TestMessage {
                 sending: m.sending,
                 share_lease: check::span("share_lease_ns", m.share_lease_ns)?,
                 stop: check::optional(m.stop)?,
+                start: m
+                    .since_start_ns
+                    .map(|ns| {
+                        Ok(StartHeard {
+                            term: term(m.start_term)?,
+                            since: check::signed_ns("since_start_ns", ns)?,
+                        })
+                    })
+                    .transpose()?,
             },
             Body::Beat(m) => TestMessage::Beat {
                 test: parts::test(&m.test)?,

@@ -27,17 +27,17 @@ const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
 
 /// A node that never learned of a start waits this long for a coordinator.
 fn patience(world: &World) -> Duration {
-    let timings = &world.scenario.timings;
+    let timings = world.scenario.timings();
     (timings.registration_window + timings.share_lease * 8).mul_f64(DRIFT)
 }
 
 /// By when the test must have ended on every node, in true time.
 fn deadline(world: &World) -> Duration {
     let scenario = &world.scenario;
-    let lease = awaited(scenario.timings.share_lease(world.machines.len()));
+    let lease = awaited(scenario.timings().share_lease(world.machines.len()));
     let planned = match world.started_last {
         Some(started) => {
-            let over = scenario.spec.length + scenario.spec.grace + lease;
+            let over = scenario.plan.length + scenario.plan.grace + lease;
             started + over.mul_f64(DRIFT)
         }
         None => world.healed_at() + patience(world),

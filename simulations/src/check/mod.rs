@@ -8,6 +8,7 @@ mod never_over;
 mod nothing_lost;
 mod one_authority;
 mod same_merge;
+mod starts_once;
 
 use std::fmt;
 use std::time::Duration;
@@ -77,6 +78,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::<never_over::NeverOver>::default(),
         Box::<one_authority::OneAuthority>::default(),
+        Box::<starts_once::StartsOnce>::default(),
         Box::<same_merge::SameMerge>::default(),
         Box::<nothing_lost::NothingLost>::default(),
         Box::<goes_on::GoesOn>::default(),

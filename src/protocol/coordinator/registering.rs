@@ -34,7 +34,9 @@ impl Coordinator {
         if let Some(stop) = r.stop {
             self.stop(now, stop, fx);
         }
-        if let Some(since) = r.since_start {
+        if let Some(since) = r.since_start
+            && !planted(Bug::StartForgotten)
+        {
             // Delays make a start look later than it was: the earliest is the truest.
             let start = now.shifted(since.saturating_neg());
             self.start = Some(self.start.map_or(start, |s| s.min(start)));
@@ -82,8 +84,9 @@ impl Coordinator {
         if self.holds() && member.is_some_and(|m| m.ledger.held_for_ever() == report.slots) {
             return true;
         }
-        let once = !member.is_some_and(|m| m.reported);
-        let in_time = self.charge.term > 1 && (now < self.accounts_close || self.holds());
+        let once = !member.is_some_and(|m| m.reported) || planted(Bug::ReportedTwice);
+        let open = now < self.accounts_close || planted(Bug::ReportedLate);
+        let in_time = self.charge.term > 1 && (open || self.holds());
         once && in_time && self.reserved(now) + report.slots <= SLOTS
     }
 
@@ -97,6 +100,11 @@ impl Coordinator {
             .collect();
         for node in older {
             self.lose(now, &node, "restarted".into(), fx);
+            if planted(Bug::RestartFreesShare)
+                && let Some(m) = self.members.get_mut(&node)
+            {
+                m.ledger.give_back();
+            }
         }
     }
 
@@ -133,6 +141,8 @@ impl Coordinator {
                 status: Status::Unknown,
                 finished: false,
                 had_share: false,
+                relief: 1_000,
+                next_relief: now,
                 ledger: Ledger::default(),
                 last_snapshot: None,
                 lost_at: None,
@@ -172,14 +182,13 @@ impl Coordinator {
         &mut self,
         now: Time,
         hb: &Heartbeat,
-        acknowledged_lease: Duration,
         fx: &mut Effects,
     ) -> Option<HeartbeatReply> {
         if hb.term != self.charge.term {
             return None;
         }
         let workers = self.active().count();
-        let lease = self.granted(acknowledged_lease);
+        let lease = self.granted();
         let within = self.timings.confirm_within(workers);
         let mut reply = HeartbeatReply {
             test: hb.test,
@@ -206,7 +215,7 @@ impl Coordinator {
             reply.message = "not registered, or lost meanwhile".into();
             return Some(reply);
         };
-        if hb.number <= m.last_heartbeat {
+        if hb.number <= m.last_heartbeat && !planted(Bug::OldHeartbeats) {
             return None;
         }
         m.last_heartbeat = hb.number;
@@ -214,7 +223,7 @@ impl Coordinator {
         self.pressing |= news || m.status != hb.status || m.finished != hb.finished;
         m.status = hb.status;
         m.finished |= hb.finished;
-        if hb.status == Status::Leaving {
+        if hb.status == Status::Leaving && !planted(Bug::LeavesSilently) {
             m.ledger.give_back();
             m.active = false;
             let name = m.name.clone();
@@ -234,14 +243,20 @@ impl Coordinator {
             reply.message = "answers do not arrive".into();
         }
         reply.order = m.ledger.order().filter(|o| o.number > 0);
+        if hb.status == Status::Overloaded {
+            self.relieve(now, &hb.node, fx);
+        }
         Some(reply)
     }
 
     /// The lease that may be granted: a longer one than the basic only after a majority
     /// of electors acknowledged a beat that said so.
-    pub(super) fn granted(&self, acknowledged: Duration) -> Duration {
+    pub(super) fn granted(&self) -> Duration {
         self.wanted_share_lease()
-            .min(acknowledged.max(self.timings.share_lease))
+            .min(match self.acknowledged.share_lease {
+                _ if planted(Bug::StretchUnacknowledged) => Duration::MAX,
+                known => known.max(self.timings.share_lease),
+            })
     }
 
     pub(super) fn lose(&mut self, now: Time, node: &NodeId, why: String, fx: &mut Effects) {
@@ -252,7 +267,7 @@ impl Coordinator {
         m.active = false;
         if m.had_share && !m.delivered() {
             m.lost_at = m.lost_at.or(at);
-            if self.charge.spec.on_lost == OnLost::Fail {
+            if self.charge.spec.on_lost == OnLost::Fail && !planted(Bug::FailRunsOn) {
                 self.failure
                     .get_or_insert(format!("worker {} was lost ({why})", m.name));
             }

@@ -4,10 +4,32 @@ use super::*;
 
 impl Coordinator {
     pub(super) fn weight(&self, m: &Member) -> u32 {
-        match self.charge.spec.balance {
+        /// Times 1,000 thousandths, the largest weight.
+        const MOST: u32 = 4_000_000;
+        let weight = match self.charge.spec.balance {
             Balance::Equal => 1,
-            Balance::Capacity => m.capacity.max(1),
+            Balance::Capacity => m.capacity.clamp(1, MOST),
+        };
+        weight * m.relief
+    }
+
+    /// A worker says that it is overloaded: if somebody else is not, its share gets smaller,
+    /// for the rest of the test.
+    pub(super) fn relieve(&mut self, now: Time, node: &NodeId, fx: &mut Effects) {
+        let others = self.active().any(|(n, other)| {
+            n != node && other.takes_share() && other.status != Status::Overloaded
+        });
+        let Some(m) = self.members.get_mut(node) else {
+            return;
+        };
+        if !others || now < m.next_relief || m.relief <= MOST_RELIEF {
+            return;
         }
+        m.relief = (m.relief * RELIEF / 1_000).max(MOST_RELIEF);
+        m.next_relief = now + RELIEF_INTERVAL;
+        self.pressing = true;
+        let text = format!("{} is overloaded and gets a smaller share", m.name);
+        self.event(now, "overloaded", Some(node), text, fx);
     }
 
     /// Assigns shares and chooses the start instant, if everybody is there or the window
@@ -57,7 +79,6 @@ impl Coordinator {
             ),
             fx,
         );
-        self.rebalance(now, fx);
         Ok(())
     }
 

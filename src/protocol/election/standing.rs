@@ -45,7 +45,10 @@ impl Election {
     }
 
     pub(super) fn claim(&mut self, now: Time, fx: &mut Effects) -> Option<Change> {
-        let (max, interval) = (self.timings.max_claims, self.timings.ask_interval);
+        let (mut max, interval) = (self.timings.max_claims, self.timings.ask_interval);
+        if planted(Bug::ClaimOnce) {
+            max = 1;
+        }
         let Stage::Claiming {
             term,
             sent,
@@ -104,7 +107,11 @@ impl Election {
             return None;
         };
         let sending = Self::majority_of(votes.values().copied(), majority)?;
-        let until = sent[sending as usize - 1] + held(self.timings.authority_lease);
+        let asked = match sent[sending as usize - 1] {
+            _ if planted(Bug::AuthorityFromVotes) => now,
+            at => at,
+        };
+        let until = asked + held(self.timings.authority_lease);
         if now >= until {
             return None;
         }
@@ -118,7 +125,8 @@ impl Election {
             sent: VecDeque::new(),
             acks: BTreeMap::new(),
             leases: BTreeMap::new(),
-            acknowledged_lease: Duration::ZERO,
+            start_named: None,
+            acknowledged: Acknowledged::default(),
         });
         Some(Change::Won { term })
     }
@@ -136,6 +144,9 @@ impl Election {
         }
         a.sent.push_back((a.number, now));
         a.leases.insert(a.number, body.share_lease);
+        if body.since_start.is_some() {
+            a.start_named.get_or_insert(a.number);
+        }
         a.acks.insert(me.clone(), a.number);
         let (term, number) = (a.term, a.number);
         fx.publish(TestMessage::Beat {
@@ -149,11 +160,11 @@ impl Election {
         });
         self.heard.share_lease = self.heard.share_lease.max(body.share_lease);
         self.promise(term, &me, now);
-        self.count_acks();
+        self.count_acks(now);
         None
     }
 
-    pub(super) fn count_acks(&mut self) {
+    pub(super) fn count_acks(&mut self, now: Time) {
         let majority = self.majority();
         let lease = held(self.timings.authority_lease);
         let Stage::Leading(a) = &mut self.stage else {
@@ -163,14 +174,20 @@ impl Election {
             return;
         };
         if let Some((_, sent)) = a.sent.iter().find(|(n, _)| *n == number) {
-            a.until = a.until.max(*sent + lease);
+            let asked = match *sent {
+                _ if planted(Bug::AuthorityFromAcks) => now,
+                at => at,
+            };
+            a.until = a.until.max(asked + lease);
         }
         while let Some(first) = a.leases.first_entry() {
             if *first.key() > number {
                 break;
             }
-            a.acknowledged_lease = a.acknowledged_lease.max(first.remove());
+            let known = &mut a.acknowledged.share_lease;
+            *known = (*known).max(first.remove());
         }
+        a.acknowledged.start |= a.start_named.is_some_and(|first| first <= number);
     }
 
     /// Gives up leading: authority has run out, or this node leaves.

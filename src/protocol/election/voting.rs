@@ -4,7 +4,9 @@ use super::*;
 
 impl Election {
     pub(super) fn would_vote(&self, now: Time, term: u64, candidate: &NodeId) -> bool {
-        term > self.seen_term && !self.bound_to_other(candidate, now)
+        let again = planted(Bug::SecondVote) || planted(Bug::SecondVoteUnbound);
+        (term > self.seen_term || (again && term == self.seen_term))
+            && !self.bound_to_other(candidate, now)
     }
 
     pub(super) fn on_poll(
@@ -70,14 +72,21 @@ impl Election {
         };
         if let Stage::Claiming { term: claimed, .. } = &self.stage
             && theirs < mine
+            && !planted(Bug::NoWithdrawal)
         {
             let claimed = *claimed;
             self.withdraw(claimed, now, fx);
+        }
+        if planted(Bug::ClaimRaisesTerm) && term > self.seen_term + 1 {
+            self.seen_term = term - 1;
         }
         let again = term == self.seen_term
             && self.voted_for.as_ref() == Some(candidate)
             && !self.bound_to_other(candidate, now);
         if !again && !self.would_vote(now, term, candidate) {
+            if planted(Bug::ClaimRaisesTerm) {
+                self.seen_term = self.seen_term.max(term);
+            }
             return;
         }
         self.seen_term = term;
@@ -90,8 +99,15 @@ impl Election {
             candidate: candidate.clone(),
             elector: self.me.clone(),
             sending,
-            share_lease: self.heard.share_lease,
+            share_lease: match self.heard.share_lease {
+                _ if planted(Bug::VoteForgetsLease) => Duration::ZERO,
+                lease => lease,
+            },
             stop: self.heard.stop,
+            start: self.heard.start.map(|(term, at)| StartHeard {
+                term,
+                since: now.signed_since(at),
+            }),
         });
     }
 
@@ -121,6 +137,9 @@ impl Election {
         if let Some(stop) = heard.stop {
             self.hear_stop(stop);
         }
+        if let Some((term, start)) = heard.start {
+            self.hear_start(term, start);
+        }
         self.count_votes(now)
     }
 
@@ -133,7 +152,8 @@ impl Election {
         share_lease: Duration,
         fx: &mut Effects,
     ) -> Option<Change> {
-        if term < self.seen_term || !self.is_elector(coordinator) {
+        let lower = term < self.seen_term && !planted(Bug::LowerTermFollowed);
+        if lower || !self.is_elector(coordinator) {
             return None;
         }
         let mut lost = None;
@@ -153,7 +173,9 @@ impl Election {
         let news = self.leader.as_ref() != Some(&(term, coordinator.clone()));
         self.leader = Some((term, coordinator.clone()));
         if self.rank.is_some() {
-            self.promise(term, coordinator, now);
+            if !planted(Bug::NoPromiseByBeat) {
+                self.promise(term, coordinator, now);
+            }
             self.wait_for_promise();
             fx.publish(TestMessage::BeatAck {
                 test: self.test,
@@ -172,7 +194,8 @@ impl Election {
     }
 
     pub(super) fn on_ack(&mut self, now: Time, acked: u64, elector: &NodeId, number: u64) {
-        if !self.is_elector(elector) || !self.has_authority(now) {
+        let late = !self.has_authority(now) && !planted(Bug::BeatsWithoutAuthority);
+        if late || !self.is_elector(elector) {
             return;
         }
         let Stage::Leading(a) = &mut self.stage else {
@@ -183,7 +206,7 @@ impl Election {
         }
         let latest = a.acks.entry(elector.clone()).or_insert(number);
         *latest = (*latest).max(number);
-        self.count_acks();
+        self.count_acks(now);
     }
 
     pub(super) fn on_resign(&mut self, now: Time, term: u64, node: &NodeId) {
@@ -205,7 +228,7 @@ impl Election {
         if self
             .promise
             .as_ref()
-            .is_some_and(|p| p.term == term && p.to == *node)
+            .is_some_and(|p| (p.term == term || planted(Bug::ResignFreesAll)) && p.to == *node)
         {
             self.promise = None;
             self.wait_from(now);

@@ -86,7 +86,7 @@ impl Node {
                 for s in snapshots.iter().filter(|s| s.test == test) {
                     t.snapshot(now, s, fx);
                 }
-                if more && last.is_some() && !t.complete() {
+                if more && last.is_some() {
                     let request = Request::FetchSnapshots { test, after: last };
                     fx.send(&self.myself.node, from, request);
                 }

@@ -47,6 +47,9 @@ impl Node {
             News::Joined => {
                 fx.outputs.push(Output::Log(format!("node {name} joined")));
                 self.hurry_advert(now);
+                for t in self.tests.values_mut() {
+                    t.somebody_returned(&peer, fx);
+                }
             }
             News::Left => fx.outputs.push(Output::Log(format!("node {name} left"))),
             News::Updated => {}

@@ -8,6 +8,7 @@ impl Test {
         let Some(worker) = &mut self.worker else {
             return;
         };
+        worker.set_overloaded(m.overloaded);
         self.snapshots += 1;
         let snapshot = Snapshot {
             test: self.announcement.test,
@@ -52,8 +53,8 @@ impl Test {
         request: &Request,
         fx: &mut Effects,
     ) -> Reply {
-        let authority = self.election.has_authority(now) && self.ended.is_none();
-        let acknowledged = self.election.acknowledged_share_lease();
+        let authority = self.election.has_authority(now) || planted(Bug::AnswersWithoutAuthority);
+        let authority = authority && self.ended.is_none();
         let office = self.coordinator.as_mut().filter(|_| authority);
         match request {
             Request::Register(r) if r.node.peer == *from => match office {
@@ -70,7 +71,7 @@ impl Test {
                 None => not_coordinator(),
             },
             Request::Heartbeat(hb) if hb.node.peer == *from => office
-                .and_then(|c| c.heartbeat(now, hb, acknowledged, fx))
+                .and_then(|c| c.heartbeat(now, hb, fx))
                 .map_or_else(not_coordinator, Reply::Heartbeat),
             Request::Assign(a) => match &mut self.worker {
                 Some(w) if w.follows(from) && self.ended.is_none() => {

@@ -156,6 +156,19 @@ impl Test {
         }
     }
 
+    /// A node came back within reach. If some final snapshot was missing when the test ended,
+    /// it may have come in there since.
+    pub fn somebody_returned(&mut self, peer: &Peer, fx: &mut Effects) {
+        let open = |e: &Ended| e.roster.iter().any(|entry| !entry.is_final);
+        if self.ended.as_ref().is_some_and(open) {
+            let request = Request::FetchSnapshots {
+                test: self.id(),
+                after: None,
+            };
+            fx.send(&self.myself.node, peer, request);
+        }
+    }
+
     pub(super) fn check_complete(&mut self, now: Time, fx: &mut Effects) {
         let Some(ended) = &self.ended else {
             return;

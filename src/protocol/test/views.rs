@@ -36,7 +36,9 @@ impl Test {
     pub fn start(&self) -> Option<Time> {
         let worker = self.worker.as_ref().and_then(Worker::start);
         let office = self.coordinator.as_ref().and_then(Coordinator::start);
-        worker.or(office).or(self.heard_start)
+        worker
+            .or(office)
+            .or(self.election.heard().start.map(|(_, at)| at))
     }
 
     /// The merged metrics.

@@ -132,6 +132,11 @@ fn elections() {
             TestMessage::Vote { .. } => {
                 spoil!(Vote, "term", m => m.term = 0);
                 spoil!(Vote, "share_lease_ns", m => m.share_lease_ns = span() + 1);
+                spoil!(Vote, "since_start_ns", m => m.since_start_ns = Some(i64::MIN));
+                spoil!(Vote, "term", m => {
+                    m.since_start_ns = Some(1);
+                    m.start_term = 0;
+                });
                 spoil!(Vote, "timeout_ns", m => {
                     m.stop = Some(worker::StopOrder { graceful: true, timeout_ns: u64::MAX });
                 });

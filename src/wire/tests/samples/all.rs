@@ -52,6 +52,10 @@ pub fn gossip() -> Vec<Gossip> {
             sending,
             share_lease: Duration::from_nanos(2_500_000_001),
             stop: Some(stop()),
+            start: Some(StartHeard {
+                term: 2,
+                since: -77_000_001,
+            }),
         },
         TestMessage::BeatAck {
             test,

@@ -1,0 +1,164 @@
+//! The commands: what they print, and how they end.
+
+use std::ops::Range;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use vajra_node::protocol::planted::Bug;
+
+use crate::RunArguments;
+use crate::mutants::{Caught, hunt};
+use crate::run::run as run_scenario;
+use crate::scenario::{Faults, Scenario};
+use crate::shrink::shrink;
+use crate::sweep::{Until, sweep as run_seeds};
+use crate::trace::Trace;
+
+fn chosen(arguments: &RunArguments) -> anyhow::Result<Scenario> {
+    let mut scenario = match &arguments.scenario {
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            Scenario::from_toml(&text)
+                .with_context(|| format!("{} is no scenario", file.display()))?
+        }
+        None => {
+            let seed = arguments.seed.unwrap_or_default();
+            Scenario::from_seed(seed, arguments.nodes, arguments.faults.into())
+        }
+    };
+    scenario.seed = arguments.seed.unwrap_or(scenario.seed);
+    Ok(scenario)
+}
+
+/// `simulate run`
+pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    let mut scenario = chosen(arguments)?;
+    if arguments.shrink
+        && let Some(shrunk) = shrink(scenario.clone(), arguments.plant)
+    {
+        eprintln!("made small in {} runs", shrunk.runs);
+        scenario = shrunk.scenario;
+    }
+    if arguments.show {
+        print!("{}", scenario.to_toml()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "seed {}: {} nodes, a plan of {:.1} s, {:?} on loss",
+        scenario.seed,
+        scenario.machines.len(),
+        scenario.plan.length.as_secs_f64(),
+        scenario.plan.on_lost_worker
+    );
+    if let Some(story) = &scenario.story {
+        println!("{story}");
+    }
+    for fault in &scenario.faults.0 {
+        println!("{fault}");
+    }
+    let outcome = run_scenario(scenario, Trace::new(arguments.trace), arguments.plant);
+    println!("saw: {}", outcome.coverage);
+    println!(
+        "{} events in {:.3} s of virtual time, trace hash {:016x}",
+        outcome.events,
+        outcome.lasted.as_secs_f64(),
+        outcome.hash
+    );
+    Ok(match outcome.violation {
+        Some(violation) => {
+            println!("FAILED: {violation}");
+            ExitCode::FAILURE
+        }
+        None => {
+            println!("all invariants held");
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+/// `simulate sweep`
+pub fn sweep(
+    seeds: Range<u64>,
+    nodes: Option<usize>,
+    jobs: usize,
+    failed: &Path,
+) -> anyhow::Result<ExitCode> {
+    // A panic is a broken invariant like any other, and is reported as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let swept = run_seeds(seeds, nodes, jobs, None, Until::Done);
+    let seconds = swept.took.as_secs_f64();
+    println!(
+        "{} seeds in {seconds:.1} s, {:.1} seeds/s, {} events",
+        swept.seeds,
+        swept.seeds as f64 / seconds,
+        swept.events
+    );
+    println!("saw: {}", swept.coverage);
+    for (seed, violation) in &swept.failed {
+        println!("seed {seed}: {violation}");
+        let scenario = Scenario::from_seed(*seed, nodes, Faults::All);
+        if let Some(shrunk) = shrink(scenario, None) {
+            std::fs::create_dir_all(failed)?;
+            let file = failed.join(format!("seed-{seed}.toml"));
+            std::fs::write(&file, shrunk.scenario.to_toml()?)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            println!(
+                "  {} nodes and {} faults are enough; replay: simulate run --trace --scenario {}",
+                shrunk.scenario.machines.len(),
+                shrunk.scenario.faults.0.len(),
+                file.display()
+            );
+        }
+    }
+    let missing = swept.coverage.missing();
+    if !missing.is_empty() {
+        println!(
+            "never occurred: {}; a sweep that has not seen it shows nothing about it",
+            missing.join(", ")
+        );
+    }
+    if swept.failed.is_empty() {
+        println!("all invariants held");
+    } else {
+        println!("{} seeds FAILED", swept.failed.len());
+    }
+    Ok(if swept.failed.is_empty() && missing.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// `simulate mutants`
+pub fn mutants(seeds: Range<u64>, only: Option<Bug>, jobs: usize) -> anyhow::Result<ExitCode> {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = Vec::new();
+    println!("| planted | what it does wrong | caught after | by |");
+    println!("|---|---|---|---|");
+    for bug in Bug::ALL.iter().filter(|b| only.is_none_or(|o| o == **b)) {
+        let (after, by) = match hunt(*bug, seeds.clone(), jobs) {
+            Caught::Sweep {
+                seed,
+                after,
+                violation,
+            } => (
+                format!("{after} seeds"),
+                format!("\"{}\" (seed {seed})", violation.invariant),
+            ),
+            Caught::Rule { what } => ("at once".to_owned(), format!("its rule alone: {what}")),
+            Caught::Missed => {
+                missed.push(bug.key());
+                (format!("not in {} seeds", seeds.end - seeds.start), "nothing: MISSED".into())
+            }
+        };
+        println!("| `{}` | {} | {after} | {by} |", bug.key(), bug.what());
+    }
+    if missed.is_empty() {
+        println!("\nevery bug was caught");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("\nMISSED: {}", missed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
