@@ -12,9 +12,9 @@ use crate::trace::Trace;
 use crate::world::World;
 
 /// After the last node should have ended: time to fetch what a result lacks.
-const FETCHING: Duration = Duration::from_secs(8);
-/// No run is longer, whatever happens: a test without a coordinator gives up by then.
-const LONGEST: Duration = Duration::from_secs(90);
+const FETCHING: Duration = Duration::from_secs(12);
+/// No run is shorter than this, unless everything is over.
+const SHORTEST: Duration = Duration::from_secs(90);
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -36,9 +36,12 @@ pub fn run(scenario: Scenario, trace: Trace, bug: Option<Bug>) -> Outcome {
     plant(bug);
     let mut world = World::new(scenario, trace);
     let mut checkers = check::all();
-    let end = world.healed_at() + world.scenario.plan.length + FETCHING;
+    let timings = world.scenario.timings();
+    let patience = timings.registration_window + timings.share_lease * 8;
+    let lease = timings.share_lease(world.machines.len());
+    let end = world.healed_at() + world.scenario.plan.length.max(patience) + lease * 4 + FETCHING;
     let result = catch_unwind(AssertUnwindSafe(|| {
-        world.run(end.max(LONGEST), &mut checkers)
+        world.run(end.max(SHORTEST), &mut checkers)
     }));
     plant(None);
     let violation = match result {

@@ -358,10 +358,7 @@ impl Election {
                 candidate,
                 sending,
                 ..
-            } => {
-                self.on_poll(now, *term, candidate, *sending, fx);
-                None
-            }
+            } => self.on_poll(now, *term, candidate, *sending, fx),
             TestMessage::PollAnswer {
                 candidate,
                 elector,

@@ -438,8 +438,11 @@ impl Worker {
     }
 
     fn apply(&mut self, now: Time, order: Order, fx: &mut Effects) {
-        let older = order.number <= self.applied.max(self.floor);
-        if (older && !planted(Bug::OrdersUnnumbered)) || order.slots > SLOTS {
+        let older = match order.number <= self.applied.max(self.floor) {
+            true if planted(Bug::OrdersUnnumbered) => order.number == self.applied,
+            older => older,
+        };
+        if older || order.slots > SLOTS {
             return;
         }
         if let Some(start) = order.start {

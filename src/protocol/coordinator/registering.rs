@@ -81,7 +81,7 @@ impl Coordinator {
     /// back, and only if it fits with what else is reserved.
     pub(super) fn honours(&self, now: Time, node: &NodeId, report: &ShareReport) -> bool {
         let member = self.members.get(node);
-        if self.holds() && member.is_some_and(|m| m.ledger.held_for_ever() == report.slots) {
+        if self.holds() && member.is_some_and(|m| report.slots <= m.ledger.held_for_ever()) {
             return true;
         }
         let once = !member.is_some_and(|m| m.reported) || planted(Bug::ReportedTwice);
@@ -120,8 +120,9 @@ impl Coordinator {
             .clone()
             .or_else(|| self.charge.spec.unfit(&r.task_types, &r.labels));
         let lease = self.timings.share_lease;
-        // Under `hold` a worker that comes back carries on with the share kept for it.
-        let keeps = self.holds() && honoured.is_some();
+        // Under `hold` nobody took the share of a worker that comes back: it carries on with
+        // what it says that it has, and no order of an earlier registration counts any more.
+        let keeps = self.holds();
         let joined = self.phase >= Phase::Running;
         let known = self.members.contains_key(&r.node);
         let m = self

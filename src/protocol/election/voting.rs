@@ -16,9 +16,19 @@ impl Election {
         candidate: &NodeId,
         sending: u32,
         fx: &mut Effects,
-    ) {
+    ) -> Option<Change> {
         if self.rank.is_none() || !self.is_elector(candidate) {
-            return;
+            return None;
+        }
+        if let Stage::Leading(a) = &self.stage
+            && term > a.term + 1
+        {
+            // An elector has voted in a term above ours that came to nothing, and will never
+            // follow us. A new election takes everybody along; it can be forced but once by
+            // each such vote, because nobody gets to a higher term without a majority.
+            let change = self.step_down(now, fx);
+            self.named_term = self.named_term.max(term - 1);
+            return Some(change);
         }
         fx.publish(TestMessage::PollAnswer {
             test: self.test,
@@ -29,6 +39,7 @@ impl Election {
             yes: self.would_vote(now, term, candidate),
             seen_term: self.seen_term,
         });
+        None
     }
 
     pub(super) fn on_poll_answer(

@@ -44,7 +44,10 @@ impl Test {
     }
 
     pub(super) fn on_ended(&mut self, now: Time, ended: &Ended, concluded: bool, fx: &mut Effects) {
-        if self.ended.is_some() && !self.concluded {
+        // An end that most nodes missed, because its coordinator died with it, is no end: they
+        // went on under a later term, and that term's end counts.
+        let superseded = self.ended.as_ref().is_none_or(|e| e.term < ended.term);
+        if self.ended.is_some() && !self.concluded && !superseded {
             self.late_finals(now, ended, fx);
             return;
         }
@@ -53,6 +56,7 @@ impl Test {
         self.coordinator = None;
         self.next_stop = Time::MAX;
         self.next_announce = Time::MAX;
+        self.next_end = Time::MAX;
         if let Some(last) = self.reigns.last_mut() {
             last.to.get_or_insert(now);
         }
@@ -60,6 +64,7 @@ impl Test {
             self.next_end = now + REPEAT;
         }
         self.ended = Some(ended.clone());
+        self.complete = false;
         if first {
             self.ended_at = now;
             if let Some(worker) = &mut self.worker {
