@@ -150,7 +150,10 @@ pub fn mutants(seeds: Range<u64>, only: Option<Bug>, jobs: usize) -> anyhow::Res
             Caught::Rule { what } => ("at once".to_owned(), format!("its rule alone: {what}")),
             Caught::Missed => {
                 missed.push(bug.key());
-                (format!("not in {} seeds", seeds.end - seeds.start), "nothing: MISSED".into())
+                (
+                    format!("not in {} seeds", seeds.end - seeds.start),
+                    "nothing: MISSED".into(),
+                )
             }
         };
         println!("| `{}` | {} | {after} | {by} |", bug.key(), bug.what());

@@ -72,7 +72,11 @@ impl Engine {
     /// what will be sent when it does, which is stricter than what the target sees.
     pub fn sending(&self, now: Time) -> u32 {
         let over = self.ends().is_none_or(|end| now >= end);
-        if over || self.stop.is_some() || self.finished || (now >= self.lease && !planted(Bug::GateOpen)) {
+        if over
+            || self.stop.is_some()
+            || self.finished
+            || (now >= self.lease && !planted(Bug::GateOpen))
+        {
             0
         } else {
             self.slots
@@ -87,7 +91,11 @@ impl Engine {
         {
             let from = self.settled.max(start);
             let open = planted(Bug::GateOpen);
-            let to = if open { now.min(end) } else { now.min(end).min(self.lease) };
+            let to = if open {
+                now.min(end)
+            } else {
+                now.min(end).min(self.lease)
+            };
             self.work += u128::from(self.slots) * to.since(from).as_nanos();
         }
         self.settled = now;

@@ -369,10 +369,13 @@ impl World {
         self.network.begin(index, &timed.fault);
         let cut_off = |side: &[usize]| {
             let inside = |i: usize| side.contains(&i);
-            let office = (0..self.machines.len())
-                .find(|i| self.machines[*i].has_authority(TEST, self.now));
+            let office =
+                (0..self.machines.len()).find(|i| self.machines[*i].has_authority(TEST, self.now));
             office.is_some_and(|i| {
-                let with = self.machines.iter().filter(|m| inside(m.index) == inside(i));
+                let with = self
+                    .machines
+                    .iter()
+                    .filter(|m| inside(m.index) == inside(i));
                 with.count() * 2 <= self.machines.len()
             })
         };
@@ -780,9 +783,10 @@ impl World {
         let local = self.machines[i].local(now);
         let life = self.machines[i].life;
         let length = self.scenario.plan.length;
-        let overloaded = self.scenario.faults.0.iter().any(|t| {
-            t.active(now) && matches!(t.fault, Fault::Overload { node, .. } if node == i)
-        });
+        let overloaded =
+            self.scenario.faults.0.iter().any(|t| {
+                t.active(now) && matches!(t.fault, Fault::Overload { node, .. } if node == i)
+            });
         if *order == EngineOrder::Prepare {
             let first = now + self.rng.time(Duration::ZERO..Duration::from_secs(1));
             self.push(first, Happening::To(i, Event::Second { life }));

@@ -1,7 +1,8 @@
 //! The load engine as the protocol sees it: orders in, measurements out.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
@@ -36,6 +37,36 @@ pub struct EngineRoom {
     pub finished: mpsc::Sender<TestId>,
 }
 
+/// Intervals in a row that were too much, before a node says so: one may be a neighbour's
+/// doing.
+const TOO_MUCH: u32 = 2;
+/// An interval shorter than this tells nothing about CPU time.
+const SHORTEST: Duration = Duration::from_millis(500);
+
+/// Whether the engine keeps up, from one measurement to the next.
+#[derive(Debug, Default)]
+struct Strain {
+    at: LeaseInstant,
+    cpu: Duration,
+    dropped_late: u64,
+    in_a_row: u32,
+}
+
+impl Strain {
+    /// It does not: in the last intervals it dropped arrivals that it was too late for, or its
+    /// threads had no time left.
+    fn overloaded(&mut self, now: LeaseInstant, snapshot: &LoadSnapshot, threads: usize) -> bool {
+        let dropped_late: u64 = snapshot.steps.iter().map(|s| s.counters.dropped_late).sum();
+        let interval = Duration::from_nanos(now.0.saturating_sub(self.at.0));
+        let used = snapshot.engine_cpu.saturating_sub(self.cpu);
+        let busy = interval >= SHORTEST && used >= interval.mul_f64(0.95 * threads as f64);
+        let late = dropped_late > self.dropped_late;
+        self.in_a_row = if busy || late { self.in_a_row + 1 } else { 0 };
+        (self.at, self.cpu, self.dropped_late) = (now, snapshot.engine_cpu, dropped_late);
+        self.in_a_row >= TOO_MUCH
+    }
+}
+
 /// One test's load on this node.
 #[derive(Debug)]
 pub struct EngineRun {
@@ -46,6 +77,7 @@ pub struct EngineRun {
     start: Option<LeaseInstant>,
     threads: usize,
     is_final: bool,
+    strain: Arc<Mutex<Strain>>,
 }
 
 impl EngineRoom {
@@ -63,6 +95,7 @@ impl EngineRoom {
             elapsed: std::time::Duration::ZERO,
             engine_cpu: std::time::Duration::ZERO,
             engine_threads: 0,
+            overloaded: false,
             pieces: vec![Piece::Counters(Vec::new())],
         };
         // The channel is full only if the driver is gone.
@@ -103,6 +136,7 @@ impl EngineRoom {
             start: None,
             threads: self.threads,
             is_final: false,
+            strain: Arc::default(),
         })
     }
 }
@@ -137,6 +171,7 @@ impl EngineRun {
         self.is_final = is_final;
         let (test, run, measured) = (self.test, self.run.clone(), self.measured.clone());
         let (threads, clock, start) = (self.threads, self.clock, self.start);
+        let strain = self.strain.clone();
         tokio::spawn(async move {
             let snapshot = run.snapshot().await;
             let now = clock.now();
@@ -146,6 +181,10 @@ impl EngineRun {
                 elapsed: std::time::Duration::from_nanos(elapsed),
                 engine_cpu: snapshot.engine_cpu,
                 engine_threads: threads as u32,
+                overloaded: strain
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .overloaded(now, &snapshot, threads),
                 pieces: pieces(snapshot),
             };
             // An error means that the driver is gone, and with it whoever wanted this.
@@ -218,5 +257,44 @@ fn convert(c: crate::load::Counters) -> Counters {
                 (key, count)
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(cpu_ms: u64, late: u64) -> LoadSnapshot {
+        let histogram = new_histogram();
+        let counters = crate::load::Counters {
+            dropped_late: late,
+            ..Default::default()
+        };
+        LoadSnapshot {
+            steps: vec![crate::load::StepSnapshot {
+                name: "step".into(),
+                counters,
+                response: histogram.clone(),
+                service: histogram.clone(),
+                lag: histogram,
+            }],
+            engine_cpu: Duration::from_millis(cpu_ms),
+            first_lag: None,
+        }
+    }
+
+    #[test]
+    fn an_engine_is_overloaded_after_two_intervals_without_time_left_or_with_late_drops() {
+        let second = |s: u64| LeaseInstant(s * 1_000_000_000);
+        let mut strain = Strain::default();
+        assert!(!strain.overloaded(second(1), &snapshot(990, 0), 1));
+        assert!(strain.overloaded(second(2), &snapshot(1_970, 0), 1));
+        assert!(
+            !strain.overloaded(second(3), &snapshot(2_100, 0), 1),
+            "it rests"
+        );
+        assert!(!strain.overloaded(second(4), &snapshot(2_200, 7), 1));
+        assert!(strain.overloaded(second(5), &snapshot(2_300, 8), 1));
+        assert!(!strain.overloaded(second(6), &snapshot(2_400, 8), 1));
     }
 }

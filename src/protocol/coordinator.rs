@@ -17,11 +17,11 @@ use super::effects::{Effects, Output};
 use super::election::Acknowledged;
 use super::id::{Digest, NodeId, TestId};
 use super::ledger::Ledger;
-use super::planted::{Bug, planted};
 use super::messages::{
     Assign, ClockReply, EndReason, Ended, Heartbeat, HeartbeatReply, Order, Phase, Register,
     RegisterReply, Request, RosterEntry, ShareReport, Status, StopOrder, TestEvent,
 };
+use super::planted::{Bug, planted};
 use super::spec::{Balance, OnLost, SLOTS, TestSpec, Timings};
 use super::split::split;
 use super::time::{RemoteTime, Time, awaited};

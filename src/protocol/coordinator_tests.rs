@@ -126,8 +126,7 @@ impl Office {
             sent: RemoteTime(0),
         };
         change(&mut hb);
-        self.c
-            .heartbeat(self.now, &hb, &mut Effects::default())
+        self.c.heartbeat(self.now, &hb, &mut Effects::default())
     }
 
     /// Workers 0 to `count` registered, confirmed, and with their shares applied.
@@ -489,4 +488,48 @@ fn the_test_ends_when_all_have_delivered_their_final_snapshot() {
             .iter()
             .all(|r| r.is_final && r.last_snapshot == Some(9))
     );
+}
+
+#[test]
+fn an_overloaded_worker_gets_a_smaller_share_if_another_can_take_it() {
+    let mut o = Office::running(2);
+    assert_eq!((o.slots(0), o.slots(1)), (500_000, 500_000));
+    o.heartbeat(0, 4, 3, 1, |hb| hb.status = Status::Overloaded);
+    o.tick();
+    assert_eq!(o.slots(0), 444_444);
+    o.heartbeat(0, 5, 4, 1, |hb| hb.status = Status::Overloaded);
+    o.tick();
+    assert_eq!(o.slots(0), 444_444, "the effect is waited for");
+}
+
+#[test]
+fn when_all_are_overloaded_nothing_moves() {
+    let mut o = Office::running(1);
+    o.heartbeat(0, 4, 3, 1, |hb| hb.status = Status::Overloaded);
+    o.tick();
+    assert_eq!(o.slots(0), 1_000_000);
+    let mut o = Office::running(2);
+    o.heartbeat(0, 4, 3, 1, |hb| hb.status = Status::Overloaded);
+    o.heartbeat(1, 4, 3, 2, |hb| hb.status = Status::Overloaded);
+    o.at(3_100);
+    o.heartbeat(1, 5, 4, 2, |hb| hb.status = Status::Overloaded);
+    assert_eq!(o.c.members[&node(1)].relief, 1_000);
+}
+
+#[test]
+fn under_hold_a_worker_that_comes_back_between_two_orders_keeps_what_it_has() {
+    let mut o = Office::new(1, |s| s.on_lost = OnLost::Hold);
+    o.register(0, 1, |_| {});
+    o.beat(0, 1, 0);
+    o.beat(0, 2, 0);
+    o.tick();
+    let has = o.slots(0);
+    let reply = o.at(9_000).register(0, 2, |r| {
+        r.report = Some(ShareReport {
+            slots: has - 1,
+            offset: 0,
+        });
+    });
+    assert_eq!(reply.honoured.map(|h| h.slots), Some(has - 1));
+    assert_eq!(o.c.reserved(o.now), has - 1);
 }

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
-use super::planted::{Bug, planted};
 use super::messages::{Phase, StartHeard, StopOrder, TestMessage};
+use super::planted::{Bug, planted};
 use super::spec::Timings;
 use super::time::{Time, awaited, held};
 
@@ -314,9 +314,7 @@ impl Election {
     pub fn tick(&mut self, now: Time, beat: BeatBody, fx: &mut Effects) -> Option<Change> {
         self.rank?;
         match &self.stage {
-            Stage::Waiting { until }
-                if self.can_lead && now >= *until && planted(Bug::NoPoll) =>
-            {
+            Stage::Waiting { until } if self.can_lead && now >= *until && planted(Bug::NoPoll) => {
                 self.start_claim(self.seen_term + 1, now, fx)
             }
             Stage::Waiting { until } if self.can_lead && now >= *until => {

@@ -426,3 +426,56 @@ fn an_electorate_of_one_elects_itself_at_once() {
     }
     assert!(election.has_authority(Time(5_000 * MS)));
 }
+
+#[test]
+fn an_elector_above_the_term_forces_one_new_election() {
+    let mut e = Elector::coordinator();
+    e.hears(10, poll(2, 2));
+    assert!(e.election.has_authority(Time(11 * MS)), "a missed beat");
+    e.hears(20, poll(4, 2));
+    assert!(matches!(e.said[..], [TestMessage::Resign { term: 1, .. }]));
+    assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
+    e.tick(220);
+    assert!(
+        e.said
+            .iter()
+            .any(|m| matches!(m, TestMessage::Poll { term: 4, .. })),
+        "the next term is above the one that the other has seen: {:?}",
+        e.said
+    );
+}
+
+#[test]
+fn the_start_of_a_later_term_counts_and_within_one_the_earliest() {
+    let mut e = Elector::new(1);
+    e.election.hear_start(1, Time(50));
+    e.election.hear_start(1, Time(40));
+    e.election.hear_start(1, Time(60));
+    assert_eq!(e.election.heard().start, Some((1, Time(40))));
+    e.election.hear_start(3, Time(90));
+    e.election.hear_start(2, Time(10));
+    assert_eq!(e.election.heard().start, Some((3, Time(90))));
+}
+
+#[test]
+fn a_start_is_acknowledged_by_a_majority_of_one_beat_that_named_it() {
+    let mut e = Elector::coordinator();
+    let beat_at = |e: &mut Elector, ms: u64, since_start| {
+        let body = BeatBody {
+            since_start,
+            ..BeatBody::default()
+        };
+        e.election.hurry_beat(Time(ms * MS));
+        e.election
+            .tick(Time(ms * MS), body, &mut Effects::default());
+    };
+    beat_at(&mut e, 10, None);
+    beat_at(&mut e, 20, Some(-5));
+    e.hears(21, ack(1, 0, 1, 1));
+    assert!(
+        !e.election.acknowledged().start,
+        "a beat that did not name it"
+    );
+    e.hears(22, ack(1, 0, 1, 2));
+    assert!(e.election.acknowledged().start);
+}

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::planted::{Bug, planted};
 use super::messages::{Order, ShareReport};
+use super::planted::{Bug, planted};
 use super::time::{Time, awaited};
 
 /// Share orders and lease of one registration, and what is left of earlier ones.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::coordinator::MAX_WORKERS;
 use super::id::{NodeId, TestId};
-use super::planted::{Bug, planted};
 use super::metrics::{Piece, Snapshot, StepCounters, TimeKind};
+use super::planted::{Bug, planted};
 
 /// Something, and the number of the snapshot it came with.
 type Numbered<T> = (u64, T);

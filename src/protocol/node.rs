@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::effects::{Effects, Output, ToSelf, Verdict};
 use super::id::{NodeId, Peer, TestId};
 use super::membership::{Membership, News};
-use super::planted::{Bug, planted};
 use super::messages::{
     Advert, Announcement, Gossip, KnownTest, Phase, Reply, Request, Status, StopOrder, TestMessage,
 };
+use super::planted::{Bug, planted};
 use super::rendezvous::electorate;
 use super::spec::{Myself, Submission, TestSpec, Timings};
 use super::test::{Measurement, Test};
@@ -184,10 +184,9 @@ impl Node {
     /// Handles an input; the outputs are to be carried out in their order.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         let gap = now.since(self.last_input);
-        if gap > SLEPT.max(self.timings.advert_interval(self.members.all().count()) * 2) {
-            if !planted(Bug::SleeperBlames) {
-                self.members.slept(gap);
-            }
+        let longest = SLEPT.max(self.timings.advert_interval(self.members.all().count()) * 2);
+        if gap > longest && !planted(Bug::SleeperBlames) {
+            self.members.slept(gap);
         }
         self.last_input = now;
         let mut fx = Effects::default();

@@ -14,12 +14,12 @@ use super::effects::{Effects, Output};
 use super::election::{BeatBody, Change, Election};
 use super::id::{NodeId, Peer, TestId};
 use super::merge::Merge;
-use super::planted::{Bug, planted};
 use super::messages::{
     Announcement, EndReason, Ended, Gossip, Phase, Reply, Request, StopOrder, TestEvent,
     TestMessage,
 };
 use super::metrics::{Piece, Snapshot};
+use super::planted::{Bug, planted};
 use super::spec::{Myself, TestSpec, Timings};
 use super::time::{Time, awaited};
 use super::worker::Worker;

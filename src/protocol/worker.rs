@@ -15,8 +15,8 @@ use super::messages::{
     Assign, AssignReply, Heartbeat, HeartbeatReply, Order, Register, RegisterReply, Request,
     ShareReport, Status, StopOrder,
 };
-use super::planted::{Bug, planted};
 use super::metrics::{Piece, Snapshot};
+use super::planted::{Bug, planted};
 use super::spec::{Myself, OnLost, SLOTS, TestSpec, Timings};
 use super::time::{RemoteTime, Time, held};
 
@@ -268,10 +268,8 @@ impl Worker {
 
     /// What names this registration of this incarnation is meant for this worker.
     fn mine(&self, registration: u64, incarnation: Incarnation) -> bool {
-        let registration =
-            registration == self.registration || planted(Bug::OtherRegistrations);
-        let incarnation =
-            incarnation == self.me.incarnation || planted(Bug::IncarnationsUnnamed);
+        let registration = registration == self.registration || planted(Bug::OtherRegistrations);
+        let incarnation = incarnation == self.me.incarnation || planted(Bug::IncarnationsUnnamed);
         registration && incarnation
     }
 

@@ -188,7 +188,7 @@ impl Wire for TestMessage {
                 start: m
                     .since_start_ns
                     .map(|ns| {
-                        Ok(StartHeard {
+                        Ok::<_, WireError>(StartHeard {
                             term: term(m.start_term)?,
                             since: check::signed_ns("since_start_ns", ns)?,
                         })

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use vajra_node::protocol::planted::{Bug, planted};
 use vajra_node::protocol::time::awaited;
 
 use super::Checker;
@@ -59,6 +60,10 @@ impl Checker for Ends {
     }
 
     fn at_end(&mut self, world: &World) -> Result<(), String> {
+        // With clocks that stood still there is no telling when a node thinks what.
+        if planted(Bug::ClockStops) {
+            return Ok(());
+        }
         let common = deadline(world);
         for machine in world.running() {
             let Some(test) = machine.test(TEST) else {

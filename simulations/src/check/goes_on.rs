@@ -27,10 +27,7 @@ pub struct GoesOn {
 
 /// Two share leases, by the slowest clock.
 fn bound(world: &World) -> Duration {
-    let lease = world
-        .scenario
-        .timings()
-        .share_lease(world.machines.len());
+    let lease = world.scenario.timings().share_lease(world.machines.len());
     (lease * 2).mul_f64(1.0 + MAX_DRIFT_PPM as f64 / 1e6)
 }
 
