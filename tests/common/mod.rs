@@ -2,6 +2,9 @@
 //! own handle when it goes out of scope, also when a test fails.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+pub mod arrivals;
+pub mod lan;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -121,6 +124,8 @@ impl Drop for Process {
 
 /// A node on loopback, on ports of its own.
 pub struct Node {
+    /// The name that it was given, if any.
+    pub name: String,
     pub process: Process,
     pub listening: String,
     pub api: String,
@@ -145,7 +150,9 @@ impl Node {
             // Every raw value, for whoever wants to check the percentiles.
             .env("VAJRA_DUMP_DIR", dir.join(format!("{name}.raw")));
         let log = dir.join(format!("{name}.{}.log", unique()));
-        Node::from_process(Process::spawn(command, log))
+        let mut node = Node::from_process(Process::spawn(command, log));
+        node.name = name.to_owned();
+        node
     }
 
     pub fn from_process(mut process: Process) -> Node {
@@ -159,6 +166,7 @@ impl Node {
         let peer = listening.rsplit('/').next().unwrap().to_owned();
         let api = word("api http://");
         Node {
+            name: String::new(),
             process,
             listening,
             api,

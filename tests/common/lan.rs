@@ -1,0 +1,143 @@
+//! A LAN of hosts that are network namespaces, made and removed by a test. It needs root (or
+//! a user namespace that may make them) and iproute2.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::VAJRA;
+
+/// What a test that wants one must ask [`super::require`] for.
+pub const NEEDS: &str = "root and iproute2, to make network namespaces";
+
+/// Bridges with hosts behind them; all of it goes when this goes.
+pub struct Lan {
+    tag: String,
+    hosts: usize,
+}
+
+fn ip(args: &[&str]) -> bool {
+    let out = Command::new("ip").args(args).output();
+    out.is_ok_and(|o| o.status.success())
+}
+
+fn must(args: &[&str]) {
+    assert!(ip(args), "ip {args:?}");
+}
+
+impl Lan {
+    /// The name of a host's namespace.
+    pub fn host(&self, i: usize) -> String {
+        format!("{}h{i}", self.tag)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}sw", self.tag)
+    }
+
+    /// A LAN of `hosts` hosts with the addresses 10.77.0.1, 10.77.0.2, …; `None` where
+    /// namespaces cannot be made.
+    pub fn new(tag: &str, hosts: usize) -> Option<Lan> {
+        let lan = Lan {
+            tag: format!("vj{tag}{}", std::process::id() % 10_000),
+            hosts,
+        };
+        if !ip(&["netns", "add", &lan.switch()]) {
+            return None;
+        }
+        for i in 0..hosts {
+            must(&["netns", "add", &lan.host(i)]);
+            must(&["-n", &lan.host(i), "link", "set", "lo", "up"]);
+        }
+        lan.wire("br0", "p", "e0", "10.77.0");
+        for i in 0..hosts {
+            must(&[
+                "-n",
+                &lan.host(i),
+                "route",
+                "add",
+                "224.0.0.0/4",
+                "dev",
+                "e0",
+            ]);
+        }
+        Some(lan)
+    }
+
+    /// A second network beside it, on which no node listens: 10.78.0.1, 10.78.0.2, … What is
+    /// cut on the first still gets through on this one.
+    pub fn add_second(&self) {
+        self.wire("br1", "q", "e1", "10.78.0");
+    }
+
+    fn wire(&self, bridge: &str, port: &str, device: &str, net: &str) {
+        let switch = self.switch();
+        must(&["-n", &switch, "link", "add", bridge, "type", "bridge"]);
+        must(&["-n", &switch, "link", "set", bridge, "up"]);
+        for i in 0..self.hosts {
+            let (host, port) = (self.host(i), format!("{port}{i}"));
+            must(&[
+                "-n", &switch, "link", "add", &port, "type", "veth", "peer", "name", device,
+                "netns", &host,
+            ]);
+            must(&["-n", &switch, "link", "set", &port, "master", bridge, "up"]);
+            let address = format!("{net}.{}/24", i + 1);
+            must(&["-n", &host, "addr", "add", &address, "dev", device]);
+            must(&["-n", &host, "link", "set", device, "up"]);
+        }
+    }
+
+    /// Takes a host off the first network, or puts it back.
+    pub fn plug(&self, host: usize, there: bool) {
+        let state = if there { "up" } else { "down" };
+        must(&[
+            "-n",
+            &self.switch(),
+            "link",
+            "set",
+            &format!("p{host}"),
+            state,
+        ]);
+    }
+
+    /// A listener of this process on a host's second network.
+    pub fn listen(&self, host: usize, port: u16) -> TcpListener {
+        let space = File::open(format!("/run/netns/{}", self.host(host))).unwrap();
+        let address = format!("10.78.0.{}:{port}", host + 1);
+        // A namespace belongs to a thread, a socket to the one that it was made in.
+        let made = std::thread::spawn(move || {
+            use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+            move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            TcpListener::bind(address).unwrap()
+        });
+        made.join().unwrap()
+    }
+
+    /// `vajra-node` on a host.
+    pub fn command(&self, host: usize, args: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.host(host), VAJRA])
+            .args(args);
+        command
+    }
+
+    /// What it prints, as JSON.
+    pub fn json(&self, host: usize, args: &[&str]) -> Value {
+        let out = super::finish(&mut self.command(host, args));
+        assert_eq!(out.code, 0, "{args:?}: {}", out.stderr);
+        out.json()
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        for i in 0..self.hosts {
+            ip(&["netns", "del", &self.host(i)]);
+        }
+        ip(&["netns", "del", &self.switch()]);
+    }
+}
