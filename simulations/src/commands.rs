@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use vajra_node::protocol::planted::Bug;
@@ -164,4 +165,27 @@ pub fn mutants(seeds: Range<u64>, only: Option<Bug>, jobs: usize) -> anyhow::Res
     }
     println!("\nMISSED: {}", missed.join(", "));
     Ok(ExitCode::FAILURE)
+}
+
+/// `simulate scale`
+pub fn scale(
+    nodes: &[usize],
+    seconds: u64,
+    seed: u64,
+    picture: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    let mut lines = Vec::new();
+    for nodes in nodes {
+        lines.push(crate::scale::measure(
+            *nodes,
+            Duration::from_secs(seconds),
+            seed,
+        )?);
+    }
+    print!("{}", crate::scale::table(&lines));
+    if let Some(file) = picture {
+        std::fs::write(file, crate::scale::picture(&lines))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -68,6 +68,12 @@ pub fn peer(index: usize) -> Peer {
     Peer::new(&(index as u32).to_be_bytes())
 }
 
+/// The machine of this peer name.
+pub fn index(peer: &Peer) -> Option<usize> {
+    let bytes: [u8; 4] = peer.as_bytes().try_into().ok()?;
+    usize::try_from(u32::from_be_bytes(bytes)).ok()
+}
+
 fn process(index: usize, life: u64, spec: &MachineSpec, timings: Timings, now: Time) -> Node {
     let myself = Myself {
         node: NodeId {

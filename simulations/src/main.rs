@@ -6,11 +6,12 @@
 //! | [`scenario`] | a run as a value; a seed expands into one, a TOML file says one |
 //! | [`fault`] | what goes wrong, as a value |
 //! | [`world`] | true time, events, and the outputs of the protocol carried out |
-//! | [`machine`], [`engine`], [`clock`], [`network`] | what the world is made of |
+//! | [`machine`], [`engine`], [`clock`], [`network`], [`queue`] | what the world is made of |
 //! | [`check`] | the invariants, each in a file of its own |
 //! | [`run`], [`sweep`] | one seed, many seeds |
 //! | [`shrink`] | a failing run, made small |
 //! | [`mutants`], [`rules`] | a check of the checks: bugs planted on purpose |
+//! | [`scale`], [`size`] | what a swarm costs as it grows |
 //! | [`coverage`], [`trace`] | what was seen, and whether two runs were the same |
 //!
 //! A run has two phases: faults, and then healing, after which the swarm must make progress.
@@ -24,12 +25,15 @@ mod fault;
 mod machine;
 mod mutants;
 mod network;
+mod queue;
 mod rng;
 mod rules;
 mod run;
+mod scale;
 mod scenario;
 mod seconds;
 mod shrink;
+mod size;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -72,6 +76,21 @@ enum Command {
         /// Where the scenarios of failing seeds are written.
         #[arg(long, value_name = "DIR", default_value = "target/simulate")]
         failed: PathBuf,
+    },
+    /// Measures what a swarm costs as it grows: no faults, one test.
+    Scale {
+        /// Sizes.
+        #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
+        nodes: Vec<usize>,
+        /// Length of the test, in virtual seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// The seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Draw the traffic into this file, as SVG.
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
     },
     /// Plants bugs in the protocol, one after the other: each must be caught.
     Mutants {
@@ -155,6 +174,12 @@ fn main() -> ExitCode {
             jobs,
             failed,
         } => commands::sweep(seeds, nodes, jobs.unwrap_or(cores), &failed),
+        Command::Scale {
+            nodes,
+            seconds,
+            seed,
+            picture,
+        } => commands::scale(&nodes, seconds, seed, picture.as_deref()),
         Command::Mutants { seeds, only, jobs } => {
             commands::mutants(seeds, only, jobs.unwrap_or(cores))
         }

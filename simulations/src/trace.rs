@@ -35,6 +35,7 @@ impl Hash {
 pub struct Trace {
     hash: Hash,
     print: bool,
+    off: bool,
 }
 
 impl Trace {
@@ -43,12 +44,24 @@ impl Trace {
         Trace {
             hash: Hash::default(),
             print,
+            off: false,
+        }
+    }
+
+    /// None: large runs have no time for it.
+    pub fn off() -> Trace {
+        Trace {
+            off: true,
+            ..Trace::default()
         }
     }
 
     /// Notes what happened. The text is made only if it is printed; the numbers are always
     /// hashed.
     pub fn note(&mut self, numbers: &[u64], text: impl FnOnce() -> String) {
+        if self.off {
+            return;
+        }
         numbers.iter().for_each(|n| self.hash.number(*n));
         if self.print {
             eprintln!("{}", text());

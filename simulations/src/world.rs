@@ -4,8 +4,6 @@
 //! [`vajra_node::protocol::Node`] and carries out what comes back, late, twice or not at all,
 //! as the scenario's fault plan says; after every event the checkers look at it.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +16,11 @@ use crate::check::{Checker, Violation};
 use crate::coverage::Coverage;
 use crate::engine::Engine;
 use crate::fault::{Fault, Ways};
-use crate::machine::{Machine, State, peer};
+use crate::machine::{Machine, State, index, peer};
 use crate::network::Network;
+use crate::queue::Queue;
 use crate::rng::Rng;
+use crate::scale::Meter;
 use crate::scenario::{OnLoss, RATE, SUBMITTED, Scenario, Setting};
 use crate::trace::Trace;
 
@@ -107,30 +107,6 @@ enum Happening {
     Leaves(usize, u64),
 }
 
-#[derive(Debug)]
-struct Entry {
-    at: Duration,
-    number: u64,
-    what: Happening,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Entry) -> bool {
-        (self.at, self.number) == (other.at, other.number)
-    }
-}
-impl Eq for Entry {}
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Entry {
-    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
-
 /// Everything there is.
 #[derive(Debug)]
 pub struct World {
@@ -153,9 +129,10 @@ pub struct World {
     pub coverage: Coverage,
     /// Events handled.
     pub events: u64,
+    /// Counts messages and bytes, if somebody asks.
+    pub meter: Meter,
     network: Network,
-    queue: BinaryHeap<Reverse<Entry>>,
-    number: u64,
+    queue: Queue<Happening>,
     rng: Rng,
     trace: Trace,
     plan: Arc<[u8]>,
@@ -180,13 +157,13 @@ impl World {
             stopped: None,
             coverage: Coverage::default(),
             events: 0,
+            meter: Meter::default(),
             network: Network::new(
                 Rng::new(scenario.seed, "network"),
                 &scenario.faults,
                 scenario.setting,
             ),
-            queue: BinaryHeap::new(),
-            number: 0,
+            queue: Queue::default(),
             rng: Rng::new(scenario.seed, "machines"),
             trace,
             plan: vec![b'p'; scenario.plan.bytes].into(),
@@ -257,15 +234,40 @@ impl World {
         end: Duration,
         checkers: &mut [Box<dyn Checker>],
     ) -> Result<(), Violation> {
-        while let Some(Reverse(entry)) = self.queue.pop() {
-            if entry.at > end || self.over_since.is_some_and(|at| entry.at > at + SETTLING) {
+        let mut all: Vec<&mut dyn Checker> = Vec::new();
+        for checker in checkers {
+            all.push(checker.as_mut());
+        }
+        self.run_until(end, &mut all)?;
+        if self.stretched() {
+            self.coverage.saw("stretched leases");
+        }
+        for checker in all {
+            if let Err(what) = checker.at_end(self) {
+                return Err(self.violation(checker.name(), what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs until `end`, or until everything is over, and does not look back.
+    ///
+    /// # Errors
+    /// The first invariant that broke.
+    pub fn run_until(
+        &mut self,
+        end: Duration,
+        checkers: &mut [&mut dyn Checker],
+    ) -> Result<(), Violation> {
+        while let Some((at, what)) = self.queue.pop() {
+            if at > end || self.over_since.is_some_and(|over| at > over + SETTLING) {
                 break;
             }
-            self.now = self.now.max(entry.at);
+            self.now = self.now.max(at);
             self.over_since = self.all_over().then(|| self.over_since.unwrap_or(self.now));
             self.events += 1;
-            let touched = self.happen(entry.what);
-            if self.events > MAX_EVENTS {
+            let touched = self.happen(what);
+            if self.events > MAX_EVENTS * (1 + self.machines.len() as u64 / 50) {
                 return Err(self.violation("quiet", "events without end".into()));
             }
             if let Some(what) = self.blamed.take() {
@@ -276,14 +278,6 @@ impl World {
                 if let Err(what) = checker.after(self, touched) {
                     return Err(self.violation(checker.name(), what));
                 }
-            }
-        }
-        if self.stretched() {
-            self.coverage.saw("stretched leases");
-        }
-        for checker in checkers {
-            if let Err(what) = checker.at_end(self) {
-                return Err(self.violation(checker.name(), what));
             }
         }
         Ok(())
@@ -315,12 +309,7 @@ impl World {
     }
 
     fn push(&mut self, at: Duration, what: Happening) {
-        self.number += 1;
-        self.queue.push(Reverse(Entry {
-            at,
-            number: self.number,
-            what,
-        }));
+        self.queue.push(at, what);
     }
 
     /// Lets something happen; says which machine it happened to.
@@ -675,6 +664,7 @@ impl World {
         }
         match output {
             Output::Publish(message) => {
+                self.meter.gossip(now, &message, self.machines.len() - 1);
                 let message = Arc::new(message);
                 let author = peer(i);
                 for j in (0..self.machines.len()).filter(|j| *j != i) {
@@ -686,8 +676,9 @@ impl World {
                 }
             }
             Output::Send(to, request) => {
-                let found = (0..self.machines.len()).find(|j| peer(*j) == to);
+                let found = index(&to).filter(|j| *j < self.machines.len());
                 if let Some(j) = found {
+                    self.meter.request(now, &request);
                     let request = Arc::new(request);
                     let event = Event::Request {
                         from: i,
@@ -699,6 +690,7 @@ impl World {
             }
             Output::Reply(ticket, reply) => {
                 if let Some((to, life)) = self.machines[i].tickets.remove(&ticket) {
+                    self.meter.reply(now, &reply);
                     let reply = Arc::new(reply);
                     let event = Event::Reply {
                         from: i,
@@ -826,8 +818,9 @@ impl World {
             return;
         }
         let measurement = engine.measure(local, false);
+        let interval = machine.node.metrics_interval();
         self.push(
-            self.now + Duration::from_secs(1),
+            self.now + interval,
             Happening::To(i, Event::Second { life }),
         );
         self.input(i, Input::Measured(TEST, measurement));

@@ -107,6 +107,7 @@ pub struct Driver {
     addresses: Vec<String>,
     requests: u64,
     next_second: Instant,
+    next_measurement: Instant,
     leaving: Option<(Instant, Vec<oneshot::Sender<()>>)>,
     unreached: usize,
     connected: BTreeSet<Peer>,
@@ -139,6 +140,7 @@ impl Driver {
             addresses: parts.addresses,
             requests: 0,
             next_second: Instant::now(),
+            next_measurement: Instant::now(),
             leaving: None,
             unreached: parts.bootstraps,
             connected: BTreeSet::new(),
@@ -291,9 +293,10 @@ impl Driver {
 
     // ---- the engine ----
 
-    fn every_second(&mut self) {
-        self.next_second = Instant::now() + Duration::from_secs(1);
-        let now = self.now();
+    /// Measures every load; in a large swarm less often than once a second.
+    fn measure(&mut self) {
+        let spare = Duration::from_millis(500);
+        self.next_measurement = Instant::now() + self.core.metrics_interval().saturating_sub(spare);
         for (id, served) in &mut self.tests {
             let test = self.core.tests().get(id);
             if let Some(run) = &mut served.run
@@ -301,6 +304,14 @@ impl Driver {
             {
                 run.measure(false);
             }
+        }
+    }
+
+    fn every_second(&mut self) {
+        self.next_second = Instant::now() + Duration::from_secs(1);
+        let now = self.now();
+        if Instant::now() >= self.next_measurement {
+            self.measure();
         }
         let overdue: Vec<TestId> = self
             .core

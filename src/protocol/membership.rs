@@ -138,6 +138,12 @@ impl Membership {
         self.nodes.values()
     }
 
+    /// How many nodes are known, gone ones included.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// What is known of a peer.
     pub fn get(&self, peer: &Peer) -> Option<&Known> {
         self.nodes.get(peer)

@@ -16,6 +16,7 @@
 //! | [`worker`] | registering, renewing, obeying numbered orders, delivering results |
 //! | [`clock`] | another node's clock, estimated |
 //! | [`metrics`], [`merge`] | what is measured, and how it becomes one result |
+//! | [`budget`] | what metrics may cost a node |
 //! | [`mod@test`] | one test's life on one node |
 //! | [`node`] | all of it |
 //! | [`planted`] | deliberate bugs, to check the simulator by |
@@ -24,6 +25,7 @@
 //! coordinator's *authority* to grant shares, and a worker's *share*. Both are counted
 //! short by whoever holds them and long by whoever waits for their end ([`time`]).
 
+pub mod budget;
 pub mod clock;
 pub mod coordinator;
 mod effects;

@@ -28,7 +28,7 @@ pub const MAX_ENDED_TESTS: usize = 32;
 pub const MAX_INLINE_PLAN: usize = 8 * 1024;
 /// Snapshots in one reply: with up to three histograms of at most 50 KB each, they fit 1 MiB.
 const SNAPSHOTS_A_REPLY: usize = 6;
-/// Least time between two adverts.
+/// Least time between two adverts of a node in a small swarm.
 const ADVERT_SPACING: Duration = Duration::from_millis(200);
 /// A gap between two inputs beyond which the node must have slept.
 const SLEPT: Duration = Duration::from_secs(2);
@@ -155,6 +155,11 @@ impl Node {
         &self.timings
     }
 
+    /// Time between two measurements: longer in a large swarm.
+    pub fn metrics_interval(&self) -> Duration {
+        self.timings.metrics_interval(self.members.len() + 1)
+    }
+
     /// What this node is doing.
     pub fn status(&self, now: Time) -> Status {
         let carries = |t: &Test| {
@@ -184,7 +189,7 @@ impl Node {
     /// Handles an input; the outputs are to be carried out in their order.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         let gap = now.since(self.last_input);
-        let longest = SLEPT.max(self.timings.advert_interval(self.members.all().count()) * 2);
+        let longest = SLEPT.max(self.timings.advert_interval(self.members.len()) * 2);
         if gap > longest && !planted(Bug::SleeperBlames) {
             self.members.slept(gap);
         }
@@ -236,7 +241,7 @@ impl Node {
             Input::Reply { from, reply } => self.reply(now, &from, reply, fx),
             Input::Connected(peer) => {
                 self.members.connected(&peer);
-                self.hurry_advert(now);
+                self.greet(now);
             }
             Input::Disconnected(peer) => self.members.disconnected(&peer),
             Input::Addresses(addresses) => {
@@ -246,8 +251,9 @@ impl Node {
             Input::Submit(submission) => self.submit(now, submission, fx),
             Input::Inspected { test, spec, unable } => self.inspected(now, test, spec, unable, fx),
             Input::Measured(test, measurement) => {
+                let nodes = self.members.len() + 1;
                 if let Some(t) = self.tests.get_mut(&test) {
-                    t.measured(now, measurement, fx);
+                    t.measured(now, measurement, nodes, fx);
                 }
             }
             Input::StopTest(test, order) => {
@@ -369,9 +375,27 @@ impl Node {
             .collect()
     }
 
+    /// Something changed that others should know soon.
     fn hurry_advert(&mut self, now: Time) {
-        let earliest = self.last_advert.map_or(now, |at| at + ADVERT_SPACING);
-        self.next_advert = self.next_advert.min(earliest.max(now));
+        self.advertise_by(now, now);
+    }
+
+    /// A newcomer should know of this node soon; if many come at once, one advert is for all.
+    fn greet(&mut self, now: Time) {
+        self.advertise_by(now, now + self.advert_spacing() / 2);
+    }
+
+    fn advertise_by(&mut self, now: Time, by: Time) {
+        let spacing = self.advert_spacing();
+        let earliest = self.last_advert.map_or(now, |at| at + spacing);
+        self.next_advert = self.next_advert.min(earliest.max(by));
+    }
+
+    /// Least time between two adverts of this node: longer in a large swarm, of which all
+    /// hear each.
+    fn advert_spacing(&self) -> Duration {
+        let regular = self.timings.advert_interval(self.members.len());
+        ADVERT_SPACING.max(regular / 10)
     }
 
     fn advertise(&mut self, now: Time, fx: &mut Effects) {
@@ -392,7 +416,7 @@ impl Node {
         if now < self.next_advert {
             return;
         }
-        let interval = self.timings.advert_interval(self.members.all().count());
+        let interval = self.timings.advert_interval(self.members.len());
         self.advert_number += 1;
         self.last_advert = Some(now);
         self.next_advert = now + interval;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Allowance;
 use super::coordinator::{Charge, Coordinator};
 use super::effects::{Effects, Output};
 use super::election::{BeatBody, Change, Election};
@@ -80,6 +81,7 @@ pub struct Test {
     worker: Option<Worker>,
     merge: Merge,
     snapshots: u64,
+    allowance: Allowance,
     phase: Phase,
     last_beat: Option<Time>,
     stop: Option<(StopOrder, Time)>,
@@ -128,6 +130,7 @@ impl Test {
             worker: None,
             merge: Merge::default(),
             snapshots: 0,
+            allowance: Allowance::default(),
             phase: Phase::Electing,
             last_beat: None,
             stop: None,

@@ -4,9 +4,9 @@
 
 mod ends;
 mod goes_on;
-mod never_over;
+pub mod never_over;
 mod nothing_lost;
-mod one_authority;
+pub mod one_authority;
 mod same_merge;
 mod starts_once;
 

@@ -14,7 +14,7 @@ impl Coordinator {
             accepted: refusal.is_none(),
             message: refusal.unwrap_or_default(),
             heartbeat_interval: self.timings.heartbeat_interval(self.active().count() + 1),
-            metrics_interval: self.timings.metrics_interval,
+            metrics_interval: self.timings.metrics_interval(self.active().count() + 1),
             order_floor: self.last_order,
             honoured: None,
             clock: clock_reply(now),

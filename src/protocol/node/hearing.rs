@@ -46,7 +46,7 @@ impl Node {
             News::Stale => return Verdict::Ignore,
             News::Joined => {
                 fx.outputs.push(Output::Log(format!("node {name} joined")));
-                self.hurry_advert(now);
+                self.greet(now);
                 for t in self.tests.values_mut() {
                     t.somebody_returned(&peer, fx);
                 }

@@ -4,7 +4,7 @@ use super::*;
 
 impl Test {
     /// This node's engine measured.
-    pub fn measured(&mut self, now: Time, m: Measurement, fx: &mut Effects) {
+    pub fn measured(&mut self, now: Time, m: Measurement, nodes: usize, fx: &mut Effects) {
         let Some(worker) = &mut self.worker else {
             return;
         };
@@ -23,8 +23,12 @@ impl Test {
             engine_threads: m.engine_threads,
             pieces: m.pieces,
         };
-        fx.outputs
-            .push(Output::Publish(Gossip::Snapshot(snapshot.clone())));
+        let mut gossip = snapshot.clone();
+        if !gossip.is_final {
+            let interval = self.timings.metrics_interval(nodes);
+            gossip.pieces = self.allowance.choose(&snapshot.pieces, nodes, interval);
+        }
+        fx.outputs.push(Output::Publish(Gossip::Snapshot(gossip)));
         worker.measured(now, snapshot.clone(), fx);
         self.snapshot(now, &snapshot, fx);
     }
