@@ -455,7 +455,7 @@ fn cut_off(tag: &str, coordinator: bool) {
     let log = target.log();
     let healed = Instant::now();
     away.iter().for_each(|at| lan.plug(*at, true));
-    let last = log.iter().filter(|(_, ip)| from_away(*ip)).next_back();
+    let last = log.iter().rfind(|(_, ip)| from_away(*ip));
     let fell_silent = last.unwrap().0 - cut;
     let back = whole_after(&log, rate(), cut, healed);
     let rejoined = eventually(|| {

@@ -142,11 +142,8 @@ pub fn measure(nodes: usize, lasts: Duration, seed: u64) -> anyhow::Result<Line>
     world.meter.from = Some(from);
     let mut milestones = Milestones::default();
     let run = |world: &mut World, until: Duration, milestones: &mut Milestones| {
-        let mut watched: [&mut dyn Checker; 3] = [
-            &mut NeverOver::default(),
-            &mut OneAuthority::default(),
-            milestones,
-        ];
+        let mut watched: [&mut dyn Checker; 3] =
+            [&mut NeverOver::default(), &mut OneAuthority, milestones];
         world
             .run_until(until, &mut watched)
             .map_err(|v| anyhow::anyhow!("{nodes} nodes: {v}"))
