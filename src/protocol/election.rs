@@ -262,7 +262,8 @@ impl Election {
     }
 
     fn majority(&self) -> usize {
-        self.electorate.len() / 2 + usize::from(!planted(Bug::MinorityElects))
+        let more = usize::from(!planted(Bug::MinorityElects));
+        (self.electorate.len() / 2 + more).max(1)
     }
 
     fn is_elector(&self, node: &NodeId) -> bool {
