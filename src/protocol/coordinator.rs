@@ -78,6 +78,10 @@ impl Member {
     }
 }
 
+/// Why a test ends whose shares are not known to be with anybody, under `hold`.
+const HELD_BY_NOBODY: &str = "its coordinator was lost before any worker was known to have a \
+    share, and on_lost_worker = \"hold\" forbids to give shares away a second time; start it again";
+
 /// What a coordinator needs to know about its test.
 #[derive(Clone, Debug)]
 pub struct Charge {
@@ -265,6 +269,15 @@ impl Coordinator {
         self.charge.spec.on_lost == OnLost::Hold && !planted(Bug::HoldGivesAway)
     }
 
+    /// Under `hold`: nobody has come back with a share in the time that registration takes,
+    /// and none may be given.
+    fn nobody_holds(&self, now: Time) -> bool {
+        self.holds()
+            && self.charge.term > 1
+            && now >= self.accounts_close + self.timings.registration_window
+            && !self.members.values().any(|m| m.had_share)
+    }
+
     fn since_start(&self, now: Time) -> Option<Duration> {
         self.start.map(|s| now.since(s))
     }
@@ -315,6 +328,9 @@ impl Coordinator {
         if self.phase == Phase::Running {
             if self.over(now) {
                 self.phase = Phase::Stopping;
+            } else if self.nobody_holds(now) {
+                let reason = EndReason::Failed(HELD_BY_NOBODY.into());
+                return Some(self.end(now, reason, fx));
             } else if now >= self.accounts_close
                 && (self.acknowledged.start || planted(Bug::StartUnacknowledged))
             {

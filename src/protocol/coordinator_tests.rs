@@ -533,3 +533,22 @@ fn under_hold_a_worker_that_comes_back_between_two_orders_keeps_what_it_has() {
     assert_eq!(reply.honoured.map(|h| h.slots), Some(has - 1));
     assert_eq!(o.c.reserved(o.now), has - 1);
 }
+
+#[test]
+fn under_hold_a_successor_that_finds_no_share_ends_the_test_and_says_so() {
+    let mut o = Office::new(2, |s| s.on_lost = OnLost::Hold);
+    o.c.start = Some(Time(0));
+    o.c.phase = Phase::Running;
+    let window = o.c.accounts_close + o.c.timings.registration_window;
+    o.register(0, 1, |_| {});
+    o.beat(0, 1, 0);
+    o.beat(0, 2, 0);
+    o.now = Time(window.0 - 1);
+    assert!(o.tick().ended.is_none(), "somebody may still come back");
+    o.now = window;
+    let reason = o.tick().ended.take().map(|e| e.reason);
+    assert!(
+        matches!(&reason, Some(EndReason::Failed(why)) if why.contains("start it again")),
+        "{reason:?}"
+    );
+}

@@ -370,10 +370,7 @@ impl Election {
                 candidate,
                 sending,
                 ..
-            } => {
-                self.on_claim(now, *term, candidate, *sending, fx);
-                None
-            }
+            } => self.on_claim(now, *term, candidate, *sending, fx),
             TestMessage::Vote {
                 term,
                 candidate,

@@ -479,3 +479,12 @@ fn a_start_is_acknowledged_by_a_majority_of_one_beat_that_named_it() {
     e.hears(22, ack(1, 0, 1, 2));
     assert!(e.election.acknowledged().start);
 }
+
+#[test]
+fn a_coordinator_that_wakes_to_a_rivals_claim_leaves_office_before_it_votes() {
+    let mut e = Elector::coordinator();
+    e.hears(60_000, claim(2, 1));
+    assert!(e.voted());
+    assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
+    assert_eq!(e.election.leading(), None);
+}

@@ -387,6 +387,7 @@ impl Test {
     pub fn next_wake(&self) -> Time {
         let always = self.next_end.min(self.next_fetch).min(self.next_stop);
         let office = self.coordinator.as_ref();
+        let office = office.filter(|_| self.election.leading().is_some());
         let office = office.map_or(Time::MAX, Coordinator::next_wake);
         let worker = self.worker.as_ref().map_or(Time::MAX, Worker::next_wake);
         if self.ended.is_some() {

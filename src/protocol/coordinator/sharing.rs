@@ -41,11 +41,7 @@ impl Coordinator {
         fx: &mut Effects,
     ) -> Result<(), String> {
         if self.holds() && self.charge.term > 1 {
-            return Err(
-                "its coordinator was lost before the start, and on_lost_worker = \"hold\" \
-                        forbids to give shares away a second time; start it again"
-                    .into(),
-            );
+            return Err(HELD_BY_NOBODY.into());
         }
         let ready = self
             .active()

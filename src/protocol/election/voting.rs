@@ -77,10 +77,8 @@ impl Election {
         candidate: &NodeId,
         sending: u32,
         fx: &mut Effects,
-    ) {
-        let (Some(mine), Some(theirs)) = (self.rank, self.rank_of(candidate)) else {
-            return;
-        };
+    ) -> Option<Change> {
+        let (mine, theirs) = (self.rank?, self.rank_of(candidate)?);
         if let Stage::Claiming { term: claimed, .. } = &self.stage
             && theirs < mine
             && !planted(Bug::NoWithdrawal)
@@ -98,8 +96,13 @@ impl Election {
             if planted(Bug::ClaimRaisesTerm) {
                 self.seen_term = self.seen_term.max(term);
             }
-            return;
+            return None;
         }
+        // A leader that slept past its authority may hear of its successor's claim first.
+        let lost = match self.stage {
+            Stage::Leading(_) => Some(self.step_down(now, fx)),
+            _ => None,
+        };
         self.seen_term = term;
         self.voted_for = Some(candidate.clone());
         self.promise(term, candidate, now);
@@ -120,6 +123,7 @@ impl Election {
                 since: now.signed_since(at),
             }),
         });
+        lost
     }
 
     pub(super) fn on_vote(
