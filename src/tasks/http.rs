@@ -1,30 +1,39 @@
 //! HTTP/1.1 requests over connections that are kept alive.
 //!
 //! A session is one connection, driven from within the task that uses it: nothing is spawned
-//! for a request. Redirects are not followed. A response with status 400 or above is a
-//! failure of kind `status`. If a kept connection turns out to be closed and nothing of the
-//! request was written, it is sent once more on a new one.
+//! and nothing allocated for a request. Its bytes are made once, before the start; responses
+//! are read into one buffer for each thread. Redirects are not followed. A response with
+//! status 400 or above is a failure of kind `status`. If a kept connection turns out to be
+//! closed and nothing of the request was written, it is sent once more on a new one.
 
+use std::cell::RefCell;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use http::{Method, Request, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::HeaderValue;
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{Stream, Tls, connect};
+use super::http1::Reader;
 use super::{Failure, Gate, Outcome, PrepareError, Secrets, Session, TargetPolicy, Task, Traffic};
 use crate::plan::{HttpTask, TargetUrl};
+
+/// What a thread reads at once, in bytes.
+const READ: usize = 64 * 1024;
+
+thread_local! {
+    /// What a thread's sessions read into, one after the other; between two reads nothing of
+    /// it is needed.
+    static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
 
 /// A request and where it goes, ready to be sent.
 pub struct HttpPrepared {
@@ -33,17 +42,17 @@ pub struct HttpPrepared {
     tls: Option<Tls>,
     policy: Arc<TargetPolicy>,
     own: bool,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    line: String,
+    /// Head and body, as they are sent.
+    request: Vec<u8>,
+    to_head: bool,
     timeout: Duration,
     keep_alive: bool,
 }
 
 impl std::fmt::Debug for HttpPrepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}{}", self.method, self.host, self.uri)
+        write!(f, "{} {}", self.host, self.line)
     }
 }
 
@@ -64,28 +73,19 @@ impl HttpPrepared {
             true => Some(Tls::new(&url.host, task.insecure).map_err(PrepareError::Tls)?),
             false => None,
         };
-        let bad = |what: &str| PrepareError::Request(format!("the {what} can't be sent"));
+        let line = format!("{} {} HTTP/1.1", task.method, url.path);
         Ok(HttpPrepared {
-            headers: headers(task, &url, secrets)?,
+            request: request(&line, task, &url, secrets)?,
+            line,
             host: url.host,
             addresses,
             tls,
             policy: policy.clone(),
             own,
-            method: task.method.parse().map_err(|_| bad("method"))?,
-            uri: url.path.parse().map_err(|_| bad("URL's path"))?,
-            body: Bytes::from(task.body.clone()),
+            to_head: task.method == "HEAD",
             timeout: task.timeout,
             keep_alive: !task.disable_keepalive,
         })
-    }
-
-    fn request(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
     }
 
     async fn open(&self, traffic: Rc<Traffic>) -> Result<Connection, Failure> {
@@ -97,11 +97,8 @@ impl HttpPrepared {
             }
             match connect(*address, self.tls.as_ref(), traffic.clone()).await {
                 Ok(stream) => {
-                    let shaken = http1::handshake(TokioIo::new(stream)).await;
-                    let (sender, driver) = shaken.map_err(|e| failure_of(&e))?;
                     return Ok(Connection {
-                        sender,
-                        driver: Box::pin(driver),
+                        stream,
                         used: false,
                     });
                 }
@@ -112,110 +109,163 @@ impl HttpPrepared {
     }
 }
 
-fn headers(task: &HttpTask, url: &TargetUrl, secrets: &Secrets) -> Result<HeaderMap, PrepareError> {
-    let bad = |name: &str| PrepareError::Request(format!("the header {name:?} can't be sent"));
-    let mut headers = HeaderMap::with_capacity(task.headers.len() + 4);
+/// A request's bytes. Headers keep the order and the spelling of the plan.
+fn request(
+    line: &str,
+    task: &HttpTask,
+    url: &TargetUrl,
+    secrets: &Secrets,
+) -> Result<Vec<u8>, PrepareError> {
+    let mut bytes = format!("{line}\r\n").into_bytes();
+    let mut add = |name: &str, value: &[u8]| {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    };
+    let given = |name: http::HeaderName| {
+        let mut names = task.headers.iter().map(|(n, _)| n);
+        names.any(|n| n.eq_ignore_ascii_case(name.as_str()))
+    };
+    if !given(HOST) {
+        add(HOST.as_str(), url.authority().as_bytes());
+    }
     for (name, value) in &task.headers {
-        let text = secrets.resolve(value)?;
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(name))?;
-        let mut value = HeaderValue::from_str(&text.text).map_err(|_| bad(name))?;
-        value.set_sensitive(text.secret);
-        headers.append(parsed, value);
+        let text = secrets.resolve(value)?.text;
+        let value = HeaderValue::from_str(&text)
+            .map_err(|_| PrepareError::Request(format!("the header {name:?} can't be sent")))?;
+        add(name, value.as_bytes());
     }
-    let agent = HeaderValue::from_static(concat!("vajra/", env!("CARGO_PKG_VERSION")));
-    let host = HeaderValue::from_str(&url.authority()).map_err(|_| bad("host"))?;
-    headers.entry(HOST).or_insert(host);
-    headers.entry(USER_AGENT).or_insert(agent);
-    headers
-        .entry(ACCEPT)
-        .or_insert(HeaderValue::from_static("*/*"));
+    if !given(USER_AGENT) {
+        add(USER_AGENT.as_str(), AGENT.as_bytes());
+    }
+    if !given(ACCEPT) {
+        add(ACCEPT.as_str(), b"*/*");
+    }
     if task.disable_keepalive {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        add(CONNECTION.as_str(), b"close");
     }
-    Ok(headers)
+    if !task.body.is_empty() || ["POST", "PUT", "PATCH"].contains(&task.method.as_str()) {
+        add(
+            CONTENT_LENGTH.as_str(),
+            task.body.len().to_string().as_bytes(),
+        );
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(task.body.as_bytes());
+    Ok(bytes)
 }
 
-type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+/// How the engine names itself.
+const AGENT: &str = concat!("vajra/", env!("CARGO_PKG_VERSION"));
 
-/// An open connection. Its driver is polled by whoever waits for something of it.
+/// An open connection.
 struct Connection {
-    sender: http1::SendRequest<Full<Bytes>>,
-    driver: Pin<Box<Driver>>,
+    stream: Stream,
     /// A request went over it before.
     used: bool,
 }
 
 /// How an exchange ended.
 enum Exchange {
-    /// With a response, read to its end; its status.
-    Done(u16),
+    /// With a response, read to its end.
+    Done {
+        status: u16,
+        reusable: bool,
+    },
     /// Before anything of the request was written.
-    NotWritten,
+    NotWritten(io::Error),
     Failed(Failure),
 }
 
-impl Connection {
-    /// Sends a request and reads its response.
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Exchange {
-        let Connection { sender, driver, .. } = self;
-        let mut driver = Driven {
-            driver: driver.as_mut(),
-            over: false,
-        };
-        let response = driver.drive(sender.try_send_request(request)).await;
-        let mut response = match response {
-            Ok(response) => response,
-            Err(mut e) => {
-                return match e.take_message() {
-                    Some(_) => Exchange::NotWritten,
-                    None => Exchange::Failed(failure_of(e.error())),
-                };
+/// A request on its way, and its response.
+struct Exchanging<'a> {
+    stream: Pin<&'a mut Stream>,
+    reader: &'a mut Reader,
+    request: &'a [u8],
+    written: usize,
+    flushed: bool,
+    /// Why no more can be written; the response may have come before.
+    broken: Option<io::Error>,
+}
+
+impl Exchanging<'_> {
+    /// Writes what is left, then reads; while the one can't go on, the other does.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Exchange> {
+        if let Poll::Ready(Err(e)) = self.poll_write(cx) {
+            if self.written == 0 {
+                return Poll::Ready(Exchange::NotWritten(e));
             }
-        };
-        let status = response.status().as_u16();
-        match driver.drive(read_to_end(response.body_mut())).await {
-            Ok(()) => Exchange::Done(status),
-            Err(e) => Exchange::Failed(failure_of(&e)),
+            self.broken = Some(e);
+        }
+        let read = INPUT.with_borrow_mut(|input| self.poll_read(cx, input));
+        read.map(|result| result.unwrap_or_else(Exchange::Failed))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.broken.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.written < self.request.len() {
+            let left = &self.request[self.written..];
+            match ready!(self.stream.as_mut().poll_write(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.written += n,
+            }
+        }
+        if !self.flushed {
+            ready!(self.stream.as_mut().poll_flush(cx))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut [u8],
+    ) -> Poll<Result<Exchange, Failure>> {
+        loop {
+            let mut buf = ReadBuf::new(input);
+            let read = ready!(self.stream.as_mut().poll_read(cx, &mut buf));
+            let read = read.map(|()| buf.filled());
+            let beyond = match read {
+                Err(e) => return Poll::Ready(Err(self.reset(e.to_string()))),
+                Ok([]) => {
+                    let end = self.reader.end();
+                    end.map(|()| 0).map_err(|e| self.reset(e.to_string()))?
+                }
+                Ok(bytes) => {
+                    let fed = self.reader.feed(bytes);
+                    let taken = fed.map_err(|e| Failure::new("protocol", e.to_string()))?;
+                    bytes.len() - taken
+                }
+            };
+            if let Some(status) = self.reader.complete() {
+                let whole = self.written == self.request.len() && beyond == 0;
+                return Poll::Ready(Ok(Exchange::Done {
+                    status,
+                    reusable: whole && self.reader.reusable(),
+                }));
+            }
         }
     }
 
-    /// Waits until a request can be sent; false if the connection is closed.
-    async fn ready(&mut self) -> bool {
-        let Connection { sender, driver, .. } = self;
-        let mut driver = Driven {
-            driver: driver.as_mut(),
-            over: false,
-        };
-        driver.drive(sender.ready()).await.is_ok()
+    /// The connection broke; where writing showed it first, that is why.
+    fn reset(&mut self, message: String) -> Failure {
+        let first = self.broken.take().map(|e| e.to_string());
+        Failure::new("reset", first.unwrap_or(message))
     }
 }
 
-async fn read_to_end(body: &mut Incoming) -> Result<(), hyper::Error> {
-    while let Some(frame) = body.frame().await {
-        frame?;
-    }
-    Ok(())
-}
-
-/// Polls a connection's driver beside what waits for it.
-struct Driven<'a> {
-    driver: Pin<&'a mut Driver>,
-    over: bool,
-}
-
-impl Driven<'_> {
-    async fn drive<F: Future>(&mut self, waiting: F) -> F::Output {
-        let mut waiting = pin!(waiting);
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(output) = waiting.as_mut().poll(cx) {
-                return Poll::Ready(output);
-            }
-            if !self.over && self.driver.as_mut().poll(cx).is_ready() {
-                self.over = true;
-            }
-            waiting.as_mut().poll(cx)
-        })
-        .await
+impl Connection {
+    /// Nothing has come since the last response: neither an end nor a byte.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0; 1];
+        let mut buf = ReadBuf::new(&mut byte);
+        Pin::new(&mut self.stream)
+            .poll_read(cx, &mut buf)
+            .is_pending()
     }
 }
 
@@ -254,6 +304,7 @@ pub struct HttpSession {
     task: Arc<HttpPrepared>,
     traffic: Rc<Traffic>,
     connection: Option<Connection>,
+    reader: Reader,
     timeout: Timeout,
 }
 
@@ -266,6 +317,7 @@ impl Task for HttpPrepared {
             task: self.clone(),
             traffic,
             connection: None,
+            reader: Reader::new(self.to_head),
             timeout: Timeout {
                 timer: Box::pin(tokio::time::sleep_until(now)),
                 deadline: now,
@@ -277,27 +329,15 @@ impl Task for HttpPrepared {
 impl HttpSession {
     /// The open connection if it is still good, else a new one.
     async fn connected(&mut self) -> Result<Connection, Failure> {
-        let HttpSession {
-            task,
-            traffic,
-            connection,
-            timeout,
-        } = self;
-        if let Some(mut open) = connection.take() {
-            match timeout.limit(task.timeout, open.ready()).await {
-                Some(true) => return Ok(open),
-                Some(false) | None => drop(open),
+        if let Some(mut open) = self.connection.take() {
+            let quiet = std::future::poll_fn(|cx| Poll::Ready(open.poll_quiet(cx)));
+            if quiet.await {
+                return Ok(open);
             }
         }
-        let opened = timeout
-            .limit(task.timeout, task.open(traffic.clone()))
-            .await;
-        let mut open =
-            opened.unwrap_or_else(|| Err(Failure::new("timeout", "while connecting")))?;
-        match open.ready().await {
-            true => Ok(open),
-            false => Err(Failure::new("connect", "closed at once")),
-        }
+        let open = self.task.open(self.traffic.clone());
+        let opened = self.timeout.limit(self.task.timeout, open).await;
+        opened.unwrap_or_else(|| Err(Failure::new("timeout", "while connecting")))
     }
 }
 
@@ -316,23 +356,25 @@ impl Session for HttpSession {
                 self.connection = Some(open);
                 return Outcome::Withheld;
             }
-            let request = self.task.request();
-            let exchange = self
-                .timeout
-                .limit(self.task.timeout, open.exchange(request))
-                .await;
-            match exchange {
+            self.reader.restart();
+            let mut exchanging = Exchanging {
+                stream: Pin::new(&mut open.stream),
+                reader: &mut self.reader,
+                request: &self.task.request,
+                written: 0,
+                flushed: false,
+                broken: None,
+            };
+            let exchange = std::future::poll_fn(|cx| exchanging.poll(cx));
+            match self.timeout.limit(self.task.timeout, exchange).await {
                 None => return failed(Failure::new("timeout", "no full response in time")),
-                Some(Exchange::NotWritten) if open.used => {}
-                Some(Exchange::NotWritten) => {
-                    return failed(Failure::new(
-                        "reset",
-                        "closed before the request was written",
-                    ));
+                Some(Exchange::NotWritten(_)) if open.used => {}
+                Some(Exchange::NotWritten(e)) => {
+                    return failed(Failure::new("reset", e.to_string()));
                 }
                 Some(Exchange::Failed(failure)) => return failed(failure),
-                Some(Exchange::Done(status)) => {
-                    if self.task.keep_alive && !open.sender.is_closed() {
+                Some(Exchange::Done { status, reusable }) => {
+                    if self.task.keep_alive && reusable {
                         open.used = true;
                         self.connection = Some(open);
                     }
@@ -343,12 +385,15 @@ impl Session for HttpSession {
     }
 
     async fn idle(&mut self) {
-        if let Some(open) = &mut self.connection {
-            // Whatever ended it, the next request opens another.
-            let _ = open.driver.as_mut().await;
-            self.connection = None;
-        }
-        std::future::pending().await
+        std::future::poll_fn(|cx| {
+            if let Some(open) = &mut self.connection
+                && !open.poll_quiet(cx)
+            {
+                self.connection = None;
+            }
+            Poll::<()>::Pending
+        })
+        .await
     }
 }
 
@@ -369,25 +414,4 @@ fn outcome_of(status: u16) -> Outcome {
         status: Some(status),
         failure: Failure::new("status", message),
     }
-}
-
-fn failure_of(error: &hyper::Error) -> Failure {
-    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<std::io::Error>());
-    let kind = if error.is_parse() || error.is_user() {
-        "protocol"
-    } else if error.is_timeout() {
-        "timeout"
-    } else if error.is_incomplete_message()
-        || error.is_canceled()
-        || error.is_closed()
-        || cause.is_some()
-    {
-        "reset"
-    } else {
-        "protocol"
-    };
-    Failure::new(
-        kind,
-        cause.map_or_else(|| error.to_string(), std::io::Error::to_string),
-    )
 }

@@ -10,6 +10,7 @@
 
 mod connection;
 mod http;
+mod http1;
 mod policy;
 mod secrets;
 mod simple;
