@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::plan::Pacing;
 use clap::{Args, Parser, Subcommand};
 
 use super::texts::{Header, HostPort, Pair};
@@ -197,6 +198,10 @@ pub struct LoadArgs {
     /// Most requests of a node waiting or in flight; arrivals beyond it are dropped
     #[arg(long, value_name = "N")]
     pub max_in_flight: Option<String>,
+    /// How planned instants are met: precise (a timer for each), batched (once a millisecond:
+    /// cheap), spin (keeps cores busy: least lag) [default: precise]
+    #[arg(long, value_name = "HOW")]
+    pub pacing: Option<Pacing>,
     /// Most time for a response [default: 10s]
     #[arg(short = 't', long, value_name = "TIME")]
     pub timeout: Option<String>,

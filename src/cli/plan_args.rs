@@ -212,6 +212,9 @@ fn load(load: &mut Load, args: &LoadArgs, fresh: bool) -> Result<(), Failure> {
     if let Some(most) = whole("--max-in-flight", &args.max_in_flight)? {
         load.max_in_flight = Some(most);
     }
+    if let Some(pacing) = args.pacing {
+        load.pacing = pacing;
+    }
     Ok(())
 }
 

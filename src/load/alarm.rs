@@ -1,7 +1,15 @@
-//! Waking up in time. The runtime's own timers round up to the millisecond; a kernel timer
-//! on the lease clock is some tens of microseconds late.
+//! Waking up in time, as the plan's pacing asks. The runtime's own timers round up to the
+//! millisecond; a kernel timer on the lease clock is some tens of microseconds late.
 
 use super::clock::{LeaseClock, LeaseInstant};
+use crate::plan::Pacing;
+
+/// Between two wake-ups of batched pacing, in nanoseconds.
+const BATCH_NS: u64 = 1_000_000;
+
+/// How long before an arrival spinning begins, in nanoseconds: a timer is later than this in
+/// one of some hundred cases.
+const SPIN_NS: u64 = 100_000;
 
 /// Closer than this, other work is let in and the clock read again, instead of sleeping:
 /// setting a timer and waking up takes about as long.
@@ -10,27 +18,39 @@ const TOO_SHORT_NS: u64 = 20_000;
 /// Wakes one waiter at an instant of the lease clock.
 pub struct Alarm {
     clock: LeaseClock,
+    pacing: Pacing,
+    /// When it woke up last.
+    last: LeaseInstant,
     timer: timer::Timer,
 }
 
 impl Alarm {
     /// To be made and used on one runtime.
-    pub fn new(clock: LeaseClock) -> std::io::Result<Alarm> {
+    pub fn new(clock: LeaseClock, pacing: Pacing) -> std::io::Result<Alarm> {
         Ok(Alarm {
             clock,
+            pacing,
+            last: LeaseInstant(0),
             timer: timer::Timer::new()?,
         })
     }
 
-    /// Waits until `at`; it may return up to 20 µs before.
+    /// Waits until `at`, or a little less where that is near; then the caller looks again.
+    /// Batched pacing returns a millisecond after the last time at the earliest.
     pub async fn until(&mut self, at: LeaseInstant) {
-        if at.0 <= self.clock.now().0 + TOO_SHORT_NS {
-            tokio::task::yield_now().await;
-        } else if at.0 == u64::MAX {
+        let (at, near) = match self.pacing {
+            Pacing::Precise => (at.0, TOO_SHORT_NS),
+            Pacing::Batched => (at.0.max(self.last.0 + BATCH_NS), TOO_SHORT_NS),
+            Pacing::Spin => (at.0.saturating_sub(SPIN_NS), 0),
+        };
+        if at == u64::MAX {
             std::future::pending().await
+        } else if at <= self.clock.now().0 + near {
+            tokio::task::yield_now().await;
         } else {
-            self.timer.until(at, self.clock).await;
+            self.timer.until(LeaseInstant(at), self.clock).await;
         }
+        self.last = self.clock.now();
     }
 }
 

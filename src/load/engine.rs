@@ -162,9 +162,10 @@ impl<T: Task> Engine<T> {
             let mut session = engine.task.session(engine.traffic.clone());
             while let Some(first) = seat.next(session.idle()).await {
                 let mut job = first;
+                let mut now = engine.shared.control.now();
                 loop {
-                    engine.run(&mut session, job).await;
-                    match model.after(&engine, &seat, engine.shared.control.now()) {
+                    now = engine.run(&mut session, job, now).await;
+                    match model.after(&engine, &seat, now) {
                         Next::Run(another) => job = another,
                         Next::Wait => break,
                         Next::End => return,
@@ -174,15 +175,16 @@ impl<T: Task> Engine<T> {
         });
     }
 
-    /// Runs one request and records it.
-    async fn run(&self, session: &mut T::Session, job: Job) {
+    /// Runs one request that it turned to at `now`, and records it. Returns when it was done.
+    async fn run(&self, session: &mut T::Session, job: Job, now: LeaseInstant) -> LeaseInstant {
         let control = &self.shared.control;
-        let picked = job.waited_since.unwrap_or_else(|| control.now());
+        let picked = job.waited_since.unwrap_or(now);
         let lag_ns = picked.0.saturating_sub(job.due.0);
         if job.waited_since.is_none()
             && u128::from(lag_ns) > self.shared.plan.load.max_lateness.as_nanos()
         {
-            return self.count(|c| c.dropped_late += 1);
+            self.count(|c| c.dropped_late += 1);
+            return now;
         }
         let mut gate = LeaseGate {
             engine: self,
@@ -200,7 +202,7 @@ impl<T: Task> Engine<T> {
                 true => counters.dropped_full += 1,
                 false => counters.dropped_lease += 1,
             }
-            return;
+            return done;
         }
         if sent.is_none() {
             counters.sent += 1;
@@ -221,13 +223,14 @@ impl<T: Task> Engine<T> {
         recorder.first_lag.get_or_insert(lag_ns / 1000);
         if job.due.0 < self.instant(as_ns(self.shared.profile.warm_up_end())).0 {
             recorder.counters.warm_up += 1;
-            return;
+            return done;
         }
         recorder.times(Times {
             response: done.0.saturating_sub(job.due.0) / 1000,
             service: sent.map(|at| done.0.saturating_sub(at.0) / 1000),
             lag: lag_ns / 1000,
         });
+        done
     }
 }
 

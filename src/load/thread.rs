@@ -98,7 +98,10 @@ async fn work<T: Task, P: Pacer<T>>(
     mut asks: mpsc::Receiver<Ask>,
     last: &Mutex<Option<Report>>,
 ) -> std::io::Result<()> {
-    let mut alarm = Alarm::new(engine.shared.control.clock())?;
+    let mut alarm = Alarm::new(
+        engine.shared.control.clock(),
+        engine.shared.plan.load.pacing,
+    )?;
     let local = LocalSet::new();
     let answering = engine.clone();
     local.spawn_local(async move {

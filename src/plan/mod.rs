@@ -118,6 +118,48 @@ pub enum Model {
     Closed,
 }
 
+/// How an engine thread meets the planned instants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pacing {
+    /// Wakes up for each arrival, by a high-resolution timer.
+    #[default]
+    Precise,
+    /// Wakes up at most every millisecond and sends what fell due: least CPU time, for
+    /// machines that others use too.
+    Batched,
+    /// Wakes up early and keeps the core busy for the last stretch: least lag, for cores
+    /// that nobody else needs.
+    Spin,
+}
+
+impl Pacing {
+    fn is_default(&self) -> bool {
+        *self == Pacing::default()
+    }
+}
+
+impl std::str::FromStr for Pacing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Pacing, String> {
+        [Pacing::Precise, Pacing::Batched, Pacing::Spin]
+            .into_iter()
+            .find(|p| p.to_string() == text)
+            .ok_or_else(|| "it is precise, batched or spin".to_owned())
+    }
+}
+
+impl std::fmt::Display for Pacing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Pacing::Precise => "precise",
+            Pacing::Batched => "batched",
+            Pacing::Spin => "spin",
+        })
+    }
+}
+
 /// How much load, and when.
 ///
 /// The timeline is warm-up, ramp-up, sustain (`duration`). Warm-up runs at the level where
@@ -161,6 +203,9 @@ pub struct Load {
     /// never sent as a burst; 100 ms by default.
     #[serde(with = "units::as_text")]
     pub max_lateness: Duration,
+    /// How the planned instants are met.
+    #[serde(skip_serializing_if = "Pacing::is_default")]
+    pub pacing: Pacing,
 }
 
 impl Load {
@@ -178,6 +223,7 @@ impl Load {
             connections: None,
             max_in_flight: None,
             max_lateness: raw::hundred_ms(),
+            pacing: Pacing::default(),
         }
     }
 

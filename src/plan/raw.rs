@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::parse::PlanError;
 use super::units::{self, Count};
-use super::{HttpTask, Load, Model, Task};
+use super::{HttpTask, Load, Model, Pacing, Task};
 
 /// A `[task]` table.
 #[derive(Clone, Debug, Deserialize)]
@@ -152,6 +152,8 @@ pub struct RawLoad {
     max_in_flight: Option<Count>,
     #[serde(default = "hundred_ms", with = "units::as_text")]
     max_lateness: Duration,
+    #[serde(default)]
+    pacing: Pacing,
 }
 
 impl TryFrom<RawLoad> for Load {
@@ -189,6 +191,7 @@ impl TryFrom<RawLoad> for Load {
             connections: whole("load.connections", raw.connections)?,
             max_in_flight: whole("load.max_in_flight", raw.max_in_flight)?,
             max_lateness: raw.max_lateness,
+            pacing: raw.pacing,
         })
     }
 }

@@ -88,6 +88,7 @@ impl ResultInput {
                 Task::Http(http) => http.url.clone(),
                 other => other.type_name().to_owned(),
             },
+            load: self.plan.load.clone(),
             state: phase_word(self.phase).to_owned(),
             end: self.reason.as_ref().map(|r| end_word(r).to_owned()),
             complete,

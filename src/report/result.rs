@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Load;
+
 /// A test's result: so far, or for good once `complete`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TestResult {
@@ -18,6 +20,8 @@ pub struct TestResult {
     pub tags: BTreeMap<String, String>,
     /// What was aimed at: the URL, or the task type.
     pub target: String,
+    /// The load that the plan asked for, as a plan file has it.
+    pub load: Load,
     /// `electing`, `registering`, `running`, `stopping` or `ended`.
     pub state: String,
     /// Why it ended: `completed`, `stopped` or `failed`; null before.

@@ -2,6 +2,7 @@
 
 use super::layout::{Align::*, MARGIN, fit, plain, table, wrap};
 use super::{WIDTH, bars, units};
+use crate::plan::Model;
 use crate::report::merge::decode;
 use crate::report::result::*;
 
@@ -98,6 +99,7 @@ fn totals(out: &mut String, r: &TestResult) {
         }
     }
     let asked = match r.rate.asked {
+        _ if r.load.model == Model::Closed => String::new(),
         asked if asked > 0.0 => format!(
             " achieved, {asked:.2}/s asked ({})",
             units::deviation(r.rate.achieved, asked)
@@ -124,6 +126,10 @@ fn totals(out: &mut String, r: &TestResult) {
 }
 
 fn times(out: &mut String, r: &TestResult) {
+    let lag = format!(
+        "lag, the generator's own lateness ({} pacing)",
+        r.load.pacing
+    );
     let response = r.histograms.response.as_deref().and_then(decode);
     for (title, stats, histogram) in [
         (
@@ -136,7 +142,7 @@ fn times(out: &mut String, r: &TestResult) {
             &r.service_time_ms,
             None,
         ),
-        ("lag, the generator's own lateness", &r.lag_ms, None),
+        (lag.as_str(), &r.lag_ms, None),
     ] {
         let Some(stats) = stats else {
             continue;
