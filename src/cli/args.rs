@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::plan::Pacing;
+use crate::plan::{Arrivals, Pacing};
 use clap::{Args, Parser, Subcommand};
 
 use super::texts::{Header, HostPort, Pair};
@@ -198,6 +198,10 @@ pub struct LoadArgs {
     /// Most requests of a node waiting or in flight; arrivals beyond it are dropped
     #[arg(long, value_name = "N")]
     pub max_in_flight: Option<String>,
+    /// How arrivals of the open model are spread: constant (evenly) or poisson (as independent
+    /// clients come) [default: constant]
+    #[arg(long, value_name = "HOW")]
+    pub arrivals: Option<Arrivals>,
     /// How planned instants are met: precise (a timer for each), batched (once a millisecond:
     /// cheap), spin (keeps cores busy: least lag) [default: precise]
     #[arg(long, value_name = "HOW")]

@@ -52,44 +52,25 @@ impl Outline<'_> {
     fn of(plan: &Plan) -> Outline<'_> {
         let load = &plan.load;
         let profile = Profile::of(load);
-        let full = match load.model {
-            Model::Open => load.rate.unwrap_or_default(),
-            Model::Closed => load.users.map_or(0.0, f64::from),
-        };
-        let level = |t: Duration| match load.model {
-            Model::Open => profile.rate_at(t),
-            Model::Closed => f64::from(profile.users_at(t)),
-        };
-        let begin_sustain = load.warm_up + load.ramp_up;
-        let parts = [
-            ("warm-up", Duration::ZERO, load.warm_up),
-            ("ramp-up", load.warm_up, begin_sustain),
-            ("sustain", begin_sustain, profile.end()),
-        ];
         let most = profile.total_arrivals().unwrap_or(u64::MAX) as f64;
         let arrivals = |t: Duration| profile.integral(t).min(most).round() as u64;
-        let stages = parts
-            .into_iter()
-            .filter(|(_, from, to)| to > from)
-            .map(|(name, from, to)| {
-                let (begin, end) = match name {
-                    "ramp-up" => (level(from), full),
-                    "warm-up" => (level(from), level(from)),
-                    _ => (full, full),
-                };
-                Stage {
-                    name,
-                    from: begin,
-                    to: end,
-                    length_s: (to - from).as_secs_f64(),
-                    requests: (load.model == Model::Open).then(|| arrivals(to) - arrivals(from)),
-                }
-            });
+        let mut begin = Duration::ZERO;
+        let stages = load.lines().into_iter().map(|line| {
+            let (from, to) = (begin, begin + line.length);
+            begin = to;
+            Stage {
+                name: line.name,
+                from: line.from,
+                to: line.to,
+                length_s: line.length.as_secs_f64(),
+                requests: (load.model == Model::Open).then(|| arrivals(to) - arrivals(from)),
+            }
+        });
         Outline {
             plan,
+            stages: stages.collect(),
             requests: profile.total_arrivals(),
             length_s: profile.last_due().as_secs_f64(),
-            stages: stages.collect(),
         }
     }
 
@@ -116,7 +97,7 @@ impl Outline<'_> {
                 .map(|n| format!(", {n} requests"))
                 .unwrap_or_default();
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {:<8} {level} for {length}{requests}", stage.name);
+            let _ = writeln!(text, "  {:<9} {level} for {length}{requests}", stage.name);
         }
         let total = match (self.requests, self.plan.load.model) {
             (Some(n), Model::Open) => format!("{n} requests"),
@@ -124,7 +105,7 @@ impl Outline<'_> {
             (None, _) => "as many requests as the users get done".to_owned(),
         };
         let length = show_duration(Duration::from_secs_f64(self.length_s));
-        let _ = writeln!(text, "  total    {total} in {length}\n\nthe plan:\n");
+        let _ = writeln!(text, "  total     {total} in {length}\n\nthe plan:\n");
         text += &toml::to_string(self.plan).map_err(Failure::run)?;
         Ok(text)
     }

@@ -28,7 +28,8 @@ mod tests {
 
     fn exit(end: &str, verdict: &str, strict: bool) -> Exit {
         let json = format!(
-            r#"{{"schema":1,"test_id":"","name":null,"tags":{{}},"target":"","state":"ended",
+            r#"{{"schema":1,"test_id":"","name":null,"tags":{{}},"target":"",
+            "load":{{"model":"open","rate":1,"duration":"1s"}},"state":"ended",
             "end":"{end}","complete":true,"verdict":"{verdict}","reasons":["why"],
             "started_at":null,"duration_s":1,"start_skew_ms":null,"coordinators":[],"nodes":[],
             "totals":{{"planned":0,"sent":0,"ok":0,"failed":0,"abandoned":0,"dropped":0,"short":0,

@@ -181,6 +181,21 @@ fn asks_for_http(args: &LoadArgs) -> bool {
 }
 
 fn load(load: &mut Load, args: &LoadArgs, fresh: bool) -> Result<(), Failure> {
+    let own = [
+        ("--rate", &args.rate),
+        ("--users", &args.users),
+        ("--duration", &args.duration),
+        ("--warm-up", &args.warm_up),
+        ("--ramp-up", &args.ramp_up),
+    ];
+    if let Some((option, _)) = own.into_iter().find(|(_, given)| given.is_some())
+        && !load.stages.is_empty()
+    {
+        return Err(Failure::input(format_args!(
+            "{option}: the plan has stages, which say how much and how long; leave the option out, \
+             or change the stages"
+        )));
+    }
     if let Some(rate) = number("--rate", &args.rate)? {
         load.model = Model::Open;
         load.rate = Some(rate);
@@ -211,6 +226,9 @@ fn load(load: &mut Load, args: &LoadArgs, fresh: bool) -> Result<(), Failure> {
     }
     if let Some(most) = whole("--max-in-flight", &args.max_in_flight)? {
         load.max_in_flight = Some(most);
+    }
+    if let Some(arrivals) = args.arrivals {
+        load.arrivals = arrivals;
     }
     if let Some(pacing) = args.pacing {
         load.pacing = pacing;

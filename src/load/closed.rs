@@ -1,7 +1,8 @@
 //! The closed model: users, each of whom waits for a response, thinks, and sends again.
 //!
 //! User *u* belongs to the range that owns *u* and is at work while the profile has more
-//! than *u* users. On a node, user *u* belongs to thread *u* mod threads, whatever the share:
+//! than *u* users: where that sinks, a user finishes its request and waits until it rises
+//! again. On a node, user *u* belongs to thread *u* mod threads, whatever the share:
 //! a change of share moves no user between threads, where it would be two for as long as its
 //! last request takes. A user without a lease tries again every 10 ms; that is one dropped
 //! request for each lapse, however long it is.
@@ -96,6 +97,19 @@ impl Closed {
             self.leave(seat);
             return None;
         }
+        // Users come and go with the profile's level, between two requests.
+        let since = due.0.max(now.0).saturating_sub(engine.start.get().0);
+        match engine.shared.profile.user_from_ns(seat.user.get(), since) {
+            Some(at) if at <= since => {}
+            Some(at) => {
+                self.call(engine, seat, engine.instant(at));
+                return None;
+            }
+            None => {
+                self.leave(seat);
+                return None;
+            }
+        }
         if !engine.shared.control.lease_holds(now) {
             if !seat.parked.replace(true) {
                 engine.count(|c| {
@@ -128,7 +142,6 @@ impl Closed {
     /// Users of the share who are not here yet join, each at the instant of the ramp at
     /// which it is due; those of others leave when their request is done.
     fn settle<T: Task>(&self, engine: &Engine<T>, change: ShareChange) {
-        let profile = &engine.shared.profile;
         let (joining, ..) = users_of(engine, change.range);
         let mut before = std::mem::take(&mut *self.users.borrow_mut());
         for user in joining {
@@ -138,8 +151,8 @@ impl Closed {
                 seat.place.set(seats.len());
                 seats.push(Some(seat.clone()));
                 drop(seats);
-                let starts = profile.user_start_ns(user).unwrap_or(u64::MAX);
-                self.call(engine, &seat, engine.instant(starts).max(change.at));
+                seat.user.set(user);
+                self.call(engine, &seat, change.at.max(engine.start.get()));
                 seat
             });
             self.users.borrow_mut().insert(user, seat);

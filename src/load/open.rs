@@ -18,6 +18,8 @@ const MAX_IN_FLIGHT: u32 = 100_000;
 /// of connecting, and a share's arrivals are not spaced quite evenly.
 const SPARE: u32 = 16;
 
+const NEVER: LeaseInstant = LeaseInstant(u64::MAX);
+
 /// After so many arrivals in a row the clock is read again.
 const BATCH: u32 = 32;
 
@@ -41,6 +43,8 @@ struct Schedule {
     floor: u64,
     /// The next one.
     next: Option<u64>,
+    /// When that is due; never if there is none.
+    due: LeaseInstant,
 }
 
 impl<T: Task> Model<T> for Open {
@@ -76,6 +80,7 @@ impl Open {
                 since: LeaseInstant(0),
                 floor: 0,
                 next: None,
+                due: NEVER,
             }),
         }
     }
@@ -118,11 +123,17 @@ impl Open {
         let profile = &engine.shared.profile;
         let since = schedule.since.0.saturating_sub(engine.start.get().0);
         let from = profile.first_arrival_from_ns(since).max(schedule.floor);
-        schedule.next = self.capped(engine, schedule.owned.first(from));
+        self.aim(engine, schedule, schedule.owned.first(from));
     }
 
-    fn capped<T: Task>(&self, engine: &Engine<T>, k: Option<u64>) -> Option<u64> {
-        k.filter(|k| Some(*k) < engine.shared.profile.total_arrivals())
+    /// Arrival `k` is the next one, if the plan has so many.
+    fn aim<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule, k: Option<u64>) {
+        let profile = &engine.shared.profile;
+        schedule.next = k.filter(|k| Some(*k) < profile.total_arrivals());
+        schedule.due = match schedule.next {
+            Some(k) => engine.instant(profile.arrival_ns(k)),
+            None => NEVER,
+        };
     }
 
     /// Passes over everything due before `until`, counted by `count`.
@@ -136,6 +147,9 @@ impl Open {
         let Some(next) = schedule.next else {
             return;
         };
+        if schedule.due >= until {
+            return;
+        }
         let ns = until.0.saturating_sub(engine.start.get().0);
         let to = engine.shared.profile.first_arrival_from_ns(ns);
         if to <= next {
@@ -147,7 +161,7 @@ impl Open {
             *count(c) += skipped;
         });
         schedule.floor = to;
-        schedule.next = self.capped(engine, schedule.owned.first(to));
+        self.aim(engine, schedule, schedule.owned.first(to));
     }
 
     /// Handles what is due by now and before `bound`.
@@ -171,12 +185,13 @@ impl Open {
         });
         let mut handled = 0;
         while let Some(k) = schedule.next {
-            let due = engine.instant(engine.shared.profile.arrival_ns(k));
+            let due = schedule.due;
             if due > now || due >= bound {
                 break;
             }
             schedule.floor = k + 1;
-            schedule.next = self.capped(engine, Some(schedule.owned.after(k)));
+            let next = schedule.owned.after(k);
+            self.aim(engine, &mut schedule, Some(next));
             self.arrive(engine, due, now);
             handled += 1;
             if handled % BATCH == 0 {
@@ -244,6 +259,7 @@ impl<T: Task> Pacer<T> for Open {
             since: change.at,
             floor: before.floor,
             next: None,
+            due: NEVER,
         };
         self.set_limits(engine, range);
         if started {
@@ -254,8 +270,8 @@ impl<T: Task> Pacer<T> for Open {
 
     fn turn(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
         self.handle_due(engine, LeaseInstant(u64::MAX));
-        let next = self.schedule.get().next?;
-        Some(engine.instant(engine.shared.profile.arrival_ns(next)))
+        let schedule = self.schedule.get();
+        schedule.next.map(|_| schedule.due)
     }
 
     fn exhausted(&self, _: &Engine<T>) -> bool {

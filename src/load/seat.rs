@@ -23,6 +23,8 @@ pub struct Job {
 pub struct Seat {
     /// Where the closed model keeps it.
     pub place: Cell<usize>,
+    /// Which user it is, in the closed model.
+    pub user: Cell<u32>,
     job: Cell<Option<Job>>,
     waker: RefCell<Option<Waker>>,
     /// A session was spawned for it.

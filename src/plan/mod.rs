@@ -7,9 +7,11 @@
 //! part of it.
 
 mod parse;
+mod poisson;
 mod profile;
 mod raw;
 mod slots;
+mod stages;
 mod units;
 mod url;
 mod validate;
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use parse::{Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json, parse_toml};
 pub use profile::Profile;
 pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
+pub use stages::{Line, Stage, StageType};
 pub use units::{parse_count, parse_duration, show_duration};
 pub use url::TargetUrl;
 
@@ -118,6 +121,36 @@ pub enum Model {
     Closed,
 }
 
+/// How arrivals of the open model are spread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrivals {
+    /// Evenly, by the rate.
+    #[default]
+    Constant,
+    /// As independent clients would come: a Poisson process, of which the plan's total is
+    /// given. The same on every node and in every run of the same plan.
+    Poisson,
+}
+
+impl Arrivals {
+    fn is_default(&self) -> bool {
+        *self == Arrivals::default()
+    }
+}
+
+impl std::str::FromStr for Arrivals {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Arrivals, String> {
+        match text {
+            "constant" => Ok(Arrivals::Constant),
+            "poisson" => Ok(Arrivals::Poisson),
+            _ => Err("it is constant or poisson".into()),
+        }
+    }
+}
+
 /// How an engine thread meets the planned instants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -162,7 +195,8 @@ impl std::fmt::Display for Pacing {
 
 /// How much load, and when.
 ///
-/// The timeline is warm-up, ramp-up, sustain (`duration`). Warm-up runs at the level where
+/// The timeline is that of the `stages`; without them it is warm-up, ramp-up, sustain
+/// (`duration`). Warm-up then runs at the level where
 /// the ramp begins: a tenth of the target if a ramp-up follows, else the target itself; its
 /// requests are counted, but are in no percentile.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -179,7 +213,7 @@ pub struct Load {
     /// Closed model: a user's pause between a response and its next request.
     #[serde(with = "units::as_text", skip_serializing_if = "Duration::is_zero")]
     pub think_time: Duration,
-    /// Length of the sustained stage (100 ms to 24 h).
+    /// Length of the sustained stage, or of all stages together (100 ms to 24 h).
     #[serde(with = "units::as_text")]
     pub duration: Duration,
     /// Length of the warm-up.
@@ -206,6 +240,13 @@ pub struct Load {
     /// How the planned instants are met.
     #[serde(skip_serializing_if = "Pacing::is_default")]
     pub pacing: Pacing,
+    /// Open model: how arrivals are spread.
+    #[serde(skip_serializing_if = "Arrivals::is_default")]
+    pub arrivals: Arrivals,
+    /// The load over time, instead of warm-up, ramp-up and one sustained level. `rate` or
+    /// `users` is then the highest level.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
 }
 
 impl Load {
@@ -224,6 +265,8 @@ impl Load {
             max_in_flight: None,
             max_lateness: raw::hundred_ms(),
             pacing: Pacing::default(),
+            arrivals: Arrivals::default(),
+            stages: Vec::new(),
         }
     }
 

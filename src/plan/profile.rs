@@ -2,18 +2,17 @@
 //!
 //! A profile is a few stages, each a straight line of its level: arrivals a second in the
 //! open model, users in the closed one. The *k*-th arrival (from 0) is due when the integral
-//! of the rate passes *k* + ½, so the total is the integral's value, rounded. Each stage is
+//! of the rate passes *k* + ½, so the total is the integral's value, rounded; Poisson arrivals
+//! are as many, at random places of the integral. Each stage is
 //! inverted in closed form, hence ramps are exact and every node computes the same instants.
 
 use std::time::Duration;
 
-use super::{Load, Model};
+use super::poisson::Points;
+use super::{Arrivals, Load, Model};
 
 /// Nanoseconds in a second.
 const NS: f64 = 1e9;
-
-/// Share of the target at which a ramp-up begins.
-const RAMP_FROM: f64 = 0.1;
 
 /// A stretch of time over which the level is a straight line.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -61,7 +60,7 @@ impl Stage {
     }
 }
 
-/// A plan's load over time: warm-up, ramp-up, sustain.
+/// A plan's load over time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Profile {
     model: Model,
@@ -70,34 +69,23 @@ pub struct Profile {
     end: Duration,
     requests: Option<u64>,
     total: u64,
+    /// Where Poisson arrivals lie in the integral.
+    points: Option<Points>,
+    integral: f64,
 }
 
 impl Profile {
-    /// The profile of a plan's load. Stages of no length are left out.
+    /// The profile of a plan's load.
     pub fn of(load: &Load) -> Profile {
-        let target = match load.model {
-            Model::Open => load.rate.unwrap_or_default(),
-            Model::Closed => f64::from(load.users.unwrap_or_default()),
-        };
-        let low = match load.ramp_up.is_zero() {
-            true => target,
-            false => target * RAMP_FROM,
-        };
-        let mut stages: Vec<Stage> = Vec::with_capacity(3);
-        for (length, from, to) in [
-            (load.warm_up, low, low),
-            (load.ramp_up, low, target),
-            (load.duration, target, target),
-        ] {
-            if length.is_zero() {
-                continue;
-            }
+        let lines = load.lines();
+        let mut stages: Vec<Stage> = Vec::with_capacity(lines.len());
+        for line in &lines {
             let (start, before) = stages.last().map_or((0.0, 0.0), |s| (s.end(), s.after()));
             stages.push(Stage {
                 start,
-                length: length.as_secs_f64(),
-                from,
-                to,
+                length: line.length.as_secs_f64(),
+                from: line.from,
+                to: line.to,
                 before,
             });
         }
@@ -106,10 +94,12 @@ impl Profile {
         Profile {
             model: load.model,
             stages,
-            warm_up: load.warm_up,
-            end: load.warm_up + load.ramp_up + load.duration,
+            warm_up: load.warm_up_length(),
+            end: lines.iter().map(|line| line.length).sum(),
             requests: load.requests,
             total: load.requests.map_or(total, |most| total.min(most)),
+            points: (load.arrivals == Arrivals::Poisson).then(|| Points::new(total)),
+            integral,
         }
     }
 
@@ -146,22 +136,29 @@ impl Profile {
         }
     }
 
-    /// Nanoseconds after the start at which user `u` (from 0) begins: the first `t` with
-    /// `users_at(t) > u`. None if it never does.
-    pub fn user_start_ns(&self, user: u32) -> Option<u64> {
-        if self.model == Model::Open {
+    /// When user `u` (from 0) is at work next: the first instant at or after `from`, both in
+    /// nanoseconds after the start, with `users_at(t) > u`. None if it never is again.
+    pub fn user_from_ns(&self, user: u32, from: u64) -> Option<u64> {
+        if self.model == Model::Open || from >= as_ns(self.end) {
             return None;
         }
         if user == 0 {
-            return Some(0);
+            return Some(from);
         }
         let level = f64::from(user) + 0.5;
-        let stage = self.stages.iter().find(|s| s.from.max(s.to) >= level)?;
-        let part = match stage.to > stage.from {
-            true => ((level - stage.from) / (stage.to - stage.from)).max(0.0),
-            false => 0.0,
-        };
-        Some(((stage.start + part * stage.length) * NS).ceil() as u64)
+        let t = from as f64 / NS;
+        let ahead = self.stages.iter().filter(|s| t < s.end());
+        let starts = ahead.filter_map(|stage| {
+            let begin = t.max(stage.start);
+            if stage.level(begin) >= level {
+                return Some(begin);
+            }
+            let rise = stage.to - stage.from;
+            (stage.to >= level && rise > 0.0)
+                .then(|| stage.start + (level - stage.from) / rise * stage.length)
+        });
+        let at = starts.map(|t| ((t * NS).ceil() as u64).max(from)).next()?;
+        (at < as_ns(self.end)).then_some(at)
     }
 
     /// Arrivals planned in `[0, t]`, unrounded and not capped by `requests`; 0 in the closed
@@ -179,8 +176,12 @@ impl Profile {
     /// 1,000,000/s: an `f64` holds such a time to 30 ps.
     pub fn arrival_ns(&self, k: u64) -> u64 {
         let end = as_ns(self.end);
-        let n = k as f64 + 0.5;
-        match self.stages.iter().find(|s| n <= s.after()) {
+        let n = match self.points {
+            None => k as f64 + 0.5,
+            Some(points) => points.position(k) * self.integral,
+        };
+        let reached = |s: &&Stage| n <= s.after() && s.after() > s.before;
+        match self.stages.iter().find(reached) {
             Some(stage) if self.model == Model::Open => ((stage.when(n) * NS) as u64).min(end),
             _ => end,
         }
@@ -193,6 +194,9 @@ impl Profile {
 
     /// The first arrival due at or after `t` (nanoseconds): as many are due before it.
     pub fn first_arrival_from_ns(&self, t: u64) -> u64 {
+        if self.points.is_some() {
+            return self.search(t);
+        }
         let mut k = (self.integral(Duration::from_nanos(t)) - 0.5).max(0.0) as u64;
         while k > 0 && self.arrival_ns(k - 1) >= t {
             k -= 1;
@@ -201,6 +205,19 @@ impl Profile {
             k += 1;
         }
         k.min(self.total)
+    }
+
+    /// [`Self::first_arrival_from_ns`] without an estimate to begin with.
+    fn search(&self, t: u64) -> u64 {
+        let (mut low, mut high) = (0, self.total);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.arrival_ns(middle) < t {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        low
     }
 
     /// All arrivals of the profile, capped by the plan's `requests`. In the closed model only
@@ -241,6 +258,7 @@ fn as_ns(d: Duration) -> u64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::plan::StageType;
 
     fn open(rate: f64, warm_up: u64, ramp_up: u64, duration: u64) -> Load {
         Load {
@@ -355,13 +373,94 @@ mod tests {
         assert_eq!(p.users_at(s(15)), 0);
         assert_eq!(p.rate_at(s(12)), 0.0);
         for user in 0..10 {
-            let at = p.user_start_ns(user).unwrap();
+            let at = p.user_from_ns(user, 0).unwrap();
             assert!(p.users_at(Duration::from_nanos(at)) > user);
             assert!(
                 at == 0 || p.users_at(Duration::from_nanos(at - 1000)) <= user,
                 "{user}"
             );
         }
-        assert_eq!(p.user_start_ns(10), None);
+        assert_eq!(p.user_from_ns(10, 0), None);
+    }
+
+    fn stage(kind: StageType, target: f64, seconds: u64) -> crate::plan::Stage {
+        crate::plan::Stage {
+            kind,
+            target: Some(target),
+            length: Duration::from_secs(seconds),
+            steps: None,
+        }
+    }
+
+    #[test]
+    fn users_leave_where_the_level_sinks_and_come_back_where_it_rises() {
+        let second = 1_000_000_000;
+        let p = Profile::of(&Load {
+            stages: vec![
+                stage(StageType::Ramp, 10.0, 10),
+                stage(StageType::RampDown, 0.0, 10),
+                stage(StageType::Spike, 5.0, 10),
+            ],
+            ..Load::closed(10, Duration::from_secs(30))
+        });
+        assert_eq!(p.user_from_ns(7, 0), Some(7_500_000_000));
+        assert_eq!(p.user_from_ns(7, 12 * second), Some(12 * second));
+        assert_eq!(p.user_from_ns(7, 13 * second), None, "ended below 8 users");
+        assert_eq!(p.user_from_ns(4, 18 * second), Some(20 * second));
+        assert_eq!(p.user_from_ns(0, 29 * second), Some(29 * second));
+        assert_eq!(p.user_from_ns(0, 30 * second), None);
+        for user in 0..10 {
+            let mut at = 0;
+            while let Some(next) = p.user_from_ns(user, at) {
+                assert!(
+                    p.users_at(Duration::from_nanos(next)) > user,
+                    "{user} at {next}"
+                );
+                at = next + second / 10;
+            }
+        }
+    }
+
+    #[test]
+    fn a_stage_without_load_has_no_arrivals() {
+        let p = Profile::of(&Load {
+            stages: vec![
+                stage(StageType::Sustain, 0.0, 1),
+                stage(StageType::Sustain, 100.0, 1),
+                stage(StageType::Sustain, 0.0, 1),
+                stage(StageType::Ramp, 100.0, 2),
+            ],
+            ..Load::open(100.0, Duration::from_secs(5))
+        });
+        assert_eq!(p.total_arrivals(), Some(200));
+        // The ramp's first: half an arrival is 100/s over 2 s, times t squared over 2 s.
+        for (k, due) in [
+            (0, 1_005_000_000),
+            (99, 1_995_000_000),
+            (100, 3_141_421_356),
+        ] {
+            assert!(
+                p.arrival_ns(k).abs_diff(due) < 10,
+                "{k}: {}",
+                p.arrival_ns(k)
+            );
+        }
+        assert!((0..199).all(|k| p.arrival_ns(k) < p.arrival_ns(k + 1)));
+    }
+
+    #[test]
+    fn poisson_arrivals_are_found_from_either_side() {
+        let p = Profile::of(&Load {
+            arrivals: Arrivals::Poisson,
+            requests: Some(4_000),
+            ..open(1000.0, 1, 3, 2)
+        });
+        assert_eq!(p.total_arrivals(), Some(3_750));
+        let due: Vec<u64> = (0..3_750).map(|k| p.arrival_ns(k)).collect();
+        assert!(due.is_sorted());
+        for (k, t) in due.iter().enumerate() {
+            assert!(p.first_arrival_from_ns(*t) <= k as u64);
+            assert!(p.first_arrival_from_ns(t + 1) > k as u64);
+        }
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::parse::PlanError;
+use super::stages::peak;
 use super::units::{self, Count};
-use super::{HttpTask, Load, Model, Pacing, Task};
+use super::{Arrivals, HttpTask, Load, Model, Pacing, Stage, Task};
 
 /// A `[task]` table.
 #[derive(Clone, Debug, Deserialize)]
@@ -154,12 +155,34 @@ pub struct RawLoad {
     max_lateness: Duration,
     #[serde(default)]
     pacing: Pacing,
+    #[serde(default)]
+    arrivals: Arrivals,
+    #[serde(default)]
+    stages: Vec<Stage>,
 }
 
 impl TryFrom<RawLoad> for Load {
     type Error = PlanError;
 
-    fn try_from(raw: RawLoad) -> Result<Load, PlanError> {
+    fn try_from(mut raw: RawLoad) -> Result<Load, PlanError> {
+        if !raw.stages.is_empty() {
+            let peak = peak(&raw.stages).map(Count);
+            match raw.model {
+                Some(Model::Open) => raw.rate = peak.or(raw.rate),
+                Some(Model::Closed) => raw.users = peak.or(raw.users),
+                None if raw.rate.is_some() => raw.rate = peak.or(raw.rate),
+                None if raw.users.is_some() => raw.users = peak.or(raw.users),
+                None => {
+                    return Err(PlanError::field(
+                        "load.model",
+                        "is missing; say whether the stages' targets are arrivals a second (\"open\") \
+                         or users (\"closed\")",
+                    ));
+                }
+            }
+            let length = raw.stages.iter().map(|s| s.length).sum();
+            raw.duration = raw.duration.or(Some(length));
+        }
         let model = match (raw.model, raw.rate, raw.users) {
             (Some(model), ..) => model,
             (None, Some(_), Some(_)) => {
@@ -192,6 +215,8 @@ impl TryFrom<RawLoad> for Load {
             max_in_flight: whole("load.max_in_flight", raw.max_in_flight)?,
             max_lateness: raw.max_lateness,
             pacing: raw.pacing,
+            arrivals: raw.arrivals,
+            stages: raw.stages,
         })
     }
 }

@@ -268,3 +268,113 @@ fn a_plan_has_a_largest_size() {
     http.body = "\"".repeat(MAX_PLAN_BYTES / 2);
     assert!(matches!(big.validate(), Err(PlanError::TooLarge(_))));
 }
+
+const STAGES: &str = r#"
+[task]
+type = "SLEEP"
+ms = 1
+[load]
+model = "open"
+arrivals = "poisson"
+stages = [
+  { type = "warm-up", target = 100, length = "1s" },
+  { type = "ramp", target = "1k", length = "10s" },
+  { type = "spike", target = 3000, length = "2s" },
+  { type = "sustain", length = "5s" },
+  { type = "step", target = 2000, steps = 2, length = "4s" },
+  { type = "ramp-down", length = "2s" },
+]
+"#;
+
+#[test]
+fn stages_follow_each_other_and_a_spike_falls_back() {
+    let plan = plan(STAGES);
+    assert_eq!(Plan::from_bytes(&plan.to_bytes()), Ok(plan.clone()));
+    assert_eq!(plan.load.rate, Some(3000.0));
+    assert_eq!(plan.load.duration, Duration::from_secs(24));
+    let lines = plan.load.lines();
+    let shape: Vec<_> = lines
+        .iter()
+        .map(|l| (l.name, l.from, l.to, l.length.as_secs()))
+        .collect();
+    let expected = [
+        ("warm-up", 100.0, 100.0, 1),
+        ("ramp", 100.0, 1000.0, 10),
+        ("spike", 3000.0, 3000.0, 2),
+        ("sustain", 1000.0, 1000.0, 5),
+        ("step", 1500.0, 1500.0, 2),
+        ("step", 2000.0, 2000.0, 2),
+        ("ramp-down", 2000.0, 0.0, 2),
+    ];
+    assert_eq!(shape, expected);
+    let profile = Profile::of(&plan.load);
+    assert_eq!(profile.warm_up_end(), Duration::from_secs(1));
+    let total = 100 + 5_500 + 6_000 + 5_000 + 3_000 + 4_000 + 2_000;
+    assert_eq!(profile.total_arrivals(), Some(total));
+    // Poisson or not, the stages are in proportion.
+    let until_ramp_down = profile.first_arrival_from_ns(22_000_000_000);
+    let deviation = until_ramp_down as f64 - (total - 2_000) as f64;
+    assert!(deviation.abs() < 5.0 * 2_000f64.sqrt(), "{deviation}");
+}
+
+#[test]
+fn wrong_stages_are_told_by_number() {
+    for (from, to, told) in [
+        (
+            "type = \"ramp\"",
+            "type = \"warm-up\"",
+            "number 2 (warm-up): a warm-up can only be the first",
+        ),
+        (
+            "steps = 2, ",
+            "",
+            "number 5 (step) needs to know how many steps",
+        ),
+        ("steps = 2, ", "steps = 0, ", "number 5 (step) has 0 steps"),
+        (
+            "length = \"10s\"",
+            "length = \"0s\"",
+            "number 2 (ramp) has no length",
+        ),
+        (
+            "target = 3000",
+            "target = 3000, steps = 3",
+            "number 3 (spike) has steps",
+        ),
+        (
+            "target = 3000",
+            "target = -1",
+            "-1 is not between 0 and 1000000",
+        ),
+        ("model = \"open\"", "", "load.model: is missing"),
+        (
+            "model = \"open\"",
+            "model = \"closed\"",
+            "load.arrivals: is for the open model",
+        ),
+        (
+            "arrivals = \"poisson\"",
+            "duration = \"5s\"",
+            "last 24s together, and duration is 5s",
+        ),
+        (
+            "arrivals = \"poisson\"",
+            "ramp_up = \"5s\"",
+            "leave out warm_up and ramp_up",
+        ),
+        (
+            "arrivals = \"poisson\"",
+            "arrivals = \"normal\"",
+            "unknown variant `normal`",
+        ),
+        (
+            "type = \"spike\"",
+            "type = \"peak\"",
+            "unknown variant `peak`",
+        ),
+    ] {
+        assert!(STAGES.contains(from), "{from}");
+        let message = error(&STAGES.replacen(from, to, 1));
+        assert!(message.contains(told), "{message}");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::parse::{MAX_PLAN_BYTES, PlanError};
 use super::units::show_duration;
-use super::{HttpTask, Load, Model, Plan, Profile, TargetUrl, Task};
+use super::{Arrivals, HttpTask, Load, Model, Plan, Profile, TargetUrl, Task};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -122,6 +122,7 @@ impl Load {
             MS,
             Duration::from_secs(10),
         )?;
+        self.validate_stages()?;
         if let Some(requests) = self.requests {
             within("load.requests", requests, 1, MAX_REQUESTS)?;
         }
@@ -179,6 +180,12 @@ impl Load {
         };
         within("load.users", u64::from(users), 1, 1_000_000)?;
         lasting("load.think_time", self.think_time, Duration::ZERO, HOUR)?;
+        if self.arrivals != Arrivals::Constant {
+            return Err(PlanError::field(
+                "load.arrivals",
+                "is for the open model; users send when their response has come",
+            ));
+        }
         let only_open = [
             ("load.rate", self.rate.is_some()),
             ("load.connections", self.connections.is_some()),

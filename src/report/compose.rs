@@ -179,8 +179,7 @@ impl ResultInput {
 
 /// Arrivals asked for until `t`, as the engines round them.
 fn asked_until(profile: &Profile, t: Duration) -> u64 {
-    let due = (profile.integral(t) + 0.5).floor() as u64;
-    profile.total_arrivals().map_or(due, |total| due.min(total))
+    profile.first_arrival_from_ns(u64::try_from(t.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// When the profile has asked for `n` arrivals: the last of them is due half a gap earlier.

@@ -2,7 +2,7 @@
 
 use super::server::OK;
 use super::*;
-use crate::plan::{SLOTS, owns};
+use crate::plan::{SLOTS, Stage, StageType, owns};
 
 fn users(server: &Server, users: u32, think: Duration, duration: Duration) -> Plan {
     http(
@@ -123,4 +123,39 @@ async fn a_request_cap_is_met_exactly_by_complementary_shares() {
     });
     let (a, b) = (first.end().await.counters, second.end().await.counters);
     assert_eq!((a.ok + b.ok, server.served()), (333, 333));
+}
+
+#[tokio::test]
+async fn users_of_a_spike_are_at_work_only_during_it() {
+    let server = Server::new(server::OK);
+    let stage = |kind, target: u32, n| Stage {
+        kind,
+        target: Some(f64::from(target)),
+        length: ms(n),
+        steps: None,
+    };
+    let load = Load {
+        think_time: ms(10),
+        stages: vec![
+            stage(StageType::Sustain, 1, 400),
+            stage(StageType::Spike, 20, 400),
+            stage(StageType::Sustain, 1, 400),
+        ],
+        ..Load::closed(20, ms(1200))
+    };
+    let mut bench = bench(http(&server, load));
+    let start = bench.go(SlotRange::WHOLE);
+    let mut sent = Vec::new();
+    for part in [ms(390), ms(800), ms(1190)] {
+        while bench.clock.now() < LeaseInstant(start.0 + part.as_nanos() as u64) {
+            tokio::time::sleep(ms(1)).await;
+        }
+        sent.push(bench.now().await.counters.sent);
+    }
+    let c = bench.end().await.counters;
+    assert_eq!(c.failed, 0, "{c:?}");
+    let spike = sent[1] - sent[0];
+    let after = sent[2] - sent[1];
+    assert!(sent[0] <= 41, "one user: {sent:?}");
+    assert!(spike >= 5 * sent[0] && after <= 60, "{sent:?}");
 }

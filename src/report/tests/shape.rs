@@ -57,7 +57,7 @@ fn a_result_has_exactly_the_documented_keys() {
     let json = serde_json::to_value(full()).unwrap();
     assert_keys(
         &json,
-        "schema test_id name tags target state end complete verdict reasons started_at duration_s
+        "schema test_id name tags target load state end complete verdict reasons started_at duration_s
          start_skew_ms coordinators nodes totals rate status_codes response_time_ms
          service_time_ms lag_ms histograms errors events",
     );

@@ -1,0 +1,170 @@
+//! Poisson arrivals that every node computes alike.
+//!
+//! Once it is known how many arrivals a Poisson process has in a span, they are that many
+//! points put there uniformly at random. The plan says how many; the points come from a tree:
+//! how many of a span's points lie in its left half is binomial, and each half is split the
+//! same way, down to spans with a few points, which are drawn and sorted. Every draw depends
+//! on the place in the tree alone, so that any point is found in a few hundred hashes, in any
+//! order, on any node, without a table; and only exact operations (integers, and IEEE
+//! square root, sum and product) are used, so that all machines agree to the bit.
+
+/// Spans with at most this many points are drawn at once.
+const LEAF: u64 = 16;
+
+/// Above so many points a binomial draw is scaled up from [`SAMPLE`] bits.
+const EXACT: u64 = 4096;
+
+/// Bits whose count stands for the number of points in the left half of a larger span: a
+/// binomial distribution itself, with tails to 16 standard deviations.
+const SAMPLE: u64 = 1024;
+
+/// So many points, uniformly at random and in order, in a span from 0 to 1.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Points {
+    total: u64,
+}
+
+impl Points {
+    /// So many.
+    pub fn new(total: u64) -> Points {
+        Points { total }
+    }
+
+    /// Where point `k` (from 0) lies, 0 to 1; 1 if there are fewer.
+    pub fn position(self, k: u64) -> f64 {
+        if k >= self.total {
+            return 1.0;
+        }
+        let (mut node, mut n, mut k) = (1u64, self.total, k);
+        let (mut from, mut width) = (0.0, 1.0);
+        while n > LEAF && node < 1 << 62 {
+            let left = in_left_half(node, n);
+            width /= 2.0;
+            if k < left {
+                (node, n) = (2 * node, left);
+            } else {
+                (node, n, k) = (2 * node + 1, n - left, k - left);
+                from += width;
+            }
+        }
+        from + width * in_leaf(node, n, k)
+    }
+}
+
+/// How many of a span's `n` points lie in its left half.
+fn in_left_half(node: u64, n: u64) -> u64 {
+    if n <= EXACT {
+        return ones(node, n);
+    }
+    // In standard deviations, evened out between the steps of the count.
+    let half = SAMPLE as f64 / 2.0;
+    let step = unit(hash(node, SAMPLE)) - 0.5;
+    let deviation = (ones(node, SAMPLE) as f64 - half + step) / (half / 2.0).sqrt();
+    let left = n as f64 / 2.0 + deviation * (n as f64 / 4.0).sqrt();
+    (left.max(0.0) as u64).min(n)
+}
+
+/// Ones among `bits` random bits.
+fn ones(node: u64, bits: u64) -> u64 {
+    let whole: u64 = (0..bits / 64)
+        .map(|i| u64::from(hash(node, i).count_ones()))
+        .sum();
+    match bits % 64 {
+        0 => whole,
+        rest => whole + u64::from((hash(node, bits / 64) >> (64 - rest)).count_ones()),
+    }
+}
+
+/// Point `k` of the `n` in a leaf, 0 to 1.
+fn in_leaf(node: u64, n: u64, k: u64) -> f64 {
+    let mut points = [u64::MAX; LEAF as usize];
+    let n = (n as usize).min(points.len());
+    for (i, point) in points[..n].iter_mut().enumerate() {
+        *point = hash(node, i as u64);
+    }
+    points[..n].sort_unstable();
+    unit(points[(k as usize).min(n.saturating_sub(1))])
+}
+
+/// A hash as a number from 0 to 1.
+fn unit(hash: u64) -> f64 {
+    (hash >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// SplitMix64's output function, over a node and a counter.
+fn hash(node: u64, i: u64) -> u64 {
+    let mut x =
+        mix(node ^ 0x5851_F42D_4C95_7F2D).wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mix(x)
+}
+
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(total: u64) -> Vec<f64> {
+        let points = Points::new(total);
+        (0..total).map(|k| points.position(k)).collect()
+    }
+
+    #[test]
+    fn points_are_in_order_and_as_many_as_asked_for() {
+        for total in [1, 16, 17, 1_000, 100_000] {
+            let points = all(total);
+            assert!(points.is_sorted(), "{total}");
+            assert!(points.iter().all(|p| (0.0..1.0).contains(p)));
+            assert_eq!(Points::new(total).position(total), 1.0);
+        }
+    }
+
+    /// Gaps of a Poisson process are exponential: their mean is 1, their variance 1, and
+    /// e⁻ˣ of them are longer than x. Counts in equal windows have their mean as variance.
+    #[test]
+    fn gaps_are_exponential_and_counts_are_poisson() {
+        let total = 200_000;
+        let points = all(total);
+        let gaps: Vec<f64> = points
+            .windows(2)
+            .map(|p| (p[1] - p[0]) * total as f64)
+            .collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        assert!((mean - 1.0).abs() < 0.01, "{mean}");
+        assert!((variance - 1.0).abs() < 0.03, "{variance}");
+        for x in [0.1, 0.5, 1.0, 2.0, 4.0] {
+            let longer = gaps.iter().filter(|g| **g > x).count() as f64 / gaps.len() as f64;
+            assert!((longer - (-x).exp()).abs() < 0.005, "{x}: {longer}");
+        }
+        for windows in [10_000, 2_000, 100] {
+            let mut counts = vec![0f64; windows];
+            for p in &points {
+                counts[(p * windows as f64) as usize] += 1.0;
+            }
+            let mean = total as f64 / windows as f64;
+            let variance = counts.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / windows as f64;
+            let bound = 5.0 * (2.0 / windows as f64).sqrt();
+            assert!(
+                (variance / mean - 1.0).abs() < bound,
+                "{windows}: {variance} {mean}"
+            );
+        }
+    }
+
+    /// Every machine must find the same: these came from one.
+    #[test]
+    fn positions_never_change() {
+        let points = Points::new(86_400_000_000);
+        let at = |k| (points.position(k) * 1e12) as u64;
+        assert_eq!(
+            [at(0), at(1_000_000), at(86_399_999_999)],
+            [17, 11_568_641, 999_999_999_977]
+        );
+    }
+}
