@@ -60,6 +60,8 @@ pub struct Engine<T: Task> {
     pub queue: RefCell<VecDeque<Job>>,
     /// Sessions that have a request.
     pub busy: Cell<usize>,
+    /// Sessions that have yet to open their first connection.
+    pub opening: Cell<usize>,
     /// Nothing is sent any more: stopped.
     pub closing: Cell<bool>,
     task: Arc<T>,
@@ -98,6 +100,7 @@ impl<T: Task> Engine<T> {
             recorder,
             queue: RefCell::default(),
             busy: Cell::new(0),
+            opening: Cell::new(0),
             closing: Cell::new(false),
             task,
             traffic: Rc::default(),
@@ -156,6 +159,8 @@ impl<T: Task> Engine<T> {
     /// Spawns a session onto the thread, with its first request.
     pub fn seat<M: Model<T>>(self: &Rc<Self>, model: &Rc<M>, seat: Rc<Seat>, job: Job) {
         seat.taken.set(true);
+        seat.opening.set(true);
+        self.opening.set(self.opening.get() + 1);
         seat.give(job);
         let (engine, model) = (self.clone(), model.clone());
         tokio::task::spawn_local(async move {
@@ -164,7 +169,8 @@ impl<T: Task> Engine<T> {
                 let mut job = first;
                 let mut now = engine.shared.control.now();
                 loop {
-                    now = engine.run(&mut session, job, now).await;
+                    now = engine.run(&mut session, &seat, job, now).await;
+                    engine.opened(&seat);
                     match model.after(&engine, &seat, now) {
                         Next::Run(another) => job = another,
                         Next::Wait => break,
@@ -175,8 +181,24 @@ impl<T: Task> Engine<T> {
         });
     }
 
+    /// A session has opened its first connection, or could not.
+    fn opened(&self, seat: &Seat) {
+        if seat.opening.replace(false) {
+            self.opening.set(self.opening.get() - 1);
+            if !self.queue.borrow().is_empty() {
+                self.shared.control.wake(self.thread);
+            }
+        }
+    }
+
     /// Runs one request that it turned to at `now`, and records it. Returns when it was done.
-    async fn run(&self, session: &mut T::Session, job: Job, now: LeaseInstant) -> LeaseInstant {
+    async fn run(
+        &self,
+        session: &mut T::Session,
+        seat: &Seat,
+        job: Job,
+        now: LeaseInstant,
+    ) -> LeaseInstant {
         let control = &self.shared.control;
         let picked = job.waited_since.unwrap_or(now);
         let lag_ns = picked.0.saturating_sub(job.due.0);
@@ -188,6 +210,7 @@ impl<T: Task> Engine<T> {
         }
         let mut gate = LeaseGate {
             engine: self,
+            seat,
             due: job.due,
             sent: None,
         };
@@ -237,6 +260,7 @@ impl<T: Task> Engine<T> {
 /// The fence at the trigger.
 struct LeaseGate<'a, T: Task> {
     engine: &'a Engine<T>,
+    seat: &'a Seat,
     due: LeaseInstant,
     sent: Option<LeaseInstant>,
 }
@@ -244,6 +268,7 @@ struct LeaseGate<'a, T: Task> {
 impl<T: Task> Gate for LeaseGate<'_, T> {
     fn open(&mut self) -> bool {
         let control = &self.engine.shared.control;
+        self.engine.opened(self.seat);
         let now = control.now();
         if self.engine.closing.get() || !control.may_send(now, self.due) {
             return false;

@@ -20,8 +20,13 @@ const SPARE: u32 = 16;
 
 const NEVER: LeaseInstant = LeaseInstant(u64::MAX);
 
-/// After so many arrivals in a row the clock is read again.
-const BATCH: u32 = 32;
+/// After so many arrivals in a row responses are let in: a thread with more to send than it
+/// can must not send alone.
+const TURN: usize = 16;
+
+/// Most connections that a thread opens at the same time; arrivals beyond them wait for the
+/// first one that is open, or free.
+const OPENING: usize = 256;
 
 /// The sessions of the open model, and what is due.
 pub struct Open {
@@ -164,10 +169,15 @@ impl Open {
         self.aim(engine, schedule, schedule.owned.first(to));
     }
 
-    /// Handles what is due by now and before `bound`.
-    fn handle_due<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, bound: LeaseInstant) {
+    /// Handles what is due by now and before `bound`, at most so many.
+    fn handle_due<T: Task>(
+        self: &Rc<Self>,
+        engine: &Rc<Engine<T>>,
+        bound: LeaseInstant,
+        most: usize,
+    ) {
         let control = &engine.shared.control;
-        let mut now = control.now();
+        let now = control.now();
         let mut schedule = self.schedule.get();
         // After a pause what was missed is counted at once, however much it is.
         let late = now
@@ -183,22 +193,39 @@ impl Open {
         self.skip(engine, &mut schedule, end(LeaseInstant(late)), |c| {
             &mut c.dropped_late
         });
-        let mut handled = 0;
+        let mut left = most;
         while let Some(k) = schedule.next {
             let due = schedule.due;
-            if due > now || due >= bound {
+            if due > now || due >= bound || left == 0 {
                 break;
             }
             schedule.floor = k + 1;
             let next = schedule.owned.after(k);
             self.aim(engine, &mut schedule, Some(next));
             self.arrive(engine, due, now);
-            handled += 1;
-            if handled % BATCH == 0 {
-                now = control.now();
-            }
+            left -= 1;
         }
         self.schedule.set(schedule);
+    }
+
+    fn may_open<T: Task>(&self, engine: &Engine<T>) -> bool {
+        self.sessions.get() < self.connections.get() && engine.opening.get() < OPENING
+    }
+
+    fn open<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, job: Job) {
+        self.sessions.set(self.sessions.get() + 1);
+        engine.busy.set(engine.busy.get() + 1);
+        engine.seat(self, Rc::default(), job);
+    }
+
+    /// Opens connections for arrivals that wait, as far as that is allowed.
+    fn seat_waiting<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
+        while self.may_open(engine) {
+            let Some(job) = engine.queue.borrow_mut().pop_front() else {
+                return;
+            };
+            self.open(engine, job);
+        }
     }
 
     fn arrive<T: Task>(
@@ -225,10 +252,8 @@ impl Open {
         if let Some(seat) = free {
             engine.busy.set(engine.busy.get() + 1);
             seat.give(job);
-        } else if self.sessions.get() < self.connections.get() {
-            self.sessions.set(self.sessions.get() + 1);
-            engine.busy.set(engine.busy.get() + 1);
-            engine.seat(self, Rc::default(), job);
+        } else if self.may_open(engine) {
+            self.open(engine, job);
         } else {
             let waiting = Job {
                 waited_since: Some(now),
@@ -248,7 +273,7 @@ impl<T: Task> Pacer<T> for Open {
 
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {
         if started {
-            self.handle_due(engine, change.at);
+            self.handle_due(engine, change.at, usize::MAX);
         }
         let before = self.schedule.get();
         let range = change
@@ -269,7 +294,8 @@ impl<T: Task> Pacer<T> for Open {
     }
 
     fn turn(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
-        self.handle_due(engine, LeaseInstant(u64::MAX));
+        self.seat_waiting(engine);
+        self.handle_due(engine, NEVER, TURN);
         let schedule = self.schedule.get();
         schedule.next.map(|_| schedule.due)
     }

@@ -27,6 +27,8 @@ pub struct Seat {
     pub user: Cell<u32>,
     job: Cell<Option<Job>>,
     waker: RefCell<Option<Waker>>,
+    /// Its session has yet to open its first connection.
+    pub opening: Cell<bool>,
     /// A session was spawned for it.
     pub taken: Cell<bool>,
     /// No further request.
