@@ -722,7 +722,7 @@ impl World {
                 }
             }
             "rebalanced" => self.coverage.saw("rebalances"),
-            "overloaded" => self.coverage.saw("overloaded workers relieved"),
+            "relieved" => self.coverage.saw("overloaded workers relieved"),
             "registered" if text.contains("carries on") => {
                 self.coverage.saw("shares carried on");
             }

@@ -60,6 +60,8 @@ struct Member {
     had_share: bool,
     /// Thousandths of its weight that it is counted with: less, once it was overloaded.
     relief: u32,
+    /// It has said that it is overloaded.
+    overloaded: bool,
     /// Not relieved again before this.
     next_relief: Time,
     ledger: Ledger,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::compose::{ResultInput, WorkerInput};
 use super::merge::LagP99;
-use super::result::Totals;
-use crate::plan::Model;
+use super::result::{Event, Totals};
+use crate::plan::{Model, Profile};
 use crate::protocol::messages::EndReason;
 use crate::protocol::metrics::Counters;
 
@@ -50,13 +50,17 @@ pub(super) fn judge(facts: &Facts) -> Judged {
             reasons: vec![why.clone()],
         };
     }
-    let invalid = [
+    let mut invalid = [
         nothing_sent(facts),
         missing(facts),
         lag(facts),
         dropped(facts),
         saturated(facts),
+        None,
     ];
+    if invalid.iter().any(Option::is_some) {
+        invalid[5] = overloaded(facts);
+    }
     let degraded = [lost(facts), short(facts), skewed(facts)];
     let verdict = if invalid.iter().any(Option::is_some) {
         "invalid"
@@ -157,6 +161,36 @@ fn saturated(facts: &Facts) -> Option<String> {
         ms(worst),
         ms(limit),
     ))
+}
+
+/// Nodes that said that they had no time left, and at which load that began.
+fn overloaded(facts: &Facts) -> Option<String> {
+    let load = &facts.input.plan.load;
+    let profile = Profile::of(load);
+    let began = facts.input.events.iter().filter(|e| e.kind == "overloaded");
+    let each: Vec<String> = began
+        .take(MAX_NAMED)
+        .map(|e| {
+            let at = Duration::from_millis(u64::try_from(e.at_ms).unwrap_or_default());
+            let asked = match load.model {
+                Model::Open => format!("{:.0}/s", profile.rate_at(at)),
+                Model::Closed => format!("{} users", profile.users_at(at)),
+            };
+            format!(
+                "{} from {:.1} s on, when the plan asked the swarm for {asked}",
+                name_of(facts, e),
+                at.as_secs_f64()
+            )
+        })
+        .collect();
+    (!each.is_empty()).then(|| format!("had no time left: {}", each.join("; ")))
+}
+
+/// Whom an event is about.
+fn name_of<'a>(facts: &'a Facts, event: &'a Event) -> &'a str {
+    let peer = event.peer.as_deref().unwrap_or("a node");
+    let mut workers = facts.input.workers.iter();
+    workers.find(|w| w.peer == peer).map_or(peer, label)
 }
 
 fn lost(facts: &Facts) -> Option<String> {

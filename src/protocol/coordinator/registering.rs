@@ -143,6 +143,7 @@ impl Coordinator {
                 finished: false,
                 had_share: false,
                 relief: 1_000,
+                overloaded: false,
                 next_relief: now,
                 ledger: Ledger::default(),
                 last_snapshot: None,

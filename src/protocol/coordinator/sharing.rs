@@ -13,12 +13,19 @@ impl Coordinator {
         weight * m.relief
     }
 
-    /// A worker says that it is overloaded: if somebody else is not, its share gets smaller,
+    /// A worker says that it is overloaded, which is told once: if somebody else is not, its share gets smaller,
     /// for the rest of the test.
     pub(super) fn relieve(&mut self, now: Time, node: &NodeId, fx: &mut Effects) {
         let others = self.active().any(|(n, other)| {
             n != node && other.takes_share() && other.status != Status::Overloaded
         });
+        let Some(m) = self.members.get_mut(node) else {
+            return;
+        };
+        if !std::mem::replace(&mut m.overloaded, true) {
+            let text = format!("{} is overloaded", m.name);
+            self.event(now, "overloaded", Some(node), text, fx);
+        }
         let Some(m) = self.members.get_mut(node) else {
             return;
         };
@@ -28,8 +35,8 @@ impl Coordinator {
         m.relief = (m.relief * RELIEF / 1_000).max(MOST_RELIEF);
         m.next_relief = now + RELIEF_INTERVAL;
         self.pressing = true;
-        let text = format!("{} is overloaded and gets a smaller share", m.name);
-        self.event(now, "overloaded", Some(node), text, fx);
+        let text = format!("{} gets a smaller share", m.name);
+        self.event(now, "relieved", Some(node), text, fx);
     }
 
     /// Assigns shares and chooses the start instant, if everybody is there or the window

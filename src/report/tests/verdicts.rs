@@ -213,3 +213,27 @@ fn of_many_nodes_a_few_are_named() {
     input.complete = false;
     assert_says(&judged(input).1, &["n0, n1, n2, n3, n4 and 2 more"]);
 }
+
+#[test]
+fn an_invalid_result_names_the_nodes_that_had_no_time_left_and_the_load_at_which_it_began() {
+    let mut workers = good();
+    workers[0].times[2] = vec![150_000; 500];
+    let mut input = input(workers);
+    input.events.push(Event {
+        at_ms: 4_000,
+        kind: "overloaded".into(),
+        peer: Some(input.workers[1].peer.clone()),
+        text: "beta is overloaded".into(),
+    });
+    let events = input.events.clone();
+    let (verdict, reasons) = judged(input);
+    assert_eq!(verdict, "invalid");
+    assert_says(
+        &reasons,
+        &["no time left: beta from 4.0 s on", "the swarm for 100/s"],
+    );
+    let mut input = super::input(good());
+    input.events = events;
+    let borne = judged(input);
+    assert_eq!(borne, ("valid".into(), String::new()), "it did its work");
+}
