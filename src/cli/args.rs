@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::plan::{Arrivals, Pacing};
+use crate::report::Threshold;
 use clap::{Args, Parser, Subcommand};
 
 use super::texts::{Header, HostPort, Pair};
@@ -251,6 +252,17 @@ pub struct RunArgs {
     /// Exit with 98 if the result is degraded or invalid
     #[arg(long)]
     pub strict: bool,
+    /// Search for the highest rate at which the thresholds hold: doubles --rate from test to
+    /// test, each --duration long, then narrows it down
+    #[arg(long, requires = "threshold", conflicts_with_all = ["users", "requests", "detach", "dry_run"])]
+    pub find_max: bool,
+    /// What --find-max holds a result against, such as 'response_time.p99 < 250ms' or
+    /// 'error_rate < 1%'; repeatable
+    #[arg(long, value_name = "METRIC < VALUE", requires = "find_max")]
+    pub threshold: Vec<Threshold>,
+    /// Highest rate that --find-max tries [default: 1m]
+    #[arg(long, value_name = "N", requires = "find_max")]
+    pub max_rate: Option<String>,
 }
 
 /// `stop-test`.

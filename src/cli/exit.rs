@@ -17,6 +17,8 @@ pub enum Exit {
     CouldNotRun = 1,
     /// Somebody stopped the test.
     Stopped = 105,
+    /// A threshold was not kept.
+    Thresholds = 99,
     /// The result is degraded or invalid, and `--strict` was asked for.
     NotValid = 98,
 }

@@ -8,6 +8,7 @@ use super::args::{RunArgs, StartArgs};
 use super::backend::{Address, Backend};
 use super::dry_run;
 use super::exit::{Exit, Failure};
+use super::find_max;
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
 use super::join::{join, wait_for};
@@ -43,6 +44,9 @@ pub async fn run(args: &StartArgs) -> Result<Exit, Failure> {
     let address = Address::of(&args.api, &environment)?;
     if args.run.dry_run {
         return dry_run::show(&plan, args.run.json.as_deref());
+    }
+    if args.run.find_max {
+        find_max::check(&plan, &args.run)?;
     }
     logging::start(config.log_level);
     let json = args.run.json.as_deref().map(JsonFile::open).transpose()?;
@@ -130,6 +134,9 @@ impl Session {
         let plan: Plan = wanted.plan(&args.load, target)?;
         if args.run.wait_for > 1 {
             wait_for(&self.backend, args.run.wait_for, interrupts).await?;
+        }
+        if args.run.find_max {
+            return find_max::run(&self.backend, plan, &args.run, json, interrupts).await;
         }
         let id = self.backend.start(plan).await?;
         if args.run.detach {

@@ -141,7 +141,13 @@ impl Closed {
 
     /// Users of the share who are not here yet join, each at the instant of the ramp at
     /// which it is due; those of others leave when their request is done.
-    fn settle<T: Task>(&self, engine: &Engine<T>, change: ShareChange) {
+    /// Before the start, those who begin with it open their connections.
+    fn settle<T: Task>(
+        self: &Rc<Self>,
+        engine: &Rc<Engine<T>>,
+        change: ShareChange,
+        started: bool,
+    ) {
         let (joining, ..) = users_of(engine, change.range);
         let mut before = std::mem::take(&mut *self.users.borrow_mut());
         for user in joining {
@@ -152,9 +158,14 @@ impl Closed {
                 seats.push(Some(seat.clone()));
                 drop(seats);
                 seat.user.set(user);
-                self.call(engine, &seat, change.at.max(engine.start.get()));
+                if engine.is_early() && engine.shared.profile.user_from_ns(user, 0) == Some(0) {
+                    engine.seat(self, seat.clone(), None);
+                }
                 seat
             });
+            if started && !seat.called.replace(true) {
+                self.call(engine, &seat, change.at.max(engine.start.get()));
+            }
             self.users.borrow_mut().insert(user, seat);
         }
         before.values().for_each(|seat| self.leave(seat));
@@ -196,16 +207,14 @@ fn users_of<T: Task>(engine: &Engine<T>, range: SlotRange) -> (Vec<u32>, usize, 
 impl<T: Task> Pacer<T> for Closed {
     fn started(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
         if let Some(change) = self.share.get() {
-            self.settle(engine, change);
+            self.settle(engine, change, true);
         }
     }
 
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {
         self.set_quota(engine, change.range);
         self.share.set(Some(change));
-        if started {
-            self.settle(engine, change);
-        }
+        self.settle(engine, change, started);
     }
 
     fn turn(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
@@ -224,8 +233,8 @@ impl<T: Task> Pacer<T> for Closed {
             };
             if let Some(job) = self.request(engine, &seat, LeaseInstant(at), now) {
                 match seat.taken.get() {
-                    true => seat.give(job),
-                    false => engine.seat(self, seat, job),
+                    true => seat.give_at(job, now),
+                    false => engine.seat(self, seat, Some(job)),
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use tokio::sync::Semaphore;
 
 use super::clock::{LeaseInstant, thread_cpu};
 use super::control::Control;
@@ -14,6 +15,10 @@ use super::recorder::{Counters, Recorder, Times};
 use super::seat::{Job, Seat};
 use crate::plan::{Plan, Profile};
 use crate::tasks::{Gate, Outcome, Session, Task, Traffic};
+
+/// Most connections that a thread opens at the same time before the start: more at once can
+/// overflow a server's queue of connections, which then takes a second to repeat.
+const PREPARING: usize = 64;
 
 /// What all threads of a run share and never change.
 #[derive(Debug)]
@@ -62,6 +67,8 @@ pub struct Engine<T: Task> {
     pub busy: Cell<usize>,
     /// Sessions that have yet to open their first connection.
     pub opening: Cell<usize>,
+    /// Has a permit for each connection that may be opened before it is needed.
+    preparing: Semaphore,
     /// Nothing is sent any more: stopped.
     pub closing: Cell<bool>,
     task: Arc<T>,
@@ -101,6 +108,7 @@ impl<T: Task> Engine<T> {
             queue: RefCell::default(),
             busy: Cell::new(0),
             opening: Cell::new(0),
+            preparing: Semaphore::new(PREPARING),
             closing: Cell::new(false),
             task,
             traffic: Rc::default(),
@@ -110,6 +118,12 @@ impl<T: Task> Engine<T> {
     /// The profile's instant `ns` on the lease clock.
     pub fn instant(&self, ns: u64) -> LeaseInstant {
         LeaseInstant(self.start.get().0.saturating_add(ns))
+    }
+
+    /// The profile has yet to start; it may not even be known when.
+    pub fn is_early(&self) -> bool {
+        let start = self.start.get();
+        start == LeaseInstant(0) || self.shared.control.now() < start
     }
 
     /// Waiting and in flight.
@@ -156,15 +170,23 @@ impl<T: Task> Engine<T> {
         self.count(|c| c.dropped_full += waiting);
     }
 
-    /// Spawns a session onto the thread, with its first request.
-    pub fn seat<M: Model<T>>(self: &Rc<Self>, model: &Rc<M>, seat: Rc<Seat>, job: Job) {
+    /// Spawns a session onto the thread, with its first request; without one it gets ready
+    /// for it.
+    pub fn seat<M: Model<T>>(self: &Rc<Self>, model: &Rc<M>, seat: Rc<Seat>, job: Option<Job>) {
         seat.taken.set(true);
         seat.opening.set(true);
         self.opening.set(self.opening.get() + 1);
-        seat.give(job);
+        let early = job.is_none();
+        job.into_iter().for_each(|job| seat.give(job));
         let (engine, model) = (self.clone(), model.clone());
         tokio::task::spawn_local(async move {
             let mut session = engine.task.session(engine.traffic.clone());
+            if early {
+                let permit = engine.preparing.acquire().await;
+                session.prepare().await;
+                drop(permit);
+                engine.opened(&seat);
+            }
             while let Some(first) = seat.next(session.idle()).await {
                 let mut job = first;
                 let mut now = engine.shared.control.now();

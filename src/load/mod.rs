@@ -36,5 +36,5 @@ mod thread;
 mod tests;
 
 pub use clock::{LeaseClock, LeaseInstant, raise_descriptor_limit};
-pub use recorder::{CountedError, Counters};
+pub use recorder::{CountedError, Counters, Recorder, Times};
 pub use run::{LoadRun, LoadSnapshot, LoadSpec, PrepareError, StepSnapshot, StopMode};

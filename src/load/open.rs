@@ -98,7 +98,7 @@ impl Open {
                 return;
             };
             engine.busy.set(engine.busy.get() + 1);
-            seat.give(job);
+            seat.give_at(job, engine.shared.control.now());
         }
     }
 
@@ -208,6 +208,16 @@ impl Open {
         self.schedule.set(schedule);
     }
 
+    /// Opens the connections that the plan names before the start.
+    fn prepare<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
+        while self.sessions.get() < self.connections.get() {
+            self.sessions.set(self.sessions.get() + 1);
+            let seat = Rc::<Seat>::default();
+            engine.seat(self, seat.clone(), None);
+            self.idle.borrow_mut().push(seat);
+        }
+    }
+
     fn may_open<T: Task>(&self, engine: &Engine<T>) -> bool {
         self.sessions.get() < self.connections.get() && engine.opening.get() < OPENING
     }
@@ -215,7 +225,7 @@ impl Open {
     fn open<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, job: Job) {
         self.sessions.set(self.sessions.get() + 1);
         engine.busy.set(engine.busy.get() + 1);
-        engine.seat(self, Rc::default(), job);
+        engine.seat(self, Rc::default(), Some(job));
     }
 
     /// Opens connections for arrivals that wait, as far as that is allowed.
@@ -251,7 +261,7 @@ impl Open {
         let free = self.idle.borrow_mut().pop();
         if let Some(seat) = free {
             engine.busy.set(engine.busy.get() + 1);
-            seat.give(job);
+            seat.give_at(job, now);
         } else if self.may_open(engine) {
             self.open(engine, job);
         } else {
@@ -289,6 +299,10 @@ impl<T: Task> Pacer<T> for Open {
         self.set_limits(engine, range);
         if started {
             self.seek(engine, &mut schedule);
+        }
+        let named = engine.shared.plan.load.connections.is_some();
+        if named && range.slots > 0 && engine.is_early() {
+            self.prepare(engine);
         }
         self.schedule.set(schedule);
     }

@@ -33,11 +33,23 @@ pub struct Seat {
     pub taken: Cell<bool>,
     /// No further request.
     pub retired: Cell<bool>,
+    /// In the closed model: it is known when it sends first.
+    pub called: Cell<bool>,
     /// Waits for a lease.
     pub parked: Cell<bool>,
 }
 
 impl Seat {
+    /// Hands over a request, at `now`. If the session is still opening its connection, the
+    /// request waits for that.
+    pub fn give_at(&self, job: Job, now: LeaseInstant) {
+        let waited_since = job.waited_since.or(self.opening.get().then_some(now));
+        self.give(Job {
+            waited_since,
+            ..job
+        });
+    }
+
     /// Hands over a request.
     pub fn give(&self, job: Job) {
         self.job.set(Some(job));

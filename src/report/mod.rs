@@ -4,12 +4,15 @@
 pub mod compose;
 mod merge;
 pub mod result;
+pub mod search;
 pub mod text;
+mod threshold;
 mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word};
 pub use merge::decode;
 pub use result::*;
+pub use threshold::Threshold;
 
 #[cfg(test)]
 mod tests;

@@ -384,6 +384,12 @@ impl Session for HttpSession {
         }
     }
 
+    async fn prepare(&mut self) {
+        if self.task.keep_alive {
+            self.connection = self.connected().await.ok();
+        }
+    }
+
     async fn idle(&mut self) {
         std::future::poll_fn(|cx| {
             if let Some(open) = &mut self.connection

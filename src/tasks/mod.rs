@@ -90,6 +90,12 @@ pub trait Session: 'static {
     /// Runs one request to its end.
     fn run<G: Gate>(&mut self, gate: &mut G) -> impl Future<Output = Outcome>;
 
+    /// Makes ready what the first request needs, for HTTP a connection. What goes wrong is
+    /// left to that request.
+    fn prepare(&mut self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// Awaited, and dropped at any moment, while there is nothing to run: notices a
     /// connection that its peer closes. Never completes.
     fn idle(&mut self) -> impl Future<Output = ()>;

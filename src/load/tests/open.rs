@@ -259,3 +259,33 @@ async fn raw_values_are_dumped_as_recorded() {
     }
     assert_eq!((oracle.len(), &oracle), (60, &step.response));
 }
+
+#[tokio::test]
+async fn the_connections_that_a_plan_names_are_open_before_the_start() {
+    let server = Server::new(OK);
+    let named = Load {
+        connections: Some(5),
+        ..Load::open(100.0, ms(200))
+    };
+    for (load, expected) in [(named, 5), (Load::closed(3, ms(200)), 3)] {
+        let before = server.connections();
+        let mut bench = bench(http(&server, load));
+        bench.run.set_lease(bench.after(60 * SECOND));
+        bench.run.set_start(bench.after(ms(500)));
+        bench.run.set_share(SlotRange::WHOLE);
+        while server.connections() < before + expected {
+            tokio::time::sleep(ms(1)).await;
+        }
+        assert_eq!(
+            bench.now().await.counters.sent,
+            0,
+            "nothing is sent so early"
+        );
+        bench.end().await;
+        assert_eq!(
+            server.connections(),
+            before + expected,
+            "no further one was needed"
+        );
+    }
+}

@@ -5,12 +5,14 @@
 //! along, and nothing from outside reaches the terminal as more than text.
 
 mod bars;
+mod found;
 mod layout;
 mod lists;
 mod progress;
 mod summary;
-mod units;
+pub(super) mod units;
 
+pub use found::{found, tried};
 pub use lists::{nodes, tests};
 pub use progress::progress;
 pub use summary::summary;

@@ -1,7 +1,7 @@
 //! Quantities in the unit that suits them.
 
 /// A time given in milliseconds: `12 µs`, `1.23 ms`, `1.23 s`.
-pub(super) fn time(ms: f64) -> String {
+pub(in crate::report) fn time(ms: f64) -> String {
     // The limits are where the smaller unit would round up to a thousand.
     match ms {
         ms if ms < 0.9995 => format!("{:.0} µs", ms * 1e3),
@@ -11,7 +11,7 @@ pub(super) fn time(ms: f64) -> String {
 }
 
 /// A count with separators: `1,234,567`.
-pub(super) fn count(n: u64) -> String {
+pub(in crate::report) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, d) in digits.chars().enumerate() {
@@ -24,7 +24,7 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// Bytes: `512 B`, `1.23 MiB`.
-pub(super) fn bytes(n: f64) -> String {
+pub(in crate::report) fn bytes(n: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut n, mut unit) = (n, 0);
     while n >= 1023.995 && unit + 1 < units.len() {
@@ -38,7 +38,7 @@ pub(super) fn bytes(n: f64) -> String {
 }
 
 /// A number of which small values matter to the hundredth and large ones to the unit.
-pub(super) fn brief(n: f64) -> String {
+pub(in crate::report) fn brief(n: f64) -> String {
     match n {
         n if n < 9.995 => format!("{n:.2}"),
         n if n < 99.95 => format!("{n:.1}"),
@@ -47,12 +47,12 @@ pub(super) fn brief(n: f64) -> String {
 }
 
 /// A part of a whole in percent; of nothing it is none.
-pub(super) fn percent(part: u64, whole: u64) -> f64 {
+pub(in crate::report) fn percent(part: u64, whole: u64) -> f64 {
     part as f64 * 100.0 / whole.max(1) as f64
 }
 
 /// How far `is` is from `wanted`, in percent, with its sign: `+0.00 %`, `-12.50 %`.
-pub(super) fn deviation(is: f64, wanted: f64) -> String {
+pub(in crate::report) fn deviation(is: f64, wanted: f64) -> String {
     let percent = ((is / wanted - 1.0) * 1e4).round() / 1e2;
     // Adding zero turns a negative zero into zero.
     format!("{:+.2} %", percent + 0.0)
