@@ -48,7 +48,9 @@ pub fn check(plan: &Plan, args: &RunArgs) -> Result<(), Failure> {
             "--max-rate: {limit} is below {first}, where the search begins"
         )));
     }
-    at_rate(plan, limit).validate().map_err(Failure::input)
+    at_rate(plan, limit)
+        .validate()
+        .map_err(|e| Failure::input(format_args!("--max-rate {limit}: {e}")))
 }
 
 fn first(load: &Load) -> f64 {

@@ -36,16 +36,19 @@ impl Alarm {
     }
 
     /// Waits until `at`, or a little less where that is near; then the caller looks again.
-    /// Batched pacing returns a millisecond after the last time at the earliest.
+    /// Batched pacing returns a millisecond after the last time at the earliest, unless `at` has
+    /// passed: then more fell due than one turn does.
     pub async fn until(&mut self, at: LeaseInstant) {
+        let now = self.clock.now();
         let (at, near) = match self.pacing {
             Pacing::Precise => (at.0, TOO_SHORT_NS),
+            Pacing::Batched if at <= now => (at.0, 0),
             Pacing::Batched => (at.0.max(self.last.0 + BATCH_NS), TOO_SHORT_NS),
             Pacing::Spin => (at.0.saturating_sub(SPIN_NS), 0),
         };
         if at == u64::MAX {
             std::future::pending().await
-        } else if at <= self.clock.now().0 + near {
+        } else if at <= now.0 + near {
             tokio::task::yield_now().await;
         } else {
             self.timer.until(LeaseInstant(at), self.clock).await;
@@ -132,6 +135,42 @@ mod timer {
             while clock.now() < at {
                 tokio::task::yield_now().await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    async fn waits(pacing: Pacing, ahead_ns: i64, times: u32) -> Duration {
+        let clock = LeaseClock::new();
+        let mut alarm = Alarm::new(clock, pacing).unwrap();
+        alarm.until(clock.now()).await;
+        let began = Instant::now();
+        for _ in 0..times {
+            let at = clock.now().0.saturating_add_signed(ahead_ns);
+            alarm.until(LeaseInstant(at)).await;
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test]
+    async fn batched_pacing_wakes_once_a_millisecond_but_not_while_more_is_due() {
+        let apart = waits(Pacing::Batched, 50_000, 50).await;
+        assert!(apart >= Duration::from_millis(50), "{apart:?}");
+        let due = waits(Pacing::Batched, -1, 500).await;
+        assert!(due < Duration::from_millis(250), "{due:?}");
+    }
+
+    #[tokio::test]
+    async fn precise_and_spinning_pacing_wake_for_each_arrival() {
+        for pacing in [Pacing::Precise, Pacing::Spin] {
+            let all = waits(pacing, 200_000, 50).await;
+            assert!(all < Duration::from_millis(150), "{pacing}: {all:?}");
         }
     }
 }

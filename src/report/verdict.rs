@@ -171,7 +171,9 @@ fn overloaded(facts: &Facts) -> Option<String> {
     let each: Vec<String> = began
         .take(MAX_NAMED)
         .map(|e| {
-            let at = Duration::from_millis(u64::try_from(e.at_ms).unwrap_or_default());
+            // Told a moment later: what it began with was still the plan's.
+            let told = Duration::from_millis(u64::try_from(e.at_ms).unwrap_or_default());
+            let at = told.min(profile.last_due().saturating_sub(Duration::from_millis(1)));
             let asked = match load.model {
                 Model::Open => format!("{:.0}/s", profile.rate_at(at)),
                 Model::Closed => format!("{} users", profile.users_at(at)),
