@@ -10,7 +10,7 @@
 //! | [`layer`], [`config_file`], [`resolve`] | flags over environment over file over defaults |
 //! | [`plan_args`], [`dry_run`] | the options of `start-test` as a plan |
 //! | [`run_node`] | `vajra-node` itself |
-//! | [`start_test`], [`join`], [`local`], [`follow`] | a test from start to result |
+//! | [`start_test`], [`join`], [`local`], [`follow`], [`find_max`] | a test from start to result |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
 //! | [`backend`] | the node talked to: behind an API, or in this process |
 //! | [`exit`], [`outcome`], [`output`], [`terminal`] | how it ends, and what is shown |
@@ -22,7 +22,7 @@ pub mod config_file;
 pub mod dry_run;
 pub mod exit;
 pub mod find_max;
-mod follow;
+pub mod follow;
 pub mod interrupt;
 pub mod join;
 pub mod keygen;
