@@ -213,3 +213,52 @@ fn failed_requests_are_counted_by_kind_and_the_totals_add_up() {
         result["errors"]
     );
 }
+
+/// The delay is planted from outside: the node, engine thread and all, is stopped for half a
+/// second, and the target in its own process goes on.
+#[test]
+fn a_generator_that_was_late_says_so_in_its_lag_and_not_in_the_service_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &[]);
+    let nodes = swarm(dir.path(), 1, &[]);
+    let plan = dir.path().join("plan.toml");
+    let text = format!(
+        "[task]\ntype = \"HTTP\"\nurl = \"{}\"\n[load]\nrate = 300\nduration = \"5s\"\n\
+         max_lateness = \"10s\"\n",
+        target.url
+    );
+    std::fs::write(&plan, text).unwrap();
+    let plan = plan.to_str().unwrap();
+    let started = vajra(&["start-test", plan, "--api", &nodes[0].api, "--detach"]);
+    let id = started.stdout.trim().to_owned();
+    eventually(|| match target.served() {
+        served if served > 150 => Ok(()),
+        _ => Err("no load yet".into()),
+    });
+    nodes[0].process.signal("STOP");
+    std::thread::sleep(Duration::from_millis(500));
+    nodes[0].process.signal("CONT");
+    let result: Value = eventually(|| {
+        let result = nodes[0].json(&["status", &id]);
+        match result["complete"] == true {
+            true => Ok(result),
+            false => Err(result["state"].to_string()),
+        }
+    });
+    assert_eq!(result["totals"]["sent"], 1500, "{}", result["totals"]);
+    assert_eq!(target.served(), 1500);
+    // A tenth of the arrivals fell into the stop: the longest waits are half a second.
+    let at = |time: &str, point: &str| result[time][point].as_f64().unwrap();
+    let (lag, response) = (at("lag_ms", "p99"), at("response_time_ms", "p99"));
+    assert!((400.0..1500.0).contains(&lag), "lag p99 {lag}");
+    assert!(response >= lag * 0.99, "{response} {lag}");
+    assert!(at("lag_ms", "p50") < 50.0, "{}", result["lag_ms"]);
+    assert!(
+        at("service_time_ms", "p90") < 100.0,
+        "{}",
+        result["service_time_ms"]
+    );
+    assert_eq!(result["verdict"], "invalid");
+    let reasons = result["reasons"].to_string();
+    assert!(reasons.contains("the generator was late"), "{reasons}");
+}
