@@ -13,7 +13,7 @@ use common::Target;
 use hdrhistogram::Histogram;
 use vajra_node::load::{LeaseClock, LeaseInstant, LoadRun, LoadSpec};
 use vajra_node::plan::{HttpTask, Load, Plan, SlotRange, Task};
-use vajra_node::tasks::{Secrets, TargetPolicy};
+use vajra_node::tasks::Site;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -53,9 +53,8 @@ async fn steady_state(plan: Plan) -> (u64, u64) {
         plan: Arc::new(plan),
         threads: 1,
         clock,
-        policy: Arc::new(TargetPolicy::default()),
+        site: Arc::new(Site::default()),
         own_test: true,
-        secrets: Arc::new(Secrets::default()),
         histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
         dump: None,
         finished: Box::new(|| {}),

@@ -71,7 +71,7 @@ fn at_rate(plan: &Plan, rate: f64) -> Plan {
     plan.load.model = Model::Open;
     plan.load.rate = Some(rate);
     plan.load.users = None;
-    plan.load.think_time = Duration::ZERO;
+    plan.load.think_time = crate::plan::ThinkTime::NONE;
     plan
 }
 

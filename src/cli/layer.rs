@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -59,6 +60,8 @@ pub struct Layer {
     pub allow_target: Option<Vec<String>>,
     /// Which references are resolved.
     pub allow_secret: Option<Vec<String>>,
+    /// Where connections to targets start from.
+    pub source_addresses: Option<Vec<IpAddr>>,
     /// The protocol's clockwork.
     #[serde(deserialize_with = "from_text")]
     pub timings: Option<TimingProfile>,
@@ -82,6 +85,7 @@ impl Layer {
             engine_threads: args.engine_threads,
             allow_target: some(&args.allow_target),
             allow_secret: some(&args.allow_secret),
+            source_addresses: list("--source-address", &args.source_address)?,
             timings: one("--timings", args.timings.as_deref())?,
             log_level: one("--log-level", args.log_level.as_deref())?,
             ..Layer::default()
@@ -144,6 +148,7 @@ impl Layer {
             engine_threads: read("VAJRA_ENGINE_THREADS", text("VAJRA_ENGINE_THREADS"))?,
             allow_target: some(&many("VAJRA_ALLOW_TARGET")),
             allow_secret: some(&many("VAJRA_ALLOW_SECRET")),
+            source_addresses: list("VAJRA_SOURCE_ADDRESSES", &many("VAJRA_SOURCE_ADDRESSES"))?,
             timings: read("VAJRA_TIMINGS", text("VAJRA_TIMINGS"))?,
             log_level: read("VAJRA_LOG_LEVEL", text("VAJRA_LOG_LEVEL"))?,
         })
@@ -180,6 +185,7 @@ impl Layer {
             engine_threads: self.engine_threads.or(weaker.engine_threads),
             allow_target: self.allow_target.or(weaker.allow_target),
             allow_secret: self.allow_secret.or(weaker.allow_secret),
+            source_addresses: self.source_addresses.or(weaker.source_addresses),
             timings: self.timings.or(weaker.timings),
             log_level: self.log_level.or(weaker.log_level),
         }

@@ -5,15 +5,15 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{LoadArgs, StartArgs};
 use super::exit::Failure;
 use super::texts::{Header, Pair};
 use crate::plan::{
-    HttpTask, Load, Local, MAX_PLAN_BYTES, Model, Plan, PlanFile, Task, parse_count,
-    parse_duration, parse_toml,
+    HttpTask, HttpVersion, Load, Local, MAX_PLAN_BYTES, Model, Plan, PlanFile, Task, ThinkTime,
+    parse_bytes, parse_count, parse_duration, parse_toml,
 };
 
 /// Users where neither rate nor users are given: enough to show something, and kind to a
@@ -145,9 +145,16 @@ fn task(task: &mut Task, url: Option<&str>, args: &LoadArgs) -> Result<(), Failu
                 .map_err(|why| Failure::input(format_args!("--body @{path}: {why}")))?,
             None => body.clone(),
         };
-        if args.method.is_none() && http.method == "GET" {
-            http.method = "POST".into();
-        }
+        http.body_size = None;
+    }
+    if let Some(size) = &args.body_size {
+        let size = parse_bytes(size);
+        http.body_size = Some(size.map_err(|e| Failure::input(format_args!("--body-size: {e}")))?);
+        http.body.clear();
+    }
+    let sends_body = args.body.is_some() || args.body_size.is_some();
+    if sends_body && http.method == "GET" {
+        http.method = "POST".into();
     }
     if let Some(method) = &args.method {
         http.method = method.clone();
@@ -168,6 +175,40 @@ fn task(task: &mut Task, url: Option<&str>, args: &LoadArgs) -> Result<(), Failu
     }
     http.insecure |= args.insecure;
     http.disable_keepalive |= args.disable_keepalive;
+    connections(http, args)
+}
+
+/// How to connect, and how securely.
+fn connections(http: &mut HttpTask, args: &LoadArgs) -> Result<(), Failure> {
+    if args.http2 {
+        http.version = HttpVersion::Two;
+    }
+    if let Some(streams) = args.streams {
+        http.streams = streams;
+    }
+    if !args.addresses.is_empty() {
+        http.addresses = args.addresses.clone();
+    }
+    if let Some(interval) = time("--dns-refresh", &args.dns_refresh)? {
+        http.dns_refresh = Some(interval);
+    }
+    let pem = |option: &str, path: &Option<PathBuf>| {
+        path.as_deref()
+            .map(|path| {
+                read_limited(path).map_err(|why| {
+                    Failure::input(format_args!("{option} {}: {why}", path.display()))
+                })
+            })
+            .transpose()
+    };
+    if let Some(ca) = pem("--ca", &args.ca)? {
+        http.tls.ca = Some(ca);
+    }
+    if let Some(certificate) = pem("--client-cert", &args.client_cert)? {
+        http.tls.client_cert = Some(certificate);
+        http.tls.client_key = args.client_key.clone();
+    }
+    http.tls.resume |= args.tls_resume;
     Ok(())
 }
 
@@ -175,8 +216,16 @@ fn asks_for_http(args: &LoadArgs) -> bool {
     args.method.is_some()
         || !args.headers.is_empty()
         || args.body.is_some()
+        || args.body_size.is_some()
         || args.timeout.is_some()
         || args.insecure
+        || args.ca.is_some()
+        || args.client_cert.is_some()
+        || args.tls_resume
+        || args.http2
+        || args.streams.is_some()
+        || !args.addresses.is_empty()
+        || args.dns_refresh.is_some()
         || args.disable_keepalive
 }
 
@@ -200,12 +249,15 @@ fn load(load: &mut Load, args: &LoadArgs, fresh: bool) -> Result<(), Failure> {
         load.model = Model::Open;
         load.rate = Some(rate);
         load.users = None;
-        load.think_time = Duration::ZERO;
+        load.think_time = ThinkTime::NONE;
     }
     if let Some(users) = whole("--users", &args.users)? {
         load.model = Model::Closed;
         load.users = Some(users);
         load.rate = None;
+    }
+    if let Some(think) = args.think_time {
+        load.think_time = think;
     }
     if let Some(requests) = whole("--requests", &args.requests)? {
         load.requests = Some(requests);

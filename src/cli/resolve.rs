@@ -2,7 +2,7 @@
 //! are named, and checks what only shows when everything is known.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -127,6 +127,7 @@ pub fn resolve(layer: Layer) -> Result<NodeConfig, Failure> {
         engine_threads,
         allow_target: allowed(layer.allow_target)?,
         allow_secret: layer.allow_secret.unwrap_or_default(),
+        source_addresses: sources(layer.source_addresses.unwrap_or_default())?,
         timings: layer.timings.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
         standalone: false,
@@ -168,6 +169,18 @@ fn allowed(targets: Option<Vec<String>>) -> Result<Vec<AllowTarget>, Failure> {
             .map_err(|e| Failure::input(format_args!("--allow-target: {e}")))
     });
     parsed.collect()
+}
+
+/// Only an address of this machine can be bound.
+fn sources(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Failure> {
+    for address in &addresses {
+        TcpListener::bind((*address, 0)).map_err(|e| {
+            Failure::input(format_args!(
+                "--source-address {address}: {e}; name an address of this machine"
+            ))
+        })?;
+    }
+    Ok(addresses)
 }
 
 fn any_interface(port: u16) -> Multiaddr {

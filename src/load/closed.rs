@@ -43,8 +43,10 @@ impl<T: Task> Model<T> for Closed {
         if seat.retired.get() || engine.closing.get() || self.over(engine, now) {
             return Next::End;
         }
-        let think = as_ns(engine.shared.plan.load.think_time);
-        if think > 0 {
+        let think = &engine.shared.plan.load.think_time;
+        if !think.is_none() {
+            let think = think.draw_ns(seat.user.get(), seat.thought.get());
+            seat.thought.set(seat.thought.get().wrapping_add(1));
             self.call(engine, seat, LeaseInstant(now.0 + think));
             return Next::Wait;
         }

@@ -14,7 +14,7 @@ use super::control::Control;
 use super::recorder::{Counters, Recorder, Times};
 use super::seat::{Job, Seat};
 use crate::plan::{Plan, Profile};
-use crate::tasks::{Gate, Outcome, Session, Task, Traffic};
+use crate::tasks::{Client, Gate, Outcome, Session, Task, Traffic};
 
 /// Most connections that a thread opens at the same time before the start: more at once can
 /// overflow a server's queue of connections, which then takes a second to repeat.
@@ -71,7 +71,8 @@ pub struct Engine<T: Task> {
     preparing: Semaphore,
     /// Nothing is sent any more: stopped.
     pub closing: Cell<bool>,
-    task: Arc<T>,
+    /// Opens sessions.
+    pub client: T::Client,
     traffic: Rc<Traffic>,
 }
 
@@ -97,9 +98,10 @@ impl<T: Task> Engine<T> {
     pub fn new(
         shared: Arc<Shared>,
         thread: usize,
-        task: Arc<T>,
+        task: &Arc<T>,
         recorder: Rc<RefCell<Recorder>>,
     ) -> Engine<T> {
+        let traffic = Rc::<Traffic>::default();
         Engine {
             shared,
             thread,
@@ -110,8 +112,8 @@ impl<T: Task> Engine<T> {
             opening: Cell::new(0),
             preparing: Semaphore::new(PREPARING),
             closing: Cell::new(false),
-            task,
-            traffic: Rc::default(),
+            client: task.client(traffic.clone()),
+            traffic,
         }
     }
 
@@ -180,7 +182,7 @@ impl<T: Task> Engine<T> {
         job.into_iter().for_each(|job| seat.give(job));
         let (engine, model) = (self.clone(), model.clone());
         tokio::task::spawn_local(async move {
-            let mut session = engine.task.session(engine.traffic.clone());
+            let mut session = engine.client.session();
             if early {
                 let permit = engine.preparing.acquire().await;
                 session.prepare().await;
@@ -216,7 +218,7 @@ impl<T: Task> Engine<T> {
     /// Runs one request that it turned to at `now`, and records it. Returns when it was done.
     async fn run(
         &self,
-        session: &mut T::Session,
+        session: &mut <T::Client as Client>::Session,
         seat: &Seat,
         job: Job,
         now: LeaseInstant,

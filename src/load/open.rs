@@ -33,7 +33,8 @@ pub struct Open {
     idle: RefCell<Vec<Rc<Seat>>>,
     sessions: Cell<usize>,
     max_in_flight: Cell<usize>,
-    connections: Cell<usize>,
+    /// Most sessions.
+    most: Cell<usize>,
     schedule: Cell<Schedule>,
 }
 
@@ -55,7 +56,7 @@ struct Schedule {
 impl<T: Task> Model<T> for Open {
     fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, _: LeaseInstant) -> Next {
         // With fewer connections than before, the surplus ends as it becomes free.
-        if self.sessions.get() > self.connections.get() {
+        if self.sessions.get() > self.most.get() {
             self.sessions.set(self.sessions.get() - 1);
             engine.busy.set(engine.busy.get() - 1);
             self.refill(engine);
@@ -79,7 +80,7 @@ impl Open {
             idle: RefCell::default(),
             sessions: Cell::new(0),
             max_in_flight: Cell::new(0),
-            connections: Cell::new(0),
+            most: Cell::new(0),
             schedule: Cell::new(Schedule {
                 owned: Owned::new(SlotRange::EMPTY),
                 since: LeaseInstant(0),
@@ -118,9 +119,10 @@ impl Open {
                     .min(portion(MAX_IN_FLIGHT, i, n).max(1))
             }
         };
-        let connections = portion(shared.connections, i, n).min(max_in_flight).max(1);
+        let sessions = portion(shared.connections, i, n).saturating_mul(plan.task.streams());
         self.max_in_flight.set(max_in_flight as usize);
-        self.connections.set(connections as usize);
+        self.most
+            .set(sessions.clamp(1, max_in_flight.max(1)) as usize);
     }
 
     /// Where the share's next arrival is, from its floor and its beginning.
@@ -210,7 +212,7 @@ impl Open {
 
     /// Opens the connections that the plan names before the start.
     fn prepare<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
-        while self.sessions.get() < self.connections.get() {
+        while self.sessions.get() < self.most.get() {
             self.sessions.set(self.sessions.get() + 1);
             let seat = Rc::<Seat>::default();
             engine.seat(self, seat.clone(), None);
@@ -219,7 +221,7 @@ impl Open {
     }
 
     fn may_open<T: Task>(&self, engine: &Engine<T>) -> bool {
-        self.sessions.get() < self.connections.get() && engine.opening.get() < OPENING
+        self.sessions.get() < self.most.get() && engine.opening.get() < OPENING
     }
 
     fn open<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, job: Job) {

@@ -14,7 +14,7 @@ use super::engine::{Report, Shared, as_ns};
 use super::recorder::Counters;
 use super::thread::{Ask, Seed};
 use crate::plan::{Model, Plan, Profile, SlotRange};
-use crate::tasks::{self, FailingTask, Prepared, Secrets, TargetPolicy};
+use crate::tasks::{self, FailingTask, Prepared, Site};
 
 /// Reports asked of a thread and not given yet. A thread answers within a millisecond, and
 /// one is asked for a second; more wait their turn.
@@ -28,12 +28,10 @@ pub struct LoadSpec {
     pub threads: usize,
     /// The clock that start and lease are told on.
     pub clock: LeaseClock,
-    /// What this node may be aimed at.
-    pub policy: Arc<TargetPolicy>,
+    /// What the plan may use of this node.
+    pub site: Arc<Site>,
     /// The test was started from this node.
     pub own_test: bool,
-    /// What the plan may refer to.
-    pub secrets: Arc<Secrets>,
     /// Histograms are made like this one: bounds and digits in microseconds.
     pub histogram: Histogram<u64>,
     /// A directory where each thread writes every raw value, `engine-N.csv`.
@@ -141,8 +139,7 @@ impl LoadRun {
         });
         let team = Arc::new(Team {
             shared: shared.clone(),
-            policy: spec.policy,
-            secrets: spec.secrets,
+            site: spec.site,
             own: spec.own_test,
             task: OnceLock::new(),
             working: AtomicUsize::new(threads),
@@ -284,8 +281,7 @@ fn threads_for(plan: &Plan, wanted: usize, connections: u32) -> usize {
 /// What the threads of a run have in common until its end.
 struct Team {
     shared: Arc<Shared>,
-    policy: Arc<TargetPolicy>,
-    secrets: Arc<Secrets>,
+    site: Arc<Site>,
     own: bool,
     task: OnceLock<Prepared>,
     working: AtomicUsize,
@@ -297,12 +293,10 @@ impl Team {
     fn task(&self) -> Prepared {
         let made = self.task.get_or_init(|| {
             let task = &self.shared.plan.task;
-            tasks::prepare_blocking(task, &self.policy, &self.secrets, self.own).unwrap_or_else(
-                |e| {
-                    tracing::warn!("the task can't be run: {e}");
-                    Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
-                },
-            )
+            tasks::prepare_blocking(task, &self.site, self.own).unwrap_or_else(|e| {
+                tracing::warn!("the task can't be run: {e}");
+                Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
+            })
         });
         made.clone()
     }

@@ -25,6 +25,8 @@ pub struct Seat {
     pub place: Cell<usize>,
     /// Which user it is, in the closed model.
     pub user: Cell<u32>,
+    /// How often that user has thought.
+    pub thought: Cell<u32>,
     job: Cell<Option<Job>>,
     waker: RefCell<Option<Waker>>,
     /// Its session has yet to open its first connection.

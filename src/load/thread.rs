@@ -17,7 +17,7 @@ use super::engine::{Engine, Model, Report, Shared, as_ns};
 use super::open::Open;
 use super::recorder::Recorder;
 use crate::plan;
-use crate::tasks::{Prepared, Task};
+use crate::tasks::{Client, Prepared, Task};
 
 /// How often a thread that only waits for responses looks whether all have come, in
 /// nanoseconds.
@@ -81,7 +81,7 @@ impl Seed {
         task: Arc<T>,
         recorder: Rc<RefCell<Recorder>>,
     ) -> std::io::Result<()> {
-        let engine = Engine::new(self.shared.clone(), self.thread, task, recorder);
+        let engine = Engine::new(self.shared.clone(), self.thread, &task, recorder);
         let engine = Rc::new(engine);
         match self.shared.plan.load.model {
             plan::Model::Open => work(engine, Rc::new(Open::new()), self.asks, &self.last).await,
@@ -110,6 +110,8 @@ async fn work<T: Task, P: Pacer<T>>(
             let _ = ask.send(answering.report());
         }
     });
+    let tending = engine.clone();
+    local.spawn_local(async move { tending.client.tend().await });
     local
         .run_until(async {
             let deadline = arrivals(&engine, &pacer, &mut alarm).await;

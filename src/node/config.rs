@@ -2,7 +2,7 @@
 //! environment or written in a file has become one value each, and is correct by its type.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -55,6 +55,9 @@ pub struct NodeConfig {
     pub allow_target: Vec<AllowTarget>,
     /// Which `env:NAME` and `file:PATH` references this node resolves for tests.
     pub allow_secret: Vec<String>,
+    /// Addresses of this machine that connections to targets start from, in turn; if empty,
+    /// the system's choice.
+    pub source_addresses: Vec<IpAddr>,
     /// The protocol's clockwork.
     pub timings: TimingProfile,
     /// How much is logged.

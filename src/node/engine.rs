@@ -16,7 +16,7 @@ use crate::protocol::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, StepCounters, TimeKind, new_histogram,
 };
 use crate::protocol::{EngineOrder, Measurement, TestId};
-use crate::tasks::{self, Secrets, TargetPolicy};
+use crate::tasks::{self, Site};
 
 /// What every run on this node shares.
 #[derive(Debug, Clone)]
@@ -25,10 +25,8 @@ pub struct EngineRoom {
     pub threads: usize,
     /// The clock that leases are counted on.
     pub clock: LeaseClock,
-    /// What this node may be aimed at.
-    pub policy: Arc<TargetPolicy>,
-    /// What plans may refer to.
-    pub secrets: Arc<Secrets>,
+    /// What plans may use of this node.
+    pub site: Arc<Site>,
     /// Every raw value is written here, for comparison with the merged percentiles.
     pub dump: Option<PathBuf>,
     /// A measurement of a test is ready.
@@ -84,7 +82,7 @@ impl EngineRoom {
     /// Why this node cannot or will not carry a plan's load, if so. Resolves the target's
     /// name.
     pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
-        let prepared = tasks::prepare(&plan.task, &self.policy, &self.secrets, own).await;
+        let prepared = tasks::prepare(&plan.task, &self.site, own).await;
         prepared.err().map(|e| e.to_string())
     }
 
@@ -118,9 +116,8 @@ impl EngineRoom {
             plan,
             threads: self.threads,
             clock: self.clock,
-            policy: self.policy.clone(),
+            site: self.site.clone(),
             own_test,
-            secrets: self.secrets.clone(),
             histogram: new_histogram(),
             dump: self.dump.as_ref().map(|dir| dir.join(test.to_string())),
             finished: Box::new(move || {

@@ -20,7 +20,7 @@ use crate::network::{
 };
 use crate::protocol::Time;
 use crate::protocol::spec::{Myself, Timings};
-use crate::tasks::{Secrets, TASK_TYPES, TargetPolicy};
+use crate::tasks::{Secrets, Site, TASK_TYPES, TargetPolicy};
 
 /// Measurements and ends of runs waiting for the driver: one a test and second.
 const ENGINE_QUEUE: usize = 256;
@@ -228,8 +228,11 @@ async fn set_up(
     let room = EngineRoom {
         threads: config.engine_threads.get(),
         clock,
-        policy: Arc::new(policy),
-        secrets: Arc::new(Secrets::new(&config.allow_secret)),
+        site: Arc::new(Site {
+            policy,
+            secrets: Secrets::new(&config.allow_secret),
+            sources: config.source_addresses.clone(),
+        }),
         dump: config.dump_dir.clone(),
         measured,
         finished,

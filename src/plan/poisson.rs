@@ -86,13 +86,13 @@ fn in_leaf(node: u64, n: u64, k: u64) -> f64 {
     unit(points[(k as usize).min(n.saturating_sub(1))])
 }
 
-/// A hash as a number from 0 to 1.
-fn unit(hash: u64) -> f64 {
+/// A hash as a number from 0 to 1, 1 excluded.
+pub fn unit(hash: u64) -> f64 {
     (hash >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// SplitMix64's output function, over a node and a counter.
-fn hash(node: u64, i: u64) -> u64 {
+pub fn hash(node: u64, i: u64) -> u64 {
     let mut x =
         mix(node ^ 0x5851_F42D_4C95_7F2D).wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -1,14 +1,17 @@
 //! Tasks and loads as they are written, before it is known whether they make sense: one flat
 //! table each, so that an unknown field is reported where it stands.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::parse::PlanError;
 use super::stages::peak;
-use super::units::{self, Count};
-use super::{Arrivals, HttpTask, Load, Model, Pacing, Stage, Task};
+use super::units::{self, Bytes, Count};
+use super::{
+    Arrivals, HttpTask, HttpVersion, Load, Model, Pacing, Stage, Task, ThinkTime, TlsOptions,
+};
 
 /// A `[task]` table.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,13 +20,20 @@ pub struct RawTask {
     #[serde(rename = "type")]
     task_type: Option<String>,
     pub url: Option<String>,
+    version: Option<HttpVersion>,
+    streams: Option<u32>,
     method: Option<String>,
     headers: Option<RawHeaders>,
     body: Option<String>,
+    body_size: Option<Bytes>,
     #[serde(default, with = "units::as_optional_text")]
     timeout: Option<Duration>,
     insecure: Option<bool>,
+    tls: Option<TlsOptions>,
     disable_keepalive: Option<bool>,
+    addresses: Option<Vec<SocketAddr>>,
+    #[serde(default, with = "units::as_optional_text")]
+    dns_refresh: Option<Duration>,
     ms: Option<u64>,
 }
 
@@ -96,22 +106,34 @@ impl TryFrom<RawTask> for Task {
             })?;
             return Ok(Task::Http(HttpTask {
                 url,
+                version: raw.version.unwrap_or_default(),
+                streams: raw.streams.unwrap_or(1),
                 method: raw.method.unwrap_or_else(get),
                 headers: raw.headers.map(|h| h.0).unwrap_or_default(),
                 body: raw.body.unwrap_or_default(),
+                body_size: raw.body_size.map(|b| b.0),
                 timeout: raw.timeout.unwrap_or_else(ten_seconds),
                 insecure: raw.insecure.unwrap_or_default(),
+                tls: raw.tls.unwrap_or_default(),
                 disable_keepalive: raw.disable_keepalive.unwrap_or_default(),
+                addresses: raw.addresses.unwrap_or_default(),
+                dns_refresh: raw.dns_refresh,
             }));
         }
         let only_http = [
             ("task.url", raw.url.is_some()),
+            ("task.version", raw.version.is_some()),
+            ("task.streams", raw.streams.is_some()),
             ("task.method", raw.method.is_some()),
             ("task.headers", raw.headers.is_some()),
             ("task.body", raw.body.is_some()),
+            ("task.body_size", raw.body_size.is_some()),
             ("task.timeout", raw.timeout.is_some()),
             ("task.insecure", raw.insecure.is_some()),
+            ("task.tls", raw.tls.is_some()),
             ("task.disable_keepalive", raw.disable_keepalive.is_some()),
+            ("task.addresses", raw.addresses.is_some()),
+            ("task.dns_refresh", raw.dns_refresh.is_some()),
         ];
         if let Some((field, _)) = only_http.into_iter().find(|(_, given)| *given) {
             return Err(PlanError::field(
@@ -140,8 +162,7 @@ pub struct RawLoad {
     model: Option<Model>,
     rate: Option<Count>,
     users: Option<Count>,
-    #[serde(default, with = "units::as_text")]
-    think_time: Duration,
+    think_time: Option<ThinkTime>,
     #[serde(default, with = "units::as_optional_text")]
     duration: Option<Duration>,
     #[serde(default, with = "units::as_text")]
@@ -204,7 +225,7 @@ impl TryFrom<RawLoad> for Load {
             model,
             rate: raw.rate.map(|c| c.0),
             users: whole("load.users", raw.users)?,
-            think_time: raw.think_time,
+            think_time: raw.think_time.unwrap_or(ThinkTime::NONE),
             duration: raw.duration.ok_or_else(|| {
                 PlanError::field("load.duration", "is missing; give one such as \"30s\"")
             })?,

@@ -51,6 +51,31 @@ pub fn parse_count(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Reads a number of bytes with an optional unit: `512`, `10KB` (thousand), `10KiB` (1,024),
+/// `1MB`, `1MiB`.
+///
+/// # Errors
+/// One line that repeats the text and shows the form.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let trimmed = text.trim();
+    let unit = trimmed.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = &trimmed[..trimmed.len() - unit.len()];
+    let factor = match unit.trim_start() {
+        "" | "B" => 1.0,
+        "k" | "kB" | "KB" => 1e3,
+        "K" | "KiB" => 1024.0,
+        "MB" => 1e6,
+        "M" | "MiB" => 1024.0 * 1024.0,
+        _ => f64::NAN,
+    };
+    match number.parse::<f64>().map(|n| n * factor) {
+        Ok(bytes) if bytes.fract() == 0.0 && bytes <= 9e15 => Ok(bytes as u64),
+        _ => Err(format!(
+            "{text:?} is no number of bytes: write one such as \"512\", \"10KB\" or \"1MiB\""
+        )),
+    }
+}
+
 struct DurationVisitor;
 
 impl Visitor<'_> for DurationVisitor {
@@ -145,6 +170,34 @@ impl<'de> serde::Deserialize<'de> for Count {
     }
 }
 
+/// A number of bytes, or text that [`parse_bytes`] reads.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bytes(pub u64);
+
+impl<'de> serde::Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Bytes, D::Error> {
+        struct BytesVisitor;
+        impl Visitor<'_> for BytesVisitor {
+            type Value = Bytes;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes, or text such as \"10KB\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+                parse_bytes(text).map(Bytes).map_err(E::custom)
+            }
+            fn visit_u64<E: Error>(self, n: u64) -> Result<Bytes, E> {
+                Ok(Bytes(n))
+            }
+            fn visit_i64<E: Error>(self, n: i64) -> Result<Bytes, E> {
+                u64::try_from(n)
+                    .map(Bytes)
+                    .map_err(|_| E::custom(format!("{n} is no number of bytes")))
+            }
+        }
+        d.deserialize_any(BytesVisitor)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -172,6 +225,17 @@ mod tests {
         assert!(parse_duration("").is_err());
         assert!(parse_duration("-5s").is_err());
         assert!(parse_duration("fast").is_err());
+    }
+
+    #[test]
+    fn bytes_take_units_and_refuse_the_rest() {
+        assert_eq!(parse_bytes("512"), Ok(512));
+        assert_eq!(parse_bytes("10KB"), Ok(10_000));
+        assert_eq!(parse_bytes("1.5 KiB"), Ok(1536));
+        assert_eq!(parse_bytes("2MiB"), Ok(2 << 20));
+        for bad in ["", "KB", "-1", "1.5", "10 GB", "ten"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::parse::{MAX_PLAN_BYTES, PlanError};
 use super::units::show_duration;
-use super::{Arrivals, HttpTask, Load, Model, Plan, Profile, TargetUrl, Task};
+use super::{
+    Arrivals, HttpTask, HttpVersion, Load, Model, Plan, Profile, TargetUrl, Task, TlsOptions,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -13,6 +15,12 @@ const MS: Duration = Duration::from_millis(1);
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
+/// Largest generated body in bytes.
+const MAX_BODY: u64 = 64 << 20;
+/// Most requests that share a connection.
+const MAX_STREAMS: u64 = 1000;
+/// Most addresses to connect to in turn.
+const MAX_ADDRESSES: u64 = 1000;
 /// Most tags, and most labels to choose nodes by.
 const MAX_PAIRS: usize = 32;
 /// Most requests of a plan: more than 24 h at the highest rate.
@@ -103,7 +111,73 @@ impl HttpTask {
                 ));
             }
         }
+        if let Some(size) = self.body_size {
+            within("task.body_size", size, 0, MAX_BODY)?;
+            if !self.body.is_empty() {
+                return Err(PlanError::field(
+                    "task.body_size",
+                    "is for a generated body; leave it or task.body out",
+                ));
+            }
+        }
+        self.validate_connections()?;
         lasting("task.timeout", self.timeout, MS, HOUR)
+    }
+
+    fn validate_connections(&self) -> Result<(), PlanError> {
+        within("task.streams", u64::from(self.streams), 1, MAX_STREAMS)?;
+        if self.streams > 1 && self.version == HttpVersion::One {
+            return Err(PlanError::field(
+                "task.streams",
+                "is for HTTP/2: set task.version to \"2\", or leave it out",
+            ));
+        }
+        if self.streams > 1 && self.disable_keepalive {
+            return Err(PlanError::field(
+                "task.streams",
+                "makes no sense with task.disable_keepalive, a connection for each request",
+            ));
+        }
+        let addresses = self.addresses.len() as u64;
+        within("task.addresses", addresses, 0, MAX_ADDRESSES)?;
+        if let Some(interval) = self.dns_refresh {
+            lasting("task.dns_refresh", interval, 1000 * MS, DAY)?;
+            if !self.addresses.is_empty() {
+                return Err(PlanError::field(
+                    "task.dns_refresh",
+                    "makes no sense with task.addresses, which says where to connect",
+                ));
+            }
+        }
+        self.tls.validate(self.url.starts_with("https:"))
+    }
+}
+
+impl TlsOptions {
+    fn validate(&self, https: bool) -> Result<(), PlanError> {
+        if !https && *self != TlsOptions::default() {
+            return Err(PlanError::field(
+                "task.tls",
+                "is for https:// URLs; the plan's is an http:// one",
+            ));
+        }
+        match (&self.client_cert, &self.client_key) {
+            (Some(_), None) => Err(PlanError::field(
+                "task.tls.client_key",
+                "is missing; a client certificate needs its private key",
+            )),
+            (None, Some(_)) => Err(PlanError::field(
+                "task.tls.client_cert",
+                "is missing; a client key needs its certificate",
+            )),
+            (_, Some(key)) if !key.starts_with("env:") && !key.starts_with("file:") => {
+                Err(PlanError::field(
+                    "task.tls.client_key",
+                    "must be a reference, env:NAME or file:PATH: keys never travel with a plan",
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -154,7 +228,7 @@ impl Load {
                 "is for the closed model; with a rate, leave it out",
             ));
         }
-        if !self.think_time.is_zero() {
+        if !self.think_time.is_none() {
             return Err(PlanError::field(
                 "load.think_time",
                 "is for the closed model; with a rate, leave it out",
@@ -179,7 +253,9 @@ impl Load {
             ));
         };
         within("load.users", u64::from(users), 1, 1_000_000)?;
-        lasting("load.think_time", self.think_time, Duration::ZERO, HOUR)?;
+        self.think_time
+            .validate()
+            .map_err(|why| PlanError::field("load.think_time", why))?;
         if self.arrivals != Arrivals::Constant {
             return Err(PlanError::field(
                 "load.arrivals",

@@ -2,25 +2,25 @@
 //!
 //! A plan's task is prepared ([`prepare`]): its target is resolved and checked against
 //! the [`TargetPolicy`], its secrets are read, its request is built. Each engine thread then
-//! opens [`Session`]s from it, one for each thing that goes on at the same time (for HTTP: a
-//! connection), and asks them to run one request after the other.
+//! makes a [`Client`] of it, which opens [`Session`]s, one for each thing that goes on at the
+//! same time (for HTTP: a connection, or a stream), and asks them to run one request after the
+//! other.
 //!
 //! A session asks the [`Gate`] immediately before it sends: the lease is checked there, and
 //! the clock is read there.
 
-mod connection;
 mod http;
-mod http1;
 mod policy;
 mod secrets;
 mod simple;
 
 use std::cell::Cell;
 use std::future::Future;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use http::{HttpPrepared, HttpSession};
+pub use http::{HttpClient, HttpPrepared, HttpSession};
 pub use policy::{AllowTarget, Refusal, TargetPolicy};
 pub use secrets::{SecretError, Secrets};
 pub use simple::{BusyTask, FailingTask, SleepTask};
@@ -33,7 +33,7 @@ pub const TASK_TYPES: [&str; 3] = ["HTTP", "SLEEP", "CPU"];
 /// Asked by a session immediately before it sends.
 pub trait Gate {
     /// Whether a request may be sent now. If so, now is when it is sent. Asked again if the
-    /// first attempt found a connection dead and nothing was written.
+    /// first attempt found a connection dead and the server has seen nothing of it.
     fn open(&mut self) -> bool;
 }
 
@@ -44,6 +44,15 @@ pub struct Traffic {
     pub sent: Cell<u64>,
     /// Read from connections.
     pub received: Cell<u64>,
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Outcome {
+        Outcome::Failed {
+            status: None,
+            failure,
+        }
+    }
 }
 
 /// How a request ended.
@@ -68,8 +77,8 @@ pub enum Outcome {
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// `dns`, `policy`, `secret`, `connect`, `tls`, `timeout`, `reset`, `protocol` or
-    /// `status`.
+    /// `dns`, `policy`, `secret`, `connect`, `tls`, `timeout`, `reset`, `stream`, `protocol`
+    /// or `status`.
     pub kind: &'static str,
     /// What happened, without anything that varies by request.
     pub message: String,
@@ -101,19 +110,33 @@ pub trait Session: 'static {
     fn idle(&mut self) -> impl Future<Output = ()>;
 }
 
-/// A prepared task: makes sessions on any thread.
-pub trait Task: Send + Sync + 'static {
-    /// What runs it.
+/// What the sessions of one engine thread have in common.
+pub trait Client: 'static {
+    /// What runs requests.
     type Session: Session;
 
     /// A new session; nothing is opened yet.
-    fn session(self: &Arc<Self>, traffic: Rc<Traffic>) -> Self::Session;
+    fn session(&self) -> Self::Session;
+
+    /// Runs beside the sessions. Never completes.
+    fn tend(&self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+}
+
+/// A prepared task: makes a client on any thread.
+pub trait Task: Send + Sync + 'static {
+    /// What runs it there.
+    type Client: Client;
+
+    /// The thread's client.
+    fn client(self: &Arc<Self>, traffic: Rc<Traffic>) -> Self::Client;
 }
 
 /// A plan's task, ready to run.
 #[derive(Debug, Clone)]
 pub enum Prepared {
-    /// HTTP/1.1 requests.
+    /// HTTP requests.
     Http(Arc<HttpPrepared>),
     /// Waiting.
     Sleep(Arc<SleepTask>),
@@ -153,6 +176,18 @@ impl From<PrepareError> for Failure {
     }
 }
 
+/// What a node puts at the disposal of the tasks it runs.
+#[derive(Debug, Default)]
+pub struct Site {
+    /// What it may be aimed at.
+    pub policy: TargetPolicy,
+    /// What plans may refer to.
+    pub secrets: Secrets,
+    /// Addresses of its own that connections start from, in turn; if empty, the system's
+    /// choice.
+    pub sources: Vec<IpAddr>,
+}
+
 /// Makes a plan's task ready: resolves and checks its target, reads its secrets, builds its
 /// request. `own` tells that the test was started from this node. A node that can't do so
 /// can't take part in the test; the error tells its coordinator why.
@@ -161,12 +196,11 @@ impl From<PrepareError> for Failure {
 /// See [`PrepareError`].
 pub async fn prepare(
     task: &plan::Task,
-    policy: &Arc<TargetPolicy>,
-    secrets: &Arc<Secrets>,
+    site: &Arc<Site>,
     own: bool,
 ) -> Result<Prepared, PrepareError> {
-    let (task, policy, secrets) = (task.clone(), policy.clone(), secrets.clone());
-    let made = tokio::task::spawn_blocking(move || prepare_blocking(&task, &policy, &secrets, own));
+    let (task, site) = (task.clone(), site.clone());
+    let made = tokio::task::spawn_blocking(move || prepare_blocking(&task, &site, own));
     match made.await {
         Ok(result) => result,
         Err(e) => Err(PrepareError::Request(format!(
@@ -181,14 +215,11 @@ pub async fn prepare(
 /// See [`PrepareError`].
 pub fn prepare_blocking(
     task: &plan::Task,
-    policy: &Arc<TargetPolicy>,
-    secrets: &Secrets,
+    site: &Arc<Site>,
     own: bool,
 ) -> Result<Prepared, PrepareError> {
     Ok(match task {
-        plan::Task::Http(http) => {
-            Prepared::Http(Arc::new(HttpPrepared::new(http, policy, secrets, own)?))
-        }
+        plan::Task::Http(http) => Prepared::Http(Arc::new(HttpPrepared::new(http, site, own)?)),
         plan::Task::Sleep { ms } => Prepared::Sleep(Arc::new(SleepTask { ms: *ms })),
         plan::Task::Cpu { ms } => Prepared::Cpu(Arc::new(BusyTask { ms: *ms })),
     })

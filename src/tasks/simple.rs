@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Failure, Gate, Outcome, Session, Task, Traffic};
+use super::{Client, Failure, Gate, Outcome, Session, Task, Traffic};
 
 /// How long a CPU task keeps its engine thread from anything else: short against the time
 /// in which arrivals are late.
@@ -32,30 +32,41 @@ pub struct FailingTask {
     pub failure: Failure,
 }
 
-/// Runs one of these tasks.
+/// Runs one of these tasks; each thread's sessions are copies of one.
 #[derive(Debug)]
 pub struct SimpleSession<T>(Arc<T>);
 
-impl Task for SleepTask {
-    type Session = SimpleSession<SleepTask>;
+impl<T: 'static> Client for SimpleSession<T>
+where
+    SimpleSession<T>: Session,
+{
+    type Session = SimpleSession<T>;
 
-    fn session(self: &Arc<Self>, _: Rc<Traffic>) -> Self::Session {
+    fn session(&self) -> SimpleSession<T> {
+        SimpleSession(self.0.clone())
+    }
+}
+
+impl Task for SleepTask {
+    type Client = SimpleSession<SleepTask>;
+
+    fn client(self: &Arc<Self>, _: Rc<Traffic>) -> Self::Client {
         SimpleSession(self.clone())
     }
 }
 
 impl Task for BusyTask {
-    type Session = SimpleSession<BusyTask>;
+    type Client = SimpleSession<BusyTask>;
 
-    fn session(self: &Arc<Self>, _: Rc<Traffic>) -> Self::Session {
+    fn client(self: &Arc<Self>, _: Rc<Traffic>) -> Self::Client {
         SimpleSession(self.clone())
     }
 }
 
 impl Task for FailingTask {
-    type Session = SimpleSession<FailingTask>;
+    type Client = SimpleSession<FailingTask>;
 
-    fn session(self: &Arc<Self>, _: Rc<Traffic>) -> Self::Session {
+    fn client(self: &Arc<Self>, _: Rc<Traffic>) -> Self::Client {
         SimpleSession(self.clone())
     }
 }

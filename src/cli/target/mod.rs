@@ -1,6 +1,6 @@
 //! `vajra-node target`: a small HTTP server for trying things out.
 //!
-//! It answers every request with `200` after the latency asked for, counts what it receives,
+//! It speaks HTTP/1.1, and HTTP/2 with prior knowledge. It answers every request with `200` after the latency asked for, counts what it receives,
 //! and can write down when. One thread serves everything: a target that uses every core would
 //! compete with the generator beside it. Sleeping has the runtime's resolution of a millisecond.
 
@@ -19,10 +19,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
+use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
@@ -91,10 +92,19 @@ async fn connection(stream: TcpStream, state: Rc<State>) {
         async move { Ok::<_, Infallible>(state.answer(request).await) }
     });
     // A client may vanish at any moment; that is its business.
-    let _ = http1::Builder::new()
-        .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let mut server = auto::Builder::new(Local);
+    server.http1().pipeline_flush(true);
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Runs the streams of an HTTP/2 connection where the connection is.
+#[derive(Clone)]
+struct Local;
+
+impl<F: Future<Output: 'static> + 'static> Executor<F> for Local {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
 }
 
 struct State {

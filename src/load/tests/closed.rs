@@ -2,13 +2,14 @@
 
 use super::server::OK;
 use super::*;
+use crate::plan::ThinkTime;
 use crate::plan::{SLOTS, Stage, StageType, owns};
 
 fn users(server: &Server, users: u32, think: Duration, duration: Duration) -> Plan {
     http(
         server,
         Load {
-            think_time: think,
+            think_time: ThinkTime::Constant(think),
             ..Load::closed(users, duration)
         },
     )
@@ -135,7 +136,7 @@ async fn users_of_a_spike_are_at_work_only_during_it() {
         steps: None,
     };
     let load = Load {
-        think_time: ms(10),
+        think_time: ThinkTime::Constant(ms(10)),
         stages: vec![
             stage(StageType::Sustain, 1, 400),
             stage(StageType::Spike, 20, 400),

@@ -2,7 +2,9 @@
 //! The engine against a real server on loopback.
 
 mod closed;
+mod connecting;
 mod gate;
+mod http2;
 mod open;
 mod server;
 mod stopping;
@@ -16,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::plan::{HttpTask, Load, Plan, SlotRange, Task};
-use crate::tasks::{Secrets, TargetPolicy};
+use crate::tasks::Site;
 use server::Server;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,7 +39,11 @@ fn http(server: &Server, load: Load) -> Plan {
 }
 
 /// Unless a test is about lateness, none drops an arrival because the machine is busy.
-fn bench_with(mut plan: Plan, threads: usize, dump: Option<std::path::PathBuf>) -> Bench {
+fn bench_with(plan: Plan, threads: usize, dump: Option<std::path::PathBuf>) -> Bench {
+    bench_at(plan, threads, dump, Site::default())
+}
+
+fn bench_at(mut plan: Plan, threads: usize, dump: Option<std::path::PathBuf>, site: Site) -> Bench {
     if plan.load.max_lateness == ms(100) {
         plan.load.max_lateness = 5 * SECOND;
     }
@@ -48,9 +54,8 @@ fn bench_with(mut plan: Plan, threads: usize, dump: Option<std::path::PathBuf>) 
         plan: Arc::new(plan),
         threads,
         clock,
-        policy: Arc::new(TargetPolicy::default()),
+        site: Arc::new(site),
         own_test: true,
-        secrets: Arc::new(Secrets::default()),
         histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
         dump,
         finished: Box::new(move || tx.send(()).unwrap_or_default()),

@@ -37,6 +37,10 @@ impl Server {
         Server { address, state }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }

@@ -351,5 +351,5 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-#[path = "http1_tests.rs"]
+#[path = "reader_tests.rs"]
 mod tests;

@@ -1,0 +1,237 @@
+//! How long users think: the same, or drawn anew before each request.
+//!
+//! Draws depend on the user and on how often it has thought, on nothing else: a plan's users
+//! think alike in every run, on whichever node they are.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::poisson::{hash, unit};
+use super::units::{parse_duration, show_duration};
+
+/// Longest pause, given or drawn.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+const HINT: &str = "write a time such as \"2s\", an even spread \"1s..3s\", \"exponential 2s\" or \
+                    \"normal 2s 500ms\" (mean and standard deviation)";
+
+/// A user's pause between a response and its next request. Written as text:
+///
+/// | text | pause |
+/// |---|---|
+/// | `2s` | always that long |
+/// | `1s..3s` | evenly spread between the two |
+/// | `exponential 2s` | exponential with that mean, as independent visitors' are |
+/// | `normal 2s 500ms` | normal with that mean and standard deviation; none where that is below zero |
+///
+/// All times are at most an hour; so is every pause drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ThinkTime {
+    /// Always the same.
+    Constant(Duration),
+    /// Evenly spread from the one to the other.
+    Uniform(Duration, Duration),
+    /// Exponential with this mean.
+    Exponential(Duration),
+    /// Normal with this mean and this standard deviation.
+    Normal(Duration, Duration),
+}
+
+impl ThinkTime {
+    /// No pause.
+    pub const NONE: ThinkTime = ThinkTime::Constant(Duration::ZERO);
+
+    /// There is no pause.
+    pub fn is_none(&self) -> bool {
+        *self == ThinkTime::NONE
+    }
+
+    /// How long user `user` thinks the `n`th time, in nanoseconds.
+    pub fn draw_ns(&self, user: u32, n: u32) -> u64 {
+        let place = u64::from(user) << 32 | u64::from(n);
+        let seconds = match *self {
+            ThinkTime::Constant(time) => return ns(time),
+            ThinkTime::Uniform(from, to) => {
+                let spread = to.as_secs_f64() - from.as_secs_f64();
+                from.as_secs_f64() + spread * unit(hash(place, 0))
+            }
+            ThinkTime::Exponential(mean) => -mean.as_secs_f64() * (1.0 - unit(hash(place, 0))).ln(),
+            ThinkTime::Normal(mean, deviation) => {
+                let radius = (-2.0 * (1.0 - unit(hash(place, 0))).ln()).sqrt();
+                let angle = std::f64::consts::TAU * unit(hash(place, 1));
+                mean.as_secs_f64() + deviation.as_secs_f64() * radius * angle.cos()
+            }
+        };
+        (seconds.clamp(0.0, LONGEST.as_secs_f64()) * 1e9) as u64
+    }
+
+    fn times(&self) -> [Duration; 2] {
+        match *self {
+            ThinkTime::Constant(time) | ThinkTime::Exponential(time) => [time, time],
+            ThinkTime::Uniform(from, to) => [from, to],
+            ThinkTime::Normal(mean, deviation) => [mean, deviation],
+        }
+    }
+
+    /// Every time in range, and in order.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn validate(&self) -> Result<(), String> {
+        if let Some(long) = self.times().into_iter().find(|t| *t > LONGEST) {
+            return Err(format!(
+                "{} is not allowed; it must be between 0s and 1h",
+                show_duration(long)
+            ));
+        }
+        match self {
+            ThinkTime::Uniform(from, to) if from > to => Err(format!(
+                "{self} begins above its end; write the shorter time first"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl FromStr for ThinkTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ThinkTime, String> {
+        let hinted = |e: String| format!("{e}; {HINT}");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let time = |text: &str| parse_duration(text).map_err(hinted);
+        match words[..] {
+            ["exponential", mean] => Ok(ThinkTime::Exponential(time(mean)?)),
+            ["normal", mean, deviation] => Ok(ThinkTime::Normal(time(mean)?, time(deviation)?)),
+            _ if text.contains("..") => {
+                let (from, to) = text.split_once("..").unwrap_or_default();
+                Ok(ThinkTime::Uniform(time(from)?, time(to)?))
+            }
+            ["exponential" | "normal", ..] => Err(format!("{text:?} is no think time: {HINT}")),
+            _ => time(text).map(ThinkTime::Constant),
+        }
+    }
+}
+
+impl fmt::Display for ThinkTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b] = self.times().map(show_duration);
+        match self {
+            ThinkTime::Constant(_) => write!(f, "{a}"),
+            ThinkTime::Uniform(..) => write!(f, "{a}..{b}"),
+            ThinkTime::Exponential(_) => write!(f, "exponential {a}"),
+            ThinkTime::Normal(..) => write!(f, "normal {a} {b}"),
+        }
+    }
+}
+
+impl Serialize for ThinkTime {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ThinkTime {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<ThinkTime, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = ThinkTime;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a think time: {HINT}")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ThinkTime, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        d.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn drawn(text: &str) -> Vec<f64> {
+        let think: ThinkTime = text.parse().unwrap();
+        (0..100)
+            .flat_map(|user| (0..1000).map(move |n| think.draw_ns(user, n) as f64 / 1e9))
+            .collect()
+    }
+
+    fn moments(values: &[f64]) -> (f64, f64) {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+        (mean, (variance / values.len() as f64).sqrt())
+    }
+
+    fn near(found: f64, wanted: f64) -> bool {
+        (found - wanted).abs() < 0.02 * wanted
+    }
+
+    #[test]
+    fn pauses_are_spread_as_written() {
+        assert_eq!(moments(&drawn("2s")), (2.0, 0.0));
+        let (mean, deviation) = moments(&drawn("1s..3s"));
+        assert!(
+            near(mean, 2.0) && near(deviation, 2.0 / 12f64.sqrt()),
+            "{mean} {deviation}"
+        );
+        let (mean, deviation) = moments(&drawn("exponential 2s"));
+        assert!(
+            near(mean, 2.0) && near(deviation, 2.0),
+            "{mean} {deviation}"
+        );
+        let (mean, deviation) = moments(&drawn("normal 2s 500ms"));
+        assert!(
+            near(mean, 2.0) && near(deviation, 0.5),
+            "{mean} {deviation}"
+        );
+        let below = drawn("exponential 2s").iter().filter(|v| **v < 2.0).count();
+        assert!(near(below as f64 / 1e5, 1.0 - (-1f64).exp()));
+        assert!(drawn("1s..3s").iter().all(|v| (1.0..3.0).contains(v)));
+    }
+
+    #[test]
+    fn text_reads_back_as_it_is_shown() {
+        for text in ["0s", "1m30s", "1s..3s", "exponential 2s", "normal 2s 500ms"] {
+            assert_eq!(text.parse::<ThinkTime>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "1s .. 3s".parse(),
+            Ok::<_, String>(ThinkTime::Uniform(
+                Duration::from_secs(1),
+                Duration::from_secs(3)
+            ))
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_examples() {
+        for bad in [
+            "2",
+            "",
+            "exponential",
+            "normal 2s",
+            "1s..",
+            "sometimes 1s",
+            "-1s",
+        ] {
+            let refused = bad.parse::<ThinkTime>().unwrap_err();
+            assert!(refused.contains("exponential 2s"), "{bad}: {refused}");
+        }
+        for bad in ["2h", "3s..1s", "1s..2h"] {
+            assert!(
+                bad.parse::<ThinkTime>().unwrap().validate().is_err(),
+                "{bad}"
+            );
+        }
+    }
+}
