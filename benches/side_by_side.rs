@@ -6,6 +6,8 @@
 //! cargo bench --bench side_by_side -- open --rates 5000,20000
 //! cargo bench --bench side_by_side -- evenness --rates 5000,20000
 //! cargo bench --bench side_by_side -- stall
+//! cargo bench --bench side_by_side -- closed --protocol tls
+//! cargo bench --bench side_by_side -- closed --protocol h2 --connections 8 --streams 8
 //! ```
 //!
 //! Requests are counted at the server, never by the client's word: by nginx in `closed`,
@@ -30,6 +32,8 @@ const VAJRA: &str = env!("CARGO_BIN_EXE_vajra-node");
 
 /// Where nginx listens.
 const NGINX: &str = "127.0.0.1:18080";
+/// And where it tells what it has served.
+const STATUS: &str = "127.0.0.1:18081";
 
 /// Runs load generators side by side.
 #[derive(Parser)]
@@ -45,14 +49,20 @@ struct Args {
     /// Connections
     #[arg(long, default_value_t = 64)]
     connections: u32,
+    /// What is spoken; wrk and hey are left out of HTTP/2
+    #[arg(long, value_enum, default_value = "h1")]
+    protocol: Protocol,
+    /// HTTP/2: requests that share a connection at the same time
+    #[arg(long, default_value_t = 1)]
+    streams: u32,
     /// Requests a second, where a rate is set
     #[arg(long, value_delimiter = ',', default_value = "5000,20000")]
     rates: Vec<u32>,
     /// Only these clients
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// One more client, NAME=COMMAND, with {url} {connections} {secs} {rate} {each} in it
-    /// ({each} is the rate of one connection)
+    /// One more client, NAME=COMMAND, with {url} {connections} {streams} {secs} {rate} {each}
+    /// in it ({each} is the rate of one connection)
     #[arg(long)]
     client: Vec<String>,
     /// Given by cargo
@@ -72,16 +82,54 @@ enum Mode {
     Stall,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    /// HTTP/1.1
+    H1,
+    /// HTTP/1.1 over TLS 1.3
+    Tls,
+    /// HTTP/2 over TLS 1.3
+    H2,
+    /// HTTP/2 without TLS, with prior knowledge
+    H2c,
+}
+
+impl Protocol {
+    fn is_two(self) -> bool {
+        matches!(self, Protocol::H2 | Protocol::H2c)
+    }
+
+    fn is_secure(self) -> bool {
+        matches!(self, Protocol::Tls | Protocol::H2)
+    }
+
+    /// The options that choose it.
+    fn options(self, program: &str) -> &'static str {
+        match (program, self) {
+            ("vajra", Protocol::Tls) => "-k",
+            ("vajra", Protocol::H2) => "-k --http2 --streams {streams}",
+            ("vajra", Protocol::H2c) => "--http2 --streams {streams}",
+            ("h2load", Protocol::H1 | Protocol::Tls) => "--h1",
+            ("h2load", _) => "-m{streams}",
+            ("oha", Protocol::Tls) => "--insecure",
+            ("oha", Protocol::H2) => "--insecure --http2 -p{streams}",
+            ("oha", Protocol::H2c) => "--http2 -p{streams}",
+            _ => "",
+        }
+    }
+}
+
 /// Name, closed-loop command, open-loop command.
 const CLIENTS: &[(&str, Option<&str>, Option<&str>)] = &[
     (
         "vajra",
-        Some("{vajra} start-test {url} --users {connections} --duration {secs}s --standalone"),
+        Some("{vajra} start-test {url} {options} --users {users} --duration {secs}s --standalone"),
         None,
     ),
     ("vajra precise", None, Some(PRECISE)),
     ("vajra batched", None, Some(BATCHED)),
     ("vajra spin", None, Some(SPIN)),
+    ("vajra precise x4", None, Some(PRECISE_BY_FOUR)),
     (
         "wrk",
         Some("wrk -t1 -c{connections} -d{secs}s --latency {url}"),
@@ -94,13 +142,15 @@ const CLIENTS: &[(&str, Option<&str>, Option<&str>)] = &[
     ),
     (
         "h2load",
-        Some("h2load --h1 -t1 -c{connections} -D{secs} {url}"),
-        Some("h2load --h1 -t1 -c{connections} -D{secs} --rps={each} {url}"),
+        Some("h2load {options} -t1 -c{connections} -D{secs} {url}"),
+        Some("h2load {options} -t1 -c{connections} -D{secs} --rps={each} {url}"),
     ),
     (
         "oha",
-        Some("oha --no-tui -c{connections} -z{secs}s {url}"),
-        Some("oha --no-tui -c{connections} -z{secs}s -q{rate} --latency-correction {url}"),
+        Some("oha --no-tui {options} -c{connections} -z{secs}s {url}"),
+        Some(
+            "oha --no-tui {options} -c{connections} -z{secs}s -q{rate} --latency-correction {url}",
+        ),
     ),
     (
         "hey",
@@ -109,12 +159,21 @@ const CLIENTS: &[(&str, Option<&str>, Option<&str>)] = &[
     ),
 ];
 
-const PRECISE: &str = "{vajra} start-test {url} --rate {rate} --duration {secs}s --standalone \
+const PRECISE: &str = "{vajra} start-test {url} {options} --rate {rate} --duration {secs}s --standalone \
                        -c {connections} --pacing precise";
-const BATCHED: &str = "{vajra} start-test {url} --rate {rate} --duration {secs}s --standalone \
+const BATCHED: &str = "{vajra} start-test {url} {options} --rate {rate} --duration {secs}s --standalone \
                        -c {connections} --pacing batched";
-const SPIN: &str = "{vajra} start-test {url} --rate {rate} --duration {secs}s --standalone \
+const SPIN: &str = "{vajra} start-test {url} {options} --rate {rate} --duration {secs}s --standalone \
                     -c {connections} --pacing spin";
+
+/// Four nodes that share the core and the load.
+const PRECISE_BY_FOUR: &str = "{vajra} start-test {four} --url {url} {options} --rate {rate} \
+                               --duration {secs}s -c {each_of_four} --pacing precise";
+
+/// The plan of a swarm of four on this machine.
+const FOUR: &str = "[task]\ntype = \"HTTP\"\nurl = \"http://127.0.0.1/\"\n\
+                    [load]\nrate = 1\nduration = \"1s\"\n\
+                    [swarm]\nmin_workers = 4\n[local]\nnodes = 4\n";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -151,10 +210,13 @@ fn clients(args: &Args) -> Vec<(String, String)> {
             open
         };
         let program = name.split(' ').next().unwrap_or_default();
+        let knows = matches!(program, "vajra" | "h2load" | "oha") || !args.protocol.is_two();
         if let Some(command) = command
+            && knows
             && (program == "vajra" || installed(program))
         {
-            all.push(((*name).into(), (*command).into()));
+            let command = command.replace("{options}", args.protocol.options(program));
+            all.push(((*name).into(), command));
         }
     }
     let more = args.client.iter().filter_map(|c| c.split_once('='));
@@ -186,18 +248,28 @@ impl Row {
 fn run(args: &Args, command: &str, rate: u32) -> Result<Row> {
     let nginx = match args.mode {
         Mode::Evenness => None,
-        _ => Some(Nginx::start()?),
+        _ => Some(Nginx::start(args.protocol)?),
     };
     let witness = match args.mode {
         Mode::Evenness => Some(Witness::start()?),
         _ => None,
     };
     let address = witness.as_ref().map_or(NGINX.into(), |w| w.address.clone());
+    let scheme = match args.protocol.is_secure() {
+        true => "https",
+        false => "http",
+    };
+    let four = tempfile::NamedTempFile::with_suffix(".toml")?;
+    std::fs::write(&four, FOUR)?;
     let each = f64::from(rate) / f64::from(args.connections);
     let filled = command
         .replace("{vajra}", VAJRA)
-        .replace("{url}", &format!("http://{address}/"))
+        .replace("{url}", &format!("{scheme}://{address}/"))
         .replace("{connections}", &args.connections.to_string())
+        .replace("{streams}", &args.streams.to_string())
+        .replace("{users}", &(args.connections * args.streams).to_string())
+        .replace("{four}", &four.path().display().to_string())
+        .replace("{each_of_four}", &(args.connections / 4).max(1).to_string())
         .replace("{secs}", &args.secs.to_string())
         .replace("{rate}", &rate.to_string())
         .replace("{each}", &each.to_string());
@@ -414,17 +486,30 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn start() -> Result<Nginx> {
+    fn start(protocol: Protocol) -> Result<Nginx> {
         let dir = tempfile::tempdir()?;
         let at = dir.path().display();
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()])?;
+        std::fs::write(dir.path().join("cert"), made.cert.pem())?;
+        std::fs::write(dir.path().join("key"), made.signing_key.serialize_pem())?;
+        let ssl = match protocol.is_secure() {
+            true => "ssl",
+            false => "",
+        };
+        let http2 = match protocol.is_two() {
+            true => "http2",
+            false => "",
+        };
         let conf = format!(
             "daemon on; worker_processes 1; worker_cpu_affinity 0001; pid {at}/pid; \
              error_log {at}/error.log warn; events {{ worker_connections 4096; }} http {{ \
              access_log off; keepalive_requests 100000000; keepalive_timeout 3600s; \
              default_type text/plain; client_body_temp_path {at}; proxy_temp_path {at}; \
-             fastcgi_temp_path {at}; uwsgi_temp_path {at}; scgi_temp_path {at}; server {{ \
-             listen {NGINX} backlog=4096; location / {{ return 200 \"ok\\n\"; }} \
-             location = /stub {{ stub_status; }} }} }}"
+             fastcgi_temp_path {at}; uwsgi_temp_path {at}; scgi_temp_path {at}; \
+             server {{ listen {STATUS}; location / {{ stub_status; }} }} server {{ \
+             listen {NGINX} {ssl} {http2} backlog=4096; ssl_protocols TLSv1.3; \
+             ssl_certificate {at}/cert; ssl_certificate_key {at}/key; location / {{ return 200 \"ok\\n\"; }} \
+             }} }}"
         );
         let file = dir.path().join("nginx.conf");
         std::fs::write(&file, conf)?;
@@ -447,8 +532,8 @@ impl Nginx {
 
     /// Requests it has served, this one included.
     fn served(&self) -> Result<u64> {
-        let mut stream = TcpStream::connect(NGINX)?;
-        stream.write_all(b"GET /stub HTTP/1.0\r\n\r\n")?;
+        let mut stream = TcpStream::connect(STATUS)?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         let counts = text

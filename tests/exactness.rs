@@ -262,3 +262,53 @@ fn a_generator_that_was_late_says_so_in_its_lag_and_not_in_the_service_time() {
     let reasons = result["reasons"].to_string();
     assert!(reasons.contains("the generator was late"), "{reasons}");
 }
+
+/// Asked for far more than this machine can send, nodes have no time left for anything; yet
+/// they stay in the swarm, send what they can, and say that the result is not to be trusted.
+#[test]
+fn saturated_nodes_keep_their_heartbeats_and_the_result_names_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &[]);
+    let nodes = swarm(dir.path(), 3, &["--engine-threads", "1"]);
+    let out = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "1m",
+        "--duration",
+        "4s",
+        "--api",
+        &nodes[0].api,
+        "--json",
+        "-",
+    ]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let result = out.json();
+    assert_eq!(result["verdict"], "invalid", "{}", result["reasons"]);
+    let reasons = result["reasons"].to_string();
+    assert!(reasons.contains("no time left"), "{reasons}");
+    assert_eq!(result["coordinators"].as_array().unwrap().len(), 1);
+    let carried = result["nodes"].as_array().unwrap();
+    assert_eq!(carried.len(), 3);
+    for node in carried {
+        assert!(node["lost_at_ms"].is_null(), "{node}");
+        assert!(node["sent"].as_u64().unwrap() > 1_000, "{node}");
+    }
+    let told = |kind: &str| {
+        let events = result["events"].as_array().unwrap().iter();
+        events.filter(|e| e["kind"] == kind).count()
+    };
+    assert!(told("overloaded") >= 1, "{}", result["events"]);
+    assert_eq!(told("lost"), 0, "{}", result["events"]);
+    let total = |key: &str| result["totals"][key].as_u64().unwrap();
+    assert_eq!(total("planned"), 4_000_000);
+    assert_eq!(
+        total("planned"),
+        total("sent") + total("dropped") + total("short")
+    );
+    assert!(
+        target.served() <= total("sent"),
+        "{} served",
+        target.served()
+    );
+}

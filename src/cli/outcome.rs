@@ -31,7 +31,7 @@ mod tests {
             r#"{{"schema":1,"test_id":"","name":null,"tags":{{}},"target":"",
             "load":{{"model":"open","rate":1,"duration":"1s"}},"state":"ended",
             "end":"{end}","complete":true,"verdict":"{verdict}","reasons":["why"],
-            "started_at":null,"duration_s":1,"start_skew_ms":null,"coordinators":[],"nodes":[],
+            "started_at":null,"duration_s":1,"start_skew_ms":null,"start_skew_within_ms":null,"coordinators":[],"nodes":[],
             "totals":{{"planned":0,"sent":0,"ok":0,"failed":0,"abandoned":0,"dropped":0,"short":0,
             "warm_up":0,"bytes_sent":0,"bytes_received":0}},"rate":{{"asked":0,"achieved":0}},
             "status_codes":{{}},"response_time_ms":null,"service_time_ms":null,"lag_ms":null,

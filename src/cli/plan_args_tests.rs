@@ -94,6 +94,57 @@ fn every_option_has_its_place_in_the_plan() {
 }
 
 #[test]
+fn options_about_connections_have_their_places_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let pem = dir.path().join("a.pem");
+    std::fs::write(&pem, "a certificate").unwrap();
+    let pem = pem.to_str().unwrap();
+    let line = [
+        "https://h/",
+        "--http2",
+        "--streams",
+        "8",
+        "--body-size",
+        "10KiB",
+        "--address",
+        "10.0.0.1:443",
+        "--address",
+        "[fd00::1]:443",
+        "--ca",
+        pem,
+        "--client-cert",
+        pem,
+        "--client-key",
+        "file:/run/key.pem",
+        "--tls-resume",
+        "--users",
+        "5",
+        "--think-time",
+        "exponential 2s",
+    ];
+    let made = plan(&line).unwrap();
+    let Task::Http(http) = &made.task else {
+        panic!("not HTTP")
+    };
+    assert_eq!((http.version, http.streams), (HttpVersion::Two, 8));
+    assert_eq!(
+        (http.body_size, http.method.as_str()),
+        (Some(10_240), "POST")
+    );
+    assert_eq!(http.addresses.len(), 2);
+    assert_eq!(http.tls.ca.as_deref(), Some("a certificate"));
+    assert_eq!(http.tls.client_cert.as_deref(), Some("a certificate"));
+    assert_eq!(http.tls.client_key.as_deref(), Some("file:/run/key.pem"));
+    assert!(http.tls.resume);
+    assert_eq!(made.load.think_time.to_string(), "exponential 2s");
+    let refreshed = plan(&["http://h/", "--dns-refresh", "5s"]).unwrap();
+    let Task::Http(http) = &refreshed.task else {
+        panic!("not HTTP")
+    };
+    assert_eq!(http.dns_refresh, Some(Duration::from_secs(5)));
+}
+
+#[test]
 fn a_url_alone_is_a_few_users_for_a_little_while() {
     let load = plan(&[URL]).unwrap().load;
     assert_eq!(
@@ -200,6 +251,13 @@ fn a_wrong_plan_is_bad_input_and_says_what_is_wrong() {
         ),
         (&[&unknown], "durations"),
         (&[&sleep, "--body", "x"], "sends no HTTP requests"),
+        (&[&sleep, "--http2"], "sends no HTTP requests"),
+        (&[URL, "--streams", "2"], "task.streams"),
+        (&[URL, "--body-size", "big"], "--body-size: "),
+        (&[URL, "--dns-refresh", "1"], "--dns-refresh: "),
+        (&[URL, "--ca", "/no/such.pem"], "--ca /no/such.pem: "),
+        (&[URL, "--tls-resume"], "task.tls"),
+        (&[URL, "--think-time", "2h"], "load.think_time"),
     ];
     for (line, expected) in cases {
         let failure = plan(line).unwrap_err();

@@ -50,6 +50,11 @@ fn a_plan_survives_its_canonical_form() {
     for text in [
         GOOD,
         "[task]\ntype='CPU'\nms=5\n[load]\nusers=3\nthink_time='10ms'\nduration='1s'\nrequests='1k'",
+        "[task]\ntype='HTTP'\nurl='https://h/'\nversion='2'\nstreams=9\nbody_size='1KiB'\n\
+         addresses=['10.0.0.1:443','[fd00::1]:443']\n\
+         tls={ca='file:ca.pem',client_cert='env:C',client_key='env:K',resume=true}\n\
+         [load]\nusers=3\nthink_time='1s..3s'\nduration='1s'",
+        "[task]\ntype='HTTP'\nurl='http://h/'\ndns_refresh='30s'\n[load]\nrate=1\nduration='1s'",
     ] {
         let plan = plan(text);
         assert_eq!(Plan::from_bytes(&plan.to_bytes()), Ok(plan));
@@ -186,6 +191,50 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
             "set by the engine",
         ),
         ("url = 'http://h/'\ntimeout = '0s'", "task.timeout"),
+        ("url = 'http://h/'\nversion = '3'", "expected `1.1` or `2`"),
+        (
+            "url = 'http://h/'\nstreams = 5",
+            "set task.version to \"2\"",
+        ),
+        (
+            "url = 'http://h/'\nversion = '2'\nstreams = 0",
+            "task.streams: 0 is not allowed",
+        ),
+        (
+            "url = 'http://h/'\nversion = '2'\nstreams = 5\ndisable_keepalive = true",
+            "makes no sense with task.disable_keepalive",
+        ),
+        ("url = 'http://h/'\nbody_size = '10 GB'", "number of bytes"),
+        (
+            "url = 'http://h/'\nbody_size = '65MiB'",
+            "must be between 0 and 67108864",
+        ),
+        (
+            "url = 'http://h/'\nbody = 'x'\nbody_size = 3",
+            "task.body_size",
+        ),
+        ("url = 'http://h/'\naddresses = ['h:80']", "socket address"),
+        (
+            "url = 'http://h/'\ndns_refresh = '10ms'",
+            "task.dns_refresh: 10ms is not allowed",
+        ),
+        (
+            "url = 'http://h/'\ndns_refresh = '1m'\naddresses = ['10.0.0.1:80']",
+            "task.dns_refresh",
+        ),
+        (
+            "url = 'http://h/'\ntls = { resume = true }",
+            "task.tls: is for https://",
+        ),
+        (
+            "url = 'https://h/'\ntls = { client_cert = 'x' }",
+            "task.tls.client_key: is missing",
+        ),
+        (
+            "url = 'https://h/'\ntls = { client_cert = 'x', client_key = '-----BEGIN' }",
+            "keys never travel",
+        ),
+        ("url = 'https://h/'\ntls = { cas = 'x' }", "unknown field"),
     ] {
         let message = http_error(task);
         assert!(message.contains(expected), "{task}: {message}");

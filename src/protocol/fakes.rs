@@ -51,7 +51,7 @@ pub fn snapshot(worker: NodeId, number: u64, sent: u64) -> Snapshot {
         pieces_total: pieces.len() as u32,
         elapsed: Duration::from_secs(number),
         slots: 1,
-        start_error_us: None,
+        start_error: None,
         engine_cpu: Duration::ZERO,
         engine_threads: 1,
         pieces,

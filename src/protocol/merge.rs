@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::coordinator::MAX_WORKERS;
 use super::id::{NodeId, TestId};
-use super::metrics::{Piece, Snapshot, StepCounters, TimeKind};
+use super::metrics::{Piece, Snapshot, StartError, StepCounters, TimeKind};
 use super::planted::{Bug, planted};
 
 /// Something, and the number of the snapshot it came with.
@@ -30,8 +30,8 @@ pub struct WorkerMetrics {
     pub elapsed: Duration,
     /// The share acted on then.
     pub slots: u32,
-    /// Measured against planned start, in microseconds.
-    pub start_error_us: Option<i64>,
+    /// Measured against planned start.
+    pub start_error: Option<StartError>,
     /// CPU time of the engine threads.
     pub engine_cpu: Duration,
     /// The engine threads.
@@ -82,7 +82,7 @@ impl WorkerMetrics {
             self.pieces_total = snapshot.pieces_total;
             self.elapsed = snapshot.elapsed;
             self.slots = snapshot.slots;
-            self.start_error_us = snapshot.start_error_us;
+            self.start_error = snapshot.start_error;
             self.engine_cpu = snapshot.engine_cpu;
             self.engine_threads = snapshot.engine_threads;
         }
@@ -175,7 +175,7 @@ impl Merge {
             pieces_total: m.pieces_total,
             elapsed: m.elapsed,
             slots: m.slots,
-            start_error_us: m.start_error_us,
+            start_error: m.start_error,
             engine_cpu: m.engine_cpu,
             engine_threads: m.engine_threads,
             pieces: counters.chain(histograms).collect(),

@@ -177,13 +177,23 @@ pub struct Snapshot {
     pub elapsed: Duration,
     /// The share that the worker acts on, in slots.
     pub slots: u32,
-    /// Measured start against planned start in microseconds, by the best clock-offset
-    /// estimate so far; positive is late. Absent before the start.
-    pub start_error_us: Option<i64>,
+    /// Measured start against planned start. Absent before the start.
+    pub start_error: Option<StartError>,
     /// CPU time that the engine threads have used since the start.
     pub engine_cpu: Duration,
     /// The engine threads.
     pub engine_threads: u32,
     /// All pieces, or as many as fit a message.
     pub pieces: Vec<Piece>,
+}
+
+/// Measured start against planned start, by the best estimate so far of the clock that named
+/// the planned one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StartError {
+    /// In microseconds; positive is late.
+    pub us: i64,
+    /// The true value is at most so far from it, in microseconds: half of the estimate's
+    /// round trip.
+    pub within_us: u32,
 }

@@ -15,7 +15,7 @@ use super::messages::{
     Assign, AssignReply, Heartbeat, HeartbeatReply, Order, Register, RegisterReply, Request,
     ShareReport, Status, StopOrder,
 };
-use super::metrics::{Piece, Snapshot};
+use super::metrics::{Piece, Snapshot, StartError};
 use super::planted::{Bug, planted};
 use super::spec::{Myself, OnLost, SLOTS, TestSpec, Timings};
 use super::time::{RemoteTime, Time, held};
@@ -62,7 +62,7 @@ pub struct Worker {
     start: Option<Time>,
     /// The start as its coordinator named it, by the coordinator's clock.
     start_there: Option<RemoteTime>,
-    start_error_us: Option<i64>,
+    start_error: Option<StartError>,
     stop: Option<StopOrder>,
     finished: bool,
     leaving: bool,
@@ -116,7 +116,7 @@ impl Worker {
             clock: ClockEstimate::default(),
             start: None,
             start_there: None,
-            start_error_us: None,
+            start_error: None,
             stop: None,
             finished: false,
             leaving: false,
@@ -145,9 +145,9 @@ impl Worker {
         }
     }
 
-    /// How far the engine's start was from the planned one, in microseconds.
-    pub fn start_error_us(&self) -> Option<i64> {
-        self.start_error_us
+    /// How far the engine's start was from the planned one.
+    pub fn start_error(&self) -> Option<StartError> {
+        self.start_error
     }
 
     /// This node's load is over.
@@ -475,8 +475,12 @@ impl Worker {
     fn measure_start(&mut self) {
         if let (Some(there), Some(start)) = (self.start_there, self.start)
             && let Some(best) = self.clock.to_local(there)
+            && let Some(round_trip) = self.clock.round_trip_ns()
         {
-            self.start_error_us = Some(start.signed_since(best) / 1_000);
+            self.start_error = Some(StartError {
+                us: start.signed_since(best) / 1_000,
+                within_us: u32::try_from((round_trip + 1_999) / 2_000).unwrap_or(u32::MAX),
+            });
         }
     }
 

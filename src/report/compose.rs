@@ -77,7 +77,7 @@ impl ResultInput {
             totals: &totals,
             lag: lag_p99(&times.lag),
             lag_of: &times.lag_of,
-            start_skew,
+            start_skew: start_skew.map(|(skew, _)| skew),
         });
         TestResult {
             schema: 1,
@@ -96,7 +96,8 @@ impl ResultInput {
             reasons: judged.reasons,
             started_at: self.started_unix_ms.map(rfc3339),
             duration_s: duration.as_secs_f64(),
-            start_skew_ms: start_skew.map(|s| s.as_secs_f64() * 1e3),
+            start_skew_ms: start_skew.map(|(skew, _)| skew.as_secs_f64() * 1e3),
+            start_skew_within_ms: start_skew.map(|(_, within)| within.as_secs_f64() * 1e3),
             coordinators: self.coordinators.clone(),
             nodes: self
                 .workers
@@ -170,10 +171,18 @@ impl ResultInput {
         Rate { asked, achieved }
     }
 
-    fn start_skew(&self) -> Option<Duration> {
-        let errors = self.workers.iter().filter_map(|w| w.metrics.start_error_us);
-        let (min, max) = errors.fold((i64::MAX, i64::MIN), |(lo, hi), e| (lo.min(e), hi.max(e)));
-        (min <= max).then(|| Duration::from_micros(max.abs_diff(min)))
+    /// Latest minus earliest start, and how far from the truth that may be: as far as the
+    /// two clocks that are known worst.
+    fn start_skew(&self) -> Option<(Duration, Duration)> {
+        let errors = || self.workers.iter().filter_map(|w| w.metrics.start_error);
+        let skew = errors()
+            .map(|e| e.us)
+            .max()?
+            .abs_diff(errors().map(|e| e.us).min()?);
+        let mut bounds: Vec<u32> = errors().map(|e| e.within_us).collect();
+        bounds.sort_unstable();
+        let worst = bounds.iter().rev().take(2).map(|us| u64::from(*us)).sum();
+        Some((Duration::from_micros(skew), Duration::from_micros(worst)))
     }
 }
 

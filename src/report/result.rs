@@ -38,6 +38,9 @@ pub struct TestResult {
     pub duration_s: f64,
     /// Latest minus earliest start over the workers, by the best clock estimate.
     pub start_skew_ms: Option<f64>,
+    /// The true skew is at most so far from that: half the round trips by which the two
+    /// clocks that are known worst are known.
+    pub start_skew_within_ms: Option<f64>,
     /// Who coordinated, by term.
     pub coordinators: Vec<Reign>,
     /// The workers.

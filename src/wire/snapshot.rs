@@ -7,7 +7,7 @@ use super::limits::*;
 use super::parts;
 use super::{Wire, WireError, histogram, pb, put, summary};
 use crate::protocol::metrics::{
-    Counters, ErrorCount, ErrorKey, Piece, Snapshot, StepCounters, TimeKind,
+    Counters, ErrorCount, ErrorKey, Piece, Snapshot, StartError, StepCounters, TimeKind,
 };
 
 /// Errors beyond those that a step may list are counted under this kind.
@@ -37,9 +37,13 @@ impl Wire for Snapshot {
                 why: "is less than the pieces that are here",
             });
         }
-        let start_error = m
-            .start_error_us
-            .map(|us| check::signed("start_error_us", us, MAX_SPAN.as_micros() as u64));
+        let start_error = match m.start_error_us {
+            Some(us) => Some(StartError {
+                us: check::signed("start_error_us", us, MAX_SPAN.as_micros() as u64)?,
+                within_us: m.start_error_within_us,
+            }),
+            None => None,
+        };
         Ok(Snapshot {
             test: parts::test_by_text(&m.test_id)?,
             worker: check::required("worker", m.worker)?,
@@ -48,7 +52,7 @@ impl Wire for Snapshot {
             pieces_total: total,
             elapsed: check::span("elapsed_ns", m.elapsed_ns)?,
             slots: check::at_most("slots", m.slots, MAX_SLOTS)?,
-            start_error_us: start_error.transpose()?,
+            start_error,
             engine_cpu: std::time::Duration::from_nanos(check::at_most(
                 "engine_cpu_ns",
                 m.engine_cpu_ns,
@@ -73,7 +77,8 @@ pub fn bare(s: &Snapshot) -> pb::worker::WorkerMetrics {
         pieces_total: s.pieces_total,
         elapsed_ns: put::ns(s.elapsed),
         slots: s.slots,
-        start_error_us: s.start_error_us.map(|us| us.clamp(-max_error, max_error)),
+        start_error_us: s.start_error.map(|e| e.us.clamp(-max_error, max_error)),
+        start_error_within_us: s.start_error.map_or(0, |e| e.within_us),
         engine_cpu_ns: put::number(u64::try_from(s.engine_cpu.as_nanos()).unwrap_or(u64::MAX)),
         engine_threads: s.engine_threads.min(MAX_THREADS),
         ..Default::default()

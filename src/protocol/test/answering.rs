@@ -18,7 +18,7 @@ impl Test {
             pieces_total: m.pieces.len() as u32,
             elapsed: m.elapsed,
             slots: worker.share(now),
-            start_error_us: worker.start_error_us(),
+            start_error: worker.start_error(),
             engine_cpu: m.engine_cpu,
             engine_threads: m.engine_threads,
             pieces: m.pieces,

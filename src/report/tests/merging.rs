@@ -130,7 +130,7 @@ fn a_histogram_that_cannot_be_read_makes_the_result_incomplete() {
         pieces_total: 1,
         elapsed: Duration::from_secs(10),
         slots: 1,
-        start_error_us: None,
+        start_error: None,
         engine_cpu: Duration::ZERO,
         engine_threads: 1,
         pieces: vec![Piece::Histogram {

@@ -17,7 +17,9 @@ use super::result::TestResult;
 use crate::plan::{Load, Plan, Task};
 use crate::protocol::merge::Merge;
 use crate::protocol::messages::{EndReason, Phase};
-use crate::protocol::metrics::{Counters, Piece, Snapshot, StepCounters, TimeKind, new_histogram};
+use crate::protocol::metrics::{
+    Counters, Piece, Snapshot, StartError, StepCounters, TimeKind, new_histogram,
+};
 use crate::protocol::spec::SLOTS;
 use crate::protocol::{Incarnation, NodeId, Peer, TestId};
 
@@ -29,9 +31,13 @@ struct Measured {
     /// Microseconds, in the order of [`TimeKind::ALL`].
     times: [Vec<u64>; 3],
     elapsed: Duration,
-    start_error_us: Option<i64>,
+    start_error: Option<StartError>,
     is_final: bool,
     lost_at: Option<Duration>,
+}
+
+fn start_error(us: i64, within_us: u32) -> Option<StartError> {
+    Some(StartError { us, within_us })
 }
 
 /// A worker that sent what it had to, each in a millisecond.
@@ -51,7 +57,7 @@ fn worker(name: &'static str, sent: u64) -> Measured {
             vec![10; sent as usize],
         ],
         elapsed: Duration::from_secs(10),
-        start_error_us: Some(0),
+        start_error: start_error(0, 100),
         is_final: true,
         lost_at: None,
     }
@@ -87,7 +93,7 @@ impl Measured {
             pieces_total: pieces.len() as u32,
             elapsed: self.elapsed,
             slots: self.slots,
-            start_error_us: self.start_error_us,
+            start_error: self.start_error,
             engine_cpu: Duration::ZERO,
             engine_threads: 1,
             pieces,

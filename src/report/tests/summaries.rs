@@ -27,7 +27,7 @@ fn eventful() -> ResultInput {
         c.errors.insert(key, count);
     }
     alpha.times[0] = (1..=440).map(|i| i * 100).collect();
-    alpha.start_error_us = Some(1_250);
+    alpha.start_error = start_error(1_250, 300);
     let mut beta = worker("beta", 200);
     beta.lost_at = Some(Duration::from_millis(6_500));
     beta.elapsed = Duration::from_secs(4);

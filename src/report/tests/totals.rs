@@ -127,8 +127,13 @@ fn a_test_that_never_began_divides_by_nothing() {
 #[test]
 fn start_skew_lies_between_the_earliest_and_the_latest() {
     let (mut a, mut b, mut c) = (worker("a", 1), worker("b", 1), worker("c", 1));
-    (a.start_error_us, b.start_error_us, c.start_error_us) = (Some(-1_500), None, Some(2_250));
-    assert_eq!(result(vec![a, b, c]).start_skew_ms, Some(3.75));
+    (a.start_error, b.start_error) = (start_error(-1_500, 50), None);
+    c.start_error = start_error(2_250, 200);
+    let r = result(vec![a, b, c]);
+    assert_eq!(
+        (r.start_skew_ms, r.start_skew_within_ms),
+        (Some(3.75), Some(0.25))
+    );
 }
 
 #[test]

@@ -183,8 +183,8 @@ fn load_that_is_short_without_a_loss_degrades() {
 #[test]
 fn workers_that_start_apart_degrade() {
     let mut workers = good();
-    workers[0].start_error_us = Some(-60_000);
-    workers[1].start_error_us = Some(55_000);
+    workers[0].start_error = start_error(-60_000, 0);
+    workers[1].start_error = start_error(55_000, 0);
     let (verdict, reasons) = judged(input(workers));
     assert_eq!(verdict, "degraded");
     assert_says(

@@ -44,10 +44,12 @@ fn header(out: &mut String, r: &TestResult) {
         field(out, "started", at);
     }
     field(out, "duration", &format!("{:.2} s", r.duration_s));
-    let together = match r.start_skew_ms {
-        Some(skew) if r.nodes.len() > 1 => {
-            format!(", started within {} of each other", units::time(skew))
-        }
+    let together = match (r.start_skew_ms, r.start_skew_within_ms) {
+        (Some(skew), Some(within)) if r.nodes.len() > 1 => format!(
+            ", started within {} of each other (clocks known to {})",
+            units::time(skew),
+            units::time(within)
+        ),
         _ => String::new(),
     };
     field(out, "nodes", &format!("{}{together}", r.nodes.len()));

@@ -10,7 +10,7 @@ pub fn gossip() -> Vec<Gossip> {
         Gossip::Advert(advert()),
         Gossip::Snapshot(snapshot()),
         Gossip::Snapshot(Snapshot {
-            start_error_us: None,
+            start_error: None,
             is_final: false,
             pieces: Vec::new(),
             ..snapshot()

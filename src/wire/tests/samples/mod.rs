@@ -152,7 +152,10 @@ pub fn snapshot() -> Snapshot {
         pieces_total: 9,
         elapsed: Duration::from_nanos(12_000_000_034),
         slots: 250_000,
-        start_error_us: Some(-321),
+        start_error: Some(StartError {
+            us: -321,
+            within_us: 45,
+        }),
         engine_cpu: Duration::from_nanos(987_654_321),
         engine_threads: 3,
         pieces,
