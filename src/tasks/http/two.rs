@@ -71,6 +71,20 @@ impl Pool {
 }
 
 impl Place {
+    /// A part of the connection that is open, if it still leads to the target.
+    fn current(&self, thread: &HttpThread) -> Option<Held> {
+        let open = self.open.borrow();
+        let open = open
+            .as_ref()
+            .filter(|o| thread.dialer.leads_there(&o.route))?;
+        Some(Held {
+            number: open.number,
+            route: open.route,
+            requests: open.requests.clone(),
+            used: true,
+        })
+    }
+
     /// The connection is of no use any more, unless it has been replaced already.
     fn close(&self, number: u64) {
         let mut open = self.open.borrow_mut();
@@ -85,7 +99,7 @@ struct Held {
     number: u64,
     route: Route,
     requests: SendRequest<Bytes>,
-    /// A request went over it before.
+    /// The connection is not new: it may have been closed since.
     used: bool,
 }
 
@@ -180,29 +194,18 @@ async fn connected(
     place: &Rc<Place>,
     held: Option<Held>,
 ) -> Result<Held, Failure> {
-    let current = |place: &Place| {
-        let open = place.open.borrow();
-        let open = open
-            .as_ref()
-            .filter(|o| thread.dialer.leads_there(&o.route))?;
-        Some(Held {
-            number: open.number,
-            route: open.route,
-            requests: open.requests.clone(),
-            used: false,
-        })
-    };
+    let number = || place.open.borrow().as_ref().map(|o| o.number);
     if let Some(held) = held
-        && place.open.borrow().as_ref().map(|o| o.number) == Some(held.number)
+        && number() == Some(held.number)
         && thread.dialer.leads_there(&held.route)
     {
         return Ok(held);
     }
-    if let Some(held) = current(place) {
+    if let Some(held) = place.current(thread) {
         return Ok(held);
     }
     let _alone = place.opening.lock().await;
-    if let Some(held) = current(place) {
+    if let Some(held) = place.current(thread) {
         return Ok(held);
     }
     let (stream, route) = thread.dialer.dial().await?;
@@ -218,7 +221,7 @@ async fn connected(
     *place.open.borrow_mut() = Some(Open {
         number,
         route,
-        requests,
+        requests: requests.clone(),
     });
     let of = Rc::downgrade(place);
     tokio::task::spawn_local(async move {
@@ -228,7 +231,12 @@ async fn connected(
             place.close(number);
         }
     });
-    current(place).ok_or_else(|| Failure::new("dns", "the target moved while connecting"))
+    Ok(Held {
+        number,
+        route,
+        requests,
+        used: false,
+    })
 }
 
 /// One request and its response.
