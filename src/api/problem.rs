@@ -79,7 +79,7 @@ impl From<PlanError> for Problem {
     /// out: they are those of the plan within the body, which nobody has before their eyes.
     fn from(e: PlanError) -> Problem {
         match &e {
-            PlanError::Field { field, .. } => Problem::field(*field, e.to_string()),
+            PlanError::Field { field, .. } => Problem::field(field.clone(), e.to_string()),
             PlanError::Syntax { place, problem } => {
                 let named = between(problem, "field `", "`");
                 let field = named.or_else(|| between(place, "(", ")"));

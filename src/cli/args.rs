@@ -4,8 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::plan::{Arrivals, Pacing, ThinkTime};
-use crate::report::Threshold;
+use crate::plan::{Arrivals, Pacing, ThinkTime, Threshold};
 use clap::{Args, Parser, Subcommand};
 
 use super::texts::{Header, HostPort, Pair};
@@ -293,9 +292,9 @@ pub struct RunArgs {
     /// test, each --duration long, then narrows it down
     #[arg(long, requires = "threshold", conflicts_with_all = ["users", "requests", "detach", "dry_run"])]
     pub find_max: bool,
-    /// What --find-max holds a result against, such as 'response_time.p99 < 250ms' or
-    /// 'error_rate < 1%'; repeatable
-    #[arg(long, value_name = "METRIC < VALUE", requires = "find_max")]
+    /// What a good result is, such as 'response_time.p99 < 250ms', 'error_rate < 1%' or
+    /// 'checks[buy/log in] > 99%'; repeatable; exit code 99 if one is not kept
+    #[arg(long, value_name = "METRIC < VALUE")]
     pub threshold: Vec<Threshold>,
     /// Highest rate that --find-max tries [default: 1m]
     #[arg(long, value_name = "N", requires = "find_max")]

@@ -80,6 +80,10 @@ impl Outline<'_> {
             Task::Sleep { ms } | Task::Cpu { ms } => {
                 format!("{} {ms} ms", self.plan.task.type_name())
             }
+            Task::Scenarios(scenarios) => {
+                let names = scenarios.scenarios.iter().map(|s| s.name.as_str());
+                format!("scenarios {}", names.collect::<Vec<_>>().join(", "))
+            }
         };
         let unit = match self.plan.load.model {
             Model::Open => "/s",

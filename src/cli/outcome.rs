@@ -1,4 +1,4 @@
-//! From a test's result to its exit code, by DESIGN's order: could not run, stopped, not
+//! From a test's result to its exit code: could not run, stopped, a threshold not kept, not
 //! valid, fine.
 
 use super::exit::{Exit, Failure};
@@ -15,7 +15,11 @@ pub fn outcome(result: &TestResult, strict: bool) -> Result<Exit, Failure> {
             Some(why) => Err(Failure::run(why)),
             None => Err(Failure::run("the test ended early")),
         },
-        Some("stopped") => Ok(Exit::Stopped),
+        Some("stopped") if !result.events.iter().any(|e| e.kind == "threshold") => {
+            Ok(Exit::Stopped)
+        }
+        _ if result.thresholds.iter().any(|t| !t.held) => Ok(Exit::Thresholds),
+        Some("stopped") => Ok(Exit::Thresholds),
         _ if strict && result.verdict.as_deref() != Some("valid") => Ok(Exit::NotValid),
         _ => Ok(Exit::Fine),
     }

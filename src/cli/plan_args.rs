@@ -13,7 +13,7 @@ use super::exit::Failure;
 use super::texts::{Header, Pair};
 use crate::plan::{
     HttpTask, HttpVersion, Load, Local, MAX_PLAN_BYTES, Model, Plan, PlanFile, Task, ThinkTime,
-    parse_bytes, parse_count, parse_duration, parse_toml,
+    parse_bytes, parse_count, parse_duration, parse_toml_with,
 };
 
 /// Users where neither rate nor users are given: enough to show something, and kind to a
@@ -121,10 +121,25 @@ fn read_plan(path: &str) -> Result<PlanFile, Failure> {
             "cannot read the plan {path}: {why} (a URL begins with http:// or https://)"
         ))
     })?;
-    parse_toml(&text).map_err(|e| Failure::input(format_args!("{path}: {e}")))
+    // Files that it names are beside it.
+    let beside = Path::new(path).parent().unwrap_or(Path::new(""));
+    let read = |name: &str| read_limited(&beside.join(name));
+    parse_toml_with(&text, &read).map_err(|e| Failure::input(format_args!("{path}: {e}")))
 }
 
 fn task(task: &mut Task, url: Option<&str>, args: &LoadArgs) -> Result<(), Failure> {
+    if let Task::Scenarios(scenarios) = task {
+        if asks_for_http(args) {
+            return Err(Failure::input(
+                "the plan has scenarios, whose steps say what to send; leave out the request options \
+                 (--url moves all steps to another base URL)",
+            ));
+        }
+        if let Some(url) = url {
+            scenarios.move_to(url);
+        }
+        return Ok(());
+    }
     if let (Some(url), Task::Sleep { .. } | Task::Cpu { .. }) = (url, &*task) {
         *task = Task::Http(HttpTask::get(url));
     }

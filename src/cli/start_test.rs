@@ -131,7 +131,10 @@ impl Session {
             .local
             .as_ref()
             .and_then(|local| local.target_url.as_deref());
-        let plan: Plan = wanted.plan(&args.load, target)?;
+        let mut plan: Plan = wanted.plan(&args.load, target)?;
+        if !args.run.find_max {
+            plan.thresholds.extend(args.run.threshold.iter().cloned());
+        }
         if args.run.wait_for > 1 {
             wait_for(&self.backend, args.run.wait_for, interrupts).await?;
         }

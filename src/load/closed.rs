@@ -18,7 +18,7 @@ use super::engine::{Engine, Model, Next, as_ns};
 use super::seat::{Job, Seat};
 use super::thread::Pacer;
 use crate::plan::{Owned, SlotRange};
-use crate::tasks::Task;
+use crate::tasks::{Arrival, Task};
 
 /// How often a user without a lease looks for one, in nanoseconds.
 const PARKED_NS: u64 = 10_000_000;
@@ -45,8 +45,7 @@ impl<T: Task> Model<T> for Closed {
         }
         let think = &engine.shared.plan.load.think_time;
         if !think.is_none() {
-            let think = think.draw_ns(seat.user.get(), seat.thought.get());
-            seat.thought.set(seat.thought.get().wrapping_add(1));
+            let think = think.draw_ns(seat.user.get(), seat.turns.get());
             self.call(engine, seat, LeaseInstant(now.0 + think));
             return Next::Wait;
         }
@@ -130,9 +129,17 @@ impl Closed {
         self.quota.set(self.quota.get().map(|left| left - 1));
         engine.count(|c| c.planned += 1);
         engine.busy.set(engine.busy.get() + 1);
+        let (user, turn) = (seat.user.get(), seat.turns.get());
+        seat.turns.set(turn.wrapping_add(1));
+        let users = engine.shared.plan.load.users.unwrap_or_default();
         Some(Job {
             due,
             waited_since: None,
+            arrival: Arrival {
+                number: u64::from(turn) * u64::from(users) + u64::from(user),
+                user: Some(user),
+                turn,
+            },
         })
     }
 

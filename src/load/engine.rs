@@ -20,6 +20,9 @@ use crate::tasks::{Client, Gate, Outcome, Session, Task, Traffic};
 /// overflow a server's queue of connections, which then takes a second to repeat.
 const PREPARING: usize = 64;
 
+/// How long a user who pauses between two steps may not notice a stop.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+
 /// What all threads of a run share and never change.
 #[derive(Debug)]
 pub struct Shared {
@@ -27,6 +30,8 @@ pub struct Shared {
     pub plan: Arc<Plan>,
     /// Its load over time.
     pub profile: Profile,
+    /// Names of what is measured each by itself.
+    pub steps: Vec<String>,
     /// What the driver wants.
     pub control: Control,
     /// Engine threads.
@@ -79,6 +84,17 @@ pub struct Engine<T: Task> {
 /// One thread's measurements.
 #[derive(Debug)]
 pub struct Report {
+    /// The plan's steps, in order.
+    pub steps: Vec<StepReport>,
+    /// How late the first request was, in microseconds.
+    pub first_lag: Option<u64>,
+    /// CPU time of the thread.
+    pub cpu: Duration,
+}
+
+/// What a thread measured of a step.
+#[derive(Debug)]
+pub struct StepReport {
     /// Counts.
     pub counters: Counters,
     /// Response times.
@@ -87,10 +103,6 @@ pub struct Report {
     pub service: Histogram<u64>,
     /// Lag.
     pub lag: Histogram<u64>,
-    /// How late the first request was, in microseconds.
-    pub first_lag: Option<u64>,
-    /// CPU time of the thread.
-    pub cpu: Duration,
 }
 
 impl<T: Task> Engine<T> {
@@ -133,23 +145,32 @@ impl<T: Task> Engine<T> {
         self.busy.get() + self.queue.borrow().len()
     }
 
-    /// Counts something.
+    /// Counts something of arrivals that have not begun, or of the whole thread: with the
+    /// first step.
     pub fn count(&self, f: impl FnOnce(&mut Counters)) {
-        f(&mut self.recorder.borrow_mut().counters);
+        self.count_step(0, f);
+    }
+
+    fn count_step(&self, step: usize, f: impl FnOnce(&mut Counters)) {
+        f(&mut self.recorder.borrow_mut().steps[step].counters);
     }
 
     /// Everything measured so far.
     pub fn report(&self) -> Report {
         let recorder = self.recorder.borrow();
-        let mut counters = recorder.counters();
-        counters.in_flight = self.load() as u64;
-        counters.bytes_sent = self.traffic.sent.get();
-        counters.bytes_received = self.traffic.received.get();
+        let steps = recorder.steps.iter().map(|step| StepReport {
+            counters: step.counters(),
+            response: step.response.clone(),
+            service: step.service.clone(),
+            lag: step.lag.clone(),
+        });
+        let mut steps: Vec<StepReport> = steps.collect();
+        let whole = &mut steps[0].counters;
+        whole.in_flight = self.load() as u64;
+        whole.bytes_sent = self.traffic.sent.get();
+        whole.bytes_received = self.traffic.received.get();
         Report {
-            counters,
-            response: recorder.response.clone(),
-            service: recorder.service.clone(),
-            lag: recorder.lag.clone(),
+            steps,
             first_lag: recorder.first_lag,
             cpu: thread_cpu(),
         }
@@ -160,10 +181,11 @@ impl<T: Task> Engine<T> {
     pub fn abandon(&self) {
         self.queue.borrow_mut().clear();
         self.busy.set(0);
-        self.count(|c| {
+        for step in &mut self.recorder.borrow_mut().steps {
+            let c = &mut step.counters;
             c.abandoned += c.sent - c.ok - c.failed - c.abandoned;
             c.dropped_full += c.planned - c.sent - c.dropped();
-        });
+        }
     }
 
     /// Arrivals that wait for a connection are dropped.
@@ -215,7 +237,8 @@ impl<T: Task> Engine<T> {
         }
     }
 
-    /// Runs one request that it turned to at `now`, and records it. Returns when it was done.
+    /// Carries out one arrival that it turned to at `now`: one request, or one after the other.
+    /// Returns when it was done.
     async fn run(
         &self,
         session: &mut <T::Client as Client>::Session,
@@ -223,7 +246,6 @@ impl<T: Task> Engine<T> {
         job: Job,
         now: LeaseInstant,
     ) -> LeaseInstant {
-        let control = &self.shared.control;
         let picked = job.waited_since.unwrap_or(now);
         let lag_ns = picked.0.saturating_sub(job.due.0);
         if job.waited_since.is_none()
@@ -232,24 +254,69 @@ impl<T: Task> Engine<T> {
             self.count(|c| c.dropped_late += 1);
             return now;
         }
+        let step = session.begin(job.arrival);
+        if step > 0 {
+            // Until now it was counted with the first step.
+            self.count(|c| c.planned -= 1);
+            self.count_step(step, |c| c.planned += 1);
+        }
+        let (mut done, mut went_out) = self.request(session, seat, step, job.due, lag_ns).await;
+        while went_out && !self.closing.get() {
+            let Some(next) = session.next() else {
+                break;
+            };
+            let due = LeaseInstant(done.0.saturating_add(as_ns(next.pause)));
+            if !self.pause_until(due).await {
+                break;
+            }
+            self.count_step(next.step, |c| c.planned += 1);
+            let lag_ns = self.shared.control.now().0.saturating_sub(due.0);
+            (done, went_out) = self.request(session, seat, next.step, due, lag_ns).await;
+        }
+        done
+    }
+
+    /// Waits; returns whether it could until then, or a stop came first.
+    async fn pause_until(&self, until: LeaseInstant) -> bool {
+        loop {
+            let left = until.0.saturating_sub(self.shared.control.now().0);
+            if left == 0 || self.closing.get() {
+                return !self.closing.get();
+            }
+            let slice = Duration::from_nanos(left).min(LONGEST_SLEEP);
+            tokio::time::sleep(slice).await;
+        }
+    }
+
+    /// Runs one request and records it. Returns when it was done, and whether it was sent.
+    async fn request(
+        &self,
+        session: &mut <T::Client as Client>::Session,
+        seat: &Seat,
+        step: usize,
+        due: LeaseInstant,
+        lag_ns: u64,
+    ) -> (LeaseInstant, bool) {
         let mut gate = LeaseGate {
             engine: self,
             seat,
-            due: job.due,
+            step,
+            due,
             sent: None,
         };
         let outcome = session.run(&mut gate).await;
         let (sent, closing) = (gate.sent, self.closing.get());
-        let done = control.now();
+        let done = self.shared.control.now();
         let mut recorder = self.recorder.borrow_mut();
-        let counters = &mut recorder.counters;
+        let record = &mut recorder.steps[step];
+        let counters = &mut record.counters;
         if outcome == Outcome::Withheld {
             counters.sent -= u64::from(sent.is_some());
             match closing {
                 true => counters.dropped_full += 1,
                 false => counters.dropped_lease += 1,
             }
-            return done;
+            return (done, false);
         }
         if sent.is_none() {
             counters.sent += 1;
@@ -258,26 +325,29 @@ impl<T: Task> Engine<T> {
         match outcome {
             Outcome::Ok { status } => {
                 counters.ok += 1;
-                status.into_iter().for_each(|s| recorder.status(s));
+                status.into_iter().for_each(|s| record.status(s));
             }
             Outcome::Failed { status, failure } => {
                 counters.failed += 1;
-                status.into_iter().for_each(|s| recorder.status(s));
-                recorder.failure(&failure, since_start / 1_000_000);
+                status.into_iter().for_each(|s| record.status(s));
+                record.failure(&failure, since_start / 1_000_000);
             }
             Outcome::Withheld => {}
         }
-        recorder.first_lag.get_or_insert(lag_ns / 1000);
-        if job.due.0 < self.instant(as_ns(self.shared.profile.warm_up_end())).0 {
-            recorder.counters.warm_up += 1;
-            return done;
+        let warm_up = due.0 < self.instant(as_ns(self.shared.profile.warm_up_end())).0;
+        if warm_up {
+            record.counters.warm_up += 1;
         }
-        recorder.times(Times {
-            response: done.0.saturating_sub(job.due.0) / 1000,
-            service: sent.map(|at| done.0.saturating_sub(at.0) / 1000),
-            lag: lag_ns / 1000,
-        });
-        done
+        recorder.first_lag.get_or_insert(lag_ns / 1000);
+        if !warm_up {
+            let times = Times {
+                response: done.0.saturating_sub(due.0) / 1000,
+                service: sent.map(|at| done.0.saturating_sub(at.0) / 1000),
+                lag: lag_ns / 1000,
+            };
+            recorder.times(step, times);
+        }
+        (done, true)
     }
 }
 
@@ -285,6 +355,7 @@ impl<T: Task> Engine<T> {
 struct LeaseGate<'a, T: Task> {
     engine: &'a Engine<T>,
     seat: &'a Seat,
+    step: usize,
     due: LeaseInstant,
     sent: Option<LeaseInstant>,
 }
@@ -298,9 +369,16 @@ impl<T: Task> Gate for LeaseGate<'_, T> {
             return false;
         }
         if self.sent.replace(now).is_none() {
-            self.engine.count(|c| c.sent += 1);
+            self.engine.count_step(self.step, |c| c.sent += 1);
         }
         true
+    }
+
+    fn checked(&mut self, held: bool) {
+        self.engine.count_step(self.step, |c| match held {
+            true => c.checks_passed += 1,
+            false => c.checks_failed += 1,
+        });
     }
 }
 

@@ -8,8 +8,8 @@ use super::control::ShareChange;
 use super::engine::{Engine, Model, Next, as_ns};
 use super::seat::{Job, Seat};
 use super::thread::{Pacer, portion};
-use crate::plan::{Owned, SlotRange, Task as PlanTask};
-use crate::tasks::Task;
+use crate::plan::{Owned, SlotRange};
+use crate::tasks::{Arrival, Task};
 
 /// Most requests of a node waiting or in flight by default.
 const MAX_IN_FLIGHT: u32 = 100_000;
@@ -106,10 +106,7 @@ impl Open {
     fn set_limits<T: Task>(&self, engine: &Engine<T>, range: SlotRange) {
         let (shared, plan) = (&engine.shared, &engine.shared.plan);
         let (i, n) = (engine.thread as u32, shared.threads as u32);
-        let seconds = match &plan.task {
-            PlanTask::Http(http) => http.timeout.as_secs_f64(),
-            PlanTask::Sleep { ms } | PlanTask::Cpu { ms } => *ms as f64 / 1000.0 + 1.0,
-        };
+        let seconds = plan.task.longest().as_secs_f64();
         let max_in_flight = match plan.load.max_in_flight {
             Some(most) => portion(most, i, n),
             None => {
@@ -204,7 +201,7 @@ impl Open {
             schedule.floor = k + 1;
             let next = schedule.owned.after(k);
             self.aim(engine, &mut schedule, Some(next));
-            self.arrive(engine, due, now);
+            self.arrive(engine, k, due, now);
             left -= 1;
         }
         self.schedule.set(schedule);
@@ -243,6 +240,7 @@ impl Open {
     fn arrive<T: Task>(
         self: &Rc<Self>,
         engine: &Rc<Engine<T>>,
+        number: u64,
         due: LeaseInstant,
         now: LeaseInstant,
     ) {
@@ -259,6 +257,11 @@ impl Open {
         let job = Job {
             due,
             waited_since: None,
+            arrival: Arrival {
+                number,
+                user: None,
+                turn: 0,
+            },
         };
         let free = self.idle.borrow_mut().pop();
         if let Some(seat) = free {

@@ -46,6 +46,10 @@ pub struct Counters {
     pub bytes_sent: u64,
     /// Bytes read from connections.
     pub bytes_received: u64,
+    /// Checks of responses that held.
+    pub checks_passed: u64,
+    /// Checks of responses that did not.
+    pub checks_failed: u64,
     /// Responses by status code.
     pub status_codes: BTreeMap<u16, u64>,
     /// Errors by kind and message; at most 32, and one without message for each kind.
@@ -87,6 +91,8 @@ impl Counters {
         self.in_flight += other.in_flight;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
+        self.checks_passed += other.checks_passed;
+        self.checks_failed += other.checks_failed;
         for (code, n) in &other.status_codes {
             *self.status_codes.entry(*code).or_default() += n;
         }
@@ -130,6 +136,16 @@ pub struct Times {
 /// One engine thread's record.
 #[derive(Debug)]
 pub struct Recorder {
+    /// The plan's steps, in order.
+    pub steps: Vec<StepRecord>,
+    /// How late the very first request was, in microseconds.
+    pub first_lag: Option<u64>,
+    dump: Option<BufWriter<File>>,
+}
+
+/// What is recorded of a step.
+#[derive(Debug)]
+pub struct StepRecord {
     /// Counts.
     pub counters: Counters,
     /// Response times in microseconds.
@@ -138,16 +154,17 @@ pub struct Recorder {
     pub service: Histogram<u64>,
     /// Lag in microseconds.
     pub lag: Histogram<u64>,
-    /// How late the very first request was, in microseconds.
-    pub first_lag: Option<u64>,
     statuses: Vec<u64>,
-    dump: Option<BufWriter<File>>,
 }
 
 impl Recorder {
-    /// With histograms like `prototype`. If `dump` is given, each value also goes to the
-    /// file of that name.
-    pub fn new(prototype: &Histogram<u64>, dump: Option<&Path>) -> std::io::Result<Recorder> {
+    /// Of so many steps, with histograms like `prototype`. If `dump` is given, each value also
+    /// goes to the file of that name.
+    pub fn new(
+        prototype: &Histogram<u64>,
+        steps: usize,
+        dump: Option<&Path>,
+    ) -> std::io::Result<Recorder> {
         let dump = match dump {
             Some(path) => {
                 let mut file = BufWriter::new(File::create(path)?);
@@ -156,25 +173,29 @@ impl Recorder {
             }
             None => None,
         };
-        Ok(Recorder {
+        let step = |_| StepRecord {
             counters: Counters::default(),
             response: prototype.clone(),
             service: prototype.clone(),
             lag: prototype.clone(),
-            first_lag: None,
             statuses: vec![0; 1000],
+        };
+        Ok(Recorder {
+            steps: (0..steps).map(step).collect(),
+            first_lag: None,
             dump,
         })
     }
 
     /// A request of the measured part of the profile.
-    pub fn times(&mut self, times: Times) {
-        let (low, high) = (self.response.low(), self.response.high());
+    pub fn times(&mut self, step: usize, times: Times) {
+        let record = &mut self.steps[step];
+        let (low, high) = (record.response.low(), record.response.high());
         let bounded = |us: u64| us.clamp(low, high);
-        self.response.saturating_record(bounded(times.response));
-        self.lag.saturating_record(bounded(times.lag));
+        record.response.saturating_record(bounded(times.response));
+        record.lag.saturating_record(bounded(times.lag));
         if let Some(service) = times.service {
-            self.service.saturating_record(bounded(service));
+            record.service.saturating_record(bounded(service));
         }
         if let Some(file) = &mut self.dump {
             let service = times
@@ -192,7 +213,9 @@ impl Recorder {
             }
         }
     }
+}
 
+impl StepRecord {
     /// A response's status code.
     pub fn status(&mut self, code: u16) {
         if let Some(n) = self.statuses.get_mut(usize::from(code)) {
@@ -234,12 +257,13 @@ mod tests {
 
     fn recorder() -> Recorder {
         let prototype = Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap();
-        Recorder::new(&prototype, None).unwrap()
+        Recorder::new(&prototype, 1, None).unwrap()
     }
 
     #[test]
     fn distinct_errors_are_bounded_and_none_is_lost() {
-        let mut r = recorder();
+        let mut all = recorder();
+        let r = &mut all.steps[0];
         for i in 0..100 {
             r.failure(&Failure::new("tls", format!("reason {i}")), i);
         }
@@ -257,18 +281,21 @@ mod tests {
     #[test]
     fn values_beyond_the_bounds_are_recorded_at_them() {
         let mut r = recorder();
-        r.times(Times {
+        let times = Times {
             response: u64::MAX,
             service: None,
             lag: 0,
-        });
+        };
+        r.times(0, times);
+        let r = &r.steps[0];
         assert!(r.response.max() >= 3_600_000_000);
         assert_eq!((r.lag.min(), r.lag.len(), r.service.len()), (1, 1, 0));
     }
 
     #[test]
     fn adding_threads_adds_every_count() {
-        let mut a = recorder();
+        let mut all = recorder();
+        let a = &mut all.steps[0];
         a.status(200);
         a.failure(&Failure::new("reset", "x"), 5);
         let mut sum = a.counters();

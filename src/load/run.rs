@@ -132,6 +132,7 @@ impl LoadRun {
         let threads = threads_for(&spec.plan, spec.threads, connections);
         let shared = Arc::new(Shared {
             profile: Profile::of(&spec.plan.load),
+            steps: spec.plan.task.step_names(),
             control: Control::new(spec.clock, threads),
             threads,
             connections,
@@ -220,27 +221,31 @@ impl LoadRun {
 
     /// Everything measured so far; after the end, everything.
     pub async fn snapshot(&self) -> LoadSnapshot {
-        let mut step = StepSnapshot {
-            name: self.shared.plan.task.type_name().to_owned(),
+        let names = self.shared.steps.iter().cloned();
+        let empty = |name| StepSnapshot {
+            name,
             counters: Counters::default(),
             response: self.prototype.clone(),
             service: self.prototype.clone(),
             lag: self.prototype.clone(),
         };
+        let mut steps: Vec<StepSnapshot> = names.map(empty).collect();
         let (mut cpu, mut first_lag) = (Duration::ZERO, None);
         for thread in &self.threads {
             let (answer, report) = oneshot::channel();
             let asked = thread.asks.send(answer).await.is_ok();
             let live = if asked { report.await.ok() } else { None };
             let mut add = |report: &Report| {
-                step.counters.add(&report.counters);
-                for (sum, part) in [
-                    (&mut step.response, &report.response),
-                    (&mut step.service, &report.service),
-                    (&mut step.lag, &report.lag),
-                ] {
-                    if sum.add(part).is_err() {
-                        unreachable!("all histograms are made from one prototype");
+                for (step, part) in steps.iter_mut().zip(&report.steps) {
+                    step.counters.add(&part.counters);
+                    for (sum, part) in [
+                        (&mut step.response, &part.response),
+                        (&mut step.service, &part.service),
+                        (&mut step.lag, &part.lag),
+                    ] {
+                        if sum.add(part).is_err() {
+                            unreachable!("all histograms are made from one prototype");
+                        }
                     }
                 }
                 cpu += report.cpu;
@@ -256,7 +261,7 @@ impl LoadRun {
             }
         }
         LoadSnapshot {
-            steps: vec![step],
+            steps,
             engine_cpu: cpu,
             first_lag,
         }

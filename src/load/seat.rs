@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::task::{Poll, Waker};
 
 use super::clock::LeaseInstant;
+use crate::tasks::Arrival;
 
 /// A request to make.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ pub struct Job {
     /// When the engine turned to it, if it then had to wait for a connection: such a wait
     /// is the target's doing, no lag.
     pub waited_since: Option<LeaseInstant>,
+    /// Which one it is.
+    pub arrival: Arrival,
 }
 
 /// One session's place.
@@ -25,8 +28,8 @@ pub struct Seat {
     pub place: Cell<usize>,
     /// Which user it is, in the closed model.
     pub user: Cell<u32>,
-    /// How often that user has thought.
-    pub thought: Cell<u32>,
+    /// How many requests that user had.
+    pub turns: Cell<u32>,
     job: Cell<Option<Job>>,
     waker: RefCell<Option<Waker>>,
     /// Its session has yet to open its first connection.

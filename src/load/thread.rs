@@ -63,7 +63,8 @@ impl Seed {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let recorder = Recorder::new(&self.prototype, self.dump.as_deref())?;
+        let steps = self.shared.steps.len();
+        let recorder = Recorder::new(&self.prototype, steps, self.dump.as_deref())?;
         let recorder = Rc::new(RefCell::new(recorder));
         lower_timer_slack();
         runtime.block_on(async move {
@@ -71,6 +72,7 @@ impl Seed {
                 Prepared::Http(task) => self.modelled(task, recorder).await,
                 Prepared::Sleep(task) => self.modelled(task, recorder).await,
                 Prepared::Cpu(task) => self.modelled(task, recorder).await,
+                Prepared::Scenarios(task) => self.modelled(task, recorder).await,
                 Prepared::Failing(task) => self.modelled(task, recorder).await,
             }
         })

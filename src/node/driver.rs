@@ -23,7 +23,7 @@ use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
     EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time, Verdict,
 };
-use crate::report::{TestEntry, TestResult};
+use crate::report::{TestEntry, TestResult, check};
 use crate::wire;
 
 /// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
@@ -313,6 +313,7 @@ impl Driver {
         if Instant::now() >= self.next_measurement {
             self.measure();
         }
+        self.judge();
         let overdue: Vec<TestId> = self
             .core
             .tests()
@@ -331,6 +332,48 @@ impl Driver {
         let known = self.core.tests();
         self.tests.retain(|id, _| known.contains_key(id));
         self.report_progress();
+    }
+
+    /// Ends the tests that this node coordinates and that have broken a threshold on which
+    /// they are to end.
+    fn judge(&mut self) {
+        let now = self.now();
+        let mut broken = Vec::new();
+        for (id, served) in &self.tests {
+            let Some(plan) = &served.plan else {
+                continue;
+            };
+            let t = self.core.tests().get(id);
+            let leading = t.filter(|t| t.coordinator().is_some() && t.ended().is_none());
+            let Some(start) = leading.and_then(|t| t.start()) else {
+                continue;
+            };
+            let elapsed = now.since(start);
+            let due = plan.thresholds.iter();
+            let mut due = due
+                .filter(|t| t.abort && elapsed >= t.abort_after)
+                .peekable();
+            if due.peek().is_none() {
+                continue;
+            }
+            let Some(result) = self.result_input(*id).map(|input| input.build()) else {
+                continue;
+            };
+            // Before anything was sent there is nothing to judge.
+            if result.totals.sent > 0
+                && let Some(why) = due.find_map(|t| check(t, &result).err())
+            {
+                broken.push((*id, why));
+            }
+        }
+        for (id, why) in broken {
+            let grace = self.core.tests().get(&id).and_then(|t| t.spec());
+            let order = StopOrder {
+                graceful: true,
+                timeout: grace.map_or(Duration::ZERO, |s| s.grace),
+            };
+            self.input(Input::AbortTest(id, order, why));
+        }
     }
 
     /// The result of a test is as complete as it will be: it is kept.

@@ -237,6 +237,8 @@ fn convert(c: crate::load::Counters) -> Counters {
         in_flight: c.in_flight,
         bytes_sent: c.bytes_sent,
         bytes_received: c.bytes_received,
+        checks_passed: c.checks_passed,
+        checks_failed: c.checks_failed,
         status_codes: c.status_codes,
         errors: c
             .errors

@@ -40,6 +40,9 @@ fn describe(plan: &Plan, profile: &Profile) -> TaskDescription {
         Task::Sleep { ms } | Task::Cpu { ms } => {
             parameters.insert("ms".into(), ms.to_string());
         }
+        Task::Scenarios(scenarios) => {
+            parameters.insert("url".into(), scenarios.http.url.clone());
+        }
     }
     let rate = match plan.load.model {
         Model::Open => plan.load.rate.unwrap_or(0.0),

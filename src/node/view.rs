@@ -337,7 +337,7 @@ fn sent(steps: &[crate::protocol::metrics::StepCounters]) -> u64 {
 fn merged(t: &Test, kind: TimeKind) -> Histogram<u64> {
     let mut all = new_histogram();
     let mut decoder = Deserializer::new();
-    for data in t
+    for (_, data) in t
         .merge()
         .workers()
         .values()

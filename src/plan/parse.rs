@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::raw::{RawLoad, RawTask};
+use super::scenario::{RawData, RawHttp, RawScenario};
 use super::units::{self, show_duration};
-use super::{Limits, Plan, SwarmRules, Task};
+use super::{Limits, Plan, Scenarios, SwarmRules, Task, Threshold};
 
 /// Largest plan in bytes, as text and in its canonical form.
 pub const MAX_PLAN_BYTES: usize = 1 << 20;
@@ -36,7 +37,7 @@ pub enum PlanError {
     #[error("{field}: {problem}")]
     Field {
         /// The field's path in the plan.
-        field: &'static str,
+        field: std::borrow::Cow<'static, str>,
         /// What was given and what is allowed.
         problem: String,
     },
@@ -49,7 +50,15 @@ impl PlanError {
     /// A value that is not allowed.
     pub fn field(field: &'static str, problem: impl Into<String>) -> PlanError {
         PlanError::Field {
-            field,
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// The same, at a place that is not known beforehand.
+    pub fn at(place: String, problem: impl Into<String>) -> PlanError {
+        PlanError::Field {
+            field: place.into(),
             problem: problem.into(),
         }
     }
@@ -95,6 +104,7 @@ impl PlanFile {
     pub fn with_url(mut self, url: &str) -> Result<Plan, PlanError> {
         match &mut self.plan.task {
             Task::Http(http) => http.url = url.to_owned(),
+            Task::Scenarios(scenarios) => scenarios.move_to(url),
             other => {
                 let problem = format!("is for HTTP tasks, not for {}", other.type_name());
                 return Err(PlanError::field("task.url", problem));
@@ -167,8 +177,16 @@ struct RawFile {
     name: Option<String>,
     #[serde(default)]
     tags: BTreeMap<String, String>,
-    task: RawTask,
+    task: Option<RawTask>,
+    #[serde(default)]
+    http: Option<RawHttp>,
+    #[serde(default)]
+    scenario: Vec<RawScenario>,
+    #[serde(default)]
+    data: BTreeMap<String, RawData>,
     load: RawLoad,
+    #[serde(default)]
+    thresholds: Vec<Threshold>,
     #[serde(default)]
     swarm: SwarmRules,
     #[serde(default)]
@@ -176,11 +194,22 @@ struct RawFile {
     local: Option<Local>,
 }
 
-/// Reads a plan file.
+/// Reads a plan file that names no other files.
 ///
 /// # Errors
 /// One line that says where and what.
 pub fn parse_toml(text: &str) -> Result<PlanFile, PlanError> {
+    parse_toml_with(text, &|_| Err("it can't be read from here".into()))
+}
+
+/// Reads a plan file; `read` gives the text of a file that it names.
+///
+/// # Errors
+/// One line that says where and what.
+pub fn parse_toml_with(
+    text: &str,
+    read: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<PlanFile, PlanError> {
     if text.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(text.len()));
     }
@@ -192,18 +221,50 @@ pub fn parse_toml(text: &str) -> Result<PlanFile, PlanError> {
         }
     })?;
     let starts_target = raw.local.as_ref().is_some_and(|l| l.target.is_some());
-    let needs_target = starts_target && raw.task.wants_url();
-    let mut task = raw.task;
-    if needs_target {
-        task.url = Some(STAND_IN_URL.to_owned());
-    }
+    let (task, needs_target) = match (raw.task, raw.scenario.is_empty()) {
+        (Some(_), false) => {
+            return Err(PlanError::field(
+                "task",
+                "and scenarios exclude each other; make the task a step of a scenario",
+            ));
+        }
+        (None, true) => {
+            return Err(PlanError::field(
+                "task",
+                "is missing; say what to send in [task], or in [[scenario]] with its steps",
+            ));
+        }
+        (Some(_), true) if raw.http.is_some() || !raw.data.is_empty() => {
+            return Err(PlanError::field(
+                "http",
+                "and data are for scenarios; a [task] says everything itself",
+            ));
+        }
+        (Some(mut task), true) => {
+            let needs_target = starts_target && task.wants_url();
+            if needs_target {
+                task.url = Some(STAND_IN_URL.to_owned());
+            }
+            (task.try_into()?, needs_target)
+        }
+        (None, false) => {
+            let mut http = raw.http.unwrap_or_default();
+            let needs_target = starts_target && http.base_url.is_none();
+            if needs_target {
+                http.base_url = Some(STAND_IN_URL.to_owned());
+            }
+            let made = Scenarios::from_raw(http, raw.scenario, raw.data, read)?;
+            (Task::Scenarios(Box::new(made)), needs_target)
+        }
+    };
     let plan = Plan {
         name: raw.name,
         tags: raw.tags,
-        task: task.try_into()?,
+        task,
         load: raw.load.try_into()?,
         swarm: raw.swarm,
         limits: raw.limits,
+        thresholds: raw.thresholds,
     };
     plan.validate()?;
     if let Some(local) = &raw.local {

@@ -1,6 +1,7 @@
 //! Tasks and loads as they are written, before it is known whether they make sense: one flat
 //! table each, so that an unknown field is reported where it stands.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use super::parse::PlanError;
 use super::stages::peak;
 use super::units::{self, Bytes, Count};
 use super::{
-    Arrivals, HttpTask, HttpVersion, Load, Model, Pacing, Stage, Task, ThinkTime, TlsOptions,
+    Arrivals, Data, HttpTask, HttpVersion, Load, Model, Pacing, Scenario, Scenarios, Stage, Task,
+    ThinkTime, TlsOptions,
 };
 
 /// A `[task]` table.
@@ -35,6 +37,10 @@ pub struct RawTask {
     #[serde(default, with = "units::as_optional_text")]
     dns_refresh: Option<Duration>,
     ms: Option<u64>,
+    /// Of scenarios in their canonical form.
+    http: Option<HttpTask>,
+    scenarios: Option<Vec<Scenario>>,
+    data: Option<BTreeMap<String, Data>>,
 }
 
 impl RawTask {
@@ -46,7 +52,7 @@ impl RawTask {
 
 /// Headers as a list of pairs, or as a table where no name occurs twice.
 #[derive(Clone, Debug)]
-struct RawHeaders(Vec<(String, String)>);
+pub struct RawHeaders(pub Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for RawHeaders {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<RawHeaders, D::Error> {
@@ -91,6 +97,20 @@ impl TryFrom<RawTask> for Task {
                 "is missing; it is HTTP, SLEEP or CPU",
             ));
         };
+        if task_type == "SCENARIO" {
+            let missing = || PlanError::field("task", "lacks http or scenarios");
+            return Ok(Task::Scenarios(Box::new(Scenarios {
+                http: raw.http.ok_or_else(missing)?,
+                scenarios: raw.scenarios.ok_or_else(missing)?,
+                data: raw.data.unwrap_or_default(),
+            })));
+        }
+        if raw.http.is_some() || raw.scenarios.is_some() || raw.data.is_some() {
+            return Err(PlanError::field(
+                "task",
+                format!("has scenarios, and its type is {task_type}"),
+            ));
+        }
         if task_type == "HTTP" {
             if raw.ms.is_some() {
                 return Err(PlanError::field(
@@ -258,6 +278,10 @@ fn whole<T: TryFrom<u64>>(
             format!("{n} is not a whole number in range"),
         )),
     }
+}
+
+pub fn one() -> u32 {
+    1
 }
 
 pub fn get() -> String {

@@ -68,6 +68,16 @@ impl ThinkTime {
         (seconds.clamp(0.0, LONGEST.as_secs_f64()) * 1e9) as u64
     }
 
+    /// The mean pause.
+    pub fn mean(&self) -> Duration {
+        match *self {
+            ThinkTime::Constant(time)
+            | ThinkTime::Exponential(time)
+            | ThinkTime::Normal(time, _) => time,
+            ThinkTime::Uniform(from, to) => (from + to) / 2,
+        }
+    }
+
     fn times(&self) -> [Duration; 2] {
         match *self {
             ThinkTime::Constant(time) | ThinkTime::Exponential(time) => [time, time],

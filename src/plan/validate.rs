@@ -49,8 +49,18 @@ impl Plan {
             Task::Http(http) => http.validate()?,
             Task::Sleep { ms } => within("task.ms", *ms, 0, 3_600_000)?,
             Task::Cpu { ms } => within("task.ms", *ms, 0, 60_000)?,
+            Task::Scenarios(_) => {}
         }
         self.load.validate()?;
+        if let Task::Scenarios(scenarios) = &self.task {
+            scenarios.validate(&self.load)?;
+        }
+        within(
+            "thresholds",
+            self.thresholds.len() as u64,
+            0,
+            MAX_PAIRS as u64,
+        )?;
         within(
             "swarm.min_workers",
             u64::from(self.swarm.min_workers),
@@ -76,41 +86,45 @@ impl Plan {
     }
 }
 
-impl HttpTask {
-    fn validate(&self) -> Result<(), PlanError> {
-        TargetUrl::parse(&self.url).map_err(|why| PlanError::field("task.url", why))?;
-        if !is_token(&self.method) || self.method.len() > 32 || self.method == "CONNECT" {
+/// A request's method and headers.
+///
+/// # Errors
+/// Which of them can't be sent.
+pub fn validate_request(method: &str, headers: &[(String, String)]) -> Result<(), PlanError> {
+    if !is_token(method) || method.len() > 32 || method == "CONNECT" {
+        return Err(PlanError::field(
+            "task.method",
+            format!("{:?} is no request method such as GET or POST", method),
+        ));
+    }
+    within("task.headers", headers.len() as u64, 0, MAX_HEADERS as u64)?;
+    for (name, value) in headers {
+        if !is_token(name) {
             return Err(PlanError::field(
-                "task.method",
-                format!("{:?} is no request method such as GET or POST", self.method),
+                "task.headers",
+                format!("{name:?} is no header name"),
             ));
         }
-        within(
-            "task.headers",
-            self.headers.len() as u64,
-            0,
-            MAX_HEADERS as u64,
-        )?;
-        for (name, value) in &self.headers {
-            if !is_token(name) {
-                return Err(PlanError::field(
-                    "task.headers",
-                    format!("{name:?} is no header name"),
-                ));
-            }
-            if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-                return Err(PlanError::field(
-                    "task.headers",
-                    format!("{name:?} is set by the engine itself"),
-                ));
-            }
-            if value.chars().any(|c| c.is_control() && c != '\t') {
-                return Err(PlanError::field(
-                    "task.headers",
-                    format!("the value of {name:?} holds a control character"),
-                ));
-            }
+        if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            return Err(PlanError::field(
+                "task.headers",
+                format!("{name:?} is set by the engine itself"),
+            ));
         }
+        if value.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(PlanError::field(
+                "task.headers",
+                format!("the value of {name:?} holds a control character"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl HttpTask {
+    pub(super) fn validate(&self) -> Result<(), PlanError> {
+        TargetUrl::parse(&self.url).map_err(|why| PlanError::field("task.url", why))?;
+        validate_request(&self.method, &self.headers)?;
         if let Some(size) = self.body_size {
             within("task.body_size", size, 0, MAX_BODY)?;
             if !self.body.is_empty() {

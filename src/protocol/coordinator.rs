@@ -245,6 +245,14 @@ impl Coordinator {
         }
     }
 
+    /// Why it is about to be stopped, if nobody has stopped it yet.
+    pub fn broke(&mut self, now: Time, why: String, fx: &mut Effects) -> bool {
+        if self.stop.is_none() {
+            self.event(now, "threshold", None, why, fx);
+        }
+        self.stop.is_none()
+    }
+
     /// A worker's snapshot has been taken in, on whatever way.
     pub fn snapshot_received(&mut self, worker: &NodeId, number: u64, is_final: bool) {
         if let Some(m) = self.members.get_mut(worker)

@@ -51,12 +51,12 @@ impl WorkerMetrics {
         self.histograms.get(&(step, kind)).map(|(_, data)| data)
     }
 
-    /// Every histogram of a kind, over all steps.
-    pub fn histograms(&self, kind: TimeKind) -> impl Iterator<Item = &Arc<[u8]>> {
+    /// Every histogram of a kind, and of which step it is.
+    pub fn histograms(&self, kind: TimeKind) -> impl Iterator<Item = (u32, &Arc<[u8]>)> {
         self.histograms
             .iter()
             .filter(move |((_, k), _)| *k == kind)
-            .map(|(_, (_, data))| data)
+            .map(|((step, _), (_, data))| (*step, data))
     }
 
     /// It has had a part of the load.

@@ -94,6 +94,10 @@ pub struct Counters {
     pub bytes_sent: u64,
     /// Bytes read from connections.
     pub bytes_received: u64,
+    /// Checks of responses that held.
+    pub checks_passed: u64,
+    /// Checks of responses that did not.
+    pub checks_failed: u64,
     /// Responses by HTTP status code.
     pub status_codes: BTreeMap<u16, u64>,
     /// Errors by kind and message; at most [`MAX_ERRORS`] a step.
@@ -120,6 +124,8 @@ impl Counters {
         self.in_flight += other.in_flight;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
+        self.checks_passed += other.checks_passed;
+        self.checks_failed += other.checks_failed;
         for (code, n) in &other.status_codes {
             *self.status_codes.entry(*code).or_default() += n;
         }

@@ -88,6 +88,8 @@ pub enum Input {
     Measured(TestId, Measurement),
     /// A test is to be stopped on every node.
     StopTest(TestId, StopOrder),
+    /// This node coordinates the test and has found that it is to end, for this reason.
+    AbortTest(TestId, StopOrder, String),
     /// This node takes no new share from now on.
     Drain,
     /// This node leaves.
@@ -259,6 +261,11 @@ impl Node {
             Input::StopTest(test, order) => {
                 if let Some(t) = self.tests.get_mut(&test) {
                     t.request_stop(now, order, fx);
+                }
+            }
+            Input::AbortTest(test, order, why) => {
+                if let Some(t) = self.tests.get_mut(&test) {
+                    t.abort(now, order, why, fx);
                 }
             }
             Input::Drain => self.drain(),

@@ -402,6 +402,14 @@ impl Test {
             .min(self.gives_up_at())
     }
 
+    /// If this node coordinates, ends the test for a reason of its own.
+    pub fn abort(&mut self, now: Time, order: StopOrder, why: String, fx: &mut Effects) {
+        let office = self.coordinator.as_mut();
+        if office.is_some_and(|c| c.broke(now, why, fx)) {
+            self.request_stop(now, order, fx);
+        }
+    }
+
     /// Whether this node coordinates and wants to know who could take part.
     pub fn wants_able(&self) -> bool {
         self.coordinator.is_some()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::*;
+use super::threshold;
 use super::verdict::{self, Facts};
 use crate::plan::{Model, Plan, Profile, Task};
 use crate::protocol::TestId;
@@ -79,14 +80,14 @@ impl ResultInput {
             lag_of: &times.lag_of,
             start_skew: start_skew.map(|(skew, _)| skew),
         });
-        TestResult {
+        let mut result = TestResult {
             schema: 1,
             test_id: self.test.to_string(),
             name: Some(self.name.clone()).filter(|n| !n.is_empty()),
             tags: self.plan.tags.clone(),
-            target: match &self.plan.task {
-                Task::Http(http) => http.url.clone(),
-                other => other.type_name().to_owned(),
+            target: match self.plan.task.http() {
+                Some(http) => http.url.clone(),
+                None => self.plan.task.type_name().to_owned(),
             },
             load: self.plan.load.clone(),
             state: phase_word(self.phase).to_owned(),
@@ -107,17 +108,62 @@ impl ResultInput {
                 .collect(),
             rate: self.rate(&totals, &profile, duration),
             totals,
-            status_codes: all
-                .status_codes
-                .iter()
-                .map(|(code, n)| (code.to_string(), *n))
-                .collect(),
+            status_codes: status_codes(&all),
             response_time_ms: stats(&times.response),
             service_time_ms: stats(&times.service),
             lag_ms: stats(&times.lag),
             histograms: times.encoded(),
             errors: errors(&all),
             events: self.events.clone(),
+            thresholds: Vec::new(),
+            steps: self.steps(),
+            scenarios: self.scenarios(),
+        };
+        let thresholds = self.plan.thresholds.iter();
+        result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();
+        result
+    }
+
+    fn steps(&self) -> Vec<StepResult> {
+        let Task::Scenarios(scenarios) = &self.plan.task else {
+            return Vec::new();
+        };
+        let names = (0..).zip(scenarios.step_names());
+        names
+            .map(|(i, name)| self.some_steps(name, |s| s == i))
+            .collect()
+    }
+
+    fn scenarios(&self) -> Vec<StepResult> {
+        let Task::Scenarios(scenarios) = &self.plan.task else {
+            return Vec::new();
+        };
+        let mut first = 0;
+        let each = scenarios.scenarios.iter().map(|scenario| {
+            let steps = first..first + scenario.steps.len() as u32;
+            first = steps.end;
+            self.some_steps(scenario.name.clone(), |s| steps.contains(&s))
+        });
+        each.collect()
+    }
+
+    /// What was measured of some steps.
+    fn some_steps(&self, name: String, counts: impl Fn(u32) -> bool) -> StepResult {
+        let mut all = Counters::default();
+        for worker in &self.workers {
+            let steps = (0..).zip(worker.metrics.counters());
+            let mine = steps.filter(|(i, _)| counts(*i));
+            mine.for_each(|(_, s)| all.add(&s.counters));
+        }
+        let times = Times::of_steps(&self.workers, counts);
+        StepResult {
+            name,
+            totals: totals(&all, all.sent + all.dropped()),
+            status_codes: status_codes(&all),
+            response_time_ms: stats(&times.response),
+            service_time_ms: stats(&times.service),
+            lag_ms: stats(&times.lag),
+            errors: errors(&all),
         }
     }
 
@@ -216,7 +262,14 @@ fn totals(all: &Counters, planned: u64) -> Totals {
         warm_up: all.warm_up,
         bytes_sent: all.bytes_sent,
         bytes_received: all.bytes_received,
+        checks_passed: all.checks_passed,
+        checks_failed: all.checks_failed,
     }
+}
+
+fn status_codes(all: &Counters) -> BTreeMap<String, u64> {
+    let codes = all.status_codes.iter();
+    codes.map(|(code, n)| (code.to_string(), *n)).collect()
 }
 
 fn node_result(w: &WorkerInput, lag: Option<LagP99>) -> NodeResult {

@@ -31,8 +31,13 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Decodes and adds up. About a millisecond a worker.
+    /// Decodes and adds up all steps. About a millisecond a worker and step.
     pub fn of(workers: &[WorkerInput]) -> Times {
+        Times::of_steps(workers, |_| true)
+    }
+
+    /// The same for some of the steps.
+    pub fn of_steps(workers: &[WorkerInput], counts: impl Fn(u32) -> bool) -> Times {
         let mut times = Times {
             response: new_histogram(),
             service: new_histogram(),
@@ -48,7 +53,8 @@ impl Times {
                 (TimeKind::Service, &mut times.service),
                 (TimeKind::Lag, &mut own_lag),
             ] {
-                for data in worker.metrics.histograms(kind) {
+                let histograms = worker.metrics.histograms(kind);
+                for (_, data) in histograms.filter(|(step, _)| counts(*step)) {
                     let one = decoder.deserialize::<u64, _>(&mut &data[..]);
                     times.whole &= one.is_ok_and(|one| into.add(&one).is_ok());
                 }

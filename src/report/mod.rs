@@ -12,7 +12,7 @@ mod verdict;
 pub use compose::{ResultInput, WorkerInput, phase_word};
 pub use merge::decode;
 pub use result::*;
-pub use threshold::Threshold;
+pub use threshold::{check, shown};
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,15 @@ pub struct TestResult {
     pub nodes: Vec<NodeResult>,
     /// What was counted.
     pub totals: Totals,
+    /// The plan's thresholds, held against this result.
+    #[serde(default)]
+    pub thresholds: Vec<Judged>,
+    /// Each step of each scenario, in the plan's order; empty without scenarios.
+    #[serde(default)]
+    pub steps: Vec<StepResult>,
+    /// Each scenario, likewise.
+    #[serde(default)]
+    pub scenarios: Vec<StepResult>,
     /// Requests a second.
     pub rate: Rate,
     /// Responses by HTTP status code.
@@ -127,6 +136,44 @@ pub struct Totals {
     pub bytes_sent: u64,
     /// Bytes read from connections.
     pub bytes_received: u64,
+    /// Checks of responses that held.
+    #[serde(default)]
+    pub checks_passed: u64,
+    /// Checks of responses that did not.
+    #[serde(default)]
+    pub checks_failed: u64,
+}
+
+/// A step of a scenario, or all steps of one.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StepResult {
+    /// `scenario/step`, or `scenario`.
+    pub name: String,
+    /// What was counted; `planned` are the iterations that came so far, bytes are not told
+    /// apart.
+    pub totals: Totals,
+    /// As in the whole result.
+    pub status_codes: BTreeMap<String, u64>,
+    /// As in the whole result; in later steps from the end of the pause before it.
+    pub response_time_ms: Option<Stats>,
+    /// As in the whole result.
+    pub service_time_ms: Option<Stats>,
+    /// As in the whole result.
+    pub lag_ms: Option<Stats>,
+    /// As in the whole result.
+    pub errors: Vec<ErrorEntry>,
+}
+
+/// A threshold, held against the result.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Judged {
+    /// As it was written.
+    pub threshold: String,
+    /// The result keeps it.
+    pub held: bool,
+    /// What it was: milliseconds, a share from 0 to 1, or a second⁻¹; null if nothing was
+    /// measured.
+    pub value: Option<f64>,
 }
 
 /// Requests a second, over the measured time.

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::result::TestResult;
-use super::threshold::Threshold;
+use super::threshold::check;
+use crate::plan::Threshold;
 
 /// The search ends when what held and what failed are this close together, as a part of
 /// what held.
@@ -41,7 +42,7 @@ pub struct Tried {
 impl Tried {
     /// What a test at `rate` says.
     pub fn of(rate: f64, result: &TestResult, thresholds: &[Threshold]) -> Tried {
-        let broken = thresholds.iter().filter_map(|t| t.check(result).err());
+        let broken = thresholds.iter().filter_map(|t| check(t, result).err());
         let mut reasons: Vec<String> = broken.collect();
         if result.verdict.as_deref() == Some("invalid") {
             reasons.extend(result.reasons.iter().cloned());

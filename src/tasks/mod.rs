@@ -11,6 +11,7 @@
 
 mod http;
 mod policy;
+mod scenario;
 mod secrets;
 mod simple;
 
@@ -19,22 +20,61 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use http::{HttpClient, HttpPrepared, HttpSession};
 pub use policy::{AllowTarget, Refusal, TargetPolicy};
+pub use scenario::ScenarioPrepared;
 pub use secrets::{SecretError, Secrets};
 pub use simple::{BusyTask, FailingTask, SleepTask};
 
 use crate::plan;
 
 /// The task types that this node can run, as its adverts name them.
-pub const TASK_TYPES: [&str; 3] = ["HTTP", "SLEEP", "CPU"];
+pub const TASK_TYPES: [&str; 4] = ["HTTP", "SLEEP", "CPU", "SCENARIO"];
 
 /// Asked by a session immediately before it sends.
 pub trait Gate {
     /// Whether a request may be sent now. If so, now is when it is sent. Asked again if the
     /// first attempt found a connection dead and the server has seen nothing of it.
     fn open(&mut self) -> bool;
+
+    /// A check of the response held, or did not.
+    fn checked(&mut self, held: bool) {
+        let _ = held;
+    }
+}
+
+/// An arrival that a session carries out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// No other one of the test has this number. In the open model they are numbered in the
+    /// order in which they are due.
+    pub number: u64,
+    /// Whose it is, in the closed model.
+    pub user: Option<u32>,
+    /// How many that user had before it.
+    pub turn: u32,
+}
+
+impl Arrival {
+    /// Its place in what goes round: in the open model arrivals take turns, in the closed one
+    /// each user does, from a place of its own on.
+    pub fn place(&self) -> u64 {
+        match self.user {
+            Some(user) => u64::from(user) + u64::from(self.turn),
+            None => self.number,
+        }
+    }
+}
+
+/// What follows a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// The step.
+    pub step: usize,
+    /// After so long a pause.
+    pub pause: Duration,
 }
 
 /// Bytes on the wire of one engine thread.
@@ -77,8 +117,8 @@ pub enum Outcome {
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// `dns`, `policy`, `secret`, `connect`, `tls`, `timeout`, `reset`, `stream`, `protocol`
-    /// or `status`.
+    /// `dns`, `policy`, `secret`, `connect`, `tls`, `timeout`, `reset`, `stream`, `protocol`,
+    /// `status`, `template`, `check` or `extract`.
     pub kind: &'static str,
     /// What happened, without anything that varies by request.
     pub message: String,
@@ -96,8 +136,19 @@ impl Failure {
 
 /// One thing at a time, again and again; for HTTP a connection. Lives on one engine thread.
 pub trait Session: 'static {
-    /// Runs one request to its end.
+    /// Turns to an arrival; returns the step that it begins with.
+    fn begin(&mut self, arrival: Arrival) -> usize {
+        let _ = arrival;
+        0
+    }
+
+    /// Runs the step's request to its end.
     fn run<G: Gate>(&mut self, gate: &mut G) -> impl Future<Output = Outcome>;
+
+    /// Turns to the next step of the arrival, if there is one.
+    fn next(&mut self) -> Option<Next> {
+        None
+    }
 
     /// Makes ready what the first request needs, for HTTP a connection. What goes wrong is
     /// left to that request.
@@ -142,6 +193,8 @@ pub enum Prepared {
     Sleep(Arc<SleepTask>),
     /// Keeping a core busy.
     Cpu(Arc<BusyTask>),
+    /// Scenarios.
+    Scenarios(Arc<ScenarioPrepared>),
     /// Failing: the task could not be prepared.
     Failing(Arc<FailingTask>),
 }
@@ -222,5 +275,8 @@ pub fn prepare_blocking(
         plan::Task::Http(http) => Prepared::Http(Arc::new(HttpPrepared::new(http, site, own)?)),
         plan::Task::Sleep { ms } => Prepared::Sleep(Arc::new(SleepTask { ms: *ms })),
         plan::Task::Cpu { ms } => Prepared::Cpu(Arc::new(BusyTask { ms: *ms })),
+        plan::Task::Scenarios(scenarios) => {
+            Prepared::Scenarios(Arc::new(ScenarioPrepared::new(scenarios, site, own)?))
+        }
     })
 }

@@ -258,6 +258,8 @@ impl Wire for StepCounters {
             in_flight: c.in_flight,
             bytes_sent: c.bytes_sent,
             bytes_received: c.bytes_received,
+            checks_passed: c.checks_passed,
+            checks_failed: c.checks_failed,
             status_codes,
             status_counts,
         }
@@ -281,6 +283,8 @@ impl Wire for StepCounters {
                 in_flight: count("in_flight", m.in_flight)?,
                 bytes_sent: count("bytes_sent", m.bytes_sent)?,
                 bytes_received: count("bytes_received", m.bytes_received)?,
+                checks_passed: count("checks_passed", m.checks_passed)?,
+                checks_failed: count("checks_failed", m.checks_failed)?,
                 status_codes: status_codes(&m.status_codes, &m.status_counts)?,
                 errors: BTreeMap::new(),
             },

@@ -16,7 +16,7 @@ pub struct NothingLost;
 fn shown(merge: &Merge, worker: &NodeId) -> Option<(u64, u64)> {
     let m = merge.workers().get(worker)?;
     let sent = m.counters().iter().map(|s| s.counters.sent).sum();
-    let recorded = m.histograms(TimeKind::Response).map(|data| {
+    let recorded = m.histograms(TimeKind::Response).map(|(_, data)| {
         let histogram = Deserializer::new().deserialize::<u64, _>(&mut &data[..]);
         histogram.map_or(0, |h| h.len())
     });

@@ -2,9 +2,10 @@
 
 use super::layout::{Align::*, MARGIN, fit, plain, table, wrap};
 use super::{WIDTH, bars, units};
-use crate::plan::Model;
+use crate::plan::{Model, Threshold};
 use crate::report::merge::decode;
 use crate::report::result::*;
+use crate::report::threshold::shown;
 
 /// Most errors that are listed; the JSON has more.
 const MAX_ERRORS: usize = 10;
@@ -19,7 +20,9 @@ pub fn summary(r: &TestResult) -> String {
     header(&mut out, r);
     totals(&mut out, r);
     times(&mut out, r);
+    steps(&mut out, r);
     errors(&mut out, &r.errors);
+    thresholds(&mut out, r);
     nodes(&mut out, r);
     verdict(&mut out, r);
     out
@@ -155,6 +158,51 @@ fn times(out: &mut String, r: &TestResult) {
             out.push('\n');
             out.push_str(&bars::bars(&histogram));
         }
+    }
+}
+
+/// A line for each step: how often, how well, how fast.
+fn steps(out: &mut String, r: &TestResult) {
+    if r.steps.is_empty() {
+        return;
+    }
+    let longest = |s: &StepResult| s.name.chars().count();
+    let width = r.steps.iter().map(longest).max().unwrap_or(0).clamp(4, 50);
+    out.push_str(&format!(
+        "\n{MARGIN}{:<width$}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}\n",
+        "step", "sent", "failed", "p50", "p99", "max"
+    ));
+    for step in &r.steps {
+        let time = |f: fn(&Stats) -> f64| match &step.response_time_ms {
+            Some(stats) => units::time(f(stats)),
+            None => "-".to_owned(),
+        };
+        out.push_str(&format!(
+            "{MARGIN}{:<width$}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}\n",
+            fit(&step.name, width),
+            units::count(step.totals.sent),
+            units::count(step.totals.failed),
+            time(|s| s.p50),
+            time(|s| s.p99),
+            time(|s| s.max)
+        ));
+    }
+}
+
+/// Each threshold, and whether it was kept.
+fn thresholds(out: &mut String, r: &TestResult) {
+    if r.thresholds.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{MARGIN}thresholds\n"));
+    for judged in &r.thresholds {
+        let parsed: Result<Threshold, _> = judged.threshold.parse();
+        let value = match (parsed, judged.value) {
+            (Ok(threshold), Some(value)) => shown(&threshold, value),
+            _ => "nothing measured".to_owned(),
+        };
+        let mark = if judged.held { "kept  " } else { "BROKEN" };
+        out.push_str(&format!("    {mark}  {}: {value}\n", judged.threshold));
     }
 }
 

@@ -7,6 +7,7 @@
 //! more on a new one.
 
 mod dial;
+mod message;
 mod one;
 mod reader;
 mod stream;
@@ -23,9 +24,10 @@ use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 
 use self::dial::{Destination, Dialer};
+pub use self::message::Message;
 use self::tls::Tls;
 use super::{Client, Failure, Gate, Outcome, PrepareError, Secrets, Session, Site, Task, Traffic};
-use crate::plan::{HttpTask, HttpVersion, TargetUrl};
+use crate::plan::{HttpTask, HttpVersion, Received, TargetUrl};
 
 /// A request and where it goes, ready to be sent.
 pub struct HttpPrepared {
@@ -178,7 +180,7 @@ fn generated(size: u64) -> Bytes {
 }
 
 /// How the engine names itself.
-const AGENT: &str = concat!("vajra/", env!("CARGO_PKG_VERSION"));
+pub const AGENT: &str = concat!("vajra/", env!("CARGO_PKG_VERSION"));
 
 /// What an engine thread's sessions share.
 pub struct HttpThread {
@@ -225,6 +227,25 @@ pub enum HttpSession {
     Two(two::Session),
 }
 
+impl HttpSession {
+    /// Sends a request other than the plan's, and keeps the response.
+    ///
+    /// # Errors
+    /// How it ended without a response.
+    pub async fn send<G: Gate>(
+        &mut self,
+        gate: &mut G,
+        message: &Message,
+        timeout: Duration,
+        into: &mut Received,
+    ) -> Result<(), Outcome> {
+        match self {
+            HttpSession::One(session) => session.send(gate, message, timeout, into).await,
+            HttpSession::Two(session) => session.send(gate, message, timeout, into).await,
+        }
+    }
+}
+
 impl Session for HttpSession {
     async fn run<G: Gate>(&mut self, gate: &mut G) -> Outcome {
         match self {
@@ -262,6 +283,14 @@ fn outcome_of(status: u16) -> Outcome {
             status: Some(status),
         };
     }
+    Outcome::Failed {
+        status: Some(status),
+        failure: bad_status(status),
+    }
+}
+
+/// A status of 400 or above.
+pub fn bad_status(status: u16) -> Failure {
     let reason = http::StatusCode::from_u16(status)
         .ok()
         .and_then(|s| s.canonical_reason());
@@ -269,8 +298,5 @@ fn outcome_of(status: u16) -> Outcome {
         Some(reason) => format!("{status} {reason}"),
         None => status.to_string(),
     };
-    Outcome::Failed {
-        status: Some(status),
-        failure: Failure::new("status", message),
-    }
+    Failure::new("status", message)
 }

@@ -5,14 +5,17 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::dial::Route;
-use super::reader::Reader;
+use super::message::Message;
+use super::reader::{Reader, headers_of};
 use super::stream::Stream;
 use super::timeout::Timeout;
 use super::{HttpThread, outcome_of};
+use crate::plan::Received;
 use crate::tasks::{Failure, Gate, Outcome};
 
 /// What a thread reads at once, in bytes.
@@ -155,7 +158,7 @@ impl Session {
     }
 
     /// The open connection if it is still good, else a new one.
-    async fn connected(&mut self) -> Result<Connection, Failure> {
+    async fn connected(&mut self, timeout: Duration) -> Result<Connection, Failure> {
         if let Some(mut open) = self.connection.take()
             && self.thread.dialer.leads_there(&open.route)
         {
@@ -165,7 +168,7 @@ impl Session {
             }
         }
         let dial = self.thread.dialer.dial();
-        let dialled = self.timeout.limit(self.thread.task.timeout, dial).await;
+        let dialled = self.timeout.limit(timeout, dial).await;
         let (stream, route) = dialled.unwrap_or_else(|| Err(super::not_connected_in_time()))?;
         Ok(Connection {
             stream,
@@ -174,41 +177,66 @@ impl Session {
         })
     }
 
-    /// Runs one request to its end.
+    /// Runs the plan's request to its end.
     pub async fn run<G: Gate>(&mut self, gate: &mut G) -> Outcome {
+        self.reader.restart();
+        let thread = self.thread.clone();
+        let end = self.exchange(gate, &thread.task.bytes, thread.task.timeout);
+        end.await.map_or_else(|ended| ended, outcome_of)
+    }
+
+    /// Runs another request to its end, and keeps the response.
+    pub async fn send<G: Gate>(
+        &mut self,
+        gate: &mut G,
+        message: &Message,
+        timeout: Duration,
+        into: &mut Received,
+    ) -> Result<(), Outcome> {
+        let bytes = message.to_bytes().map_err(Outcome::from)?;
+        self.reader.restart_keeping(message.method == "HEAD");
+        into.status = self.exchange(gate, &bytes, timeout).await?;
+        let kept = self.reader.kept();
+        headers_of(&kept.head, &mut into.headers);
+        std::mem::swap(&mut into.body, &mut kept.body);
+        Ok(())
+    }
+
+    /// Sends a request and reads the response; the reader is ready for it. Returns the status.
+    async fn exchange<G: Gate>(
+        &mut self,
+        gate: &mut G,
+        request: &[u8],
+        timeout: Duration,
+    ) -> Result<u16, Outcome> {
         loop {
-            let mut open = match self.connected().await {
-                Ok(open) => open,
-                Err(failure) => return failure.into(),
-            };
+            let mut open = self.connected(timeout).await.map_err(Outcome::from)?;
             if !gate.open() {
                 self.connection = Some(open);
-                return Outcome::Withheld;
+                return Err(Outcome::Withheld);
             }
-            let task = &self.thread.task;
-            self.reader.restart();
             let mut exchanging = Exchanging {
                 stream: Pin::new(&mut open.stream),
                 reader: &mut self.reader,
-                request: &task.bytes,
+                request,
                 written: 0,
                 flushed: false,
                 broken: None,
             };
             let exchange = std::future::poll_fn(|cx| exchanging.poll(cx));
-            match self.timeout.limit(task.timeout, exchange).await {
-                None => return super::not_answered_in_time().into(),
+            match self.timeout.limit(timeout, exchange).await {
+                None => return Err(super::not_answered_in_time().into()),
                 Some(Exchange::NotWritten(_)) if open.used => {}
                 Some(Exchange::NotWritten(e)) => {
-                    return Failure::new("reset", e.to_string()).into();
+                    return Err(Failure::new("reset", e.to_string()).into());
                 }
-                Some(Exchange::Failed(failure)) => return failure.into(),
+                Some(Exchange::Failed(failure)) => return Err(failure.into()),
                 Some(Exchange::Done { status, reusable }) => {
-                    if task.keep_alive && reusable {
+                    if self.thread.task.keep_alive && reusable {
                         open.used = true;
                         self.connection = Some(open);
                     }
-                    return outcome_of(status);
+                    return Ok(status);
                 }
             }
         }
@@ -217,7 +245,8 @@ impl Session {
     /// Connects, if connections are kept.
     pub async fn prepare(&mut self) {
         if self.thread.task.keep_alive {
-            self.connection = self.connected().await.ok();
+            let timeout = self.thread.task.timeout;
+            self.connection = self.connected(timeout).await.ok();
         }
     }
 

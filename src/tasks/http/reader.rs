@@ -1,6 +1,6 @@
 //! Reading HTTP/1.1 responses: bytes in, nothing but the end, the status and the reuse of the
 //! connection out. Bodies are counted off and thrown away where they stand; nothing is copied
-//! but a head that arrives in pieces.
+//! but a head that arrives in pieces, unless the response is to be kept.
 
 use std::mem::MaybeUninit;
 
@@ -12,6 +12,9 @@ const MAX_HEADERS: usize = 100;
 
 /// Longest line of a chunk's size with its extensions, and longest trailer section, in bytes.
 const MAX_FRAMING: u32 = 16 * 1024;
+
+/// Most of a body that is kept, in bytes.
+pub const MAX_KEPT: usize = 1024 * 1024;
 
 /// Why bytes are no HTTP/1.1 response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +84,24 @@ pub struct Reader {
     status: u16,
     reusable: bool,
     to_head: bool,
+    keep: bool,
+    kept: Kept,
+}
+
+/// What is kept of a response.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Status line and headers.
+    pub head: Vec<u8>,
+    /// The first [`MAX_KEPT`] bytes of the body.
+    pub body: Vec<u8>,
+}
+
+impl Kept {
+    fn add(&mut self, body: &[u8]) {
+        let room = MAX_KEPT - self.body.len();
+        self.body.extend_from_slice(&body[..body.len().min(room)]);
+    }
 }
 
 impl Reader {
@@ -93,6 +114,8 @@ impl Reader {
             status: 0,
             reusable: false,
             to_head,
+            keep: false,
+            kept: Kept::default(),
         }
     }
 
@@ -101,6 +124,19 @@ impl Reader {
         self.state = State::Head;
         self.head.clear();
         self.framing = 0;
+    }
+
+    /// The next response begins, to a request of another kind than before, and is kept.
+    pub fn restart_keeping(&mut self, to_head: bool) {
+        self.restart();
+        (self.to_head, self.keep) = (to_head, true);
+        self.kept.head.clear();
+        self.kept.body.clear();
+    }
+
+    /// What was kept.
+    pub fn kept(&mut self) -> &mut Kept {
+        &mut self.kept
     }
 
     /// Takes in what has arrived. Returns how many bytes of it belong to this response:
@@ -116,6 +152,9 @@ impl Reader {
                 State::Head => self.read_head(rest)?,
                 State::Length(left) => {
                     let n = left.min(rest.len() as u64);
+                    if self.keep {
+                        self.kept.add(&rest[..n as usize]);
+                    }
                     self.state = match left - n {
                         0 => State::Done,
                         left => State::Length(left),
@@ -123,7 +162,12 @@ impl Reader {
                     n as usize
                 }
                 State::Chunked(place, left) => self.read_chunks(rest, place, left)?,
-                State::ToEnd => rest.len(),
+                State::ToEnd => {
+                    if self.keep {
+                        self.kept.add(rest);
+                    }
+                    rest.len()
+                }
                 State::Done => 0,
             };
         }
@@ -209,6 +253,9 @@ impl Reader {
             100..200 => return Ok(Some(length)),
             _ => {}
         }
+        if self.keep {
+            self.kept.head.extend_from_slice(&bytes[..length]);
+        }
         let framing = Framing::of(parsed.headers);
         self.status = status;
         self.reusable = match newest {
@@ -235,6 +282,9 @@ impl Reader {
     fn read_chunks(&mut self, rest: &[u8], place: Chunk, left: u64) -> Result<usize, Malformed> {
         if place == Chunk::Data {
             let n = left.min(rest.len() as u64);
+            if self.keep {
+                self.kept.add(&rest[..n as usize]);
+            }
             self.framing = 0;
             self.state = match left - n {
                 0 => State::Chunked(Chunk::DataCr, 0),
@@ -275,6 +325,18 @@ impl Reader {
         };
         self.state = State::Chunked(next, left);
         Ok(1)
+    }
+}
+
+/// The headers of a head that has been read, names in lower case.
+pub fn headers_of(head: &[u8], into: &mut Vec<(String, String)>) {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    if parsed.parse(head).is_ok() {
+        into.extend(parsed.headers.iter().map(|h| {
+            let value = String::from_utf8_lossy(h.value).into_owned();
+            (h.name.to_ascii_lowercase(), value)
+        }));
     }
 }
 

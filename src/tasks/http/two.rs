@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
@@ -14,8 +15,11 @@ use h2::{Reason, RecvStream};
 use tokio::sync::Mutex;
 
 use super::dial::Route;
+use super::message::Message;
+use super::reader::MAX_KEPT;
 use super::timeout::Timeout;
 use super::{HttpThread, outcome_of};
+use crate::plan::Received;
 use crate::tasks::{Failure, Gate, Outcome};
 
 /// Bytes of a response that a server may send ahead of us: none has to wait for it.
@@ -138,21 +142,46 @@ impl Session {
         }
     }
 
-    /// Runs one request to its end.
+    /// Runs the plan's request to its end.
     pub async fn run<G: Gate>(&mut self, gate: &mut G) -> Outcome {
+        let thread = self.thread.clone();
+        let (request, timeout) = (&thread.task.request, thread.task.timeout);
+        let end = self.exchange(gate, request, timeout, None);
+        end.await.map_or_else(|ended| ended, outcome_of)
+    }
+
+    /// Runs another request to its end, and keeps the response.
+    pub async fn send<G: Gate>(
+        &mut self,
+        gate: &mut G,
+        message: &Message,
+        timeout: Duration,
+        into: &mut Received,
+    ) -> Result<(), Outcome> {
+        let request = message.to_request().map_err(Outcome::from)?;
+        let end = self.exchange(gate, &request, timeout, Some(&mut *into));
+        into.status = end.await?;
+        Ok(())
+    }
+
+    /// Sends a request and reads the response. Returns the status.
+    async fn exchange<G: Gate>(
+        &mut self,
+        gate: &mut G,
+        request: &http::Request<Bytes>,
+        timeout: Duration,
+        mut into: Option<&mut Received>,
+    ) -> Result<u16, Outcome> {
         loop {
             let opened = connected(&self.thread, &self.place, self.held.take());
-            let opened = self.timeout.limit(self.thread.task.timeout, opened).await;
-            let mut held = match opened.unwrap_or_else(|| Err(super::not_connected_in_time())) {
-                Ok(held) => held,
-                Err(failure) => return failure.into(),
-            };
-            let exchange = exchange(&self.thread, &mut held, gate);
-            let end = self.timeout.limit(self.thread.task.timeout, exchange).await;
-            let outcome = match end {
-                None => super::not_answered_in_time().into(),
-                Some(End::Withheld) => Outcome::Withheld,
-                Some(End::Status(status)) => outcome_of(status),
+            let opened = self.timeout.limit(timeout, opened).await;
+            let mut held = opened.unwrap_or_else(|| Err(super::not_connected_in_time()))?;
+            let exchange = exchange(request, &mut held, gate, into.as_deref_mut());
+            let end = self.timeout.limit(timeout, exchange).await;
+            let ended = match end {
+                None => Err(super::not_answered_in_time().into()),
+                Some(End::Withheld) => Err(Outcome::Withheld),
+                Some(End::Status(status)) => Ok(status),
                 Some(End::Unseen(_)) if held.used => {
                     self.place.close(held.number);
                     continue;
@@ -162,14 +191,14 @@ impl Session {
                     if failure.kind != "stream" {
                         self.place.close(held.number);
                     }
-                    failure.into()
+                    Err(failure.into())
                 }
             };
             match self.thread.task.keep_alive {
                 true => self.held = Some(Held { used: true, ..held }),
                 false => self.place.close(held.number),
             }
-            return outcome;
+            return ended;
         }
     }
 
@@ -240,7 +269,12 @@ async fn connected(
 }
 
 /// One request and its response.
-async fn exchange<G: Gate>(thread: &HttpThread, held: &mut Held, gate: &mut G) -> End {
+async fn exchange<G: Gate>(
+    request: &http::Request<Bytes>,
+    held: &mut Held,
+    gate: &mut G,
+    into: Option<&mut Received>,
+) -> End {
     let requests = &mut held.requests;
     // Also waits for a stream, where the server allows fewer than the plan.
     if let Err(e) = std::future::poll_fn(|cx| requests.poll_ready(cx)).await {
@@ -249,7 +283,7 @@ async fn exchange<G: Gate>(thread: &HttpThread, held: &mut Held, gate: &mut G) -
     if !gate.open() {
         return End::Withheld;
     }
-    let (head, body) = thread.task.request.clone().into_parts();
+    let (head, body) = request.clone().into_parts();
     let request = http::Request::from_parts(head, ());
     let (response, mut sending) = match requests.send_request(request, body.is_empty()) {
         Ok(sent) => sent,
@@ -264,18 +298,29 @@ async fn exchange<G: Gate>(thread: &HttpThread, held: &mut Held, gate: &mut G) -
         Ok(response) => response.into_parts(),
         Err(e) => return ended_by(&e),
     };
-    match read(body).await {
+    let into = into.map(|into| {
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
+        let headers = head.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value)));
+        into.headers.extend(headers);
+        &mut into.body
+    });
+    match read(body, into).await {
         Ok(()) => End::Status(head.status.as_u16()),
         Err(e) => End::Failed(failure_of(&e)),
     }
 }
 
 /// Reads a body to its end, trailers included.
-async fn read(mut body: RecvStream) -> Result<(), h2::Error> {
+async fn read(mut body: RecvStream, mut into: Option<&mut Vec<u8>>) -> Result<(), h2::Error> {
     while let Some(data) = body.data().await {
-        let length = data?.len();
+        let data = data?;
+        if let Some(into) = &mut into {
+            let room = MAX_KEPT - into.len();
+            into.extend_from_slice(&data[..data.len().min(room)]);
+        }
         // It fails only if the stream has ended.
-        let _ = body.flow_control().release_capacity(length);
+        let _ = body.flow_control().release_capacity(data.len());
     }
     body.trailers().await.map(|_| ())
 }

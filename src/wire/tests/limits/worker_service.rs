@@ -206,6 +206,8 @@ fn counters() {
     bad("in_flight", |m| m.in_flight = MAX_COUNT + 1);
     bad("bytes_sent", |m| m.bytes_sent = MAX_COUNT + 1);
     bad("bytes_received", |m| m.bytes_received = MAX_COUNT + 1);
+    bad("checks_passed", |m| m.checks_passed = MAX_COUNT + 1);
+    bad("checks_failed", |m| m.checks_failed = MAX_COUNT + 1);
     bad("status_counts", |m| m.status_counts[0] = MAX_COUNT + 1);
     bad("status_codes", |m| m.status_codes[0] = 99);
     bad("status_codes", |m| m.status_codes[2] = 1000);

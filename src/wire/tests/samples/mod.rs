@@ -122,6 +122,8 @@ pub fn counters() -> Counters {
         in_flight: 10,
         bytes_sent: 11,
         bytes_received: 12,
+        checks_passed: 15,
+        checks_failed: 16,
         status_codes: [(200, 13), (503, 14), (999, 1)].into(),
         errors: [
             (error("connect", "refused"), count(1 << 33)),

@@ -1,0 +1,279 @@
+//! What a good result is: `response_time.p99 < 250ms`, `error_rate[buy/log in] < 1%`,
+//! `rate > 990/s`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::units::{self, parse_count, parse_duration};
+
+/// What is compared, as it is written.
+const METRICS: &str = "response_time, service_time or lag with .p50 .p75 .p90 .p95 .p99 .p99.9 \
+                       .max or .mean; error_rate; dropped; checks; rate";
+
+/// A number of a result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Metric {
+    /// Response time.
+    Response(Point),
+    /// Service time.
+    Service(Point),
+    /// Lag.
+    Lag(Point),
+    /// Of the requests sent, the share that failed.
+    ErrorRate,
+    /// Of the arrivals planned, the share that was not sent.
+    Dropped,
+    /// Of the checks made, the share that held.
+    Checks,
+    /// Requests sent a second.
+    Rate,
+}
+
+/// A point of a distribution.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Point {
+    /// Median.
+    P50,
+    /// 75th percentile.
+    P75,
+    /// 90th percentile.
+    P90,
+    /// 95th percentile.
+    P95,
+    /// 99th percentile.
+    P99,
+    /// 99.9th percentile.
+    P999,
+    /// Largest.
+    Max,
+    /// Mean.
+    Mean,
+}
+
+const POINTS: [(&str, Point); 8] = [
+    ("p50", Point::P50),
+    ("p75", Point::P75),
+    ("p90", Point::P90),
+    ("p95", Point::P95),
+    ("p99", Point::P99),
+    ("p99.9", Point::P999),
+    ("max", Point::Max),
+    ("mean", Point::Mean),
+];
+
+/// A bound on a number of a result.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Threshold {
+    /// As it was written, with single spaces.
+    text: String,
+    /// Only this step (`scenario/step`) or scenario.
+    pub scope: Option<String>,
+    /// What is compared.
+    pub metric: Metric,
+    below: bool,
+    or_equal: bool,
+    /// Milliseconds, a share from 0 to 1, or a second⁻¹.
+    bound: f64,
+    /// End the test as soon as it is broken.
+    pub abort: bool,
+    /// But not before so long after the start.
+    pub abort_after: Duration,
+}
+
+impl Threshold {
+    /// Whether a value keeps it: milliseconds, a share from 0 to 1, or a second⁻¹.
+    pub fn holds(&self, value: f64) -> bool {
+        (self.or_equal && value == self.bound)
+            || match self.below {
+                true => value < self.bound,
+                false => value > self.bound,
+            }
+    }
+}
+
+/// With what it has besides its text, if anything.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Full {
+    #[serde(rename = "is")]
+    text: String,
+    #[serde(default)]
+    abort: bool,
+    #[serde(default, with = "units::as_text")]
+    abort_after: Duration,
+}
+
+impl Serialize for Threshold {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.abort {
+            false => s.serialize_str(&self.text),
+            true => Full {
+                text: self.text.clone(),
+                abort: true,
+                abort_after: self.abort_after,
+            }
+            .serialize(s),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Threshold {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Threshold, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Threshold;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "text such as \"response_time.p99 < 250ms\", or a table of is, abort and \
+                     abort_after",
+                )
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Threshold, E> {
+                text.parse().map_err(E::custom)
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> Result<Threshold, A::Error> {
+                let full = Full::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let threshold: Threshold = full.text.parse().map_err(A::Error::custom)?;
+                Ok(Threshold {
+                    abort: full.abort,
+                    abort_after: full.abort_after,
+                    ..threshold
+                })
+            }
+        }
+        d.deserialize_any(Visitor)
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Threshold, String> {
+        let at = text.find(['<', '>']).ok_or_else(|| {
+            format!("{text:?} has no < or >; write one such as \"response_time.p99 < 250ms\"")
+        })?;
+        let (subject, rest) = (text[..at].trim(), &text[at..]);
+        let (name, scope) = match subject.split_once('[') {
+            None => (subject, None),
+            Some((name, scope)) => match scope.strip_suffix(']') {
+                Some(scope) => (name.trim(), Some(scope.trim().to_owned())),
+                None => return Err(format!("{subject:?} has a [ without its ]")),
+            },
+        };
+        let below = rest.starts_with('<');
+        let rest = &rest[1..];
+        let or_equal = rest.starts_with('=');
+        let value = rest.trim_start_matches('=').trim();
+        let metric =
+            metric(name).ok_or_else(|| format!("{name:?} is no metric; there are: {METRICS}"))?;
+        let bound = match metric {
+            Metric::Response(_) | Metric::Service(_) | Metric::Lag(_) => {
+                parse_duration(value).map(|d| d.as_secs_f64() * 1e3)
+            }
+            Metric::ErrorRate | Metric::Dropped | Metric::Checks => share(value),
+            Metric::Rate => parse_count(value.trim_end_matches("/s")),
+        };
+        let operator = match (below, or_equal) {
+            (true, false) => "<",
+            (true, true) => "<=",
+            (false, false) => ">",
+            (false, true) => ">=",
+        };
+        Ok(Threshold {
+            text: format!("{subject} {operator} {value}"),
+            scope,
+            metric,
+            below,
+            or_equal,
+            bound: bound.map_err(|e| format!("{name}: {e}"))?,
+            abort: false,
+            abort_after: Duration::ZERO,
+        })
+    }
+}
+
+fn metric(name: &str) -> Option<Metric> {
+    let (family, point) = name.split_once('.').unwrap_or((name, ""));
+    let point = POINTS.iter().find(|(n, _)| *n == point).map(|(_, p)| *p);
+    match family {
+        "response_time" => point.map(Metric::Response),
+        "service_time" => point.map(Metric::Service),
+        "lag" => point.map(Metric::Lag),
+        _ => match name {
+            "error_rate" => Some(Metric::ErrorRate),
+            "dropped" => Some(Metric::Dropped),
+            "checks" => Some(Metric::Checks),
+            "rate" => Some(Metric::Rate),
+            _ => None,
+        },
+    }
+}
+
+/// `1%` or `0.01`.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number.trim(), 100.0),
+        None => (text, 1.0),
+    };
+    match number.parse::<f64>() {
+        Ok(n) if (0.0..=whole).contains(&n) => Ok(n / whole),
+        _ => Err(format!(
+            "{text:?} is no share; write one such as 1% or 0.01"
+        )),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_reads_back_as_itself() {
+        for json in [
+            r#""response_time.p99[buy/log in] < 250ms""#,
+            r#"{"is":"error_rate < 1%","abort":true,"abort_after":"10s"}"#,
+        ] {
+            let threshold: Threshold = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&threshold).unwrap(), json);
+        }
+        let scoped: Threshold = "checks [ buy ] >= 99%".parse().unwrap();
+        assert_eq!(
+            (scoped.scope.as_deref(), scoped.metric),
+            (Some("buy"), Metric::Checks)
+        );
+        assert!(scoped.holds(0.99) && !scoped.holds(0.98));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        for (text, told) in [
+            ("p99 250ms", "no < or >"),
+            (
+                "latency < 1s",
+                "\"latency\" is no metric; there are: response_time",
+            ),
+            ("response_time.p98 < 1s", "is no metric"),
+            ("response_time.p99 < 250", "response_time.p99: "),
+            ("error_rate < 101%", "is no share"),
+            ("rate > fast", "rate: "),
+            ("rate[buy > 3", "without its ]"),
+        ] {
+            let message = text.parse::<Threshold>().unwrap_err();
+            assert!(message.contains(told), "{message}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! A user on its way through a scenario.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cookie_store::{CookieStore, RawCookie};
+use minijinja::Value;
+use url::Url;
+
+use super::ready::{Ready, ScenarioPrepared};
+use crate::plan::{self, Draws, Pick, Received};
+use crate::tasks::http::{HttpClient, HttpSession, Message};
+use crate::tasks::{Arrival, Client as _, Failure, Gate, Next, Outcome, Session};
+
+/// What an engine thread's sessions share.
+pub struct Thread {
+    /// The scenarios.
+    pub ready: Arc<ScenarioPrepared>,
+    /// A client for each endpoint.
+    pub clients: Vec<HttpClient>,
+}
+
+/// A user.
+pub struct ScenarioSession {
+    thread: Rc<Thread>,
+    /// One for each endpoint, opened when first needed.
+    connections: Vec<Option<HttpSession>>,
+    cookies: CookieStore,
+    /// What templates of this iteration can use.
+    variables: BTreeMap<String, Value>,
+    arrival: Arrival,
+    scenario: usize,
+    step: usize,
+    /// The iteration has come to its end before its last step.
+    over: bool,
+    /// Data without a row left for this iteration.
+    exhausted: Option<String>,
+    received: Received,
+}
+
+impl ScenarioSession {
+    /// Not connected, and on no way yet.
+    pub fn new(thread: Rc<Thread>) -> ScenarioSession {
+        ScenarioSession {
+            connections: thread.clients.iter().map(|_| None).collect(),
+            thread,
+            cookies: CookieStore::default(),
+            variables: BTreeMap::new(),
+            arrival: Arrival {
+                number: 0,
+                user: None,
+                turn: 0,
+            },
+            scenario: 0,
+            step: 0,
+            over: false,
+            exhausted: None,
+            received: Received::default(),
+        }
+    }
+
+    fn connection(&mut self, endpoint: usize) -> &mut HttpSession {
+        let clients = &self.thread.clients;
+        self.connections[endpoint].get_or_insert_with(|| clients[endpoint].session())
+    }
+
+    /// The rows of this iteration.
+    fn take_rows(&mut self, place: u64) {
+        let ready = self.thread.ready.clone();
+        for feed in ready.feeds.iter().filter(|f| f.used_by[self.scenario]) {
+            let data = &ready.plan.data[&feed.name];
+            let rows = data.rows.len() as u64;
+            let turn = || ready.mix.before(place, |s| feed.used_by[s]);
+            let row = match (data.pick, self.arrival.user) {
+                (Pick::Random, _) => plan::hash(self.arrival.number, 1 << 32) % rows,
+                (Pick::User, Some(user)) => u64::from(user) % rows,
+                (Pick::Sequential, Some(_)) => self.arrival.number % rows,
+                (Pick::Unique, _) => turn(),
+                (Pick::Sequential | Pick::User, _) => turn() % rows,
+            };
+            match data.rows.get(row as usize) {
+                Some(values) => {
+                    let values = values.iter().map(String::as_str);
+                    let row = data.columns.iter().map(String::as_str).zip(values);
+                    self.variables
+                        .insert(feed.name.clone(), Value::from_pairs(row));
+                }
+                None => self.exhausted = Some(feed.name.clone()),
+            }
+        }
+    }
+
+    /// The step's request, filled in.
+    fn message(&self, step: &plan::Step, ready: &Ready) -> Result<Message, Failure> {
+        if let Some(name) = &self.exhausted {
+            let message = format!("data {name} has no row left");
+            return Err(Failure::new("template", message));
+        }
+        let all = &self.thread.ready;
+        let context: Value = self.variables.clone().into();
+        let mut message = Message {
+            method: step.method.clone(),
+            origin: ready.origin.clone(),
+            path: path_of(all.fill(&ready.path, &context)?, &ready.origin),
+            headers: Vec::with_capacity(ready.headers.len() + 2),
+            body: all.fill_body(&step.body, &context)?,
+        };
+        for (name, value) in &ready.headers {
+            message
+                .headers
+                .push((name.clone(), all.fill(value, &context)?));
+        }
+        if self.cookies.iter_any().next().is_some()
+            && let Some(url) = self.url(ready, &message.path)
+        {
+            let cookies = self.cookies.get_request_values(&url);
+            let cookies: Vec<String> = cookies.map(|(n, v)| format!("{n}={v}")).collect();
+            if !cookies.is_empty() {
+                message.headers.push(("cookie".into(), cookies.join("; ")));
+            }
+        }
+        let sends = ["POST", "PUT", "PATCH"].contains(&step.method.as_str());
+        if sends || !message.body.is_empty() {
+            let length = message.body.len().to_string();
+            message.headers.push(("content-length".into(), length));
+        }
+        Ok(message)
+    }
+
+    fn url(&self, ready: &Ready, path: &str) -> Option<Url> {
+        Url::parse(&format!("{}{path}", ready.origin)).ok()
+    }
+
+    fn keep_cookies(&mut self, ready: &Ready, path: &str) {
+        let sets = |(name, _): &&(String, String)| name == "set-cookie";
+        if !self.received.headers.iter().any(|h| sets(&h)) {
+            return;
+        }
+        let Some(url) = self.url(ready, path) else {
+            return;
+        };
+        let headers = self.received.headers.iter().filter(sets);
+        let cookies = headers.filter_map(|(_, value)| RawCookie::parse(value.clone()).ok());
+        self.cookies.store_response_cookies(cookies, &url);
+    }
+
+    /// What the response is worth, and what is taken out of it.
+    fn judge<G: Gate>(
+        &mut self,
+        step: &plan::Step,
+        ready: &Ready,
+        gate: &mut G,
+    ) -> Result<(), Failure> {
+        let mut wrong = None;
+        for check in &step.check {
+            let held = check.holds(&self.received);
+            gate.checked(held);
+            if !held && wrong.is_none() {
+                wrong = Some(Failure::new("check", check.to_string()));
+            }
+        }
+        for (name, extract) in &step.extract {
+            match extract.find(&self.received) {
+                Some(value) => {
+                    self.variables.insert(name.clone(), value.into());
+                }
+                None => {
+                    self.over = true;
+                    let message = format!("{name}: {extract} is not there");
+                    wrong.get_or_insert(Failure::new("extract", message));
+                }
+            }
+        }
+        let status = self.received.status;
+        if status >= 400 && !ready.judges_status {
+            wrong = Some(super::super::http::bad_status(status));
+        }
+        wrong.map_or(Ok(()), Err)
+    }
+}
+
+/// A path; where a whole URL of the same place was filled in, that URL's.
+fn path_of(filled: String, origin: &str) -> String {
+    match filled.strip_prefix(origin) {
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        _ => filled,
+    }
+}
+
+/// Notes when the request is sent.
+struct Timed<'a, G> {
+    gate: &'a mut G,
+    sent: Option<Instant>,
+}
+
+impl<G: Gate> Gate for Timed<'_, G> {
+    fn open(&mut self) -> bool {
+        let open = self.gate.open();
+        if open {
+            self.sent = Some(Instant::now());
+        }
+        open
+    }
+}
+
+impl Session for ScenarioSession {
+    fn begin(&mut self, arrival: Arrival) -> usize {
+        let ready = self.thread.ready.clone();
+        // A user of the closed model goes through the pattern from its own place on.
+        let place = arrival.place();
+        self.scenario = ready.mix.scenario(place);
+        (self.step, self.over, self.arrival) = (0, false, arrival);
+        self.exhausted = None;
+        self.cookies.clear();
+        self.variables.clear();
+        let name = ready.plan.scenarios[self.scenario].name.as_str();
+        let built_in = [
+            ("iteration", Value::from(arrival.number)),
+            ("user", Value::from(arrival.user)),
+            ("scenario", Value::from(name)),
+            ("env", ready.secrets()),
+            Draws::new(arrival.number).entry(),
+        ];
+        let built_in = built_in.into_iter().map(|(n, v)| (n.to_owned(), v));
+        self.variables.extend(built_in);
+        self.take_rows(place);
+        ready.scenarios[self.scenario][0].index
+    }
+
+    async fn run<G: Gate>(&mut self, gate: &mut G) -> Outcome {
+        let all = self.thread.ready.clone();
+        let step = &all.plan.scenarios[self.scenario].steps[self.step];
+        let ready = &all.scenarios[self.scenario][self.step];
+        let message = match self.message(step, ready) {
+            Ok(message) => message,
+            Err(failure) => {
+                self.over = true;
+                return failure.into();
+            }
+        };
+        let mut timed = Timed { gate, sent: None };
+        let mut received = std::mem::take(&mut self.received);
+        received.clear();
+        let connection = self.connection(ready.endpoint);
+        let sent = connection.send(&mut timed, &message, ready.timeout, &mut received);
+        let sent = sent.await;
+        received.time = timed.sent.map_or_else(Default::default, |at| at.elapsed());
+        self.received = received;
+        if let Err(ended) = sent {
+            self.over = true;
+            return ended;
+        }
+        self.keep_cookies(ready, &message.path);
+        let status = Some(self.received.status);
+        match self.judge(step, ready, gate) {
+            Ok(()) => Outcome::Ok { status },
+            Err(failure) => Outcome::Failed { status, failure },
+        }
+    }
+
+    fn next(&mut self) -> Option<Next> {
+        let ready = &self.thread.ready;
+        let steps = &ready.plan.scenarios[self.scenario].steps;
+        if self.over || self.step + 1 == steps.len() {
+            return None;
+        }
+        let think = &steps[self.step].think;
+        let draw = plan::hash(self.arrival.number, self.step as u64);
+        let pause = think.draw_ns((draw >> 32) as u32, draw as u32);
+        self.step += 1;
+        Some(Next {
+            step: ready.scenarios[self.scenario][self.step].index,
+            pause: std::time::Duration::from_nanos(pause),
+        })
+    }
+
+    async fn prepare(&mut self) {
+        self.connection(0).prepare().await;
+    }
+
+    async fn idle(&mut self) {
+        match self.connections.first_mut() {
+            Some(Some(connection)) => connection.idle().await,
+            _ => std::future::pending().await,
+        }
+    }
+}
