@@ -259,3 +259,131 @@ fn every_row_is_used_once_over_the_swarm_and_values_are_handed_on() {
     );
     assert_eq!(kept.count(), 3);
 }
+
+/// A plan of the cookbook with the same shape, short enough for a test.
+fn shortened(text: &str) -> String {
+    let mut plan: toml::Table = text.parse().unwrap();
+    let load = plan["load"].as_table_mut().unwrap();
+    let short = |table: &mut toml::Table, key: &str, to: &str| {
+        if table.contains_key(key) {
+            table.insert(key.into(), to.into());
+        }
+    };
+    short(load, "duration", "1s");
+    short(load, "warm_up", "300ms");
+    short(load, "think_time", "10ms..50ms");
+    if let Some(stages) = load.get_mut("stages") {
+        for stage in stages.as_array_mut().unwrap() {
+            let stage = stage.as_table_mut().unwrap();
+            short(stage, "length", "500ms");
+            short(stage, "target", "40");
+        }
+    }
+    let scenarios = plan.get_mut("scenario").and_then(toml::Value::as_array_mut);
+    for scenario in scenarios.into_iter().flatten() {
+        for step in scenario["step"].as_array_mut().unwrap() {
+            short(step.as_table_mut().unwrap(), "think", "10ms..50ms");
+        }
+    }
+    plan.to_string()
+}
+
+#[test]
+fn every_plan_of_the_cookbook_is_valid_and_runs() {
+    let cookbook = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("swarm-config/plans");
+    let dir = tempfile::tempdir().unwrap();
+    let mut ran = 0;
+    for entry in std::fs::read_dir(&cookbook).unwrap().flatten() {
+        let path = entry.path();
+        let copy = dir.path().join(entry.file_name());
+        if path.extension().is_none_or(|e| e != "toml") {
+            std::fs::copy(&path, copy).unwrap();
+        }
+    }
+    for entry in std::fs::read_dir(&cookbook).unwrap().flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|e| e != "toml") {
+            continue;
+        }
+        let out = vajra(&["validate", path.to_str().unwrap()]);
+        assert_eq!(out.code, 0, "{path:?}: {}", out.stderr);
+        let copy = dir.path().join(entry.file_name());
+        std::fs::write(&copy, shortened(&std::fs::read_to_string(&path).unwrap())).unwrap();
+        let out = vajra(&["start-test", copy.to_str().unwrap(), "--json", "-"]);
+        assert_eq!(out.code, 0, "{path:?}: {}", out.stderr);
+        let result = out.json();
+        assert_ne!(
+            result["verdict"], "invalid",
+            "{path:?}: {}",
+            result["reasons"]
+        );
+        let totals = &result["totals"];
+        assert!(totals["sent"].as_u64().unwrap() > 0, "{path:?}");
+        assert_eq!(totals["failed"], 0, "{path:?}: {}", result["errors"]);
+        ran += 1;
+    }
+    assert!(ran >= 10, "{ran}");
+}
+
+/// 10 % of the answers are errors: the swarm ends the test soon after it may, and says why.
+#[test]
+fn a_threshold_broken_on_the_way_ends_the_test_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = common::Target::start(dir.path(), &["--error-rate", "0.1"]);
+    let nodes = swarm(dir.path(), 3, &[]);
+    let plan = dir.path().join("plan.toml");
+    let text = format!(
+        "thresholds = [{{ is = \"error_rate < 1%\", abort = true, abort_after = \"1s\" }}]\n\
+         [task]\ntype = \"HTTP\"\nurl = \"{}\"\n[load]\nrate = 200\nduration = \"10m\"\n",
+        target.url
+    );
+    std::fs::write(&plan, text).unwrap();
+    let junit = dir.path().join("junit.xml");
+    let out = vajra(&[
+        "start-test",
+        plan.to_str().unwrap(),
+        "--api",
+        &nodes[0].api,
+        "--junit",
+        junit.to_str().unwrap(),
+        "--json",
+        "-",
+    ]);
+    assert_eq!(out.code, 99, "{}", out.stderr);
+    let result = out.json();
+    let seconds = result["duration_s"].as_f64().unwrap();
+    assert!((1.0..30.0).contains(&seconds), "{seconds}");
+    assert_eq!(result["thresholds"][0]["held"], false);
+    let mut events = result["events"].as_array().unwrap().iter();
+    let why = events.find(|e| e["kind"] == "threshold").expect("an event");
+    assert!(
+        why["text"].as_str().unwrap().contains("error_rate < 1%"),
+        "{why}"
+    );
+    assert_eq!(target.served(), result["totals"]["sent"].as_u64().unwrap());
+    let xml = std::fs::read_to_string(junit).unwrap();
+    assert!(xml.contains("name=\"error_rate &lt; 1%\">"), "{xml}");
+}
+
+#[test]
+fn a_broken_plan_is_shown_where_it_is_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    let text = "[task]\ntype = \"SLEEP\"\nms = 1\n\n[load]\nrate = 5\nduration = \"soon\"\n";
+    std::fs::write(&plan, text).unwrap();
+    let out = vajra(&["validate", plan.to_str().unwrap()]);
+    assert_eq!(out.code, 104, "{out:?}");
+    assert!(out.stderr.contains("plan.toml:7:12"), "{}", out.stderr);
+    assert!(
+        out.stderr.contains("7 | duration = \"soon\""),
+        "{}",
+        out.stderr
+    );
+    let json = dir.path().join("plan.json");
+    let text =
+        "{\"task\":{\"type\":\"SLEEP\",\"ms\":1},\n\"load\":{\"rate\":5,\"duration\":\"1s\"}}";
+    std::fs::write(&json, text).unwrap();
+    let out = vajra(&["validate", json.to_str().unwrap()]);
+    assert_eq!(out.code, 0, "{out:?}");
+    assert!(out.stdout.contains("5 requests in"), "{}", out.stdout);
+}

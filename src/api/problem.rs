@@ -80,7 +80,7 @@ impl From<PlanError> for Problem {
     fn from(e: PlanError) -> Problem {
         match &e {
             PlanError::Field { field, .. } => Problem::field(field.clone(), e.to_string()),
-            PlanError::Syntax { place, problem } => {
+            PlanError::Syntax { place, problem, .. } => {
                 let named = between(problem, "field `", "`");
                 let field = named.or_else(|| between(place, "(", ")"));
                 match field {

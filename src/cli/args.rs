@@ -34,6 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Start a load test and show its result
     StartTest(Box<StartArgs>),
+    /// Check a plan, and show what it amounts to
+    Validate(ValidateArgs),
     /// Stop a test on every node
     StopTest(StopArgs),
     /// List the tests that a node knows
@@ -276,6 +278,9 @@ pub struct RunArgs {
     /// Write the result as JSON; - is stdout, which then carries nothing else
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
+    /// Write thresholds and verdict as JUnit XML, for CI systems
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["detach", "find_max", "dry_run"])]
+    pub junit: Option<PathBuf>,
     /// Print the test's id and leave it to the swarm
     #[arg(long, conflicts_with_all = ["standalone", "dry_run"])]
     pub detach: bool,
@@ -299,6 +304,13 @@ pub struct RunArgs {
     /// Highest rate that --find-max tries [default: 1m]
     #[arg(long, value_name = "N", requires = "find_max")]
     pub max_rate: Option<String>,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// The plan: TOML, or JSON if its name ends in .json; - is stdin
+    pub plan: PathBuf,
 }
 
 /// `stop-test`.

@@ -48,6 +48,14 @@ pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
+/// Prints what would run, without the plan itself.
+///
+/// # Errors
+/// If it can't be written.
+pub fn outline(plan: &Plan) -> Result<(), Failure> {
+    out(&Outline::of(plan).summary())
+}
+
 impl Outline<'_> {
     fn of(plan: &Plan) -> Outline<'_> {
         let load = &plan.load;
@@ -75,6 +83,17 @@ impl Outline<'_> {
     }
 
     fn text(&self) -> Result<String, Failure> {
+        let mut text = self.summary();
+        if matches!(self.plan.task, Task::Scenarios(_)) {
+            // With all its data; the plan file itself is easier to read.
+            return Ok(text);
+        }
+        text += "\nthe plan:\n\n";
+        text += &toml::to_string(self.plan).map_err(Failure::run)?;
+        Ok(text)
+    }
+
+    fn summary(&self) -> String {
         let what = match &self.plan.task {
             Task::Http(http) => format!("{} {}", http.method, http.url),
             Task::Sleep { ms } | Task::Cpu { ms } => {
@@ -84,6 +103,10 @@ impl Outline<'_> {
                 let names = scenarios.scenarios.iter().map(|s| s.name.as_str());
                 format!("scenarios {}", names.collect::<Vec<_>>().join(", "))
             }
+        };
+        let what_comes = match self.plan.task {
+            Task::Scenarios(_) => "iterations",
+            _ => "requests",
         };
         let unit = match self.plan.load.model {
             Model::Open => "/s",
@@ -98,20 +121,19 @@ impl Outline<'_> {
             let length = show_duration(Duration::from_secs_f64(stage.length_s));
             let requests = stage
                 .requests
-                .map(|n| format!(", {n} requests"))
+                .map(|n| format!(", {n} {what_comes}"))
                 .unwrap_or_default();
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {:<9} {level} for {length}{requests}", stage.name);
         }
         let total = match (self.requests, self.plan.load.model) {
-            (Some(n), Model::Open) => format!("{n} requests"),
-            (Some(n), Model::Closed) => format!("at most {n} requests"),
-            (None, _) => "as many requests as the users get done".to_owned(),
+            (Some(n), Model::Open) => format!("{n} {what_comes}"),
+            (Some(n), Model::Closed) => format!("at most {n} {what_comes}"),
+            (None, _) => format!("as many {what_comes} as the users get done"),
         };
         let length = show_duration(Duration::from_secs_f64(self.length_s));
-        let _ = writeln!(text, "  total     {total} in {length}\n\nthe plan:\n");
-        text += &toml::to_string(self.plan).map_err(Failure::run)?;
-        Ok(text)
+        let _ = writeln!(text, "  total     {total} in {length}");
+        text
     }
 }
 

@@ -40,6 +40,7 @@ pub mod start_test;
 pub mod target;
 pub mod terminal;
 pub mod texts;
+pub mod validate;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
         match &cli.command {
             None => run_node::run(&cli.node).await,
             Some(Command::StartTest(args)) => start_test::run(args).await,
+            Some(Command::Validate(args)) => validate::run(args),
             Some(Command::StopTest(args)) => commands::stop_test(args).await,
             Some(Command::Tests(args)) => commands::tests(args).await,
             Some(Command::Status(args)) => commands::status(args).await,

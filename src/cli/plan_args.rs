@@ -11,9 +11,10 @@ use std::time::Duration;
 use super::args::{LoadArgs, StartArgs};
 use super::exit::Failure;
 use super::texts::{Header, Pair};
+use super::validate::is_json;
 use crate::plan::{
     HttpTask, HttpVersion, Load, Local, MAX_PLAN_BYTES, Model, Plan, PlanFile, Task, ThinkTime,
-    parse_bytes, parse_count, parse_duration, parse_toml_with,
+    parse_bytes, parse_count, parse_duration, parse_plan,
 };
 
 /// Users where neither rate nor users are given: enough to show something, and kind to a
@@ -121,10 +122,14 @@ fn read_plan(path: &str) -> Result<PlanFile, Failure> {
             "cannot read the plan {path}: {why} (a URL begins with http:// or https://)"
         ))
     })?;
-    // Files that it names are beside it.
-    let beside = Path::new(path).parent().unwrap_or(Path::new(""));
-    let read = |name: &str| read_limited(&beside.join(name));
-    parse_toml_with(&text, &read).map_err(|e| Failure::input(format_args!("{path}: {e}")))
+    let read = |name: &str| read_limited(&beside(Path::new(path)).join(name));
+    parse_plan(&text, is_json(Path::new(path)), &read)
+        .map_err(|e| Failure::input(format_args!("{path}: {e}")))
+}
+
+/// Where the files are that a plan names.
+pub fn beside(plan: &Path) -> &Path {
+    plan.parent().unwrap_or(Path::new(""))
 }
 
 fn task(task: &mut Task, url: Option<&str>, args: &LoadArgs) -> Result<(), Failure> {
@@ -343,7 +348,11 @@ fn whole<T: TryFrom<u64>>(option: &str, text: &Option<String>) -> Result<Option<
     }
 }
 
-fn read_limited(path: &Path) -> Result<String, String> {
+/// A file's text, or what is on stdin for `-`.
+///
+/// # Errors
+/// It can't be read, or is too large.
+pub fn read_limited(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let limit = MAX_FILE + 1;
     let read = if path == Path::new("-") {

@@ -23,7 +23,7 @@ use super::terminal::ProgressLine;
 use crate::node::config::{LogLevel, NodeConfig};
 use crate::node::run::RunningNode;
 use crate::plan::Plan;
-use crate::report::{TestResult, text};
+use crate::report::{TestResult, junit, text};
 
 /// Stands in for a local target's URL while nothing is started yet.
 const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
@@ -155,7 +155,14 @@ impl Session {
         .await;
         progress.close();
         match followed? {
-            Followed::Ended(result) => show(&result, json, args.run.strict),
+            Followed::Ended(result) => {
+                if let Some(path) = &args.run.junit {
+                    std::fs::write(path, junit(&result)).map_err(|e| {
+                        Failure::run(format_args!("cannot write --junit {}: {e}", path.display()))
+                    })?;
+                }
+                show(&result, json, args.run.strict)
+            }
             Followed::Left => Ok(Exit::Fine),
         }
     }

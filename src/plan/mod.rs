@@ -7,6 +7,7 @@
 //! part of it.
 
 mod parse;
+mod place;
 mod poisson;
 mod profile;
 mod raw;
@@ -29,9 +30,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use parse::{
-    Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json, parse_toml,
-    parse_toml_with,
+    Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json, parse_plan, parse_toml,
 };
+pub use place::show as show_plan_error;
 pub use poisson::hash;
 pub use profile::Profile;
 pub use scenario::{

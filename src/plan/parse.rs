@@ -30,6 +30,10 @@ pub enum PlanError {
     Syntax {
         /// Line and column, and the field where it is known.
         place: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
         /// What is wrong there.
         problem: String,
     },
@@ -199,27 +203,35 @@ struct RawFile {
 /// # Errors
 /// One line that says where and what.
 pub fn parse_toml(text: &str) -> Result<PlanFile, PlanError> {
-    parse_toml_with(text, &|_| Err("it can't be read from here".into()))
+    let nowhere = |_: &str| Err("it can't be read from here".into());
+    parse_plan(text, false, &nowhere)
 }
 
-/// Reads a plan file; `read` gives the text of a file that it names.
+/// Reads a plan file, TOML or JSON; `read` gives the text of a file that it names.
 ///
 /// # Errors
 /// One line that says where and what.
-pub fn parse_toml_with(
+pub fn parse_plan(
     text: &str,
+    json: bool,
     read: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<PlanFile, PlanError> {
     if text.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(text.len()));
     }
-    let raw: RawFile = toml::from_str(text).map_err(|e| {
-        let offset = e.span().map_or(text.len(), |s| s.start);
-        PlanError::Syntax {
-            place: place_in_toml(text, offset),
-            problem: one_line(e.message()),
-        }
-    })?;
+    let raw: RawFile = match json {
+        true => serde_json::from_str(text).map_err(|e| json_error(text.as_bytes(), &e))?,
+        false => toml::from_str(text).map_err(|e| {
+            let offset = e.span().map_or(text.len(), |s| s.start);
+            let (place, line, column) = place_in_toml(text, offset);
+            PlanError::Syntax {
+                place,
+                line,
+                column,
+                problem: one_line(e.message()),
+            }
+        })?,
+    };
     let starts_target = raw.local.as_ref().is_some_and(|l| l.target.is_some());
     let (task, needs_target) = match (raw.task, raw.scenario.is_empty()) {
         (Some(_), false) => {
@@ -285,23 +297,27 @@ pub fn parse_json(bytes: &[u8]) -> Result<Plan, PlanError> {
     if bytes.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(bytes.len()));
     }
-    let plan: Plan = serde_json::from_slice(bytes).map_err(|e| {
-        let place = format!("line {}, column {}", e.line(), e.column());
-        let full = e.to_string();
-        let problem = full
-            .rsplit_once(" at line ")
-            .map_or(full.as_str(), |(m, _)| m);
-        let field = last_json_key(bytes, e.line(), e.column());
-        PlanError::Syntax {
-            place: match field.filter(|f| !problem.contains(f.as_str())) {
-                Some(field) => format!("{place} ({field})"),
-                None => place,
-            },
-            problem: one_line(problem),
-        }
-    })?;
+    let plan: Plan = serde_json::from_slice(bytes).map_err(|e| json_error(bytes, &e))?;
     plan.validate()?;
     Ok(plan)
+}
+
+fn json_error(bytes: &[u8], e: &serde_json::Error) -> PlanError {
+    let place = format!("line {}, column {}", e.line(), e.column());
+    let full = e.to_string();
+    let problem = full
+        .rsplit_once(" at line ")
+        .map_or(full.as_str(), |(m, _)| m);
+    let field = last_json_key(bytes, e.line(), e.column());
+    PlanError::Syntax {
+        place: match field.filter(|f| !problem.contains(f.as_str())) {
+            Some(field) => format!("{place} ({field})"),
+            None => place,
+        },
+        line: e.line(),
+        column: e.column(),
+        problem: one_line(problem),
+    }
 }
 
 impl Plan {
@@ -325,7 +341,7 @@ impl Plan {
 
 /// Line and column of an offset, and the field written there: the key of the line, below the
 /// last table header before it.
-fn place_in_toml(text: &str, offset: usize) -> String {
+fn place_in_toml(text: &str, offset: usize) -> (String, usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = before.matches('\n').count() + 1;
@@ -333,16 +349,17 @@ fn place_in_toml(text: &str, offset: usize) -> String {
     let place = format!("line {line}, column {column}");
     let rest = text[line_start..].lines().next().unwrap_or_default();
     let Some((key, _)) = rest.split_once('=') else {
-        return place;
+        return (place, line, column);
     };
     let table = text[..line_start]
         .lines()
         .rev()
         .find_map(|l| l.trim().strip_prefix('[').and_then(|l| l.split(']').next()));
-    match table {
+    let place = match table {
         Some(table) => format!("{place} ({}.{})", table.trim_matches('['), key.trim()),
         None => format!("{place} ({})", key.trim()),
-    }
+    };
+    (place, line, column)
 }
 
 /// The last key written before a position.

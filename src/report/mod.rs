@@ -2,6 +2,7 @@
 //! ([`result`]) and [`text`].
 
 pub mod compose;
+mod junit;
 mod merge;
 pub mod result;
 pub mod search;
@@ -10,6 +11,7 @@ mod threshold;
 mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word};
+pub use junit::junit;
 pub use merge::decode;
 pub use result::*;
 pub use threshold::{check, shown};

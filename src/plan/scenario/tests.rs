@@ -2,7 +2,7 @@
 //! Scenarios as people write them, and what they are told when they err.
 
 use super::*;
-use crate::plan::{Plan, PlanFile, Task, parse_toml, parse_toml_with};
+use crate::plan::{Plan, PlanFile, Task, parse_plan, parse_toml};
 
 const SHOP: &str = r#"
 [http]
@@ -48,7 +48,7 @@ fn read(text: &str) -> Result<PlanFile, String> {
         "users.csv" => Ok(USERS.to_owned()),
         _ => Err("no such file".to_owned()),
     };
-    parse_toml_with(text, &files).map_err(|e| e.to_string())
+    parse_plan(text, false, &files).map_err(|e| e.to_string())
 }
 
 fn scenarios(text: &str) -> Scenarios {
