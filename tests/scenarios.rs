@@ -375,7 +375,8 @@ fn a_broken_plan_is_shown_where_it_is_broken() {
     assert_eq!(out.code, 104, "{out:?}");
     assert!(out.stderr.contains("plan.toml:7:12"), "{}", out.stderr);
     assert!(
-        out.stderr.contains("7 | duration = \"soon\""),
+        out.stderr
+            .contains("\n7 | duration = \"soon\"\n  |            ^"),
         "{}",
         out.stderr
     );

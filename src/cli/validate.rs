@@ -22,7 +22,11 @@ pub fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         .map_err(|why| Failure::input(format_args!("cannot read the plan {name}: {why}")))?;
     let read = |file: &str| read_limited(&beside(&args.plan).join(file));
     let json = is_json(&args.plan);
-    let wrong = |e| Failure::input(show_plan_error(&e, &name, &text));
+    // Several lines, unlike other errors: the plan's own line is shown.
+    let wrong = |e| Failure {
+        exit: Exit::BadInput,
+        message: show_plan_error(&e, &name, &text),
+    };
     let file = parse_plan(&text, json, &read).map_err(wrong)?;
     let plan = match file.needs_target() {
         true => file.with_url(STAND_IN_URL),

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::driver::Driver;
 use super::handle::{CommandError, EVENT_QUEUE, Progress};
 use crate::network;
-use crate::plan::Profile;
+use crate::plan::{Profile, Task};
 use crate::protocol::membership::{Health, Known};
 use crate::protocol::messages::{Phase, Status};
 use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
@@ -276,7 +276,12 @@ impl Driver {
             let profile = Profile::of(&plan.load);
             duration_s = profile.end().as_secs_f64();
             let at = Duration::from_secs_f64(elapsed_s.max(0.0));
-            (asked, users) = (profile.rate_at(at), profile.users_at(at));
+            users = profile.users_at(at);
+            // Of scenarios it is not known beforehand how many requests they are.
+            asked = match plan.task {
+                Task::Scenarios(_) => 0.0,
+                _ => profile.rate_at(at),
+            };
         }
         let mut totals = Counters::default();
         let mut nodes = 0;

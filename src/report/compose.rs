@@ -183,10 +183,28 @@ impl ResultInput {
     fn planned(&self, all: &Counters, profile: &Profile) -> (u64, Duration) {
         let measured = self.workers.iter().map(|w| w.metrics.elapsed).max();
         let measured = measured.unwrap_or_default().min(profile.end());
+        // The profile tells how many arrivals there are; the later steps of a scenario come as
+        // often as they come.
+        let later = self.later();
+        let later_seen = later.sent + later.dropped();
         let seen = all.sent + all.dropped();
         let (Some(reason), Model::Open) = (&self.reason, self.plan.load.model) else {
             return (seen, measured);
         };
+        let (seen, planned) = (seen - later_seen, all.planned - later.planned);
+        let (arrivals, duration) = self.arrivals(reason, seen, planned, measured, profile);
+        (arrivals + later_seen, duration)
+    }
+
+    /// How many arrivals the plan asked for until its end, and over how long a time.
+    fn arrivals(
+        &self,
+        reason: &EndReason,
+        seen: u64,
+        planned: u64,
+        measured: Duration,
+        profile: &Profile,
+    ) -> (u64, Duration) {
         let total = profile.total_arrivals().unwrap_or(0);
         let none_lost = self.workers.iter().all(|w| w.lost_at.is_none());
         match reason {
@@ -195,11 +213,27 @@ impl ResultInput {
             }
             EndReason::Completed => (total.max(seen), time_of(profile, total)),
             _ if none_lost => {
-                let planned = all.planned.max(seen);
+                let planned = planned.max(seen);
                 (planned, time_of(profile, planned))
             }
             _ => (asked_until(profile, measured).max(seen), measured),
         }
+    }
+
+    /// What was counted of steps that are not the first of their scenario.
+    fn later(&self) -> Counters {
+        let mut later = Counters::default();
+        let Task::Scenarios(scenarios) = &self.plan.task else {
+            return later;
+        };
+        let steps = scenarios.scenarios.iter().flat_map(|s| 0..s.steps.len());
+        let is_later: Vec<bool> = steps.map(|place| place > 0).collect();
+        for worker in &self.workers {
+            let steps = worker.metrics.counters().iter().zip(&is_later);
+            let steps = steps.filter(|(_, is_later)| **is_later);
+            steps.for_each(|(step, _)| later.add(&step.counters));
+        }
+        later
     }
 
     fn rate(&self, totals: &Totals, profile: &Profile, duration: Duration) -> Rate {
@@ -212,6 +246,7 @@ impl ResultInput {
             (Model::Closed, _) => achieved,
             (Model::Open, Some(_)) => totals.planned as f64 / seconds,
             // While it runs, `planned` is no more than what was seen.
+            (Model::Open, None) if matches!(self.plan.task, Task::Scenarios(_)) => achieved,
             (Model::Open, None) => asked_until(profile, duration) as f64 / seconds,
         };
         Rate { asked, achieved }

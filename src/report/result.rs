@@ -261,7 +261,7 @@ pub struct Progress {
     pub duration_s: f64,
     /// Workers that report.
     pub nodes: u32,
-    /// Arrivals a second that the plan asks for now; 0 in the closed model.
+    /// Arrivals a second that the plan asks for now; 0 in the closed model and for scenarios.
     pub asked: f64,
     /// Users that the plan asks for now; 0 in the open model.
     pub users: u32,
