@@ -6,6 +6,7 @@ mod connecting;
 mod gate;
 mod http2;
 mod open;
+mod scenario;
 mod server;
 mod stopping;
 mod tls;

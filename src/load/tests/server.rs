@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 #[derive(Default)]
 struct State {
     served: Mutex<u64>,
+    /// The first line of each request.
+    lines: Mutex<Vec<String>>,
     connections: Mutex<u64>,
     stalled: Mutex<bool>,
     resumed: Condvar,
@@ -50,6 +52,11 @@ impl Server {
         *self.state.served.lock().unwrap()
     }
 
+    /// The first line of each request, in the order in which they came.
+    pub fn lines(&self) -> Vec<String> {
+        self.state.lines.lock().unwrap().clone()
+    }
+
     /// Connections accepted.
     pub fn connections(&self) -> u64 {
         *self.state.connections.lock().unwrap()
@@ -73,6 +80,9 @@ fn serve(mut stream: TcpStream, response: &str, state: &State) {
         while let Some(end) = seen.windows(4).position(|w| w == b"\r\n\r\n") {
             let head: Vec<u8> = seen.drain(..end + 4).collect();
             *state.served.lock().unwrap() += 1;
+            let line = String::from_utf8_lossy(&head);
+            let line = line.lines().next().unwrap_or_default().to_owned();
+            state.lines.lock().unwrap().push(line);
             let mut stalled = state.stalled.lock().unwrap();
             while *stalled {
                 stalled = state.resumed.wait(stalled).unwrap();
