@@ -35,6 +35,10 @@ pub const SITUATIONS: &[&str] = &[
     "wide-area swarms",
     "held shares",
     "ended by a loss",
+    "loads scaled",
+    "loads paused",
+    "setups",
+    "teardowns",
 ];
 
 impl Coverage {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use vajra_node::protocol::decisions::{Decided, Decision, Steer, prolonged};
 use vajra_node::protocol::messages::StopOrder;
 use vajra_node::protocol::metrics::{Counters, Piece, StepCounters, TimeKind, new_histogram};
 use vajra_node::protocol::planted::{Bug, planted};
@@ -23,7 +24,10 @@ pub struct Engine {
     lease: Time,
     stop: Option<StopOrder>,
     settled: Time,
-    /// Slot-nanoseconds sent in.
+    /// The decisions acted on.
+    decisions: Arc<[Decided]>,
+    max_pause: Duration,
+    /// Slot-nanoseconds sent in, times thousandths of an arrival a second.
     work: u128,
     recorded: u64,
     histogram: Histogram<u64>,
@@ -35,8 +39,10 @@ pub struct Engine {
 
 impl Engine {
     /// An engine for a profile of this rate and length; every response takes `response_us`.
-    pub fn new(rate: u64, length: Duration, response_us: u64) -> Engine {
+    pub fn new(rate: u64, length: Duration, max_pause: Duration, response_us: u64) -> Engine {
         Engine {
+            decisions: Arc::from([]),
+            max_pause,
             rate,
             length,
             start: None,
@@ -55,7 +61,35 @@ impl Engine {
 
     /// When the profile is over, once its start is known.
     pub fn ends(&self) -> Option<Time> {
-        self.start.map(|s| s + self.length)
+        let more = prolonged(&self.decisions, self.max_pause);
+        self.start.map(|s| s + self.length + more)
+    }
+
+    /// The decisions acted on.
+    pub fn decisions(&self) -> &[Decided] {
+        &self.decisions
+    }
+
+    /// Thousandths of an arrival a second, times nanoseconds, of the whole load between two
+    /// instants.
+    fn level(&self, from: Time, to: Time) -> u128 {
+        let Some(start) = self.start else {
+            return 0;
+        };
+        let (mut level, mut paused) = (u128::from(self.rate) * 1_000, false);
+        let (mut sum, mut at) = (0, from);
+        for d in self.decisions.iter() {
+            let next = (start + d.at).max(at).min(to);
+            sum += if paused { 0 } else { level * next.since(at).as_nanos() };
+            at = next;
+            match d.what {
+                Decision::Steered(Steer::Load { level_milli }) => level = u128::from(level_milli),
+                Decision::Steered(Steer::Pause) => paused = true,
+                Decision::Steered(Steer::Resume) => paused = false,
+                _ => {}
+            }
+        }
+        sum + if paused { 0 } else { level * to.since(at).as_nanos() }
     }
 
     /// The stop ordered.
@@ -96,7 +130,7 @@ impl Engine {
             } else {
                 now.min(end).min(self.lease)
             };
-            self.work += u128::from(self.slots) * to.since(from).as_nanos();
+            self.work += u128::from(self.slots) * self.level(from, to);
         }
         self.settled = now;
     }
@@ -114,14 +148,14 @@ impl Engine {
             EngineOrder::Start(at) => self.start = Some(*at),
             EngineOrder::Share { slots, .. } => self.slots = *slots,
             EngineOrder::Lease(until) => self.lease = *until,
+            EngineOrder::Decided(decisions) => self.decisions = decisions.clone(),
             EngineOrder::Stop(order) => self.stop = Some(*order),
         }
     }
 
     /// Requests sent so far.
     pub fn sent(&self) -> u64 {
-        let second = u128::from(SLOTS) * 1_000_000_000;
-        (self.work * u128::from(self.rate) / second) as u64
+        (self.work / (u128::from(SLOTS) * 1_000_000_000_000)) as u64
     }
 
     /// Measures.
@@ -170,7 +204,7 @@ mod tests {
 
     #[test]
     fn it_counts_its_share_of_the_rate_while_its_lease_runs() {
-        let mut engine = Engine::new(1_000, Duration::from_secs(10), 5);
+        let mut engine = Engine::new(1_000, Duration::from_secs(10), Duration::ZERO, 5);
         engine.order(Time(0), &EngineOrder::Start(Time(SECOND)));
         let share = EngineOrder::Share {
             slots: SLOTS / 2,

@@ -114,6 +114,21 @@ pub enum Fault {
         /// Which node.
         node: usize,
     },
+    /// Somebody changes the load.
+    Scale {
+        /// From which node.
+        node: usize,
+        /// To so many percent of the plan's.
+        percent: u32,
+    },
+    /// Somebody lets the load stand still, and go on after a while.
+    Hold {
+        /// From which node.
+        node: usize,
+        /// For this long.
+        #[serde(with = "seconds")]
+        lasts: Duration,
+    },
     /// Somebody stops the test.
     Stop {
         /// From which node.
@@ -133,10 +148,13 @@ impl Fault {
             | Fault::Partition { lasts, .. }
             | Fault::Link { lasts, .. }
             | Fault::Overload { lasts, .. }
+            | Fault::Hold { lasts, .. }
             | Fault::Weather { lasts, .. } => *lasts,
-            Fault::Join { .. } | Fault::Leave { .. } | Fault::Drain { .. } | Fault::Stop { .. } => {
-                Duration::ZERO
-            }
+            Fault::Join { .. }
+            | Fault::Leave { .. }
+            | Fault::Drain { .. }
+            | Fault::Scale { .. }
+            | Fault::Stop { .. } => Duration::ZERO,
         }
     }
 
@@ -149,6 +167,7 @@ impl Fault {
             | Fault::Partition { lasts, .. }
             | Fault::Link { lasts, .. }
             | Fault::Overload { lasts, .. }
+            | Fault::Hold { lasts, .. }
             | Fault::Weather { lasts, .. } => *lasts = shorter,
             Fault::Crash {
                 restart_after: Some(after),
@@ -169,6 +188,8 @@ impl Fault {
             | Fault::Join { node }
             | Fault::Leave { node }
             | Fault::Drain { node }
+            | Fault::Scale { node, .. }
+            | Fault::Hold { node, .. }
             | Fault::Stop { node, .. } => vec![*node],
             Fault::Partition { side, .. } => side.clone(),
             Fault::Link { a, b, .. } => vec![*a, *b],
@@ -202,6 +223,8 @@ impl Fault {
             | Fault::Join { node }
             | Fault::Leave { node }
             | Fault::Drain { node }
+            | Fault::Scale { node, .. }
+            | Fault::Hold { node, .. }
             | Fault::Stop { node, .. } => {
                 if *node == gone {
                     return None;
@@ -279,7 +302,7 @@ impl FaultPlan {
                 .time(Duration::from_millis(5)..Duration::from_secs(9))
                 .min(left);
             let node = rng.index(nodes);
-            let fault = match rng.within(0..100) {
+            let fault = match rng.within(0..117) {
                 0..18 => Fault::Crash {
                     node,
                     restart_after: rng.chance(500).then_some(lasts),
@@ -321,6 +344,11 @@ impl FaultPlan {
                     node,
                     graceful: rng.chance(700),
                 },
+                99..108 => Fault::Scale {
+                    node,
+                    percent: rng.within(10..400) as u32,
+                },
+                108..116 => Fault::Hold { node, lasts },
                 _ => Fault::Pause {
                     node,
                     lasts: lasts / 2,

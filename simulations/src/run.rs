@@ -40,6 +40,8 @@ pub fn run(scenario: Scenario, trace: Trace, bug: Option<Bug>) -> Outcome {
     let patience = timings.registration_window + timings.share_lease * 8;
     let lease = timings.share_lease(world.machines.len());
     let end = world.healed_at() + world.scenario.plan.length.max(patience) + lease * 4 + FETCHING;
+    let pauses = timings.max_pause * world.scenario.faults.0.len() as u32;
+    let end = end + pauses + world.scenario.spec().around();
     let result = catch_unwind(AssertUnwindSafe(|| {
         world.run(end.max(SHORTEST), &mut checkers)
     }));

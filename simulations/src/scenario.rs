@@ -20,6 +20,9 @@ pub const RATE: u64 = 1_000;
 /// When the test is submitted: the nodes have seen each other's adverts by then.
 pub const SUBMITTED: Duration = Duration::from_secs(3);
 
+/// The longest that a setup or a teardown may take.
+pub const ONCE: Duration = Duration::from_secs(2);
+
 /// Which faults a run suffers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Faults {
@@ -83,6 +86,12 @@ pub struct Plan {
     /// What happens to the share of a lost worker.
     #[serde(default)]
     pub on_lost_worker: OnLoss,
+    /// It has a setup.
+    #[serde(default)]
+    pub setup: bool,
+    /// It has a teardown.
+    #[serde(default)]
+    pub teardown: bool,
     /// Length in bytes; a long plan is fetched.
     pub bytes: usize,
 }
@@ -165,6 +174,8 @@ impl Scenario {
                     12..=16 => OnLoss::Fail,
                     _ => OnLoss::Reassign,
                 },
+                setup: false,
+                teardown: false,
                 bytes: 100,
             },
             submitter: 0,
@@ -185,6 +196,9 @@ impl Scenario {
             };
             scenario.faults = FaultPlan::random(&mut stream, nodes, from, until);
         }
+        let mut stream = Rng::new(seed, "setup");
+        scenario.plan.setup = stream.chance(200);
+        scenario.plan.teardown = stream.chance(200);
         scenario.fit_length();
         scenario
     }
@@ -194,6 +208,8 @@ impl Scenario {
         let healed = self.faults.healed_at().unwrap_or_default().max(SUBMITTED);
         let lease = self.timings().share_lease(self.machines.len());
         let room = lease * 4 + Duration::from_secs(2);
+        let setup = if self.plan.setup { ONCE } else { Duration::ZERO };
+        let room = room + setup;
         self.plan.length = (healed - SUBMITTED + room).max(Duration::from_secs(6));
     }
 
@@ -204,6 +220,7 @@ impl Scenario {
             Setting::Wan => Timings::wan(),
         };
         Timings {
+            max_pause: timings.share_lease,
             heartbeats_a_second: self.heartbeats_a_second,
             ..timings
         }
@@ -213,6 +230,9 @@ impl Scenario {
     pub fn spec(&self) -> TestSpec {
         TestSpec {
             length: self.plan.length,
+            end: self.plan.length,
+            setup: self.plan.setup.then_some(ONCE),
+            teardown: self.plan.teardown.then_some(ONCE),
             grace: self.plan.grace,
             min_workers: 1,
             balance: match self.plan.equal {

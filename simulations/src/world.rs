@@ -4,9 +4,11 @@
 //! [`vajra_node::protocol::Node`] and carries out what comes back, late, twice or not at all,
 //! as the scenario's fault plan says; after every event the checkers look at it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vajra_node::protocol::decisions::{Once, Steer};
 use vajra_node::protocol::messages::{Gossip, Reply, Request, StopOrder};
 use vajra_node::protocol::planted::{Bug, planted};
 use vajra_node::protocol::spec::{SLOTS, Submission};
@@ -91,6 +93,13 @@ pub enum Event {
         /// Which life.
         life: u64,
     },
+    /// Setup or teardown has been run.
+    Ran {
+        /// In which life.
+        life: u64,
+        /// Which.
+        once: Once,
+    },
     /// The engine's load may be over, and nothing in flight any more.
     LoadOver {
         /// Which life.
@@ -125,6 +134,8 @@ pub struct World {
     pub started_last: Option<Duration>,
     /// When somebody first ordered a stop, in true time, and where.
     pub stopped: Option<(Duration, usize, u64)>,
+    /// How often setup and teardown were begun.
+    pub ran: BTreeMap<Once, u32>,
     /// What has been seen.
     pub coverage: Coverage,
     /// Events handled.
@@ -155,6 +166,7 @@ impl World {
             started: None,
             started_last: None,
             stopped: None,
+            ran: BTreeMap::new(),
             coverage: Coverage::default(),
             events: 0,
             meter: Meter::default(),
@@ -427,6 +439,13 @@ impl World {
                 self.overload(node, true);
                 None
             }
+            Fault::Scale { node, percent } if self.machines[node].test(TEST).is_some() => {
+                let level_milli = RATE * 10 * u64::from(percent);
+                self.steer(node, index, Steer::Load { level_milli })
+            }
+            Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
+                self.steer(node, index, Steer::Pause)
+            }
             Fault::Stop { node, graceful } if self.machines[node].test(TEST).is_some() => {
                 self.coverage.saw("stops");
                 let life = self.machines[node].life;
@@ -467,8 +486,23 @@ impl World {
                 self.overload(node, false);
                 None
             }
+            Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
+                self.steer(node, usize::MAX - index, Steer::Resume)
+            }
             _ => None,
         }
+    }
+
+    /// Somebody asks for a change of the load, unless the node tells them that it makes no sense.
+    fn steer(&mut self, i: usize, id: usize, steer: Steer) -> Option<usize> {
+        let machine = &self.machines[i];
+        let local = machine.local(self.now);
+        let refused = machine.test(TEST).and_then(|t| t.refuses(local, steer));
+        if machine.state != State::Up || refused.is_some() {
+            return None;
+        }
+        self.input(i, Input::Steer(TEST, 1 + id as u64, steer));
+        Some(i)
     }
 
     fn overload(&mut self, i: usize, overloaded: bool) {
@@ -622,6 +656,13 @@ impl World {
             }
             Event::Second { life: of } if of == life => self.every_second(i),
             Event::LoadOver { life: of } if of == life => self.load_over(i),
+            Event::Ran { life: of, once } if of == life => {
+                let how = match self.rng.chance(950) {
+                    true => Ok(Arc::from(&b"values"[..])),
+                    false => Err("status 503".to_owned()),
+                };
+                self.input(i, Input::Ran(TEST, once, how));
+            }
             _ => {}
         }
     }
@@ -707,6 +748,16 @@ impl World {
                 let at = now + self.rng.time(Duration::from_millis(1)..INSPECTION);
                 self.push(at, Happening::To(i, Event::Inspected { life }));
             }
+            Output::RunOnce(_, once) => {
+                *self.ran.entry(once).or_default() += 1;
+                self.coverage.saw(match once {
+                    Once::Setup => "setups",
+                    Once::Teardown => "teardowns",
+                });
+                let most = Duration::from_millis(if self.rng.chance(950) { 800 } else { 4_000 });
+                let at = now + self.rng.time(Duration::from_millis(1)..most);
+                self.push(at, Happening::To(i, Event::Ran { life, once }));
+            }
             Output::Engine(_, order) => self.order(i, &order),
             Output::Event(_, event) => self.saw(&event.kind, &event.text),
             Output::Verdict(..) | Output::Ended(_) | Output::Completed(_) | Output::Log(_) => {}
@@ -733,6 +784,8 @@ impl World {
                     self.coverage.saw("held shares");
                 }
             }
+            "scaled" => self.coverage.saw("loads scaled"),
+            "paused" => self.coverage.saw("loads paused"),
             "joined" => self.coverage.saw("late joiners"),
             "returned" => self.coverage.saw("workers returned"),
             "refused" => self.coverage.saw("refusals"),
@@ -775,6 +828,7 @@ impl World {
         let local = self.machines[i].local(now);
         let life = self.machines[i].life;
         let length = self.scenario.plan.length;
+        let max_pause = self.scenario.timings().max_pause;
         let overloaded =
             self.scenario.faults.0.iter().any(|t| {
                 t.active(now) && matches!(t.fault, Fault::Overload { node, .. } if node == i)
@@ -786,7 +840,7 @@ impl World {
         let machine = &mut self.machines[i];
         let engine = machine
             .engine
-            .get_or_insert_with(|| Engine::new(RATE, length, 100 + i as u64));
+            .get_or_insert_with(|| Engine::new(RATE, length, max_pause, 100 + i as u64));
         engine.overloaded = overloaded;
         engine.order(local, order);
         let clock = machine.spec.clock;
@@ -795,8 +849,9 @@ impl World {
                 let begins = clock.truth(*start).unwrap_or(now);
                 self.started = Some(self.started.map_or(begins, |s| s.min(begins)));
                 self.started_last = self.started_last.max(Some(begins));
-                clock.truth(*start + length)
+                engine.ends().and_then(|end| clock.truth(end))
             }
+            EngineOrder::Decided(_) => engine.ends().and_then(|end| clock.truth(end)),
             EngineOrder::Stop(stop) if stop.graceful => Some(now),
             EngineOrder::Stop(_) => Some(now + Duration::from_millis(1)),
             _ => None,
@@ -860,5 +915,6 @@ fn tag(output: &Output) -> u64 {
         Output::Ended(_) => 19,
         Output::Completed(_) => 20,
         Output::Log(_) => 21,
+        Output::RunOnce(..) => 22,
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::problem::Problem;
-use crate::node::handle::Progress;
+use crate::node::handle::{Progress, Steering};
 use crate::plan::Plan;
 use crate::report::{NodeEntry, NodeList, TestList, TestResult};
 
@@ -123,6 +123,24 @@ impl ApiClient {
     pub async fn stop(&self, id: &str, graceful: bool) -> Result<(), ClientError> {
         let path = format!("/api/v1/tests/{}?graceful={graceful}", escape(id));
         self.send(Method::DELETE, &path, None).await.map(drop)
+    }
+
+    /// Changes the load of a running test; returns since when it counts, in seconds after the
+    /// start.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn steer(&self, id: &str, how: Steering) -> Result<f64, ClientError> {
+        let (verb, body) = match how {
+            Steering::Rate(rate) => ("scale", serde_json::json!({ "rate": rate })),
+            Steering::Users(users) => ("scale", serde_json::json!({ "users": users })),
+            Steering::Pause => ("pause", serde_json::json!({})),
+            Steering::Resume => ("resume", serde_json::json!({})),
+        };
+        let path = format!("/api/v1/tests/{}/{verb}", escape(id));
+        let answer: serde_json::Value = self.json(Method::POST, &path, Some(body)).await?;
+        let at = answer["at_s"].as_f64();
+        at.ok_or_else(|| self.strange("no at_s"))
     }
 
     /// Drains a node, by peer id or name; `None` is the one that answers.

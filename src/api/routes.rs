@@ -19,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
 use super::{Shared, find, guard};
-use crate::node::handle::{Progress, StartOptions};
+use crate::node::handle::{Progress, StartOptions, Steering};
 use crate::plan;
 use crate::report::{NodeEntry, NodeList, Pool, TestList, TestResult};
 
@@ -40,6 +40,9 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/tests", get(tests).post(start))
         .route("/tests/{id}", get(status).delete(stop))
         .route("/tests/{id}/events", get(events))
+        .route("/tests/{id}/scale", post(scale))
+        .route("/tests/{id}/pause", post(pause))
+        .route("/tests/{id}/resume", post(resume))
         .route("/version", get(version));
     Router::new()
         .nest("/api/v1", v1)
@@ -179,6 +182,53 @@ async fn stop(
         Json(json!({"test_id": id.to_string()})),
     )
         .into_response())
+}
+
+/// Full load from now on: a rate (open model) or users (closed model).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewLoad {
+    rate: Option<f64>,
+    users: Option<u32>,
+}
+
+async fn scale(
+    State(s): State<Shared>,
+    Segment(id): Segment,
+    body: Body,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let body = whole(body).await?;
+    let wrong = |why: String| {
+        let what = format!("the body is not {{\"rate\": N}} or {{\"users\": N}}: {why}");
+        Problem::new(StatusCode::BAD_REQUEST, what)
+    };
+    let new: NewLoad = serde_json::from_slice(&body).map_err(|e| wrong(e.to_string()))?;
+    let how = match (new.rate, new.users) {
+        (Some(rate), None) => Steering::Rate(rate),
+        (None, Some(users)) => Steering::Users(users),
+        _ => return Err(wrong("it has one of them".into())),
+    };
+    steer(&s, &id, how).await
+}
+
+async fn pause(
+    State(s): State<Shared>,
+    Segment(id): Segment,
+) -> Result<Json<serde_json::Value>, Problem> {
+    steer(&s, &id, Steering::Pause).await
+}
+
+async fn resume(
+    State(s): State<Shared>,
+    Segment(id): Segment,
+) -> Result<Json<serde_json::Value>, Problem> {
+    steer(&s, &id, Steering::Resume).await
+}
+
+async fn steer(s: &Shared, id: &str, how: Steering) -> Result<Json<serde_json::Value>, Problem> {
+    let id = find::test(s, id).await?;
+    let at = s.node.steer(id, how).await?;
+    Ok(Json(json!({"test_id": id.to_string(), "at_s": at.as_secs_f64()})))
 }
 
 async fn events(State(s): State<Shared>, Segment(id): Segment) -> Result<Response, Problem> {

@@ -38,6 +38,12 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Stop a test on every node
     StopTest(StopArgs),
+    /// Change the load of a running test
+    Scale(ScaleArgs),
+    /// Let a running test's load stand still
+    Pause(SteerArgs),
+    /// Let a paused test go on
+    Resume(SteerArgs),
     /// List the tests that a node knows
     Tests(ListArgs),
     /// Show a test's result: so far, or for good
@@ -321,6 +327,33 @@ pub struct StopArgs {
     /// Do not wait for requests in flight
     #[arg(long)]
     pub now: bool,
+    /// Which node to talk to.
+    #[command(flatten)]
+    pub api: ApiArgs,
+}
+
+/// `scale`.
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// The test's id, the beginning of it, or `latest`
+    pub id: String,
+    /// Arrivals a second of the whole swarm that are full load from now on (open model); the
+    /// plan's other levels change in proportion; 10k is understood
+    #[arg(short = 'r', long, value_name = "N", conflicts_with = "users", required_unless_present = "users")]
+    pub rate: Option<String>,
+    /// Users of the whole swarm that are full load from now on (closed model)
+    #[arg(short = 'u', long, value_name = "N")]
+    pub users: Option<String>,
+    /// Which node to talk to.
+    #[command(flatten)]
+    pub api: ApiArgs,
+}
+
+/// `pause`, `resume`.
+#[derive(Debug, Args)]
+pub struct SteerArgs {
+    /// The test's id, the beginning of it, or `latest`
+    pub id: String,
     /// Which node to talk to.
     #[command(flatten)]
     pub api: ApiArgs,

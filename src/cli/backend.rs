@@ -13,7 +13,7 @@ use super::layer::Layer;
 use super::resolve::{api_token, environment};
 use crate::api::{ApiClient, ClientError, Events};
 use crate::node::config::API_PORT;
-use crate::node::handle::{CommandError, NodeHandle, Progress, StartOptions};
+use crate::node::handle::{CommandError, NodeHandle, Progress, StartOptions, Steering};
 use crate::plan::Plan;
 use crate::protocol::TestId;
 use crate::report::{NodeList, TestList, TestResult};
@@ -154,6 +154,21 @@ impl Backend {
         match self {
             Backend::Api(client, _) => client.stop(id, graceful).await.map_err(|e| self.lost(e)),
             Backend::Here(node) => node.stop(own(id)?, graceful).await.map_err(refused),
+        }
+    }
+
+    /// Changes the load of a running test; returns since when it counts, in seconds after the
+    /// start.
+    ///
+    /// # Errors
+    /// As [`Backend::stop`], or it makes no sense now.
+    pub async fn steer(&self, id: &str, how: Steering) -> Result<f64, Failure> {
+        match self {
+            Backend::Api(client, _) => client.steer(id, how).await.map_err(|e| self.lost(e)),
+            Backend::Here(node) => {
+                let at = node.steer(own(id)?, how).await.map_err(refused)?;
+                Ok(at.as_secs_f64())
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The commands that ask a node something, or tell it something.
 
-use super::args::{DrainArgs, ListArgs, OneTestArgs, StopArgs, WatchArgs};
+use super::args::{ApiArgs, DrainArgs, ListArgs, OneTestArgs, ScaleArgs, SteerArgs, StopArgs, WatchArgs};
 use super::backend::Backend;
 use super::exit::{Exit, Failure};
 use super::follow::{Followed, OnInterrupt, follow};
@@ -8,6 +8,8 @@ use super::interrupt::Interrupts;
 use super::output::{line, out};
 use super::start_test::{JsonFile, show};
 use super::terminal::ProgressLine;
+use crate::node::handle::Steering;
+use crate::plan::parse_count;
 use crate::report::{NodeList, TestList, text};
 
 /// `nodes`
@@ -73,6 +75,47 @@ pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
     let id = test_id(&backend.tests().await?, &args.id)?;
     backend.stop(&id, !args.now).await?;
     line(&format!("stopping {id}"))?;
+    Ok(Exit::Fine)
+}
+
+/// `scale`
+pub async fn scale(args: &ScaleArgs) -> Result<Exit, Failure> {
+    let number = |option: &str, text: &str| {
+        parse_count(text).map_err(|e| Failure::usage(format_args!("{option}: {e}")))
+    };
+    let how = match (&args.rate, &args.users) {
+        (Some(rate), _) => Steering::Rate(number("--rate", rate)?),
+        (None, users) => {
+            let users = number("--users", users.as_deref().unwrap_or_default())?;
+            match users.fract() == 0.0 && (1.0..=1e6).contains(&users) {
+                true => Steering::Users(users as u32),
+                false => {
+                    return Err(Failure::usage(format_args!(
+                        "--users: {users} is not a whole number from 1 to 1000000"
+                    )));
+                }
+            }
+        }
+    };
+    change(&args.api, &args.id, how).await
+}
+
+/// `pause`, `resume`
+pub async fn steer(args: &SteerArgs, how: Steering) -> Result<Exit, Failure> {
+    change(&args.api, &args.id, how).await
+}
+
+async fn change(api: &ApiArgs, id: &str, how: Steering) -> Result<Exit, Failure> {
+    let backend = Backend::connect(api).await?;
+    let id = test_id(&backend.tests().await?, id)?;
+    let at = backend.steer(&id, how).await?;
+    let what = match how {
+        Steering::Rate(rate) => format!("full load is {rate}/s"),
+        Steering::Users(users) => format!("full load is {users} users"),
+        Steering::Pause => "no load".to_owned(),
+        Steering::Resume => "the plan goes on".to_owned(),
+    };
+    line(&format!("{id}: {what} from {at:.1} s after the start on"))?;
     Ok(Exit::Fine)
 }
 

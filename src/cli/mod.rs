@@ -49,6 +49,8 @@ use clap::Parser;
 use args::{Cli, Command};
 use exit::{Exit, Failure};
 
+use crate::node::handle::Steering;
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -79,6 +81,9 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             Some(Command::StartTest(args)) => start_test::run(args).await,
             Some(Command::Validate(args)) => validate::run(args),
             Some(Command::StopTest(args)) => commands::stop_test(args).await,
+            Some(Command::Scale(args)) => commands::scale(args).await,
+            Some(Command::Pause(args)) => commands::steer(args, Steering::Pause).await,
+            Some(Command::Resume(args)) => commands::steer(args, Steering::Resume).await,
             Some(Command::Tests(args)) => commands::tests(args).await,
             Some(Command::Status(args)) => commands::status(args).await,
             Some(Command::Watch(args)) => commands::watch(args).await,

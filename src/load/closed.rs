@@ -20,6 +20,9 @@ use super::thread::Pacer;
 use crate::plan::{Owned, SlotRange};
 use crate::tasks::{Arrival, Task};
 
+/// A user's number takes so many bits: there are at most 1,000,000.
+const USER_BITS: u32 = 20;
+
 /// How often a user without a lease looks for one, in nanoseconds.
 const PARKED_NS: u64 = 10_000_000;
 
@@ -70,7 +73,7 @@ impl Closed {
     }
 
     fn over<T: Task>(&self, engine: &Engine<T>, now: LeaseInstant) -> bool {
-        now >= engine.instant(as_ns(engine.shared.profile.end()))
+        now >= engine.instant(as_ns(engine.profile().end()))
     }
 
     /// Lets a user send at `at`, and wakes the pacer if that is before all others.
@@ -78,6 +81,7 @@ impl Closed {
         let mut due = self.due.borrow_mut();
         let first = due.peek().is_none_or(|Reverse((first, _))| at.0 < *first);
         let place = seat.place.get();
+        seat.next_call.set(at.0);
         due.push(Reverse((at.0, place)));
         drop(due);
         if first {
@@ -100,7 +104,13 @@ impl Closed {
         }
         // Users come and go with the profile's level, between two requests.
         let since = due.0.max(now.0).saturating_sub(engine.start.get().0);
-        match engine.shared.profile.user_from_ns(seat.user.get(), since) {
+        let profile = engine.profile();
+        let next = profile.user_from_ns(seat.user.get(), since);
+        // Of a test that is paused it is not known yet when it goes on.
+        let next = next.or(profile.paused().then(|| as_ns(profile.end())));
+        drop(profile);
+        seat.benched.set(next.is_some_and(|at| at > since));
+        match next {
             Some(at) if at <= since => {}
             Some(at) => {
                 self.call(engine, seat, engine.instant(at));
@@ -131,12 +141,12 @@ impl Closed {
         engine.busy.set(engine.busy.get() + 1);
         let (user, turn) = (seat.user.get(), seat.turns.get());
         seat.turns.set(turn.wrapping_add(1));
-        let users = engine.shared.plan.load.users.unwrap_or_default();
         Some(Job {
             due,
             waited_since: None,
             arrival: Arrival {
-                number: u64::from(turn) * u64::from(users) + u64::from(user),
+                // A user begins one iteration at a time, wherever it is.
+                number: (since / 1_000) << USER_BITS | u64::from(user),
                 user: Some(user),
                 turn,
             },
@@ -160,14 +170,18 @@ impl Closed {
         let (joining, ..) = users_of(engine, change.range);
         let mut before = std::mem::take(&mut *self.users.borrow_mut());
         for user in joining {
-            let seat = before.remove(&user).unwrap_or_else(|| {
+            let known = before.remove(&user);
+            let turns = known.as_ref().map_or(0, |seat| seat.turns.get());
+            // One that had left, and is there again now that the load is another.
+            let seat = known.filter(|seat| !seat.retired.get()).unwrap_or_else(|| {
                 let seat = Rc::new(Seat::default());
                 let mut seats = self.seats.borrow_mut();
                 seat.place.set(seats.len());
                 seats.push(Some(seat.clone()));
                 drop(seats);
                 seat.user.set(user);
-                if engine.is_early() && engine.shared.profile.user_from_ns(user, 0) == Some(0) {
+                seat.turns.set(turns);
+                if engine.is_early() && engine.profile().user_from_ns(user, 0) == Some(0) {
                     engine.seat(self, seat.clone(), None);
                 }
                 seat
@@ -197,7 +211,7 @@ impl Closed {
 /// The users of a share that belong to this thread, how many belong to threads before it, and
 /// how many there are on all.
 fn users_of<T: Task>(engine: &Engine<T>, range: SlotRange) -> (Vec<u32>, usize, usize) {
-    let most = engine.shared.plan.load.users.unwrap_or_default();
+    let most = engine.profile().peak().round() as u32;
     let owned = Owned::new(range);
     let (mut mine, mut before, mut all) = (Vec::new(), 0, 0);
     let mut next = owned.first(0);
@@ -220,6 +234,19 @@ impl<T: Task> Pacer<T> for Closed {
         }
     }
 
+    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, started: bool) {
+        engine.reload();
+        let (Some(change), true) = (self.share.get(), started) else {
+            return;
+        };
+        let now = engine.shared.control.now();
+        let benched: Vec<Rc<Seat>> = self.users.borrow().values().cloned().collect();
+        for seat in benched.iter().filter(|s| s.benched.get() && !s.retired.get()) {
+            self.call(engine, seat, now.max(engine.start.get()));
+        }
+        self.settle(engine, ShareChange { at: now, ..change }, true);
+    }
+
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {
         self.set_quota(engine, change.range);
         self.share.set(Some(change));
@@ -240,6 +267,9 @@ impl<T: Task> Pacer<T> for Closed {
             let Some(seat) = self.seats.borrow()[place].clone() else {
                 continue;
             };
+            if seat.next_call.get() != at {
+                continue;
+            }
             if let Some(job) = self.request(engine, &seat, LeaseInstant(at), now) {
                 match seat.taken.get() {
                     true => seat.give_at(job, now),

@@ -3,12 +3,12 @@
 //! when the generation has changed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::clock::{LeaseClock, LeaseInstant};
-use crate::plan::SlotRange;
+use crate::plan::{Profile, SlotRange};
 
 /// No start yet, no stop asked for.
 pub const NEVER: u64 = u64::MAX;
@@ -39,12 +39,13 @@ pub struct Control {
     lease_since: AtomicU64,
     stop_by: AtomicU64,
     last_share: Mutex<Option<SlotRange>>,
+    profile: Mutex<Arc<Profile>>,
     lanes: Vec<Lane>,
 }
 
 impl Control {
-    /// For so many engine threads.
-    pub fn new(clock: LeaseClock, threads: usize) -> Control {
+    /// For so many engine threads, and this load.
+    pub fn new(clock: LeaseClock, threads: usize, profile: Profile) -> Control {
         Control {
             clock,
             generation: AtomicU64::new(0),
@@ -53,6 +54,7 @@ impl Control {
             lease_since: AtomicU64::new(0),
             stop_by: AtomicU64::new(NEVER),
             last_share: Mutex::new(None),
+            profile: Mutex::new(Arc::new(profile)),
             lanes: (0..threads).map(|_| Lane::default()).collect(),
         }
     }
@@ -91,6 +93,18 @@ impl Control {
             lock(&lane.shares).push(ShareChange { at, range });
         }
         self.announce();
+    }
+
+    /// The load over time is another one: the same up to now, different from some later
+    /// instant on.
+    pub fn set_profile(&self, profile: Profile) {
+        *lock(&self.profile) = Arc::new(profile);
+        self.announce();
+    }
+
+    /// The load over time, as it was last told.
+    pub fn profile(&self) -> Arc<Profile> {
+        lock(&self.profile).clone()
     }
 
     /// The lease holds until `until`. If the one before has lapsed, this one begins now, and
@@ -171,10 +185,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Load;
+
+    fn control(threads: usize) -> Control {
+        let load = Load::open(1.0, std::time::Duration::from_secs(1));
+        Control::new(LeaseClock::new(), threads, Profile::of(&load))
+    }
 
     #[test]
     fn a_lease_renewed_after_a_lapse_does_not_revive_what_fell_due_before() {
-        let control = Control::new(LeaseClock::new(), 1);
+        let control = control(1);
         let before = control.now();
         assert!(!control.may_send(before, before), "no lease yet");
         control.set_lease(LeaseInstant(control.now().0 + 1_000_000_000));
@@ -194,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_repeated_share_is_no_change() {
-        let control = Control::new(LeaseClock::new(), 2);
+        let control = control(2);
         let half = SlotRange {
             offset: 0,
             slots: 500_000,
@@ -209,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_later_stop_does_not_put_off_an_earlier_one() {
-        let control = Control::new(LeaseClock::new(), 1);
+        let control = control(1);
         control.stop(LeaseInstant(5));
         control.stop(LeaseInstant(9));
         assert_eq!(control.stop_by(), Some(LeaseInstant(5)));

@@ -1,6 +1,6 @@
 //! One engine thread's state, and how it runs a request.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,8 +28,6 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 pub struct Shared {
     /// The plan.
     pub plan: Arc<Plan>,
-    /// Its load over time.
-    pub profile: Profile,
     /// Names of what is measured each by itself.
     pub steps: Vec<String>,
     /// What the driver wants.
@@ -64,6 +62,8 @@ pub struct Engine<T: Task> {
     pub thread: usize,
     /// When the profile starts; 0 before it is known.
     pub start: Cell<LeaseInstant>,
+    /// The load over time, with the changes that are known to this thread.
+    profile: RefCell<Arc<Profile>>,
     /// What was measured.
     pub recorder: Rc<RefCell<Recorder>>,
     /// Arrivals that wait for a connection, in order.
@@ -115,6 +115,7 @@ impl<T: Task> Engine<T> {
     ) -> Engine<T> {
         let traffic = Rc::<Traffic>::default();
         Engine {
+            profile: RefCell::new(shared.control.profile()),
             shared,
             thread,
             start: Cell::new(LeaseInstant(0)),
@@ -132,6 +133,21 @@ impl<T: Task> Engine<T> {
     /// The profile's instant `ns` on the lease clock.
     pub fn instant(&self, ns: u64) -> LeaseInstant {
         LeaseInstant(self.start.get().0.saturating_add(ns))
+    }
+
+    /// The load over time.
+    pub fn profile(&self) -> Ref<'_, Profile> {
+        Ref::map(self.profile.borrow(), |p| &**p)
+    }
+
+    /// It has changed, from some instant on.
+    pub fn outdated(&self) -> bool {
+        !Arc::ptr_eq(&self.shared.control.profile(), &self.profile.borrow())
+    }
+
+    /// Takes up what has changed in it.
+    pub fn reload(&self) {
+        *self.profile.borrow_mut() = self.shared.control.profile();
     }
 
     /// The profile has yet to start; it may not even be known when.
@@ -334,7 +350,7 @@ impl<T: Task> Engine<T> {
             }
             Outcome::Withheld => {}
         }
-        let warm_up = due.0 < self.instant(as_ns(self.shared.profile.warm_up_end())).0;
+        let warm_up = due.0 < self.instant(as_ns(self.profile().warm_up_end())).0;
         if warm_up {
             record.counters.warm_up += 1;
         }

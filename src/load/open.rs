@@ -110,7 +110,7 @@ impl Open {
         let max_in_flight = match plan.load.max_in_flight {
             Some(most) => portion(most, i, n),
             None => {
-                let outstanding = plan.load.rate.unwrap_or_default() * range.fraction() * seconds;
+                let outstanding = engine.profile().peak() * range.fraction() * seconds;
                 (outstanding.ceil() as u32)
                     .saturating_add(SPARE)
                     .min(portion(MAX_IN_FLIGHT, i, n).max(1))
@@ -124,16 +124,23 @@ impl Open {
 
     /// Where the share's next arrival is, from its floor and its beginning.
     fn seek<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule) {
-        let profile = &engine.shared.profile;
+        let profile = engine.profile();
         let since = schedule.since.0.saturating_sub(engine.start.get().0);
         let from = profile.first_arrival_from_ns(since).max(schedule.floor);
+        drop(profile);
         self.aim(engine, schedule, schedule.owned.first(from));
     }
 
     /// Arrival `k` is the next one, if the plan has so many.
     fn aim<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule, k: Option<u64>) {
-        let profile = &engine.shared.profile;
-        schedule.next = k.filter(|k| Some(*k) < profile.total_arrivals());
+        let profile = engine.profile();
+        let mut k = k;
+        for gap in profile.gaps() {
+            if k.is_some_and(|k| gap.contains(&k)) {
+                k = schedule.owned.first(gap.end);
+            }
+        }
+        schedule.next = k.filter(|k| *k < profile.numbers());
         schedule.due = match schedule.next {
             Some(k) => engine.instant(profile.arrival_ns(k)),
             None => NEVER,
@@ -155,11 +162,15 @@ impl Open {
             return;
         }
         let ns = until.0.saturating_sub(engine.start.get().0);
-        let to = engine.shared.profile.first_arrival_from_ns(ns);
+        let profile = engine.profile();
+        let to = profile.first_arrival_from_ns(ns);
         if to <= next {
             return;
         }
-        let skipped = schedule.owned.count(next, to);
+        let owned = |from: u64, to: u64| schedule.owned.count(from, to);
+        let gaps = profile.gaps().map(|gap| owned(gap.start.max(next), gap.end.min(to)));
+        let skipped = owned(next, to) - gaps.sum::<u64>();
+        drop(profile);
         engine.count(|c| {
             c.planned += skipped;
             *count(c) += skipped;
@@ -284,6 +295,23 @@ impl<T: Task> Pacer<T> for Open {
         let mut schedule = self.schedule.get();
         self.seek(engine, &mut schedule);
         self.schedule.set(schedule);
+    }
+
+    /// What fell due by now did so by the load as it was known, also if it should have been
+    /// another by then.
+    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, started: bool) {
+        let now = engine.shared.control.now();
+        if started {
+            self.handle_due(engine, now, usize::MAX);
+        }
+        engine.reload();
+        let mut schedule = self.schedule.get();
+        self.set_limits(engine, schedule.owned.range());
+        if started {
+            schedule.since = schedule.since.max(now);
+            self.seek(engine, &mut schedule);
+            self.schedule.set(schedule);
+        }
     }
 
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {

@@ -13,7 +13,7 @@ use super::control::Control;
 use super::engine::{Report, Shared, as_ns};
 use super::recorder::Counters;
 use super::thread::{Ask, Seed};
-use crate::plan::{Model, Plan, Profile, SlotRange};
+use crate::plan::{LoadChange, Model, Plan, Profile, SlotRange};
 use crate::tasks::{self, FailingTask, Prepared, Site};
 
 /// Reports asked of a thread and not given yet. A thread answers within a millisecond, and
@@ -131,9 +131,8 @@ impl LoadRun {
             .max(1);
         let threads = threads_for(&spec.plan, spec.threads, connections);
         let shared = Arc::new(Shared {
-            profile: Profile::of(&spec.plan.load),
             steps: spec.plan.task.step_names(),
-            control: Control::new(spec.clock, threads),
+            control: Control::new(spec.clock, threads, Profile::of(&spec.plan.load)),
             threads,
             connections,
             plan: spec.plan,
@@ -201,6 +200,12 @@ impl LoadRun {
     /// From now on the share is this. Arrivals due before now stay with the share before.
     pub fn set_share(&self, share: SlotRange) {
         self.shared.control.set_share(share);
+    }
+
+    /// The load is changed in these ways, since the start.
+    pub fn set_changes(&self, changes: &[LoadChange]) {
+        let profile = Profile::changed(&self.shared.plan.load, changes);
+        self.shared.control.set_profile(profile);
     }
 
     /// The lease holds until this instant.

@@ -42,6 +42,10 @@ pub struct Seat {
     pub called: Cell<bool>,
     /// Waits for a lease.
     pub parked: Cell<bool>,
+    /// When it is called next; an earlier call does not count any more.
+    pub next_call: Cell<u64>,
+    /// Waits until the load has a place for it.
+    pub benched: Cell<bool>,
 }
 
 impl Seat {

@@ -34,6 +34,9 @@ pub trait Pacer<T: Task>: Model<T> {
     /// The share has changed. `started` tells that the start is known.
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool);
 
+    /// The load over time has changed, from some instant on: it is to be taken up.
+    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, started: bool);
+
     /// Does what is due; returns when it wants its next turn.
     fn turn(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant>;
 
@@ -149,6 +152,9 @@ async fn arrivals<T: Task, P: Pacer<T>>(
                 started = true;
                 pacer.started(engine);
             }
+            if engine.outdated() {
+                pacer.reload(engine, started);
+            }
             for change in control.take_shares(engine.thread) {
                 pacer.share(engine, change, started);
             }
@@ -160,7 +166,7 @@ async fn arrivals<T: Task, P: Pacer<T>>(
         }
         let mut wake = LeaseInstant(u64::MAX);
         if started {
-            let end = engine.instant(as_ns(shared.profile.last_due()));
+            let end = engine.instant(as_ns(engine.profile().last_due()));
             let next = pacer.turn(engine).filter(|next| *next <= end);
             let now = control.now();
             if next.is_none() && now >= end || pacer.exhausted(engine) {

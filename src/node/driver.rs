@@ -3,6 +3,7 @@
 
 mod commands;
 mod outputs;
+mod steering;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::store::Store;
 use super::view::{self, Watchers};
 use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
 use crate::plan::Plan;
+use crate::protocol::decisions::Once;
 use crate::protocol::messages::{Gossip, Request, Status, StopOrder};
 use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
@@ -104,6 +106,7 @@ pub struct Driver {
     pub(super) store: Store,
     pub(super) tests: HashMap<TestId, Served>,
     waiting: Vec<WaitingStart>,
+    steered: Vec<steering::Steered>,
     addresses: Vec<String>,
     requests: u64,
     next_second: Instant,
@@ -137,6 +140,7 @@ impl Driver {
             store: parts.store,
             tests: HashMap::new(),
             waiting: Vec::new(),
+            steered: Vec::new(),
             addresses: parts.addresses,
             requests: 0,
             next_second: Instant::now(),
@@ -185,6 +189,7 @@ impl Driver {
                 self.every_second();
             }
             self.start_waiting();
+            self.answer_steered();
         }
         if let Some(net) = &self.net {
             net.shutdown().await;

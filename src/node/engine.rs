@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use crate::load::{
     LeaseClock, LeaseInstant, LoadRun, LoadSnapshot, LoadSpec, PrepareError, StopMode,
 };
-use crate::plan::{Plan, SlotRange};
+use crate::plan::{Change, LoadChange, Plan, SlotRange};
+use crate::protocol::decisions::{Decided, Decision, Steer};
 use crate::protocol::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, StepCounters, TimeKind, new_histogram,
 };
@@ -31,6 +32,8 @@ pub struct EngineRoom {
     pub dump: Option<PathBuf>,
     /// A measurement of a test is ready.
     pub measured: mpsc::Sender<(TestId, Measurement)>,
+    /// How long a pause may be.
+    pub max_pause: Duration,
     /// A test's load is over.
     pub finished: mpsc::Sender<TestId>,
 }
@@ -76,6 +79,7 @@ pub struct EngineRun {
     threads: usize,
     is_final: bool,
     strain: Arc<Mutex<Strain>>,
+    max_pause: Duration,
 }
 
 impl EngineRoom {
@@ -134,6 +138,7 @@ impl EngineRoom {
             threads: self.threads,
             is_final: false,
             strain: Arc::default(),
+            max_pause: self.max_pause,
         })
     }
 }
@@ -151,6 +156,9 @@ impl EngineRun {
                 offset: *offset,
                 slots: *slots,
             }),
+            EngineOrder::Decided(decisions) => {
+                self.run.set_changes(&load_changes(decisions, self.max_pause));
+            },
             EngineOrder::Lease(until) => self.run.set_lease(LeaseInstant(until.0)),
             EngineOrder::Stop(order) if order.graceful => self.run.stop(StopMode::Graceful {
                 timeout: order.timeout,
@@ -188,6 +196,25 @@ impl EngineRun {
             let _ = measured.send((test, measurement)).await;
         });
     }
+}
+
+/// How the load changes by these decisions.
+pub fn load_changes(decisions: &[Decided], max_pause: Duration) -> Vec<LoadChange> {
+    let steered = decisions.iter().filter_map(|d| {
+        let Decision::Steered(steer) = d.what else {
+            return None;
+        };
+        Some(LoadChange {
+            at: d.at,
+            lag: d.lag,
+            what: match steer {
+                Steer::Load { level_milli } => Change::Level(level_milli as f64 / 1e3),
+                Steer::Pause => Change::Pause(max_pause),
+                Steer::Resume => Change::Resume,
+            },
+        })
+    });
+    steered.collect()
 }
 
 fn pieces(snapshot: LoadSnapshot) -> Vec<Piece> {

@@ -2,6 +2,7 @@
 //! travel to the driver over a bounded channel.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -41,6 +42,19 @@ pub struct StartOptions {
     pub wait_for: u32,
 }
 
+/// How the load of a running test is to change.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Steering {
+    /// Full load is so many arrivals a second from now on (0.001 to 1,000,000); open model.
+    Rate(f64),
+    /// Full load is so many users from now on (1 to 1,000,000); closed model.
+    Users(u32),
+    /// No arrivals, and the plan's time stands still.
+    Pause,
+    /// The plan goes on where it was.
+    Resume,
+}
+
 /// A command for the driver.
 #[derive(Debug)]
 pub enum Command {
@@ -52,6 +66,8 @@ pub enum Command {
     ),
     /// Stop a test everywhere.
     Stop(TestId, bool, oneshot::Sender<Result<(), CommandError>>),
+    /// Change the load of a running test.
+    Steer(TestId, Steering, oneshot::Sender<Result<Duration, CommandError>>),
     /// All nodes known.
     Nodes(oneshot::Sender<NodeList>),
     /// All tests known, newest first.
@@ -116,6 +132,16 @@ impl NodeHandle {
     /// [`CommandError::NotFound`] if this node knows no such test.
     pub async fn stop(&self, test: TestId, graceful: bool) -> Result<(), CommandError> {
         self.ask(|tx| Command::Stop(test, graceful, tx)).await?
+    }
+
+    /// Changes the load of a running test over the whole swarm. Returns since when it counts,
+    /// after the start of the profile, once a majority of electors knows it.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] if this node knows no such test, [`CommandError::Refused`]
+    /// if it makes no sense now, or no coordinator took it up.
+    pub async fn steer(&self, test: TestId, how: Steering) -> Result<Duration, CommandError> {
+        self.ask(|tx| Command::Steer(test, how, tx)).await?
     }
 
     /// The nodes of the swarm, as this one sees them.

@@ -13,6 +13,9 @@ pub fn spec_of(plan: &Plan) -> spec::TestSpec {
     let profile = Profile::of(&plan.load);
     spec::TestSpec {
         length: profile.last_due(),
+        end: profile.end(),
+        setup: None,
+        teardown: None,
         // A moment more than the tasks' own time-out, so that these are counted as such.
         grace: plan.graceful_timeout() + Duration::from_millis(500),
         min_workers: plan.swarm.min_workers,

@@ -234,6 +234,7 @@ async fn set_up(
             sources: config.source_addresses.clone(),
         }),
         dump: config.dump_dir.clone(),
+        max_pause: timings.max_pause,
         measured,
         finished,
     };

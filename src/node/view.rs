@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::driver::Driver;
 use super::handle::{CommandError, EVENT_QUEUE, Progress};
 use crate::network;
+use crate::node::engine::load_changes;
 use crate::plan::{Profile, Task};
 use crate::protocol::membership::{Health, Known};
 use crate::protocol::messages::{Phase, Status};
@@ -161,6 +162,11 @@ impl Driver {
                     text: e.text.clone(),
                 })
                 .collect(),
+            changes: load_changes(t.decisions(), self.room.max_pause),
+            values: t.values().map_or_else(BTreeMap::new, |bytes| {
+                // Written by a node of the swarm; what is no table of values is none.
+                serde_json::from_slice(bytes).unwrap_or_default()
+            }),
         })
     }
 
@@ -273,7 +279,7 @@ impl Driver {
         let elapsed_s = t.start().map_or(0.0, |s| now.signed_since(s) as f64 / 1e9);
         let (mut asked, mut users, mut duration_s) = (0.0, 0, 0.0);
         if let Some(plan) = &plan {
-            let profile = Profile::of(&plan.load);
+            let profile = Profile::changed(&plan.load, &load_changes(t.decisions(), self.room.max_pause));
             duration_s = profile.end().as_secs_f64();
             let at = Duration::from_secs_f64(elapsed_s.max(0.0));
             users = profile.users_at(at);

@@ -6,6 +6,7 @@
 //! over time is a [`Profile`], a pure function of time; [`SlotRange`] says who carries which
 //! part of it.
 
+mod curve;
 mod parse;
 mod place;
 mod poisson;
@@ -34,7 +35,7 @@ pub use parse::{
 };
 pub use place::show as show_plan_error;
 pub use poisson::hash;
-pub use profile::Profile;
+pub use profile::{Change, LoadChange, Profile};
 pub use scenario::{
     Body, Check, Data, Draws, Extract, Mix, Pick, Received, Scenario, Scenarios, Step, environment,
     explain, has_holes, variables,
@@ -427,6 +428,17 @@ impl HttpTask {
 }
 
 impl Plan {
+    /// Whether all unique data have rows for so many iterations.
+    ///
+    /// # Errors
+    /// Which data has too few.
+    pub fn enough_rows(&self, iterations: u64) -> Result<(), PlanError> {
+        match &self.task {
+            Task::Scenarios(scenarios) => scenarios.enough_rows(iterations),
+            _ => Ok(()),
+        }
+    }
+
     /// A plan of a task and its load; everything else by default. Not validated.
     pub fn new(task: Task, load: Load) -> Plan {
         Plan {

@@ -1,189 +1,197 @@
-//! The load over time as a pure function, and who owns which arrival.
+//! The load over time as a pure function, with the changes that were made on the way.
 //!
-//! A profile is a few stages, each a straight line of its level: arrivals a second in the
-//! open model, users in the closed one. The *k*-th arrival (from 0) is due when the integral
-//! of the rate passes *k* + ½, so the total is the integral's value, rounded; Poisson arrivals
-//! are as many, at random places of the integral. Each stage is
-//! inverted in closed form, hence ramps are exact and every node computes the same instants.
+//! A profile is a plan's [`Curve`], cut where the load was changed: what comes after a change
+//! is a curve of its own, made of the rest of the plan. Arrivals are numbered through all of
+//! them, so every node that knows the same changes knows of every arrival when it is due and
+//! whose it is, and what was due before a change stays what it was.
+//!
+//! Where the load sinks, the numbers jump: a node that hears late of the change may have used
+//! as many as the load before asked for, and no other may use them again.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use super::poisson::Points;
-use super::{Arrivals, Load, Model};
+use super::curve::{Curve, as_ns};
+use super::stages::Line;
+use super::{Load, Model};
 
-/// Nanoseconds in a second.
-const NS: f64 = 1e9;
-
-/// A stretch of time over which the level is a straight line.
+/// How a running test's load was changed.
 #[derive(Clone, Copy, PartialEq, Debug)]
-struct Stage {
-    /// Seconds since the start of the profile.
-    start: f64,
-    /// Seconds.
-    length: f64,
-    /// Level where it begins.
-    from: f64,
-    /// Level where it ends.
-    to: f64,
-    /// Integral of the level over all stages before.
-    before: f64,
+pub enum Change {
+    /// Full load is this level from now on: arrivals a second, or users. All other levels of
+    /// the plan change in proportion.
+    Level(f64),
+    /// No arrivals, and the plan's time stands still; at most so long, then the test ends.
+    Pause(Duration),
+    /// The plan goes on where it was.
+    Resume,
 }
 
-impl Stage {
-    fn level(&self, t: f64) -> f64 {
-        self.from + (self.to - self.from) * (t - self.start) / self.length
-    }
+/// A change, and since when it counts.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LoadChange {
+    /// After the start.
+    pub at: Duration,
+    /// A node that has not heard of it goes on as before for at most this long.
+    pub lag: Duration,
+    /// What changes.
+    pub what: Change,
+}
 
-    /// Integral from the profile's start to `t`, which lies in this stage.
-    fn integral(&self, t: f64) -> f64 {
-        let x = t - self.start;
-        let slope = (self.to - self.from) / self.length;
-        self.before + x * (self.from + slope * x / 2.0)
-    }
-
-    fn end(&self) -> f64 {
-        self.start + self.length
-    }
-
-    /// Integral at the stage's end.
-    fn after(&self) -> f64 {
-        self.before + self.length * (self.from + self.to) / 2.0
-    }
-
-    /// When the integral reaches `n`: the root of the quadratic, in the form that does not
-    /// cancel.
-    fn when(&self, n: f64) -> f64 {
-        let area = n - self.before;
-        let slope = (self.to - self.from) / self.length;
-        let root = (self.from * self.from + 2.0 * slope * area).max(0.0).sqrt();
-        self.start + 2.0 * area / (self.from + root)
-    }
+/// A stretch from one change to the next.
+#[derive(Clone, PartialEq, Debug)]
+struct Part {
+    /// In a time that begins where this part does.
+    curve: Curve,
+    /// When it begins, in nanoseconds after the start.
+    from: u64,
+    /// When the next one begins.
+    until: u64,
+    /// Number of its first arrival.
+    first: u64,
+    /// How many are due in it.
+    count: u64,
 }
 
 /// A plan's load over time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Profile {
     model: Model,
-    stages: Vec<Stage>,
+    parts: Vec<Part>,
     warm_up: Duration,
-    end: Duration,
     requests: Option<u64>,
-    total: u64,
-    /// Where Poisson arrivals lie in the integral.
-    points: Option<Points>,
-    integral: f64,
+    /// How long it is at most, if it is paused in its last part.
+    paused: Option<Duration>,
 }
 
 impl Profile {
     /// The profile of a plan's load.
     pub fn of(load: &Load) -> Profile {
-        let lines = load.lines();
-        let mut stages: Vec<Stage> = Vec::with_capacity(lines.len());
-        for line in &lines {
-            let (start, before) = stages.last().map_or((0.0, 0.0), |s| (s.end(), s.after()));
-            stages.push(Stage {
-                start,
-                length: line.length.as_secs_f64(),
-                from: line.from,
-                to: line.to,
-                before,
-            });
-        }
-        let integral = stages.last().map_or(0.0, Stage::after);
-        let total = (integral + 0.5).floor() as u64;
-        Profile {
+        Profile::changed(load, &[])
+    }
+
+    /// The same with changes, in the order in which they count.
+    pub fn changed(load: &Load, changes: &[LoadChange]) -> Profile {
+        let whole = load.lines();
+        let curve = Curve::new(load.model, &whole, load.arrivals, load.requests);
+        let mut profile = Profile {
             model: load.model,
-            stages,
+            parts: vec![Part {
+                from: 0,
+                until: u64::MAX,
+                first: 0,
+                count: curve.total(),
+                curve,
+            }],
             warm_up: load.warm_up_length(),
-            end: lines.iter().map(|line| line.length).sum(),
             requests: load.requests,
-            total: load.requests.map_or(total, |most| total.min(most)),
-            points: (load.arrivals == Arrivals::Poisson).then(|| Points::new(total)),
-            integral,
+            paused: None,
+        };
+        // Where in the plan the last part begins, and how its levels compare to the plan's.
+        let (mut position, mut factor) = (Duration::ZERO, 1.0);
+        for change in changes {
+            let before = factor;
+            if profile.paused.is_none() {
+                position += change.at.saturating_sub(profile.last_from());
+            }
+            match change.what {
+                Change::Level(level) => factor = level / load.full(),
+                Change::Pause(most) => profile.paused = Some(most),
+                Change::Resume => profile.paused = None,
+            }
+            let sinks = factor < before || matches!(change.what, Change::Pause(_));
+            let lines = match profile.paused {
+                Some(_) => Vec::new(),
+                None => rest(&whole, position, factor),
+            };
+            profile.cut(load, change, sinks, &lines);
+        }
+        profile
+    }
+
+    fn last_from(&self) -> Duration {
+        Duration::from_nanos(self.last().from)
+    }
+
+    fn last(&self) -> &Part {
+        match self.parts.last() {
+            Some(part) => part,
+            None => unreachable!("there is a part from the beginning"),
         }
     }
 
-    /// The stage that `t` (seconds) lies in: the last if it lies behind all.
-    fn stage(&self, t: f64) -> Option<&Stage> {
-        self.stages
-            .iter()
-            .find(|s| t < s.end())
-            .or(self.stages.last())
+    /// A new part begins.
+    fn cut(&mut self, load: &Load, change: &LoadChange, sinks: bool, lines: &[Line]) {
+        let at = as_ns(change.at).max(self.last().from);
+        let so_far = self.last();
+        let since = at - so_far.from;
+        let count = so_far.curve.first_arrival_from_ns(since);
+        let late = so_far
+            .curve
+            .first_arrival_from_ns(since.saturating_add(as_ns(change.lag)));
+        let first = so_far.first + if sinks { late } else { count };
+        if let Some(part) = self.parts.last_mut() {
+            (part.until, part.count) = (at, count);
+        }
+        let used: u64 = self.parts.iter().map(|p| p.count).sum();
+        let left = load.requests.map(|most| most.saturating_sub(used));
+        let curve = Curve::new(load.model, lines, load.arrivals, left);
+        self.parts.push(Part {
+            from: at,
+            until: u64::MAX,
+            first,
+            count: curve.total(),
+            curve,
+        });
     }
 
-    fn level_at(&self, t: Duration) -> f64 {
-        if t >= self.end {
-            return 0.0;
-        }
-        let t = t.as_secs_f64();
-        self.stage(t).map_or(0.0, |s| s.level(t))
+    /// The part that an instant lies in, and the time in it.
+    fn part_at(&self, t: u64) -> (&Part, u64) {
+        let part = self.parts.iter().find(|p| t < p.until);
+        let part = part.unwrap_or(self.last());
+        (part, t.saturating_sub(part.from))
     }
 
     /// Arrivals a second at `t`, of the whole swarm; 0 in the closed model and after the end.
     pub fn rate_at(&self, t: Duration) -> f64 {
-        match self.model {
-            Model::Open => self.level_at(t),
-            Model::Closed => 0.0,
-        }
+        let (part, t) = self.part_at(as_ns(t));
+        part.curve.rate_at(Duration::from_nanos(t))
     }
 
-    /// Users at work at `t`, of the whole swarm: at least one until the end, then none; 0 in
-    /// the open model.
+    /// Users at work at `t`, of the whole swarm: at least one until the end, unless the test
+    /// is paused, then none; 0 in the open model.
     pub fn users_at(&self, t: Duration) -> u32 {
-        match self.model {
-            Model::Closed if t < self.end => (self.level_at(t).round() as u32).max(1),
-            _ => 0,
-        }
+        let (part, t) = self.part_at(as_ns(t));
+        part.curve.users_at(Duration::from_nanos(t))
     }
 
     /// When user `u` (from 0) is at work next: the first instant at or after `from`, both in
     /// nanoseconds after the start, with `users_at(t) > u`. None if it never is again.
     pub fn user_from_ns(&self, user: u32, from: u64) -> Option<u64> {
-        if self.model == Model::Open || from >= as_ns(self.end) {
-            return None;
-        }
-        if user == 0 {
-            return Some(from);
-        }
-        let level = f64::from(user) + 0.5;
-        let t = from as f64 / NS;
-        let ahead = self.stages.iter().filter(|s| t < s.end());
-        let starts = ahead.filter_map(|stage| {
-            let begin = t.max(stage.start);
-            if stage.level(begin) >= level {
-                return Some(begin);
-            }
-            let rise = stage.to - stage.from;
-            (stage.to >= level && rise > 0.0)
-                .then(|| stage.start + (level - stage.from) / rise * stage.length)
+        let ahead = self.parts.iter().filter(|p| from < p.until);
+        let mut starts = ahead.filter_map(|part| {
+            let begin = from.max(part.from);
+            let at = part.from + part.curve.user_from_ns(user, begin - part.from)?;
+            (at < part.until).then_some(at)
         });
-        let at = starts.map(|t| ((t * NS).ceil() as u64).max(from)).next()?;
-        (at < as_ns(self.end)).then_some(at)
+        starts.next()
     }
 
-    /// Arrivals planned in `[0, t]`, unrounded and not capped by `requests`; 0 in the closed
-    /// model.
+    /// Arrivals planned in `[0, t]` without changes, unrounded and not capped by `requests`;
+    /// 0 in the closed model.
     pub fn integral(&self, t: Duration) -> f64 {
-        if self.model == Model::Closed {
-            return 0.0;
-        }
-        let t = t.min(self.end).as_secs_f64();
-        self.stage(t).map_or(0.0, |s| s.integral(t))
+        self.parts[0].curve.integral(t)
     }
 
-    /// When the `k`-th arrival (from 0) is due, in nanoseconds after the start. Behind the
-    /// last arrival, the profile's end. Accurate to well below a microsecond over 24 h at
-    /// 1,000,000/s: an `f64` holds such a time to 30 ps.
+    /// When arrival number `k` is due, in nanoseconds after the start. Behind the last one,
+    /// the profile's end; of a number that is passed over, when the numbers go on.
     pub fn arrival_ns(&self, k: u64) -> u64 {
-        let end = as_ns(self.end);
-        let n = match self.points {
-            None => k as f64 + 0.5,
-            Some(points) => points.position(k) * self.integral,
-        };
-        let reached = |s: &&Stage| n <= s.after() && s.after() > s.before;
-        match self.stages.iter().find(reached) {
-            Some(stage) if self.model == Model::Open => ((stage.when(n) * NS) as u64).min(end),
-            _ => end,
+        let found = self.parts.iter().rev().find(|p| p.first <= k);
+        let part = found.unwrap_or(&self.parts[0]);
+        let own = k.saturating_sub(part.first);
+        match own >= part.count && part.until < u64::MAX {
+            true => part.until,
+            false => part.from.saturating_add(part.curve.arrival_ns(own)),
         }
     }
 
@@ -192,51 +200,66 @@ impl Profile {
         Duration::from_nanos(self.arrival_ns(k))
     }
 
-    /// The first arrival due at or after `t` (nanoseconds): as many are due before it.
+    /// The number of the first arrival due at or after `t` (nanoseconds).
     pub fn first_arrival_from_ns(&self, t: u64) -> u64 {
-        if self.points.is_some() {
-            return self.search(t);
-        }
-        let mut k = (self.integral(Duration::from_nanos(t)) - 0.5).max(0.0) as u64;
-        while k > 0 && self.arrival_ns(k - 1) >= t {
-            k -= 1;
-        }
-        while k < self.total && self.arrival_ns(k) < t {
-            k += 1;
-        }
-        k.min(self.total)
+        let (part, own) = self.part_at(t);
+        part.first + part.curve.first_arrival_from_ns(own).min(part.count)
     }
 
-    /// [`Self::first_arrival_from_ns`] without an estimate to begin with.
-    fn search(&self, t: u64) -> u64 {
-        let (mut low, mut high) = (0, self.total);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.arrival_ns(middle) < t {
-                true => low = middle + 1,
-                false => high = middle,
+    /// How many arrivals are due before `t` (nanoseconds).
+    pub fn due_before_ns(&self, t: u64) -> u64 {
+        let before = self.parts.iter().filter(|p| p.until <= t);
+        let before: u64 = before.map(|p| p.count).sum();
+        let (part, own) = self.part_at(t);
+        before + part.curve.first_arrival_from_ns(own).min(part.count)
+    }
+
+    /// The number of the `n`-th arrival (from 0) that there is.
+    pub fn nth(&self, n: u64) -> u64 {
+        let mut left = n;
+        for part in &self.parts {
+            if left < part.count {
+                return part.first + left;
             }
+            left -= part.count;
         }
-        low
+        self.numbers()
+    }
+
+    /// Numbers that no arrival has: passed over where the load sank.
+    pub fn gaps(&self) -> impl Iterator<Item = Range<u64>> {
+        let ends = self.parts.iter().map(|p| p.first + p.count);
+        let begins = self.parts.iter().skip(1).map(|p| p.first);
+        ends.zip(begins)
+            .map(|(end, begin)| end..begin)
+            .filter(|gap| !gap.is_empty())
+    }
+
+    /// All numbers are below this one.
+    pub fn numbers(&self) -> u64 {
+        self.last().first + self.last().count
     }
 
     /// All arrivals of the profile, capped by the plan's `requests`. In the closed model only
     /// `requests` says so; without it, nobody knows beforehand.
     pub fn total_arrivals(&self) -> Option<u64> {
         match self.model {
-            Model::Open => Some(self.total),
+            Model::Open => Some(self.parts.iter().map(|p| p.count).sum()),
             Model::Closed => self.requests,
         }
     }
 
     /// When arrivals stop: the profile's end, or earlier if `requests` are planned by then.
     pub fn last_due(&self) -> Duration {
-        match (self.model, self.requests) {
-            (Model::Open, Some(most)) if most <= self.total && most > 0 => {
-                self.arrival_time(most - 1)
-            }
-            _ => self.end,
+        match self.paused {
+            Some(_) => self.end(),
+            None => self.last_from() + self.last().curve.last_due(),
         }
+    }
+
+    /// It is paused, and not known how long.
+    pub fn paused(&self) -> bool {
+        self.paused.is_some()
     }
 
     /// When the warm-up ends.
@@ -246,19 +269,55 @@ impl Profile {
 
     /// When the profile ends.
     pub fn end(&self) -> Duration {
-        self.end
+        match self.paused {
+            Some(most) => {
+                // What is left of the plan would come after the longest pause.
+                let left = self.parts.iter().rev().find(|p| p.curve.end() > Duration::ZERO);
+                let planned = left.map_or(Duration::ZERO, |p| {
+                    let length = Duration::from_nanos(p.until.min(u64::MAX - 1) - p.from);
+                    p.curve.end().saturating_sub(length)
+                });
+                self.last_from() + most + planned
+            }
+            None => self.last_from() + self.last().curve.end(),
+        }
+    }
+
+    /// Its highest level, in any of its parts: arrivals a second, or users.
+    pub fn peak(&self) -> f64 {
+        let levels = self.parts.iter().map(|p| p.curve.peak());
+        levels.fold(0.0, f64::max)
     }
 }
 
-fn as_ns(d: Duration) -> u64 {
-    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+/// What is left of lines from a position on, at other levels.
+fn rest(lines: &[Line], position: Duration, factor: f64) -> Vec<Line> {
+    let mut before = Duration::ZERO;
+    let mut left = Vec::new();
+    for line in lines {
+        let end = before + line.length;
+        if end > position {
+            let gone = position.saturating_sub(before);
+            let part = gone.as_secs_f64() / line.length.as_secs_f64();
+            left.push(Line {
+                from: (line.from + (line.to - line.from) * part) * factor,
+                to: line.to * factor,
+                length: line.length - gone,
+                ..*line
+            });
+        }
+        before = end;
+    }
+    left
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::plan::StageType;
+    use crate::plan::{Arrivals, StageType};
+
+    const NS: f64 = 1e9;
 
     fn open(rate: f64, warm_up: u64, ramp_up: u64, duration: u64) -> Load {
         Load {
@@ -462,5 +521,112 @@ mod tests {
             assert!(p.first_arrival_from_ns(*t) <= k as u64);
             assert!(p.first_arrival_from_ns(t + 1) > k as u64);
         }
+    }
+
+    fn change(at: f64, what: Change) -> LoadChange {
+        LoadChange {
+            at: Duration::from_secs_f64(at),
+            lag: Duration::from_millis(2_500),
+            what,
+        }
+    }
+
+    const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn what_was_due_before_a_change_stays_and_the_rest_follows_the_new_level() {
+        let load = open(500.0, 0, 0, 10);
+        let plain = Profile::of(&load);
+        let p = Profile::changed(&load, &[change(4.0, Change::Level(1_500.0))]);
+        assert!((0..2_000).all(|k| p.arrival_ns(k) == plain.arrival_ns(k)));
+        assert_eq!(p.total_arrivals(), Some(2_000 + 9_000));
+        assert_eq!(p.rate_at(Duration::from_secs(3)), 500.0);
+        assert_eq!(p.rate_at(Duration::from_secs(5)), 1_500.0);
+        assert_eq!(p.first_arrival_from_ns(5 * S), 3_500);
+        assert_eq!(p.gaps().count(), 0, "nobody can have used more numbers");
+        assert_eq!(p.end(), plain.end());
+    }
+
+    #[test]
+    fn where_the_load_sinks_the_numbers_jump() {
+        let load = open(1_000.0, 0, 0, 10);
+        let p = Profile::changed(&load, &[change(4.0, Change::Level(100.0))]);
+        let gaps: Vec<_> = p.gaps().collect();
+        assert_eq!(gaps, [4_000..6_500], "2.5 s of the load before");
+        assert_eq!(p.total_arrivals(), Some(4_000 + 600));
+        assert_eq!(p.numbers(), 6_500 + 600);
+        assert_eq!(p.arrival_ns(6_500), 4 * S + 5_000_000);
+        assert_eq!((p.nth(3_999), p.nth(4_000), p.nth(4_599)), (3_999, 6_500, 7_099));
+        assert_eq!(p.due_before_ns(5 * S), 4_100);
+        assert_eq!(p.first_arrival_from_ns(4 * S), 6_500);
+    }
+
+    #[test]
+    fn a_pause_holds_the_plan_and_its_end_up() {
+        let load = Load {
+            stages: vec![
+                stage(StageType::Ramp, 100.0, 10),
+                stage(StageType::Sustain, 100.0, 10),
+            ],
+            ..Load::open(100.0, Duration::from_secs(20))
+        };
+        let hour = Duration::from_secs(3600);
+        let pause = change(5.0, Change::Pause(hour));
+        let p = Profile::changed(&load, &[pause]);
+        assert_eq!(p.rate_at(Duration::from_secs(6)), 0.0);
+        assert_eq!(p.end(), Duration::from_secs(20) + hour);
+        assert_eq!(p.last_due(), p.end());
+        let p = Profile::changed(&load, &[pause, change(8.0, Change::Resume)]);
+        assert_eq!(p.end(), Duration::from_secs(23));
+        assert_eq!(p.rate_at(Duration::from_secs(8)), 50.0);
+        assert_eq!(p.rate_at(Duration::from_secs(13)), 100.0);
+        assert_eq!(p.total_arrivals(), Some(1_500));
+        assert_eq!(p.due_before_ns(8 * S), 125);
+    }
+
+    #[test]
+    fn the_requests_of_a_plan_stay_as_many() {
+        let load = Load {
+            requests: Some(3_000),
+            ..open(1_000.0, 0, 0, 10)
+        };
+        let p = Profile::changed(&load, &[change(1.0, Change::Level(2_000.0))]);
+        assert_eq!(p.total_arrivals(), Some(3_000));
+        assert!(p.last_due() < Duration::from_secs(2) && p.last_due() > Duration::from_millis(1_998));
+    }
+
+    #[test]
+    fn poisson_arrivals_before_a_change_stay_too() {
+        let load = Load {
+            arrivals: Arrivals::Poisson,
+            ..open(1_000.0, 0, 0, 10)
+        };
+        let plain = Profile::of(&load);
+        let p = Profile::changed(&load, &[change(4.0, Change::Level(2_000.0))]);
+        let before = plain.first_arrival_from_ns(4 * S);
+        assert!((0..before).all(|k| p.arrival_ns(k) == plain.arrival_ns(k)));
+        let due: Vec<u64> = (0..p.numbers()).map(|k| p.arrival_ns(k)).collect();
+        assert!(due.is_sorted());
+        assert_eq!(p.total_arrivals(), Some(before + 12_000));
+    }
+
+    #[test]
+    fn users_come_and_go_with_changes() {
+        let load = Load::closed(10, Duration::from_secs(10));
+        let p = Profile::changed(
+            &load,
+            &[
+                change(2.0, Change::Level(30.0)),
+                change(4.0, Change::Pause(Duration::from_secs(60))),
+                change(6.0, Change::Resume),
+                change(8.0, Change::Level(5.0)),
+            ],
+        );
+        let users = |s| p.users_at(Duration::from_secs(s));
+        assert_eq!([users(1), users(3), users(5), users(7), users(9)], [10, 30, 0, 30, 5]);
+        assert_eq!(p.user_from_ns(20, 0), Some(2 * S));
+        assert_eq!(p.user_from_ns(20, 5 * S), Some(6 * S));
+        assert_eq!(p.user_from_ns(20, 9 * S), None);
+        assert_eq!((p.peak(), p.end()), (30.0, Duration::from_secs(12)));
     }
 }

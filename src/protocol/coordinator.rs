@@ -7,12 +7,14 @@
 //! nothing that it has no report about until one share lease after its election, when every
 //! lease granted before it has lapsed.
 
+mod deciding;
 mod registering;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::decisions::{Decided, Decision, Once, Record, Steer, values};
 use super::effects::{Effects, Output};
 use super::election::Acknowledged;
 use super::id::{Digest, NodeId, TestId};
@@ -105,6 +107,8 @@ pub struct Charge {
     pub start: Option<Time>,
     /// A stop that was heard before the election.
     pub stop: Option<StopOrder>,
+    /// What was decided before.
+    pub decisions: Vec<Decided>,
 }
 
 /// The coordinator of one test in one term.
@@ -127,6 +131,13 @@ pub struct Coordinator {
     /// Some slots may become free then.
     next_lapse: Time,
     events: Vec<TestEvent>,
+    decisions: Record,
+    /// Setup or teardown is being run here, until this instant at most.
+    running: Option<(Once, Time)>,
+    /// The teardown was run here.
+    torn_down: bool,
+    /// The test is to end for this reason, once the teardown is over.
+    ending: Option<EndReason>,
 }
 
 impl Coordinator {
@@ -161,6 +172,10 @@ impl Coordinator {
             members: BTreeMap::new(),
             last_order: 0,
             events: Vec::new(),
+            decisions: Record::of(&charge.decisions),
+            running: None,
+            torn_down: false,
+            ending: None,
             charge,
             timings,
         };
@@ -179,15 +194,17 @@ impl Coordinator {
     /// given: a successor elected without knowing it would start the profile a second time.
     pub fn acknowledged(&mut self, acknowledged: Acknowledged) {
         self.pressing |= acknowledged.start && !self.acknowledged.start;
+        self.pressing |= acknowledged.decisions > self.acknowledged.decisions;
+        self.decisions.acknowledged(acknowledged.decisions);
         self.acknowledged = acknowledged;
     }
 
     /// When to be ticked next, if nothing changes before.
     pub fn next_wake(&self) -> Time {
-        if self.pressing {
-            Time::ZERO
-        } else {
-            self.next_lapse
+        let over = self.running.map_or(Time::MAX, |(_, until)| until);
+        match self.pressing {
+            true => Time::ZERO,
+            false => self.next_lapse.min(over),
         }
     }
 
@@ -320,19 +337,26 @@ impl Coordinator {
             return None;
         }
         self.pressing = false;
+        self.give_up_running(now, fx);
+        if let Some(reason) = self.ending.clone() {
+            return self.end_after_teardown(now, reason, fx);
+        }
         self.expire(now, fx);
         self.next_lapse = self.lapses_after(now);
         if let Some(reason) = self.failure.take() {
-            return Some(self.end(now, EndReason::Failed(reason), fx));
+            return self.end_after_teardown(now, EndReason::Failed(reason), fx);
         }
         if self.phase == Phase::Registering {
-            if self.stop.is_some() {
-                return Some(self.end(now, EndReason::Stopped, fx));
+            // A setup that runs is let finish, so that the teardown finds what it has made.
+            let waits = self.running.is_some() && self.stop.is_none_or(|(s, _)| s.graceful);
+            if self.stop.is_some() && !waits {
+                return self.end_after_teardown(now, EndReason::Stopped, fx);
             }
             if now >= self.accounts_close
+                && !waits
                 && let Err(reason) = self.try_start(now, able, fx)
             {
-                return Some(self.end(now, EndReason::Failed(reason), fx));
+                return self.end_after_teardown(now, EndReason::Failed(reason), fx);
             }
         }
         if self.phase == Phase::Running {
@@ -340,7 +364,7 @@ impl Coordinator {
                 self.phase = Phase::Stopping;
             } else if self.nobody_holds(now) {
                 let reason = EndReason::Failed(HELD_BY_NOBODY.into());
-                return Some(self.end(now, reason, fx));
+                return self.end_after_teardown(now, reason, fx);
             } else if now >= self.accounts_close
                 && (self.acknowledged.start || planted(Bug::StartUnacknowledged))
             {
@@ -352,7 +376,7 @@ impl Coordinator {
                 Some(_) => EndReason::Stopped,
                 None => EndReason::Completed,
             };
-            return Some(self.end(now, reason, fx));
+            return self.end_after_teardown(now, reason, fx);
         }
         None
     }
@@ -367,7 +391,8 @@ impl Coordinator {
     }
 
     fn profile_end(&self) -> Option<Time> {
-        self.start.map(|s| s + self.charge.spec.length)
+        self.start
+            .map(|s| s + self.charge.spec.lasts(self.decisions.all(), &self.timings))
     }
 
     fn over(&self, now: Time) -> bool {
@@ -421,6 +446,7 @@ impl Coordinator {
                 })
                 .collect(),
             events: self.events.clone(),
+            decisions: self.decisions.settled().to_vec(),
         }
     }
 }

@@ -32,6 +32,7 @@ impl Office {
             earlier_lease: Duration::ZERO,
             start: None,
             stop: None,
+            decisions: Vec::new(),
         };
         Office {
             c: Coordinator::new(charge, Timings::lan(), &mut Effects::default()),
@@ -123,6 +124,7 @@ impl Office {
             load: 0,
             status: Status::Running,
             finished: false,
+            decisions: 0,
             sent: RemoteTime(0),
         };
         change(&mut hb);

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::decisions::{Decided, Once};
 use super::id::{NodeId, Peer, TestId};
 use super::messages::{Gossip, Reply, Request, StopOrder, TestEvent, TestMessage};
 use super::time::Time;
@@ -42,6 +43,9 @@ pub enum Output {
     },
     /// An order to the load engine.
     Engine(TestId, EngineOrder),
+    /// Run the plan's setup or teardown, as long as this node has authority, and say by
+    /// [`super::Input::Ran`] how it went.
+    RunOnce(TestId, Once),
     /// Something happened that people want to know.
     Event(TestId, TestEvent),
     /// The test ended here; its result should be kept.
@@ -68,6 +72,8 @@ pub enum EngineOrder {
     },
     /// Send nothing from this instant on unless another order moves it.
     Lease(Time),
+    /// Act on these decisions: all that count so far, in their order.
+    Decided(Arc<[Decided]>),
     /// Stop.
     Stop(StopOrder),
 }

@@ -14,8 +14,10 @@ mod standing;
 mod voting;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::decisions::{Decided, Decisions};
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
 use super::messages::{Phase, StartHeard, StopOrder, TestMessage};
@@ -28,7 +30,7 @@ use super::time::{Time, awaited, held};
 const BEATS_KEPT: usize = 16;
 
 /// What a beat says besides who sent it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BeatBody {
     /// The share-lease length in use, or about to be.
     pub share_lease: Duration,
@@ -36,10 +38,12 @@ pub struct BeatBody {
     pub since_start: Option<i64>,
     /// How far the test is.
     pub phase: Phase,
+    /// What was decided.
+    pub decisions: Arc<[Decided]>,
 }
 
 /// What a node heard in the course of an election that others should learn from it.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Heard {
     /// Longest share lease that a beat carried.
     pub share_lease: Duration,
@@ -48,6 +52,8 @@ pub struct Heard {
     /// The start of the profile on this node's clock, and the highest term of a beat that
     /// named it.
     pub start: Option<(u64, Time)>,
+    /// What was decided.
+    pub decisions: Decisions,
 }
 
 /// What a majority of electors has acknowledged to the coordinator: whoever is elected after
@@ -58,6 +64,15 @@ pub struct Acknowledged {
     pub share_lease: Duration,
     /// A beat named the start of the profile.
     pub start: bool,
+    /// A beat carried so many decisions.
+    pub decisions: usize,
+}
+
+/// What an elector takes from a beat.
+struct BeatHeard<'a> {
+    number: u64,
+    share_lease: Duration,
+    decisions: &'a Arc<[Decided]>,
 }
 
 /// What changed in who leads.
@@ -122,6 +137,8 @@ struct Authority {
     leases: BTreeMap<u64, Duration>,
     /// The first beat that named the start of the profile.
     start_named: Option<u64>,
+    /// How many decisions each beat carried.
+    decided: BTreeMap<u64, usize>,
     acknowledged: Acknowledged,
 }
 
@@ -199,8 +216,8 @@ impl Election {
     }
 
     /// What this node heard; handed to the coordinator that it votes for.
-    pub fn heard(&self) -> Heard {
-        self.heard
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// A stop was heard.
@@ -379,6 +396,7 @@ impl Election {
                 share_lease,
                 stop,
                 start,
+                decisions,
                 ..
             } if *candidate == self.me => self.on_vote(
                 now,
@@ -389,6 +407,7 @@ impl Election {
                     share_lease: *share_lease,
                     stop: *stop,
                     start: start.map(|s| (s.term, now.shifted(s.since.saturating_neg()))),
+                    decisions: decisions.clone(),
                 },
             ),
             TestMessage::Beat {
@@ -396,8 +415,16 @@ impl Election {
                 coordinator,
                 number,
                 share_lease,
+                decisions,
                 ..
-            } => self.on_beat(now, *term, coordinator, *number, *share_lease, fx),
+            } => {
+                let body = BeatHeard {
+                    number: *number,
+                    share_lease: *share_lease,
+                    decisions,
+                };
+                self.on_beat(now, *term, coordinator, body, fx)
+            }
             TestMessage::BeatAck {
                 term,
                 coordinator,

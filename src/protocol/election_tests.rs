@@ -127,6 +127,7 @@ fn vote(term: u64, candidate: u32, by: u32, sending: u32) -> TestMessage {
         share_lease: Duration::from_secs(9),
         stop: None,
         start: None,
+        decisions: Decisions::default(),
     }
 }
 
@@ -139,6 +140,8 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         share_lease: Duration::from_secs(4),
         since_start: None,
         phase: Phase::Running,
+        decisions: Arc::from([]),
+        settled: 0,
     }
 }
 

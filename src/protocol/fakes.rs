@@ -80,6 +80,9 @@ pub fn advert(i: u32, number: u64) -> Advert {
 pub fn spec(length: Duration) -> TestSpec {
     TestSpec {
         length,
+        end: length,
+        setup: None,
+        teardown: None,
         grace: Duration::from_secs(1),
         min_workers: 1,
         balance: Balance::Equal,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::decisions::{Decided, Decisions, Steer};
 use super::id::{Digest, Incarnation, NodeId, Peer, TestId};
 use super::metrics::Snapshot;
 use super::time::RemoteTime;
@@ -169,6 +170,8 @@ pub enum TestMessage {
         stop: Option<StopOrder>,
         /// The start of the profile, if it has heard a beat that named one.
         start: Option<StartHeard>,
+        /// What was decided, as far as it has heard.
+        decisions: Decisions,
     },
     /// The coordinator is there.
     Beat {
@@ -187,6 +190,10 @@ pub enum TestMessage {
         since_start: Option<i64>,
         /// How far the test is.
         phase: Phase,
+        /// What was decided in this term and before.
+        decisions: Arc<[Decided]>,
+        /// A majority knows the first so many of them.
+        settled: u32,
     },
     /// An elector heard a beat, and promises for one authority lease to vote for nobody else.
     BeatAck {
@@ -219,6 +226,17 @@ pub enum TestMessage {
         /// How.
         order: StopOrder,
     },
+    /// Somebody wants the load changed.
+    Steer {
+        /// Which test.
+        test: TestId,
+        /// Who asks.
+        by: NodeId,
+        /// Which request it is: the coordinator heeds each once.
+        id: u64,
+        /// How.
+        steer: Steer,
+    },
     /// The test is over.
     Ended(Ended),
 }
@@ -236,7 +254,8 @@ impl TestMessage {
             | TestMessage::Beat { test, .. }
             | TestMessage::BeatAck { test, .. }
             | TestMessage::Resign { test, .. }
-            | TestMessage::Stop { test, .. } => *test,
+            | TestMessage::Stop { test, .. }
+            | TestMessage::Steer { test, .. } => *test,
         }
     }
 
@@ -251,7 +270,7 @@ impl TestMessage {
             | TestMessage::BeatAck { elector, .. } => elector,
             TestMessage::Beat { coordinator, .. } => coordinator,
             TestMessage::Resign { node, .. } => node,
-            TestMessage::Stop { by, .. } => by,
+            TestMessage::Stop { by, .. } | TestMessage::Steer { by, .. } => by,
         }
     }
 }
@@ -316,6 +335,8 @@ pub struct Ended {
     pub roster: Vec<RosterEntry>,
     /// What happened, as the coordinator saw it.
     pub events: Vec<TestEvent>,
+    /// What was decided.
+    pub decisions: Vec<Decided>,
 }
 
 /// A worker in the final roster.
@@ -532,6 +553,8 @@ pub struct Heartbeat {
     pub status: Status,
     /// Its load is done.
     pub finished: bool,
+    /// So many decisions it acts on.
+    pub decisions: u32,
     /// Its clock at sending.
     pub sent: RemoteTime,
 }
@@ -572,6 +595,8 @@ pub struct HeartbeatReply {
     pub order: Option<Order>,
     /// The test is to be stopped.
     pub stop: Option<StopOrder>,
+    /// What was decided and is settled, if the worker does not know all of it.
+    pub decisions: Vec<Decided>,
     /// Clock readings.
     pub clock: ClockReply,
 }

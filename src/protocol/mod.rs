@@ -11,6 +11,7 @@
 //! | [`rendezvous`] | who may vote on a test's coordinator |
 //! | [`election`] | terms, polls, claims, votes, promises, beats, authority |
 //! | [`coordinator`] | registration, shares, heartbeats, the end |
+//! | [`decisions`] | what is decided on the way, and known to a majority before it counts |
 //! | [`ledger`] | what a worker may be acting on, as its coordinator must assume |
 //! | [`split`] | the whole in parts that add up exactly |
 //! | [`worker`] | registering, renewing, obeying numbered orders, delivering results |
@@ -28,6 +29,7 @@
 pub mod budget;
 pub mod clock;
 pub mod coordinator;
+pub mod decisions;
 mod effects;
 pub mod election;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::decisions::{Once, Steer};
 use super::effects::{Effects, Output, ToSelf, Verdict};
 use super::id::{NodeId, Peer, TestId};
 use super::membership::{Membership, News};
@@ -90,6 +91,11 @@ pub enum Input {
     StopTest(TestId, StopOrder),
     /// This node coordinates the test and has found that it is to end, for this reason.
     AbortTest(TestId, StopOrder, String),
+    /// The load of a test is to be changed; the number is the asker's own for this request.
+    Steer(TestId, u64, Steer),
+    /// This node ran setup or teardown, as [`Output::RunOnce`] asked: the setup's values, or
+    /// why it failed.
+    Ran(TestId, Once, Result<Arc<[u8]>, String>),
     /// This node takes no new share from now on.
     Drain,
     /// This node leaves.
@@ -266,6 +272,16 @@ impl Node {
             Input::AbortTest(test, order, why) => {
                 if let Some(t) = self.tests.get_mut(&test) {
                     t.abort(now, order, why, fx);
+                }
+            }
+            Input::Steer(test, id, steer) => {
+                if let Some(t) = self.tests.get_mut(&test) {
+                    t.request_steer(now, id, steer, fx);
+                }
+            }
+            Input::Ran(test, once, how) => {
+                if let Some(t) = self.tests.get_mut(&test) {
+                    t.ran(now, once, how, fx);
                 }
             }
             Input::Drain => self.drain(),

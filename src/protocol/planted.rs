@@ -55,6 +55,10 @@ bugs! {
     StretchNotWaited, "stretch-not-waited", "a new coordinator waits for a share lease of the basic length only";
     VoteForgetsLease, "vote-forgets-lease", "votes do not carry the longest share lease heard";
     StartUnacknowledged, "start-unacknowledged", "shares are given before a majority knows the start";
+    DecisionsUnacknowledged, "decisions-unacknowledged", "a decision is acted on before a majority knows it";
+    DecisionsForgotten, "decisions-forgotten", "votes do not carry what was decided";
+    RenewedUninformed, "renewed-uninformed", "a lease is renewed for whoever has not heard of a decision";
+    RunTwice, "run-twice", "a new coordinator runs again what an earlier one began";
     StartForgotten, "start-forgotten", "beats, votes and reports do not carry the start: a profile starts twice";
 
     // ---- shares and leases ----

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::decisions::{Decided, prolonged, steered};
 use super::id::{Digest, Incarnation, NodeId, TestId};
 use super::messages::TaskDescription;
 
@@ -34,8 +35,14 @@ pub enum OnLost {
 /// A plan, as far as the protocol is concerned.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TestSpec {
-    /// Length of the profile.
+    /// Until the last arrival of the profile.
     pub length: Duration,
+    /// Length of the profile, which counts once the load was changed.
+    pub end: Duration,
+    /// The longest that the setup may take, if there is one.
+    pub setup: Option<Duration>,
+    /// The longest that the teardown may take, if there is one.
+    pub teardown: Option<Duration>,
     /// How long in-flight requests may take after the end or a graceful stop.
     pub grace: Duration,
     /// Fewest workers to start with.
@@ -51,6 +58,19 @@ pub struct TestSpec {
 }
 
 impl TestSpec {
+    /// The longest that setup and teardown may take together.
+    pub fn around(&self) -> Duration {
+        self.setup.unwrap_or_default() + self.teardown.unwrap_or_default()
+    }
+
+    /// How long load is made, after the start, with what was decided on the way.
+    pub fn lasts(&self, decisions: &[Decided], timings: &Timings) -> Duration {
+        match steered(decisions) {
+            false => self.length,
+            true => self.end + prolonged(decisions, timings.max_pause),
+        }
+    }
+
     /// Why a node with these task types and labels takes no part, if so.
     pub fn unfit(
         &self,
@@ -139,6 +159,8 @@ pub struct Timings {
     pub heartbeats_a_second: u32,
     /// Time between snapshots in a small swarm.
     pub metrics_interval: Duration,
+    /// By how much a test's end moves at most while it is paused; then it ends.
+    pub max_pause: Duration,
 }
 
 impl Timings {
@@ -155,6 +177,7 @@ impl Timings {
             start_delay: Duration::from_millis(400),
             heartbeats_a_second: 1_000,
             metrics_interval: Duration::from_secs(1),
+            max_pause: Duration::from_secs(3600),
         }
     }
 

@@ -2,6 +2,7 @@
 //! node's worker, the merged metrics, the end.
 
 mod answering;
+mod deciding;
 mod ending;
 mod views;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use super::budget::Allowance;
 use super::coordinator::{Charge, Coordinator};
+use super::decisions::{Decided, Once, Steer, refuse};
 use super::effects::{Effects, Output};
 use super::election::{BeatBody, Change, Election};
 use super::id::{NodeId, Peer, TestId};
@@ -89,6 +91,12 @@ pub struct Test {
     next_stop: Time,
     /// The stop was asked for here.
     stop_is_mine: bool,
+    /// The settled decisions, as far as they are known here.
+    settled: Arc<[Decided]>,
+    /// Changes of the load asked for here and not decided yet, and until when they are
+    /// repeated.
+    asked: Vec<(u64, Steer, Time)>,
+    next_steer: Time,
     reigns: Vec<Reign>,
     events: Vec<TestEvent>,
     ended: Option<Ended>,
@@ -136,6 +144,9 @@ impl Test {
             stop: None,
             next_stop: Time::MAX,
             stop_is_mine: false,
+            settled: Arc::from([]),
+            asked: Vec::new(),
+            next_steer: Time::MAX,
             reigns: Vec::new(),
             events: Vec::new(),
             ended: None,
@@ -213,6 +224,7 @@ impl Test {
         if let Some((order, _)) = self.stop {
             worker.stop(order, fx);
         }
+        worker.decide(&self.settled, fx);
         self.worker = Some(worker);
         self.spec = Some(spec);
         self.election.allow_leading();
@@ -245,6 +257,7 @@ impl Test {
                 return;
             }
             TestMessage::Stop { order, .. } => self.hear_stop(now, *order, fx),
+            TestMessage::Steer { id, steer, .. } => self.hear_steer(now, *id, *steer, fx),
             _ => {}
         }
         if self.ended.is_some() {
@@ -255,10 +268,14 @@ impl Test {
             coordinator,
             since_start,
             phase,
+            decisions,
+            settled,
             ..
         } = message
             && *term >= self.election.term()
         {
+            let settled = (*settled as usize).min(decisions.len());
+            self.settle(&decisions[..settled], fx);
             self.phase = *phase;
             self.last_beat = Some(now);
             if let Some(since) = since_start
@@ -274,6 +291,7 @@ impl Test {
         let change = self.election.handle(now, message, fx);
         self.react(now, change, fx);
         self.tell_acknowledged();
+        self.settle_own(now, fx);
         if let Some((order, at)) = self.election.heard().stop.map(|s| (s, now))
             && self.stop.is_none()
         {
@@ -286,6 +304,17 @@ impl Test {
         let acknowledged = self.election.acknowledged();
         if let Some(coordinator) = &mut self.coordinator {
             coordinator.acknowledged(acknowledged);
+        }
+    }
+
+    /// What became settled in this node's office is acted on here, too, and told at once.
+    fn settle_own(&mut self, now: Time, fx: &mut Effects) {
+        let office = self.coordinator.as_ref();
+        let settled = office.map_or(&[][..], Coordinator::settled);
+        if settled.len() > self.settled.len() {
+            let settled = settled.to_vec();
+            self.settle(&settled, fx);
+            self.election.hurry_beat(now);
         }
     }
 
@@ -339,7 +368,7 @@ impl Test {
         let Some(spec) = self.spec.clone() else {
             return;
         };
-        let heard = self.election.heard();
+        let heard = self.election.heard().clone();
         let charge = Charge {
             test: self.id(),
             me: self.myself.node.clone(),
@@ -350,6 +379,7 @@ impl Test {
             earlier_lease: heard.share_lease,
             start: self.start(),
             stop: self.stop.map(|(s, _)| s).or(heard.stop),
+            decisions: heard.decisions.list.to_vec(),
         };
         self.coordinator = Some(Coordinator::new(charge, self.timings.clone(), fx));
         let me = self.myself.node.clone();
@@ -386,6 +416,7 @@ impl Test {
     /// When to be woken next.
     pub fn next_wake(&self) -> Time {
         let always = self.next_end.min(self.next_fetch).min(self.next_stop);
+        let always = always.min(self.next_steer);
         let office = self.coordinator.as_ref();
         let office = office.filter(|_| self.election.leading().is_some());
         let office = office.map_or(Time::MAX, Coordinator::next_wake);
@@ -432,6 +463,9 @@ impl Test {
                 self.publish_stop(now, order, fx);
             }
         }
+        if now >= self.next_steer {
+            self.ask_again(now, fx);
+        }
         if self.ended.is_some() {
             return;
         }
@@ -453,10 +487,11 @@ impl Test {
         if !self.election.has_authority(now) {
             return;
         }
-        let had_start = coordinator.start().is_some();
+        let known = |c: &Coordinator| (c.start().is_some(), c.decisions().len());
+        let before = known(coordinator);
         if let Some(ended) = coordinator.tick(now, able, fx) {
             fx.publish(TestMessage::Ended(self.with_unreported(ended)));
-        } else if coordinator.start().is_some() && !had_start {
+        } else if known(coordinator) != before {
             // The electors must know it before anybody acts on it.
             self.election.hurry_beat(now);
             self.tick_election(now, fx);
@@ -467,6 +502,7 @@ impl Test {
         let change = self.election.tick(now, self.beat_body(now), fx);
         self.react(now, change, fx);
         self.tell_acknowledged();
+        self.settle_own(now, fx);
     }
 
     fn beat_body(&self, now: Time) -> BeatBody {
@@ -477,6 +513,7 @@ impl Test {
             share_lease: c.wanted_share_lease(),
             since_start: c.start().map(|s| now.signed_since(s)),
             phase: c.phase(),
+            decisions: c.decisions().into(),
         }
     }
 

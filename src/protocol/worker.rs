@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::ClockEstimate;
+use super::decisions::{Decided, values};
 use super::effects::{Effects, EngineOrder};
 use super::id::{Digest, Incarnation, NodeId, Peer, TestId};
 use super::messages::{
@@ -64,6 +65,8 @@ pub struct Worker {
     start_there: Option<RemoteTime>,
     start_error: Option<StartError>,
     stop: Option<StopOrder>,
+    /// The decisions acted on.
+    decisions: Arc<[Decided]>,
     finished: bool,
     leaving: bool,
     draining: bool,
@@ -118,6 +121,7 @@ impl Worker {
             start_there: None,
             start_error: None,
             stop: None,
+            decisions: Arc::from([]),
             finished: false,
             leaving: false,
             draining: false,
@@ -148,6 +152,19 @@ impl Worker {
     /// How far the engine's start was from the planned one.
     pub fn start_error(&self) -> Option<StartError> {
         self.start_error
+    }
+
+    /// The decisions acted on.
+    pub fn decisions(&self) -> &Arc<[Decided]> {
+        &self.decisions
+    }
+
+    /// These are settled: they are acted on from now on. What is settled only grows.
+    pub fn decide(&mut self, settled: &[Decided], fx: &mut Effects) {
+        if settled.len() > self.decisions.len() {
+            self.decisions = settled.into();
+            fx.engine(self.test, EngineOrder::Decided(self.decisions.clone()));
+        }
     }
 
     /// This node's load is over.
@@ -338,6 +355,7 @@ impl Worker {
             load: self.in_flight,
             status,
             finished: self.finished,
+            decisions: self.decisions.len() as u32,
             sent: now.into(),
         });
         fx.send(&self.me, &coordinator.peer, request);
@@ -378,6 +396,7 @@ impl Worker {
             self.register_anew(now, fx);
             return;
         }
+        self.decide(&r.decisions, fx);
         if let Some(lease) = r.lease {
             let from = if planted(Bug::LeaseFromReceipt) {
                 now
@@ -440,7 +459,9 @@ impl Worker {
             true if planted(Bug::OrdersUnnumbered) => order.number == self.applied,
             older => older,
         };
-        if older || order.slots > SLOTS {
+        // Without the setup's values there is nothing to send; the order comes again.
+        let waits = self.spec.setup.is_some() && values(&self.decisions).is_none();
+        if older || order.slots > SLOTS || waits {
             return;
         }
         if let Some(start) = order.start {

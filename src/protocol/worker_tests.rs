@@ -104,6 +104,7 @@ impl Seat {
             message: String::new(),
             order: None,
             stop: None,
+            decisions: Vec::new(),
             clock: ClockReply {
                 received: RemoteTime(self.now.0),
                 sent: RemoteTime(self.now.0),

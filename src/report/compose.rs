@@ -9,7 +9,7 @@ use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::*;
 use super::threshold;
 use super::verdict::{self, Facts};
-use crate::plan::{Model, Plan, Profile, Task};
+use crate::plan::{Change, LoadChange, Model, Plan, Profile, Task};
 use crate::protocol::TestId;
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::messages::{EndReason, Phase};
@@ -44,6 +44,10 @@ pub struct ResultInput {
     pub workers: Vec<WorkerInput>,
     /// What happened.
     pub events: Vec<Event>,
+    /// How the load was changed on the way.
+    pub changes: Vec<LoadChange>,
+    /// What the setup handed on.
+    pub values: BTreeMap<String, serde_json::Value>,
 }
 
 /// A worker's part.
@@ -64,7 +68,7 @@ pub struct WorkerInput {
 impl ResultInput {
     /// Makes the result. Decodes three histograms a worker: about a millisecond each.
     pub fn build(&self) -> TestResult {
-        let profile = Profile::of(&self.plan.load);
+        let profile = self.profile();
         let all = self.counted();
         let times = Times::of(&self.workers);
         let (planned, duration) = self.planned(&all, &profile);
@@ -115,6 +119,8 @@ impl ResultInput {
             histograms: times.encoded(),
             errors: errors(&all),
             events: self.events.clone(),
+            changes: self.changes(),
+            values: self.values.clone(),
             thresholds: Vec::new(),
             steps: self.steps(),
             scenarios: self.scenarios(),
@@ -122,6 +128,27 @@ impl ResultInput {
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();
         result
+    }
+
+    /// The load over time, as it was changed on the way.
+    pub(super) fn profile(&self) -> Profile {
+        Profile::changed(&self.plan.load, &self.changes)
+    }
+
+    fn changes(&self) -> Vec<ChangeResult> {
+        let each = self.changes.iter().map(|c| {
+            let (what, level) = match c.what {
+                Change::Level(level) => ("scaled", Some(level)),
+                Change::Pause(_) => ("paused", None),
+                Change::Resume => ("resumed", None),
+            };
+            ChangeResult {
+                at_s: c.at.as_secs_f64(),
+                what: what.to_owned(),
+                level,
+            }
+        });
+        each.collect()
     }
 
     fn steps(&self) -> Vec<StepResult> {
@@ -269,7 +296,7 @@ impl ResultInput {
 
 /// Arrivals asked for until `t`, as the engines round them.
 fn asked_until(profile: &Profile, t: Duration) -> u64 {
-    profile.first_arrival_from_ns(u64::try_from(t.as_nanos()).unwrap_or(u64::MAX))
+    profile.due_before_ns(u64::try_from(t.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// When the profile has asked for `n` arrivals: the last of them is due half a gap earlier.
@@ -277,7 +304,7 @@ fn time_of(profile: &Profile, n: u64) -> Duration {
     let Some(last) = n.checked_sub(1) else {
         return Duration::ZERO;
     };
-    let due = profile.arrival_time(last);
+    let due = profile.arrival_time(profile.nth(last));
     let rate = profile.rate_at(due);
     match rate > 0.0 {
         true => (due + Duration::from_secs_f64(0.5 / rate)).min(profile.end()),

@@ -72,6 +72,23 @@ pub struct TestResult {
     pub errors: Vec<ErrorEntry>,
     /// What happened.
     pub events: Vec<Event>,
+    /// How the load was changed on the way.
+    #[serde(default)]
+    pub changes: Vec<ChangeResult>,
+    /// What the setup handed on.
+    #[serde(default)]
+    pub values: BTreeMap<String, serde_json::Value>,
+}
+
+/// A change of the load of a running test.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ChangeResult {
+    /// Since when it counts, in seconds after the start of the profile.
+    pub at_s: f64,
+    /// `scaled`, `paused` or `resumed`.
+    pub what: String,
+    /// Full load from then on, if it was scaled: arrivals a second, or users.
+    pub level: Option<f64>,
 }
 
 /// A coordinator's time in office.

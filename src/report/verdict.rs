@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::compose::{ResultInput, WorkerInput};
 use super::merge::LagP99;
 use super::result::{Event, Totals};
-use crate::plan::{Model, Profile};
+use crate::plan::Model;
 use crate::protocol::messages::EndReason;
 use crate::protocol::metrics::Counters;
 
@@ -166,7 +166,7 @@ fn saturated(facts: &Facts) -> Option<String> {
 /// Nodes that said that they had no time left, and at which load that began.
 fn overloaded(facts: &Facts) -> Option<String> {
     let load = &facts.input.plan.load;
-    let profile = Profile::of(load);
+    let profile = facts.input.profile();
     let began = facts.input.events.iter().filter(|e| e.kind == "overloaded");
     let each: Vec<String> = began
         .take(MAX_NAMED)

@@ -58,6 +58,14 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    /// What its random numbers come from: the same in every run of a plan.
+    pub fn seed(&self) -> u64 {
+        match self.user {
+            Some(user) => u64::from(self.turn) << 20 | u64::from(user),
+            None => self.number,
+        }
+    }
+
     /// Its place in what goes round: in the open model arrivals take turns, in the closed one
     /// each user does, from a place of its own on.
     pub fn place(&self) -> u64 {

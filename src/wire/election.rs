@@ -3,8 +3,10 @@
 use pb::v1::test_message::Body;
 
 use super::check;
+use super::decision;
 use super::parts;
 use super::{Wire, WireError, pb, put};
+use crate::protocol::decisions::Decisions;
 use crate::protocol::messages::{Phase, StartHeard, TestMessage};
 
 /// Terms begin at 1; nothing is said in term 0.
@@ -97,6 +99,7 @@ impl Wire for TestMessage {
                 share_lease,
                 stop,
                 start,
+                decisions,
             } => Body::Vote(pb::v1::Vote {
                 test: test.0.to_vec(),
                 term: *term,
@@ -107,6 +110,8 @@ impl Wire for TestMessage {
                 stop: stop.as_ref().map(Wire::to_wire),
                 since_start_ns: start.map(|s| put::signed_ns(s.since)),
                 start_term: start.map_or(0, |s| s.term),
+                decisions: decision::to_wire(&decisions.list),
+                decisions_term: decisions.term,
             }),
             TestMessage::Beat {
                 test,
@@ -116,6 +121,8 @@ impl Wire for TestMessage {
                 share_lease,
                 since_start,
                 phase,
+                decisions,
+                settled,
             } => Body::Beat(pb::v1::Beat {
                 test: test.0.to_vec(),
                 term: *term,
@@ -124,6 +131,8 @@ impl Wire for TestMessage {
                 share_lease_ns: put::ns(*share_lease),
                 since_start_ns: since_start.map(put::signed_ns),
                 phase: phase.to_wire(),
+                decisions: decision::to_wire(decisions),
+                settled: *settled,
             }),
             TestMessage::BeatAck {
                 test,
@@ -147,6 +156,17 @@ impl Wire for TestMessage {
                 test: test.0.to_vec(),
                 by: Some(by.to_wire()),
                 order: Some(order.to_wire()),
+            }),
+            TestMessage::Steer {
+                test,
+                by,
+                id,
+                steer,
+            } => Body::Steer(pb::v1::Steer {
+                test: test.0.to_vec(),
+                by: Some(by.to_wire()),
+                id: *id,
+                how: Some(decision::steer_to_wire(*steer)),
             }),
             TestMessage::Ended(e) => Body::Ended(e.to_wire()),
         };
@@ -194,6 +214,10 @@ impl Wire for TestMessage {
                         })
                     })
                     .transpose()?,
+                decisions: Decisions {
+                    term: check::number("decisions_term", m.decisions_term)?,
+                    list: decision::shared(m.decisions)?,
+                },
             },
             Body::Beat(m) => TestMessage::Beat {
                 test: parts::test(&m.test)?,
@@ -206,6 +230,8 @@ impl Wire for TestMessage {
                     .map(|ns| check::signed_ns("since_start_ns", ns))
                     .transpose()?,
                 phase: Phase::from_wire(m.phase)?,
+                settled: check::at_most("settled", m.settled, m.decisions.len() as u32)?,
+                decisions: decision::shared(m.decisions)?,
             },
             Body::BeatAck(m) => TestMessage::BeatAck {
                 test: parts::test(&m.test)?,
@@ -223,6 +249,12 @@ impl Wire for TestMessage {
                 test: parts::test(&m.test)?,
                 by: check::required("by", m.by)?,
                 order: check::required("order", m.order)?,
+            },
+            Body::Steer(m) => TestMessage::Steer {
+                test: parts::test(&m.test)?,
+                by: check::required("by", m.by)?,
+                id: m.id,
+                steer: decision::steer_from_wire(m.how)?,
             },
             Body::Ended(m) => TestMessage::Ended(Wire::from_wire(m)?),
         })

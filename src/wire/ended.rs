@@ -3,6 +3,7 @@
 use prost::Message as _;
 
 use super::check;
+use super::decision;
 use super::limits::*;
 use super::parts;
 use super::{Wire, WireError, pb, put};
@@ -47,6 +48,7 @@ impl Wire for Ended {
                 .take(MAX_EVENTS)
                 .map(Wire::to_wire)
                 .collect(),
+            decisions: decision::to_wire(&self.decisions),
         };
         fit(&mut ended);
         ended
@@ -68,6 +70,7 @@ impl Wire for Ended {
             reason,
             roster: check::list("roster", m.roster, MAX_ROSTER)?,
             events: check::list("events", m.events, MAX_EVENTS)?,
+            decisions: decision::from_wire(m.decisions)?,
         })
     }
 }

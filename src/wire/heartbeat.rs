@@ -1,6 +1,7 @@
 //! Heartbeat.
 
 use super::check;
+use super::decision;
 use super::election::term;
 use super::limits::*;
 use super::parts;
@@ -27,6 +28,7 @@ impl Wire for Heartbeat {
             load: self.load.min(MAX_TASKS),
             finished: self.finished,
             sent_ns: self.sent.0,
+            decisions: self.decisions,
         }
     }
 
@@ -42,6 +44,7 @@ impl Wire for Heartbeat {
             load: check::at_most("load", m.load, MAX_TASKS)?,
             status: Status::from_wire(m.status)?,
             finished: m.finished,
+            decisions: check::at_most("decisions", m.decisions, MAX_DECISIONS as u32)?,
             sent: check::clock("sent_ns", m.sent_ns)?,
         })
     }
@@ -64,6 +67,7 @@ impl Wire for HeartbeatReply {
             order: self.order.as_ref().map(Wire::to_wire),
             stop: self.stop.as_ref().map(Wire::to_wire),
             clock: Some(self.clock.to_wire()),
+            decisions: decision::to_wire(&self.decisions),
         }
     }
 
@@ -80,6 +84,7 @@ impl Wire for HeartbeatReply {
             message: check::text("message", m.message, MAX_TEXT)?,
             order: check::optional(m.order)?,
             stop: check::optional(m.stop)?,
+            decisions: decision::from_wire(m.decisions)?,
             clock: check::required("clock", m.clock)?,
         })
     }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::protocol::metrics::{self, TimeKind};
-use crate::protocol::{coordinator, node, rendezvous, spec};
+use crate::protocol::{coordinator, decisions, node, rendezvous, spec};
 
 /// Longest gossip message. Gossipsub's frame limit is 64 KiB and includes the signature and
 /// the author's key; an oversized frame closes the receiver's stream.
@@ -81,6 +81,11 @@ pub const MAX_UNIX_MS: u64 = 1 << 53;
 pub const MAX_ROSTER: usize = 1024;
 /// Most events in a test's end.
 pub const MAX_EVENTS: usize = coordinator::MAX_EVENTS;
+
+/// Most decisions of a test.
+pub const MAX_DECISIONS: usize = decisions::MAX_DECISIONS;
+/// Longest values of a setup.
+pub const MAX_VALUES: usize = decisions::MAX_VALUES;
 
 /// Most steps of a plan.
 pub const MAX_STEPS: usize = 64;

@@ -18,6 +18,7 @@
 mod announcement;
 mod assignment;
 mod check;
+mod decision;
 mod election;
 mod ended;
 mod envelope;

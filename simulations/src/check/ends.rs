@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use vajra_node::protocol::decisions::prolonged;
 use vajra_node::protocol::planted::{Bug, planted};
 use vajra_node::protocol::time::awaited;
 
@@ -29,7 +30,8 @@ const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
 /// A node that never learned of a start waits this long for a coordinator.
 fn patience(world: &World) -> Duration {
     let timings = world.scenario.timings();
-    (timings.registration_window + timings.share_lease * 8).mul_f64(DRIFT)
+    let around = world.scenario.spec().around();
+    (timings.registration_window + timings.share_lease * 8 + around).mul_f64(DRIFT)
 }
 
 /// By when the test must have ended on every node, in true time.
@@ -38,7 +40,14 @@ fn deadline(world: &World) -> Duration {
     let lease = awaited(scenario.timings().share_lease(world.machines.len()));
     let planned = match world.started_last {
         Some(started) => {
-            let over = scenario.plan.length + scenario.plan.grace + lease;
+            let known = world.running().filter_map(|m| m.test(TEST));
+            let pauses = known.map(|t| {
+                let heard = &t.election().heard().decisions.list;
+                prolonged(heard, scenario.timings().max_pause)
+            });
+            let pauses = pauses.max().unwrap_or_default();
+            let over = scenario.plan.length + scenario.plan.grace + lease + pauses;
+            let over = over + scenario.spec().around();
             started + over.mul_f64(DRIFT)
         }
         None => world.healed_at() + patience(world),
@@ -48,7 +57,7 @@ fn deadline(world: &World) -> Duration {
         machine.state == State::Up && machine.life == *life && !machine.leaving
     });
     let stopped = stopped.map(|(at, _, _)| {
-        let grace = STOP_TIMEOUT + NEXT_ADVERT + lease;
+        let grace = STOP_TIMEOUT + NEXT_ADVERT + lease + scenario.spec().around();
         at.max(world.healed_at()) + grace.mul_f64(DRIFT)
     });
     stopped.unwrap_or(planned).min(planned) + SLACK

@@ -4,9 +4,11 @@
 
 mod ends;
 mod goes_on;
+mod informed;
 pub mod never_over;
 mod nothing_lost;
 pub mod one_authority;
+mod runs_once;
 mod same_merge;
 mod starts_once;
 
@@ -79,6 +81,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<never_over::NeverOver>::default(),
         Box::<one_authority::OneAuthority>::default(),
         Box::<starts_once::StartsOnce>::default(),
+        Box::<informed::Informed>::default(),
+        Box::<runs_once::RunsOnce>::default(),
         Box::<same_merge::SameMerge>::default(),
         Box::<nothing_lost::NothingLost>::default(),
         Box::<goes_on::GoesOn>::default(),

@@ -1,5 +1,8 @@
 //! Rules of the election, on one elector of three.
 
+use std::sync::Arc;
+
+use vajra_node::protocol::decisions::Decisions;
 use vajra_node::protocol::election::{BeatBody, Election};
 use vajra_node::protocol::messages::{Gossip, Phase, TestMessage};
 use vajra_node::protocol::spec::Timings;
@@ -75,6 +78,8 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         share_lease: Duration::from_secs(9),
         since_start: None,
         phase: Phase::Running,
+        decisions: Arc::from([]),
+        settled: 0,
     }
 }
 
@@ -136,6 +141,7 @@ pub fn authority_counts_from_the_claim() -> Result<(), String> {
             share_lease: Duration::ZERO,
             stop: None,
             start: None,
+            decisions: Decisions::default(),
         },
     );
     ensure(first.0.has_authority(ms(970)), "a majority voted")?;

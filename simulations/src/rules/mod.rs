@@ -113,6 +113,9 @@ fn myself(node: NodeId) -> Myself {
 fn spec(on_lost: OnLost) -> TestSpec {
     TestSpec {
         length: Duration::from_secs(60),
+        end: Duration::from_secs(60),
+        setup: None,
+        teardown: None,
         grace: Duration::from_secs(1),
         min_workers: 1,
         balance: Balance::Equal,

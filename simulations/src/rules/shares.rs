@@ -33,6 +33,7 @@ impl Office {
             earlier_lease: Duration::ZERO,
             start: None,
             stop: None,
+            decisions: Vec::new(),
         };
         let fx = &mut Effects::default();
         Office(Coordinator::new(charge, timings, fx))
@@ -86,6 +87,7 @@ impl Office {
             load: 0,
             status,
             finished: false,
+            decisions: 0,
             sent: RemoteTime(0),
         };
         self.0.heartbeat(ms(at), &hb, &mut Effects::default())
@@ -101,6 +103,7 @@ impl Office {
         self.0.acknowledged(Acknowledged {
             share_lease: Duration::ZERO,
             start: true,
+            decisions: 0,
         });
     }
 
@@ -198,6 +201,7 @@ pub fn no_answer_without_authority() -> Result<(), String> {
             load: 0,
             status: Status::Idle,
             finished: false,
+            decisions: 0,
             sent: RemoteTime(0),
         };
         let outputs = who.handle(

@@ -38,6 +38,7 @@ impl Driver {
                 plan,
             } => self.inspect_plan(test, &submitter, plan),
             Output::Engine(test, order) => self.engine(test, order),
+            Output::RunOnce(test, once) => self.run_once(test, once),
             Output::Event(test, event) => {
                 let peer = event.peer.as_ref().map(network::show_peer);
                 tracing::info!(test = %view::short(&test), peer, "{}: {}", event.kind, event.text);
@@ -49,6 +50,11 @@ impl Driver {
             Output::Log(text) => tracing::info!("{text}"),
             Output::Verdict(..) | Output::Reply(..) => {}
         }
+    }
+
+    fn run_once(&mut self, test: TestId, once: Once) {
+        let why = "this node cannot run it".to_owned();
+        self.input(Input::Ran(test, once, Err(why)));
     }
 
     /// A snapshot goes out in as few messages as it fits; what is too large for any goes to

@@ -77,18 +77,34 @@ impl Scenarios {
                 ))
             }
             (Pick::Unique, Model::Open) => {
-                let arrivals = Profile::of(load).total_arrivals().unwrap_or_default();
-                let needed = self.mix().before(arrivals, |s| self.uses(s, name));
-                match needed > rows {
-                    true => Err(format!(
-                        "has {rows} rows, and the plan's arrivals need {needed} unique ones; bring \
-                         more, or lower rate or duration"
-                    )),
-                    false => Ok(()),
-                }
+                self.enough_unique(name, rows, Profile::of(load).numbers())
             }
             _ => Ok(()),
         }
+    }
+
+    fn enough_unique(&self, name: &str, rows: u64, iterations: u64) -> Result<(), String> {
+        let needed = self.mix().before(iterations, |s| self.uses(s, name));
+        match needed > rows {
+            true => Err(format!(
+                "has {rows} rows, and the plan's arrivals need {needed} unique ones; bring more, \
+                 or lower rate or duration"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether all unique data have rows for so many iterations.
+    ///
+    /// # Errors
+    /// Which data has too few.
+    pub fn enough_rows(&self, iterations: u64) -> Result<(), PlanError> {
+        let unique = self.data.iter().filter(|(_, d)| d.pick == Pick::Unique);
+        for (name, data) in unique {
+            self.enough_unique(name, data.rows.len() as u64, iterations)
+                .map_err(|why| PlanError::at(format!("data.{name}"), why))?;
+        }
+        Ok(())
     }
 
     /// Whether a scenario's texts use this data.

@@ -186,7 +186,7 @@ impl Coordinator {
         hb: &Heartbeat,
         fx: &mut Effects,
     ) -> Option<HeartbeatReply> {
-        if hb.term != self.charge.term {
+        if hb.term != self.charge.term || !self.decisions.caught_up() {
             return None;
         }
         let workers = self.active().count();
@@ -203,6 +203,10 @@ impl Coordinator {
             message: String::new(),
             order: None,
             stop: self.stop.map(|(s, _)| s),
+            decisions: match self.decisions.settled() {
+                settled if settled.len() > hb.decisions as usize => settled.to_vec(),
+                _ => Vec::new(),
+            },
             clock: clock_reply(now),
         };
         if self.silent(now, &hb.node) {

@@ -68,6 +68,9 @@ impl Coordinator {
         if ready < wanted {
             return Err(self.too_few(ready, wanted));
         }
+        if !self.set_up(now, fx)? {
+            return Ok(());
+        }
         let delay = self.timings.start_delay + self.timings.heartbeat_interval(ready)
             - self.timings.beat_interval();
         self.start = Some(now + delay);

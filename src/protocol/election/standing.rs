@@ -126,6 +126,7 @@ impl Election {
             acks: BTreeMap::new(),
             leases: BTreeMap::new(),
             start_named: None,
+            decided: BTreeMap::new(),
             acknowledged: Acknowledged::default(),
         });
         Some(Change::Won { term })
@@ -147,8 +148,10 @@ impl Election {
         if body.since_start.is_some() {
             a.start_named.get_or_insert(a.number);
         }
+        a.decided.insert(a.number, body.decisions.len());
         a.acks.insert(me.clone(), a.number);
         let (term, number) = (a.term, a.number);
+        let settled = a.acknowledged.decisions as u32;
         fx.publish(TestMessage::Beat {
             test: self.test,
             term,
@@ -157,6 +160,12 @@ impl Election {
             share_lease: body.share_lease,
             since_start: body.since_start,
             phase: body.phase,
+            decisions: body.decisions.clone(),
+            settled,
+        });
+        self.heard.decisions.hear(&Decisions {
+            term,
+            list: body.decisions,
         });
         self.heard.share_lease = self.heard.share_lease.max(body.share_lease);
         self.promise(term, &me, now);
@@ -185,6 +194,13 @@ impl Election {
                 break;
             }
             let known = &mut a.acknowledged.share_lease;
+            *known = (*known).max(first.remove());
+        }
+        while let Some(first) = a.decided.first_entry() {
+            if *first.key() > number {
+                break;
+            }
+            let known = &mut a.acknowledged.decisions;
             *known = (*known).max(first.remove());
         }
         a.acknowledged.start |= a.start_named.is_some_and(|first| first <= number);

@@ -122,6 +122,10 @@ impl Election {
                 term,
                 since: now.signed_since(at),
             }),
+            decisions: match &self.heard.decisions {
+                _ if planted(Bug::DecisionsForgotten) => Decisions::default(),
+                known => known.clone(),
+            },
         });
         lost
     }
@@ -155,6 +159,7 @@ impl Election {
         if let Some((term, start)) = heard.start {
             self.hear_start(term, start);
         }
+        self.heard.decisions.hear(&heard.decisions);
         self.count_votes(now)
     }
 
@@ -163,8 +168,7 @@ impl Election {
         now: Time,
         term: u64,
         coordinator: &NodeId,
-        number: u64,
-        share_lease: Duration,
+        beat: BeatHeard<'_>,
         fx: &mut Effects,
     ) -> Option<Change> {
         let lower = term < self.seen_term && !planted(Bug::LowerTermFollowed);
@@ -184,7 +188,11 @@ impl Election {
             self.seen_term = term;
             self.voted_for = None;
         }
-        self.heard.share_lease = self.heard.share_lease.max(share_lease);
+        self.heard.share_lease = self.heard.share_lease.max(beat.share_lease);
+        self.heard.decisions.hear(&Decisions {
+            term,
+            list: beat.decisions.clone(),
+        });
         let news = self.leader.as_ref() != Some(&(term, coordinator.clone()));
         self.leader = Some((term, coordinator.clone()));
         if self.rank.is_some() {
@@ -197,7 +205,7 @@ impl Election {
                 term,
                 coordinator: coordinator.clone(),
                 elector: self.me.clone(),
-                number,
+                number: beat.number,
             });
         }
         lost.or_else(|| {

@@ -116,7 +116,10 @@ impl Test {
             } => worker.delivered(*number),
             _ if self.ended.is_some() => {}
             Reply::Register(r) => worker.registered(now, r, fx),
-            Reply::Heartbeat(r) => worker.heartbeat_answered(now, r, fx),
+            Reply::Heartbeat(r) => {
+                worker.heartbeat_answered(now, r, fx);
+                self.settle(&r.decisions, fx);
+            }
             _ => {}
         }
     }

@@ -64,6 +64,7 @@ impl Test {
             self.next_end = now + REPEAT;
         }
         self.ended = Some(ended.clone());
+        self.settle(&ended.decisions, fx);
         self.complete = false;
         if first {
             self.ended_at = now;
@@ -233,8 +234,12 @@ impl Test {
                 .share_lease
                 .max(self.election.heard().share_lease),
         );
-        let planned = self.start().map(|s| s + spec.length + spec.grace + lease);
-        let stopped = self.stop.map(|(s, at)| at + s.timeout + lease);
+        let lasts = spec.lasts(&self.election.heard().decisions.list, &self.timings);
+        let around = spec.around();
+        let planned = self
+            .start()
+            .map(|s| s + lasts + spec.grace + lease + around);
+        let stopped = self.stop.map(|(s, at)| at + s.timeout + lease + around);
         match (planned, stopped) {
             (Some(a), Some(b)) => a.min(b),
             (Some(t), None) | (None, Some(t)) => t,
@@ -270,6 +275,7 @@ impl Test {
                 .map(|(worker, m)| unreported(worker, m))
                 .collect(),
             events: Vec::new(),
+            decisions: self.settled.to_vec(),
         };
         self.on_ended(now, &ended, true, fx);
     }

@@ -7,6 +7,7 @@ mod summaries;
 mod totals;
 mod verdicts;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,8 @@ fn input(workers: Vec<Measured>) -> ResultInput {
         coordinators: Vec::new(),
         workers: workers.into_iter().map(Measured::input).collect(),
         events: Vec::new(),
+        changes: Vec::new(),
+        values: BTreeMap::new(),
     }
 }
 

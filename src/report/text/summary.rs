@@ -62,6 +62,19 @@ fn header(out: &mut String, r: &TestResult) {
     out.push('\n');
 }
 
+/// How the load was changed on the way.
+fn changes(r: &TestResult) -> String {
+    let each = r.changes.iter().map(|c| {
+        let what = match (c.level, r.load.model) {
+            (Some(level), Model::Open) => format!("to {}/s", units::level(level)),
+            (Some(level), Model::Closed) => format!("to {} users", units::level(level)),
+            (None, _) => c.what.clone(),
+        };
+        format!("{what} at {:.1} s", c.at_s)
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
 /// Who coordinated, and in which term; the latest ones, if there were many.
 fn coordinators(r: &TestResult) -> String {
     let name = |peer: &str| {
@@ -112,6 +125,9 @@ fn totals(out: &mut String, r: &TestResult) {
         _ => String::new(),
     };
     field(out, "rate", &format!("{:.2}/s{asked}", r.rate.achieved));
+    if !r.changes.is_empty() {
+        field(out, "changed", &changes(r));
+    }
     if !r.status_codes.is_empty() {
         let codes = r.status_codes.iter();
         let codes: Vec<String> = codes

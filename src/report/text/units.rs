@@ -1,5 +1,13 @@
 //! Quantities in the unit that suits them.
 
+/// A level of the load, with no more places than it has.
+pub(in crate::report) fn level(level: f64) -> String {
+    match level.fract() == 0.0 {
+        true => count(level as u64),
+        false => format!("{level:.3}"),
+    }
+}
+
 /// A time given in milliseconds: `12 µs`, `1.23 ms`, `1.23 s`.
 pub(in crate::report) fn time(ms: f64) -> String {
     // The limits are where the smaller unit would round up to a thousand.

@@ -74,9 +74,9 @@ impl ScenarioSession {
             let rows = data.rows.len() as u64;
             let turn = || ready.mix.before(place, |s| feed.used_by[s]);
             let row = match (data.pick, self.arrival.user) {
-                (Pick::Random, _) => plan::hash(self.arrival.number, 1 << 32) % rows,
+                (Pick::Random, _) => plan::hash(self.arrival.seed(), 1 << 32) % rows,
                 (Pick::User, Some(user)) => u64::from(user) % rows,
-                (Pick::Sequential, Some(_)) => self.arrival.number % rows,
+                (Pick::Sequential, Some(_)) => self.arrival.place() % rows,
                 (Pick::Unique, _) => turn(),
                 (Pick::Sequential | Pick::User, _) => turn() % rows,
             };
@@ -221,7 +221,7 @@ impl Session for ScenarioSession {
             ("user", Value::from(arrival.user)),
             ("scenario", Value::from(name)),
             ("env", ready.secrets()),
-            Draws::new(arrival.number).entry(),
+            Draws::new(arrival.seed()).entry(),
         ];
         let built_in = built_in.into_iter().map(|(n, v)| (n.to_owned(), v));
         self.variables.extend(built_in);
@@ -267,7 +267,7 @@ impl Session for ScenarioSession {
             return None;
         }
         let think = &steps[self.step].think;
-        let draw = plan::hash(self.arrival.number, self.step as u64);
+        let draw = plan::hash(self.arrival.seed(), self.step as u64);
         let pause = think.draw_ns((draw >> 32) as u32, draw as u32);
         self.step += 1;
         Some(Next {

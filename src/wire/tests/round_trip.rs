@@ -24,6 +24,7 @@ fn gossip_variant(g: &Gossip) -> u8 {
             TestMessage::Resign { .. } => 9,
             TestMessage::Stop { .. } => 10,
             TestMessage::Ended(_) => 11,
+            TestMessage::Steer { .. } => 12,
         },
     }
 }
@@ -62,7 +63,7 @@ fn the_samples_are_of_every_variant() {
     let gossip: BTreeSet<u8> = samples::gossip().iter().map(gossip_variant).collect();
     let requests: BTreeSet<u8> = samples::requests().iter().map(request_variant).collect();
     let replies: BTreeSet<u8> = samples::replies().iter().map(reply_variant).collect();
-    assert!(gossip.into_iter().eq(0..12));
+    assert!(gossip.into_iter().eq(0..13));
     assert!(requests.into_iter().eq(0..9));
     assert!(replies.into_iter().eq(0..10));
 }

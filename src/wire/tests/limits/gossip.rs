@@ -95,6 +95,7 @@ fn announcement() {
 #[test]
 fn elections() {
     use v1::test_message::Body;
+    use worker::decision::What;
     let all = samples::gossip();
     let messages: Vec<&TestMessage> = all
         .iter()
@@ -137,6 +138,8 @@ fn elections() {
                     m.since_start_ns = Some(1);
                     m.start_term = 0;
                 });
+                spoil!(Vote, "decisions_term", m => m.decisions_term = u64::MAX);
+                spoil!(Vote, "at_ns", m => m.decisions[5].at_ns = u64::MAX);
                 spoil!(Vote, "timeout_ns", m => {
                     m.stop = Some(worker::StopOrder { graceful: true, timeout_ns: u64::MAX });
                 });
@@ -149,6 +152,22 @@ fn elections() {
                 spoil!(Beat, "since_start_ns", m => m.since_start_ns = Some(i64::MAX));
                 spoil!(Beat, "phase", m => m.phase = 0);
                 spoil!(Beat, "phase", m => m.phase = 99);
+                spoil!(Beat, "settled", m => m.settled = 7);
+                spoil!(Beat, "decisions", m => m.decisions.reverse());
+                spoil!(Beat, "decisions", m => {
+                    m.decisions = vec![m.decisions[0].clone(); MAX_DECISIONS + 1];
+                });
+                spoil!(Beat, "lag_ns", m => m.decisions[1].lag_ns = u64::MAX);
+                spoil!(Beat, "values", m => {
+                    m.decisions[1].what = Some(What::Values(vec![0; MAX_VALUES + 1]));
+                });
+                spoil!(Beat, "level_milli", m => {
+                    m.decisions[1].what = Some(What::LevelMilli(0));
+                });
+                spoil!(Beat, "what is run once", m => {
+                    m.decisions[1].what = Some(What::Begun(9));
+                });
+                spoil!(Beat, "decision", m => m.decisions[1].what = None);
             }
             TestMessage::BeatAck { .. } => {
                 spoil!(BeatAck, "term", m => m.term = 0);
@@ -161,6 +180,13 @@ fn elections() {
             TestMessage::Stop { .. } => {
                 spoil!(Stop, "by", m => m.by = None);
                 spoil!(Stop, "order", m => m.order = None);
+            }
+            TestMessage::Steer { .. } => {
+                spoil!(Steer, "by", m => m.by = None);
+                spoil!(Steer, "steer", m => m.how = None);
+                spoil!(Steer, "level_milli", m => {
+                    m.how = Some(v1::steer::How::LevelMilli(MAX_RATE_MILLI + 1));
+                });
             }
             TestMessage::Announced(_) | TestMessage::Ended(_) => {}
         }

@@ -56,6 +56,10 @@ pub fn gossip() -> Vec<Gossip> {
                 term: 2,
                 since: -77_000_001,
             }),
+            decisions: Decisions {
+                term: 2,
+                list: decisions().into(),
+            },
         },
         TestMessage::BeatAck {
             test,
@@ -73,6 +77,18 @@ pub fn gossip() -> Vec<Gossip> {
             test,
             by: node(2),
             order: stop(),
+        },
+        TestMessage::Steer {
+            test,
+            by: node(2),
+            id: u64::MAX,
+            steer: Steer::Load { level_milli: 7 },
+        },
+        TestMessage::Steer {
+            test,
+            by: node(2),
+            id: 1,
+            steer: Steer::Resume,
         },
         TestMessage::Ended(ended()),
     ];
@@ -98,6 +114,8 @@ pub fn gossip() -> Vec<Gossip> {
             share_lease: Duration::from_millis(2500),
             since_start: (phase != Phase::Electing).then_some(-3),
             phase,
+            decisions: decisions().into(),
+            settled: 4,
         }));
     }
     all
@@ -171,6 +189,7 @@ pub fn replies() -> Vec<Reply> {
                 ..order()
             }),
             stop: None,
+            decisions: Vec::new(),
             ..heartbeat_reply()
         }),
         Reply::Assign(AssignReply {

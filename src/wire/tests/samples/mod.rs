@@ -9,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use crate::protocol::decisions::*;
 use crate::protocol::messages::*;
 use crate::protocol::metrics::*;
 use crate::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
@@ -22,6 +23,25 @@ pub fn node(n: u8) -> NodeId {
         peer: Peer::new(&[n; 38]),
         incarnation: Incarnation(0x0123_4567_89ab_cdef + u64::from(n)),
     }
+}
+
+/// One of every kind of decision.
+pub fn decisions() -> Vec<Decided> {
+    let all = [
+        Decision::Begun(Once::Setup),
+        Decision::SetUp(Arc::from(&br#"{"token":"t"}"#[..])),
+        Decision::Steered(Steer::Load { level_milli: 1_500 }),
+        Decision::Steered(Steer::Pause),
+        Decision::Steered(Steer::Resume),
+        Decision::Begun(Once::Teardown),
+    ];
+    let decided = (0u64..).zip(all).map(|(i, what)| Decided {
+        id: i << 40,
+        at: Duration::from_nanos(i * 1_000_000_007),
+        lag: Duration::from_millis(2_550 * i),
+        what,
+    });
+    decided.collect()
 }
 
 pub fn stop() -> StopOrder {
@@ -200,6 +220,7 @@ pub fn ended() -> Ended {
                 text: String::new(),
             },
         ],
+        decisions: decisions(),
     }
 }
 
@@ -261,6 +282,7 @@ pub fn heartbeat() -> Heartbeat {
         status: Status::Overloaded,
         finished: true,
         sent: RemoteTime(7_000_000_009),
+        decisions: 3,
     }
 }
 
@@ -289,6 +311,7 @@ pub fn heartbeat_reply() -> HeartbeatReply {
             received: RemoteTime(1),
             sent: RemoteTime(2),
         },
+        decisions: decisions(),
     }
 }
 
