@@ -487,7 +487,7 @@ impl World {
                 None
             }
             Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
-                self.steer(node, usize::MAX - index, Steer::Resume)
+                self.steer(node, usize::MAX / 2 - index, Steer::Resume)
             }
             _ => None,
         }
