@@ -13,8 +13,8 @@ use super::control::Control;
 use super::engine::{Report, Shared, as_ns};
 use super::recorder::Counters;
 use super::thread::{Ask, Seed};
-use crate::plan::{LoadChange, Model, Plan, Profile, SlotRange};
-use crate::tasks::{self, FailingTask, Prepared, Site};
+use crate::plan::{LoadChange, Model, Plan, Profile, SlotRange, Values};
+use crate::tasks::{self, FailingTask, Handed, Prepared, Site};
 
 /// Reports asked of a thread and not given yet. A thread answers within a millisecond, and
 /// one is asked for a second; more wait their turn.
@@ -105,6 +105,7 @@ pub struct LoadRun {
     shared: Arc<Shared>,
     prototype: Histogram<u64>,
     threads: Vec<Thread>,
+    handed: Handed,
 }
 
 impl LoadRun {
@@ -137,7 +138,9 @@ impl LoadRun {
             connections,
             plan: spec.plan,
         });
+        let handed = Handed::default();
         let team = Arc::new(Team {
+            handed: handed.clone(),
             shared: shared.clone(),
             site: spec.site,
             own: spec.own_test,
@@ -149,6 +152,7 @@ impl LoadRun {
             shared,
             prototype: spec.histogram,
             threads: Vec::with_capacity(threads),
+            handed,
         };
         for thread in 0..threads {
             let dump = spec
@@ -206,6 +210,12 @@ impl LoadRun {
     pub fn set_changes(&self, changes: &[LoadChange]) {
         let profile = Profile::changed(&self.shared.plan.load, changes);
         self.shared.control.set_profile(profile);
+    }
+
+    /// What the plan's setup found. Scenarios that use it need it before the first arrival;
+    /// it is given once.
+    pub fn hand(&self, values: &Values) {
+        self.handed.give(values);
     }
 
     /// The lease holds until this instant.
@@ -293,6 +303,7 @@ struct Team {
     shared: Arc<Shared>,
     site: Arc<Site>,
     own: bool,
+    handed: Handed,
     task: OnceLock<Prepared>,
     working: AtomicUsize,
     finished: Box<dyn Fn() + Send + Sync>,
@@ -303,7 +314,7 @@ impl Team {
     fn task(&self) -> Prepared {
         let made = self.task.get_or_init(|| {
             let task = &self.shared.plan.task;
-            tasks::prepare_blocking(task, &self.site, self.own).unwrap_or_else(|e| {
+            tasks::prepare_with(task, &self.site, self.own, &self.handed).unwrap_or_else(|e| {
                 tracing::warn!("the task can't be run: {e}");
                 Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
             })

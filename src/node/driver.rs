@@ -2,6 +2,7 @@
 //! protocol wants done is done here. One thread, one loop, no locks.
 
 mod commands;
+mod once;
 mod outputs;
 mod steering;
 
@@ -19,7 +20,6 @@ use super::store::Store;
 use super::view::{self, Watchers};
 use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
 use crate::plan::Plan;
-use crate::protocol::decisions::Once;
 use crate::protocol::messages::{Gossip, Request, Status, StopOrder};
 use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
@@ -85,6 +85,8 @@ pub(super) struct Served {
     run: Option<EngineRun>,
     /// Its announcement came from this node.
     own: bool,
+    /// Until when its setup or teardown may send, if it is run here.
+    authority: once::Authority,
     /// Listeners to its progress.
     pub watchers: Watchers,
     /// The final result, once it is complete.
@@ -103,6 +105,8 @@ pub struct Driver {
     finished: mpsc::Receiver<TestId>,
     inspected: mpsc::Receiver<Inspected>,
     inspect: mpsc::Sender<Inspected>,
+    once: mpsc::Receiver<once::Ran>,
+    ran: mpsc::Sender<once::Ran>,
     pub(super) store: Store,
     pub(super) tests: HashMap<TestId, Served>,
     waiting: Vec<WaitingStart>,
@@ -123,6 +127,7 @@ impl Driver {
     /// A driver, not yet running.
     pub fn new(parts: Parts) -> Driver {
         let (inspect, inspected) = mpsc::channel(INSPECT_QUEUE);
+        let (ran, once) = mpsc::channel(INSPECT_QUEUE);
         let old = parts.store.ids().into_iter();
         let old = old
             .filter_map(|id| Some((id, parts.store.get(id)?.entry())))
@@ -137,6 +142,8 @@ impl Driver {
             finished: parts.finished,
             inspect,
             inspected,
+            once,
+            ran,
             store: parts.store,
             tests: HashMap::new(),
             waiting: Vec::new(),
@@ -179,6 +186,9 @@ impl Driver {
                 Some((test, m)) = self.measured.recv() => self.input(Input::Measured(test, m)),
                 Some(test) = self.finished.recv() => self.run_finished(test),
                 Some(inspected) = self.inspected.recv() => self.plan_inspected(inspected),
+                Some((test, once, how)) = self.once.recv() => {
+                    self.input(Input::Ran(test, once, how));
+                }
                 Some(command) = self.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wake) => {}
             }
@@ -190,6 +200,7 @@ impl Driver {
             }
             self.start_waiting();
             self.answer_steered();
+            self.tell_authority();
         }
         if let Some(net) = &self.net {
             net.shutdown().await;
@@ -290,6 +301,7 @@ impl Driver {
             plan: None,
             run: None,
             own: false,
+            authority: once::Authority::default(),
             watchers: Watchers::default(),
             result: None,
             written: false,

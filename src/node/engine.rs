@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use crate::load::{
     LeaseClock, LeaseInstant, LoadRun, LoadSnapshot, LoadSpec, PrepareError, StopMode,
 };
-use crate::plan::{Change, LoadChange, Plan, SlotRange};
-use crate::protocol::decisions::{Decided, Decision, Steer};
+use crate::plan::{Change, LoadChange, Plan, SlotRange, decode_values};
+use crate::protocol::decisions::{Decided, Decision, Steer, values};
 use crate::protocol::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, StepCounters, TimeKind, new_histogram,
 };
@@ -157,6 +157,11 @@ impl EngineRun {
                 slots: *slots,
             }),
             EngineOrder::Decided(decisions) => {
+                match values(decisions).map(|bytes| decode_values(bytes)) {
+                    Some(Ok(values)) => self.run.hand(&values),
+                    Some(Err(why)) => tracing::warn!("the setup's values can't be read: {why}"),
+                    None => {}
+                }
                 self.run.set_changes(&load_changes(decisions, self.max_pause));
             },
             EngineOrder::Lease(until) => self.run.set_lease(LeaseInstant(until.0)),

@@ -4,18 +4,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::plan::{Balance, Model, OnLostWorker, Plan, Profile, Task};
+use crate::plan::{Balance, Model, OnLostWorker, Phase, Plan, Profile, Task};
 use crate::protocol::messages::TaskDescription;
 use crate::protocol::spec;
+
+/// A setup that takes too long says so itself, and what it was doing; only then is it given up.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What the protocol must know of a plan.
 pub fn spec_of(plan: &Plan) -> spec::TestSpec {
     let profile = Profile::of(&plan.load);
+    let limit = |phase| match &plan.task {
+        Task::Scenarios(s) if !s.once(phase).is_empty() => Some(s.limit(phase) + FAREWELL),
+        _ => None,
+    };
     spec::TestSpec {
         length: profile.last_due(),
         end: profile.end(),
-        setup: None,
-        teardown: None,
+        setup: limit(Phase::Setup),
+        teardown: limit(Phase::Teardown),
         // A moment more than the tasks' own time-out, so that these are counted as such.
         grace: plan.graceful_timeout() + Duration::from_millis(500),
         min_workers: plan.swarm.min_workers,

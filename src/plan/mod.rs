@@ -31,14 +31,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use parse::{
-    Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json, parse_plan, parse_toml,
+    Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json, parse_plan,
+    parse_plan_with, parse_toml,
 };
 pub use place::show as show_plan_error;
 pub use poisson::hash;
 pub use profile::{Change, LoadChange, Profile};
 pub use scenario::{
-    Body, Check, Data, Draws, Extract, Mix, Pick, Received, Scenario, Scenarios, Step, environment,
-    explain, has_holes, variables,
+    Body, Check, Data, Draws, Extract, MAX_ONCE_STEPS, MAX_VALUES_BYTES, Mix, Phase, Pick,
+    Received, Scalar, Scenario, Scenarios, Step, Values, decode_values, encode_values, environment,
+    explain, has_holes, pause, value_of, variables,
 };
 pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
 pub use stages::{Line, Stage, StageType};

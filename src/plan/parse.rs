@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::raw::{RawLoad, RawTask};
-use super::scenario::{RawData, RawHttp, RawScenario};
+use super::scenario::{RawData, RawHttp, RawScenario, RawSteps, Values};
 use super::units::{self, show_duration};
 use super::{Limits, Plan, Scenarios, SwarmRules, Task, Threshold};
 
@@ -188,6 +188,12 @@ struct RawFile {
     scenario: Vec<RawScenario>,
     #[serde(default)]
     data: BTreeMap<String, RawData>,
+    #[serde(default)]
+    vars: Values,
+    #[serde(default)]
+    setup: RawSteps,
+    #[serde(default)]
+    teardown: RawSteps,
     load: RawLoad,
     #[serde(default)]
     thresholds: Vec<Threshold>,
@@ -215,6 +221,19 @@ pub fn parse_plan(
     text: &str,
     json: bool,
     read: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<PlanFile, PlanError> {
+    parse_plan_with(text, json, read, &Values::new())
+}
+
+/// [`parse_plan`], with `vars` in place of the plan's own or besides them.
+///
+/// # Errors
+/// As there; also if there are `vars` and the plan is none of scenarios.
+pub fn parse_plan_with(
+    text: &str,
+    json: bool,
+    read: &dyn Fn(&str) -> Result<String, String>,
+    vars: &Values,
 ) -> Result<PlanFile, PlanError> {
     if text.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(text.len()));
@@ -252,6 +271,23 @@ pub fn parse_plan(
                 "and data are for scenarios; a [task] says everything itself",
             ));
         }
+        (Some(_), true) if !(raw.setup.is_empty() && raw.teardown.is_empty()) => {
+            let field = match raw.setup.is_empty() {
+                true => "teardown",
+                false => "setup",
+            };
+            return Err(PlanError::field(
+                field,
+                "is for scenarios; make the task a step of a scenario, or leave it out",
+            ));
+        }
+        (Some(_), true) if !(raw.vars.is_empty() && vars.is_empty()) => {
+            return Err(PlanError::field(
+                "vars",
+                "are for the steps of scenarios, and the plan has a [task]; make it a step of a \
+                 scenario, or leave them out",
+            ));
+        }
         (Some(mut task), true) => {
             let needs_target = starts_target && task.wants_url();
             if needs_target {
@@ -265,7 +301,10 @@ pub fn parse_plan(
             if needs_target {
                 http.base_url = Some(STAND_IN_URL.to_owned());
             }
-            let made = Scenarios::from_raw(http, raw.scenario, raw.data, read)?;
+            let mut all = raw.vars;
+            all.extend(vars.clone());
+            let once = [raw.setup, raw.teardown];
+            let made = Scenarios::from_raw(http, raw.scenario, raw.data, once, all, read)?;
             (Task::Scenarios(Box::new(made)), needs_target)
         }
     };

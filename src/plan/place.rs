@@ -11,7 +11,10 @@ pub fn locate(error: &PlanError, text: &str) -> Option<(usize, usize)> {
             let names: Vec<&str> = field.split('"').skip(1).step_by(2).collect();
             match names.is_empty() {
                 true => of_field(field, text),
-                false => of_step(&names, problem, text),
+                false => {
+                    let phase = field.split(' ').next().unwrap_or_default();
+                    of_step(phase, &names, problem, text)
+                }
             }
         }
         PlanError::TooLarge(_) => None,
@@ -39,10 +42,12 @@ fn of_field(field: &str, text: &str) -> Option<(usize, usize)> {
     header.or_else(|| (!table.is_empty()).then(|| of_field(table, text))?)
 }
 
-/// The step of a scenario, or the template in it that is wrong.
-fn of_step(names: &[&str], problem: &str, text: &str) -> Option<(usize, usize)> {
+/// The step of a scenario (or of `setup`, `teardown`), or the template in it that is wrong.
+fn of_step(kind: &str, names: &[&str], problem: &str, text: &str) -> Option<(usize, usize)> {
     let lines: Vec<&str> = text.lines().collect();
-    let mut from = 0;
+    let header = format!("[[{kind}]]");
+    let begins = lines.iter().position(|l| l.trim() == header);
+    let mut from = begins.unwrap_or_default();
     for name in names {
         let quoted = format!("\"{name}\"");
         let found = lines[from..]
@@ -122,6 +127,7 @@ mod tests {
             (format!("{head}name = \"s\"\nurl = \"x\"\n{load}"), "6:1"),
             (format!("{head}name = \"s\"\nurl = \"/x\"\nchek = []\n{load}"), "8:1"),
             ("[task]\ntype = \n".to_owned(), "2:8"),
+            (format!("{head}name = \"s\"\nurl = \"/x\"\n[[setup]]\nname = \"s\"\nurl = \"/{{{{ vars.y }}}}\"\n{load}"), "10:9"),
         ] {
             let told = shown(&text);
             assert!(told.contains(&format!("--> p.toml:{place}\n")), "{told}");

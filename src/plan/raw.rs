@@ -11,8 +11,8 @@ use super::parse::PlanError;
 use super::stages::peak;
 use super::units::{self, Bytes, Count};
 use super::{
-    Arrivals, Data, HttpTask, HttpVersion, Load, Model, Pacing, Scenario, Scenarios, Stage, Task,
-    ThinkTime, TlsOptions,
+    Arrivals, Data, HttpTask, HttpVersion, Load, Model, Pacing, Scenario, Scenarios, Stage, Step,
+    Task, ThinkTime, TlsOptions, Values,
 };
 
 /// A `[task]` table.
@@ -41,6 +41,9 @@ pub struct RawTask {
     http: Option<HttpTask>,
     scenarios: Option<Vec<Scenario>>,
     data: Option<BTreeMap<String, Data>>,
+    setup: Option<Vec<Step>>,
+    teardown: Option<Vec<Step>>,
+    vars: Option<Values>,
 }
 
 impl RawTask {
@@ -103,9 +106,13 @@ impl TryFrom<RawTask> for Task {
                 http: raw.http.ok_or_else(missing)?,
                 scenarios: raw.scenarios.ok_or_else(missing)?,
                 data: raw.data.unwrap_or_default(),
+                setup: raw.setup.unwrap_or_default(),
+                teardown: raw.teardown.unwrap_or_default(),
+                vars: raw.vars.unwrap_or_default(),
             })));
         }
-        if raw.http.is_some() || raw.scenarios.is_some() || raw.data.is_some() {
+        let once = raw.setup.is_some() || raw.teardown.is_some() || raw.vars.is_some();
+        if raw.http.is_some() || raw.scenarios.is_some() || raw.data.is_some() || once {
             return Err(PlanError::field(
                 "task",
                 format!("has scenarios, and its type is {task_type}"),

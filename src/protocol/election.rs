@@ -249,6 +249,14 @@ impl Election {
             if now < a.until || planted(Bug::AuthorityForever))
     }
 
+    /// Until when this node has authority; before anything if it has none.
+    pub fn authority_until(&self) -> Time {
+        match &self.stage {
+            Stage::Leading(a) => a.until,
+            _ => Time::ZERO,
+        }
+    }
+
     /// The term in which this node leads.
     pub fn leading(&self) -> Option<u64> {
         match &self.stage {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use http::{HttpClient, HttpPrepared, HttpSession};
 pub use policy::{AllowTarget, Refusal, TargetPolicy};
-pub use scenario::ScenarioPrepared;
+pub use scenario::{Handed, OnceError, ScenarioPrepared, run_once};
 pub use secrets::{SecretError, Secrets};
 pub use simple::{BusyTask, FailingTask, SleepTask};
 
@@ -279,12 +279,26 @@ pub fn prepare_blocking(
     site: &Arc<Site>,
     own: bool,
 ) -> Result<Prepared, PrepareError> {
+    prepare_with(task, site, own, &Handed::default())
+}
+
+/// [`prepare_blocking`] for a task that gets a setup's values, now or later.
+///
+/// # Errors
+/// See [`PrepareError`].
+pub fn prepare_with(
+    task: &plan::Task,
+    site: &Arc<Site>,
+    own: bool,
+    handed: &Handed,
+) -> Result<Prepared, PrepareError> {
     Ok(match task {
         plan::Task::Http(http) => Prepared::Http(Arc::new(HttpPrepared::new(http, site, own)?)),
         plan::Task::Sleep { ms } => Prepared::Sleep(Arc::new(SleepTask { ms: *ms })),
         plan::Task::Cpu { ms } => Prepared::Cpu(Arc::new(BusyTask { ms: *ms })),
         plan::Task::Scenarios(scenarios) => {
-            Prepared::Scenarios(Arc::new(ScenarioPrepared::new(scenarios, site, own)?))
+            let prepared = ScenarioPrepared::new(scenarios, site, own, handed)?;
+            Prepared::Scenarios(Arc::new(prepared))
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use super::server::Server;
 use super::*;
-use crate::plan::parse_plan;
+use crate::plan::{Scalar, Values, parse_plan};
 
 /// A plan whose steps are below the server, with 30 iterations unless it says otherwise.
 fn plan(server: &Server, head: &str, steps: &str, load: &str) -> Plan {
@@ -162,4 +162,32 @@ async fn scenarios_come_by_weight() {
     let steps = run(plan(&server, "", &steps, LOAD)).await;
     let sent: Vec<u64> = steps.iter().map(|s| s.counters.sent).collect();
     assert_eq!(sent, [10, 20]);
+}
+
+#[tokio::test]
+async fn steps_use_the_plan_s_constants_and_what_its_setup_found() {
+    let server = Server::new(JSON);
+    let head = "[vars]\nsize = 3\n[[setup]]\nurl = \"/login\"\nextract = { token = \"$.token\" }";
+    let steps = step("/{{ setup.token }}?{{ vars.size + 1 }}", "");
+    let mut bench = bench_with(plan(&server, head, &steps, LOAD), 2, None);
+    let found = Values::from([("token".to_owned(), Scalar::Text("t7".into()))]);
+    bench.run.hand(&found);
+    bench.go(SlotRange::WHOLE);
+    bench.ended.recv().await.unwrap();
+    assert_eq!(bench.run.snapshot().await.steps[0].counters.ok, 30);
+    let mut seen = server.lines();
+    seen.dedup();
+    assert_eq!(seen, ["GET /t7?4 HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn without_the_setup_s_values_steps_that_use_them_are_not_sent() {
+    let server = Server::new(JSON);
+    let head = "[[setup]]\nurl = \"/login\"\nextract = { token = \"$.token\" }";
+    let steps = step("/one", "") + &step("/two", "headers = { a = \"{{ setup.token }}\" }");
+    let steps = run(plan(&server, head, &steps, LOAD)).await;
+    assert_eq!((steps[0].counters.ok, steps[1].counters.failed), (30, 30));
+    let told = "the values of the plan's setup have not come to this node";
+    assert_eq!(errors(&steps[1]), [("template", told)]);
+    assert_eq!(server.served(), 30);
 }

@@ -52,11 +52,6 @@ impl Driver {
         }
     }
 
-    fn run_once(&mut self, test: TestId, once: Once) {
-        let why = "this node cannot run it".to_owned();
-        self.input(Input::Ran(test, once, Err(why)));
-    }
-
     /// A snapshot goes out in as few messages as it fits; what is too large for any goes to
     /// the coordinator, and to whoever fetches it.
     pub(super) fn publish(&self, gossip: Gossip) {

@@ -10,7 +10,10 @@ use serde_json_path::JsonPath;
 use super::extract::{path_of, pattern_of};
 use super::received::{Received, plain};
 use super::written::written;
-use crate::plan::units::parse_duration;
+use crate::plan::units::{parse_duration, show_duration};
+
+/// Most characters of a text that are shown where a check does not hold.
+const LONGEST_SHOWN: usize = 100;
 
 /// What a check may be about.
 const SUBJECTS: &str = "status, time, body, header NAME or a JSONPath such as $.ok";
@@ -228,6 +231,28 @@ impl Check {
         }
     }
 
+    /// What the response has in the place that it looks at; long texts are cut.
+    pub fn found(&self, received: &Received) -> String {
+        let told = |value: Option<&str>| match value {
+            Some(value) if value.chars().count() > LONGEST_SHOWN => {
+                let cut: String = value.chars().take(LONGEST_SHOWN).collect();
+                format!("it is {cut:?} and so on")
+            }
+            Some(value) => format!("it is {value:?}"),
+            None => "it is not there".to_owned(),
+        };
+        match &self.what {
+            What::Status(..) => format!("the status is {}", received.status),
+            What::Time(..) => format!("it took {}", show_duration(received.time)),
+            What::Body(_) => told(Some(&received.text())),
+            What::Header(name, _) => told(received.header(name)),
+            What::Json(path, _) => {
+                let value = received.json().and_then(|json| path.query(json).first());
+                told(value.map(plain).as_deref())
+            }
+        }
+    }
+
     /// It says which status codes are good, in place of the rule that those from 400 on are
     /// not.
     pub fn judges_status(&self) -> bool {
@@ -283,6 +308,30 @@ mod tests {
             let check: Check = text.parse().unwrap();
             assert_eq!(check.holds(&response()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_check_looked_at_is_told() {
+        for (text, expected) in [
+            ("status == 200", "the status is 201"),
+            ("time < 1ms", "it took 40ms"),
+            ("header etag exists", "it is not there"),
+            ("header content-type == x", "it is \"application/json\""),
+            ("$.n == 5", "it is \"12\""),
+            ("$.no == 5", "it is not there"),
+            ("body == x", "it is \"{\\\"ok\\\": true"),
+        ] {
+            let check: Check = text.parse().unwrap();
+            let told = check.found(&response());
+            assert!(told.starts_with(expected), "{text}: {told}");
+        }
+        let mut long = response();
+        long.body = vec![b'x'; 500];
+        let told = "body == y".parse::<Check>().unwrap().found(&long);
+        assert!(
+            told.ends_with("xx\" and so on") && told.len() < 130,
+            "{told}"
+        );
     }
 
     #[test]

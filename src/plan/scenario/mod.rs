@@ -5,12 +5,16 @@ mod check;
 mod data;
 mod extract;
 mod mix;
+mod once;
 mod raw;
 mod received;
 mod text;
 mod validate;
+mod values;
 mod written;
 
+#[cfg(test)]
+mod once_tests;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +27,11 @@ pub use check::Check;
 pub use data::{Data, Pick};
 pub use extract::Extract;
 pub use mix::Mix;
-pub use raw::{RawData, RawHttp, RawScenario};
+pub use once::{MAX_ONCE_STEPS, Phase, pause};
+pub use raw::{RawData, RawHttp, RawScenario, RawSteps};
 pub use received::Received;
 pub use text::{Draws, environment, explain, has_holes, variables};
+pub use values::{MAX_VALUES_BYTES, Scalar, Values, decode_values, encode_values, value_of};
 
 use super::units;
 use super::{HttpTask, ThinkTime};
@@ -42,6 +48,15 @@ pub struct Scenarios {
     /// Rows, by the name that templates use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<String, Data>,
+    /// Carried out once before the load; what it extracts is `setup.NAME` for all scenarios.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setup: Vec<Step>,
+    /// Carried out once after the load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teardown: Vec<Step>,
+    /// Constants, `vars.NAME` in templates.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub vars: Values,
 }
 
 /// A user's way through the target.
@@ -142,7 +157,9 @@ impl Scenarios {
     pub fn move_to(&mut self, base: &str) {
         let old = self.http.url.trim_end_matches('/').to_owned();
         let new = base.trim_end_matches('/');
-        for step in self.scenarios.iter_mut().flat_map(|s| &mut s.steps) {
+        let once = self.setup.iter_mut().chain(&mut self.teardown);
+        let steps = self.scenarios.iter_mut().flat_map(|s| &mut s.steps);
+        for step in steps.chain(once) {
             if let Some(path) = step.url.strip_prefix(&old) {
                 step.url = format!("{new}{path}");
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Body, Check, Data, Extract, Pick, Scenario, Scenarios, Step};
+use super::{Body, Check, Data, Extract, Phase, Pick, Scenario, Scenarios, Step, Values};
 use crate::plan::parse::PlanError;
 use crate::plan::raw::{RawHeaders, ten_seconds};
 use crate::plan::{HttpTask, HttpVersion, ThinkTime, TlsOptions, units};
@@ -38,6 +38,25 @@ pub struct RawScenario {
     weight: Option<u32>,
     #[serde(default)]
     step: Vec<RawStep>,
+}
+
+/// `[[setup]]` or `[[teardown]]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct RawSteps(Vec<RawStep>);
+
+impl RawSteps {
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn steps(self, phase: Phase, base: &str) -> Result<Vec<Step>, PlanError> {
+        let steps = self.0.into_iter().enumerate();
+        steps
+            .map(|(n, raw)| step(&phase.to_string(), n, raw, base))
+            .collect()
+    }
 }
 
 /// `[[scenario.step]]`.
@@ -92,6 +111,8 @@ impl Scenarios {
         http: RawHttp,
         scenarios: Vec<RawScenario>,
         data: BTreeMap<String, RawData>,
+        [setup, teardown]: [RawSteps; 2],
+        vars: Values,
         read: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Scenarios, PlanError> {
         let base = http.base_url.unwrap_or_default();
@@ -99,6 +120,8 @@ impl Scenarios {
         let scenarios = all
             .map(|(i, raw)| scenario(i, raw, &base))
             .collect::<Result<Vec<_>, _>>()?;
+        let setup = setup.steps(Phase::Setup, &base)?;
+        let teardown = teardown.steps(Phase::Teardown, &base)?;
         let first = scenarios.iter().flat_map(|s| &s.steps).next();
         let url = match first {
             Some(step) if base.is_empty() => step.url.clone(),
@@ -124,6 +147,9 @@ impl Scenarios {
             },
             scenarios,
             data: data.into_iter().map(load).collect::<Result<_, _>>()?,
+            setup,
+            teardown,
+            vars,
         })
     }
 }
@@ -131,7 +157,8 @@ impl Scenarios {
 fn scenario(i: usize, raw: RawScenario, base: &str) -> Result<Scenario, PlanError> {
     let name = raw.name.unwrap_or_else(|| format!("scenario {}", i + 1));
     let steps = raw.step.into_iter().enumerate();
-    let steps = steps.map(|(n, raw)| step(&name, n, raw, base));
+    let place = format!("scenario {name:?},");
+    let steps = steps.map(|(n, raw)| step(&place, n, raw, base));
     Ok(Scenario {
         steps: steps.collect::<Result<_, _>>()?,
         name,
@@ -139,10 +166,10 @@ fn scenario(i: usize, raw: RawScenario, base: &str) -> Result<Scenario, PlanErro
     })
 }
 
-fn step(scenario: &str, n: usize, raw: RawStep, base: &str) -> Result<Step, PlanError> {
+/// `place` is what the step belongs to: `scenario "buy",` or `setup`.
+fn step(place: &str, n: usize, raw: RawStep, base: &str) -> Result<Step, PlanError> {
     let name = raw.name.unwrap_or_else(|| format!("step {}", n + 1));
-    let wrong =
-        |problem: &str| PlanError::at(format!("scenario {scenario:?}, step {name:?}"), problem);
+    let wrong = |problem: &str| PlanError::at(format!("{place} step {name:?}"), problem);
     let relative = raw.url.starts_with('/') || raw.url.starts_with("{{");
     if relative && base.is_empty() {
         return Err(wrong(

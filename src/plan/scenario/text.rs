@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use minijinja::value::{Object, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior};
+use minijinja::value::{Object, Value, ValueKind};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, escape_formatter,
+};
 
 use crate::plan::poisson::hash;
 
@@ -29,6 +31,11 @@ pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
+        // As JSON, queries and forms write it; Jinja2 itself has True.
+        Ok(b) if value.kind() == ValueKind::Bool => write!(out, "{b}").map_err(Error::from),
+        _ => escape_formatter(out, state, value),
+    });
     environment.add_function("random_int", |state: &State, low: i64, high: i64| {
         if low > high {
             let why = format!("random_int({low}, {high}) begins above its end");
@@ -104,7 +111,12 @@ pub fn has_holes(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// The variables that a text uses: `token`, `users`, and `env.NAME` in full.
+/// What stands before a name that is looked up elsewhere: a node's environment, the setup's
+/// values, the plan's constants.
+pub const PREFIXES: [&str; 3] = ["env", "setup", "vars"];
+
+/// The variables that a text uses: `token`, `users`, and `env.NAME`, `setup.NAME`, `vars.NAME`
+/// in full.
 ///
 /// # Errors
 /// One line that says what is wrong with its syntax.
@@ -117,9 +129,12 @@ pub fn variables(text: &str) -> Result<BTreeSet<String>, String> {
         .template_from_str(text)
         .map_err(|e| format!("{text:?} is no template: {}", explain(&e)))?;
     let names = template.undeclared_variables(true).into_iter();
-    let names = names.map(|name| match name.starts_with("env.") {
-        true => name,
-        false => name.split('.').next().unwrap_or_default().to_owned(),
+    let names = names.map(|name| {
+        let mut parts = name.split('.');
+        match (parts.next(), parts.next()) {
+            (Some(first), Some(second)) if PREFIXES.contains(&first) => format!("{first}.{second}"),
+            (first, _) => first.unwrap_or_default().to_owned(),
+        }
     });
     Ok(names.filter(|n| !FUNCTIONS.contains(&n.as_str())).collect())
 }
@@ -151,6 +166,10 @@ mod tests {
             ["token", "users"]
         );
         assert_eq!(of("{{ env.KEY }}{{ random_int(1, 2) }}"), ["env.KEY"]);
+        assert_eq!(
+            of("{{ setup.token }}{{ vars.host.x }}{{ setup }}"),
+            ["setup", "setup.token", "vars.host"]
+        );
         assert_eq!(of("{% if a %}{{ b }}{% endif %}"), ["a", "b"]);
         let broken = variables("{{ a").unwrap_err();
         assert!(broken.contains("is no template"), "{broken}");

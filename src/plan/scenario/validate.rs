@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::data::is_name;
-use super::text::{BUILT_IN, variables};
-use super::{Data, Pick, Scenario, Scenarios, Step};
+use super::text::{BUILT_IN, PREFIXES, variables};
+use super::values::validate_vars;
+use super::{Data, MAX_ONCE_STEPS, Phase, Pick, Scenario, Scenarios, Step};
 use crate::plan::parse::PlanError;
 use crate::plan::validate::validate_request;
 use crate::plan::{Load, Model, Profile, TargetUrl};
@@ -36,6 +37,13 @@ impl Scenarios {
             ));
         }
         self.http.validate()?;
+        validate_vars(&self.vars).map_err(|(name, why)| match name {
+            Some(name) => PlanError::at(format!("vars.{name}"), why),
+            None => PlanError::field("vars", why),
+        })?;
+        for phase in [Phase::Setup, Phase::Teardown] {
+            self.validate_once(phase)?;
+        }
         let mut names = BTreeSet::new();
         for scenario in &self.scenarios {
             let place = format!("scenario {:?}", scenario.name);
@@ -56,7 +64,7 @@ impl Scenarios {
     }
 
     fn validate_data(&self, name: &str, data: &Data, load: &Load) -> Result<(), String> {
-        if !is_name(name) || BUILT_IN.contains(&name) || name == "env" {
+        if !is_name(name) || BUILT_IN.contains(&name) || PREFIXES.contains(&name) {
             return Err("is no name for data; take letters, digits and _".into());
         }
         data.validate()?;
@@ -126,21 +134,107 @@ impl Scenarios {
         if scenario.steps.is_empty() {
             return Err((None, "has no step; add [[scenario.step]]".into()));
         }
+        let mut known: BTreeSet<String> = BUILT_IN.into_iter().map(str::to_owned).collect();
+        known.extend(self.data.keys().cloned());
+        known.extend(self.names_for(None));
+        let common = self.http.headers.iter().map(|(_, value)| value.as_str());
+        let common: Vec<&str> = common.collect();
+        self.validate_steps(&scenario.steps, known, &common, None)
+            .map_err(|(step, why)| (Some(step), why))
+    }
+
+    /// What every step of a phase, or of a scenario, knows of `vars` and `setup`.
+    fn names_for(&self, phase: Option<Phase>) -> BTreeSet<String> {
+        let vars = self.vars.keys().map(|name| format!("vars.{name}"));
+        let found = match phase {
+            // Its own steps get to know them one by one.
+            Some(Phase::Setup) => BTreeSet::new(),
+            _ => self.setup_names(),
+        };
+        let found = found.into_iter().map(|name| format!("setup.{name}"));
+        vars.chain(found).collect()
+    }
+
+    /// The headers that all steps have and that a phase can fill in: those with rows of data
+    /// or values of an iteration are for scenarios, and those with the setup's values are not
+    /// for the setup itself.
+    pub(super) fn headers_for(&self, phase: Phase) -> Vec<(String, String)> {
+        let known = self.names_for(Some(phase));
+        let knows = |name: &String| known.contains(name) || name.starts_with("env.");
+        let fits = |text: &str| variables(text).is_ok_and(|names| names.iter().all(knows));
+        let headers = self.http.headers.iter();
+        headers.filter(|(_, value)| fits(value)).cloned().collect()
+    }
+
+    fn validate_once(&self, phase: Phase) -> Result<(), PlanError> {
+        let steps = self.once(phase);
+        if steps.len() > MAX_ONCE_STEPS {
+            let why = format!(
+                "has {} steps; at most {MAX_ONCE_STEPS} are allowed",
+                steps.len()
+            );
+            return Err(PlanError::at(phase.to_string(), why));
+        }
+        self.validate_steps(steps, self.names_for(Some(phase)), &[], Some(phase))
+            .map_err(|(step, why)| PlanError::at(format!("{phase} step {step:?}"), why))
+    }
+
+    /// Steps that follow each other, by what is known to the first; `common` are the texts
+    /// that they share. The error names the step.
+    fn validate_steps(
+        &self,
+        steps: &[Step],
+        mut known: BTreeSet<String>,
+        common: &[&str],
+        phase: Option<Phase>,
+    ) -> Result<(), (String, String)> {
         let mut names = BTreeSet::new();
-        let mut known: BTreeSet<&str> = BUILT_IN.into_iter().collect();
-        known.extend(self.data.keys().map(String::as_str));
-        for step in &scenario.steps {
-            let wrong = |why: String| (Some(step.name.clone()), why);
+        for step in steps {
+            let wrong = |why: String| (step.name.clone(), why);
             if !names.insert(step.name.as_str()) {
                 return Err(wrong("has the name of another one".into()));
             }
-            self.validate_step(step, &known).map_err(wrong)?;
-            known.extend(step.extract.keys().map(String::as_str));
+            self.validate_step(step).map_err(wrong)?;
+            for text in step.texts().iter().chain(common) {
+                self.validate_text(text, &known, phase).map_err(wrong)?;
+            }
+            known.extend(step.extract.keys().cloned());
+            if phase == Some(Phase::Setup) {
+                known.extend(step.extract.keys().map(|name| format!("setup.{name}")));
+            }
         }
         Ok(())
     }
 
-    fn validate_step(&self, step: &Step, known: &BTreeSet<&str>) -> Result<(), String> {
+    fn validate_text(
+        &self,
+        text: &str,
+        known: &BTreeSet<String>,
+        phase: Option<Phase>,
+    ) -> Result<(), String> {
+        for name in variables(text)? {
+            if known.contains(&name) || name.starts_with("env.") {
+                continue;
+            }
+            if let (Some(phase), true) = (phase, self.data.contains_key(&name)) {
+                return Err(format!(
+                    "{{{{ {name} }}}} is data, of which {phase} has no row, as it runs once; take a \
+                     constant of [vars]"
+                ));
+            }
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let known = match known.is_empty() {
+                true => String::new(),
+                false => format!("{}, ", known.join(", ")),
+            };
+            return Err(format!(
+                "{{{{ {name} }}}} is not known here; there are: {known}env.NAME"
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_step(&self, step: &Step) -> Result<(), String> {
         if step.name.is_empty() || step.name.chars().count() > 50 {
             return Err("a name has 1 to 50 characters".into());
         }
@@ -154,21 +248,9 @@ impl Scenarios {
                 ));
             }
         }
-        let common = self.http.headers.iter().map(|(_, value)| value.as_str());
-        for text in step.texts().into_iter().chain(common) {
-            for name in variables(text)? {
-                if !known.contains(name.as_str()) && !name.starts_with("env.") {
-                    let known: Vec<&str> = known.iter().copied().collect();
-                    return Err(format!(
-                        "{{{{ {name} }}}} is not known here; there are: {}, env.NAME",
-                        known.join(", ")
-                    ));
-                }
-            }
-        }
         for name in step.extract.keys() {
             let taken = BUILT_IN.contains(&name.as_str()) || self.data.contains_key(name);
-            if !is_name(name) || taken || name == "env" {
+            if !is_name(name) || taken || PREFIXES.contains(&name.as_str()) {
                 return Err(format!(
                     "extract.{name} is no free name; take letters, digits and _"
                 ));

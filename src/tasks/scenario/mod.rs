@@ -3,16 +3,23 @@
 //! Everything that is known beforehand is made ready once: templates are compiled, the places
 //! that steps connect to are resolved and checked, secrets are read. A session is a user on its
 //! way through a scenario; each iteration is a new visitor, without cookies and variables, but
-//! over connections that are kept.
+//! over connections that are kept. [`run_once`] carries a plan's setup or teardown out.
 
+mod once;
 mod ready;
 mod session;
+mod variables;
+
+#[cfg(test)]
+mod once_tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use once::{OnceError, run_once};
 pub use ready::ScenarioPrepared;
 use session::{ScenarioSession, Thread};
+pub use variables::Handed;
 
 use super::{Client, Task, Traffic};
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use minijinja::{Environment, Value};
 
+use super::variables::{Constants, Handed};
 use crate::plan::{
     self, Body, HttpTask, HttpVersion, Mix, Scenarios, TargetUrl, environment, explain, has_holes,
-    variables,
+    value_of, variables,
 };
 use crate::tasks::http::AGENT;
 use crate::tasks::{Failure, HttpPrepared, PrepareError, Secrets, Site};
@@ -21,14 +22,18 @@ pub struct ScenarioPrepared {
     pub mix: Mix,
     /// Their steps.
     pub scenarios: Vec<Vec<Ready>>,
+    /// Their names, as templates see them.
+    pub names: Vec<Value>,
     /// Where steps connect to.
     pub endpoints: Vec<Arc<HttpPrepared>>,
     /// The data, as each scenario uses it.
     pub feeds: Vec<Feed>,
     /// Holds every template by its text.
     environment: Environment<'static>,
-    /// Secrets, by the name behind `env.`.
-    secrets: Value,
+    /// What templates find in every iteration.
+    pub constants: Arc<Constants>,
+    /// The setup's values.
+    pub handed: Handed,
 }
 
 impl std::fmt::Debug for ScenarioPrepared {
@@ -55,6 +60,8 @@ pub struct Ready {
     pub timeout: Duration,
     /// It says itself which status codes are good.
     pub judges_status: bool,
+    /// It can't be filled in without the setup's values.
+    pub needs_setup: bool,
 }
 
 /// Some data.
@@ -66,7 +73,8 @@ pub struct Feed {
 }
 
 impl ScenarioPrepared {
-    /// Compiles templates, resolves and checks targets, reads secrets. May block.
+    /// Compiles templates, resolves and checks targets, reads secrets. May block. `handed`
+    /// may be filled later, before the first arrival.
     ///
     /// # Errors
     /// See [`PrepareError`].
@@ -74,6 +82,7 @@ impl ScenarioPrepared {
         plan: &Scenarios,
         site: &Arc<Site>,
         own: bool,
+        handed: &Handed,
     ) -> Result<ScenarioPrepared, PrepareError> {
         let mut environment = environment();
         let mut names = Vec::new();
@@ -110,6 +119,7 @@ impl ScenarioPrepared {
                     }
                 };
                 let path = path.split('#').next().unwrap_or_default();
+                let headers = headers(&plan.http, step, origin, &site.secrets)?;
                 ready.push(Ready {
                     index: index.next().unwrap_or_default(),
                     endpoint,
@@ -118,7 +128,8 @@ impl ScenarioPrepared {
                         true => path.to_owned(),
                         false => format!("/{path}"),
                     },
-                    headers: headers(&plan.http, step, origin, &site.secrets)?,
+                    needs_setup: needs_setup(step, &headers),
+                    headers,
                     timeout: step.timeout.unwrap_or(plan.http.timeout),
                     judges_status: step.check.iter().any(plan::Check::judges_status),
                 });
@@ -149,14 +160,14 @@ impl ScenarioPrepared {
             plan: plan.clone(),
             scenarios,
             endpoints,
+            names: names_of(plan),
             environment,
-            secrets: secrets.into(),
+            constants: Arc::new(Constants {
+                env: secrets.into(),
+                vars: value_of(&plan.vars),
+            }),
+            handed: handed.clone(),
         })
-    }
-
-    /// What `env` is in templates.
-    pub fn secrets(&self) -> Value {
-        self.secrets.clone()
     }
 
     /// A text with its holes filled in.
@@ -212,6 +223,20 @@ impl ScenarioPrepared {
             other => other.clone(),
         })
     }
+}
+
+fn names_of(plan: &Scenarios) -> Vec<Value> {
+    let names = plan.scenarios.iter().map(|s| s.name.as_str());
+    names.map(Value::from).collect()
+}
+
+/// Some text of the step uses the setup's values.
+fn needs_setup(step: &plan::Step, headers: &[(String, String)]) -> bool {
+    let headers = headers.iter().map(|(_, value)| value.as_str());
+    let uses = |text: &str| {
+        variables(text).is_ok_and(|names| names.iter().any(|n| n.starts_with("setup.")))
+    };
+    headers.chain(step.texts()).any(uses)
 }
 
 /// A step's headers: its own, those that all steps have, and what every request needs.

@@ -1,6 +1,5 @@
 //! A user on its way through a scenario.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +9,8 @@ use minijinja::Value;
 use url::Url;
 
 use super::ready::{Ready, ScenarioPrepared};
-use crate::plan::{self, Draws, Pick, Received};
+use super::variables::Variables;
+use crate::plan::{self, Pick, Received, Values, value_of};
 use crate::tasks::http::{HttpClient, HttpSession, Message};
 use crate::tasks::{Arrival, Client as _, Failure, Gate, Next, Outcome, Session};
 
@@ -28,8 +28,9 @@ pub struct ScenarioSession {
     /// One for each endpoint, opened when first needed.
     connections: Vec<Option<HttpSession>>,
     cookies: CookieStore,
-    /// What templates of this iteration can use.
-    variables: BTreeMap<String, Value>,
+    /// What templates of this iteration can use. Shared with them only while they are filled
+    /// in.
+    variables: Arc<Variables>,
     arrival: Arrival,
     scenario: usize,
     step: usize,
@@ -45,9 +46,9 @@ impl ScenarioSession {
     pub fn new(thread: Rc<Thread>) -> ScenarioSession {
         ScenarioSession {
             connections: thread.clients.iter().map(|_| None).collect(),
+            variables: Arc::new(Variables::new(thread.ready.constants.clone())),
             thread,
             cookies: CookieStore::default(),
-            variables: BTreeMap::new(),
             arrival: Arrival {
                 number: 0,
                 user: None,
@@ -59,6 +60,21 @@ impl ScenarioSession {
             exhausted: None,
             received: Received::default(),
         }
+    }
+
+    /// Lets this iteration use other values of a setup than those that were handed out.
+    pub fn hand(&mut self, values: &Values) {
+        Arc::make_mut(&mut self.variables).setup = Some(value_of(values));
+    }
+
+    /// What a step of this iteration extracted.
+    pub fn extracted(&self, name: &str) -> Option<String> {
+        self.variables.own(name).map(Value::to_string)
+    }
+
+    /// The last response.
+    pub fn received(&self) -> &Received {
+        &self.received
     }
 
     fn connection(&mut self, endpoint: usize) -> &mut HttpSession {
@@ -84,8 +100,7 @@ impl ScenarioSession {
                 Some(values) => {
                     let values = values.iter().map(String::as_str);
                     let row = data.columns.iter().map(String::as_str).zip(values);
-                    self.variables
-                        .insert(feed.name.clone(), Value::from_pairs(row));
+                    Arc::make_mut(&mut self.variables).add(&feed.name, Value::from_pairs(row));
                 }
                 None => self.exhausted = Some(feed.name.clone()),
             }
@@ -99,7 +114,11 @@ impl ScenarioSession {
             return Err(Failure::new("template", message));
         }
         let all = &self.thread.ready;
-        let context: Value = self.variables.clone().into();
+        if ready.needs_setup && self.variables.setup.is_none() {
+            let message = "the values of the plan's setup have not come to this node";
+            return Err(Failure::new("template", message));
+        }
+        let context = Value::from_dyn_object(self.variables.clone());
         let mut message = Message {
             method: step.method.clone(),
             origin: ready.origin.clone(),
@@ -164,7 +183,7 @@ impl ScenarioSession {
         for (name, extract) in &step.extract {
             match extract.find(&self.received) {
                 Some(value) => {
-                    self.variables.insert(name.clone(), value.into());
+                    Arc::make_mut(&mut self.variables).add(name, value.into());
                 }
                 None => {
                     self.over = true;
@@ -214,17 +233,11 @@ impl Session for ScenarioSession {
         (self.step, self.over, self.arrival) = (0, false, arrival);
         self.exhausted = None;
         self.cookies.clear();
-        self.variables.clear();
-        let name = ready.plan.scenarios[self.scenario].name.as_str();
-        let built_in = [
-            ("iteration", Value::from(arrival.number)),
-            ("user", Value::from(arrival.user)),
-            ("scenario", Value::from(name)),
-            ("env", ready.secrets()),
-            Draws::new(arrival.seed()).entry(),
-        ];
-        let built_in = built_in.into_iter().map(|(n, v)| (n.to_owned(), v));
-        self.variables.extend(built_in);
+        let (name, setup) = (
+            ready.names[self.scenario].clone(),
+            ready.handed.get().cloned(),
+        );
+        Arc::make_mut(&mut self.variables).begin(arrival, name, setup);
         self.take_rows(place);
         ready.scenarios[self.scenario][0].index
     }
@@ -267,12 +280,11 @@ impl Session for ScenarioSession {
             return None;
         }
         let think = &steps[self.step].think;
-        let draw = plan::hash(self.arrival.seed(), self.step as u64);
-        let pause = think.draw_ns((draw >> 32) as u32, draw as u32);
+        let pause = plan::pause(think, self.arrival.seed(), self.step);
         self.step += 1;
         Some(Next {
             step: ready.scenarios[self.scenario][self.step].index,
-            pause: std::time::Duration::from_nanos(pause),
+            pause,
         })
     }
 
