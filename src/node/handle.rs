@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::plan::Plan;
 use crate::protocol::{Peer, TestId};
 pub use crate::report::Progress;
+use crate::report::preflight::PreflightReport;
 use crate::report::{NodeList, TestList, TestResult};
 
 /// Commands waiting for the driver. It handles one in well under a millisecond; 64 covers
@@ -68,6 +69,11 @@ pub enum Command {
     ),
     /// Take no new share: this node, or ask another to.
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
+    /// Look on every node whether a plan would run.
+    Preflight(
+        Arc<Plan>,
+        oneshot::Sender<Result<PreflightReport, CommandError>>,
+    ),
     /// Leave the swarm politely and end; answered when everybody has been told.
     Leave(oneshot::Sender<()>),
 }
@@ -159,6 +165,14 @@ impl NodeHandle {
     /// [`CommandError::NotFound`] if that peer is not in the swarm.
     pub async fn drain(&self, peer: Option<Peer>) -> Result<(), CommandError> {
         self.ask(|tx| Command::Drain(peer, tx)).await?
+    }
+
+    /// Looks on every node whether a plan would run; takes at most some six seconds.
+    ///
+    /// # Errors
+    /// [`CommandError::Refused`] if too many pre-flights are under way here.
+    pub async fn preflight(&self, plan: Arc<Plan>) -> Result<PreflightReport, CommandError> {
+        self.ask(|tx| Command::Preflight(plan, tx)).await?
     }
 
     /// Leaves the swarm politely.

@@ -139,6 +139,8 @@ pub struct Timings {
     pub heartbeats_a_second: u32,
     /// Time between snapshots in a small swarm.
     pub metrics_interval: Duration,
+    /// The longest round trip that all of this is meant for.
+    pub round_trip: Duration,
 }
 
 impl Timings {
@@ -155,6 +157,7 @@ impl Timings {
             start_delay: Duration::from_millis(400),
             heartbeats_a_second: 1_000,
             metrics_interval: Duration::from_secs(1),
+            round_trip: Duration::from_millis(20),
         }
     }
 
@@ -167,6 +170,7 @@ impl Timings {
             ask_interval: Duration::from_millis(400),
             registration_window: Duration::from_secs(10),
             start_delay: Duration::from_secs(2),
+            round_trip: Duration::from_millis(400),
             ..Timings::lan()
         }
     }

@@ -10,10 +10,12 @@ mod layout;
 mod lists;
 mod progress;
 mod summary;
-pub(super) mod units;
+mod preflight;
+pub mod units;
 
 pub use found::{found, tried};
 pub use lists::{nodes, tests};
+pub use preflight::preflight;
 pub use progress::progress;
 pub use summary::summary;
 
