@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 use crate::plan::Plan;
 use crate::protocol::{Peer, TestId};
@@ -17,6 +17,10 @@ pub const COMMAND_QUEUE: usize = 64;
 
 /// Events a slow listener may fall behind by before it misses some; ten seconds' worth.
 pub const EVENT_QUEUE: usize = 64;
+
+/// Pre-flights that are asked for at once; more wait in their callers. Each sends the plan to
+/// every node.
+const PREFLIGHTS: usize = 2;
 
 /// Why a command was not carried out.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,10 +74,7 @@ pub enum Command {
     /// Take no new share: this node, or ask another to.
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
     /// Look on every node whether a plan would run.
-    Preflight(
-        Arc<Plan>,
-        oneshot::Sender<Result<PreflightReport, CommandError>>,
-    ),
+    Preflight(Arc<Plan>, oneshot::Sender<PreflightReport>),
     /// Leave the swarm politely and end; answered when everybody has been told.
     Leave(oneshot::Sender<()>),
 }
@@ -82,13 +83,19 @@ pub enum Command {
 #[derive(Debug, Clone)]
 pub struct NodeHandle {
     commands: mpsc::Sender<Command>,
+    preflights: Arc<Semaphore>,
 }
 
 impl NodeHandle {
     /// A handle, and the driver's end of its channel.
     pub fn new() -> (NodeHandle, mpsc::Receiver<Command>) {
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
-        (NodeHandle { commands }, inbox)
+        let preflights = Arc::new(Semaphore::new(PREFLIGHTS));
+        let handle = NodeHandle {
+            commands,
+            preflights,
+        };
+        (handle, inbox)
     }
 
     async fn ask<T>(
@@ -170,9 +177,10 @@ impl NodeHandle {
     /// Looks on every node whether a plan would run; takes at most some six seconds.
     ///
     /// # Errors
-    /// [`CommandError::Refused`] if too many pre-flights are under way here.
+    /// [`CommandError::Gone`] only.
     pub async fn preflight(&self, plan: Arc<Plan>) -> Result<PreflightReport, CommandError> {
-        self.ask(|tx| Command::Preflight(plan, tx)).await?
+        let _turn = self.preflights.acquire().await;
+        self.ask(|tx| Command::Preflight(plan, tx)).await
     }
 
     /// Leaves the swarm politely.

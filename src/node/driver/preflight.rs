@@ -46,8 +46,7 @@ impl Driver {
             return;
         };
         let Ok(permit) = self.preflights.clone().try_acquire_owned() else {
-            let busy = format!("it is busy with {AT_ONCE} other pre-flights; try again");
-            return net.reply(ticket, &Reply::Refused(busy));
+            return net.reply(ticket, &Reply::Refused(busy()));
         };
         tracing::debug!(peer = %network::show_peer(from), plan = ?request.digest, "pre-flight");
         let local = self.local();
@@ -69,14 +68,8 @@ impl Driver {
     pub(super) fn preflight(
         &mut self,
         plan: Arc<Plan>,
-        reply: oneshot::Sender<Result<PreflightReport, CommandError>>,
+        reply: oneshot::Sender<PreflightReport>,
     ) {
-        let Ok(permit) = self.preflights.clone().try_acquire_owned() else {
-            let busy = format!("{AT_ONCE} pre-flights are under way on this node; try again");
-            // Whoever asked may be gone; so below.
-            let _ = reply.send(Err(CommandError::Refused(busy)));
-            return;
-        };
         let until = Instant::now() + WAIT;
         let spec = inspect::spec_of(&plan);
         let bytes: Arc<[u8]> = plan.to_bytes().into();
@@ -125,18 +118,22 @@ impl Driver {
             }
         }
         let (local, timings) = (self.local(), self.core.timings().clone());
+        let permits = self.preflights.clone();
         let version = own.version.clone();
         tokio::spawn(async move {
             let here = async {
-                match own_request {
-                    Some(request) => Some(examine(local, request, true, permit).await),
-                    None => None,
+                let request = own_request?;
+                match timeout_at(until, permits.acquire_owned()).await {
+                    Ok(Ok(permit)) => {
+                        Some(Answer::Found(examine(local, request, true, permit).await))
+                    }
+                    _ => Some(Answer::Refused(busy())),
                 }
             };
             let there = join_all(questions.into_iter().map(|q| q.answer(until)));
             let (here, mut asked) = join(here, there).await;
-            if let (Some(found), Some(own)) = (here, asked.first_mut()) {
-                own.answer = Answer::Found(found);
+            if let (Some(answer), Some(own)) = (here, asked.first_mut()) {
+                own.answer = answer;
             }
             let swarm = Swarm {
                 plan: &plan,
@@ -145,7 +142,8 @@ impl Driver {
                 authority_lease: timings.authority_lease,
                 version: &version,
             };
-            let _ = reply.send(Ok(report(&swarm, asked)));
+            // Whoever asked may be gone.
+            let _ = reply.send(report(&swarm, asked));
         });
     }
 
@@ -252,6 +250,10 @@ impl Question {
         }
         self.asked
     }
+}
+
+fn busy() -> String {
+    format!("it is busy with {AT_ONCE} other pre-flights; try again")
 }
 
 fn unfit(spec: &TestSpec, node: &Advert) -> Option<String> {

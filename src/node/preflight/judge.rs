@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::machine::{Load, Machine};
-use super::part::{Part, SLOW};
+use super::part::Part;
 use crate::plan::Task;
 use crate::protocol::Digest;
 use crate::protocol::preflight::{Check, Finding};
