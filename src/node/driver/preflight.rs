@@ -65,11 +65,7 @@ impl Driver {
     }
 
     /// Asks all nodes, this one included, whether a plan would run.
-    pub(super) fn preflight(
-        &mut self,
-        plan: Arc<Plan>,
-        reply: oneshot::Sender<PreflightReport>,
-    ) {
+    pub(super) fn preflight(&mut self, plan: Arc<Plan>, reply: oneshot::Sender<PreflightReport>) {
         let until = Instant::now() + WAIT;
         let spec = inspect::spec_of(&plan);
         let bytes: Arc<[u8]> = plan.to_bytes().into();
@@ -231,9 +227,9 @@ impl Question {
         self.asked.answer = match timeout_at(until, found).await {
             Ok(Ok((_, Ok(Reply::Preflight(found))))) => Answer::Found(found),
             Ok(Ok((_, Ok(Reply::Refused(why))))) => Answer::Refused(why),
-            Ok(Ok((_, Ok(_)))) => {
-                Answer::Failed(RequestFailed::Invalid("another answer than asked for".into()))
-            }
+            Ok(Ok((_, Ok(_)))) => Answer::Failed(RequestFailed::Invalid(
+                "another answer than asked for".into(),
+            )),
             Ok(Ok((_, Err(e)))) => Answer::Failed(e),
             // The driver has ended.
             Ok(Err(_)) => Answer::Failed(RequestFailed::Gone),

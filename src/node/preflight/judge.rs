@@ -311,17 +311,17 @@ mod tests {
         let whole = part(&plan);
         assert_eq!(ports(&whole, &machine_of(0, 1000)).finding, Finding::Pass);
         assert_eq!(ports(&whole, &machine_of(0, 999)).finding, Finding::Warn);
-        let spread = Part {
-            spread: 2,
-            ..whole
-        };
+        let spread = Part { spread: 2, ..whole };
         assert_eq!(ports(&spread, &machine_of(0, 500)).finding, Finding::Pass);
         let Task::Http(http) = &mut plan.task else {
             panic!("no HTTP")
         };
         http.disable_keepalive = true;
         let resting = ports(&part(&plan), &machine_of(0, 28_232));
-        assert_eq!((resting.finding, resting.value), (Finding::Warn, Some(61_000)));
+        assert_eq!(
+            (resting.finding, resting.value),
+            (Finding::Warn, Some(61_000))
+        );
         let again = Machine {
             port_rest: 1,
             ..machine_of(0, 28_232)

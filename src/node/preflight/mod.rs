@@ -137,14 +137,14 @@ pub async fn examine(
     PreflightReply { able: true, checks }
 }
 
-fn look(
-    local: &Local,
-    request: &Preflight,
-    own: bool,
-) -> Result<(Looked, Vec<Check>), Check> {
+fn look(local: &Local, request: &Preflight, own: bool) -> Result<(Looked, Vec<Check>), Check> {
     let mut plan = Plan::from_bytes(&request.plan).map_err(|e| {
-        Check::new("plan", Finding::Fail, format!("this node can't read it: {e}"))
-            .hint("use the same version on all nodes")
+        Check::new(
+            "plan",
+            Finding::Fail,
+            format!("this node can't read it: {e}"),
+        )
+        .hint("use the same version on all nodes")
     })?;
     let spec = spec_of(&plan);
     let read = judge::plan(request.digest, Digest::of(&plan.to_bytes()));
@@ -194,3 +194,7 @@ async fn probe(endpoints: &[Arc<HttpPrepared>], until: Instant) -> Vec<Probe> {
         .collect()
         .await
 }
+
+#[cfg(test)]
+#[path = "examine_tests.rs"]
+mod tests;

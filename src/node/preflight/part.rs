@@ -121,14 +121,13 @@ pub fn time_of(task: &Task, each: Duration) -> Duration {
         Task::Scenarios(s) => {
             let of = |scenario: &crate::plan::Scenario| -> Duration {
                 let steps = scenario.steps.iter();
-                let times = steps
-                    .map(|step| each.min(step.timeout.unwrap_or(s.http.timeout)) + step.think.mean());
+                let times = steps.map(|step| {
+                    each.min(step.timeout.unwrap_or(s.http.timeout)) + step.think.mean()
+                });
                 times.sum()
             };
             let scenarios = s.scenarios.iter();
-            Duration::from_secs_f64(mean(
-                scenarios.map(|x| (x.weight, of(x).as_secs_f64())),
-            ))
+            Duration::from_secs_f64(mean(scenarios.map(|x| (x.weight, of(x).as_secs_f64()))))
         }
     }
 }
@@ -218,7 +217,7 @@ pub mod tests {
         let text = "[http]\nbase_url = \"http://127.0.0.1:1\"\n\
             [[scenario]]\nweight = 3\n[[scenario.step]]\nurl = \"/a\"\nthink = \"2s\"\n\
             [[scenario.step]]\nurl = \"/b\"\ntimeout = \"500ms\"\n\
-            [[scenario]]\n[[scenario.step]]\nurl = \"/c\"\n[load]\nrate = 8\n";
+            [[scenario]]\n[[scenario.step]]\nurl = \"/c\"\n[load]\nrate = 8\nduration = \"5s\"\n";
         let plan = parse_toml(text).unwrap().into_plan().unwrap();
         // Three in four take 1 + 2 + 0.5 s, one takes 1 s.
         assert_eq!(time_of(&plan.task, SLOW), Duration::from_millis(2875));

@@ -98,7 +98,11 @@ pub fn report(swarm: &Swarm<'_>, asked: Vec<Asked>) -> PreflightReport {
     for (node, mine) in &found {
         for check in mine {
             let place = ORDER.iter().position(|name| *name == check.name);
-            let key = (place.unwrap_or(ORDER.len()), check.name.as_str(), check.subject.as_str());
+            let key = (
+                place.unwrap_or(ORDER.len()),
+                check.name.as_str(),
+                check.subject.as_str(),
+            );
             groups.entry(key).or_default().push((&node.name, check));
         }
     }
@@ -107,7 +111,7 @@ pub fn report(swarm: &Swarm<'_>, asked: Vec<Asked>) -> PreflightReport {
     for ((_, name, _), group) in &groups {
         checks.push(match *name {
             "able" => able(swarm.plan, group),
-            _ => over_all(group),
+            _ => over_all(group, found.len() == 1),
         });
     }
     if !groups.keys().any(|(_, name, _)| *name == "able") {
@@ -149,7 +153,11 @@ fn checks_of(swarm: &Swarm<'_>, node: &Asked) -> Vec<Check> {
     match &node.answer {
         Answer::Unfit(why) => return vec![Check::new("able", Finding::Skip, why)],
         Answer::NotAsked => {
-            return vec![Check::new("able", Finding::Pass, "takes part by its own word")];
+            return vec![Check::new(
+                "able",
+                Finding::Pass,
+                "takes part by its own word",
+            )];
         }
         Answer::Refused(why) => checks.push(unanswered(why)),
         // A version without pre-flight drops what it does not know.
@@ -160,7 +168,7 @@ fn checks_of(swarm: &Swarm<'_>, node: &Asked) -> Vec<Check> {
             checks.push(unanswered(&why));
         }
         Answer::Failed(e) => checks.push(
-            Check::new("network", Finding::Fail, format!("no answer: {e}"))
+            Check::new("network", Finding::Fail, e.to_string())
                 .hint("end that node or connect it again; `vajra-node drain NODE` leaves it out"),
         ),
         Answer::Found(reply) => {
@@ -177,8 +185,12 @@ fn checks_of(swarm: &Swarm<'_>, node: &Asked) -> Vec<Check> {
 }
 
 fn unanswered(why: &str) -> Check {
-    Check::new("network", Finding::Warn, format!("it was not looked at: {why}"))
-        .hint("use the same version on all nodes, or try again")
+    Check::new(
+        "network",
+        Finding::Warn,
+        format!("it was not looked at: {why}"),
+    )
+    .hint("use the same version on all nodes, or try again")
 }
 
 fn ms(t: Duration) -> String {
@@ -257,8 +269,8 @@ fn configuration(plan: &Plan) -> Check {
     };
     let text = format!("{level} for {} (at most 24h)", show_duration(length));
     // A number of requests says that so few are meant.
-    let few = load.requests.is_none()
-        && (length < FEW.1 || load.model == Model::Open && rate < FEW.0);
+    let few =
+        load.requests.is_none() && (length < FEW.1 || load.model == Model::Open && rate < FEW.0);
     match few {
         false => Check::new("configuration", Finding::Pass, text),
         true => Check::new("configuration", Finding::Warn, text).hint(
@@ -325,8 +337,8 @@ fn able(plan: &Plan, group: &[(&str, &Check)]) -> Check {
     }
 }
 
-/// One check over all nodes that made it.
-fn over_all(group: &[(&str, &Check)]) -> Check {
+/// One check over all nodes that made it; `alone` if there is but one node at all.
+fn over_all(group: &[(&str, &Check)], alone: bool) -> Check {
     let Some((_, first)) = group.first() else {
         return Check::new("", Finding::Skip, "");
     };
@@ -337,17 +349,19 @@ fn over_all(group: &[(&str, &Check)]) -> Check {
         .collect();
     let worst = group.iter().map(|(_, c)| c.finding).max();
     let mut finding = worst.unwrap_or(Finding::Skip);
-    let about = |finding, text: String| {
-        Check::new(&first.name, finding, text).of(first.subject.as_str())
-    };
+    let about =
+        |finding, text: String| Check::new(&first.name, finding, text).of(first.subject.as_str());
     if bad.is_empty() {
         return about(finding, summary(group));
     }
-    let one = |(name, check): &(&str, &Check)| match all {
-        1 => check.text.clone(),
-        _ => format!("{name}: {}", check.text),
+    let one = |(name, check): &(&str, &Check)| match alone {
+        true => check.text.clone(),
+        false => format!("{name}: {}", check.text),
     };
-    let failed = bad.iter().filter(|(_, c)| c.finding == Finding::Fail).count();
+    let failed = bad
+        .iter()
+        .filter(|(_, c)| c.finding == Finding::Fail)
+        .count();
     let target = first.name == "target";
     // The others carry their part to where it should go.
     if target && failed < all {
@@ -360,10 +374,15 @@ fn over_all(group: &[(&str, &Check)]) -> Check {
             format!("no node reaches {}: {why}", first.subject)
         }
         (1, [only]) => one(only),
-        _ if target && failed > 0 => format!("{failed} of {all} nodes can't reach {}", first.subject),
+        _ if target && failed > 0 => {
+            format!("{failed} of {all} nodes can't reach {}", first.subject)
+        }
         _ => format!("{} of {all} nodes have something to say", bad.len()),
     };
-    let hint = bad.iter().map(|(_, c)| c.hint.as_str()).find(|h| !h.is_empty());
+    let hint = bad
+        .iter()
+        .map(|(_, c)| c.hint.as_str())
+        .find(|h| !h.is_empty());
     let check = about(finding, text).hint(hint.unwrap_or_default());
     match target && failed > 0 && failed < all {
         true => check.hint(

@@ -88,7 +88,12 @@ fn where_all_is_well_each_check_is_one_line_with_its_range() {
     ];
     let report = of(&open(50.0), nodes);
     assert_eq!(report.verdict, Finding::Pass, "{:#?}", report.checks);
-    is(&report, "target", Finding::Pass, &["3 nodes reach shop:80 in 300 µs to 1.20 ms"]);
+    is(
+        &report,
+        "target",
+        Finding::Pass,
+        &["3 nodes reach shop:80 in 300 µs to 1.20 ms"],
+    );
     is(&report, "able", Finding::Pass, &["3 of 3"]);
     is(&report, "network", Finding::Pass, &["2 nodes", "1.00 ms"]);
     is(&report, "clock", Finding::Pass, &["2 ms"]);
@@ -108,10 +113,20 @@ fn a_target_that_nobody_reaches_fails_and_one_that_some_reach_warns() {
     let up = || found(vec![target(Finding::Pass, 300)]);
     let none = of(&open(50.0), vec![node("n0", down()), node("n1", down())]);
     assert_eq!(none.verdict, Finding::Fail);
-    is(&none, "target", Finding::Fail, &["no node reaches shop:80: Connection refused"]);
+    is(
+        &none,
+        "target",
+        Finding::Fail,
+        &["no node reaches shop:80: Connection refused"],
+    );
     let some = of(&open(50.0), vec![node("n0", up()), node("n1", down())]);
     assert_eq!(some.verdict, Finding::Warn);
-    is(&some, "target", Finding::Warn, &["1 of 2 nodes can't reach shop:80", "drain"]);
+    is(
+        &some,
+        "target",
+        Finding::Warn,
+        &["1 of 2 nodes can't reach shop:80", "drain"],
+    );
 }
 
 #[test]
@@ -127,18 +142,36 @@ fn a_node_that_will_not_take_part_is_no_obstacle_while_enough_do() {
     is(&by_plan, "able", Finding::Pass, &["1 of 2 nodes"]);
     plan.swarm.min_workers = 2;
     let too_few = of(&plan, vec![node("n0", up()), node("n1", forbids())]);
-    is(&too_few, "able", Finding::Fail, &["2 are asked for", "min_workers"]);
+    is(
+        &too_few,
+        "able",
+        Finding::Fail,
+        &["2 are asked for", "min_workers"],
+    );
     let nobody = of(&plan, vec![node("n0", forbids())]);
-    is(&nobody, "able", Finding::Fail, &["no able worker: n0: --allow-target"]);
+    is(
+        &nobody,
+        "able",
+        Finding::Fail,
+        &["no able worker: n0: --allow-target"],
+    );
 }
 
 #[test]
 fn a_node_that_does_not_answer_fails_unless_it_is_of_an_older_version() {
     let up = || found(vec![target(Finding::Pass, 300)]);
     let lost = |e| node("n1", Answer::Failed(e));
-    let silent = of(&open(50.0), vec![node("n0", up()), lost(RequestFailed::TimedOut)]);
+    let silent = of(
+        &open(50.0),
+        vec![node("n0", up()), lost(RequestFailed::TimedOut)],
+    );
     assert_eq!(silent.verdict, Finding::Fail);
-    is(&silent, "network", Finding::Fail, &["n1", "no answer in time"]);
+    is(
+        &silent,
+        "network",
+        Finding::Fail,
+        &["n1", "no answer in time"],
+    );
     let dropped = || RequestFailed::Invalid("eof".into());
     let mut old = lost(dropped());
     old.version = "1.0.0".into();
@@ -160,8 +193,18 @@ fn a_round_trip_must_suit_the_timings() {
         of(&open(50.0), vec![node("n0", found(vec![])), far])
     };
     is(&with(20), "network", Finding::Pass, &["20.00 ms"]);
-    is(&with(21), "network", Finding::Warn, &["21.00 ms", "--timings wan"]);
-    is(&with(1001), "network", Finding::Fail, &["authority", "--timings wan"]);
+    is(
+        &with(21),
+        "network",
+        Finding::Warn,
+        &["21.00 ms", "--timings wan"],
+    );
+    is(
+        &with(1001),
+        "network",
+        Finding::Fail,
+        &["authority", "--timings wan"],
+    );
 }
 
 #[test]
@@ -179,15 +222,40 @@ fn wall_clocks_may_differ_by_a_second_beyond_what_is_uncertain() {
 #[test]
 fn capacity_is_held_against_rate_and_the_least_time_or_a_threshold_on_the_middle() {
     let nodes = || vec![node("n0", found(vec![target(Finding::Pass, 10_000)]))];
-    is(&of(&open(10_000.0), nodes()), "capacity", Finding::Pass, &["100 tasks"]);
-    is(&of(&open(10_001.0), nodes()), "capacity", Finding::Warn, &["101 tasks", "of 100"]);
+    is(
+        &of(&open(10_000.0), nodes()),
+        "capacity",
+        Finding::Pass,
+        &["100 tasks"],
+    );
+    is(
+        &of(&open(10_001.0), nodes()),
+        "capacity",
+        Finding::Warn,
+        &["101 tasks", "of 100"],
+    );
     let mut plan = open(2_000.0);
     plan.thresholds = vec!["response_time.p50 < 60ms".parse().unwrap()];
-    is(&of(&plan, nodes()), "capacity", Finding::Warn, &["120 tasks", "threshold"]);
+    is(
+        &of(&plan, nodes()),
+        "capacity",
+        Finding::Warn,
+        &["120 tasks", "threshold"],
+    );
     plan.thresholds = vec!["response_time.p99 < 60ms".parse().unwrap()];
-    is(&of(&plan, nodes()), "capacity", Finding::Pass, &["20 tasks"]);
+    is(
+        &of(&plan, nodes()),
+        "capacity",
+        Finding::Pass,
+        &["20 tasks"],
+    );
     plan.load = Load::closed(101, Duration::from_secs(5));
-    is(&of(&plan, nodes()), "capacity", Finding::Warn, &["101 users"]);
+    is(
+        &of(&plan, nodes()),
+        "capacity",
+        Finding::Warn,
+        &["101 users"],
+    );
 }
 
 #[test]
@@ -202,13 +270,28 @@ fn another_test_on_a_node_is_told() {
 fn a_plan_that_is_hardly_one_is_told_unless_requests_say_so() {
     let nodes = || vec![node("n0", found(vec![]))];
     let mut plan = open(0.5);
-    is(&of(&plan, nodes()), "configuration", Finding::Warn, &["0.5/s"]);
+    is(
+        &of(&plan, nodes()),
+        "configuration",
+        Finding::Warn,
+        &["0.5/s"],
+    );
     plan.load.requests = Some(5);
     is(&of(&plan, nodes()), "configuration", Finding::Pass, &[]);
     plan.load = Load::closed(3, Duration::from_millis(200));
-    is(&of(&plan, nodes()), "configuration", Finding::Warn, &["200ms"]);
+    is(
+        &of(&plan, nodes()),
+        "configuration",
+        Finding::Warn,
+        &["200ms"],
+    );
     plan.load.users = Some(2_000_000);
-    is(&of(&plan, nodes()), "configuration", Finding::Fail, &["2000000"]);
+    is(
+        &of(&plan, nodes()),
+        "configuration",
+        Finding::Fail,
+        &["2000000"],
+    );
 }
 
 #[test]
@@ -218,8 +301,16 @@ fn of_several_nodes_the_tightest_speaks_for_all() {
         let check = Check::new("descriptors", Finding::Pass, text).figures(n, Some(100));
         found(vec![check])
     };
-    let report = of(&open(50.0), vec![node("n0", fits(10)), node("n1", fits(90))]);
-    is(&report, "descriptors", Finding::Pass, &["2 nodes", "n1: 90 of 100"]);
+    let report = of(
+        &open(50.0),
+        vec![node("n0", fits(10)), node("n1", fits(90))],
+    );
+    is(
+        &report,
+        "descriptors",
+        Finding::Pass,
+        &["2 nodes", "n1: 90 of 100"],
+    );
 }
 
 #[test]
@@ -228,7 +319,12 @@ fn targets_of_scenarios_are_told_apart() {
         [[scenario.step]]\nurl = \"http://b:1/\"\n[load]\nrate = 5\nduration = \"5s\"\n";
     let plan = parse_toml(text).unwrap().into_plan().unwrap();
     let of_one = |name: &str, finding| {
-        Check::new("target", finding, format!("{name} can't be reached: refused")).of(name)
+        Check::new(
+            "target",
+            finding,
+            format!("{name} can't be reached: refused"),
+        )
+        .of(name)
     };
     let checks = vec![of_one("a:1", Finding::Pass), of_one("b:1", Finding::Fail)];
     let report = of(&plan, vec![node("n0", found(checks))]);

@@ -8,9 +8,9 @@ mod bars;
 mod found;
 mod layout;
 mod lists;
+mod preflight;
 mod progress;
 mod summary;
-mod preflight;
 pub mod units;
 
 pub use found::{found, tried};

@@ -140,7 +140,12 @@ mod tests {
         assert_eq!(probe.target, address.to_string());
         assert!(probe.best().is_some_and(|r| r.handshake.is_none()));
         let mut received = Vec::new();
-        accepted.unwrap().0.read_to_end(&mut received).await.unwrap();
+        accepted
+            .unwrap()
+            .0
+            .read_to_end(&mut received)
+            .await
+            .unwrap();
         assert!(received.is_empty());
     }
 
