@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use super::problem::Problem;
 use crate::node::handle::{Progress, Steering};
 use crate::plan::Plan;
+use crate::report::preflight::PreflightReport;
 use crate::report::{NodeEntry, NodeList, TestList, TestResult};
 
 /// How long to wait for a connection on what is usually loopback.
@@ -106,14 +107,28 @@ impl ApiClient {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn start(&self, plan: &Plan) -> Result<String, ClientError> {
-        let plan: serde_json::Value =
-            serde_json::from_slice(&plan.to_bytes()).map_err(|e| self.strange(e))?;
-        let body = serde_json::json!({"plan": plan});
+        let body = self.body_of(plan)?;
         let answer: serde_json::Value =
             self.json(Method::POST, "/api/v1/tests", Some(body)).await?;
         let id = answer["test_id"].as_str();
         id.map(str::to_owned)
             .ok_or_else(|| self.strange("no test_id"))
+    }
+
+    /// Looks on every node whether a plan would run.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn preflight(&self, plan: &Plan) -> Result<PreflightReport, ClientError> {
+        let body = self.body_of(plan)?;
+        self.json(Method::POST, "/api/v1/preflight", Some(body))
+            .await
+    }
+
+    fn body_of(&self, plan: &Plan) -> Result<serde_json::Value, ClientError> {
+        let plan: serde_json::Value =
+            serde_json::from_slice(&plan.to_bytes()).map_err(|e| self.strange(e))?;
+        Ok(serde_json::json!({"plan": plan}))
     }
 
     /// Stops a test.

@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use futures::Stream;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -20,7 +21,8 @@ use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
 use super::{Shared, find, guard};
 use crate::node::handle::{Progress, StartOptions, Steering};
-use crate::plan;
+use crate::plan::{self, Plan};
+use crate::report::preflight::PreflightReport;
 use crate::report::{NodeEntry, NodeList, Pool, TestList, TestResult};
 
 /// Where the node says whether it is well; the one path that never needs a token.
@@ -43,6 +45,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/tests/{id}/scale", post(scale))
         .route("/tests/{id}/pause", post(pause))
         .route("/tests/{id}/resume", post(resume))
+        .route("/preflight", post(preflight))
         .route("/version", get(version));
     Router::new()
         .nest("/api/v1", v1)
@@ -125,22 +128,8 @@ struct NewTest {
 }
 
 async fn start(State(s): State<Shared>, body: Body) -> Result<Response, Problem> {
-    let body = whole(body).await?;
-    let new: NewTest = serde_json::from_slice(&body).map_err(|e| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("the body is not {{\"plan\": …}}: {e}"),
-        )
-    })?;
-    if new.plan.get("local").is_some() {
-        return Err(Problem::field(
-            "local",
-            "[local] starts processes and works from the command line only; remove it",
-        ));
-    }
-    let bytes = serde_json::to_vec(&new.plan)
-        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
-    let plan = plan::parse_json(&bytes)?;
+    let new: NewTest = read(body).await?;
+    let plan = plan_of(&new.plan)?;
     let options = StartOptions {
         wait_for: new.wait_for,
     };
@@ -154,6 +143,42 @@ async fn start(State(s): State<Shared>, body: Body) -> Result<Response, Problem>
     let location = format!("/api/v1/tests/{id}");
     let body = Json(json!({"test_id": id.to_string()}));
     Ok((StatusCode::CREATED, [("location", location)], body).into_response())
+}
+
+/// The body, as JSON of a known shape.
+async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let body = whole(body).await?;
+    serde_json::from_slice(&body).map_err(|e| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body is not {{\"plan\": …}}: {e}"),
+        )
+    })
+}
+
+fn plan_of(value: &serde_json::Value) -> Result<Plan, Problem> {
+    if value.get("local").is_some() {
+        return Err(Problem::field(
+            "local",
+            "[local] starts processes and works from the command line only; remove it",
+        ));
+    }
+    let bytes = serde_json::to_vec(value)
+        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
+    Ok(plan::parse_json(&bytes)?)
+}
+
+/// A plan to be looked at.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Looked {
+    plan: serde_json::Value,
+}
+
+async fn preflight(State(s): State<Shared>, body: Body) -> Result<Json<PreflightReport>, Problem> {
+    let looked: Looked = read(body).await?;
+    let plan = plan_of(&looked.plan)?;
+    Ok(Json(s.node.preflight(Arc::new(plan)).await?))
 }
 
 async fn status(

@@ -299,6 +299,12 @@ pub struct RunArgs {
     /// Exit with 98 if the result is degraded or invalid
     #[arg(long)]
     pub strict: bool,
+    /// Start even if the pre-flight warns; without a terminal that is so anyway
+    #[arg(long)]
+    pub yes: bool,
+    /// Start without looking first whether the plan would run on the swarm
+    #[arg(long)]
+    pub no_preflight: bool,
     /// Search for the highest rate at which the thresholds hold: doubles --rate from test to
     /// test, each --duration long, then narrows it down
     #[arg(long, requires = "threshold", conflicts_with_all = ["users", "requests", "detach", "dry_run"])]
@@ -317,6 +323,15 @@ pub struct RunArgs {
 pub struct ValidateArgs {
     /// The plan: TOML, or JSON if its name ends in .json; - is stdin
     pub plan: PathBuf,
+    /// Look on every node of the swarm whether it would run: target, ports, memory, clocks, …
+    #[arg(long)]
+    pub swarm: bool,
+    /// Print what the nodes found as JSON
+    #[arg(long, requires = "swarm")]
+    pub json: bool,
+    /// Which node to talk to.
+    #[command(flatten)]
+    pub api: ApiArgs,
 }
 
 /// `stop-test`.

@@ -16,6 +16,7 @@ use crate::node::config::API_PORT;
 use crate::node::handle::{CommandError, NodeHandle, Progress, StartOptions, Steering};
 use crate::plan::Plan;
 use crate::protocol::TestId;
+use crate::report::preflight::PreflightReport;
 use crate::report::{NodeList, TestList, TestResult};
 
 /// How long a node may take to answer before it counts as not there. On loopback it answers
@@ -142,6 +143,26 @@ impl Backend {
             Backend::Here(node) => {
                 let started = node.start(Arc::new(plan), StartOptions::default()).await;
                 started.map(|id| id.to_string()).map_err(refused)
+            }
+        }
+    }
+
+    /// What all nodes find of a plan; none if the node is of a version that can't look.
+    ///
+    /// # Errors
+    /// As [`Backend::nodes`].
+    pub async fn preflight(&self, plan: &Plan) -> Result<Option<PreflightReport>, Failure> {
+        match self {
+            Backend::Api(client, _) => match client.preflight(plan).await {
+                Ok(report) => Ok(Some(report)),
+                Err(ClientError::Refused {
+                    status: 404 | 405, ..
+                }) => Ok(None),
+                Err(e) => Err(self.lost(e)),
+            },
+            Backend::Here(node) => {
+                let report = node.preflight(Arc::new(plan.clone())).await;
+                report.map(Some).map_err(refused)
             }
         }
     }

@@ -9,6 +9,7 @@
 //! | [`args`], [`texts`] | what can be typed |
 //! | [`layer`], [`config_file`], [`resolve`] | flags over environment over file over defaults |
 //! | [`plan_args`], [`dry_run`] | the options of `start-test` as a plan |
+//! | [`validate`], [`preflight`] | whether a plan is one, and whether it would run |
 //! | [`run_node`] | `vajra-node` itself |
 //! | [`start_test`], [`join`], [`local`], [`follow`], [`find_max`] | a test from start to result |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
@@ -33,6 +34,7 @@ pub mod logging;
 pub mod outcome;
 pub mod output;
 pub mod plan_args;
+pub mod preflight;
 pub mod resolve;
 pub mod run_node;
 pub mod run_target;
@@ -79,7 +81,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
         match &cli.command {
             None => run_node::run(&cli.node).await,
             Some(Command::StartTest(args)) => start_test::run(args).await,
-            Some(Command::Validate(args)) => validate::run(args),
+            Some(Command::Validate(args)) => validate::run(args).await,
             Some(Command::StopTest(args)) => commands::stop_test(args).await,
             Some(Command::Scale(args)) => commands::scale(args).await,
             Some(Command::Pause(args)) => commands::steer(args, Steering::Pause).await,

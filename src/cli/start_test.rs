@@ -18,6 +18,7 @@ use super::logging;
 use super::outcome::outcome;
 use super::output::{line, note, out};
 use super::plan_args::Wanted;
+use super::preflight;
 use super::resolve::{environment, layers, resolve_for_one_test};
 use super::terminal::ProgressLine;
 use crate::node::config::{LogLevel, NodeConfig};
@@ -137,6 +138,9 @@ impl Session {
         }
         if args.run.wait_for > 1 {
             wait_for(&self.backend, args.run.wait_for, interrupts).await?;
+        }
+        if !args.run.no_preflight {
+            preflight::before(&self.backend, &plan, args.run.yes, interrupts).await?;
         }
         if args.run.find_max {
             return find_max::run(&self.backend, plan, &args.run, json, interrupts).await;

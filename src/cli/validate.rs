@@ -7,16 +7,22 @@ use super::dry_run;
 use super::exit::{Exit, Failure};
 use super::output::line;
 use super::plan_args::{beside, read_limited};
+use super::preflight;
 use crate::plan::{parse_plan, show_plan_error};
 
 /// Stands in for the URL of a target that would be started.
 const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
 
-/// Reads a plan and shows what would run.
+/// Reads a plan and shows what would run; with `--swarm`, whether it would.
 ///
 /// # Errors
-/// [`Exit::BadInput`] with what is wrong, where, and the line itself.
-pub fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
+/// [`Exit::BadInput`] with what is wrong, where, and the line itself; or no node answers.
+pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
+    if args.api.api.is_some() && !args.swarm {
+        return Err(Failure::usage(
+            "--api names a node, which is only asked with --swarm",
+        ));
+    }
     let name = args.plan.display().to_string();
     let text = read_limited(&args.plan)
         .map_err(|why| Failure::input(format_args!("cannot read the plan {name}: {why}")))?;
@@ -28,11 +34,20 @@ pub fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         message: show_plan_error(&e, &name, &text),
     };
     let file = parse_plan(&text, json, &read).map_err(wrong)?;
+    if args.swarm && file.needs_target() {
+        return Err(Failure::input(format_args!(
+            "{name}: its target is started with the test, so there is nothing to look at yet; \
+             start-test looks before it begins"
+        )));
+    }
     let plan = match file.needs_target() {
         true => file.with_url(STAND_IN_URL),
         false => file.into_plan(),
     };
     let plan = plan.map_err(wrong)?;
+    if args.swarm {
+        return preflight::show(&plan, args).await;
+    }
     line(&format!("{name} is a valid plan"))?;
     dry_run::outline(&plan)?;
     Ok(Exit::Fine)

@@ -56,6 +56,6 @@ pub fn raise_descriptor_limit() -> u64 {
 }
 
 /// The process's limit of open descriptors.
-pub(super) fn descriptor_limit() -> u64 {
+pub fn descriptor_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

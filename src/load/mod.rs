@@ -35,6 +35,6 @@ mod thread;
 #[cfg(test)]
 mod tests;
 
-pub use clock::{LeaseClock, LeaseInstant, raise_descriptor_limit};
+pub use clock::{LeaseClock, LeaseInstant, descriptor_limit, raise_descriptor_limit};
 pub use recorder::{CountedError, Counters, Recorder, Times};
 pub use run::{LoadRun, LoadSnapshot, LoadSpec, PrepareError, StepSnapshot, StopMode};

@@ -201,7 +201,9 @@ impl NetworkHandle {
         let lane = match request {
             Request::FetchAnnouncement(_)
             | Request::FetchPlan(_)
-            | Request::FetchSnapshots { .. } => Lane::Bulk,
+            | Request::FetchSnapshots { .. }
+            // Its answer takes longer than the other lane waits.
+            | Request::Preflight(_) => Lane::Bulk,
             _ if bytes.len() > MAX_CONTROL => Lane::Bulk,
             _ => Lane::Control,
         };

@@ -208,6 +208,15 @@ impl EventLoop {
         }
         let request = match wire::decode_request(bytes) {
             Ok(request) => request,
+            Err(error) if error.is_newer() => {
+                tracing::debug!(%peer, "a request of a newer version");
+                let refusal = Reply::Refused(format!(
+                    "vajra-node {} does not know this request",
+                    env!("CARGO_PKG_VERSION")
+                ));
+                let ticket = RequestTicket { lane, channel };
+                return self.reply(ticket, wire::encode_reply(&refusal));
+            }
             Err(error) => {
                 tracing::debug!(%peer, %error, "malformed request");
                 self.stats.update(|s| s.requests_malformed += 1);

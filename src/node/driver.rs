@@ -4,18 +4,20 @@
 mod commands;
 mod once;
 mod outputs;
+mod preflight;
 mod steering;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::engine::{EngineRoom, EngineRun};
 use super::handle::{Command, CommandError, StartOptions};
 use super::inspect;
+use super::preflight::AT_ONCE;
 use super::store::Store;
 use super::view::{self, Watchers};
 use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
@@ -113,6 +115,9 @@ pub struct Driver {
     steered: Vec<steering::Steered>,
     addresses: Vec<String>,
     requests: u64,
+    /// Who waits for the answer to a request of ours.
+    answers: HashMap<u64, preflight::Waiting>,
+    preflights: Arc<Semaphore>,
     next_second: Instant,
     next_measurement: Instant,
     leaving: Option<(Instant, Vec<oneshot::Sender<()>>)>,
@@ -150,6 +155,8 @@ impl Driver {
             steered: Vec::new(),
             addresses: parts.addresses,
             requests: 0,
+            answers: HashMap::new(),
+            preflights: Arc::new(Semaphore::new(AT_ONCE)),
             next_second: Instant::now(),
             next_measurement: Instant::now(),
             leaving: None,
@@ -238,6 +245,16 @@ impl Driver {
             NetworkEvent::Request {
                 from,
                 ticket,
+                request: Request::Preflight(request),
+            } => self.preflight_asked(&from, ticket, request),
+            NetworkEvent::Request {
+                ticket,
+                request: Request::Clock,
+                ..
+            } => self.clock_asked(ticket),
+            NetworkEvent::Request {
+                from,
+                ticket,
                 request,
             } => {
                 let input = Input::Request {
@@ -246,6 +263,9 @@ impl Driver {
                     request,
                 };
                 self.handle(input, None, Some(ticket));
+            }
+            NetworkEvent::Reply { id, result, .. } if self.answers.contains_key(&id) => {
+                self.answered(id, result);
             }
             NetworkEvent::Reply { from, result, .. } => match result {
                 Ok(reply) => self.input(Input::Reply { from, reply }),

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 use crate::plan::Plan;
 use crate::protocol::{Peer, TestId};
 pub use crate::report::Progress;
+use crate::report::preflight::PreflightReport;
 use crate::report::{NodeList, TestList, TestResult};
 
 /// Commands waiting for the driver. It handles one in well under a millisecond; 64 covers
@@ -17,6 +18,10 @@ pub const COMMAND_QUEUE: usize = 64;
 
 /// Events a slow listener may fall behind by before it misses some; ten seconds' worth.
 pub const EVENT_QUEUE: usize = 64;
+
+/// Pre-flights that are asked for at once; more wait in their callers. Each sends the plan to
+/// every node.
+const PREFLIGHTS: usize = 2;
 
 /// Why a command was not carried out.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -84,6 +89,8 @@ pub enum Command {
     ),
     /// Take no new share: this node, or ask another to.
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
+    /// Look on every node whether a plan would run.
+    Preflight(Arc<Plan>, oneshot::Sender<PreflightReport>),
     /// Leave the swarm politely and end; answered when everybody has been told.
     Leave(oneshot::Sender<()>),
 }
@@ -92,13 +99,19 @@ pub enum Command {
 #[derive(Debug, Clone)]
 pub struct NodeHandle {
     commands: mpsc::Sender<Command>,
+    preflights: Arc<Semaphore>,
 }
 
 impl NodeHandle {
     /// A handle, and the driver's end of its channel.
     pub fn new() -> (NodeHandle, mpsc::Receiver<Command>) {
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
-        (NodeHandle { commands }, inbox)
+        let preflights = Arc::new(Semaphore::new(PREFLIGHTS));
+        let handle = NodeHandle {
+            commands,
+            preflights,
+        };
+        (handle, inbox)
     }
 
     async fn ask<T>(
@@ -185,6 +198,15 @@ impl NodeHandle {
     /// [`CommandError::NotFound`] if that peer is not in the swarm.
     pub async fn drain(&self, peer: Option<Peer>) -> Result<(), CommandError> {
         self.ask(|tx| Command::Drain(peer, tx)).await?
+    }
+
+    /// Looks on every node whether a plan would run; takes at most some six seconds.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`] only.
+    pub async fn preflight(&self, plan: Arc<Plan>) -> Result<PreflightReport, CommandError> {
+        let _turn = self.preflights.acquire().await;
+        self.ask(|tx| Command::Preflight(plan, tx)).await
     }
 
     /// Leaves the swarm politely.

@@ -6,6 +6,7 @@
 //! | [`run`] | starts and ends a node; its control plane has a thread and runtime of its own |
 //! | `driver` | the loop: events, commands, measurements and time in; I/O out |
 //! | `engine` | the load engine as the protocol sees it |
+//! | [`preflight`] | whether a plan would run, on every node |
 //! | [`inspect`] | from a plan to what the protocol must know of it |
 //! | `view` | nodes, tests, results and progress, as the API shows them |
 //! | `store` | results on disk |
@@ -16,6 +17,7 @@ mod driver;
 mod engine;
 pub mod handle;
 pub mod inspect;
+pub mod preflight;
 pub mod run;
 mod store;
 mod view;

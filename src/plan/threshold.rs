@@ -85,6 +85,11 @@ pub struct Threshold {
 }
 
 impl Threshold {
+    /// The most that the value may be, if that is what it says: as in [`Threshold::holds`].
+    pub fn most(&self) -> Option<f64> {
+        self.below.then_some(self.bound)
+    }
+
     /// Whether a value keeps it: milliseconds, a share from 0 to 1, or a second⁻¹.
     pub fn holds(&self, value: f64) -> bool {
         (self.or_equal && value == self.bound)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::decisions::{Decided, Decisions, Steer};
 use super::id::{Digest, Incarnation, NodeId, Peer, TestId};
 use super::metrics::Snapshot;
+use super::preflight::{Preflight, PreflightReply};
 use super::time::RemoteTime;
 
 /// A message for every node. Its author is authenticated by the network.
@@ -401,6 +402,10 @@ pub enum Request {
     },
     /// Anybody to anybody: take no new share.
     Drain,
+    /// Anybody to anybody: would this plan run on you? Answered by the driver.
+    Preflight(Preflight),
+    /// Anybody to anybody: what is your time? Answered by the driver.
+    Clock,
 }
 
 /// The answer to a request.
@@ -445,6 +450,13 @@ pub enum Reply {
     },
     /// To [`Request::Drain`].
     Drained,
+    /// To [`Request::Preflight`].
+    Preflight(PreflightReply),
+    /// To [`Request::Clock`]: Unix time in milliseconds, by the wall clock.
+    Clock {
+        /// When the request was handled.
+        unix_ms: u64,
+    },
     /// Nothing could be done with the request.
     Refused(String),
 }

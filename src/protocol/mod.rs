@@ -20,6 +20,7 @@
 //! | [`budget`] | what metrics may cost a node |
 //! | [`mod@test`] | one test's life on one node |
 //! | [`node`] | all of it |
+//! | [`preflight`] | what nodes ask each other before a test |
 //! | [`planted`] | deliberate bugs, to check the simulator by |
 //!
 //! Two leases carry the promise that the target never sees more than the plan: a
@@ -42,6 +43,7 @@ pub mod messages;
 pub mod metrics;
 pub mod node;
 pub mod planted;
+pub mod preflight;
 pub mod rendezvous;
 pub mod spec;
 pub mod split;

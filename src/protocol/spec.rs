@@ -161,6 +161,8 @@ pub struct Timings {
     pub metrics_interval: Duration,
     /// By how much a test's end moves at most while it is paused; then it ends.
     pub max_pause: Duration,
+    /// The longest round trip that all of this is meant for.
+    pub round_trip: Duration,
 }
 
 impl Timings {
@@ -178,6 +180,7 @@ impl Timings {
             heartbeats_a_second: 1_000,
             metrics_interval: Duration::from_secs(1),
             max_pause: Duration::from_secs(3600),
+            round_trip: Duration::from_millis(20),
         }
     }
 
@@ -190,6 +193,7 @@ impl Timings {
             ask_interval: Duration::from_millis(400),
             registration_window: Duration::from_secs(10),
             start_delay: Duration::from_secs(2),
+            round_trip: Duration::from_millis(400),
             ..Timings::lan()
         }
     }

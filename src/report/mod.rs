@@ -4,6 +4,7 @@
 pub mod compose;
 mod junit;
 mod merge;
+pub mod preflight;
 pub mod result;
 pub mod search;
 pub mod text;

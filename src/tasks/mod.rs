@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use http::{HttpClient, HttpPrepared, HttpSession};
+pub use http::{HttpClient, HttpPrepared, HttpSession, Probe, Reached};
 pub use policy::{AllowTarget, Refusal, TargetPolicy};
 pub use scenario::{Handed, OnceError, ScenarioPrepared, run_once};
 pub use secrets::{SecretError, Secrets};
@@ -205,6 +205,17 @@ pub enum Prepared {
     Scenarios(Arc<ScenarioPrepared>),
     /// Failing: the task could not be prepared.
     Failing(Arc<FailingTask>),
+}
+
+impl Prepared {
+    /// Where it connects to: one for each scheme, host and port.
+    pub fn endpoints(&self) -> Vec<Arc<HttpPrepared>> {
+        match self {
+            Prepared::Http(http) => vec![http.clone()],
+            Prepared::Scenarios(scenarios) => scenarios.endpoints.clone(),
+            Prepared::Sleep(_) | Prepared::Cpu(_) | Prepared::Failing(_) => Vec::new(),
+        }
+    }
 }
 
 /// Why a task can't be run here.

@@ -7,8 +7,8 @@ use super::limits::*;
 use super::{Wire, WireError, check, page, parts, pb, put, shape};
 use crate::protocol::messages::{Reply, Request};
 
-/// A request's bytes: at most [`MAX_CONTROL`], except for metrics with many or large pieces;
-/// those of any plan of a few steps fit [`MAX_BULK`].
+/// A request's bytes: at most [`MAX_CONTROL`], except for a pre-flight's plan, and for metrics
+/// with many or large pieces; those of any plan of a few steps fit [`MAX_BULK`].
 pub fn encode_request(request: &Request) -> Vec<u8> {
     use pb::v1::request::Body;
     let body = match request {
@@ -34,6 +34,8 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
             after: after.as_ref().map(Wire::to_wire),
         }),
         Request::Drain => Body::Drain(pb::v1::Drain {}),
+        Request::Preflight(p) => Body::Preflight(p.to_wire()),
+        Request::Clock => Body::Clock(pb::v1::Clock {}),
     };
     pb::v1::Request { body: Some(body) }.encode_to_vec()
 }
@@ -67,6 +69,8 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
             after: check::optional(m.after)?,
         },
         Body::Drain(_) => Request::Drain,
+        Body::Preflight(m) => Request::Preflight(Wire::from_wire(m)?),
+        Body::Clock(_) => Request::Clock,
     })
 }
 
@@ -115,6 +119,10 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             more,
         } => Body::Snapshots(page::to_wire(*test, snapshots, *more)),
         Reply::Drained => Body::Drained(pb::v1::Drained {}),
+        Reply::Preflight(p) => Body::Preflight(p.to_wire()),
+        Reply::Clock { unix_ms } => Body::Clock(pb::v1::ClockReading {
+            unix_ms: (*unix_ms).min(MAX_UNIX_MS),
+        }),
         Reply::Refused(why) => Body::Refused(pb::v1::Refused {
             message: put::text(why, MAX_TEXT),
         }),
@@ -154,6 +162,10 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
         }
         Body::Snapshots(m) => page::from_wire(m)?,
         Body::Drained(_) => Reply::Drained,
+        Body::Preflight(m) => Reply::Preflight(Wire::from_wire(m)?),
+        Body::Clock(m) => Reply::Clock {
+            unix_ms: check::at_most("unix_ms", m.unix_ms, MAX_UNIX_MS)?,
+        },
         Body::Refused(m) => Reply::Refused(check::text("message", m.message, MAX_TEXT)?),
     })
 }

@@ -77,6 +77,11 @@ pub const MAX_CLOCK_NS: u64 = 1 << 62;
 /// Latest Unix time in milliseconds: the largest whole number that a JSON reader is sure of.
 pub const MAX_UNIX_MS: u64 = 1 << 53;
 
+/// Most checks of a pre-flight: a target each for the origins of a plan, and a few more.
+pub const MAX_CHECKS: usize = 64;
+/// Longest subject of a check: a host name of 253 and a port.
+pub const MAX_SUBJECT: usize = 300;
+
 /// Most workers in the roster of a test's end; more do not fit a gossip message.
 pub const MAX_ROSTER: usize = 1024;
 /// Most events in a test's end.

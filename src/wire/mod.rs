@@ -31,6 +31,7 @@ mod nodes;
 mod page;
 mod parts;
 mod pb;
+mod preflight;
 mod put;
 mod registration;
 mod shape;

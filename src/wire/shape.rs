@@ -24,7 +24,7 @@ const WORKER_METRICS: Shape = Shape(&[
 const SNAPSHOTS: Shape = Shape(&[(2, &WORKER_METRICS)]);
 
 /// The requests that may be larger than [`MAX_CONTROL`].
-pub const BULK_REQUESTS: Shape = Shape(&[(5, &WORKER_METRICS)]);
+pub const BULK_REQUESTS: Shape = Shape(&[(5, &WORKER_METRICS), (50, &LEAF)]);
 /// The replies that may be larger than [`MAX_CONTROL`].
 pub const BULK_REPLIES: Shape = Shape(&[(21, &LEAF), (22, &SNAPSHOTS)]);
 

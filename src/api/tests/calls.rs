@@ -68,6 +68,34 @@ async fn a_start_hands_over_the_plan_and_tells_where_the_test_is() {
 }
 
 #[tokio::test]
+async fn a_preflight_that_fails_is_an_answer_like_any_other() {
+    let mut s = served(None).await;
+    let answer = post_json(
+        s.addr,
+        "/api/v1/preflight",
+        &format!(r#"{{"plan":{PLAN}}}"#),
+    )
+    .await;
+    assert_eq!(answer.status, 200);
+    let report = answer.json();
+    assert_eq!(report["verdict"], "fail");
+    assert_eq!(report["checks"][0]["finding"], "fail");
+    assert_eq!(report["checks"][0]["subject"], "a:1");
+    assert_eq!(
+        s.done.recv().await.unwrap(),
+        Done::Preflight(Some("n".into()))
+    );
+    let plan = crate::plan::parse_json(PLAN.as_bytes()).unwrap();
+    let client = ApiClient::new(s.addr, None);
+    assert_eq!(client.preflight(&plan).await.unwrap(), found());
+    let local = r#"{"plan":{"local":{"nodes":2}}}"#;
+    assert_eq!(
+        post_json(s.addr, "/api/v1/preflight", local).await.status,
+        422
+    );
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_takes_its_start_back() {
     use tokio::io::AsyncWriteExt as _;
     let mut s = served(None).await;

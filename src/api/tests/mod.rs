@@ -16,6 +16,8 @@ use tokio::sync::{broadcast, mpsc};
 use super::*;
 use crate::node::handle::{Command, CommandError, Progress};
 use crate::protocol::TestId;
+use crate::protocol::preflight::{Check, Finding};
+use crate::report::preflight::PreflightReport;
 use crate::report::{NodeEntry, NodeList, Pool, TestEntry, TestList, TestResult};
 
 /// Tests that the fake driver knows, oldest first.
@@ -35,6 +37,7 @@ enum Done {
         wait_for: u32,
     },
     Stop(String, bool),
+    Preflight(Option<String>),
     Drain(Option<String>),
     /// Whoever had asked for a start no longer waits for it.
     GivenUp,
@@ -88,6 +91,18 @@ fn result_of(id: TestId) -> Arc<TestResult> {
     let mut result: TestResult = serde_json::from_str(kept).unwrap();
     result.test_id = id.to_string();
     Arc::new(result)
+}
+
+/// A pre-flight that failed.
+fn found() -> PreflightReport {
+    let check = Check::new("target", Finding::Fail, "no node reaches a:1: refused").of("a:1");
+    PreflightReport {
+        schema: 1,
+        verdict: Finding::Fail,
+        plan: "00".into(),
+        checks: vec![check.hint("start it").into()],
+        nodes: Vec::new(),
+    }
 }
 
 fn answer(
@@ -150,6 +165,10 @@ fn answer(
         }
         Command::Watch(id, reply) => {
             let _ = reply.send(known(id).map(|()| progress.subscribe()));
+        }
+        Command::Preflight(plan, reply) => {
+            let _ = done.send(Done::Preflight(plan.name.clone()));
+            let _ = reply.send(found());
         }
         Command::Drain(peer, reply) => {
             let _ = done.send(Done::Drain(peer.map(|p| crate::network::show_peer(&p))));

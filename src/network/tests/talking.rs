@@ -108,6 +108,27 @@ async fn a_dropped_request_fails_at_the_other_end() {
 }
 
 #[tokio::test]
+async fn a_request_of_a_newer_version_is_refused_and_not_dropped() {
+    use crate::network::handle::Lane;
+    let a = start(config(&[])).await;
+    let mut b = start(config(&[&a])).await;
+    b.connected().await;
+    b.handle.send(Command::Request {
+        to: a.peer.clone(),
+        id: 1,
+        lane: Lane::Control,
+        // Field 99, empty.
+        bytes: vec![0x9a, 0x06, 0x00],
+    });
+    let (.., result) = b.reply().await;
+    let Ok(Reply::Refused(why)) = &result else {
+        panic!("{result:?}");
+    };
+    assert!(why.contains("does not know"), "{why}");
+    assert_eq!(a.handle.stats().requests_malformed, 0);
+}
+
+#[tokio::test]
 async fn a_request_without_an_answer_times_out() {
     let mut a = start(config(&[])).await;
     let mut b = start(config(&[&a])).await;

@@ -25,6 +25,7 @@ impl Driver {
             Command::Drain(peer, reply) => {
                 let _ = reply.send(self.drain(peer));
             }
+            Command::Preflight(plan, reply) => self.preflight(plan, reply),
             Command::Leave(reply) => self.leave(reply),
         }
     }

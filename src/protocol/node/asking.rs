@@ -27,6 +27,9 @@ impl Node {
                 self.drain();
                 return Reply::Drained;
             }
+            Request::Preflight(_) | Request::Clock => {
+                return Reply::Refused("the driver answers that".into());
+            }
             Request::FetchSnapshots { test, after } => {
                 return self.snapshots(*test, after.as_ref());
             }

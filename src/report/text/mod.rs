@@ -8,12 +8,14 @@ mod bars;
 mod found;
 mod layout;
 mod lists;
+mod preflight;
 mod progress;
 mod summary;
-pub(super) mod units;
+pub mod units;
 
 pub use found::{found, tried};
 pub use lists::{nodes, tests};
+pub use preflight::preflight;
 pub use progress::progress;
 pub use summary::summary;
 

@@ -9,7 +9,7 @@ pub(in crate::report) fn level(level: f64) -> String {
 }
 
 /// A time given in milliseconds: `12 µs`, `1.23 ms`, `1.23 s`.
-pub(in crate::report) fn time(ms: f64) -> String {
+pub fn time(ms: f64) -> String {
     // The limits are where the smaller unit would round up to a thousand.
     match ms {
         ms if ms < 0.9995 => format!("{:.0} µs", ms * 1e3),
@@ -19,7 +19,7 @@ pub(in crate::report) fn time(ms: f64) -> String {
 }
 
 /// A count with separators: `1,234,567`.
-pub(in crate::report) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, d) in digits.chars().enumerate() {
@@ -32,7 +32,7 @@ pub(in crate::report) fn count(n: u64) -> String {
 }
 
 /// Bytes: `512 B`, `1.23 MiB`.
-pub(in crate::report) fn bytes(n: f64) -> String {
+pub fn bytes(n: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut n, mut unit) = (n, 0);
     while n >= 1023.995 && unit + 1 < units.len() {

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -24,6 +24,8 @@ pub struct Destination {
     tls: Option<Tls>,
     addresses: Addresses,
     refresh: Option<Duration>,
+    /// How long the name took to resolve.
+    resolving: Duration,
 }
 
 /// Where to connect.
@@ -95,9 +97,12 @@ impl Destination {
             tls,
             addresses: Addresses::of_plan(listed),
             refresh,
+            resolving: Duration::ZERO,
         };
         if listed.is_empty() {
+            let began = Instant::now();
             to.addresses = Addresses::of_name(to.resolve()?);
+            to.resolving = began.elapsed();
         }
         for address in listed {
             to.check(*address)?;
@@ -107,6 +112,52 @@ impl Destination {
 
     fn resolve(&self) -> Result<Vec<SocketAddr>, Refusal> {
         self.site.policy.check_url(&self.url, self.own)
+    }
+
+    /// Host and port.
+    pub fn name(&self) -> String {
+        match self.url.host.contains(':') {
+            true => format!("[{}]:{}", self.url.host, self.url.port),
+            false => format!("{}:{}", self.url.host, self.url.port),
+        }
+    }
+
+    /// How long the name took to resolve; nothing if the plan lists addresses.
+    pub fn resolving(&self) -> Duration {
+        self.resolving
+    }
+
+    /// How connections are secured, if they are.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// All addresses in order, and whether one of them is as good as another.
+    pub fn all(&self) -> (Vec<SocketAddr>, bool) {
+        let all = self.addresses.turns.iter().chain(&self.addresses.others);
+        (all.copied().collect(), self.addresses.any_will_do)
+    }
+
+    /// How many addresses take turns.
+    pub fn turns(&self) -> usize {
+        self.addresses.turns.len()
+    }
+
+    /// Opens a connection, if the policy allows that address.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn open(&self, address: SocketAddr, round: usize) -> Result<TcpStream, Failure> {
+        self.check(address)
+            .map_err(|refusal| Failure::new("policy", refusal.to_string()))?;
+        let source = source_for(address, &self.site.sources, round);
+        let tcp = connect_from(source, address)
+            .await
+            .map_err(|e| not_connected(&e, source))?;
+        // Without it a small request could wait for an acknowledgement; where it can't be set,
+        // requests still go out.
+        let _ = tcp.set_nodelay(true);
+        Ok(tcp)
     }
 
     /// Whether an address may be connected to. One that the plan lists is judged by itself:
@@ -162,10 +213,6 @@ impl Dialer {
         self.turn.set(turn.wrapping_add(1));
         let mut last = Failure::new("dns", "no address");
         for address in addresses.order(turn) {
-            if let Err(refusal) = self.to.check(address) {
-                last = Failure::new("policy", refusal.to_string());
-                continue;
-            }
             // Each source is to reach each address.
             let round = turn / addresses.turns.len().max(1);
             match self.connect(address, round).await {
@@ -188,13 +235,7 @@ impl Dialer {
     }
 
     async fn connect(&self, address: SocketAddr, round: usize) -> Result<Stream, Failure> {
-        let source = source_for(address, &self.to.site.sources, round);
-        let tcp = connect_from(source, address)
-            .await
-            .map_err(|e| not_connected(&e, source))?;
-        // Without it a small request could wait for an acknowledgement; where it can't be set,
-        // requests still go out.
-        let _ = tcp.set_nodelay(true);
+        let tcp = self.to.open(address, round).await?;
         let counted = Counted::new(tcp, self.traffic.clone());
         match &self.to.tls {
             None => Ok(Stream::Plain(counted)),

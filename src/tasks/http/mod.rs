@@ -9,6 +9,7 @@
 mod dial;
 mod message;
 mod one;
+mod probe;
 mod reader;
 mod stream;
 mod timeout;
@@ -25,6 +26,7 @@ use http::{HeaderName, HeaderValue};
 
 use self::dial::{Destination, Dialer};
 pub use self::message::Message;
+pub use self::probe::{Probe, Reached};
 use self::tls::Tls;
 use super::{Client, Failure, Gate, Outcome, PrepareError, Secrets, Session, Site, Task, Traffic};
 use crate::plan::{HttpTask, HttpVersion, Received, TargetUrl};
@@ -85,6 +87,16 @@ impl HttpPrepared {
             timeout: task.timeout,
             keep_alive: !task.disable_keepalive,
         })
+    }
+
+    /// Connects to the target without sending anything, each time for at most `wait`.
+    pub async fn probe(&self, wait: Duration) -> Probe {
+        self.to.probe(wait).await
+    }
+
+    /// How many addresses connections are spread over.
+    pub fn spread(&self) -> usize {
+        self.to.turns().max(1)
     }
 }
 

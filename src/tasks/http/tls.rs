@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls;
@@ -10,7 +11,6 @@ use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::stream::Counted;
 use crate::plan::{HttpTask, HttpVersion};
 use crate::tasks::{Failure, PrepareError, Secrets};
 
@@ -78,7 +78,10 @@ impl Tls {
     /// # Errors
     /// The server's certificate is not trusted, it wants another one of ours, or it doesn't
     /// speak the version of HTTP that the plan asks for.
-    pub async fn connect(&self, tcp: Counted) -> Result<TlsStream<Counted>, Failure> {
+    pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        tcp: S,
+    ) -> Result<TlsStream<S>, Failure> {
         let handshake = self.connector.connect(self.name.clone(), tcp).await;
         let stream = handshake.map_err(|e| Failure::new("tls", without_details(&e)))?;
         let chosen = stream.get_ref().1.alpn_protocol();

@@ -374,6 +374,25 @@ fn replies_to_readers_of_the_fixed_set_are_rounded_up() {
     assert_eq!((m.graceful, m.timeout_seconds), (true, 3));
 }
 
+/// A request that only newer versions of us know, by its number, so that it keeps it.
+#[test]
+fn a_preflight_keeps_its_number() {
+    let mut request = samples::preflight();
+    request.plan = std::sync::Arc::from(&b"{}"[..]);
+    let body = [
+        vec![1 << 3 | 2, 32],
+        vec![5; 32],
+        text(2, "{}"),
+        vec![3 << 3, 0x95, 0xac, 0x14],
+    ]
+    .concat();
+    let bytes = [vec![0x92, 0x03, body.len() as u8], body].concat();
+    assert_eq!(encode_request(&Request::Preflight(request)), bytes);
+    assert_eq!(encode_request(&Request::Clock), [0x9a, 0x03, 0x00]);
+    let clock = encode_reply(&Reply::Clock { unix_ms: 5 });
+    assert_eq!(clock, [0x9a, 0x03, 0x02, 0x08, 0x05]);
+}
+
 /// What a newer version adds is passed over; what it replaces is told apart from garbage.
 #[test]
 fn newer_messages_are_recognised() {

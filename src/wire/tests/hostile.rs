@@ -129,11 +129,11 @@ fn envelope(field: u32, mut body: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn only_metrics_plans_and_snapshots_may_be_large() {
-    for field in [1, 2, 3, 4, 20, 21, 22, 23, 99] {
+    for field in [1, 2, 3, 4, 20, 21, 22, 23, 51, 99] {
         let bytes = envelope(field, vec![0x0a; MAX_CONTROL]);
         oversize(decode_request(&bytes), MAX_CONTROL);
     }
-    for field in [1, 2, 3, 4, 5, 20, 23, 30, 99] {
+    for field in [1, 2, 3, 4, 5, 20, 23, 30, 50, 51, 99] {
         let bytes = envelope(field, vec![0x0a; MAX_CONTROL]);
         oversize(decode_reply(&bytes), MAX_CONTROL);
     }

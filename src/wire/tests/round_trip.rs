@@ -40,6 +40,8 @@ fn request_variant(r: &Request) -> u8 {
         Request::FetchPlan(_) => 6,
         Request::FetchSnapshots { .. } => 7,
         Request::Drain => 8,
+        Request::Preflight(_) => 9,
+        Request::Clock => 10,
     }
 }
 
@@ -55,6 +57,8 @@ fn reply_variant(r: &Reply) -> u8 {
         Reply::Snapshots { .. } => 7,
         Reply::Drained => 8,
         Reply::Refused(_) => 9,
+        Reply::Preflight(_) => 10,
+        Reply::Clock { .. } => 11,
     }
 }
 
@@ -64,8 +68,8 @@ fn the_samples_are_of_every_variant() {
     let requests: BTreeSet<u8> = samples::requests().iter().map(request_variant).collect();
     let replies: BTreeSet<u8> = samples::replies().iter().map(reply_variant).collect();
     assert!(gossip.into_iter().eq(0..13));
-    assert!(requests.into_iter().eq(0..9));
-    assert!(replies.into_iter().eq(0..10));
+    assert!(requests.into_iter().eq(0..11));
+    assert!(replies.into_iter().eq(0..12));
 }
 
 #[test]

@@ -57,6 +57,60 @@ fn replies() {
 }
 
 #[test]
+fn a_preflight_and_what_it_finds() {
+    use crate::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
+    use v1::reply::Body;
+    let good = samples::preflight();
+    refused::<Preflight>(&good, "digest", |m| m.digest.truncate(31));
+    refused::<Preflight>(&good, "plan", |m| m.plan = vec![0; MAX_PLAN + 1]);
+    refused::<Preflight>(&good, "slots", |m| m.slots = MAX_SLOTS + 1);
+    let good = samples::check();
+    refused::<Check>(&good, "name", |m| m.name.clear());
+    refused::<Check>(&good, "name", |m| m.name = long(MAX_WORD + 1));
+    refused::<Check>(&good, "subject", |m| m.subject = long(MAX_SUBJECT + 1));
+    refused::<Check>(&good, "value", |m| m.value = Some(MAX_COUNT + 1));
+    refused::<Check>(&good, "limit", |m| m.limit = Some(MAX_COUNT + 1));
+    refused::<Check>(&good, "text", |m| m.text = long(MAX_TEXT + 1));
+    refused::<Check>(&good, "text", |m| m.text = "\u{1b}[2J".into());
+    refused::<Check>(&good, "hint", |m| m.hint = long(MAX_TEXT + 1));
+    let good = samples::preflight_reply();
+    refused::<PreflightReply>(&good, "checks", |m| {
+        m.checks = vec![m.checks[0].clone(); MAX_CHECKS + 1];
+    });
+    refused_reply(
+        Body::Clock(v1::ClockReading { unix_ms: u64::MAX }),
+        "unix_ms",
+    );
+    let mut newer = samples::check().to_wire();
+    newer.finding = 99;
+    assert_eq!(
+        Check::from_wire(newer).map(|c| c.finding),
+        Ok(Finding::Warn)
+    );
+}
+
+#[test]
+fn the_most_that_a_preflight_says_and_is_sent_fits_its_way() {
+    use crate::protocol::messages::{Reply, Request};
+    use crate::wire::{encode_reply, encode_request};
+    let largest = Request::Preflight(crate::protocol::preflight::Preflight {
+        plan: vec![b' '; MAX_PLAN].into(),
+        ..samples::preflight()
+    });
+    let bytes = encode_request(&largest);
+    assert!(bytes.len() <= MAX_BULK);
+    assert_eq!(decode_request(&bytes), Ok(largest));
+    let mut found = samples::preflight_reply();
+    found.checks = vec![samples::check(); 1000];
+    let bytes = encode_reply(&Reply::Preflight(found));
+    assert!(bytes.len() <= MAX_CONTROL);
+    let Ok(Reply::Preflight(found)) = decode_reply(&bytes) else {
+        panic!("refused");
+    };
+    assert_eq!(found.checks.len(), MAX_CHECKS);
+}
+
+#[test]
 fn pages() {
     use v1::reply::Body;
     let of = |snapshots: Vec<worker::WorkerMetrics>, more| v1::FetchedSnapshots {

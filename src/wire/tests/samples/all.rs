@@ -149,6 +149,8 @@ pub fn requests() -> Vec<Request> {
             after: None,
         },
         Request::Drain,
+        Request::Preflight(preflight()),
+        Request::Clock,
     ];
     for status in [
         Status::Unknown,
@@ -223,6 +225,10 @@ pub fn replies() -> Vec<Reply> {
             more: false,
         },
         Reply::Drained,
+        Reply::Preflight(preflight_reply()),
+        Reply::Clock {
+            unix_ms: 1_700_000_000_123,
+        },
         Reply::Refused("no such test here".into()),
     ]
 }

@@ -12,6 +12,7 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use crate::protocol::decisions::*;
 use crate::protocol::messages::*;
 use crate::protocol::metrics::*;
+use crate::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
 use crate::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
 
 pub use all::{gossip, replies, requests};
@@ -332,5 +333,44 @@ pub fn assign() -> Assign {
             max_concurrency: 100,
         },
         sent: RemoteTime(3_000_000_000),
+    }
+}
+
+pub fn preflight() -> Preflight {
+    Preflight {
+        digest: Digest([5; 32]),
+        plan: Arc::from(&b"{}"[..]),
+        slots: 333_333,
+    }
+}
+
+pub fn check() -> Check {
+    Check {
+        name: "target".into(),
+        subject: "10.0.0.5:8080".into(),
+        finding: Finding::Fail,
+        value: Some(300),
+        limit: Some(1 << 40),
+        text: "10.0.0.5:8080 can't be reached: Connection refused".into(),
+        hint: "start it".into(),
+    }
+}
+
+/// A check with each finding.
+pub fn preflight_reply() -> PreflightReply {
+    let all = [Finding::Skip, Finding::Pass, Finding::Warn, Finding::Fail];
+    let without_figures = |finding| Check {
+        finding,
+        value: None,
+        limit: None,
+        ..check()
+    };
+    PreflightReply {
+        able: true,
+        checks: all
+            .map(without_figures)
+            .into_iter()
+            .chain([check()])
+            .collect(),
     }
 }

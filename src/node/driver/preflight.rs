@@ -1,0 +1,273 @@
+//! Pre-flights: those of other nodes are answered, our own are asked for. Both beside the loop.
+
+use futures::future::{join, join_all};
+use tokio::time::timeout_at;
+
+use super::*;
+use crate::network::RequestFailed;
+use crate::node::preflight::{Answer, Asked, Local, Swarm, WAIT, examine, report};
+use crate::protocol::Digest;
+use crate::protocol::messages::{Advert, Reply};
+use crate::protocol::preflight::Preflight;
+use crate::protocol::spec::{Balance, SLOTS};
+use crate::protocol::split::split;
+use crate::report::preflight::PreflightReport;
+
+/// Most nodes that are asked: each is sent the plan.
+const MAX_ASKED: usize = 256;
+
+/// Round trips of a request that is answered at once: a stream is opened first, which the
+/// other end confirms.
+const TRIPS: u32 = 2;
+
+/// An answer, and when it came.
+type Answered = (Instant, Result<Reply, RequestFailed>);
+
+/// Somebody waits for an answer.
+pub(super) type Waiting = oneshot::Sender<Answered>;
+
+/// Questions to another node, under way.
+struct Question {
+    asked: Asked,
+    /// None if it is not asked.
+    found: Option<oneshot::Receiver<Answered>>,
+    clock: Option<(u64, Instant, oneshot::Receiver<Answered>)>,
+}
+
+impl Driver {
+    /// Another node wants to know whether its plan would run here.
+    pub(super) fn preflight_asked(
+        &mut self,
+        from: &Peer,
+        ticket: RequestTicket,
+        request: Preflight,
+    ) {
+        let Some(net) = self.net.clone() else {
+            return;
+        };
+        let Ok(permit) = self.preflights.clone().try_acquire_owned() else {
+            return net.reply(ticket, &Reply::Refused(busy()));
+        };
+        tracing::debug!(peer = %network::show_peer(from), plan = ?request.digest, "pre-flight");
+        let local = self.local();
+        tokio::spawn(async move {
+            let found = examine(local, request, false, permit).await;
+            net.reply(ticket, &Reply::Preflight(found));
+        });
+    }
+
+    /// Another node wants to know what time it is here.
+    pub(super) fn clock_asked(&self, ticket: RequestTicket) {
+        if let Some(net) = &self.net {
+            let unix_ms = unix_ms();
+            net.reply(ticket, &Reply::Clock { unix_ms });
+        }
+    }
+
+    /// Asks all nodes, this one included, whether a plan would run.
+    pub(super) fn preflight(&mut self, plan: Arc<Plan>, reply: oneshot::Sender<PreflightReport>) {
+        let until = Instant::now() + WAIT;
+        let spec = inspect::spec_of(&plan);
+        let bytes: Arc<[u8]> = plan.to_bytes().into();
+        let digest = Digest::of(&bytes);
+        let now = self.now();
+        let others: Vec<Advert> = self
+            .core
+            .members()
+            .live(now)
+            .map(|k| k.advert.clone())
+            .collect();
+        let own = self.own_advert();
+        let nodes: Vec<&Advert> = std::iter::once(&own).chain(&others).collect();
+        let unfit: Vec<Option<String>> = nodes.iter().map(|a| unfit(&spec, a)).collect();
+        let weights: Vec<u32> = nodes
+            .iter()
+            .zip(&unfit)
+            .filter(|(_, unfit)| unfit.is_none())
+            .map(|(a, _)| match spec.balance {
+                Balance::Capacity => a.capacity,
+                Balance::Equal => 1,
+            })
+            .collect();
+        let mut parts = split(SLOTS, &weights).into_iter();
+        let mut questions = Vec::new();
+        let mut own_request = None;
+        for (i, (node, unfit)) in nodes.iter().zip(unfit).enumerate() {
+            let mut asked = asked_of(node, i == 0);
+            let Some(slots) = unfit.is_none().then(|| parts.next()).flatten() else {
+                asked.answer = Answer::Unfit(unfit.unwrap_or_default());
+                questions.push(Question::answered(asked));
+                continue;
+            };
+            let request = Preflight {
+                digest,
+                plan: bytes.clone(),
+                slots,
+            };
+            match i {
+                0 => {
+                    own_request = Some(request);
+                    questions.push(Question::answered(asked));
+                }
+                1..=MAX_ASKED => questions.push(self.question(asked, node, request)),
+                _ => questions.push(Question::answered(asked)),
+            }
+        }
+        let (local, timings) = (self.local(), self.core.timings().clone());
+        let permits = self.preflights.clone();
+        let version = own.version.clone();
+        tokio::spawn(async move {
+            let here = async {
+                let request = own_request?;
+                match timeout_at(until, permits.acquire_owned()).await {
+                    Ok(Ok(permit)) => {
+                        Some(Answer::Found(examine(local, request, true, permit).await))
+                    }
+                    _ => Some(Answer::Refused(busy())),
+                }
+            };
+            let there = join_all(questions.into_iter().map(|q| q.answer(until)));
+            let (here, mut asked) = join(here, there).await;
+            if let (Some(answer), Some(own)) = (here, asked.first_mut()) {
+                own.answer = answer;
+            }
+            let swarm = Swarm {
+                plan: &plan,
+                digest,
+                round_trip: timings.round_trip,
+                authority_lease: timings.authority_lease,
+                version: &version,
+            };
+            // Whoever asked may be gone.
+            let _ = reply.send(report(&swarm, asked));
+        });
+    }
+
+    /// The answer to a request that somebody waits for.
+    pub(super) fn answered(&mut self, id: u64, result: Result<Reply, RequestFailed>) {
+        if let Some(waiting) = self.answers.remove(&id) {
+            // Whoever waited may have given up.
+            let _ = waiting.send((Instant::now(), result));
+        }
+    }
+
+    fn question(&mut self, asked: Asked, node: &Advert, request: Preflight) -> Question {
+        let peer = &node.node.peer;
+        let (unix, sent) = (unix_ms(), Instant::now());
+        let clock = self.ask(peer, &Request::Clock);
+        Question {
+            asked,
+            found: Some(self.ask(peer, &Request::Preflight(request))),
+            clock: Some((unix, sent, clock)),
+        }
+    }
+
+    fn ask(&mut self, to: &Peer, request: &Request) -> oneshot::Receiver<Answered> {
+        let (waiting, answer) = oneshot::channel();
+        self.requests += 1;
+        let sent = match &self.net {
+            Some(net) => net.request(to.clone(), request, self.requests),
+            None => Err(RequestFailed::Gone),
+        };
+        match sent {
+            Ok(()) => drop(self.answers.insert(self.requests, waiting)),
+            Err(e) => {
+                // The receiver is right here.
+                let _ = waiting.send((Instant::now(), Err(e)));
+            }
+        }
+        answer
+    }
+
+    fn local(&self) -> Local {
+        let me = self.core.myself();
+        Local {
+            site: self.room.site.clone(),
+            threads: self.room.threads,
+            task_types: me.task_types.clone(),
+            labels: me.labels.clone(),
+            draining: matches!(self.own_status(), Status::Draining | Status::Leaving),
+        }
+    }
+
+    /// What this node says of itself.
+    fn own_advert(&self) -> Advert {
+        let me = self.core.myself();
+        Advert {
+            node: me.node.clone(),
+            number: 0,
+            name: me.name.clone(),
+            version: me.version.clone(),
+            addresses: Vec::new(),
+            capacity: me.capacity,
+            load: 0,
+            task_types: me.task_types.clone(),
+            labels: me.labels.clone(),
+            status: self.own_status(),
+            interval: Duration::ZERO,
+            tests: Vec::new(),
+        }
+    }
+}
+
+impl Question {
+    fn answered(asked: Asked) -> Question {
+        Question {
+            asked,
+            found: None,
+            clock: None,
+        }
+    }
+
+    /// Waits for the answers.
+    async fn answer(mut self, until: Instant) -> Asked {
+        let Some(found) = self.found else {
+            return self.asked;
+        };
+        self.asked.answer = match timeout_at(until, found).await {
+            Ok(Ok((_, Ok(Reply::Preflight(found))))) => Answer::Found(found),
+            Ok(Ok((_, Ok(Reply::Refused(why))))) => Answer::Refused(why),
+            Ok(Ok((_, Ok(_)))) => Answer::Failed(RequestFailed::Invalid(
+                "another answer than asked for".into(),
+            )),
+            Ok(Ok((_, Err(e)))) => Answer::Failed(e),
+            // The driver has ended.
+            Ok(Err(_)) => Answer::Failed(RequestFailed::Gone),
+            Err(_) => Answer::Failed(RequestFailed::TimedOut),
+        };
+        if let Some((unix, sent, clock)) = self.clock
+            && let Ok(Ok((came, Ok(Reply::Clock { unix_ms })))) = timeout_at(until, clock).await
+        {
+            let took = came - sent;
+            // The way there is the third of four.
+            let read_at = i128::from(unix) + (took * 3 / 4).as_millis() as i128;
+            let offset = i128::from(unix_ms) - read_at;
+            self.asked.clock = Some((offset as i64, took / TRIPS));
+        }
+        self.asked
+    }
+}
+
+fn busy() -> String {
+    format!("it is busy with {AT_ONCE} other pre-flights; try again")
+}
+
+fn unfit(spec: &TestSpec, node: &Advert) -> Option<String> {
+    match node.status {
+        Status::Draining | Status::Leaving => Some("it is being drained".into()),
+        _ => spec.unfit(&node.task_types, &node.labels),
+    }
+}
+
+fn asked_of(node: &Advert, is_self: bool) -> Asked {
+    Asked {
+        peer: network::show_peer(&node.node.peer),
+        name: node.name.clone(),
+        is_self,
+        version: node.version.clone(),
+        capacity: node.capacity,
+        running: matches!(node.status, Status::Running | Status::Overloaded),
+        answer: Answer::NotAsked,
+        clock: None,
+    }
+}

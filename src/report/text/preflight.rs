@@ -1,0 +1,100 @@
+//! What a pre-flight found, as people read it.
+
+use super::layout::{fit, wrap};
+use crate::protocol::preflight::Finding;
+use crate::report::preflight::{PreflightCheck, PreflightNode, PreflightReport, word};
+
+/// Room for the longest name of a check.
+const NAME: usize = 14;
+
+/// A line for each check over all nodes of which `shows` is true; below it the nodes that have
+/// something to say to it, and what to do.
+pub fn preflight(report: &PreflightReport, shows: impl Fn(Finding) -> bool) -> String {
+    let checks = report.checks.iter().filter(|c| shows(c.finding));
+    checks.map(|c| check(c, &report.nodes)).collect()
+}
+
+fn check(check: &PreflightCheck, nodes: &[PreflightNode]) -> String {
+    let name = fit(&check.name, NAME);
+    let first = format!("  {}  {name:<NAME$}  ", word(check.finding).to_uppercase());
+    let indent = " ".repeat(first.chars().count());
+    let mut out = wrap(&first, &check.text);
+    let findings = nodes.iter().flat_map(|n| {
+        let mine = n.checks.iter();
+        mine.filter(|c| (&c.name, &c.subject) == (&check.name, &check.subject))
+            .map(move |c| (n, c))
+    });
+    let mut hints: Vec<&str> = check.hint.as_deref().into_iter().collect();
+    for (node, found) in findings {
+        let tells = found.finding >= Finding::Warn || check.name == "able";
+        if !tells || found.finding == Finding::Pass {
+            continue;
+        }
+        hints.extend(found.hint.as_deref());
+        // Of one node all has been said.
+        if nodes.len() == 1 {
+            continue;
+        }
+        let who = format!("{indent}{}: ", fit(&node.name, 24));
+        out += &wrap(&who, &found.text);
+    }
+    // Several nodes mostly need the same.
+    let mut told: Vec<&str> = Vec::new();
+    for hint in hints {
+        if !told.contains(&hint) {
+            told.push(hint);
+            out += &wrap(&format!("{indent}→ "), hint);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::preflight::Check;
+    use crate::report::text::WIDTH;
+
+    fn node(name: &str, checks: Vec<Check>) -> PreflightNode {
+        PreflightNode {
+            peer: name.into(),
+            name: name.into(),
+            is_self: false,
+            version: "0.1.0".into(),
+            able: true,
+            checks: checks.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    #[test]
+    fn nodes_are_named_below_a_check_that_they_do_not_pass() {
+        let bad = |text: &str| {
+            Check::new("target", Finding::Fail, text)
+                .of("a:1")
+                .hint("start it")
+        };
+        let good = Check::new("target", Finding::Pass, "a:1 is reached").of("a:1");
+        let over_all = Check::new("target", Finding::Warn, "1 of 2 nodes can't reach a:1");
+        let report = PreflightReport {
+            schema: 1,
+            verdict: Finding::Warn,
+            plan: "00".into(),
+            checks: vec![
+                Check::new("plan", Finding::Pass, "2 nodes read it alike").into(),
+                over_all.of("a:1").hint("start it").into(),
+            ],
+            nodes: vec![
+                node("n0", vec![good]),
+                node("n1", vec![bad("refused"), bad("x").of("b:1")]),
+            ],
+        };
+        let expected = "  WARN  target          1 of 2 nodes can't reach a:1
+                        n1: refused
+                        → start it
+";
+        assert_eq!(preflight(&report, |f| f >= Finding::Warn), expected);
+        let all = preflight(&report, |_| true);
+        assert!(all.starts_with("  PASS  plan            2 nodes read it alike\n"));
+        assert!(all.lines().all(|l| l.chars().count() <= WIDTH));
+    }
+}
