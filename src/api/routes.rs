@@ -18,7 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
-use super::{Shared, find, guard};
+use super::{Shared, blobs, find, guard};
 use crate::node::handle::{Progress, StartOptions};
 use crate::plan;
 use crate::report::{NodeEntry, NodeList, Pool, TestList, TestResult};
@@ -40,6 +40,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/tests", get(tests).post(start))
         .route("/tests/{id}", get(status).delete(stop))
         .route("/tests/{id}/events", get(events))
+        .route("/blobs/{digest}", get(blobs::get).put(blobs::put))
         .route("/version", get(version));
     Router::new()
         .nest("/api/v1", v1)

@@ -201,7 +201,10 @@ impl NetworkHandle {
         let lane = match request {
             Request::FetchAnnouncement(_)
             | Request::FetchPlan(_)
-            | Request::FetchSnapshots { .. } => Lane::Bulk,
+            | Request::FetchSnapshots { .. }
+            | Request::FetchBlob { .. } => Lane::Bulk,
+            // Its answer is small, but takes the other end longer than a control one may.
+            Request::TakeData(_) => Lane::Bulk,
             _ if bytes.len() > MAX_CONTROL => Lane::Bulk,
             _ => Lane::Control,
         };

@@ -2,22 +2,24 @@
 //! protocol wants done is done here. One thread, one loop, no locks.
 
 mod commands;
+mod data;
 mod outputs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::blobs::Blobs;
 use super::engine::{EngineRoom, EngineRun};
 use super::handle::{Command, CommandError, StartOptions};
 use super::inspect;
 use super::store::Store;
 use super::view::{self, Watchers};
 use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
-use crate::plan::Plan;
+use crate::plan::{Plan, Sha256};
 use crate::protocol::messages::{Gossip, Request, Status, StopOrder};
 use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
@@ -25,6 +27,7 @@ use crate::protocol::{
 };
 use crate::report::{TestEntry, TestResult, check};
 use crate::wire;
+use data::{DataRoom, Held};
 
 /// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
 /// suspended notices at the latest after this.
@@ -55,6 +58,8 @@ pub struct Parts {
     pub finished: mpsc::Receiver<TestId>,
     /// Results on disk.
     pub store: Store,
+    /// Data files.
+    pub blobs: Blobs,
     /// Where this node can be dialled.
     pub addresses: Vec<String>,
     /// How many bootstrap addresses were given.
@@ -68,12 +73,16 @@ struct Inspected {
     plan: Option<Arc<Plan>>,
     spec: Result<TestSpec, String>,
     unable: Option<String>,
+    data: Option<Held>,
 }
 
 struct WaitingStart {
     plan: Arc<Plan>,
     nodes: u32,
     reply: oneshot::Sender<Result<TestId, CommandError>>,
+    /// Its data, if it has any; the other nodes have had time to fetch it.
+    data: Option<Held>,
+    spread: bool,
 }
 
 /// One test as the driver serves it.
@@ -81,6 +90,8 @@ pub(super) struct Served {
     /// The plan, once inspected.
     pub plan: Option<Arc<Plan>>,
     run: Option<EngineRun>,
+    /// Its data, until it has ended.
+    data: Option<Held>,
     /// Its announcement came from this node.
     own: bool,
     /// Listeners to its progress.
@@ -102,6 +113,7 @@ pub struct Driver {
     inspected: mpsc::Receiver<Inspected>,
     inspect: mpsc::Sender<Inspected>,
     pub(super) store: Store,
+    data: DataRoom,
     pub(super) tests: HashMap<TestId, Served>,
     waiting: Vec<WaitingStart>,
     addresses: Vec<String>,
@@ -135,6 +147,7 @@ impl Driver {
             inspect,
             inspected,
             store: parts.store,
+            data: DataRoom::new(parts.blobs),
             tests: HashMap::new(),
             waiting: Vec::new(),
             addresses: parts.addresses,
@@ -175,6 +188,8 @@ impl Driver {
                 Some((test, m)) = self.measured.recv() => self.input(Input::Measured(test, m)),
                 Some(test) = self.finished.recv() => self.run_finished(test),
                 Some(inspected) = self.inspected.recv() => self.plan_inspected(inspected),
+                Some(call) = self.data.calling.recv() => self.call(call),
+                Some(start) = self.data.readied.recv() => self.waiting.push(start),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wake) => {}
             }
@@ -224,6 +239,9 @@ impl Driver {
                 ticket,
                 request,
             } => {
+                let Some((ticket, request)) = self.data_request(&from, ticket, request) else {
+                    return;
+                };
                 let input = Input::Request {
                     from,
                     ticket: 0,
@@ -231,9 +249,12 @@ impl Driver {
                 };
                 self.handle(input, None, Some(ticket));
             }
-            NetworkEvent::Reply { from, result, .. } => match result {
-                Ok(reply) => self.input(Input::Reply { from, reply }),
-                Err(e) => tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}"),
+            NetworkEvent::Reply { from, id, result } => match self.data.calls.answered(id, result) {
+                None => {}
+                Some(Ok(reply)) => self.input(Input::Reply { from, reply }),
+                Some(Err(e)) => {
+                    tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}");
+                }
             },
             NetworkEvent::PeerConnected(peer) => {
                 self.unreached = 0;
@@ -284,6 +305,7 @@ impl Driver {
         self.tests.entry(test).or_insert_with(|| Served {
             plan: None,
             run: None,
+            data: None,
             own: false,
             watchers: Watchers::default(),
             result: None,
@@ -394,6 +416,7 @@ impl Driver {
         let served = self.served(test);
         served.result = Some(result);
         served.written = true;
+        served.data = None;
         self.report_end(test);
     }
 

@@ -36,8 +36,9 @@ pub use place::show as show_plan_error;
 pub use poisson::hash;
 pub use profile::Profile;
 pub use scenario::{
-    Body, Check, Data, Draws, Extract, Mix, Pick, Received, Scenario, Scenarios, Step, environment,
-    explain, has_holes, variables,
+    Blob, Body, Check, Data, Draws, Extract, Format, MAX_ALL_FILES as MAX_DATA_OF_PLAN,
+    MAX_FILE as MAX_DATA_FILE, Mix, Pick, Received, Scenario, Scenarios, Sha256, Step, Table,
+    environment, explain, has_holes, variables,
 };
 pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
 pub use stages::{Line, Stage, StageType};
@@ -122,6 +123,15 @@ impl Task {
             Task::Scenarios(scenarios) => scenarios.step_names().collect(),
             other => vec![other.type_name().to_owned()],
         }
+    }
+
+    /// Its data files, by the name that templates use.
+    pub fn data(&self) -> impl Iterator<Item = (&String, &Data)> {
+        let scenarios = match self {
+            Task::Scenarios(scenarios) => Some(scenarios),
+            Task::Http(_) | Task::Sleep { .. } | Task::Cpu { .. } => None,
+        };
+        scenarios.into_iter().flat_map(|s| &s.data)
     }
 
     /// The longest that an arrival should take.

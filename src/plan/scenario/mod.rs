@@ -1,12 +1,14 @@
 //! What users do: scenarios of several steps, which values they hand on, what they check, and
 //! the data they bring.
 
+mod blob;
 mod check;
 mod data;
 mod extract;
 mod mix;
 mod raw;
 mod received;
+mod table;
 mod text;
 mod validate;
 mod written;
@@ -19,12 +21,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use blob::{Blob, Sha256};
 pub use check::Check;
-pub use data::{Data, Pick};
+pub use data::{Data, MAX_ALL_FILES, MAX_FILE, Pick};
 pub use extract::Extract;
 pub use mix::Mix;
 pub use raw::{RawData, RawHttp, RawScenario};
 pub use received::Received;
+pub use table::{Format, Table};
 pub use text::{Draws, environment, explain, has_holes, variables};
 
 use super::units;
@@ -39,7 +43,7 @@ pub struct Scenarios {
     pub http: HttpTask,
     /// Each with at least one step.
     pub scenarios: Vec<Scenario>,
-    /// Rows, by the name that templates use.
+    /// Files of rows, by the name that templates use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<String, Data>,
 }

@@ -6,6 +6,7 @@
 //! over connections that are kept.
 
 mod ready;
+mod row;
 mod session;
 
 use std::rc::Rc;

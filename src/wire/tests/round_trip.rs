@@ -39,6 +39,8 @@ fn request_variant(r: &Request) -> u8 {
         Request::FetchPlan(_) => 6,
         Request::FetchSnapshots { .. } => 7,
         Request::Drain => 8,
+        Request::FetchBlob { .. } => 9,
+        Request::TakeData(_) => 10,
     }
 }
 
@@ -54,6 +56,8 @@ fn reply_variant(r: &Reply) -> u8 {
         Reply::Snapshots { .. } => 7,
         Reply::Drained => 8,
         Reply::Refused(_) => 9,
+        Reply::Blob(_) => 10,
+        Reply::Data { .. } => 11,
     }
 }
 

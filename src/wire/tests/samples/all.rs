@@ -131,6 +131,11 @@ pub fn requests() -> Vec<Request> {
             after: None,
         },
         Request::Drain,
+        Request::FetchBlob {
+            digest: Digest([6; 32]),
+            offset: 1 << 20,
+        },
+        Request::TakeData(Arc::from(&b"{}"[..])),
     ];
     for status in [
         Status::Unknown,
@@ -204,6 +209,19 @@ pub fn replies() -> Vec<Reply> {
             more: false,
         },
         Reply::Drained,
+        Reply::Blob(Some(BlobPart {
+            total: 1 << 26,
+            bytes: Arc::from(&b"name,pass"[..]),
+        })),
+        Reply::Blob(None),
+        Reply::Data {
+            missing: 1 << 28,
+            unable: None,
+        },
+        Reply::Data {
+            missing: 0,
+            unable: Some("the target is not allowed here".into()),
+        },
         Reply::Refused("no such test here".into()),
     ]
 }
