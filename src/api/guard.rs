@@ -2,7 +2,7 @@
 //!
 //! A page in a visitor's browser can send requests to loopback. It cannot choose their Host
 //! (after DNS rebinding that is the page's own name) nor leave out their Origin, nor send
-//! `application/json` without asking first. So these three are what is checked.
+//! `application/json` (or anything by `PUT`) without asking first. So these three are what is checked.
 
 use std::net::IpAddr;
 
@@ -57,11 +57,17 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
     let has_body = one(headers, header::CONTENT_LENGTH)?.is_some_and(|n| n != "0")
         || headers.contains_key(header::TRANSFER_ENCODING);
     let kind = one(headers, header::CONTENT_TYPE)?.and_then(|kind| kind.split(';').next());
-    let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    if (request.method() == Method::POST || has_body) && !is_json {
+    // Neither kind can be sent by a page of another site without asking first.
+    let wanted = match *request.method() == Method::PUT {
+        true => "application/octet-stream",
+        false => "application/json",
+    };
+    let is_wanted = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted));
+    let must_have = [Method::POST, Method::PUT].contains(request.method());
+    if (must_have || has_body) && !is_wanted {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "send the body as `Content-Type: application/json`",
+            format!("send the body as `Content-Type: {wanted}`"),
         ));
     }
     Ok(())

@@ -1,9 +1,10 @@
 //! The HTTP API: what a node can be asked, from scripts and from the command line.
 //!
 //! It listens on loopback; any other address needs a token. Host and Origin are checked and
-//! bodies must be `application/json`, so that no web page can start a test through a
+//! bodies must be `application/json` (data files `application/octet-stream`), so that no web page can start a test through a
 //! visitor's browser. Errors are problem JSON (RFC 9457). `docs/api.md` describes it.
 
+mod blobs;
 pub mod client;
 mod extract;
 mod find;

@@ -5,6 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::node::blobs::BlobError;
 use crate::node::handle::CommandError;
 use crate::plan::PlanError;
 
@@ -65,10 +66,23 @@ impl IntoResponse for Problem {
 
 impl From<CommandError> for Problem {
     fn from(e: CommandError) -> Problem {
-        let status = match e {
+        let status = match &e {
+            CommandError::Data { field, why } => return Problem::field(field, why),
             CommandError::Gone => StatusCode::SERVICE_UNAVAILABLE,
             CommandError::NotFound(_) => StatusCode::NOT_FOUND,
             CommandError::Ambiguous(_) | CommandError::Refused(_) => StatusCode::CONFLICT,
+        };
+        Problem::new(status, e.to_string())
+    }
+}
+
+impl From<BlobError> for Problem {
+    fn from(e: BlobError) -> Problem {
+        let status = match e {
+            BlobError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            BlobError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            BlobError::Other(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            BlobError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Problem::new(status, e.to_string())
     }

@@ -19,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
-use super::{Shared, find, guard};
+use super::{Shared, blobs, find, guard};
 use crate::node::handle::{Progress, StartOptions, Steering};
 use crate::plan::{self, Plan};
 use crate::report::preflight::PreflightReport;
@@ -46,6 +46,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/tests/{id}/pause", post(pause))
         .route("/tests/{id}/resume", post(resume))
         .route("/preflight", post(preflight))
+        .route("/blobs/{digest}", get(blobs::get).put(blobs::put))
         .route("/version", get(version));
     Router::new()
         .nest("/api/v1", v1)

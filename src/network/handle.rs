@@ -202,8 +202,9 @@ impl NetworkHandle {
             Request::FetchAnnouncement(_)
             | Request::FetchPlan(_)
             | Request::FetchSnapshots { .. }
-            // Its answer takes longer than the other lane waits.
-            | Request::Preflight(_) => Lane::Bulk,
+            | Request::FetchBlob { .. } => Lane::Bulk,
+            // Their answers are small, but take the other end longer than a control one may.
+            Request::TakeData(_) | Request::Preflight(_) => Lane::Bulk,
             _ if bytes.len() > MAX_CONTROL => Lane::Bulk,
             _ => Lane::Control,
         };

@@ -2,6 +2,7 @@
 //! protocol wants done is done here. One thread, one loop, no locks.
 
 mod commands;
+mod data;
 mod once;
 mod outputs;
 mod preflight;
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::blobs::Blobs;
 use super::engine::{EngineRoom, EngineRun};
 use super::handle::{Command, CommandError, StartOptions};
 use super::inspect;
@@ -21,7 +23,7 @@ use super::preflight::AT_ONCE;
 use super::store::Store;
 use super::view::{self, Watchers};
 use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
-use crate::plan::Plan;
+use crate::plan::{Plan, Sha256};
 use crate::protocol::messages::{Gossip, Request, Status, StopOrder};
 use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
@@ -29,6 +31,7 @@ use crate::protocol::{
 };
 use crate::report::{TestEntry, TestResult, check};
 use crate::wire;
+use data::{DataRoom, Held};
 
 /// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
 /// suspended notices at the latest after this.
@@ -59,6 +62,8 @@ pub struct Parts {
     pub finished: mpsc::Receiver<TestId>,
     /// Results on disk.
     pub store: Store,
+    /// Data files.
+    pub blobs: Blobs,
     /// Where this node can be dialled.
     pub addresses: Vec<String>,
     /// How many bootstrap addresses were given.
@@ -72,12 +77,16 @@ struct Inspected {
     plan: Option<Arc<Plan>>,
     spec: Result<TestSpec, String>,
     unable: Option<String>,
+    data: Option<Held>,
 }
 
 struct WaitingStart {
     plan: Arc<Plan>,
     nodes: u32,
     reply: oneshot::Sender<Result<TestId, CommandError>>,
+    /// Its data, if it has any; the other nodes have had time to fetch it.
+    data: Option<Held>,
+    spread: bool,
 }
 
 /// One test as the driver serves it.
@@ -85,6 +94,8 @@ pub(super) struct Served {
     /// The plan, once inspected.
     pub plan: Option<Arc<Plan>>,
     run: Option<EngineRun>,
+    /// Its data, until it has ended.
+    data: Option<Held>,
     /// Its announcement came from this node.
     own: bool,
     /// Until when its setup or teardown may send, if it is run here.
@@ -110,6 +121,7 @@ pub struct Driver {
     once: mpsc::Receiver<once::Ran>,
     ran: mpsc::Sender<once::Ran>,
     pub(super) store: Store,
+    data: DataRoom,
     pub(super) tests: HashMap<TestId, Served>,
     waiting: Vec<WaitingStart>,
     steered: Vec<steering::Steered>,
@@ -150,6 +162,7 @@ impl Driver {
             once,
             ran,
             store: parts.store,
+            data: DataRoom::new(parts.blobs),
             tests: HashMap::new(),
             waiting: Vec::new(),
             steered: Vec::new(),
@@ -196,6 +209,8 @@ impl Driver {
                 Some((test, once, how)) = self.once.recv() => {
                     self.input(Input::Ran(test, once, how));
                 }
+                Some(call) = self.data.calling.recv() => self.call(call),
+                Some(start) = self.data.readied.recv() => self.waiting.push(start),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wake) => {}
             }
@@ -257,6 +272,9 @@ impl Driver {
                 ticket,
                 request,
             } => {
+                let Some((ticket, request)) = self.data_request(&from, ticket, request) else {
+                    return;
+                };
                 let input = Input::Request {
                     from,
                     ticket: 0,
@@ -267,9 +285,12 @@ impl Driver {
             NetworkEvent::Reply { id, result, .. } if self.answers.contains_key(&id) => {
                 self.answered(id, result);
             }
-            NetworkEvent::Reply { from, result, .. } => match result {
-                Ok(reply) => self.input(Input::Reply { from, reply }),
-                Err(e) => tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}"),
+            NetworkEvent::Reply { from, id, result } => match self.data.calls.answered(id, result) {
+                None => {}
+                Some(Ok(reply)) => self.input(Input::Reply { from, reply }),
+                Some(Err(e)) => {
+                    tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}");
+                }
             },
             NetworkEvent::PeerConnected(peer) => {
                 self.unreached = 0;
@@ -320,6 +341,7 @@ impl Driver {
         self.tests.entry(test).or_insert_with(|| Served {
             plan: None,
             run: None,
+            data: None,
             own: false,
             authority: once::Authority::default(),
             watchers: Watchers::default(),
@@ -431,6 +453,7 @@ impl Driver {
         let served = self.served(test);
         served.result = Some(result);
         served.written = true;
+        served.data = None;
         self.report_end(test);
     }
 

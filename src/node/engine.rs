@@ -84,10 +84,12 @@ pub struct EngineRun {
 
 impl EngineRoom {
     /// Why this node cannot or will not carry a plan's load, if so. Resolves the target's
-    /// name.
+    /// name. Whether the plan's data is here is another matter.
     pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
-        let prepared = tasks::prepare(&plan.task, &self.site, own).await;
-        prepared.err().map(|e| e.to_string())
+        match tasks::prepare(&plan.task, &self.site, own).await {
+            Ok(_) | Err(tasks::PrepareError::Data(_)) => None,
+            Err(e) => Some(e.to_string()),
+        }
     }
 
     /// The final measurement of a load that never was.

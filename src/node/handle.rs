@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
-use crate::plan::Plan;
+use super::blobs::Blobs;
+use crate::plan::{Blob, Plan};
 use crate::protocol::{Peer, TestId};
 pub use crate::report::Progress;
 use crate::report::preflight::PreflightReport;
@@ -38,6 +39,14 @@ pub enum CommandError {
     /// The plan cannot be run; says why and what to do.
     #[error("{0}")]
     Refused(String),
+    /// Data that the plan names is not on this node, or not what the plan says of it.
+    #[error("{why}")]
+    Data {
+        /// The field of the plan.
+        field: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
 }
 
 /// How long to wait for the swarm, and where the plan may go, on a start.
@@ -93,6 +102,8 @@ pub enum Command {
     Preflight(Arc<Plan>, oneshot::Sender<PreflightReport>),
     /// Leave the swarm politely and end; answered when everybody has been told.
     Leave(oneshot::Sender<()>),
+    /// The node's data files.
+    Blobs(oneshot::Sender<Blobs>),
 }
 
 /// A running node, from outside.
@@ -126,11 +137,34 @@ impl NodeHandle {
         rx.await.map_err(|_| CommandError::Gone)
     }
 
-    /// Starts a test from this node.
+    /// The node's data files. What is put there can be named by plans.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`] only.
+    pub async fn blobs(&self) -> Result<Blobs, CommandError> {
+        self.ask(Command::Blobs).await
+    }
+
+    /// Hands over a data file, unless it is there.
+    ///
+    /// # Errors
+    /// [`CommandError::Refused`] if there is no room for it, or it can't be written.
+    pub async fn put_blob(&self, blob: &Blob) -> Result<(), CommandError> {
+        let (blobs, blob) = (self.blobs().await?, blob.clone());
+        let put = tokio::task::spawn_blocking(move || blobs.put(blob.digest, &blob.bytes));
+        match put.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(CommandError::Refused(e.to_string())),
+            Err(_) => Err(CommandError::Gone),
+        }
+    }
+
+    /// Starts a test from this node. If the plan names data, the other nodes have time to fetch
+    /// it first.
     ///
     /// # Errors
     /// [`CommandError::Refused`] if this node's policy forbids the target or the node is
-    /// leaving.
+    /// leaving; [`CommandError::Data`] if data that the plan names is not here.
     pub async fn start(
         &self,
         plan: Arc<Plan>,

@@ -10,14 +10,20 @@
 //! | [`inspect`] | from a plan to what the protocol must know of it |
 //! | `view` | nodes, tests, results and progress, as the API shows them |
 //! | `store` | results on disk |
+//! | [`blobs`] | data files at hand, by their SHA-256 |
+//! | `fetch`, `spread`, `calls` | data files from node to node |
 //! | [`handle`] | what the rest of the program may ask of a running node |
 
+pub mod blobs;
+mod calls;
 pub mod config;
 mod driver;
 mod engine;
+mod fetch;
 pub mod handle;
 pub mod inspect;
 pub mod preflight;
 pub mod run;
+mod spread;
 mod store;
 mod view;

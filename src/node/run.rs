@@ -8,6 +8,7 @@ use libp2p::Multiaddr;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use super::blobs::{Blobs, MAX_OPEN_STORE, MAX_STORE};
 use super::config::{DataPlace, NodeConfig, TimingProfile};
 use super::driver::{Driver, Parts};
 use super::engine::EngineRoom;
@@ -20,7 +21,7 @@ use crate::network::{
 };
 use crate::protocol::Time;
 use crate::protocol::spec::{Myself, Timings};
-use crate::tasks::{Secrets, Site, TASK_TYPES, TargetPolicy};
+use crate::tasks::{Secrets, Site, TASK_TYPES, Tables, TargetPolicy};
 
 /// Measurements and ends of runs waiting for the driver: one a test and second.
 const ENGINE_QUEUE: usize = 256;
@@ -176,6 +177,15 @@ async fn set_up(
         what: "cannot make the results directory".into(),
         source,
     })?;
+    let blobs_dir = dir.as_ref().map(|d| d.path().join("blobs"));
+    let room = match config.swarm_key.is_some() && blobs_dir.is_some() {
+        true => MAX_STORE,
+        false => MAX_OPEN_STORE,
+    };
+    let blobs = Blobs::open(blobs_dir, room).map_err(|source| StartError::Io {
+        what: "cannot make the directory of data files".into(),
+        source,
+    })?;
     let peer_id = identity.keypair.public().to_peer_id();
     let (net, events, listening) = if config.standalone {
         (None, idle_events(), Vec::new())
@@ -232,6 +242,7 @@ async fn set_up(
             policy,
             secrets: Secrets::new(&config.allow_secret),
             sources: config.source_addresses.clone(),
+            data: Tables::default(),
         }),
         dump: config.dump_dir.clone(),
         max_pause: timings.max_pause,
@@ -257,6 +268,7 @@ async fn set_up(
         measured: measured_rx,
         finished: finished_rx,
         store,
+        blobs,
         addresses: shown.clone(),
         bootstraps: config.bootstrap.len(),
         dir,

@@ -38,9 +38,10 @@ pub use place::show as show_plan_error;
 pub use poisson::hash;
 pub use profile::{Change, LoadChange, Profile};
 pub use scenario::{
-    Body, Check, Data, Draws, Extract, MAX_ONCE_STEPS, MAX_VALUES_BYTES, Mix, Phase, Pick,
-    Received, Scalar, Scenario, Scenarios, Step, Values, decode_values, encode_values, environment,
-    explain, has_holes, pause, value_of, variables,
+    Blob, Body, Check, Data, Draws, Extract, Format, MAX_ALL_FILES as MAX_DATA_OF_PLAN,
+    MAX_FILE as MAX_DATA_FILE, MAX_ONCE_STEPS, MAX_VALUES_BYTES, Mix, Phase, Pick, Received,
+    Scalar, Scenario, Scenarios, Sha256, Step, Table, Values, decode_values, encode_values,
+    environment, explain, has_holes, pause, value_of, variables,
 };
 pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
 pub use stages::{Line, Stage, StageType};
@@ -125,6 +126,15 @@ impl Task {
             Task::Scenarios(scenarios) => scenarios.step_names().collect(),
             other => vec![other.type_name().to_owned()],
         }
+    }
+
+    /// Its data files, by the name that templates use.
+    pub fn data(&self) -> impl Iterator<Item = (&String, &Data)> {
+        let scenarios = match self {
+            Task::Scenarios(scenarios) => Some(scenarios),
+            Task::Http(_) | Task::Sleep { .. } | Task::Cpu { .. } => None,
+        };
+        scenarios.into_iter().flat_map(|s| &s.data)
     }
 
     /// The longest that an arrival should take.

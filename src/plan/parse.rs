@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::raw::{RawLoad, RawTask};
-use super::scenario::{RawData, RawHttp, RawScenario, RawSteps, Values};
+use super::scenario::{Blob, RawData, RawHttp, RawScenario, RawSteps, Values};
 use super::units::{self, show_duration};
 use super::{Limits, Plan, Scenarios, SwarmRules, Task, Threshold};
 
@@ -74,9 +74,15 @@ pub struct PlanFile {
     plan: Plan,
     needs_target: bool,
     local: Option<Local>,
+    blobs: Vec<Blob>,
 }
 
 impl PlanFile {
+    /// The data files that it names: a node needs them before it can run the plan.
+    pub fn blobs(&self) -> &[Blob] {
+        &self.blobs
+    }
+
     /// Processes to start for the length of the test. Never part of the plan itself.
     pub fn local(&self) -> Option<&Local> {
         self.local.as_ref()
@@ -252,6 +258,7 @@ pub fn parse_plan_with(
         })?,
     };
     let starts_target = raw.local.as_ref().is_some_and(|l| l.target.is_some());
+    let mut blobs = Vec::new();
     let (task, needs_target) = match (raw.task, raw.scenario.is_empty()) {
         (Some(_), false) => {
             return Err(PlanError::field(
@@ -304,7 +311,9 @@ pub fn parse_plan_with(
             let mut all = raw.vars;
             all.extend(vars.clone());
             let once = [raw.setup, raw.teardown];
-            let made = Scenarios::from_raw(http, raw.scenario, raw.data, once, all, read)?;
+            let (made, files) =
+                Scenarios::from_raw(http, raw.scenario, raw.data, once, all, read)?;
+            blobs = files;
             (Task::Scenarios(Box::new(made)), needs_target)
         }
     };
@@ -325,6 +334,7 @@ pub fn parse_plan_with(
         plan,
         needs_target,
         local: raw.local,
+        blobs,
     })
 }
 

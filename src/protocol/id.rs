@@ -89,7 +89,7 @@ impl std::str::FromStr for TestId {
     }
 }
 
-/// SHA-256 of a plan's canonical bytes.
+/// SHA-256 of a plan's canonical bytes, or of a data file's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 

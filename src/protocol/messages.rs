@@ -406,6 +406,16 @@ pub enum Request {
     Preflight(Preflight),
     /// Anybody to anybody: what is your time? Answered by the driver.
     Clock,
+    /// Anybody to anybody: a part of a data file. The driver's to answer.
+    FetchBlob {
+        /// SHA-256 of the file's bytes.
+        digest: Digest,
+        /// From here on.
+        offset: u64,
+    },
+    /// Submitter to anybody: a test of this plan is about to start; fetch the data that it
+    /// names. The driver's to answer.
+    TakeData(Arc<[u8]>),
 }
 
 /// The answer to a request.
@@ -457,8 +467,26 @@ pub enum Reply {
         /// When the request was handled.
         unix_ms: u64,
     },
+    /// To [`Request::FetchBlob`].
+    Blob(Option<BlobPart>),
+    /// To [`Request::TakeData`].
+    Data {
+        /// Bytes that are not here yet.
+        missing: u64,
+        /// Why they will not be fetched, if so.
+        unable: Option<String>,
+    },
     /// Nothing could be done with the request.
     Refused(String),
+}
+
+/// A part of a data file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlobPart {
+    /// Length of the whole.
+    pub total: u64,
+    /// From the offset asked for on, as much as fits a reply.
+    pub bytes: Arc<[u8]>,
 }
 
 /// A worker offers itself.

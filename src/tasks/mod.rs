@@ -9,6 +9,7 @@
 //! A session asks the [`Gate`] immediately before it sends: the lease is checked there, and
 //! the clock is read there.
 
+mod data;
 mod http;
 mod policy;
 mod scenario;
@@ -22,6 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use data::Tables;
 pub use http::{HttpClient, HttpPrepared, HttpSession, Probe, Reached};
 pub use policy::{AllowTarget, Refusal, TargetPolicy};
 pub use scenario::{Handed, OnceError, ScenarioPrepared, run_once};
@@ -125,8 +127,8 @@ pub enum Outcome {
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// `dns`, `policy`, `secret`, `connect`, `tls`, `timeout`, `reset`, `stream`, `protocol`,
-    /// `status`, `template`, `check` or `extract`.
+    /// `dns`, `policy`, `secret`, `data`, `connect`, `tls`, `timeout`, `reset`, `stream`,
+    /// `protocol`, `status`, `template`, `check` or `extract`.
     pub kind: &'static str,
     /// What happened, without anything that varies by request.
     pub message: String,
@@ -233,6 +235,9 @@ pub enum PrepareError {
     /// TLS can't be set up.
     #[error("TLS: {0}")]
     Tls(String),
+    /// The rows of this data file are not at hand.
+    #[error("the rows of the data {0} are not here")]
+    Data(String),
 }
 
 impl From<PrepareError> for Failure {
@@ -243,6 +248,7 @@ impl From<PrepareError> for Failure {
             PrepareError::Secret(_) => "secret",
             PrepareError::Request(_) => "protocol",
             PrepareError::Tls(_) => "tls",
+            PrepareError::Data(_) => "data",
         };
         Failure::new(kind, e.to_string())
     }
@@ -258,11 +264,14 @@ pub struct Site {
     /// Addresses of its own that connections start from, in turn; if empty, the system's
     /// choice.
     pub sources: Vec<IpAddr>,
+    /// Rows of data files; those that a plan names must be here before it is prepared.
+    pub data: Tables,
 }
 
 /// Makes a plan's task ready: resolves and checks its target, reads its secrets, builds its
 /// request. `own` tells that the test was started from this node. A node that can't do so
-/// can't take part in the test; the error tells its coordinator why.
+/// can't take part in the test; the error tells its coordinator why. That rows are not at hand
+/// is found last: everything else is in order then.
 ///
 /// # Errors
 /// See [`PrepareError`].

@@ -5,10 +5,10 @@ use prost::Message as _;
 use super::election::term;
 use super::limits::*;
 use super::{Wire, WireError, check, page, parts, pb, put, shape};
-use crate::protocol::messages::{Reply, Request};
+use crate::protocol::messages::{BlobPart, Reply, Request};
 
-/// A request's bytes: at most [`MAX_CONTROL`], except for a pre-flight's plan, and for metrics
-/// with many or large pieces; those of any plan of a few steps fit [`MAX_BULK`].
+/// A request's bytes: at most [`MAX_CONTROL`], except for metrics with many or large pieces
+/// (those of any plan of a few steps fit [`MAX_BULK`]) and for whole plans.
 pub fn encode_request(request: &Request) -> Vec<u8> {
     use pb::v1::request::Body;
     let body = match request {
@@ -36,6 +36,13 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         Request::Drain => Body::Drain(pb::v1::Drain {}),
         Request::Preflight(p) => Body::Preflight(p.to_wire()),
         Request::Clock => Body::Clock(pb::v1::Clock {}),
+        Request::FetchBlob { digest, offset } => Body::FetchBlob(pb::v1::FetchBlob {
+            digest: digest.0.to_vec(),
+            offset: *offset,
+        }),
+        Request::TakeData(plan) => Body::TakeData(pb::v1::TakeData {
+            plan: plan.to_vec(),
+        }),
     };
     pb::v1::Request { body: Some(body) }.encode_to_vec()
 }
@@ -71,10 +78,19 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
         Body::Drain(_) => Request::Drain,
         Body::Preflight(m) => Request::Preflight(Wire::from_wire(m)?),
         Body::Clock(_) => Request::Clock,
+        Body::FetchBlob(m) => Request::FetchBlob {
+            digest: parts::digest(&m.digest)?,
+            offset: check::at_most("offset", m.offset, MAX_BLOB)?,
+        },
+        Body::TakeData(m) => {
+            check::length("plan", m.plan.len(), MAX_PLAN)?;
+            Request::TakeData(m.plan.into())
+        }
     })
 }
 
-/// A reply's bytes: at most [`MAX_CONTROL`], and [`MAX_BULK`] for plans and snapshots.
+/// A reply's bytes: at most [`MAX_CONTROL`], and [`MAX_BULK`] for plans, snapshots and parts
+/// of data files.
 ///
 /// Of snapshots as many are sent as fit, from the first, and `more` says if any were left
 /// over; a plan that is too long is none.
@@ -123,6 +139,16 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
         Reply::Clock { unix_ms } => Body::Clock(pb::v1::ClockReading {
             unix_ms: (*unix_ms).min(MAX_UNIX_MS),
         }),
+        Reply::Blob(part) => Body::Blob(pb::v1::FetchedBlob {
+            part: part.as_ref().map(|p| pb::v1::BlobPart {
+                total: p.total,
+                bytes: p.bytes.to_vec(),
+            }),
+        }),
+        Reply::Data { missing, unable } => Body::Data(pb::v1::DataTaken {
+            missing: *missing,
+            unable: unable.as_ref().map(|why| put::text(why, MAX_TEXT)),
+        }),
         Reply::Refused(why) => Body::Refused(pb::v1::Refused {
             message: put::text(why, MAX_TEXT),
         }),
@@ -166,6 +192,22 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
         Body::Clock(m) => Reply::Clock {
             unix_ms: check::at_most("unix_ms", m.unix_ms, MAX_UNIX_MS)?,
         },
+        Body::Blob(m) => Reply::Blob(m.part.map(blob_part).transpose()?),
+        Body::Data(m) => Reply::Data {
+            missing: check::at_most("missing", m.missing, MAX_DATA)?,
+            unable: m
+                .unable
+                .map(|why| check::text("unable", why, MAX_TEXT))
+                .transpose()?,
+        },
         Body::Refused(m) => Reply::Refused(check::text("message", m.message, MAX_TEXT)?),
+    })
+}
+
+fn blob_part(m: pb::v1::BlobPart) -> Result<BlobPart, WireError> {
+    check::length("bytes", m.bytes.len(), MAX_CHUNK)?;
+    Ok(BlobPart {
+        total: check::at_most("total", m.total, MAX_BLOB)?,
+        bytes: m.bytes.into(),
     })
 }

@@ -13,9 +13,14 @@ pub const MAX_GOSSIP: usize = 48 * 1024;
 pub const MAX_CONTROL: usize = 64 * 1024;
 /// Longest request or reply of the bulk behaviour: [`MAX_CHUNK`] and its envelope.
 pub const MAX_BULK: usize = MAX_CHUNK + 64 * 1024;
-/// Most payload in one bulk message: a whole plan, or a page of snapshots.
+/// Most payload in one bulk message: a whole plan, a page of snapshots, or a part of a data
+/// file.
 pub const MAX_CHUNK: usize = 1024 * 1024;
 
+/// Largest data file.
+pub const MAX_BLOB: u64 = crate::plan::MAX_DATA_FILE;
+/// Largest number of bytes of all data files of a plan.
+pub const MAX_DATA: u64 = crate::plan::MAX_DATA_OF_PLAN;
 /// Longest plan.
 pub const MAX_PLAN: usize = 1024 * 1024;
 /// Longest plan that rides along with its announcement; longer ones are fetched.

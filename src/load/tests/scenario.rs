@@ -2,7 +2,7 @@
 
 use super::server::Server;
 use super::*;
-use crate::plan::{Scalar, Values, parse_plan};
+use crate::plan::{Data, Scalar, Values, parse_plan};
 
 /// A plan whose steps are below the server, with 30 iterations unless it says otherwise.
 fn plan(server: &Server, head: &str, steps: &str, load: &str) -> Plan {
@@ -10,12 +10,14 @@ fn plan(server: &Server, head: &str, steps: &str, load: &str) -> Plan {
         "{head}\n[http]\nbase_url = \"{}\"\n[[scenario]]\nname = \"a\"\n{steps}\n[load]\n{load}\n",
         server.url()
     );
-    let rows = |_: &str| Ok("name\nann\nbob\ncid\n".to_owned());
+    let rows = |_: &str| Ok(ROWS.to_owned());
     parse_plan(&text, false, &rows)
         .unwrap()
         .into_plan()
         .unwrap()
 }
+
+const ROWS: &str = "name\nann\nbob\ncid\n";
 
 const LOAD: &str = "rate = 100\nduration = \"300ms\"";
 
@@ -28,7 +30,10 @@ fn step(url: &str, more: &str) -> String {
 
 /// Runs to the end, and holds every step to the sums that must be right.
 async fn run(plan: Plan) -> Vec<StepSnapshot> {
-    let mut bench = bench_with(plan, 2, None);
+    let site = Site::default();
+    let read = |data: &Data| site.data.put(data, data.read(ROWS.as_bytes()).unwrap());
+    let _held: Vec<_> = plan.task.data().map(|(_, data)| read(data)).collect();
+    let mut bench = bench_at(plan, 2, None, site);
     bench.go(SlotRange::WHOLE);
     bench.ended.recv().await.unwrap();
     let steps = bench.run.snapshot().await.steps;
@@ -137,6 +142,41 @@ async fn every_user_has_a_row_of_its_own() {
             "GET /cid/2 HTTP/1.1"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_user_goes_through_the_rows_from_its_own_on() {
+    let server = Server::new(JSON);
+    let data = "[data.who]\nfile = \"who.csv\"\npick = \"sequential\"";
+    let steps = step("/{{ user }}/{{ who.name }}", "");
+    let load = "users = 2\nrequests = 20\nduration = \"10s\"";
+    run(plan(&server, data, &steps, load)).await;
+    for (user, mut names) in [(0, ["ann", "bob", "cid"]), (1, ["bob", "cid", "ann"])] {
+        let mine = server.lines().into_iter().filter_map(|line| {
+            let name = line.strip_prefix(&format!("GET /{user}/"))?;
+            Some(name.trim_end_matches(" HTTP/1.1").to_owned())
+        });
+        for name in mine {
+            assert_eq!(name, names[0]);
+            names.rotate_left(1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_go_round_in_the_open_model_and_unique_ones_do_not() {
+    let server = Server::new(JSON);
+    let data = |pick: &str| format!("[data.who]\nfile = \"who.csv\"\npick = \"{pick}\"");
+    let steps = step("/{{ who.name }}", "");
+    run(plan(&server, &data("sequential"), &steps, LOAD)).await;
+    let count = |name: &str| {
+        let line = format!("GET /{name} HTTP/1.1");
+        server.lines().iter().filter(|l| **l == line).count()
+    };
+    assert_eq!(["ann", "bob", "cid"].map(count), [10; 3]);
+    let three = "rate = 10\nduration = \"300ms\"";
+    run(plan(&server, &data("unique"), &steps, three)).await;
+    assert_eq!(["ann", "bob", "cid"].map(count), [11; 3]);
 }
 
 #[tokio::test]

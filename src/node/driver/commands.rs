@@ -27,6 +27,9 @@ impl Driver {
             }
             Command::Preflight(plan, reply) => self.preflight(plan, reply),
             Command::Leave(reply) => self.leave(reply),
+            Command::Blobs(reply) => {
+                let _ = reply.send(self.data.blobs.clone());
+            }
         }
     }
 
@@ -40,11 +43,18 @@ impl Driver {
             let _ = reply.send(Err(CommandError::Gone));
             return;
         }
-        self.waiting.push(WaitingStart {
+        let start = WaitingStart {
             plan,
             nodes: options.wait_for,
             reply,
-        });
+            data: None,
+            spread: false,
+        };
+        let has_data = start.plan.task.data().next().is_some();
+        match has_data {
+            true => self.check_data(start),
+            false => self.waiting.push(start),
+        }
     }
 
     /// Starts what was waiting for nodes that are here now.
@@ -55,8 +65,13 @@ impl Driver {
         let here = 1 + self.core.members().live(self.now()).count();
         self.waiting.retain(|w| !w.reply.is_closed());
         let ready = self.waiting.extract_if(.., |w| here >= w.nodes as usize);
-        for w in ready.collect::<Vec<_>>() {
+        for mut w in ready.collect::<Vec<_>>() {
+            if w.data.is_some() && !w.spread && here > 1 {
+                self.spread_data(w);
+                continue;
+            }
             let id = TestId(uuid::Uuid::now_v7().into_bytes());
+            self.served(id).data = w.data.take();
             self.input(Input::Submit(Submission {
                 test: id,
                 name: w.plan.name.clone().unwrap_or_default(),

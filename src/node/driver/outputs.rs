@@ -84,20 +84,40 @@ impl Driver {
         let own = *submitter == self.core.myself().node;
         self.served(test).own = own;
         let (answer, room) = (self.inspect.clone(), self.room.clone());
-        // Resolving the target's name takes its time; the loop goes on.
+        let (bringing, sources) = (self.bringing(), self.sources(test));
+        let me = self.core.myself().clone();
+        // Resolving the target's name and fetching data take their time; the loop goes on.
         tokio::spawn(async move {
             let inspected = match Plan::from_bytes(&bytes) {
-                Ok(plan) => Inspected {
-                    test,
-                    spec: Ok(inspect::spec_of(&plan)),
-                    unable: room.unable(&plan, own).await,
-                    plan: Some(Arc::new(plan)),
-                },
+                Ok(plan) => {
+                    let plan = Arc::new(plan);
+                    let spec = inspect::spec_of(&plan);
+                    let unfit = spec.unfit(&me.task_types, &me.labels);
+                    let unable = match unfit {
+                        Some(unfit) => Some(unfit),
+                        None => room.unable(&plan, own).await,
+                    };
+                    let (data, unable) = match unable {
+                        Some(why) => (None, Some(why)),
+                        None => match data::bring(bringing, &room.site, &plan, &sources).await {
+                            Ok(data) => (Some(data), None),
+                            Err(why) => (None, Some(why)),
+                        },
+                    };
+                    Inspected {
+                        test,
+                        spec: Ok(spec),
+                        unable,
+                        plan: Some(plan),
+                        data,
+                    }
+                }
                 Err(e) => Inspected {
                     test,
                     plan: None,
                     spec: Err(e.to_string()),
                     unable: None,
+                    data: None,
                 },
             };
             // The driver may have ended meanwhile.
@@ -106,7 +126,11 @@ impl Driver {
     }
 
     pub(super) fn plan_inspected(&mut self, i: Inspected) {
-        self.served(i.test).plan = i.plan;
+        let served = self.served(i.test);
+        served.plan = i.plan;
+        if !served.written {
+            served.data = i.data;
+        }
         self.input(Input::Inspected {
             test: i.test,
             spec: i.spec,

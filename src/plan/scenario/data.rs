@@ -1,17 +1,36 @@
-//! Rows of data, and which of them an iteration takes.
+//! Data that iterations bring: a file that the plan names by its SHA-256, and which of its
+//! rows an iteration takes. The file itself travels apart from the plan.
+
+use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
-/// Rows with named columns.
+use super::blob::{Blob, Sha256};
+use super::table::{Format, MAX_ROWS, Table, check_columns};
+
+/// Largest data file in bytes.
+pub const MAX_FILE: u64 = 64 << 20;
+/// Most bytes of all data files of a plan.
+pub const MAX_ALL_FILES: u64 = 256 << 20;
+/// Most data files of a plan.
+pub const MAX_FILES: usize = 16;
+
+/// A file of rows with named columns.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// Which row an iteration takes.
     pub pick: Pick,
-    /// Names of the columns.
+    /// How the file is written.
+    pub format: Format,
+    /// Names of its columns.
     pub columns: Vec<String>,
-    /// Rows; each has a value for each column.
-    pub rows: Vec<Vec<String>>,
+    /// How many rows it has (1 to 1,000,000).
+    pub rows: u64,
+    /// Its length (1 byte to 64 MiB).
+    pub bytes: u64,
+    /// Names its bytes.
+    pub digest: Sha256,
 }
 
 /// Which row an iteration takes.
@@ -30,85 +49,76 @@ pub enum Pick {
     User,
 }
 
+impl Pick {
+    /// The word that a plan has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Pick::Sequential => "sequential",
+            Pick::Random => "random",
+            Pick::Unique => "unique",
+            Pick::User => "user",
+        }
+    }
+}
+
 impl Data {
-    /// Reads comma-separated values, with the columns' names in the first line.
+    /// What a plan says of a file, and the file for handing over.
     ///
     /// # Errors
     /// One line that says where and what.
-    pub fn from_csv(text: &str, pick: Pick) -> Result<Data, String> {
-        let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
-        let explain = |e: csv::Error| match e.kind() {
-            csv::ErrorKind::UnequalLengths {
-                pos,
-                expected_len,
-                len,
-            } => format!(
-                "line {} has {len} values where the first has {expected_len}",
-                pos.as_ref().map_or(0, csv::Position::line)
-            ),
-            _ => e.to_string(),
+    pub fn of(text: String, format: Format, pick: Pick) -> Result<(Data, Blob), String> {
+        let bytes = text.len() as u64;
+        let table = Table::read(format, bytes, text.as_bytes())?;
+        let digest = Sha256::of(text.as_bytes());
+        let data = Data {
+            pick,
+            format,
+            columns: table.columns().to_vec(),
+            rows: table.rows(),
+            bytes,
+            digest,
         };
-        let head = reader.headers().map_err(explain)?;
-        let columns = head.iter().map(|c| c.trim().to_owned()).collect();
-        let mut rows = Vec::new();
-        for record in reader.records() {
-            rows.push(record.map_err(explain)?.iter().map(str::to_owned).collect());
-        }
-        Ok(Data {
-            pick,
-            columns,
-            rows,
-        })
+        data.validate()?;
+        let bytes = text.into_bytes().into();
+        Ok((data, Blob { digest, bytes }))
     }
 
-    /// Reads JSON objects, one a line; the first one's keys are the columns.
+    /// The rows of the file, held against what the plan says of it.
     ///
     /// # Errors
-    /// One line that says where and what.
-    pub fn from_json_lines(text: &str, pick: Pick) -> Result<Data, String> {
-        let mut columns: Vec<String> = Vec::new();
-        let mut rows = Vec::new();
-        for (i, line) in text
-            .lines()
-            .enumerate()
-            .filter(|(_, l)| !l.trim().is_empty())
-        {
-            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)
-                .map_err(|e| format!("line {} is no JSON object: {e}", i + 1))?;
-            if columns.is_empty() {
-                columns = object.keys().cloned().collect();
-            }
-            let row = columns.iter().map(|column| {
-                let value = object.get(column).map(super::received::plain);
-                value.ok_or_else(|| format!("line {} has no {column:?}", i + 1))
-            });
-            rows.push(row.collect::<Result<_, _>>()?);
+    /// They can't be read, or are others.
+    pub fn read(&self, from: impl Read) -> Result<Table, String> {
+        let table = Table::read(self.format, self.bytes, from)?;
+        if table.columns() != self.columns {
+            return Err(format!(
+                "has the columns {}, and the plan says {}",
+                table.columns().join(", "),
+                self.columns.join(", ")
+            ));
         }
-        Ok(Data {
-            pick,
-            columns,
-            rows,
-        })
+        match table.rows() == self.rows {
+            true => Ok(table),
+            false => Err(format!(
+                "has {} rows, and the plan says {}",
+                table.rows(),
+                self.rows
+            )),
+        }
     }
 
-    /// Rows that fit their columns, and at least one.
+    /// Whether such a file may be: sizes, and names of columns.
     ///
     /// # Errors
     /// What is wrong.
     pub fn validate(&self) -> Result<(), String> {
-        if self.rows.is_empty() {
-            return Err("has no row".into());
+        check_columns(&self.columns)?;
+        for (what, given, most) in [("rows", self.rows, MAX_ROWS), ("bytes", self.bytes, MAX_FILE)]
+        {
+            if !(1..=most).contains(&given) {
+                return Err(format!("has {given} {what}; 1 to {most} are allowed"));
+            }
         }
-        let bad = |c: &&String| !is_name(c);
-        if let Some(column) = self.columns.iter().find(bad) {
-            return Err(format!(
-                "has a column {column:?}; names are letters, digits and _"
-            ));
-        }
-        match self.rows.iter().position(|r| r.len() != self.columns.len()) {
-            Some(i) => Err(format!("has another number of values in row {}", i + 1)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -123,31 +133,44 @@ pub fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn csv_and_json_lines_give_the_same_rows() {
-        let csv = "name,pass\nann,\"a,b\"\nbob,c\n";
-        let lines = "{\"name\":\"ann\",\"pass\":\"a,b\"}\n\n{\"pass\":\"c\",\"name\":\"bob\"}\n";
-        let data = Data::from_csv(csv, Pick::Unique).unwrap();
-        assert_eq!(data.columns, ["name", "pass"]);
-        assert_eq!(data.rows, [["ann", "a,b"], ["bob", "c"]]);
-        assert_eq!(Data::from_json_lines(lines, Pick::Unique).unwrap(), data);
-        assert!(data.validate().is_ok());
+    const CSV: &str = "name,pass\nann,1\nbob,2\n";
+
+    fn data() -> Data {
+        Data::of(CSV.to_owned(), Format::Csv, Pick::Unique).unwrap().0
     }
 
     #[test]
-    fn broken_rows_are_named() {
-        let csv = |text| Data::from_csv(text, Pick::Random).unwrap_err();
-        assert!(
-            csv("a,b\n1\n").contains("line 2 has 1 values"),
-            "{}",
-            csv("a,b\n1\n")
-        );
-        let lines = |text| Data::from_json_lines(text, Pick::Random).unwrap_err();
-        assert!(lines("{\"a\":1}\nx").contains("line 2 is no JSON object"));
-        assert!(lines("{\"a\":1}\n{\"b\":1}").contains("line 2 has no \"a\""));
-        let empty = Data::from_csv("a,b\n", Pick::Random).unwrap();
-        assert_eq!(empty.validate().unwrap_err(), "has no row");
-        let odd = Data::from_csv("a b\n1\n", Pick::Random).unwrap();
-        assert!(odd.validate().unwrap_err().contains("\"a b\""));
+    fn a_file_is_described_and_reads_back_by_its_description() {
+        let (data, blob) = Data::of(CSV.to_owned(), Format::Csv, Pick::Unique).unwrap();
+        assert_eq!((data.rows, data.bytes), (2, CSV.len() as u64));
+        assert_eq!(data.columns, ["name", "pass"]);
+        assert_eq!(data.digest, Sha256::of(CSV.as_bytes()));
+        assert_eq!((blob.digest, &*blob.bytes), (data.digest, CSV.as_bytes()));
+        assert_eq!(data.read(&*blob.bytes).unwrap().get(1, 0), Some("bob"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_described_is_refused() {
+        for (text, expected) in [
+            ("name,pass\nann,1\n", "has 1 rows, and the plan says 2"),
+            ("name,word\nann,1\nbob,2\n", "has the columns name, word"),
+            ("name,pass\nann\n", "line 2 has 1 values"),
+        ] {
+            let told = data().read(text.as_bytes()).unwrap_err();
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn descriptions_have_limits() {
+        for (data, expected) in [
+            (Data { rows: 0, ..data() }, "has 0 rows"),
+            (Data { rows: MAX_ROWS + 1, ..data() }, "1 to 1000000"),
+            (Data { bytes: MAX_FILE + 1, ..data() }, "1 to 67108864"),
+            (Data { columns: vec!["a b".into()], ..data() }, "\"a b\""),
+        ] {
+            let told = data.validate().unwrap_err();
+            assert!(told.contains(expected), "{told}");
+        }
     }
 }

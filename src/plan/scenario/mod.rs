@@ -1,6 +1,7 @@
 //! What users do: scenarios of several steps, which values they hand on, what they check, and
 //! the data they bring.
 
+mod blob;
 mod check;
 mod data;
 mod extract;
@@ -8,6 +9,7 @@ mod mix;
 mod once;
 mod raw;
 mod received;
+mod table;
 mod text;
 mod validate;
 mod values;
@@ -23,13 +25,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use blob::{Blob, Sha256};
 pub use check::Check;
-pub use data::{Data, Pick};
+pub use data::{Data, MAX_ALL_FILES, MAX_FILE, Pick};
 pub use extract::Extract;
 pub use mix::Mix;
 pub use once::{MAX_ONCE_STEPS, Phase, pause};
 pub use raw::{RawData, RawHttp, RawScenario, RawSteps};
 pub use received::Received;
+pub use table::{Format, Table};
 pub use text::{Draws, environment, explain, has_holes, variables};
 pub use values::{MAX_VALUES_BYTES, Scalar, Values, decode_values, encode_values, value_of};
 
@@ -45,7 +49,7 @@ pub struct Scenarios {
     pub http: HttpTask,
     /// Each with at least one step.
     pub scenarios: Vec<Scenario>,
-    /// Rows, by the name that templates use.
+    /// Files of rows, by the name that templates use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<String, Data>,
     /// Carried out once before the load; what it extracts is `setup.NAME` for all scenarios.

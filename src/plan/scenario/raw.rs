@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Body, Check, Data, Extract, Phase, Pick, Scenario, Scenarios, Step, Values};
+use super::{
+    Blob, Body, Check, Data, Extract, Format, Phase, Pick, Scenario, Scenarios, Step, Values,
+};
 use crate::plan::parse::PlanError;
 use crate::plan::raw::{RawHeaders, ten_seconds};
 use crate::plan::{HttpTask, HttpVersion, ThinkTime, TlsOptions, units};
@@ -90,20 +92,16 @@ pub struct RawData {
 }
 
 impl RawData {
-    /// The rows; `read` gives a file's text.
-    fn load(&self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<Data, String> {
-        let text = read(&self.file).map_err(|why| format!("{}: {why}", self.file))?;
-        let lines = [".jsonl", ".ndjson"].iter().any(|e| self.file.ends_with(e));
-        let data = match lines {
-            true => Data::from_json_lines(&text, self.pick),
-            false => Data::from_csv(&text, self.pick),
-        };
+    /// What the plan says of the file, and the file; `read` gives its text.
+    fn load(&self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<(Data, Blob), String> {
+        let text = read(&self.file);
+        let data = text.and_then(|text| Data::of(text, Format::of(&self.file), self.pick));
         data.map_err(|why| format!("{}: {why}", self.file))
     }
 }
 
 impl Scenarios {
-    /// Puts together what a plan file says.
+    /// Puts together what a plan file says, with the data files that it names.
     ///
     /// # Errors
     /// The field that is wrong.
@@ -114,7 +112,7 @@ impl Scenarios {
         [setup, teardown]: [RawSteps; 2],
         vars: Values,
         read: &dyn Fn(&str) -> Result<String, String>,
-    ) -> Result<Scenarios, PlanError> {
+    ) -> Result<(Scenarios, Vec<Blob>), PlanError> {
         let base = http.base_url.unwrap_or_default();
         let all = scenarios.into_iter().enumerate();
         let scenarios = all
@@ -127,12 +125,15 @@ impl Scenarios {
             Some(step) if base.is_empty() => step.url.clone(),
             _ => base,
         };
-        let load = |(name, raw): (String, RawData)| {
+        let (mut described, mut blobs) = (BTreeMap::new(), Vec::new());
+        for (name, raw) in data {
             let loaded = raw.load(read);
-            let named = loaded.map_err(|why| PlanError::at(format!("data.{name}"), why))?;
-            Ok((name, named))
-        };
-        Ok(Scenarios {
+            let (data, blob) =
+                loaded.map_err(|why| PlanError::at(format!("data.{name}"), why))?;
+            described.insert(name, data);
+            blobs.push(blob);
+        }
+        let scenarios = Scenarios {
             http: HttpTask {
                 headers: http.headers.map(|h| h.0).unwrap_or_default(),
                 timeout: http.timeout.unwrap_or_else(ten_seconds),
@@ -146,11 +147,12 @@ impl Scenarios {
                 ..HttpTask::get(&url)
             },
             scenarios,
-            data: data.into_iter().map(load).collect::<Result<_, _>>()?,
+            data: described,
             setup,
             teardown,
             vars,
-        })
+        };
+        Ok((scenarios, blobs))
     }
 }
 

@@ -67,8 +67,40 @@ fn a_plan_of_scenarios_is_read_with_its_data() {
     assert_eq!(login.url, "http://10.0.0.1:8080/api/login");
     assert_eq!(login.method, "POST");
     assert_eq!(login.check.len(), 2);
-    assert_eq!(shop.data["users"].rows.len(), 8);
+    assert_eq!(shop.data["users"].rows, 8);
     assert!(shop.uses(0, "users") && !shop.uses(1, "users"));
+}
+
+/// However large a file is, the plan only names it.
+#[test]
+fn a_plan_is_small_and_its_files_travel_apart() {
+    let rows: String = (0..100_000).map(|i| format!("user{i},secret{i}\n")).collect();
+    let text = format!("name,pass\n{rows}");
+    let file = parse_plan(SHOP, false, &|_| Ok(text.clone())).unwrap();
+    let [blob] = file.blobs() else { panic!() };
+    assert_eq!(&*blob.bytes, text.as_bytes());
+    let plan = file.clone().into_plan().unwrap();
+    let data: Vec<_> = plan.task.data().collect();
+    assert_eq!(data[0].0, "users");
+    assert_eq!((data[0].1.rows, data[0].1.digest), (100_000, blob.digest));
+    assert!(plan.to_bytes().len() < 8 * 1024);
+}
+
+#[test]
+fn all_files_of_a_plan_together_have_a_limit() {
+    let mut plan = read(SHOP).unwrap().into_plan().unwrap();
+    let Task::Scenarios(shop) = &mut plan.task else {
+        panic!()
+    };
+    let users = Data {
+        bytes: MAX_FILE,
+        ..shop.data["users"].clone()
+    };
+    for i in 0..4 {
+        shop.data.insert(format!("d{i}"), users.clone());
+    }
+    let told = plan.validate().unwrap_err().to_string();
+    assert!(told.contains("at most 268435456 are allowed"), "{told}");
 }
 
 #[test]

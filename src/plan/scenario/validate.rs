@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::data::is_name;
+use super::data::{MAX_ALL_FILES, MAX_FILES, is_name};
 use super::text::{BUILT_IN, PREFIXES, variables};
 use super::values::validate_vars;
 use super::{Data, MAX_ONCE_STEPS, Phase, Pick, Scenario, Scenarios, Step};
@@ -56,6 +56,20 @@ impl Scenarios {
                     None => PlanError::at(place, why),
                 })?;
         }
+        if self.data.len() > MAX_FILES {
+            let given = self.data.len();
+            return Err(PlanError::field(
+                "data",
+                format!("{given} files are more than a plan may have ({MAX_FILES})"),
+            ));
+        }
+        let bytes: u64 = self.data.values().map(|d| d.bytes).fold(0, u64::saturating_add);
+        if bytes > MAX_ALL_FILES {
+            return Err(PlanError::field(
+                "data",
+                format!("has {bytes} bytes in all; at most {MAX_ALL_FILES} are allowed"),
+            ));
+        }
         for (name, data) in &self.data {
             self.validate_data(name, data, load)
                 .map_err(|why| PlanError::at(format!("data.{name}"), why))?;
@@ -68,7 +82,7 @@ impl Scenarios {
             return Err("is no name for data; take letters, digits and _".into());
         }
         data.validate()?;
-        let rows = data.rows.len() as u64;
+        let rows = data.rows;
         match (data.pick, load.model) {
             (Pick::Unique, Model::Closed) => Err(
                 "picks unique rows, which needs the open model (a rate); with users, pick \"user\" \

@@ -33,6 +33,9 @@ impl Node {
             Request::FetchSnapshots { test, after } => {
                 return self.snapshots(*test, after.as_ref());
             }
+            Request::FetchBlob { .. } | Request::TakeData(_) => {
+                return Reply::Refused("this node has no data".into());
+            }
             Request::Register(r) => r.test,
             Request::Heartbeat(h) => h.test,
             Request::Assign(a) => a.test,

@@ -7,6 +7,7 @@
 
 mod once;
 mod ready;
+mod row;
 mod session;
 mod variables;
 

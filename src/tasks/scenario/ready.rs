@@ -8,8 +8,8 @@ use minijinja::{Environment, Value};
 
 use super::variables::{Constants, Handed};
 use crate::plan::{
-    self, Body, HttpTask, HttpVersion, Mix, Scenarios, TargetUrl, environment, explain, has_holes,
-    value_of, variables,
+    self, Body, HttpTask, HttpVersion, Mix, Pick, Scenarios, Table, TargetUrl, environment,
+    explain, has_holes, value_of, variables,
 };
 use crate::tasks::http::AGENT;
 use crate::tasks::{Failure, HttpPrepared, PrepareError, Secrets, Site};
@@ -68,6 +68,10 @@ pub struct Ready {
 pub struct Feed {
     /// The name that templates use.
     pub name: String,
+    /// Which row an iteration takes.
+    pub pick: Pick,
+    /// The rows.
+    pub table: Arc<Table>,
     /// Whether each scenario uses it.
     pub used_by: Vec<bool>,
 }
@@ -148,15 +152,20 @@ impl ScenarioPrepared {
                     .map_err(|e| PrepareError::Request(explain(&e)))?;
             }
         }
-        let feeds = plan.data.keys().map(|name| Feed {
-            name: name.clone(),
-            used_by: (0..plan.scenarios.len())
-                .map(|s| plan.uses(s, name))
-                .collect(),
-        });
+        let mut feeds = Vec::new();
+        for (name, data) in &plan.data {
+            let scenarios = 0..plan.scenarios.len();
+            let table = site.data.get(data);
+            feeds.push(Feed {
+                name: name.clone(),
+                pick: data.pick,
+                table: table.ok_or_else(|| PrepareError::Data(name.clone()))?,
+                used_by: scenarios.map(|s| plan.uses(s, name)).collect(),
+            });
+        }
         Ok(ScenarioPrepared {
             mix: plan.mix(),
-            feeds: feeds.collect(),
+            feeds,
             plan: plan.clone(),
             scenarios,
             endpoints,

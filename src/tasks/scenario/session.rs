@@ -9,6 +9,7 @@ use minijinja::Value;
 use url::Url;
 
 use super::ready::{Ready, ScenarioPrepared};
+use super::row::Row;
 use super::variables::Variables;
 use crate::plan::{self, Pick, Received, Values, value_of};
 use crate::tasks::http::{HttpClient, HttpSession, Message};
@@ -86,23 +87,23 @@ impl ScenarioSession {
     fn take_rows(&mut self, place: u64) {
         let ready = self.thread.ready.clone();
         for feed in ready.feeds.iter().filter(|f| f.used_by[self.scenario]) {
-            let data = &ready.plan.data[&feed.name];
-            let rows = data.rows.len() as u64;
+            let rows = feed.table.rows();
             let turn = || ready.mix.before(place, |s| feed.used_by[s]);
-            let row = match (data.pick, self.arrival.user) {
+            let row = match (feed.pick, self.arrival.user) {
                 (Pick::Random, _) => plan::hash(self.arrival.seed(), 1 << 32) % rows,
                 (Pick::User, Some(user)) => u64::from(user) % rows,
-                (Pick::Sequential, Some(_)) => self.arrival.place() % rows,
+                // Each user begins at a row of its own, and goes on from there.
+                (Pick::Sequential, Some(_)) => place % rows,
                 (Pick::Unique, _) => turn(),
                 (Pick::Sequential | Pick::User, _) => turn() % rows,
             };
-            match data.rows.get(row as usize) {
-                Some(values) => {
-                    let values = values.iter().map(String::as_str);
-                    let row = data.columns.iter().map(String::as_str).zip(values);
-                    Arc::make_mut(&mut self.variables).add(&feed.name, Value::from_pairs(row));
+            match row < rows {
+                true => {
+                    let table = feed.table.clone();
+                    let row = Value::from_object(Row { table, row });
+                    Arc::make_mut(&mut self.variables).add(&feed.name, row);
                 }
-                None => self.exhausted = Some(feed.name.clone()),
+                false => self.exhausted = Some(feed.name.clone()),
             }
         }
     }

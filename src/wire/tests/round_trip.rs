@@ -42,6 +42,8 @@ fn request_variant(r: &Request) -> u8 {
         Request::Drain => 8,
         Request::Preflight(_) => 9,
         Request::Clock => 10,
+        Request::FetchBlob { .. } => 11,
+        Request::TakeData(_) => 12,
     }
 }
 
@@ -59,6 +61,8 @@ fn reply_variant(r: &Reply) -> u8 {
         Reply::Refused(_) => 9,
         Reply::Preflight(_) => 10,
         Reply::Clock { .. } => 11,
+        Reply::Blob(_) => 12,
+        Reply::Data { .. } => 13,
     }
 }
 
@@ -68,8 +72,8 @@ fn the_samples_are_of_every_variant() {
     let requests: BTreeSet<u8> = samples::requests().iter().map(request_variant).collect();
     let replies: BTreeSet<u8> = samples::replies().iter().map(reply_variant).collect();
     assert!(gossip.into_iter().eq(0..13));
-    assert!(requests.into_iter().eq(0..11));
-    assert!(replies.into_iter().eq(0..12));
+    assert!(requests.into_iter().eq(0..13));
+    assert!(replies.into_iter().eq(0..14));
 }
 
 #[test]

@@ -48,6 +48,16 @@ fn replies() {
         }),
         "plan",
     );
+    let part = |total, len| {
+        let bytes = vec![0; len];
+        let part = Some(v1::BlobPart { total, bytes });
+        Body::Blob(v1::FetchedBlob { part })
+    };
+    refused_reply(part(MAX_BLOB, MAX_CHUNK + 1), "bytes");
+    refused_reply(part(MAX_BLOB + 1, 1), "total");
+    let data = |missing, unable| Body::Data(v1::DataTaken { missing, unable });
+    refused_reply(data(MAX_DATA + 1, None), "missing");
+    refused_reply(data(0, Some(long(MAX_TEXT + 1))), "unable");
     refused_reply(
         Body::Refused(v1::Refused {
             message: long(MAX_TEXT + 1),
@@ -181,4 +191,26 @@ fn a_stop_needs_its_term_and_a_bounded_timeout() {
         ..stop
     };
     assert!(matches!(decode(endless), Err(WireError::TooLarge { .. })));
+}
+
+#[test]
+fn a_part_of_a_file_is_asked_for_within_the_largest_one() {
+    use v1::request::Body;
+    let decode = |body| decode_request(&v1::Request { body: Some(body) }.encode_to_vec());
+    let fetch = |offset, len| {
+        let digest = vec![1; len];
+        decode(Body::FetchBlob(v1::FetchBlob { digest, offset }))
+    };
+    assert!(fetch(MAX_BLOB, 32).is_ok());
+    assert!(matches!(
+        fetch(MAX_BLOB + 1, 32),
+        Err(WireError::TooLarge { field: "offset", .. })
+    ));
+    assert!(fetch(0, 31).is_err() && fetch(0, 33).is_err() && fetch(0, 0).is_err());
+    let take = |len| decode(Body::TakeData(v1::TakeData { plan: vec![1; len] }));
+    assert!(take(MAX_PLAN).is_ok());
+    assert!(matches!(
+        take(MAX_PLAN + 1),
+        Err(WireError::TooLong { field: "plan", .. })
+    ));
 }

@@ -151,6 +151,11 @@ pub fn requests() -> Vec<Request> {
         Request::Drain,
         Request::Preflight(preflight()),
         Request::Clock,
+        Request::FetchBlob {
+            digest: Digest([6; 32]),
+            offset: 1 << 20,
+        },
+        Request::TakeData(Arc::from(&b"{}"[..])),
     ];
     for status in [
         Status::Unknown,
@@ -228,6 +233,19 @@ pub fn replies() -> Vec<Reply> {
         Reply::Preflight(preflight_reply()),
         Reply::Clock {
             unix_ms: 1_700_000_000_123,
+        },
+        Reply::Blob(Some(BlobPart {
+            total: 1 << 26,
+            bytes: Arc::from(&b"name,pass"[..]),
+        })),
+        Reply::Blob(None),
+        Reply::Data {
+            missing: 1 << 28,
+            unable: None,
+        },
+        Reply::Data {
+            missing: 0,
+            unable: Some("the target is not allowed here".into()),
         },
         Reply::Refused("no such test here".into()),
     ]
