@@ -159,7 +159,12 @@ fn look(local: &Local, request: &Preflight, own: bool) -> Result<(Looked, Vec<Ch
         http.body.clear();
         http.body_size = None;
     }
-    let ready = tasks::prepare_blocking(&plan.task, &local.site, own);
+    // Its rows are fetched when it runs; what it connects to does not depend on them.
+    let mut task = plan.task.clone();
+    if let Task::Scenarios(scenarios) = &mut task {
+        scenarios.data.clear();
+    }
+    let ready = tasks::prepare_blocking(&task, &local.site, own);
     Ok((Looked { plan, ready }, vec![read]))
 }
 
@@ -180,7 +185,7 @@ fn not_ready(e: &PrepareError) -> Check {
         }
         // The text says what would allow it.
         PrepareError::Refused(Refusal::Forbidden(_)) | PrepareError::Secret(_) => "",
-        PrepareError::Request(_) | PrepareError::Tls(_) => "check the plan, and this machine",
+        PrepareError::Request(_) | PrepareError::Tls(_) | PrepareError::Data(_) => "check the plan, and this machine",
     };
     unable(e.to_string()).hint(hint)
 }

@@ -123,7 +123,7 @@ impl Scenarios {
     pub fn enough_rows(&self, iterations: u64) -> Result<(), PlanError> {
         let unique = self.data.iter().filter(|(_, d)| d.pick == Pick::Unique);
         for (name, data) in unique {
-            self.enough_unique(name, data.rows.len() as u64, iterations)
+            self.enough_unique(name, data.rows, iterations)
                 .map_err(|why| PlanError::at(format!("data.{name}"), why))?;
         }
         Ok(())
