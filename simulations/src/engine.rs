@@ -80,7 +80,11 @@ impl Engine {
         let (mut sum, mut at) = (0, from);
         for d in self.decisions.iter() {
             let next = (start + d.at).max(at).min(to);
-            sum += if paused { 0 } else { level * next.since(at).as_nanos() };
+            sum += if paused {
+                0
+            } else {
+                level * next.since(at).as_nanos()
+            };
             at = next;
             match d.what {
                 Decision::Steered(Steer::Load { level_milli }) => level = u128::from(level_milli),
@@ -89,7 +93,11 @@ impl Engine {
                 _ => {}
             }
         }
-        sum + if paused { 0 } else { level * to.since(at).as_nanos() }
+        sum + if paused {
+            0
+        } else {
+            level * to.since(at).as_nanos()
+        }
     }
 
     /// The stop ordered.

@@ -254,7 +254,9 @@ async fn resume(
 async fn steer(s: &Shared, id: &str, how: Steering) -> Result<Json<serde_json::Value>, Problem> {
     let id = find::test(s, id).await?;
     let at = s.node.steer(id, how).await?;
-    Ok(Json(json!({"test_id": id.to_string(), "at_s": at.as_secs_f64()})))
+    Ok(Json(
+        json!({"test_id": id.to_string(), "at_s": at.as_secs_f64()}),
+    ))
 }
 
 async fn events(State(s): State<Shared>, Segment(id): Segment) -> Result<Response, Problem> {

@@ -354,7 +354,13 @@ pub struct ScaleArgs {
     pub id: String,
     /// Arrivals a second of the whole swarm that are full load from now on (open model); the
     /// plan's other levels change in proportion; 10k is understood
-    #[arg(short = 'r', long, value_name = "N", conflicts_with = "users", required_unless_present = "users")]
+    #[arg(
+        short = 'r',
+        long,
+        value_name = "N",
+        conflicts_with = "users",
+        required_unless_present = "users"
+    )]
     pub rate: Option<String>,
     /// Users of the whole swarm that are full load from now on (closed model)
     #[arg(short = 'u', long, value_name = "N")]

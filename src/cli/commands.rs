@@ -1,6 +1,8 @@
 //! The commands that ask a node something, or tell it something.
 
-use super::args::{ApiArgs, DrainArgs, ListArgs, OneTestArgs, ScaleArgs, SteerArgs, StopArgs, WatchArgs};
+use super::args::{
+    ApiArgs, DrainArgs, ListArgs, OneTestArgs, ScaleArgs, SteerArgs, StopArgs, WatchArgs,
+};
 use super::backend::Backend;
 use super::exit::{Exit, Failure};
 use super::follow::{Followed, OnInterrupt, follow};

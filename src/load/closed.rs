@@ -241,7 +241,10 @@ impl<T: Task> Pacer<T> for Closed {
         };
         let now = engine.shared.control.now();
         let benched: Vec<Rc<Seat>> = self.users.borrow().values().cloned().collect();
-        for seat in benched.iter().filter(|s| s.benched.get() && !s.retired.get()) {
+        for seat in benched
+            .iter()
+            .filter(|s| s.benched.get() && !s.retired.get())
+        {
             self.call(engine, seat, now.max(engine.start.get()));
         }
         self.settle(engine, ShareChange { at: now, ..change }, true);

@@ -168,7 +168,9 @@ impl Open {
             return;
         }
         let owned = |from: u64, to: u64| schedule.owned.count(from, to);
-        let gaps = profile.gaps().map(|gap| owned(gap.start.max(next), gap.end.min(to)));
+        let gaps = profile
+            .gaps()
+            .map(|gap| owned(gap.start.max(next), gap.end.min(to)));
         let skipped = owned(next, to) - gaps.sum::<u64>();
         drop(profile);
         engine.count(|c| {

@@ -285,13 +285,15 @@ impl Driver {
             NetworkEvent::Reply { id, result, .. } if self.answers.contains_key(&id) => {
                 self.answered(id, result);
             }
-            NetworkEvent::Reply { from, id, result } => match self.data.calls.answered(id, result) {
-                None => {}
-                Some(Ok(reply)) => self.input(Input::Reply { from, reply }),
-                Some(Err(e)) => {
-                    tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}");
+            NetworkEvent::Reply { from, id, result } => {
+                match self.data.calls.answered(id, result) {
+                    None => {}
+                    Some(Ok(reply)) => self.input(Input::Reply { from, reply }),
+                    Some(Err(e)) => {
+                        tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}");
+                    }
                 }
-            },
+            }
             NetworkEvent::PeerConnected(peer) => {
                 self.unreached = 0;
                 self.connected.insert(peer.clone());

@@ -164,8 +164,9 @@ impl EngineRun {
                     Some(Err(why)) => tracing::warn!("the setup's values can't be read: {why}"),
                     None => {}
                 }
-                self.run.set_changes(&load_changes(decisions, self.max_pause));
-            },
+                self.run
+                    .set_changes(&load_changes(decisions, self.max_pause));
+            }
             EngineOrder::Lease(until) => self.run.set_lease(LeaseInstant(until.0)),
             EngineOrder::Stop(order) if order.graceful => self.run.stop(StopMode::Graceful {
                 timeout: order.timeout,

@@ -13,7 +13,9 @@ use crate::protocol::messages::BlobPart;
 
 /// A file of several parts, the last of which is shorter.
 fn file() -> (Data, Arc<[u8]>) {
-    let rows: String = (0..150_000).map(|i| format!("user{i:07},secret{i}\n")).collect();
+    let rows: String = (0..150_000)
+        .map(|i| format!("user{i:07},secret{i}\n"))
+        .collect();
     let text = format!("name,pass\n{rows}");
     let (data, blob) = Data::of(text, Format::Csv, Pick::Random).unwrap();
     assert!(data.bytes > 2 * MAX_CHUNK as u64);
@@ -47,7 +49,12 @@ fn swarm(
     let (asked, seen) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut before = 0;
-        while let Some(Call { to, request, answer: reply }) = calls.recv().await {
+        while let Some(Call {
+            to,
+            request,
+            answer: reply,
+        }) = calls.recv().await
+        {
             let Request::FetchBlob { offset, .. } = request else {
                 panic!("{request:?}");
             };
@@ -116,7 +123,10 @@ async fn the_next_node_goes_on_where_one_died() {
         "dies" if offset > 0 => Err(RequestFailed::ConnectionLost),
         _ => Ok(honest(&bytes, offset)),
     });
-    fetcher.get(&data, &[peer("dies"), peer("b")]).await.unwrap();
+    fetcher
+        .get(&data, &[peer("dies"), peer("b")])
+        .await
+        .unwrap();
     assert_eq!(blobs.has(data.digest), Some(data.bytes));
     let of_b = all(seen).into_iter().filter(|(who, _)| who == "b");
     let first = of_b.map(|(_, offset)| offset).min();
@@ -182,7 +192,10 @@ async fn a_node_that_sends_what_cannot_be_is_asked_once() {
             "liar" => Ok(lie.clone()),
             _ => Ok(honest(&served, offset)),
         });
-        fetcher.get(&data, &[peer("liar"), peer("b")]).await.unwrap();
+        fetcher
+            .get(&data, &[peer("liar"), peer("b")])
+            .await
+            .unwrap();
         assert_eq!(blobs.has(data.digest), Some(total));
         let asked = all(seen);
         let first = asked.iter().filter(|(who, at)| who == "liar" && *at == 0);
@@ -198,7 +211,10 @@ async fn a_node_with_other_bytes_of_the_right_length_is_asked_once() {
         "liar" => Ok(honest(&forged, offset)),
         _ => Ok(honest(&bytes, offset)),
     });
-    fetcher.get(&data, &[peer("liar"), peer("b")]).await.unwrap();
+    fetcher
+        .get(&data, &[peer("liar"), peer("b")])
+        .await
+        .unwrap();
     assert_eq!(blobs.has(data.digest), Some(data.bytes));
     let asked = all(seen);
     let of_liar = asked.iter().filter(|(who, _)| who == "liar");
@@ -214,7 +230,10 @@ async fn a_liar_among_several_is_found_out() {
         "liar" => Err(RequestFailed::TimedOut),
         _ => Ok(honest(&bytes, offset)),
     });
-    fetcher.get(&data, &[peer("liar"), peer("b")]).await.unwrap();
+    fetcher
+        .get(&data, &[peer("liar"), peer("b")])
+        .await
+        .unwrap();
     assert_eq!(blobs.has(data.digest), Some(data.bytes));
 }
 

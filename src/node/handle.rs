@@ -81,7 +81,11 @@ pub enum Command {
     /// Stop a test everywhere.
     Stop(TestId, bool, oneshot::Sender<Result<(), CommandError>>),
     /// Change the load of a running test.
-    Steer(TestId, Steering, oneshot::Sender<Result<Duration, CommandError>>),
+    Steer(
+        TestId,
+        Steering,
+        oneshot::Sender<Result<Duration, CommandError>>,
+    ),
     /// All nodes known.
     Nodes(oneshot::Sender<NodeList>),
     /// All tests known, newest first.

@@ -279,7 +279,10 @@ impl Driver {
         let elapsed_s = t.start().map_or(0.0, |s| now.signed_since(s) as f64 / 1e9);
         let (mut asked, mut users, mut duration_s) = (0.0, 0, 0.0);
         if let Some(plan) = &plan {
-            let profile = Profile::changed(&plan.load, &load_changes(t.decisions(), self.room.max_pause));
+            let profile = Profile::changed(
+                &plan.load,
+                &load_changes(t.decisions(), self.room.max_pause),
+            );
             duration_s = profile.end().as_secs_f64();
             let at = Duration::from_secs_f64(elapsed_s.max(0.0));
             users = profile.users_at(at);

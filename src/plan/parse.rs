@@ -311,8 +311,7 @@ pub fn parse_plan_with(
             let mut all = raw.vars;
             all.extend(vars.clone());
             let once = [raw.setup, raw.teardown];
-            let (made, files) =
-                Scenarios::from_raw(http, raw.scenario, raw.data, once, all, read)?;
+            let (made, files) = Scenarios::from_raw(http, raw.scenario, raw.data, once, all, read)?;
             blobs = files;
             (Task::Scenarios(Box::new(made)), needs_target)
         }

@@ -272,7 +272,11 @@ impl Profile {
         match self.paused {
             Some(most) => {
                 // What is left of the plan would come after the longest pause.
-                let left = self.parts.iter().rev().find(|p| p.curve.end() > Duration::ZERO);
+                let left = self
+                    .parts
+                    .iter()
+                    .rev()
+                    .find(|p| p.curve.end() > Duration::ZERO);
                 let planned = left.map_or(Duration::ZERO, |p| {
                     let length = Duration::from_nanos(p.until.min(u64::MAX - 1) - p.from);
                     p.curve.end().saturating_sub(length)
@@ -556,7 +560,10 @@ mod tests {
         assert_eq!(p.total_arrivals(), Some(4_000 + 600));
         assert_eq!(p.numbers(), 6_500 + 600);
         assert_eq!(p.arrival_ns(6_500), 4 * S + 5_000_000);
-        assert_eq!((p.nth(3_999), p.nth(4_000), p.nth(4_599)), (3_999, 6_500, 7_099));
+        assert_eq!(
+            (p.nth(3_999), p.nth(4_000), p.nth(4_599)),
+            (3_999, 6_500, 7_099)
+        );
         assert_eq!(p.due_before_ns(5 * S), 4_100);
         assert_eq!(p.first_arrival_from_ns(4 * S), 6_500);
     }
@@ -592,7 +599,9 @@ mod tests {
         };
         let p = Profile::changed(&load, &[change(1.0, Change::Level(2_000.0))]);
         assert_eq!(p.total_arrivals(), Some(3_000));
-        assert!(p.last_due() < Duration::from_secs(2) && p.last_due() > Duration::from_millis(1_998));
+        assert!(
+            p.last_due() < Duration::from_secs(2) && p.last_due() > Duration::from_millis(1_998)
+        );
     }
 
     #[test]
@@ -623,7 +632,10 @@ mod tests {
             ],
         );
         let users = |s| p.users_at(Duration::from_secs(s));
-        assert_eq!([users(1), users(3), users(5), users(7), users(9)], [10, 30, 0, 30, 5]);
+        assert_eq!(
+            [users(1), users(3), users(5), users(7), users(9)],
+            [10, 30, 0, 30, 5]
+        );
         assert_eq!(p.user_from_ns(20, 0), Some(2 * S));
         assert_eq!(p.user_from_ns(20, 5 * S), Some(6 * S));
         assert_eq!(p.user_from_ns(20, 9 * S), None);

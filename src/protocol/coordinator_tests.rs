@@ -554,3 +554,190 @@ fn under_hold_a_successor_that_finds_no_share_ends_the_test_and_says_so() {
         "{reason:?}"
     );
 }
+
+// ---- decisions ----
+
+impl Office {
+    /// The electors know all that was decided so far.
+    fn settled(&mut self) -> &mut Office {
+        let decisions = self.c.decisions().len();
+        self.c.acknowledged(Acknowledged {
+            decisions,
+            ..self.c.acknowledged
+        });
+        self
+    }
+
+    fn steer(&mut self, id: u64, steer: Steer) -> bool {
+        self.c.steer(self.now, id, steer, &mut Effects::default())
+    }
+
+    /// One step; whether setup or teardown is to be run now.
+    fn runs(&mut self) -> Option<Once> {
+        let mut fx = Effects::default();
+        let ended = self.c.tick(self.now, &self.able, &mut fx);
+        self.ended = self.ended.take().or(ended);
+        let mut outputs = fx.outputs.into_iter();
+        outputs.find_map(|o| match o {
+            Output::RunOnce(_, once) => Some(once),
+            _ => None,
+        })
+    }
+
+    fn ran(&mut self, once: Once, how: Result<&str, &str>) {
+        let how = how.map(|v| v.as_bytes().into()).map_err(str::to_owned);
+        self.c.ran(self.now, once, how, &mut Effects::default());
+    }
+
+    /// A worker that is ready, of a plan with a setup and a teardown.
+    fn with_setup(term: u64, decisions: Vec<Decided>) -> Office {
+        let mut o = Office::new(term, |s| {
+            s.setup = Some(Duration::from_secs(2));
+            s.teardown = Some(Duration::from_secs(2));
+        });
+        o.c.decisions = Record::of(&decisions);
+        o.settled();
+        o.c.accounts_close = Time(0);
+        o.register(0, 1, |_| {});
+        o.beat(0, 1, 0);
+        o.beat(0, 2, 0);
+        o
+    }
+
+    fn why(&self) -> String {
+        match self.ended.as_ref().map(|e| &e.reason) {
+            Some(EndReason::Failed(why)) => why.clone(),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+fn begun(once: Once) -> Decided {
+    Decided {
+        id: 0,
+        at: Duration::ZERO,
+        lag: Duration::ZERO,
+        what: Decision::Begun(once),
+    }
+}
+
+const HALF: Steer = Steer::Load { level_milli: 500 };
+
+#[test]
+fn a_change_of_the_load_is_told_to_workers_once_a_majority_knows_it() {
+    let mut o = Office::running(1);
+    o.at(1_000);
+    assert!(o.steer(7, HALF));
+    assert!(!o.steer(7, HALF), "the same request, heard again");
+    let reply = o.beat(0, 4, 1).expect("an answer");
+    assert!(reply.decisions.is_empty(), "nobody knows it but us");
+    o.settled();
+    let reply = o.beat(0, 5, 1).expect("an answer");
+    assert_eq!(reply.decisions.len(), 1);
+    let start = o.c.start().expect("a start");
+    let since = o.now.since(start);
+    assert_eq!(reply.decisions[0].at, since + Duration::from_millis(400));
+    let reply = o.heartbeat(0, 6, 5, 1, |hb| hb.decisions = 1);
+    assert!(reply.expect("an answer").decisions.is_empty(), "it has it");
+}
+
+#[test]
+fn a_load_that_has_not_begun_or_is_over_is_not_changed() {
+    let mut o = Office::new(1, |_| {});
+    assert!(!o.steer(1, HALF));
+    let mut o = Office::running(1);
+    let order = StopOrder {
+        graceful: true,
+        timeout: Duration::ZERO,
+    };
+    o.at(1_000);
+    o.c.stop(o.now, order, &mut Effects::default());
+    assert!(!o.steer(2, HALF));
+}
+
+#[test]
+fn a_pause_moves_the_end() {
+    let mut o = Office::running(1);
+    o.at(1_000);
+    assert!(o.steer(1, Steer::Pause));
+    let start = o.c.start().expect("a start");
+    let longest = o.c.timings.max_pause;
+    let length = Duration::from_secs(10);
+    assert_eq!(o.c.profile_end(), Some(start + length + longest));
+    o.at(4_000);
+    assert!(o.steer(2, Steer::Resume));
+    let pause = Duration::from_secs(3);
+    assert_eq!(o.c.profile_end(), Some(start + length + pause));
+}
+
+#[test]
+fn nothing_is_run_before_a_majority_knows_that_it_is() {
+    let mut o = Office::with_setup(1, Vec::new());
+    assert_eq!(o.runs(), None);
+    assert_eq!(o.c.decisions()[0].what, Decision::Begun(Once::Setup));
+    assert_eq!(o.settled().runs(), Some(Once::Setup));
+    assert_eq!(o.runs(), None, "once");
+    assert!(o.c.start().is_none(), "no load before its setup");
+}
+
+#[test]
+fn the_load_begins_once_a_majority_has_the_setups_values() {
+    let mut o = Office::with_setup(1, Vec::new());
+    o.runs();
+    o.settled().runs();
+    o.ran(Once::Setup, Ok("{}"));
+    o.runs();
+    assert!(o.c.start().is_none());
+    o.settled().runs();
+    assert!(o.c.start().is_some());
+}
+
+#[test]
+fn a_setup_that_fails_or_takes_too_long_ends_the_test() {
+    let mut o = Office::with_setup(1, Vec::new());
+    o.runs();
+    o.settled().runs();
+    o.ran(Once::Setup, Err("status 503"));
+    assert_eq!(o.runs(), None, "there is nothing to tear down");
+    assert_eq!(o.why(), "the setup failed: status 503");
+    let mut o = Office::with_setup(1, Vec::new());
+    o.runs();
+    o.settled().runs();
+    o.at(2_000).runs();
+    assert_eq!(o.why(), "the setup failed: it took too long");
+}
+
+#[test]
+fn what_an_earlier_coordinator_began_is_not_run_again() {
+    let mut o = Office::with_setup(2, vec![begun(Once::Setup)]);
+    assert_eq!(o.runs(), None);
+    assert!(
+        o.why().contains("was lost while the setup ran"),
+        "{}",
+        o.why()
+    );
+}
+
+#[test]
+fn the_teardown_runs_between_the_load_and_the_end() {
+    let values = Decided {
+        what: Decision::SetUp(b"{}"[..].into()),
+        ..begun(Once::Setup)
+    };
+    let mut o = Office::with_setup(2, vec![begun(Once::Setup), values]);
+    let order = StopOrder {
+        graceful: true,
+        timeout: Duration::ZERO,
+    };
+    o.c.stop(o.now, order, &mut Effects::default());
+    assert_eq!(o.runs(), None);
+    assert_eq!(o.settled().runs(), Some(Once::Teardown));
+    assert!(o.ended.is_none());
+    o.ran(Once::Teardown, Err("status 500"));
+    o.runs();
+    let ended = o.ended.as_ref().expect("an end");
+    assert_eq!(ended.reason, EndReason::Stopped);
+    let told = ended.events.iter().find(|e| e.kind == "teardown");
+    assert!(told.is_some_and(|e| e.text.contains("status 500")));
+    assert_eq!(ended.decisions.len(), 3);
+}

@@ -126,7 +126,11 @@ impl World {
                 self.ended_at.get_or_insert(self.now);
             }
             Output::Verdict(_, verdict) => assert_ne!(verdict, Verdict::Reject),
-            Output::Reply(..) | Output::Event(..) | Output::RunOnce(..) | Output::Completed(_) | Output::Log(_) => {}
+            Output::Reply(..)
+            | Output::Event(..)
+            | Output::RunOnce(..)
+            | Output::Completed(_)
+            | Output::Log(_) => {}
         }
     }
 

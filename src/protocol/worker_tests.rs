@@ -1,5 +1,6 @@
 //! A worker and what its coordinator says to it, one rule a test.
 
+use super::super::decisions::Decision;
 use super::super::effects::Output;
 use super::super::fakes::{node, snapshot, spec};
 use super::super::id::Incarnation;
@@ -328,4 +329,38 @@ fn a_leaving_worker_closes_its_gate_before_it_says_so() {
     assert_eq!(s.w.share(s.now), 0);
     s.tick(300);
     assert!(matches!(&s.sent[..], [Request::Heartbeat(hb)] if hb.status == Status::Leaving));
+}
+
+#[test]
+fn a_share_waits_for_the_setups_values() {
+    let mut s = Seat::new();
+    s.w.spec.setup = Some(Duration::from_secs(1));
+    s.follow(0, 1).registered(1, None);
+    let order = Order {
+        number: 4,
+        slots: 10,
+        offset: 0,
+        start: Some(RemoteTime(0)),
+    };
+    let mut reply = s.answer(1);
+    reply.order = Some(order);
+    s.answered(2, &reply);
+    assert_eq!(s.w.share(s.now), 0);
+    let mut reply = s.answer(2);
+    reply.order = Some(order);
+    reply.decisions = vec![Decided {
+        id: 0,
+        at: Duration::ZERO,
+        lag: Duration::ZERO,
+        what: Decision::SetUp(b"{}"[..].into()),
+    }];
+    s.answered(3, &reply);
+    assert_eq!(s.w.share(s.now), 10);
+    let decided = |o: &EngineOrder| matches!(o, EngineOrder::Decided(_));
+    let share = |o: &EngineOrder| matches!(o, EngineOrder::Share { .. });
+    let (decided, share) = (
+        s.engine.iter().position(decided),
+        s.engine.iter().position(share),
+    );
+    assert!(decided < share && decided.is_some(), "{:?}", s.engine);
 }

@@ -45,6 +45,10 @@ const CHECKS: &[(Bug, Check)] = &[
         Bug::StretchUnacknowledged,
         shares::no_longer_lease_before_a_majority_knows_it,
     ),
+    (
+        Bug::RenewedUninformed,
+        shares::no_renewal_before_earlier_decisions_are_settled,
+    ),
     (Bug::SplitRoundsUp, shares::parts_add_up),
     (
         Bug::AnswersWithoutAuthority,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use vajra_node::protocol::coordinator::{Charge, Coordinator};
+use vajra_node::protocol::decisions::{Decided, Decision, Steer};
 use vajra_node::protocol::election::Acknowledged;
 use vajra_node::protocol::messages::{
     Advert, Assign, ClockReply, EndReason, Gossip, Heartbeat, HeartbeatReply, Order, Register,
@@ -23,6 +24,11 @@ struct Office(Coordinator);
 
 impl Office {
     fn new(term: u64, on_lost: OnLost, timings: Timings) -> Office {
+        Office::after(term, on_lost, timings, Vec::new())
+    }
+
+    /// Takes over from somebody who had decided this.
+    fn after(term: u64, on_lost: OnLost, timings: Timings, decisions: Vec<Decided>) -> Office {
         let charge = Charge {
             test: TEST,
             me: node(99),
@@ -33,7 +39,7 @@ impl Office {
             earlier_lease: Duration::ZERO,
             start: None,
             stop: None,
-            decisions: Vec::new(),
+            decisions,
         };
         let fx = &mut Effects::default();
         Office(Coordinator::new(charge, timings, fx))
@@ -104,6 +110,13 @@ impl Office {
             share_lease: Duration::ZERO,
             start: true,
             decisions: 0,
+        });
+    }
+
+    fn decisions_known(&mut self, decisions: usize) {
+        self.0.acknowledged(Acknowledged {
+            decisions,
+            ..Acknowledged::default()
         });
     }
 
@@ -370,4 +383,21 @@ pub fn who_slept_blames_nobody() -> Result<(), String> {
         sleeper.members().live(ms(30_000)).count() == 1,
         "a node that slept takes the others for gone",
     )
+}
+
+pub fn no_renewal_before_earlier_decisions_are_settled() -> Result<(), String> {
+    let pause = Decided {
+        id: 7,
+        at: Duration::from_secs(1),
+        lag: Duration::ZERO,
+        what: Decision::Steered(Steer::Pause),
+    };
+    let mut office = Office::after(1, OnLost::Reassign, Timings::lan(), vec![pause]);
+    office.register(0, 1, node(0), 1, None);
+    let early = office.heartbeat(10, &node(0), 1, 0, 0, Status::Idle);
+    ensure(early.is_none(), "who has not heard of a pause may go on")?;
+    office.decisions_known(1);
+    let told = office.heartbeat(20, &node(0), 2, 0, 0, Status::Idle);
+    let told = told.ok_or("nobody is answered any more")?;
+    ensure(told.decisions.len() == 1, "an answer does not tell of it")
 }

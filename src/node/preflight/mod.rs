@@ -185,7 +185,9 @@ fn not_ready(e: &PrepareError) -> Check {
         }
         // The text says what would allow it.
         PrepareError::Refused(Refusal::Forbidden(_)) | PrepareError::Secret(_) => "",
-        PrepareError::Request(_) | PrepareError::Tls(_) | PrepareError::Data(_) => "check the plan, and this machine",
+        PrepareError::Request(_) | PrepareError::Tls(_) | PrepareError::Data(_) => {
+            "check the plan, and this machine"
+        }
     };
     unable(e.to_string()).hint(hint)
 }

@@ -70,13 +70,7 @@ impl Test {
     }
 
     /// Setup or teardown was run by this node: the setup's values, or why it failed.
-    pub fn ran(
-        &mut self,
-        now: Time,
-        once: Once,
-        how: Result<Arc<[u8]>, String>,
-        fx: &mut Effects,
-    ) {
+    pub fn ran(&mut self, now: Time, once: Once, how: Result<Arc<[u8]>, String>, fx: &mut Effects) {
         let authority = self.election.has_authority(now) && self.ended.is_none();
         if let Some(coordinator) = self.coordinator.as_mut().filter(|_| authority) {
             coordinator.ran(now, once, how, fx);
