@@ -169,7 +169,7 @@ fn a_swarm_can_only_be_looked_at_through_a_node_and_for_a_target_that_is_there()
         "{nobody:?}"
     );
     let path = dir.path().join("local.toml");
-    let text = "[task]\ntype = \"HTTP\"\n[load]\nrate = 5\n[local]\nnodes = 1\ntarget = {}\n";
+    let text = "[task]\ntype = \"HTTP\"\n[load]\nrate = 5\nduration = \"5s\"\n[local]\nnodes = 1\ntarget = {}\n";
     std::fs::write(&path, text).unwrap();
     let local = vajra(&["validate", path.to_str().unwrap(), "--swarm"]);
     assert_eq!(local.code, 104, "{local:?}");

@@ -71,12 +71,13 @@ impl Driver {
         let bytes: Arc<[u8]> = plan.to_bytes().into();
         let digest = Digest::of(&bytes);
         let now = self.now();
-        let others: Vec<Advert> = self
+        let mut others: Vec<Advert> = self
             .core
             .members()
             .live(now)
             .map(|k| k.advert.clone())
             .collect();
+        others.sort_by(|a, b| a.name.cmp(&b.name));
         let own = self.own_advert();
         let nodes: Vec<&Advert> = std::iter::once(&own).chain(&others).collect();
         let unfit: Vec<Option<String>> = nodes.iter().map(|a| unfit(&spec, a)).collect();

@@ -169,7 +169,7 @@ fn checks_of(swarm: &Swarm<'_>, node: &Asked) -> Vec<Check> {
         }
         Answer::Failed(e) => checks.push(
             Check::new("network", Finding::Fail, e.to_string())
-                .hint("end that node or connect it again; `vajra-node drain NODE` leaves it out"),
+                .hint("end that node, or connect it again"),
         ),
         Answer::Found(reply) => {
             if !node.is_self {
@@ -314,7 +314,10 @@ fn able(plan: &Plan, group: &[(&str, &Check)]) -> Check {
     let unable = match group {
         [] => "nobody answers".to_owned(),
         [(name, only)] => format!("{name}: {}", only.text),
-        several => format!("none of {} nodes can take part", several.len()),
+        several => match alike(several.iter()) {
+            Some(text) => format!("each of {} nodes: {text}", several.len()),
+            None => format!("none of {} nodes can take part", several.len()),
+        },
     };
     let willing = group.iter().any(|(_, c)| c.finding == Finding::Warn);
     match able {
@@ -377,7 +380,10 @@ fn over_all(group: &[(&str, &Check)], alone: bool) -> Check {
         _ if target && failed > 0 => {
             format!("{failed} of {all} nodes can't reach {}", first.subject)
         }
-        _ => format!("{} of {all} nodes have something to say", bad.len()),
+        _ => match alike(bad.iter().copied()) {
+            Some(text) => format!("{} of {all} nodes: {text}", bad.len()),
+            None => format!("{} of {all} nodes have something to say", bad.len()),
+        },
     };
     let hint = bad
         .iter()
@@ -391,6 +397,12 @@ fn over_all(group: &[(&str, &Check)], alone: bool) -> Check {
         ),
         false => check,
     }
+}
+
+/// What all of them say, if it is the same.
+fn alike<'a>(mut group: impl Iterator<Item = &'a (&'a str, &'a Check)>) -> Option<&'a str> {
+    let first = group.next()?.1.text.as_str();
+    group.all(|(_, c)| c.text == first).then_some(first)
 }
 
 /// What nodes found that are content.
@@ -453,22 +465,21 @@ fn capacity(plan: &Plan, nodes: &[&Asked]) -> Check {
         }
         Model::Open => {
             let rate = plan.load.rate.unwrap_or_default();
-            let (each, basis) = match (hoped(plan), quickest) {
-                (Some(hoped), _) => (hoped, "as a threshold hopes"),
-                (None, Some(quickest)) => (quickest, "a round trip to the target, the least"),
-                (None, None) => (Duration::ZERO, "nothing is sent"),
+            let (each, basis) = match (&plan.task, hoped(plan), quickest) {
+                (Task::Sleep { .. } | Task::Cpu { .. }, ..) => (Duration::ZERO, "by the plan"),
+                (_, Some(hoped), _) => (hoped, "as a threshold hopes"),
+                (_, None, Some(quickest)) => (quickest, "a round trip to the target, the least"),
+                (_, None, None) => {
+                    return Check::new("capacity", Finding::Skip, "no target answers");
+                }
             };
             let each = time_of(&plan.task, each);
             let needed = (rate * each.as_secs_f64()).ceil() as u64;
-            let basis = match plan.task {
-                Task::Sleep { .. } | Task::Cpu { .. } => "by the plan",
-                _ => basis,
-            };
             (needed, format!("{rate}/s × {} ({basis})", ms(each)))
         }
     };
     let text = format!(
-        "{why}: {} tasks at once, of {} that the nodes offer",
+        "{why}: {} at once, of {} tasks that the nodes offer",
         count(needed),
         count(there)
     );

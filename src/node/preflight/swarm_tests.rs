@@ -226,13 +226,13 @@ fn capacity_is_held_against_rate_and_the_least_time_or_a_threshold_on_the_middle
         &of(&open(10_000.0), nodes()),
         "capacity",
         Finding::Pass,
-        &["100 tasks"],
+        &["100 at once"],
     );
     is(
         &of(&open(10_001.0), nodes()),
         "capacity",
         Finding::Warn,
-        &["101 tasks", "of 100"],
+        &["101 at once", "of 100"],
     );
     let mut plan = open(2_000.0);
     plan.thresholds = vec!["response_time.p50 < 60ms".parse().unwrap()];
@@ -240,14 +240,14 @@ fn capacity_is_held_against_rate_and_the_least_time_or_a_threshold_on_the_middle
         &of(&plan, nodes()),
         "capacity",
         Finding::Warn,
-        &["120 tasks", "threshold"],
+        &["120 at once", "threshold"],
     );
     plan.thresholds = vec!["response_time.p99 < 60ms".parse().unwrap()];
     is(
         &of(&plan, nodes()),
         "capacity",
         Finding::Pass,
-        &["20 tasks"],
+        &["20 at once"],
     );
     plan.load = Load::closed(101, Duration::from_secs(5));
     is(
@@ -336,4 +336,30 @@ fn targets_of_scenarios_are_told_apart() {
         .collect();
     assert_eq!(targets, [("a:1", Finding::Pass), ("b:1", Finding::Fail)]);
     assert_eq!(report.verdict, Finding::Fail);
+}
+
+#[test]
+fn what_nodes_say_alike_is_told_with_their_number() {
+    let low = |text: &str| found(vec![Check::new("memory", Finding::Warn, text)]);
+    let two = |a, b| of(&open(50.0), vec![node("n0", low(a)), node("n1", low(b))]);
+    is(
+        &two("1 of 2", "1 of 2"),
+        "memory",
+        Finding::Warn,
+        &["2 of 2 nodes: 1 of 2"],
+    );
+    is(
+        &two("1 of 2", "3 of 2"),
+        "memory",
+        Finding::Warn,
+        &["2 of 2 nodes have"],
+    );
+    let mars = || Answer::Unfit("lacks the label region=mars".into());
+    let nobody = of(&open(50.0), vec![node("n0", mars()), node("n1", mars())]);
+    is(
+        &nobody,
+        "able",
+        Finding::Fail,
+        &["each of 2 nodes: lacks the label"],
+    );
 }

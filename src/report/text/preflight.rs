@@ -6,6 +6,8 @@ use crate::report::preflight::{PreflightCheck, PreflightNode, PreflightReport, w
 
 /// Room for the longest name of a check.
 const NAME: usize = 14;
+/// Nodes that are named where several say the same.
+const NAMED: usize = 3;
 
 /// A line for each check over all nodes of which `shows` is true; below it the nodes that have
 /// something to say to it, and what to do.
@@ -25,18 +27,24 @@ fn check(check: &PreflightCheck, nodes: &[PreflightNode]) -> String {
             .map(move |c| (n, c))
     });
     let mut hints: Vec<&str> = check.hint.as_deref().into_iter().collect();
+    let mut said: Vec<(&str, Vec<&str>)> = Vec::new();
     for (node, found) in findings {
         let tells = found.finding >= Finding::Warn || check.name == "able";
         if !tells || found.finding == Finding::Pass {
             continue;
         }
         hints.extend(found.hint.as_deref());
-        // Of one node all has been said.
-        if nodes.len() == 1 {
-            continue;
+        match said.iter_mut().find(|(text, _)| *text == found.text) {
+            Some((_, names)) => names.push(&node.name),
+            None => said.push((&found.text, vec![&node.name])),
         }
-        let who = format!("{indent}{}: ", fit(&node.name, 24));
-        out += &wrap(&who, &found.text);
+    }
+    for (text, names) in said {
+        let who = format!("{}: ", listed(&names));
+        // What all say alike has been said, and what only one can say mostly, too.
+        if names.len() < nodes.len() && check.text != format!("{who}{text}") {
+            out += &wrap(&format!("{indent}{who}"), text);
+        }
     }
     // Several nodes mostly need the same.
     let mut told: Vec<&str> = Vec::new();
@@ -47,6 +55,15 @@ fn check(check: &PreflightCheck, nodes: &[PreflightNode]) -> String {
         }
     }
     out
+}
+
+/// The first few of some names.
+fn listed(names: &[&str]) -> String {
+    let first: Vec<String> = names.iter().take(NAMED).map(|n| fit(n, 16)).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +113,25 @@ mod tests {
         let all = preflight(&report, |_| true);
         assert!(all.starts_with("  PASS  plan            2 nodes read it alike\n"));
         assert!(all.lines().all(|l| l.chars().count() <= WIDTH));
+    }
+
+    #[test]
+    fn what_several_nodes_say_alike_is_said_once_and_what_all_say_not_again() {
+        let low = |text: &str| Check::new("memory", Finding::Warn, text);
+        let with = |texts: &[&str]| PreflightReport {
+            schema: 1,
+            verdict: Finding::Warn,
+            plan: "00".into(),
+            checks: vec![low("nodes have something to say").into()],
+            nodes: texts
+                .iter()
+                .enumerate()
+                .map(|(i, text)| node(&format!("n{i}"), vec![low(text)]))
+                .collect(),
+        };
+        let some = preflight(&with(&["a", "b", "a", "a", "a"]), |_| true);
+        let lines: Vec<&str> = some.lines().map(str::trim).collect();
+        assert_eq!(lines[1..], ["n0, n2, n3 and 1 more: a", "n1: b"]);
+        assert_eq!(preflight(&with(&["a", "a"]), |_| true).lines().count(), 1);
     }
 }
