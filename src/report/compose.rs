@@ -9,7 +9,7 @@ use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::*;
 use super::threshold;
 use super::verdict::{self, Facts};
-use crate::plan::{Model, Plan, Profile, Task};
+use crate::plan::{Model, Plan, Profile, Task, Values};
 use crate::protocol::TestId;
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::messages::{EndReason, Phase};
@@ -118,6 +118,7 @@ impl ResultInput {
             thresholds: Vec::new(),
             steps: self.steps(),
             scenarios: self.scenarios(),
+            values: Values::new(),
         };
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();

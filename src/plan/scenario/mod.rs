@@ -24,7 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use check::Check;
-pub use data::{Data, Pick};
+pub use data::{Data, Pick, is_name};
 pub use extract::Extract;
 pub use mix::Mix;
 pub use once::{MAX_ONCE_STEPS, Phase, pause};

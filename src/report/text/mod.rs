@@ -9,12 +9,14 @@ mod found;
 mod layout;
 mod lists;
 mod progress;
+mod suite;
 mod summary;
 pub(super) mod units;
 
 pub use found::{found, tried};
 pub use lists::{nodes, tests};
-pub use progress::progress;
+pub use progress::{named_progress, progress};
+pub use suite::{plan_title, suite};
 pub use summary::summary;
 
 /// Longest line in characters.
