@@ -154,8 +154,8 @@ pub struct ApiArgs {
 /// `start-test`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StartArgs {
-    /// A plan in TOML, or a URL to load
-    #[arg(value_name = "PLAN.toml | URL")]
+    /// A plan or a suite of plans in TOML, or a URL to load
+    #[arg(value_name = "PLAN.toml | SUITE.toml | URL")]
     pub what: Option<String>,
     /// What to send, and how much.
     #[command(flatten)]
@@ -263,6 +263,9 @@ pub struct LoadArgs {
     /// The test's name
     #[arg(long)]
     pub name: Option<String>,
+    /// A constant of the plan, `vars.NAME` in its steps, in place of its own; repeatable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<Pair>,
     /// A mark that is kept in the result; repeatable
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     pub tags: Vec<Pair>,
@@ -321,8 +324,11 @@ pub struct RunArgs {
 /// `validate`.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// The plan: TOML, or JSON if its name ends in .json; - is stdin
+    /// The plan or suite: TOML, or JSON if its name ends in .json; - is stdin
     pub plan: PathBuf,
+    /// A constant of the plan, in place of its own; repeatable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<Pair>,
     /// Look on every node of the swarm whether it would run: target, ports, memory, clocks, …
     #[arg(long)]
     pub swarm: bool,

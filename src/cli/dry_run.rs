@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit::{Exit, Failure};
 use super::output::out;
 use super::start_test::JsonFile;
-use crate::plan::{Model, Plan, Profile, Task, show_duration};
+use crate::plan::{Model, Phase, Plan, Profile, Task, show_duration};
 
 /// What a plan amounts to.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -57,7 +57,8 @@ pub fn outline(plan: &Plan) -> Result<(), Failure> {
 }
 
 impl Outline<'_> {
-    fn of(plan: &Plan) -> Outline<'_> {
+    /// Of a plan.
+    pub fn of(plan: &Plan) -> Outline<'_> {
         let load = &plan.load;
         let profile = Profile::of(load);
         let most = profile.total_arrivals().unwrap_or(u64::MAX) as f64;
@@ -93,7 +94,8 @@ impl Outline<'_> {
         Ok(text)
     }
 
-    fn summary(&self) -> String {
+    /// Without the plan itself.
+    pub fn summary(&self) -> String {
         let what = match &self.plan.task {
             Task::Http(http) => format!("{} {}", http.method, http.url),
             Task::Sleep { ms } | Task::Cpu { ms } => {
@@ -125,6 +127,18 @@ impl Outline<'_> {
                 .unwrap_or_default();
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {:<9} {level} for {length}{requests}", stage.name);
+        }
+        if let Task::Scenarios(scenarios) = &self.plan.task {
+            for phase in [Phase::Setup, Phase::Teardown] {
+                let steps = scenarios.once(phase).iter().map(|s| s.name.as_str());
+                let steps: Vec<&str> = steps.collect();
+                if !steps.is_empty() {
+                    let limit = show_duration(scenarios.limit(phase));
+                    let steps = steps.join(", ");
+                    let phase = phase.to_string();
+                    let _ = writeln!(text, "  {phase:<9} {steps}, once, at most {limit}");
+                }
+            }
         }
         let total = match (self.requests, self.plan.load.model) {
             (Some(n), Model::Open) => format!("{n} {what_comes}"),

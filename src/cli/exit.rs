@@ -23,6 +23,22 @@ pub enum Exit {
     NotValid = 98,
 }
 
+impl Exit {
+    /// Of several, the one that counts.
+    pub fn first(of: impl IntoIterator<Item = Exit>) -> Exit {
+        let order = [
+            Exit::Usage,
+            Exit::BadInput,
+            Exit::CouldNotRun,
+            Exit::Stopped,
+            Exit::Thresholds,
+            Exit::NotValid,
+        ];
+        let rank = |exit: &Exit| order.iter().position(|o| o == exit).unwrap_or(order.len());
+        of.into_iter().min_by_key(rank).unwrap_or(Exit::Fine)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
@@ -85,6 +101,15 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_exits_the_first_of_the_list_counts() {
+        use Exit::*;
+        assert_eq!(Exit::first([]), Fine);
+        assert_eq!(Exit::first([Fine, NotValid, Fine]), NotValid);
+        assert_eq!(Exit::first([NotValid, Thresholds, Stopped]), Stopped);
+        assert_eq!(Exit::first([Thresholds, CouldNotRun]), CouldNotRun);
+    }
 
     #[test]
     fn a_failure_is_one_line_whatever_its_cause_says() {

@@ -11,7 +11,7 @@
 //! | [`plan_args`], [`dry_run`] | the options of `start-test` as a plan |
 //! | [`validate`], [`preflight`] | whether a plan is one, and whether it would run |
 //! | [`run_node`] | `vajra-node` itself |
-//! | [`start_test`], [`join`], [`local`], [`follow`], [`find_max`] | a test from start to result |
+//! | [`start_test`], [`join`], [`local`], [`follow`], [`find_max`], [`suite`] | tests from start to result |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
 //! | [`backend`] | the node talked to: behind an API, or in this process |
 //! | [`exit`], [`outcome`], [`output`], [`terminal`] | how it ends, and what is shown |
@@ -39,6 +39,7 @@ pub mod resolve;
 pub mod run_node;
 pub mod run_target;
 pub mod start_test;
+pub mod suite;
 pub mod target;
 pub mod terminal;
 pub mod texts;

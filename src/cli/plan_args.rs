@@ -13,8 +13,8 @@ use super::exit::Failure;
 use super::texts::{Header, Pair};
 use super::validate::is_json;
 use crate::plan::{
-    HttpTask, HttpVersion, Load, Local, MAX_PLAN_BYTES, Model, Plan, PlanFile, Task, ThinkTime,
-    parse_bytes, parse_count, parse_duration, parse_plan,
+    Given, HttpTask, HttpVersion, Load, Local, MAX_PLAN_BYTES, Model, Plan, PlanFile, Scalar, Task,
+    ThinkTime, Values, parse_bytes, parse_count, parse_duration, parse_plan_with,
 };
 
 /// Users where neither rate nor users are given: enough to show something, and kind to a
@@ -57,9 +57,16 @@ impl Wanted {
                  `vajra-node start-test http://127.0.0.1:8080 --rate 100`",
             ));
         }
+        if path.is_none() && !args.load.vars.is_empty() {
+            return Err(Failure::usage(
+                "--var is for the steps of a plan's scenarios, and no plan is named",
+            ));
+        }
         Ok(Wanted {
             path: path.unwrap_or_default().into(),
-            file: path.map(read_plan).transpose()?,
+            file: path
+                .map(|path| read_plan(path, vars(&args.load.vars)))
+                .transpose()?,
             url,
         })
     }
@@ -116,14 +123,26 @@ impl Wanted {
     }
 }
 
-fn read_plan(path: &str) -> Result<PlanFile, Failure> {
+/// `--var`: what is given in place of a plan's own constants.
+pub fn vars(given: &[Pair]) -> Values {
+    let typed = given
+        .iter()
+        .map(|Pair(name, value)| (name.clone(), Scalar::typed(value)));
+    typed.collect()
+}
+
+fn read_plan(path: &str, vars: Values) -> Result<PlanFile, Failure> {
     let text = read_limited(Path::new(path)).map_err(|why| {
         Failure::input(format_args!(
             "cannot read the plan {path}: {why} (a URL begins with http:// or https://)"
         ))
     })?;
     let read = |name: &str| read_limited(&beside(Path::new(path)).join(name));
-    parse_plan(&text, is_json(Path::new(path)), &read)
+    let given = Given {
+        vars,
+        ..Given::default()
+    };
+    parse_plan_with(&text, is_json(Path::new(path)), &read, &given)
         .map_err(|e| Failure::input(format_args!("{path}: {e}")))
 }
 
@@ -230,6 +249,44 @@ fn connections(http: &mut HttpTask, args: &LoadArgs) -> Result<(), Failure> {
     }
     http.tls.resume |= args.tls_resume;
     Ok(())
+}
+
+/// An option that changes what one plan sends or how much, if one is given.
+pub fn for_one_plan(args: &LoadArgs) -> Option<&'static str> {
+    let given = [
+        ("--url", args.url.is_some()),
+        ("--method", args.method.is_some()),
+        ("--header", !args.headers.is_empty()),
+        ("--body", args.body.is_some()),
+        ("--body-size", args.body_size.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--users", args.users.is_some()),
+        ("--think-time", args.think_time.is_some()),
+        ("--duration", args.duration.is_some()),
+        ("--warm-up", args.warm_up.is_some()),
+        ("--ramp-up", args.ramp_up.is_some()),
+        ("--requests", args.requests.is_some()),
+        ("--connections", args.connections.is_some()),
+        ("--max-in-flight", args.max_in_flight.is_some()),
+        ("--arrivals", args.arrivals.is_some()),
+        ("--pacing", args.pacing.is_some()),
+        ("--timeout", args.timeout.is_some()),
+        ("--insecure", args.insecure),
+        ("--ca", args.ca.is_some()),
+        ("--client-cert", args.client_cert.is_some()),
+        ("--tls-resume", args.tls_resume),
+        ("--http2", args.http2),
+        ("--streams", args.streams.is_some()),
+        ("--address", !args.addresses.is_empty()),
+        ("--dns-refresh", args.dns_refresh.is_some()),
+        ("--disable-keepalive", args.disable_keepalive),
+        ("--name", args.name.is_some()),
+        ("--tag", !args.tags.is_empty()),
+        ("--where", !args.labels.is_empty()),
+        ("--min-workers", args.min_workers.is_some()),
+    ];
+    let first = given.into_iter().find(|(_, given)| *given);
+    first.map(|(option, _)| option)
 }
 
 fn asks_for_http(args: &LoadArgs) -> bool {

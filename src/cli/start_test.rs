@@ -20,14 +20,15 @@ use super::output::{line, note, out};
 use super::plan_args::Wanted;
 use super::preflight;
 use super::resolve::{environment, layers, resolve_for_one_test};
+use super::suite;
 use super::terminal::ProgressLine;
 use crate::node::config::{LogLevel, NodeConfig};
 use crate::node::run::RunningNode;
-use crate::plan::Plan;
+use crate::plan::{Local, Plan};
 use crate::report::{TestResult, junit, text};
 
 /// Stands in for a local target's URL while nothing is started yet.
-const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
+pub(super) const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
 
 /// Runs a test.
 ///
@@ -35,47 +36,75 @@ const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
 /// Whatever keeps it from running; nothing is left running then.
 pub async fn run(args: &StartArgs) -> Result<Exit, Failure> {
     // All that was typed is checked before anything starts.
+    if let Some(suite) = suite::read(args)? {
+        return suite::run(args, &suite).await;
+    }
     let wanted = Wanted::read(args)?;
     let stand_in = wanted.needs_target().then_some(STAND_IN_URL);
     let plan = wanted.plan(&args.load, stand_in)?;
-    let flags = Layer::from_swarm_args(&args.swarm)?;
-    let mut layer = layers(flags, args.swarm.config.as_deref(), &environment)?;
-    layer.log_level.get_or_insert(LogLevel::Warn);
-    let config = resolve_for_one_test(layer, args.run.standalone)?;
-    let address = Address::of(&args.api, &environment)?;
+    let settings = Settings::of(args)?;
     if args.run.dry_run {
         return dry_run::show(&plan, args.run.json.as_deref());
     }
     if args.run.find_max {
         find_max::check(&plan, &args.run)?;
     }
-    logging::start(config.log_level);
+    logging::start(settings.config.log_level);
     let json = args.run.json.as_deref().map(JsonFile::open).transpose()?;
 
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
-    let session = Session::open(args, &wanted, config, address, &mut interrupts).await?;
+    let (local, needs_target) = (wanted.local(), wanted.needs_target());
+    let session = Session::open(args, local, needs_target, settings, &mut interrupts).await?;
     let result = session.test(args, &wanted, json, &mut interrupts).await;
     session.close().await;
     result
 }
 
-/// A swarm to run the test on, with whatever was started for it.
-struct Session {
-    backend: Backend,
+/// Where a test is to run.
+pub(super) struct Settings {
+    /// The node that this becomes, if there is none.
+    pub config: NodeConfig,
+    address: Address,
+}
+
+impl Settings {
+    /// What was typed, and what is in the environment.
+    ///
+    /// # Errors
+    /// Something of it makes no sense.
+    pub fn of(args: &StartArgs) -> Result<Settings, Failure> {
+        let flags = Layer::from_swarm_args(&args.swarm)?;
+        let mut layer = layers(flags, args.swarm.config.as_deref(), &environment)?;
+        layer.log_level.get_or_insert(LogLevel::Warn);
+        Ok(Settings {
+            config: resolve_for_one_test(layer, args.run.standalone)?,
+            address: Address::of(&args.api, &environment)?,
+        })
+    }
+}
+
+/// A swarm to run tests on, with whatever was started for them.
+pub(super) struct Session {
+    /// The node talked to.
+    pub backend: Backend,
     node: Option<RunningNode>,
     local: Option<LocalSwarm>,
 }
 
 impl Session {
-    async fn open(
+    /// Finds or makes the swarm, with the local one and its target that are asked for.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being there; nothing is left running then.
+    pub async fn open(
         args: &StartArgs,
-        wanted: &Wanted,
-        config: NodeConfig,
-        address: Address,
+        wanted: Option<&Local>,
+        needs_target: bool,
+        Settings { config, address }: Settings,
         interrupts: &mut Interrupts,
     ) -> Result<Session, Failure> {
         let elsewhere = args.run.standalone || address.explicit;
-        let local = match wanted.local() {
+        let local = match wanted {
             Some(local) => {
                 let mut local = local.clone();
                 if elsewhere {
@@ -83,7 +112,7 @@ impl Session {
                 }
                 // Dropping a swarm that is half started kills what there is of it.
                 tokio::select! {
-                    started = LocalSwarm::start(&local, wanted.needs_target()) => Some(started?),
+                    started = LocalSwarm::start(&local, needs_target) => Some(started?),
                     () = interrupts.next() => {
                         return Err(Failure::stopped("interrupted before the test began"));
                     }
@@ -99,7 +128,7 @@ impl Session {
                 token: None,
             };
             let backend = Backend::probe(&here).await?.map_err(Failure::run)?;
-            let nodes = wanted.local().map_or(0, |local| local.nodes);
+            let nodes = wanted.map_or(0, |local| local.nodes);
             wait_for(&backend, nodes, interrupts).await?;
             note(&format!("{nodes} local nodes started for this test"));
             return Ok(Session {
@@ -121,6 +150,11 @@ impl Session {
         })
     }
 
+    /// The local target's URL, if there is one.
+    pub fn target_url(&self) -> Option<&str> {
+        self.local.as_ref()?.target_url.as_deref()
+    }
+
     async fn test(
         &self,
         args: &StartArgs,
@@ -128,11 +162,7 @@ impl Session {
         json: Option<JsonFile>,
         interrupts: &mut Interrupts,
     ) -> Result<Exit, Failure> {
-        let target = self
-            .local
-            .as_ref()
-            .and_then(|local| local.target_url.as_deref());
-        let mut plan: Plan = wanted.plan(&args.load, target)?;
+        let mut plan: Plan = wanted.plan(&args.load, self.target_url())?;
         if !args.run.find_max {
             plan.thresholds.extend(args.run.threshold.iter().cloned());
         }
@@ -161,9 +191,7 @@ impl Session {
         match followed? {
             Followed::Ended(result) => {
                 if let Some(path) = &args.run.junit {
-                    std::fs::write(path, junit(&result)).map_err(|e| {
-                        Failure::run(format_args!("cannot write --junit {}: {e}", path.display()))
-                    })?;
+                    write_junit(path, &junit(&result))?;
                 }
                 show(&result, json, args.run.strict)
             }
@@ -171,7 +199,8 @@ impl Session {
         }
     }
 
-    async fn close(self) {
+    /// Ends whatever was started.
+    pub async fn close(self) {
         if let Some(node) = self.node {
             node.shutdown().await;
         }
@@ -222,6 +251,12 @@ async fn reach(
         ));
     }
     Ok((backend, Some(node)))
+}
+
+/// Writes `--junit`.
+pub(super) fn write_junit(path: &Path, xml: &str) -> Result<(), Failure> {
+    std::fs::write(path, xml)
+        .map_err(|e| Failure::run(format_args!("cannot write --junit {}: {e}", path.display())))
 }
 
 fn asks_to_discover(args: &StartArgs) -> bool {

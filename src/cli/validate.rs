@@ -1,4 +1,4 @@
-//! `validate`: whether a plan is one, and what it amounts to.
+//! `validate`: whether a plan or a suite is one, and what it amounts to.
 
 use std::path::Path;
 
@@ -6,14 +6,13 @@ use super::args::ValidateArgs;
 use super::dry_run;
 use super::exit::{Exit, Failure};
 use super::output::line;
-use super::plan_args::{beside, read_limited};
+use super::plan_args::{beside, read_limited, vars};
 use super::preflight;
-use crate::plan::{parse_plan, show_plan_error};
+use super::start_test::STAND_IN_URL;
+use super::suite;
+use crate::plan::{Given, is_suite, parse_plan_with, show_plan_error};
 
-/// Stands in for the URL of a target that would be started.
-const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
-
-/// Reads a plan and shows what would run; with `--swarm`, whether it would.
+/// Reads a plan or a suite and shows what would run; with `--swarm`, whether it would.
 ///
 /// # Errors
 /// [`Exit::BadInput`] with what is wrong, where, and the line itself; or no node answers.
@@ -26,6 +25,18 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     let name = args.plan.display().to_string();
     let text = read_limited(&args.plan)
         .map_err(|why| Failure::input(format_args!("cannot read the plan {name}: {why}")))?;
+    if is_suite(&text) && !is_json(&args.plan) {
+        if args.swarm {
+            return Err(Failure::usage(
+                "--swarm looks at one plan; name one of the suite's",
+            ));
+        }
+        return suite::validate(args, &text);
+    }
+    let given = Given {
+        vars: vars(&args.vars),
+        ..Given::default()
+    };
     let read = |file: &str| read_limited(&beside(&args.plan).join(file));
     let json = is_json(&args.plan);
     // Several lines, unlike other errors: the plan's own line is shown.
@@ -33,7 +44,7 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         exit: Exit::BadInput,
         message: show_plan_error(&e, &name, &text),
     };
-    let file = parse_plan(&text, json, &read).map_err(wrong)?;
+    let file = parse_plan_with(&text, json, &read, &given).map_err(wrong)?;
     if args.swarm && file.needs_target() {
         return Err(Failure::input(format_args!(
             "{name}: its target is started with the test, so there is nothing to look at yet; \

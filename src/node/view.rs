@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::handle::{CommandError, EVENT_QUEUE, Progress};
 use crate::network;
 use crate::node::engine::load_changes;
-use crate::plan::{Profile, Task};
+use crate::plan::{Profile, Task, decode_values};
 use crate::protocol::membership::{Health, Known};
 use crate::protocol::messages::{Phase, Status};
 use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
@@ -163,10 +163,11 @@ impl Driver {
                 })
                 .collect(),
             changes: load_changes(t.decisions(), self.room.max_pause),
-            values: t.values().map_or_else(BTreeMap::new, |bytes| {
-                // Written by a node of the swarm; what is no table of values is none.
-                serde_json::from_slice(bytes).unwrap_or_default()
-            }),
+            // Written by a node of the swarm; what is no table of values is none.
+            values: t
+                .values()
+                .and_then(|bytes| decode_values(bytes).ok())
+                .unwrap_or_default(),
         })
     }
 

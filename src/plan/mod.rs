@@ -15,6 +15,7 @@ mod raw;
 mod scenario;
 mod slots;
 mod stages;
+mod suite;
 mod think;
 mod threshold;
 mod units;
@@ -31,8 +32,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use parse::{
-    Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json, parse_plan,
-    parse_plan_with, parse_toml,
+    Given, InSuite, Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json,
+    parse_plan, parse_plan_with, parse_toml,
 };
 pub use place::show as show_plan_error;
 pub use poisson::hash;
@@ -45,8 +46,9 @@ pub use scenario::{
 };
 pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
 pub use stages::{Line, Stage, StageType};
+pub use suite::{Mode, Passed, StopOn, Suite, SuiteError, SuitePlan, is_suite, parse_suite};
 pub use think::ThinkTime;
-pub use threshold::{Metric, Point, Threshold};
+pub use threshold::{Measure, Metric, Point, Threshold};
 pub use units::{parse_bytes, parse_count, parse_duration, show_duration};
 pub use url::TargetUrl;
 

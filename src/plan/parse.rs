@@ -3,13 +3,13 @@
 //! Errors are one line each. They name the field, repeat what was given and say what is
 //! allowed; those of a file also name line and column.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::raw::{RawLoad, RawTask};
-use super::scenario::{Blob, RawData, RawHttp, RawScenario, RawSteps, Values};
+use super::scenario::{Blob, RawData, RawHttp, RawScenario, RawSteps, Scalar, Values};
 use super::units::{self, show_duration};
 use super::{Limits, Plan, Scenarios, SwarmRules, Task, Threshold};
 
@@ -59,6 +59,17 @@ impl PlanError {
         }
     }
 
+    /// Something wrong at an offset of a TOML text.
+    pub(super) fn in_toml(text: &str, offset: usize, problem: String) -> PlanError {
+        let (place, line, column) = place_in_toml(text, offset);
+        PlanError::Syntax {
+            place,
+            line,
+            column,
+            problem,
+        }
+    }
+
     /// The same, at a place that is not known beforehand.
     pub fn at(place: String, problem: impl Into<String>) -> PlanError {
         PlanError::Field {
@@ -75,6 +86,7 @@ pub struct PlanFile {
     needs_target: bool,
     local: Option<Local>,
     blobs: Vec<Blob>,
+    awaited: BTreeSet<String>,
 }
 
 impl PlanFile {
@@ -91,6 +103,39 @@ impl PlanFile {
     /// The plan names no URL: it is to be sent to the target that [`Local`] starts.
     pub fn needs_target(&self) -> bool {
         self.needs_target
+    }
+
+    /// What it gets in place of its own `[vars]`, or besides them; of no use without
+    /// scenarios.
+    pub fn give(&mut self, vars: &Values) {
+        if let Task::Scenarios(scenarios) = &mut self.plan.task {
+            scenarios.vars.extend(vars.clone());
+        }
+        self.awaited.retain(|name| !vars.contains_key(name));
+    }
+
+    /// Gives up on values that were to come later and did not; tells which. A plan that uses
+    /// one is no longer valid.
+    pub fn give_up(&mut self) -> BTreeSet<String> {
+        if let Task::Scenarios(scenarios) = &mut self.plan.task {
+            scenarios
+                .vars
+                .retain(|name, _| !self.awaited.contains(name));
+        }
+        std::mem::take(&mut self.awaited)
+    }
+
+    /// Its name, if it says none itself.
+    pub fn name_by_default(&mut self, name: &str) {
+        self.plan.name.get_or_insert_with(|| name.to_owned());
+    }
+
+    /// Its scenarios, if it is one of such.
+    pub fn scenarios(&self) -> Option<&Scenarios> {
+        match &self.plan.task {
+            Task::Scenarios(scenarios) => Some(scenarios),
+            _ => None,
+        }
     }
 
     /// The plan as it stands.
@@ -150,7 +195,7 @@ pub struct LocalTarget {
 }
 
 impl Local {
-    fn validate(&self) -> Result<(), PlanError> {
+    pub(super) fn validate(&self) -> Result<(), PlanError> {
         if self.nodes > MAX_LOCAL_NODES {
             let problem = format!(
                 "{} is not allowed; it must be between 0 and {MAX_LOCAL_NODES}",
@@ -181,9 +226,10 @@ impl Local {
     }
 }
 
+/// A plan as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawFile {
+pub(super) struct RawFile {
     name: Option<String>,
     #[serde(default)]
     tags: BTreeMap<String, String>,
@@ -228,36 +274,89 @@ pub fn parse_plan(
     json: bool,
     read: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<PlanFile, PlanError> {
-    parse_plan_with(text, json, read, &Values::new())
+    parse_plan_with(text, json, read, &Given::default())
 }
 
-/// [`parse_plan`], with `vars` in place of the plan's own or besides them.
+/// What a plan gets besides its file.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// In place of its own `[vars]`, or besides them.
+    pub vars: Values,
+    /// Names of `vars` whose values come later ([`PlanFile::give`]); of its own a plan keeps the
+    /// value until then.
+    pub later: BTreeSet<String>,
+    /// It is one of a suite.
+    pub suite: Option<InSuite>,
+}
+
+/// What a suite has for its plans. There `vars` are of no use for a plan without scenarios,
+/// and no error.
+#[derive(Clone, Copy, Debug)]
+pub struct InSuite {
+    /// It has a `[local]` table, which stands for that of its plans.
+    pub local: bool,
+    /// That table starts a target.
+    pub target: bool,
+}
+
+/// [`parse_plan`], with what the plan gets besides its file.
 ///
 /// # Errors
-/// As there; also if there are `vars` and the plan is none of scenarios.
+/// As there; also if it is given `vars`, is none of scenarios and stands alone.
 pub fn parse_plan_with(
     text: &str,
     json: bool,
     read: &dyn Fn(&str) -> Result<String, String>,
-    vars: &Values,
+    given: &Given,
 ) -> Result<PlanFile, PlanError> {
     if text.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(text.len()));
     }
     let raw: RawFile = match json {
         true => serde_json::from_str(text).map_err(|e| json_error(text.as_bytes(), &e))?,
-        false => toml::from_str(text).map_err(|e| {
-            let offset = e.span().map_or(text.len(), |s| s.start);
-            let (place, line, column) = place_in_toml(text, offset);
-            PlanError::Syntax {
-                place,
-                line,
-                column,
-                problem: one_line(e.message()),
-            }
-        })?,
+        false => toml::from_str(text).map_err(|e| toml_error(text, &e))?,
     };
-    let starts_target = raw.local.as_ref().is_some_and(|l| l.target.is_some());
+    raw.into_file(read, given)
+}
+
+/// An error of the TOML parser as ours.
+pub(super) fn toml_error(text: &str, e: &toml::de::Error) -> PlanError {
+    let offset = e.span().map_or(text.len(), |s| s.start);
+    PlanError::in_toml(text, offset, one_line(e.message()))
+}
+
+impl RawFile {
+    /// Makes a plan of what was written.
+    pub(super) fn into_file(
+        self,
+        read: &dyn Fn(&str) -> Result<String, String>,
+        given: &Given,
+    ) -> Result<PlanFile, PlanError> {
+        file_of(self, read, given)
+    }
+}
+
+fn file_of(
+    mut raw: RawFile,
+    read: &dyn Fn(&str) -> Result<String, String>,
+    given: &Given,
+) -> Result<PlanFile, PlanError> {
+    let starts_target = match given.suite {
+        Some(suite) => suite.target,
+        None => raw.local.as_ref().is_some_and(|l| l.target.is_some()),
+    };
+    if let Some(suite) = given.suite {
+        if raw.local.is_some() && !suite.local {
+            return Err(PlanError::field(
+                "local",
+                "is for a plan that runs alone; in a suite, [local] stands in the suite file itself \
+                 and serves all its plans",
+            ));
+        }
+        raw.local = None;
+    }
+    let vars_of_no_use = !given.vars.is_empty() && given.suite.is_none();
+    let mut awaited = BTreeSet::new();
     let mut blobs = Vec::new();
     let (task, needs_target) = match (raw.task, raw.scenario.is_empty()) {
         (Some(_), false) => {
@@ -288,7 +387,7 @@ pub fn parse_plan_with(
                 "is for scenarios; make the task a step of a scenario, or leave it out",
             ));
         }
-        (Some(_), true) if !(raw.vars.is_empty() && vars.is_empty()) => {
+        (Some(_), true) if !raw.vars.is_empty() || vars_of_no_use => {
             return Err(PlanError::field(
                 "vars",
                 "are for the steps of scenarios, and the plan has a [task]; make it a step of a \
@@ -309,7 +408,14 @@ pub fn parse_plan_with(
                 http.base_url = Some(STAND_IN_URL.to_owned());
             }
             let mut all = raw.vars;
-            all.extend(vars.clone());
+            all.extend(given.vars.clone());
+            for name in &given.later {
+                // So that templates can be checked before it is there.
+                all.entry(name.clone()).or_insert_with(|| {
+                    awaited.insert(name.clone());
+                    Scalar::Text(String::new())
+                });
+            }
             let once = [raw.setup, raw.teardown];
             let (made, files) = Scenarios::from_raw(http, raw.scenario, raw.data, once, all, read)?;
             blobs = files;
@@ -334,6 +440,7 @@ pub fn parse_plan_with(
         needs_target,
         local: raw.local,
         blobs,
+        awaited,
     })
 }
 

@@ -83,7 +83,16 @@ fn is_key(line: &str, key: &str) -> bool {
 
 /// An error as a compiler shows it: what is wrong, where, and the line itself.
 pub fn show(error: &PlanError, name: &str, text: &str) -> String {
-    let located = locate(error, text);
+    show_at(error, locate(error, text), name, text)
+}
+
+/// [`show`] for an error whose line and column are known.
+pub fn show_at(
+    error: &PlanError,
+    located: Option<(usize, usize)>,
+    name: &str,
+    text: &str,
+) -> String {
     let Some((line, column)) = located else {
         return format!("{error}\n  --> {name}");
     };

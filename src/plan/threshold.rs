@@ -33,6 +33,33 @@ pub enum Metric {
     Rate,
 }
 
+/// A number of a result, of all of it or of a part: `response_time.p99[buy/log in]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Measure {
+    /// Which number.
+    pub metric: Metric,
+    /// Only this step (`scenario/step`) or scenario.
+    pub scope: Option<String>,
+}
+
+impl FromStr for Measure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Measure, String> {
+        let text = text.trim();
+        let (name, scope) = match text.split_once('[') {
+            None => (text, None),
+            Some((name, scope)) => match scope.strip_suffix(']') {
+                Some(scope) => (name.trim(), Some(scope.trim().to_owned())),
+                None => return Err(format!("{text:?} has a [ without its ]")),
+            },
+        };
+        let metric =
+            metric(name).ok_or_else(|| format!("{name:?} is no metric; there are: {METRICS}"))?;
+        Ok(Measure { metric, scope })
+    }
+}
+
 /// A point of a distribution.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Point {
@@ -171,19 +198,12 @@ impl FromStr for Threshold {
             format!("{text:?} has no < or >; write one such as \"response_time.p99 < 250ms\"")
         })?;
         let (subject, rest) = (text[..at].trim(), &text[at..]);
-        let (name, scope) = match subject.split_once('[') {
-            None => (subject, None),
-            Some((name, scope)) => match scope.strip_suffix(']') {
-                Some(scope) => (name.trim(), Some(scope.trim().to_owned())),
-                None => return Err(format!("{subject:?} has a [ without its ]")),
-            },
-        };
+        let Measure { metric, scope } = subject.parse()?;
         let below = rest.starts_with('<');
         let rest = &rest[1..];
         let or_equal = rest.starts_with('=');
         let value = rest.trim_start_matches('=').trim();
-        let metric =
-            metric(name).ok_or_else(|| format!("{name:?} is no metric; there are: {METRICS}"))?;
+        let name = subject.split('[').next().unwrap_or_default().trim();
         let bound = match metric {
             Metric::Response(_) | Metric::Service(_) | Metric::Lag(_) => {
                 parse_duration(value).map(|d| d.as_secs_f64() * 1e3)

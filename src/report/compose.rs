@@ -9,7 +9,7 @@ use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::*;
 use super::threshold;
 use super::verdict::{self, Facts};
-use crate::plan::{Change, LoadChange, Model, Plan, Profile, Task};
+use crate::plan::{Change, LoadChange, Model, Plan, Profile, Task, Values};
 use crate::protocol::TestId;
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::messages::{EndReason, Phase};
@@ -47,7 +47,7 @@ pub struct ResultInput {
     /// How the load was changed on the way.
     pub changes: Vec<LoadChange>,
     /// What the setup handed on.
-    pub values: BTreeMap<String, serde_json::Value>,
+    pub values: Values,
 }
 
 /// A worker's part.

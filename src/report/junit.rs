@@ -1,57 +1,157 @@
 //! A result as JUnit XML, as CI systems read it: a test case for the run itself and one for
-//! each threshold.
+//! each threshold; of a suite, a test suite for each plan.
 
 use super::result::TestResult;
+use super::suite::{PlanResult, SuiteResult};
 use super::threshold::shown;
 use crate::plan::Threshold;
 
 /// One `<testsuites>` document.
 pub fn junit(result: &TestResult) -> String {
     let name = result.name.as_deref().unwrap_or("load test");
-    let mut cases = vec![run(result)];
-    cases.extend(result.thresholds.iter().map(|judged| {
-        let parsed: Result<Threshold, _> = judged.threshold.parse();
-        let was = match (parsed, judged.value) {
-            (Ok(threshold), Some(value)) => format!("was {}", shown(&threshold, value)),
-            _ => "nothing was measured".to_owned(),
+    document(&[TestSuite::of(name, result)])
+}
+
+/// One `<testsuites>` document with a test suite for each plan.
+pub fn junit_of_suite(suite: &SuiteResult) -> String {
+    let each = suite.plans.iter().map(|plan| {
+        let mut of = match &plan.result {
+            Some(result) => TestSuite::of(&plan.name, result),
+            None => TestSuite::of_nothing(plan),
         };
-        (judged.threshold.clone(), (!judged.held).then_some(was))
-    }));
-    let failures = cases
-        .iter()
-        .filter(|(_, failure)| failure.is_some())
-        .count();
-    let (count, seconds) = (cases.len(), result.duration_s);
+        // What the result itself does not show: it ended, and yet this process lost it.
+        if let (Some(why), Some(run)) = (&plan.why, of.cases.first_mut())
+            && run.came == Came::Well
+        {
+            run.came = Came::Badly(why.clone());
+        }
+        of
+    });
+    document(&each.collect::<Vec<_>>())
+}
+
+/// A test case.
+struct Case {
+    name: String,
+    came: Came,
+}
+
+/// How a test case came out.
+#[derive(PartialEq)]
+enum Came {
+    Well,
+    Badly(String),
+    Skipped(String),
+}
+
+/// A plan's test cases.
+struct TestSuite<'a> {
+    name: &'a str,
+    cases: Vec<Case>,
+    seconds: f64,
+    started: &'a str,
+}
+
+impl<'a> TestSuite<'a> {
+    fn of(name: &'a str, result: &'a TestResult) -> TestSuite<'a> {
+        let mut cases = vec![run(result)];
+        cases.extend(result.thresholds.iter().map(|judged| {
+            let parsed: Result<Threshold, _> = judged.threshold.parse();
+            let was = || match (parsed, judged.value) {
+                (Ok(threshold), Some(value)) => format!("was {}", shown(&threshold, value)),
+                _ => "nothing was measured".to_owned(),
+            };
+            Case {
+                name: judged.threshold.clone(),
+                came: match judged.held {
+                    true => Came::Well,
+                    false => Came::Badly(was()),
+                },
+            }
+        }));
+        TestSuite {
+            name,
+            cases,
+            seconds: result.duration_s,
+            started: result.started_at.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// Of a plan without a result.
+    fn of_nothing(plan: &PlanResult) -> TestSuite<'_> {
+        let why = plan.why.clone().unwrap_or_default();
+        let came = match plan.outcome.as_str() {
+            "not_begun" => Came::Skipped(why),
+            _ => Came::Badly(why),
+        };
+        let name = "run".to_owned();
+        TestSuite {
+            name: &plan.name,
+            cases: vec![Case { name, came }],
+            seconds: 0.0,
+            started: "",
+        }
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        let count = |is: fn(&Came) -> bool| self.cases.iter().filter(|c| is(&c.came)).count();
+        let failed = count(|came| matches!(came, Came::Badly(_)));
+        let skipped = count(|came| matches!(came, Came::Skipped(_)));
+        [self.cases.len(), failed, skipped]
+    }
+}
+
+fn document(suites: &[TestSuite]) -> String {
+    let all = suites.iter().map(TestSuite::counts);
+    let [count, failures, _] = all.fold([0; 3], |sum, n| std::array::from_fn(|i| sum[i] + n[i]));
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <testsuites tests=\"{count}\" failures=\"{failures}\">\n  \
-         <testsuite name=\"{}\" tests=\"{count}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\" \
-         time=\"{seconds}\" timestamp=\"{}\">\n",
-        escaped(name),
-        escaped(result.started_at.as_deref().unwrap_or_default()),
+         <testsuites tests=\"{count}\" failures=\"{failures}\">\n"
     );
-    for (case, failure) in cases {
-        let case = escaped(&case);
-        let head = format!("    <testcase classname=\"vajra\" name=\"{case}\"");
-        out.push_str(&match failure {
-            None => format!("{head}/>\n"),
-            Some(why) => format!(
-                "{head}>\n      <failure message=\"{}\"/>\n    </testcase>\n",
-                escaped(&why)
-            ),
-        });
+    for suite in suites {
+        let [count, failures, skipped] = suite.counts();
+        out.push_str(&format!(
+            "  <testsuite name=\"{}\" tests=\"{count}\" failures=\"{failures}\" errors=\"0\" \
+             skipped=\"{skipped}\" time=\"{}\" timestamp=\"{}\">\n",
+            escaped(suite.name),
+            suite.seconds,
+            escaped(suite.started),
+        ));
+        for case in &suite.cases {
+            let name = escaped(&case.name);
+            let head = format!("    <testcase classname=\"vajra\" name=\"{name}\"");
+            let (tag, why) = match &case.came {
+                Came::Well => {
+                    out.push_str(&format!("{head}/>\n"));
+                    continue;
+                }
+                Came::Badly(why) => ("failure", why),
+                Came::Skipped(why) => ("skipped", why),
+            };
+            out.push_str(&format!(
+                "{head}>\n      <{tag} message=\"{}\"/>\n    </testcase>\n",
+                escaped(why)
+            ));
+        }
+        out.push_str("  </testsuite>\n");
     }
-    out.push_str("  </testsuite>\n</testsuites>\n");
+    out.push_str("</testsuites>\n");
     out
 }
 
 /// The run itself: it came to its end, and the generator was not at its limit.
-fn run(result: &TestResult) -> (String, Option<String>) {
+fn run(result: &TestResult) -> Case {
     let ended = result.end.as_deref() == Some("completed");
     let bad = !ended || result.verdict.as_deref() == Some("invalid");
     let mut why = vec![result.end.clone().unwrap_or_default()];
     why.extend(result.reasons.iter().cloned());
-    ("run".to_owned(), bad.then(|| why.join("; ")))
+    Case {
+        name: "run".to_owned(),
+        came: match bad {
+            true => Came::Badly(why.join("; ")),
+            false => Came::Well,
+        },
+    }
 }
 
 fn escaped(text: &str) -> String {
@@ -112,5 +212,38 @@ mod tests {
             xml.contains("<failure message=\"nothing was measured\"/>"),
             "{xml}"
         );
+    }
+
+    #[test]
+    fn a_suite_has_a_test_suite_for_each_plan() {
+        let kept = include_str!("tests/empty_result.json");
+        let mut result: TestResult = serde_json::from_str(kept).unwrap();
+        (result.end, result.verdict) = (Some("completed".into()), Some("valid".into()));
+        let plan = |name: &str, outcome: &str, why: Option<&str>, result| PlanResult {
+            name: name.into(),
+            outcome: outcome.into(),
+            why: why.map(String::from),
+            result,
+        };
+        let xml = junit_of_suite(&SuiteResult {
+            schema: 1,
+            suite: None,
+            mode: "sequential".into(),
+            outcome: "could_not_run".into(),
+            plans: vec![
+                plan("a", "passed", None, Some(Box::new(result))),
+                plan("b", "could_not_run", Some("no <node>"), None),
+                plan("c", "not_begun", Some("b could not run"), None),
+            ],
+        });
+        for part in [
+            "<testsuites tests=\"3\" failures=\"1\">",
+            "<testsuite name=\"a\" tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"0\"",
+            "<failure message=\"no &lt;node&gt;\"/>",
+            "<testsuite name=\"c\" tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"1\"",
+            "<skipped message=\"b could not run\"/>",
+        ] {
+            assert!(xml.contains(part), "{part}: {xml}");
+        }
     }
 }

@@ -7,15 +7,17 @@ mod merge;
 pub mod preflight;
 pub mod result;
 pub mod search;
+pub mod suite;
 pub mod text;
 mod threshold;
 mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word};
-pub use junit::junit;
+pub use junit::{junit, junit_of_suite};
 pub use merge::decode;
 pub use result::*;
-pub use threshold::{check, shown};
+pub use suite::{PlanResult, SuiteResult};
+pub use threshold::{check, measured, shown};
 
 #[cfg(test)]
 mod tests;

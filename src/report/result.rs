@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Load;
+use crate::plan::{Load, Values};
 
 /// A test's result: so far, or for good once `complete`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -56,6 +56,9 @@ pub struct TestResult {
     /// Each scenario, likewise.
     #[serde(default)]
     pub scenarios: Vec<StepResult>,
+    /// What the plan's setup found for all scenarios.
+    #[serde(default)]
+    pub values: Values,
     /// Requests a second.
     pub rate: Rate,
     /// Responses by HTTP status code.
@@ -75,9 +78,6 @@ pub struct TestResult {
     /// How the load was changed on the way.
     #[serde(default)]
     pub changes: Vec<ChangeResult>,
-    /// What the setup handed on.
-    #[serde(default)]
-    pub values: BTreeMap<String, serde_json::Value>,
 }
 
 /// A change of the load of a running test.

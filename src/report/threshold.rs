@@ -49,24 +49,28 @@ impl<'a> Measured<'a> {
     }
 }
 
+/// A number of a result: milliseconds, a share from 0 to 1, or a second⁻¹; none if nothing
+/// was measured.
+pub fn measured(metric: Metric, scope: Option<&str>, result: &TestResult) -> Option<f64> {
+    let m = Measured::of(result, scope)?;
+    let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+    let times = |stats: &Option<Stats>, point| stats.as_ref().map(|s| at(point, s));
+    let t = m.totals;
+    match metric {
+        Metric::Response(point) => times(m.response, point),
+        Metric::Service(point) => times(m.service, point),
+        Metric::Lag(point) => times(m.lag, point),
+        Metric::ErrorRate => share(t.failed, t.sent),
+        Metric::Dropped => share(t.dropped, t.planned),
+        Metric::Checks => share(t.checks_passed, t.checks_passed + t.checks_failed),
+        Metric::Rate if result.duration_s > 0.0 => Some(t.sent as f64 / result.duration_s),
+        Metric::Rate => None,
+    }
+}
+
 /// Holds a result against a threshold.
 pub fn judge(threshold: &Threshold, result: &TestResult) -> Judged {
-    let measured = Measured::of(result, threshold.scope.as_deref());
-    let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-    let value = measured.and_then(|m| {
-        let times = |stats: &Option<Stats>, point| stats.as_ref().map(|s| at(point, s));
-        let t = m.totals;
-        match threshold.metric {
-            Metric::Response(point) => times(m.response, point),
-            Metric::Service(point) => times(m.service, point),
-            Metric::Lag(point) => times(m.lag, point),
-            Metric::ErrorRate => share(t.failed, t.sent),
-            Metric::Dropped => share(t.dropped, t.planned),
-            Metric::Checks => share(t.checks_passed, t.checks_passed + t.checks_failed),
-            Metric::Rate if result.duration_s > 0.0 => Some(t.sent as f64 / result.duration_s),
-            Metric::Rate => None,
-        }
-    });
+    let value = measured(threshold.metric, threshold.scope.as_deref(), result);
     Judged {
         threshold: threshold.to_string(),
         held: value.is_some_and(|v| threshold.holds(v)),

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use blob::{Blob, Sha256};
 pub use check::Check;
-pub use data::{Data, MAX_ALL_FILES, MAX_FILE, Pick};
+pub use data::{Data, MAX_ALL_FILES, MAX_FILE, Pick, is_name};
 pub use extract::Extract;
 pub use mix::Mix;
 pub use once::{MAX_ONCE_STEPS, Phase, pause};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::plan::{Plan, Task, parse_plan, parse_plan_with};
+use crate::plan::{Given, Plan, Task, parse_plan, parse_plan_with};
 
 const PLAN: &str = r#"
 [http]
@@ -57,7 +57,11 @@ duration = "1s"
 
 fn read(text: &str, vars: &Values) -> Result<Plan, String> {
     let rows = |_: &str| Ok("name\nann\n".to_owned());
-    let file = parse_plan_with(text, false, &rows, vars).map_err(|e| e.to_string())?;
+    let given = Given {
+        vars: vars.clone(),
+        ..Given::default()
+    };
+    let file = parse_plan_with(text, false, &rows, &given).map_err(|e| e.to_string())?;
     file.into_plan().map_err(|e| e.to_string())
 }
 

@@ -123,7 +123,7 @@ fn input(workers: Vec<Measured>) -> ResultInput {
         workers: workers.into_iter().map(Measured::input).collect(),
         events: Vec::new(),
         changes: Vec::new(),
-        values: BTreeMap::new(),
+        values: Default::default(),
     }
 }
 

@@ -10,13 +10,15 @@ mod layout;
 mod lists;
 mod preflight;
 mod progress;
+mod suite;
 mod summary;
 pub mod units;
 
 pub use found::{found, tried};
 pub use lists::{nodes, tests};
 pub use preflight::preflight;
-pub use progress::progress;
+pub use progress::{named_progress, progress};
+pub use suite::{plan_title, suite};
 pub use summary::summary;
 
 /// Longest line in characters.

@@ -17,6 +17,14 @@ pub fn progress(p: &Progress) -> String {
     fit(&line, WIDTH)
 }
 
+/// The same of one of several tests.
+pub fn named_progress(name: &str, p: &Progress) -> String {
+    fit(
+        &format!("{}: {}", fit(name, 20), progress(p).trim_start()),
+        WIDTH,
+    )
+}
+
 fn before(p: &Progress) -> String {
     match p.state.as_str() {
         "running" => format!("starting in {:.1} s", -p.elapsed_s),
