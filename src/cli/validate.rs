@@ -6,7 +6,7 @@ use super::args::ValidateArgs;
 use super::dry_run;
 use super::exit::{Exit, Failure};
 use super::output::line;
-use super::plan_args::{beside, read_limited};
+use super::plan_args::{beside, read_data, read_limited};
 use crate::plan::{parse_plan, show_plan_error};
 
 /// Stands in for the URL of a target that would be started.
@@ -20,7 +20,7 @@ pub fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     let name = args.plan.display().to_string();
     let text = read_limited(&args.plan)
         .map_err(|why| Failure::input(format_args!("cannot read the plan {name}: {why}")))?;
-    let read = |file: &str| read_limited(&beside(&args.plan).join(file));
+    let read = |file: &str| read_data(&beside(&args.plan).join(file));
     let json = is_json(&args.plan);
     // Several lines, unlike other errors: the plan's own line is shown.
     let wrong = |e| Failure {

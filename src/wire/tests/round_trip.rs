@@ -67,8 +67,8 @@ fn the_samples_are_of_every_variant() {
     let requests: BTreeSet<u8> = samples::requests().iter().map(request_variant).collect();
     let replies: BTreeSet<u8> = samples::replies().iter().map(reply_variant).collect();
     assert!(gossip.into_iter().eq(0..12));
-    assert!(requests.into_iter().eq(0..9));
-    assert!(replies.into_iter().eq(0..10));
+    assert!(requests.into_iter().eq(0..11));
+    assert!(replies.into_iter().eq(0..12));
 }
 
 #[test]
