@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::problem::Problem;
 use crate::node::handle::{Progress, Steering};
-use crate::plan::Plan;
+use crate::plan::{Blob, Plan};
 use crate::report::preflight::PreflightReport;
 use crate::report::{NodeEntry, NodeList, TestList, TestResult};
 
@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a node may take until its answer begins. It begins within milliseconds; a result
 /// of thousands of workers takes seconds to merge.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same where a data file is handed over first, or has to reach a whole swarm.
+const DATA_TIMEOUT: Duration = Duration::from_secs(660);
 /// Largest answer: a result of thousands of nodes.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -102,14 +104,37 @@ impl ApiClient {
             .await
     }
 
-    /// Starts a test at once; returns its id.
+    /// Hands over a data file, unless it is there.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn put_blob(&self, blob: &Blob) -> Result<(), ClientError> {
+        let path = format!("/api/v1/blobs/{}", blob.digest);
+        match self.send(Method::HEAD, &path, None).await {
+            Ok(_) => return Ok(()),
+            Err(ClientError::Refused { status: 404, .. }) => {}
+            Err(e) => return Err(e),
+        }
+        let body = ("application/octet-stream", Bytes::from_owner(blob.bytes.clone()));
+        let sent = self.send_bytes(Method::PUT, &path, Some(body), DATA_TIMEOUT);
+        sent.await.map(drop)
+    }
+
+    /// Starts a test as soon as the swarm has its data; returns its id.
     ///
     /// # Errors
     /// Any [`ClientError`].
     pub async fn start(&self, plan: &Plan) -> Result<String, ClientError> {
-        let body = self.body_of(plan)?;
+        let patience = match plan.task.data().next() {
+            Some(_) => DATA_TIMEOUT,
+            None => ANSWER_TIMEOUT,
+        };
+        let body = Bytes::from(self.body_of(plan)?.to_string());
+        let body = Some(("application/json", body));
+        let sent = self.send_bytes(Method::POST, "/api/v1/tests", body, patience);
+        let bytes = self.collect(sent.await?).await?;
         let answer: serde_json::Value =
-            self.json(Method::POST, "/api/v1/tests", Some(body)).await?;
+            serde_json::from_slice(&bytes).map_err(|e| self.strange(e))?;
         let id = answer["test_id"].as_str();
         id.map(str::to_owned)
             .ok_or_else(|| self.strange("no test_id"))
@@ -219,6 +244,18 @@ impl ApiClient {
         path: &str,
         body: Option<serde_json::Value>,
     ) -> Result<Response<Incoming>, ClientError> {
+        let body = body.map(|body| ("application/json", Bytes::from(body.to_string())));
+        self.send_bytes(method, path, body, ANSWER_TIMEOUT).await
+    }
+
+    /// Sends a body of a media type; its answer must begin in time.
+    async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Bytes)>,
+        patience: Duration,
+    ) -> Result<Response<Incoming>, ClientError> {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(self.addr)).await;
         let stream = connected
             .map_err(|_| self.unreachable("no answer"))?
@@ -235,22 +272,22 @@ impl ApiClient {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let bytes = match &body {
-            Some(body) => {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-                Bytes::from(body.to_string())
+        let bytes = match body {
+            Some((kind, bytes)) => {
+                request = request.header(header::CONTENT_TYPE, kind);
+                bytes
             }
             None => Bytes::new(),
         };
         let request = request
             .body(Full::new(bytes))
             .map_err(|e| self.strange(e))?;
-        let answered = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+        let answered = tokio::time::timeout(patience, sender.send_request(request)).await;
         let response = answered
             .map_err(|_| {
                 self.strange(format_args!(
                     "no answer within {} s",
-                    ANSWER_TIMEOUT.as_secs()
+                    patience.as_secs()
                 ))
             })?
             .map_err(|e| self.strange(e))?;

@@ -63,8 +63,7 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
         false => "application/json",
     };
     let is_wanted = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted));
-    let must_have = [Method::POST, Method::PUT].contains(request.method());
-    if (must_have || has_body) && !is_wanted {
+    if (request.method() == Method::POST || has_body) && !is_wanted {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             format!("send the body as `Content-Type: {wanted}`"),

@@ -14,7 +14,7 @@ use super::resolve::{api_token, environment};
 use crate::api::{ApiClient, ClientError, Events};
 use crate::node::config::API_PORT;
 use crate::node::handle::{CommandError, NodeHandle, Progress, StartOptions, Steering};
-use crate::plan::Plan;
+use crate::plan::{Blob, Plan};
 use crate::protocol::TestId;
 use crate::report::preflight::PreflightReport;
 use crate::report::{NodeList, TestList, TestResult};
@@ -133,7 +133,24 @@ impl Backend {
         }
     }
 
-    /// Starts a test; returns its id.
+    /// Hands over data files that a plan names, as far as they are not there.
+    ///
+    /// # Errors
+    /// As [`Backend::nodes`], or there is no room for them.
+    pub async fn bring(&self, blobs: &[Blob]) -> Result<(), Failure> {
+        for blob in blobs {
+            match self {
+                Backend::Api(client, _) => {
+                    client.put_blob(blob).await.map_err(|e| self.lost(e))?;
+                }
+                Backend::Here(node) => node.put_blob(blob).await.map_err(refused)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a test; returns its id. The data that its plan names has been
+    /// [brought](Self::bring).
     ///
     /// # Errors
     /// As [`Backend::nodes`].

@@ -86,7 +86,7 @@ impl Outline<'_> {
     fn text(&self) -> Result<String, Failure> {
         let mut text = self.summary();
         if matches!(self.plan.task, Task::Scenarios(_)) {
-            // With all its data; the plan file itself is easier to read.
+            // The plan file itself is easier to read.
             return Ok(text);
         }
         text += "\nthe plan:\n\n";

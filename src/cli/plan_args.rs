@@ -13,8 +13,9 @@ use super::exit::Failure;
 use super::texts::{Header, Pair};
 use super::validate::is_json;
 use crate::plan::{
-    Given, HttpTask, HttpVersion, Load, Local, MAX_PLAN_BYTES, Model, Plan, PlanFile, Scalar, Task,
-    ThinkTime, Values, parse_bytes, parse_count, parse_duration, parse_plan_with,
+    Blob, Given, HttpTask, HttpVersion, Load, Local, MAX_DATA_FILE, MAX_PLAN_BYTES, Model, Plan,
+    PlanFile, Scalar, Task, ThinkTime, Values, parse_bytes, parse_count, parse_duration,
+    parse_plan_with,
 };
 
 /// Users where neither rate nor users are given: enough to show something, and kind to a
@@ -74,6 +75,11 @@ impl Wanted {
     /// The local swarm that the plan file asks for.
     pub fn local(&self) -> Option<&Local> {
         self.file.as_ref().and_then(PlanFile::local)
+    }
+
+    /// The data files that the plan names.
+    pub fn blobs(&self) -> &[Blob] {
+        self.file.as_ref().map_or(&[], PlanFile::blobs)
     }
 
     /// The plan names no URL, and none was typed: it waits for the local target's.
@@ -137,7 +143,7 @@ fn read_plan(path: &str, vars: Values) -> Result<PlanFile, Failure> {
             "cannot read the plan {path}: {why} (a URL begins with http:// or https://)"
         ))
     })?;
-    let read = |name: &str| read_limited(&beside(Path::new(path)).join(name));
+    let read = |name: &str| read_data(&beside(Path::new(path)).join(name));
     let given = Given {
         vars,
         ..Given::default()
@@ -410,15 +416,27 @@ fn whole<T: TryFrom<u64>>(option: &str, text: &Option<String>) -> Result<Option<
 /// # Errors
 /// It can't be read, or is too large.
 pub fn read_limited(path: &Path) -> Result<String, String> {
+    read_at_most(path, MAX_FILE)
+}
+
+/// The same for a data file, which may be larger.
+///
+/// # Errors
+/// As [`read_limited`].
+pub fn read_data(path: &Path) -> Result<String, String> {
+    read_at_most(path, MAX_DATA_FILE)
+}
+
+fn read_at_most(path: &Path, most: u64) -> Result<String, String> {
     let mut text = String::new();
-    let limit = MAX_FILE + 1;
+    let limit = most + 1;
     let read = if path == Path::new("-") {
         io::stdin().lock().take(limit).read_to_string(&mut text)
     } else {
         File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text))
     };
     match read {
-        Ok(n) if n as u64 > MAX_FILE => Err(format!("more than {MAX_FILE} bytes")),
+        Ok(n) if n as u64 > most => Err(format!("more than {most} bytes")),
         Ok(_) => Ok(text),
         Err(e) => Err(e.to_string()),
     }

@@ -30,6 +30,9 @@ use crate::report::{TestResult, junit, text};
 /// Stands in for a local target's URL while nothing is started yet.
 pub(super) const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
 
+/// Data of so many bytes takes time that people wonder about.
+const WORTH_A_NOTE: usize = 1 << 20;
+
 /// Runs a test.
 ///
 /// # Errors
@@ -172,10 +175,16 @@ impl Session {
         if !args.run.no_preflight {
             preflight::before(&self.backend, &plan, args.run.yes, interrupts).await?;
         }
+        self.bring(wanted, interrupts).await?;
         if args.run.find_max {
             return find_max::run(&self.backend, plan, &args.run, json, interrupts).await;
         }
-        let id = self.backend.start(plan).await?;
+        let id = tokio::select! {
+            started = self.backend.start(plan) => started?,
+            () = interrupts.next() => {
+                return Err(Failure::stopped("interrupted before the test began"));
+            }
+        };
         if args.run.detach {
             line(&id)?;
             return Ok(Exit::Fine);
@@ -196,6 +205,21 @@ impl Session {
                 show(&result, json, args.run.strict)
             }
             Followed::Left => Ok(Exit::Fine),
+        }
+    }
+
+    /// Hands the plan's data files over.
+    async fn bring(&self, wanted: &Wanted, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        let bytes: usize = wanted.blobs().iter().map(|b| b.bytes.len()).sum();
+        if bytes >= WORTH_A_NOTE {
+            let mebibytes = bytes as f64 / f64::from(1 << 20);
+            note(&format!(
+                "{mebibytes:.1} MiB of data: every node fetches it before the test begins"
+            ));
+        }
+        tokio::select! {
+            brought = self.backend.bring(wanted.blobs()) => brought,
+            () = interrupts.next() => Err(Failure::stopped("interrupted before the test began")),
         }
     }
 

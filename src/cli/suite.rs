@@ -16,7 +16,8 @@ use super::join::wait_for;
 use super::logging;
 use super::outcome::outcome;
 use super::output::{line, note, out};
-use super::plan_args::{beside, for_one_plan, read_limited, vars};
+use super::plan_args::{beside, for_one_plan, read_data, read_limited, vars};
+use super::preflight;
 use super::start_test::{JsonFile, STAND_IN_URL, Session, Settings, write_junit};
 use super::terminal::ProgressLines;
 use crate::plan::{
@@ -66,7 +67,7 @@ pub fn validate(args: &ValidateArgs, text: &str) -> Result<Exit, Failure> {
 }
 
 fn parse(path: &Path, text: &str, vars: &Values) -> Result<Suite, SuiteError> {
-    let read = |file: &str| read_limited(&beside(path).join(file));
+    let read = |file: &str| read_data(&beside(path).join(file));
     parse_suite(text, &read, vars)
 }
 
@@ -411,6 +412,10 @@ impl Running<'_> {
     ) -> Ended {
         let ended = async {
             let plan = given.plan(entry).map_err(Failure::run)?;
+            if !self.run.no_preflight {
+                preflight::before(self.backend, &plan, self.run.yes, interrupts).await?;
+            }
+            self.backend.bring(entry.file.blobs()).await?;
             let id = self.backend.start(plan).await?;
             note(&format!("plan {:?}: test {id}", entry.name));
             follow(self.backend, &id, interrupts, OnInterrupt::StopTest, |p| {

@@ -6,7 +6,7 @@ use super::args::ValidateArgs;
 use super::dry_run;
 use super::exit::{Exit, Failure};
 use super::output::line;
-use super::plan_args::{beside, read_limited, vars};
+use super::plan_args::{beside, read_data, read_limited, vars};
 use super::preflight;
 use super::start_test::STAND_IN_URL;
 use super::suite;
@@ -37,7 +37,7 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         vars: vars(&args.vars),
         ..Given::default()
     };
-    let read = |file: &str| read_limited(&beside(&args.plan).join(file));
+    let read = |file: &str| read_data(&beside(&args.plan).join(file));
     let json = is_json(&args.plan);
     // Several lines, unlike other errors: the plan's own line is shown.
     let wrong = |e| Failure {

@@ -9,7 +9,7 @@ use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::*;
 use super::threshold;
 use super::verdict::{self, Facts};
-use crate::plan::{Change, LoadChange, Model, Plan, Profile, Task, Values};
+use crate::plan::{Change, LoadChange, Model, Pick, Plan, Profile, Task, Values};
 use crate::protocol::TestId;
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::messages::{EndReason, Phase};
@@ -124,6 +124,7 @@ impl ResultInput {
             thresholds: Vec::new(),
             steps: self.steps(),
             scenarios: self.scenarios(),
+            data: self.data(planned - self.later_seen()),
         };
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();
@@ -174,6 +175,60 @@ impl ResultInput {
         each.collect()
     }
 
+    /// How much of the data was used, after so many arrivals.
+    fn data(&self, arrivals: u64) -> Vec<DataResult> {
+        let Task::Scenarios(scenarios) = &self.plan.task else {
+            return Vec::new();
+        };
+        let mix = scenarios.mix();
+        let exact = self.nobody_died_untold();
+        let each = scenarios.data.iter().map(|(name, data)| {
+            let uses = |scenario| scenarios.uses(scenario, name);
+            // A row is taken when an iteration begins, and its first step is sent at once.
+            let mut first = 0;
+            let mut used = 0;
+            for (scenario, s) in scenarios.scenarios.iter().enumerate() {
+                if uses(scenario) {
+                    used += self.sent_of(first);
+                }
+                first += s.steps.len();
+            }
+            let unique = data.pick == Pick::Unique;
+            let due = mix.before(arrivals, uses).min(data.rows);
+            DataResult {
+                name: name.clone(),
+                pick: data.pick.as_str().to_owned(),
+                rows: data.rows,
+                used,
+                unused: unique.then(|| due.saturating_sub(used)),
+                left: unique.then(|| data.rows - due.max(used).min(data.rows)),
+                exact,
+            }
+        });
+        each.collect()
+    }
+
+    /// Whoever was lost has delivered its last snapshot all the same.
+    fn nobody_died_untold(&self) -> bool {
+        let mut workers = self.workers.iter();
+        if workers.any(|w| w.lost_at.is_some() && !w.metrics.is_final) {
+            return false;
+        }
+        let told = |peer: &str| {
+            let mut workers = self.workers.iter();
+            workers.any(|w| w.peer == peer && w.metrics.is_final)
+        };
+        let lost = self.events.iter().filter(|e| e.kind == "lost");
+        lost.filter_map(|e| e.peer.as_deref()).all(told)
+    }
+
+    /// Requests sent of a step.
+    fn sent_of(&self, step: usize) -> u64 {
+        let workers = self.workers.iter();
+        let of_step = workers.filter_map(|w| w.metrics.counters().get(step));
+        of_step.map(|s| s.counters.sent).sum()
+    }
+
     /// What was measured of some steps.
     fn some_steps(&self, name: String, counts: impl Fn(u32) -> bool) -> StepResult {
         let mut all = Counters::default();
@@ -213,7 +268,7 @@ impl ResultInput {
         // The profile tells how many arrivals there are; the later steps of a scenario come as
         // often as they come.
         let later = self.later();
-        let later_seen = later.sent + later.dropped();
+        let later_seen = self.later_seen();
         let seen = all.sent + all.dropped();
         let (Some(reason), Model::Open) = (&self.reason, self.plan.load.model) else {
             return (seen, measured);
@@ -245,6 +300,11 @@ impl ResultInput {
             }
             _ => (asked_until(profile, measured).max(seen), measured),
         }
+    }
+
+    fn later_seen(&self) -> u64 {
+        let later = self.later();
+        later.sent + later.dropped()
     }
 
     /// What was counted of steps that are not the first of their scenario.

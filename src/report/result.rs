@@ -59,6 +59,9 @@ pub struct TestResult {
     /// What the plan's setup found for all scenarios.
     #[serde(default)]
     pub values: Values,
+    /// The plan's data, and how much of it was used; empty without any.
+    #[serde(default)]
+    pub data: Vec<DataResult>,
     /// Requests a second.
     pub rate: Rate,
     /// Responses by HTTP status code.
@@ -179,6 +182,28 @@ pub struct StepResult {
     pub lag_ms: Option<Stats>,
     /// As in the whole result.
     pub errors: Vec<ErrorEntry>,
+}
+
+/// Data of the plan, and how much of it was used.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DataResult {
+    /// The name that templates use.
+    pub name: String,
+    /// `sequential`, `random`, `unique` or `user`.
+    pub pick: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// Iterations that took a row of it and sent something. Of unique rows these are as many
+    /// rows.
+    pub used: u64,
+    /// Of unique rows, those whose turn had come, but nobody carried their iteration out; null
+    /// otherwise.
+    pub unused: Option<u64>,
+    /// Of unique rows, those whose turn had not come at the end; null otherwise.
+    pub left: Option<u64>,
+    /// Nothing is unknown. Otherwise a worker died, and what it sent after its last report
+    /// nobody knows: `used` is the least, `unused` the most it can be.
+    pub exact: bool,
 }
 
 /// A threshold, held against the result.

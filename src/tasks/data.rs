@@ -5,15 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::plan::{Data, Format, Sha256, Table};
 
+/// A file, and how it is read.
+type Key = (Sha256, u64, Format);
+
+fn key(data: &Data) -> Key {
+    (data.digest, data.bytes, data.format)
+}
+
 /// The tables at hand. They are there for as long as somebody else holds them.
 #[derive(Debug, Default)]
-pub struct Tables(Mutex<HashMap<(Format, Sha256), Weak<Table>>>);
+pub struct Tables(Mutex<HashMap<Key, Weak<Table>>>);
 
 impl Tables {
     /// The rows of a data file, if they are at hand.
     pub fn get(&self, data: &Data) -> Option<Arc<Table>> {
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = tables.get(&(data.format, data.digest))?.upgrade();
+        let table = tables.get(&key(data))?.upgrade();
         table.filter(|t| t.rows() == data.rows && t.columns() == data.columns)
     }
 
@@ -25,7 +32,7 @@ impl Tables {
         let table = Arc::new(table);
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tables.retain(|_, table| table.strong_count() > 0);
-        tables.insert((data.format, data.digest), Arc::downgrade(&table));
+        tables.insert(key(data), Arc::downgrade(&table));
         table
     }
 }

@@ -81,6 +81,14 @@ async fn only_json_starts_a_test() {
     .await;
     assert_eq!(without.status, 415);
     assert!(s.done.try_recv().is_err(), "nothing reached the driver");
+    // Nor does anything but a file of its own kind go to where files are put.
+    for kind in ["text/plain", "application/json"] {
+        let headers = format!("Content-Type: {kind}\r\nContent-Length: 2\r\n");
+        let path = format!("/api/v1/blobs/{}", "0".repeat(64));
+        let put = request(s.addr, "PUT", &path, &headers) + "{}";
+        let put = raw(s.addr, put).await;
+        assert_eq!(put.status, 415, "{kind}");
+    }
     let kind = "Application/JSON; charset=utf-8";
     let taken = raw(s.addr, post(s.addr, "/api/v1/nodes/self/drain", kind, "{}")).await;
     assert_eq!(taken.status, 200);

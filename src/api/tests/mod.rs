@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod blobs;
 mod calls;
 mod limits;
 mod problems;
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
 
 use super::*;
+use crate::node::blobs::Blobs;
 use crate::node::handle::{Command, CommandError, Progress};
 use crate::protocol::TestId;
 use crate::protocol::preflight::{Check, Finding};
@@ -49,6 +51,8 @@ struct Served {
     done: mpsc::UnboundedReceiver<Done>,
     /// Every test's progress.
     progress: broadcast::Sender<Arc<Progress>>,
+    /// The node's data files, of which it has room for 80 MiB.
+    blobs: Blobs,
 }
 
 fn entry(name: &str, peer: &str, is_self: bool, task_type: &str) -> NodeEntry {
@@ -109,6 +113,7 @@ fn answer(
     command: Command,
     done: &mpsc::UnboundedSender<Done>,
     progress: &broadcast::Sender<Arc<Progress>>,
+    blobs: &Blobs,
 ) {
     let known = |id: TestId| match IDS.contains(&id.to_string().as_str()) {
         true => Ok(()),
@@ -149,6 +154,14 @@ fn answer(
         Command::Start(_, options, reply) if options.wait_for > 2 => {
             let _ = reply.send(Err(CommandError::Refused("too few nodes".into())));
         }
+        Command::Start(plan, _, reply)
+            if plan.task.data().any(|(_, d)| blobs.has(d.digest).is_none()) =>
+        {
+            let _ = reply.send(Err(CommandError::Data {
+                field: "data.users".into(),
+                why: "is not here".into(),
+            }));
+        }
         Command::Start(plan, options, reply) => {
             let _ = done.send(Done::Start {
                 name: plan.name.clone(),
@@ -174,6 +187,9 @@ fn answer(
             let _ = done.send(Done::Drain(peer.map(|p| crate::network::show_peer(&p))));
             let _ = reply.send(Ok(()));
         }
+        Command::Blobs(reply) => {
+            let _ = reply.send(blobs.clone());
+        }
         other => panic!("not expected: {other:?}"),
     }
 }
@@ -185,9 +201,11 @@ async fn served(token: Option<&str>) -> Served {
     let (did, done) = mpsc::unbounded_channel();
     let (progress, _) = broadcast::channel(4);
     let all_progress = progress.clone();
+    let blobs = Blobs::open(None, 80 << 20).unwrap();
+    let all_blobs = blobs.clone();
     tokio::spawn(async move {
         while let Some(command) = inbox.recv().await {
-            answer(command, &did, &all_progress);
+            answer(command, &did, &all_progress, &all_blobs);
         }
     });
     let token = token.map(Into::into);
@@ -196,6 +214,7 @@ async fn served(token: Option<&str>) -> Served {
         addr,
         done,
         progress,
+        blobs,
     }
 }
 

@@ -21,6 +21,7 @@ pub fn summary(r: &TestResult) -> String {
     totals(&mut out, r);
     times(&mut out, r);
     steps(&mut out, r);
+    data(&mut out, r);
     errors(&mut out, &r.errors);
     thresholds(&mut out, r);
     nodes(&mut out, r);
@@ -202,6 +203,30 @@ fn steps(out: &mut String, r: &TestResult) {
             time(|s| s.p99),
             time(|s| s.max)
         ));
+    }
+}
+
+/// Unique rows that will not come back, though their turn had come.
+fn data(out: &mut String, r: &TestResult) {
+    let unused = r.data.iter().filter(|d| d.unused.is_some_and(|n| n > 0));
+    for (i, d) in unused.enumerate() {
+        if i == 0 {
+            out.push('\n');
+        }
+        let (least, most) = match d.exact {
+            true => ("", ""),
+            false => ("at least ", "at most "),
+        };
+        let text = format!(
+            "{}: {least}{} of {} rows used; {most}{} unused although their turn had come, as nobody \
+             carried out their iterations; {} beyond the end",
+            d.name,
+            units::count(d.used),
+            units::count(d.rows),
+            units::count(d.unused.unwrap_or_default()),
+            units::count(d.left.unwrap_or_default()),
+        );
+        field(out, "data", &text);
     }
 }
 

@@ -1,0 +1,240 @@
+//! Data files over several real nodes: they are where they are needed, whoever was there first.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Path as Segments, State};
+use axum::routing::get;
+use common::{Node, Target, eventually, swarm, vajra};
+use vajra_node::plan::Sha256;
+
+type Seen = Arc<Mutex<BTreeMap<String, u32>>>;
+
+async fn user(State(seen): State<Seen>, Segments((name, mail)): Segments<(String, String)>) {
+    let mut seen = seen.lock().unwrap();
+    *seen.entry(format!("{name},{mail}")).or_default() += 1;
+}
+
+/// A server that counts what it is asked for, on a thread of its own to the end of the process.
+fn server() -> (String, Seen) {
+    let seen = Seen::default();
+    let app = Router::new().route("/{name}/{mail}", get(user));
+    let app = app.with_state(seen.clone());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
+    });
+    (url, seen)
+}
+
+/// The row `i` of a file, about 50 bytes long.
+fn row(i: usize) -> String {
+    format!("user{i:07},user{i:07}@some.mail.example.com")
+}
+
+/// Writes a file of so many rows and a plan that takes them; returns the plan's path and the
+/// file's SHA-256.
+fn write_plan(dir: &Path, url: &str, rows: usize, pick: &str, load: &str) -> (String, Sha256) {
+    let mut file = String::from("name,mail\n");
+    (0..rows).for_each(|i| file += &format!("{}\n", row(i)));
+    std::fs::write(dir.join("users.csv"), &file).unwrap();
+    let text = format!(
+        "[http]\nbase_url = \"{url}\"\n[data.users]\nfile = \"users.csv\"\npick = \"{pick}\"\n\
+         [[scenario]]\n[[scenario.step]]\nurl = \"/{{{{ users.name }}}}/{{{{ users.mail }}}}\"\n\
+         [load]\n{load}\n"
+    );
+    let path = dir.join("plan.toml");
+    std::fs::write(&path, text).unwrap();
+    (path.to_str().unwrap().to_owned(), Sha256::of(file.as_bytes()))
+}
+
+/// A node's copy of a file.
+fn stored(dir: &Path, node: &str, digest: Sha256) -> Result<Vec<u8>, String> {
+    let path = dir.join(node).join("blobs").join(digest.to_string());
+    std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+#[test]
+fn a_file_of_ten_megabytes_is_on_every_node_before_the_test_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let (url, seen) = server();
+    let nodes = swarm(dir.path(), 3, &[]);
+    let load = "rate = 200\nduration = \"4s\"";
+    let (plan, digest) = write_plan(dir.path(), &url, 200_000, "unique", load);
+    let out = vajra(&["start-test", &plan, "--api", &nodes[1].api, "--json", "-"]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    assert!(out.stderr.contains("MiB of data"), "{}", out.stderr);
+    let result = out.json();
+    assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
+    assert_eq!(result["nodes"].as_array().unwrap().len(), 3);
+    assert_eq!(result["totals"]["failed"], 0, "{}", result["errors"]);
+    let seen = seen.lock().unwrap();
+    let once: BTreeMap<String, u32> = (0..800).map(|i| (row(i), 1)).collect();
+    assert!(*seen == once, "{} rows", seen.len());
+    for node in &nodes {
+        let copy = stored(dir.path(), &node.name, digest).unwrap();
+        assert!(Sha256::of(&copy) == digest, "{}", node.name);
+        let log = node.process.log();
+        assert!(!log.contains("without the test's data"), "{log}");
+        // They took part from the beginning, and none was late for it.
+        let joined = result["events"].as_array().unwrap();
+        assert!(joined.iter().all(|e| e["kind"] != "joined"), "{joined:?}");
+    }
+    let data = &result["data"][0];
+    let expected = serde_json::json!({
+        "name": "users", "pick": "unique", "rows": 200_000, "used": 800, "unused": 0,
+        "left": 199_200, "exact": true,
+    });
+    assert_eq!(*data, expected);
+}
+
+#[test]
+fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Target::start(dir.path(), &[]);
+    let mut nodes = swarm(dir.path(), 3, &[]);
+    let load = "rate = 100\nduration = \"10m\"";
+    let (plan, digest) = write_plan(dir.path(), &target.url, 100_000, "random", load);
+    let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let test = out.stdout.trim().to_owned();
+    let working = |asked: &Node, count: usize| {
+        eventually(|| {
+            let status = asked.json(&["status", &test]);
+            let workers = status["nodes"].as_array().unwrap().iter();
+            let n = workers.filter(|n| n["sent"].as_u64() > Some(0)).count();
+            match n >= count {
+                true => Ok(()),
+                false => Err(format!("{n} nodes at work: {}", status["events"])),
+            }
+        });
+    };
+    working(&nodes[1], 3);
+    let bootstrap = nodes[1].listening.clone();
+    nodes.push(Node::start(dir.path(), "late", &["--bootstrap", &bootstrap]));
+    working(&nodes[1], 4);
+    assert!(Sha256::of(&stored(dir.path(), "late", digest).unwrap()) == digest);
+    nodes.remove(0).process.kill();
+    nodes.push(Node::start(dir.path(), "later", &["--bootstrap", &bootstrap]));
+    working(&nodes[0], 5);
+    assert!(Sha256::of(&stored(dir.path(), "later", digest).unwrap()) == digest);
+    let out = vajra(&["stop-test", &test, "--api", &nodes[0].api]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    eventually(|| {
+        let status = nodes[0].json(&["status", &test]);
+        match status["verdict"].is_null() {
+            true => Err("it has not ended".into()),
+            false => Ok(assert_eq!(status["totals"]["failed"], 0, "{}", status["errors"])),
+        }
+    });
+}
+
+#[test]
+fn a_plan_whose_data_is_not_there_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), "n", &[]);
+    let digest = Sha256::of(b"name,mail\nann,ann@example.com\n").to_string();
+    let plan = serde_json::json!({
+        "task": {
+            "type": "SCENARIO",
+            "http": {"url": "http://127.0.0.1:1/", "method": "GET", "timeout": "1s"},
+            "scenarios": [{"name": "a", "weight": 1, "steps": [
+                {"name": "s", "method": "GET", "url": "http://127.0.0.1:1/{{ users.name }}"},
+            ]}],
+            "data": {"users": {
+                "pick": "random", "format": "csv", "columns": ["name", "mail"], "rows": 1,
+                "bytes": 30, "digest": digest,
+            }},
+        },
+        "load": {"rate": 1, "duration": "1s"},
+    });
+    let start = || {
+        let body = serde_json::json!({ "plan": plan }).to_string();
+        let head = format!("POST /api/v1/tests HTTP/1.1\r\nContent-Length: {}", body.len());
+        call(&node.api, &head, "application/json", &body)
+    };
+    let put = |text: &str| {
+        let length = text.len();
+        let head = format!("PUT /api/v1/blobs/{digest} HTTP/1.1\r\nContent-Length: {length}");
+        call(&node.api, &head, "application/octet-stream", text)
+    };
+    let refused = start();
+    assert!(refused.starts_with("HTTP/1.1 422 "), "{refused}");
+    let told = format!("the data users is not here: PUT the file to /api/v1/blobs/{digest} first");
+    assert!(refused.contains(&told), "{refused}");
+    assert!(refused.contains("\"field\":\"data.users\""), "{refused}");
+    let wrong = put("name,mail\nbob,bob@example.com\n");
+    assert!(wrong.starts_with("HTTP/1.1 422 "), "{wrong}");
+    let made = put("name,mail\nann,ann@example.com\n");
+    assert!(made.starts_with("HTTP/1.1 201 "), "{made}");
+    let started = start();
+    assert!(started.starts_with("HTTP/1.1 201 "), "{started}");
+}
+
+/// The answer to a request on a connection of its own.
+fn call(api: &str, head: &str, kind: &str, body: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(api).unwrap();
+    let head = format!("{head}\r\nHost: {api}\r\nContent-Type: {kind}\r\nConnection: close\r\n");
+    write!(stream, "{head}\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Prints how long a test waits for its data, and what it costs in memory; for a quiet machine.
+/// `cargo test --test data -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn measured_with_ten_and_fifty_megabytes() {
+    for rows in [0, 220_000, 1_000_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::start(dir.path(), &[]);
+        let nodes = swarm(dir.path(), 3, &[]);
+        let resident = |node: &Node| {
+            let path = format!("/proc/{}/status", node.process.pid());
+            let status = std::fs::read_to_string(path).unwrap();
+            let line = |name: &str| {
+                let found = status.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+                let kib: u64 = found.split_whitespace().next().unwrap().parse().unwrap();
+                kib >> 10
+            };
+            (line("VmRSS:"), line("VmHWM:"))
+        };
+        let before = resident(&nodes[1]);
+        let load = "rate = 100\nduration = \"5s\"";
+        let (plan, digest) = write_plan(dir.path(), &target.url, rows.max(1), "random", load);
+        let began = Instant::now();
+        let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
+        let announced = began.elapsed();
+        assert_eq!(out.code, 0, "{}", out.stderr);
+        while target.served() == 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let loaded = began.elapsed();
+        let during = resident(&nodes[1]);
+        let size = stored(dir.path(), "n1", digest).unwrap().len() >> 20;
+        println!(
+            "{rows} rows, {size} MiB: announced after {announced:.2?}, load after {loaded:.2?}; \
+             a node's memory {} MiB before, {} during (at most {})",
+            before.0, during.0, during.1
+        );
+        let again = Instant::now();
+        let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
+        assert_eq!(out.code, 0, "{}", out.stderr);
+        println!("  announced once more after {:.2?}", again.elapsed());
+    }
+}
