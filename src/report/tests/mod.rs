@@ -8,7 +8,6 @@ mod summaries;
 mod totals;
 mod verdicts;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
