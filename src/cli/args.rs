@@ -36,6 +36,8 @@ pub enum Command {
     StartTest(Box<StartArgs>),
     /// Check a plan, and show what it amounts to
     Validate(ValidateArgs),
+    /// Print the JSON Schema of plan files: every key, what it may be and what it means
+    Schema(SchemaArgs),
     /// Stop a test on every node
     StopTest(StopArgs),
     /// List the tests that a node knows
@@ -311,6 +313,14 @@ pub struct RunArgs {
 pub struct ValidateArgs {
     /// The plan: TOML, or JSON if its name ends in .json; - is stdin
     pub plan: PathBuf,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Print the reference in Markdown instead, as in docs/plan-reference.md
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// `stop-test`.

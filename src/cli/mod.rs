@@ -11,6 +11,7 @@
 //! | [`plan_args`], [`dry_run`] | the options of `start-test` as a plan |
 //! | [`run_node`] | `vajra-node` itself |
 //! | [`start_test`], [`join`], [`local`], [`follow`], [`find_max`] | a test from start to result |
+//! | [`validate`], [`schema`] | what a plan file may say |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
 //! | [`backend`] | the node talked to: behind an API, or in this process |
 //! | [`exit`], [`outcome`], [`output`], [`terminal`] | how it ends, and what is shown |
@@ -36,6 +37,7 @@ pub mod plan_args;
 pub mod resolve;
 pub mod run_node;
 pub mod run_target;
+pub mod schema;
 pub mod start_test;
 pub mod target;
 pub mod terminal;
@@ -78,6 +80,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             None => run_node::run(&cli.node).await,
             Some(Command::StartTest(args)) => start_test::run(args).await,
             Some(Command::Validate(args)) => validate::run(args),
+            Some(Command::Schema(args)) => schema::run(args),
             Some(Command::StopTest(args)) => commands::stop_test(args).await,
             Some(Command::Tests(args)) => commands::tests(args).await,
             Some(Command::Status(args)) => commands::status(args).await,

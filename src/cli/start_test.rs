@@ -132,6 +132,10 @@ impl Session {
             .as_ref()
             .and_then(|local| local.target_url.as_deref());
         let mut plan: Plan = wanted.plan(&args.load, target)?;
+        for threshold in &args.run.threshold {
+            let checked = threshold.check_scope(&plan.task);
+            checked.map_err(|why| Failure::input(format_args!("--threshold: {why}")))?;
+        }
         if !args.run.find_max {
             plan.thresholds.extend(args.run.threshold.iter().cloned());
         }

@@ -16,15 +16,15 @@ const MS: Duration = Duration::from_millis(1);
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
 /// Largest generated body in bytes.
-const MAX_BODY: u64 = 64 << 20;
+pub(super) const MAX_BODY: u64 = 64 << 20;
 /// Most requests that share a connection.
-const MAX_STREAMS: u64 = 1000;
+pub(super) const MAX_STREAMS: u64 = 1000;
 /// Most addresses to connect to in turn.
-const MAX_ADDRESSES: u64 = 1000;
+pub(super) const MAX_ADDRESSES: u64 = 1000;
 /// Most tags, and most labels to choose nodes by.
-const MAX_PAIRS: usize = 32;
+pub(super) const MAX_PAIRS: usize = 32;
 /// Most requests of a plan: more than 24 h at the highest rate.
-const MAX_REQUESTS: u64 = 1_000_000_000_000;
+pub(super) const MAX_REQUESTS: u64 = 1_000_000_000_000;
 /// Headers that the engine sets itself; another value would break the connection.
 const OWN_HEADERS: [&str; 4] = [
     "connection",
@@ -61,6 +61,11 @@ impl Plan {
             0,
             MAX_PAIRS as u64,
         )?;
+        for (i, threshold) in self.thresholds.iter().enumerate() {
+            let found_at = || vec!["thresholds".into(), i.into()];
+            let checked = threshold.check_scope(&self.task);
+            checked.map_err(|why| PlanError::field("thresholds", why).found_at(found_at()))?;
+        }
         within(
             "swarm.min_workers",
             u64::from(self.swarm.min_workers),

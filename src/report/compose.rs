@@ -9,7 +9,7 @@ use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::*;
 use super::threshold;
 use super::verdict::{self, Facts};
-use crate::plan::{Model, Plan, Profile, Task};
+use crate::plan::{Model, Plan, Profile, Step, Task};
 use crate::protocol::TestId;
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::messages::{EndReason, Phase};
@@ -118,6 +118,7 @@ impl ResultInput {
             thresholds: Vec::new(),
             steps: self.steps(),
             scenarios: self.scenarios(),
+            labels: self.labels(),
         };
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();
@@ -145,6 +146,21 @@ impl ResultInput {
             self.some_steps(scenario.name.clone(), |s| steps.contains(&s))
         });
         each.collect()
+    }
+
+    fn labels(&self) -> Vec<StepResult> {
+        let Task::Scenarios(scenarios) = &self.plan.task else {
+            return Vec::new();
+        };
+        let steps: Vec<&Step> = scenarios.steps().collect();
+        let has = |step: u32, label: &str| {
+            let step = steps.get(step as usize);
+            step.is_some_and(|step| step.labels.iter().any(|l| l == label))
+        };
+        let labels = scenarios.labels().into_iter();
+        labels
+            .map(|label| self.some_steps(label.to_owned(), |s| has(s, label)))
+            .collect()
     }
 
     /// What was measured of some steps.

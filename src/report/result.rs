@@ -56,6 +56,9 @@ pub struct TestResult {
     /// Each scenario, likewise.
     #[serde(default)]
     pub scenarios: Vec<StepResult>,
+    /// Each label, likewise: all steps that have it.
+    #[serde(default)]
+    pub labels: Vec<StepResult>,
     /// Requests a second.
     pub rate: Rate,
     /// Responses by HTTP status code.

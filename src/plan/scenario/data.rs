@@ -1,5 +1,6 @@
 //! Rows of data, and which of them an iteration takes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Rows with named columns.
@@ -15,7 +16,7 @@ pub struct Data {
 }
 
 /// Which row an iteration takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pick {
     /// One after the other over the whole swarm, and again from the first.
@@ -23,8 +24,9 @@ pub enum Pick {
     Sequential,
     /// Any.
     Random,
-    /// One after the other over the whole swarm, none twice; open model. A row whose iteration
-    /// is not carried out, because its worker died, is not used at all.
+    /// One after the other over the whole swarm, none twice; open model. A plan with fewer rows
+    /// than iterations is refused. A row whose iteration is not carried out, because its worker
+    /// died, is not used at all.
     Unique,
     /// User *n* has row *n*, in all its iterations; closed model.
     User,

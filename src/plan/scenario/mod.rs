@@ -62,6 +62,9 @@ pub struct Scenario {
 pub struct Step {
     /// Its name, unique in the scenario.
     pub name: String,
+    /// Marks by which steps are looked at together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Request method.
     pub method: String,
     /// A path, or a whole URL whose scheme, host and port have no holes; or one that begins
@@ -135,6 +138,22 @@ impl Scenarios {
             s.steps.iter().map(of_step).collect::<Vec<_>>()
         };
         self.scenarios.iter().flat_map(steps)
+    }
+
+    /// Every label, in the order of the steps that have it first.
+    pub fn labels(&self) -> Vec<&str> {
+        let mut labels = Vec::new();
+        for label in self.steps().flat_map(|step| &step.labels) {
+            if !labels.contains(&label.as_str()) {
+                labels.push(label);
+            }
+        }
+        labels
+    }
+
+    /// All steps, in the order in which they are measured.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.scenarios.iter().flat_map(|s| &s.steps)
     }
 
     /// The same at another place: every URL that begins with the base URL begins with this

@@ -5,16 +5,41 @@ use std::collections::BTreeSet;
 use super::data::is_name;
 use super::text::{BUILT_IN, variables};
 use super::{Data, Pick, Scenario, Scenarios, Step};
+use crate::plan::near::near;
 use crate::plan::parse::PlanError;
+use crate::plan::source::Seg;
 use crate::plan::validate::validate_request;
 use crate::plan::{Load, Model, Profile, TargetUrl};
 
 /// Most steps of all scenarios together.
-const MAX_STEPS: usize = 64;
+pub const MAX_STEPS: usize = 64;
 /// Most extracted values, and most checks, of a step.
-const MAX_OF_STEP: usize = 32;
+pub const MAX_OF_STEP: usize = 32;
 /// Largest weight of a scenario.
-const MAX_WEIGHT: u32 = 1000;
+pub const MAX_WEIGHT: u32 = 1000;
+/// Most labels of a step: a result has a part for each label of the plan.
+pub const MAX_LABELS: usize = 8;
+/// Most characters of a name or a label.
+pub const MAX_NAME: usize = 50;
+
+/// What is wrong with a scenario or a step, and with which of its keys.
+struct Wrong {
+    key: &'static str,
+    why: String,
+}
+
+impl Wrong {
+    fn with(key: &'static str, why: impl Into<String>) -> Wrong {
+        let why = why.into();
+        Wrong { key, why }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Wrong {
+        Wrong::with("", why)
+    }
+}
 
 impl Scenarios {
     /// Checks every field.
@@ -35,18 +60,24 @@ impl Scenarios {
                 "none has a weight above 0, so none would ever run",
             ));
         }
-        self.http.validate()?;
+        self.http.validate().map_err(|e| self.as_written(e))?;
         let mut names = BTreeSet::new();
-        for scenario in &self.scenarios {
+        for (i, scenario) in self.scenarios.iter().enumerate() {
             let place = format!("scenario {:?}", scenario.name);
+            let path: Vec<Seg> = vec!["scenario".into(), i.into()];
+            let wrong = |wrong: Wrong| {
+                let path = [path.clone(), vec![wrong.key.into()]].concat();
+                PlanError::at(place.clone(), wrong.why).found_at(path)
+            };
             if !names.insert(scenario.name.as_str()) {
-                return Err(PlanError::at(place, "has the name of another one"));
+                return Err(wrong(Wrong::with("name", "has the name of another one")));
             }
-            self.validate_scenario(scenario)
-                .map_err(|(step, why)| match step {
-                    Some(step) => PlanError::at(format!("{place}, step {step:?}"), why),
-                    None => PlanError::at(place, why),
-                })?;
+            validate_scenario(scenario).map_err(wrong)?;
+            self.validate_steps(scenario).map_err(|(n, wrong)| {
+                let place = format!("{place}, step {:?}", scenario.steps[n].name);
+                let below: Vec<Seg> = vec!["step".into(), n.into(), wrong.key.into()];
+                PlanError::at(place, wrong.why).found_at([path, below].concat())
+            })?;
         }
         for (name, data) in &self.data {
             self.validate_data(name, data, load)
@@ -99,63 +130,85 @@ impl Scenarios {
         texts.any(|text| variables(text).is_ok_and(|names| names.contains(data)))
     }
 
-    fn validate_scenario(&self, scenario: &Scenario) -> Result<(), (Option<String>, String)> {
-        if scenario.name.is_empty() || scenario.name.chars().count() > 50 {
-            return Err((None, "a name has 1 to 50 characters".into()));
+    /// An error of what all steps have in common, by the names that a plan file has for it.
+    fn as_written(&self, error: PlanError) -> PlanError {
+        let PlanError::Field { field, problem, .. } = &error else {
+            return error;
+        };
+        let first = self.scenarios.iter().position(|s| !s.steps.is_empty());
+        let first = first.map(|i| (i, &self.scenarios[i]));
+        match (field.strip_prefix("task."), first) {
+            // Without a base URL that of the first step stands in for it.
+            (Some("url"), Some((i, s))) if s.steps[0].url == self.http.url => {
+                let place = format!("scenario {:?}, step {:?}", s.name, s.steps[0].name);
+                let path: [Seg; 5] =
+                    ["scenario".into(), i.into(), "step".into(), 0.into(), "url".into()];
+                PlanError::at(place, problem.as_str()).found_at(path.into())
+            }
+            (Some("url"), _) => PlanError::field("http.base_url", problem.as_str()),
+            (Some(key), _) => {
+                PlanError::at(format!("http.{key}"), problem.replace("task.", "http."))
+            }
+            (None, _) => error,
         }
-        if scenario.weight > MAX_WEIGHT {
-            let why = format!("weight {} is above {MAX_WEIGHT}", scenario.weight);
-            return Err((None, why));
-        }
-        if scenario.steps.is_empty() {
-            return Err((None, "has no step; add [[scenario.step]]".into()));
-        }
+    }
+
+    fn validate_steps(&self, scenario: &Scenario) -> Result<(), (usize, Wrong)> {
         let mut names = BTreeSet::new();
         let mut known: BTreeSet<&str> = BUILT_IN.into_iter().collect();
         known.extend(self.data.keys().map(String::as_str));
-        for step in &scenario.steps {
-            let wrong = |why: String| (Some(step.name.clone()), why);
+        for (n, step) in scenario.steps.iter().enumerate() {
             if !names.insert(step.name.as_str()) {
-                return Err(wrong("has the name of another one".into()));
+                return Err((n, Wrong::with("name", "has the name of another one")));
             }
-            self.validate_step(step, &known).map_err(wrong)?;
+            self.validate_step(step, &known).map_err(|why| (n, why))?;
             known.extend(step.extract.keys().map(String::as_str));
         }
         Ok(())
     }
 
-    fn validate_step(&self, step: &Step, known: &BTreeSet<&str>) -> Result<(), String> {
-        if step.name.is_empty() || step.name.chars().count() > 50 {
-            return Err("a name has 1 to 50 characters".into());
-        }
-        TargetUrl::parse(self.split(step)?.0)?;
-        validate_request(&step.method, &step.headers).map_err(|e| e.to_string())?;
-        step.think.validate()?;
+    fn validate_step(&self, step: &Step, known: &BTreeSet<&str>) -> Result<(), Wrong> {
+        name(&step.name)?;
+        labels(&step.labels)?;
+        let url = self.split(step).and_then(|(origin, _)| TargetUrl::parse(origin));
+        url.map_err(|why| Wrong::with("url", why))?;
+        validate_request(&step.method, &step.headers).map_err(|e| match e {
+            PlanError::Field { field, problem, .. } if field == "task.method" => {
+                Wrong::with("method", format!("method {problem}"))
+            }
+            PlanError::Field { problem, .. } => {
+                Wrong::with("headers", format!("headers: {problem}"))
+            }
+            other => Wrong::from(other.to_string()),
+        })?;
+        let thinks = step.think.validate();
+        thinks.map_err(|why| Wrong::with("think", format!("think {why}")))?;
         for (name, count) in [("extract", step.extract.len()), ("check", step.check.len())] {
             if count > MAX_OF_STEP {
-                return Err(format!(
-                    "{name} has {count} entries; {MAX_OF_STEP} are allowed"
-                ));
+                let why = format!("{name} has {count} entries; {MAX_OF_STEP} are allowed");
+                return Err(Wrong::with(name, why));
             }
         }
         let common = self.http.headers.iter().map(|(_, value)| value.as_str());
         for text in step.texts().into_iter().chain(common) {
             for name in variables(text)? {
                 if !known.contains(name.as_str()) && !name.starts_with("env.") {
+                    let meant = near(&name, known.iter().copied());
+                    let meant = meant.map(|m| format!(" (did you mean {{{{ {m} }}}}?)"));
                     let known: Vec<&str> = known.iter().copied().collect();
-                    return Err(format!(
-                        "{{{{ {name} }}}} is not known here; there are: {}, env.NAME",
-                        known.join(", ")
-                    ));
+                    return Err(Wrong::from(format!(
+                        "{{{{ {name} }}}} is not known here; there are: {}, env.NAME{}",
+                        known.join(", "),
+                        meant.unwrap_or_default()
+                    )));
                 }
             }
         }
         for name in step.extract.keys() {
             let taken = BUILT_IN.contains(&name.as_str()) || self.data.contains_key(name);
             if !is_name(name) || taken || name == "env" {
-                return Err(format!(
-                    "extract.{name} is no free name; take letters, digits and _"
-                ));
+                let why = format!("extract.{name} is no free name; take letters, digits and _");
+                return Err(Wrong::with("extract", why));
             }
         }
         Ok(())
@@ -175,6 +228,48 @@ impl Scenarios {
         let origin = origin(&step.url)?;
         Ok((origin, &step.url[origin.len()..]))
     }
+}
+
+/// What a scenario says itself.
+fn validate_scenario(scenario: &Scenario) -> Result<(), Wrong> {
+    name(&scenario.name)?;
+    if scenario.weight > MAX_WEIGHT {
+        let why = format!("weight {} is above {MAX_WEIGHT}", scenario.weight);
+        return Err(Wrong::with("weight", why));
+    }
+    match scenario.steps.is_empty() {
+        true => Err(Wrong::with("step", "has no step; add [[scenario.step]]")),
+        false => Ok(()),
+    }
+}
+
+fn name(given: &str) -> Result<(), Wrong> {
+    match given.is_empty() || given.chars().count() > MAX_NAME {
+        true => Err(Wrong::with("name", format!("a name has 1 to {MAX_NAME} characters"))),
+        false => Ok(()),
+    }
+}
+
+/// What thresholds can write in brackets.
+fn labels(given: &[String]) -> Result<(), Wrong> {
+    let wrong = |why: String| Err(Wrong::with("labels", why));
+    if given.len() > MAX_LABELS {
+        return wrong(format!("has {} labels; {MAX_LABELS} are allowed", given.len()));
+    }
+    for (i, label) in given.iter().enumerate() {
+        let length = label.chars().count();
+        let odd = |c: char| c.is_control() || "[]<>".contains(c);
+        if length == 0 || length > MAX_NAME || label.chars().any(odd) || label.trim() != label {
+            return wrong(format!(
+                "has the label {label:?}; one has 1 to {MAX_NAME} characters, none of them []<>, \
+                 and no space at its ends"
+            ));
+        }
+        if given[..i].contains(label) {
+            return wrong(format!("has the label {label:?} twice"));
+        }
+    }
+    Ok(())
 }
 
 /// Scheme, host and port of a URL, without holes.
