@@ -231,6 +231,7 @@ pub struct TlsOptions {
     pub client_key: Option<String>,
     /// New connections resume a session of an earlier one, as a browser's do; by default
     /// each makes a full handshake, as a new visitor's does.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "is_false")]
     pub resume: bool,
 }

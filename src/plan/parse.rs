@@ -360,15 +360,15 @@ pub fn parse_json(bytes: &[u8]) -> Result<Plan, PlanError> {
 
 fn read_from<'de, T: Deserialize<'de>>(tree: &'de Node, text: &str) -> Result<T, PlanError> {
     T::deserialize(tree).map_err(|wrong| {
-        let elsewhere = wrong.stray().map(schema::tables_with).unwrap_or_default();
-        match elsewhere.as_slice() {
-            [] => wrong,
-            tables => {
-                let help = format!("it is a key of {}", tables.join(", "));
+        let elsewhere = wrong.stray().map(schema::places_of).unwrap_or_default();
+        let wrong = match (wrong.stray(), elsewhere.as_slice()) {
+            (Some(key), [_, ..]) => {
+                let help = format!("`{key}` belongs {}", elsewhere.join(" or "));
                 wrong.and(help)
             }
-        }
-        .in_text(text)
+            _ => wrong,
+        };
+        wrong.in_text(text)
     })
 }
 

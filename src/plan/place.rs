@@ -176,7 +176,7 @@ mod tests {
             ),
             (
                 format!("[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nmodel = \"open\"\nstages = [\n  {{ type = \"ramp\", target = 1, length = \"1s\" }},\n  {{ type = \"ramp\", target = 9, length = \"0s\" }},\n]\n"),
-                "8:42",
+                "8:41",
             ),
         ] {
             let told = shown(&text);

@@ -28,9 +28,9 @@ pub enum StageType {
     Step,
     /// Holds the target, then falls back to the level before.
     Spike,
-    /// Holds the target; without one, the level before.
+    /// Holds the target.
     Sustain,
-    /// Goes down to the target, without one to 0, in a straight line.
+    /// Goes down to the target in a straight line.
     RampDown,
 }
 
@@ -48,7 +48,7 @@ impl StageType {
     }
 }
 
-/// A stage of the load: [what each type does](configuration.md#stages).
+/// A stage of the load, one after the other.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("if" = {"properties": {"type": {"const": "step"}}}))]
@@ -57,7 +57,8 @@ pub struct Stage {
     /// What it does.
     #[serde(rename = "type")]
     pub kind: StageType,
-    /// The level it leads to or holds: arrivals a second, or users, of the whole swarm.
+    /// The level it leads to or holds: arrivals a second, or users, of the whole swarm. Without
+    /// one that of `rate` or `users`; of `sustain` the level before, of `ramp-down` 0.
     #[schemars(with = "Option<Count>", extend("maximum" = 1_000_000))]
     #[serde(
         default,

@@ -191,7 +191,7 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
             "set by the engine",
         ),
         ("url = 'http://h/'\ntimeout = '0s'", "task.timeout"),
-        ("url = 'http://h/'\nversion = '3'", "expected `1.1` or `2`"),
+        ("url = 'http://h/'\nversion = '3'", "allowed here: `1.1`, `2`"),
         (
             "url = 'http://h/'\nstreams = 5",
             "set task.version to \"2\"",

@@ -9,9 +9,9 @@ use super::{
     Arrivals, HttpTask, HttpVersion, Load, Model, Plan, Profile, TargetUrl, Task, TlsOptions,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const MS: Duration = Duration::from_millis(1);
+pub const MS: Duration = Duration::from_millis(1);
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
@@ -333,7 +333,11 @@ fn within(field: &'static str, given: u64, min: u64, max: u64) -> Result<(), Pla
     ))
 }
 
-fn lasting(
+/// A length of time that is within a range.
+///
+/// # Errors
+/// It is not.
+pub fn lasting(
     field: &'static str,
     given: Duration,
     min: Duration,

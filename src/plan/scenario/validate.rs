@@ -8,7 +8,7 @@ use super::{Data, Pick, Scenario, Scenarios, Step};
 use crate::plan::near::near;
 use crate::plan::parse::PlanError;
 use crate::plan::source::Seg;
-use crate::plan::validate::validate_request;
+use crate::plan::validate::{HOUR, MS, lasting, validate_request};
 use crate::plan::{Load, Model, Profile, TargetUrl};
 
 /// Most steps of all scenarios together.
@@ -181,6 +181,10 @@ impl Scenarios {
             }
             other => Wrong::from(other.to_string()),
         })?;
+        if let Some(timeout) = step.timeout {
+            let lasts = lasting("timeout", timeout, MS, HOUR);
+            lasts.map_err(|e| Wrong::with("timeout", e.to_string()))?;
+        }
         let thinks = step.think.validate();
         thinks.map_err(|why| Wrong::with("think", format!("think {why}")))?;
         for (name, count) in [("extract", step.extract.len()), ("check", step.check.len())] {

@@ -78,7 +78,7 @@ fn kind(root: &Value, schema: &Value) -> String {
         return format!("[{title}](#{})", title.replace(' ', "-"));
     }
     if values(definition).is_some() {
-        return "word".into();
+        return "one of".into();
     }
     if let Some(choices) = definition["anyOf"].as_array() {
         let kinds: Vec<String> = choices.iter().map(|c| kind(root, c)).collect();

@@ -42,12 +42,16 @@ pub fn schema() -> Value {
     generator.into_root_schema_for::<RawFile>().to_value()
 }
 
-/// The tables of a plan file that have a key, as they are written: `[load]`.
-pub fn tables_with(key: &str) -> Vec<String> {
+/// Where in a plan file a key belongs: `in [load]`.
+pub fn places_of(key: &str) -> Vec<String> {
     let schema = schema();
     let tables = tables::tables(&schema).into_iter();
     let having = tables.filter(|table| table.keys.iter().any(|k| k.name == key));
-    having.map(|table| table.written()).collect()
+    let place = |table: tables::Table<'_>| match table.path.is_empty() {
+        true => "at the top of the file".to_owned(),
+        false => format!("in {}", table.written()),
+    };
+    having.map(place).collect()
 }
 
 /// What Rust says and plan files don't: absence is a key left out, not null; numbers have no

@@ -27,10 +27,9 @@ pub struct Key<'a> {
 impl Table<'_> {
     /// As it is written: `[load]`, `[[scenario.step]]`.
     pub fn written(&self) -> String {
-        match (self.path.is_empty(), self.many) {
-            (true, _) => "the top of the file".into(),
-            (false, true) => format!("[[{}]]", self.path.join(".")),
-            (false, false) => format!("[{}]", self.path.join(".")),
+        match self.many {
+            true => format!("[[{}]]", self.path.join(".")),
+            false => format!("[{}]", self.path.join(".")),
         }
     }
 }

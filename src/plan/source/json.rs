@@ -13,7 +13,10 @@ pub fn json(text: &str) -> Result<Node, PlanError> {
     if let Err(e) = serde_json::from_str::<serde_json::Value>(text) {
         let lines = text.split_inclusive('\n');
         let before: usize = lines.take(e.line().saturating_sub(1)).map(str::len).sum();
-        let mut at = (before + e.column().saturating_sub(1)).min(text.len());
+        let mut at = match e.is_eof() {
+            true => text.trim_end().len(),
+            false => (before + e.column().saturating_sub(1)).min(text.len()),
+        };
         while !text.is_char_boundary(at) {
             at -= 1;
         }
