@@ -12,7 +12,8 @@ pub fn near<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option
     };
     let near = names.into_iter().filter(|name| name.len() > 1);
     let near = near.filter_map(|name| close(name).map(|changes| (changes, name)));
-    near.min_by_key(|(changes, _)| *changes).map(|(_, name)| name)
+    near.min_by_key(|(changes, _)| *changes)
+        .map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -21,7 +22,14 @@ mod tests {
 
     #[test]
     fn slips_are_recognised_and_other_words_are_not() {
-        let names = ["rate", "users", "duration", "think_time", "headers", "ramp_up"];
+        let names = [
+            "rate",
+            "users",
+            "duration",
+            "think_time",
+            "headers",
+            "ramp_up",
+        ];
         for (given, meant) in [
             ("rat", Some("rate")),
             ("Rate", Some("rate")),

@@ -37,7 +37,10 @@ fn path_of(field: &str) -> Vec<Seg> {
         let (word, name) = part.trim().split_once(' ')?;
         let name = name.strip_prefix('"')?.strip_suffix('"')?;
         let list = Seg::Key(word.to_owned());
-        Some([list, Seg::Named(word.to_owned(), name.replace("\\\"", "\""))])
+        Some([
+            list,
+            Seg::Named(word.to_owned(), name.replace("\\\"", "\"")),
+        ])
     };
     let parts: Option<Vec<[Seg; 2]>> = field.split(", ").map(named).collect();
     match parts {
@@ -175,12 +178,17 @@ mod tests {
                 "4:7",
             ),
             (
-                format!("[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nmodel = \"open\"\nstages = [\n  {{ type = \"ramp\", target = 1, length = \"1s\" }},\n  {{ type = \"ramp\", target = 9, length = \"0s\" }},\n]\n"),
+                format!(
+                    "[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nmodel = \"open\"\nstages = [\n  {{ type = \"ramp\", target = 1, length = \"1s\" }},\n  {{ type = \"ramp\", target = 9, length = \"0s\" }},\n]\n"
+                ),
                 "8:41",
             ),
         ] {
             let told = shown(&text);
-            assert!(told.contains(&format!("--> p.toml:{place}\n")), "{place}\n{text}\n{told}");
+            assert!(
+                told.contains(&format!("--> p.toml:{place}\n")),
+                "{place}\n{text}\n{told}"
+            );
         }
     }
 
@@ -188,14 +196,29 @@ mod tests {
     fn errors_in_json_point_at_what_they_are_about_too() {
         let read = |_: &str| Err("nothing to read".to_owned());
         for (text, place) in [
-            ("{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rate\": 0, \"duration\": \"1s\"}}", "2:19"),
-            ("{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rat\": 1, \"duration\": \"1s\"}}", "2:11"),
-            ("{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rate\": 1, \"duration\": 5}}", "2:34"),
-            ("{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rate\": 1}}", "2:10"),
+            (
+                "{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rate\": 0, \"duration\": \"1s\"}}",
+                "2:19",
+            ),
+            (
+                "{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rat\": 1, \"duration\": \"1s\"}}",
+                "2:11",
+            ),
+            (
+                "{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rate\": 1, \"duration\": 5}}",
+                "2:34",
+            ),
+            (
+                "{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rate\": 1}}",
+                "2:10",
+            ),
         ] {
             let error = parse_plan(text, true, &read).unwrap_err();
             let told = show(&error, "p.json", text);
-            assert!(told.contains(&format!("--> p.json:{place}\n")), "{place}\n{told}");
+            assert!(
+                told.contains(&format!("--> p.json:{place}\n")),
+                "{place}\n{told}"
+            );
         }
     }
 

@@ -245,7 +245,9 @@ impl<'de> Deserialize<'de> for Task {
                 });
                 match scenarios {
                     true => Scenarios::deserialize(all).map(|s| Task::Scenarios(Box::new(s))),
-                    false => RawTask::deserialize(all)?.try_into().map_err(A::Error::custom),
+                    false => RawTask::deserialize(all)?
+                        .try_into()
+                        .map_err(A::Error::custom),
                 }
             }
         }

@@ -191,7 +191,10 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
             "set by the engine",
         ),
         ("url = 'http://h/'\ntimeout = '0s'", "task.timeout"),
-        ("url = 'http://h/'\nversion = '3'", "allowed here: `1.1`, `2`"),
+        (
+            "url = 'http://h/'\nversion = '3'",
+            "allowed here: `1.1`, `2`",
+        ),
         (
             "url = 'http://h/'\nstreams = 5",
             "set task.version to \"2\"",
@@ -234,7 +237,10 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
             "url = 'https://h/'\ntls = { client_cert = 'x', client_key = '-----BEGIN' }",
             "keys never travel",
         ),
-        ("url = 'https://h/'\ntls = { cas = 'x' }", "did you mean `ca`?"),
+        (
+            "url = 'https://h/'\ntls = { cas = 'x' }",
+            "did you mean `ca`?",
+        ),
     ] {
         let message = http_error(task);
         assert!(message.contains(expected), "{task}: {message}");
@@ -286,7 +292,11 @@ fn json_errors_name_the_field_and_the_place() {
     let good = String::from_utf8(plan(GOOD).to_bytes()).unwrap();
     for (from, to, expected) in [
         ("\"rate\":1500.0", "\"rate\":\"x\"", "rate"),
-        ("\"rate\"", "\"rat\"", "unknown key `rat`; did you mean `rate`?"),
+        (
+            "\"rate\"",
+            "\"rat\"",
+            "unknown key `rat`; did you mean `rate`?",
+        ),
         ("\"30s\"", "30", "duration"),
         ("\"task\"", "\"local\":{},\"task\"", "unknown key `local`"),
         (

@@ -134,7 +134,12 @@ impl Threshold {
         let there: [(&str, Vec<String>); 3] = [
             ("scenarios", names.collect()),
             ("steps", scenarios.step_names().collect()),
-            ("labels", labels.map(|label| Scope::Label(label).to_string()).collect()),
+            (
+                "labels",
+                labels
+                    .map(|label| Scope::Label(label).to_string())
+                    .collect(),
+            ),
         ];
         let written = scope.to_string();
         let all = || there.iter().flat_map(|(_, names)| names);

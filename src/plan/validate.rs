@@ -104,23 +104,18 @@ pub fn validate_request(method: &str, headers: &[(String, String)]) -> Result<()
     }
     within("task.headers", headers.len() as u64, 0, MAX_HEADERS as u64)?;
     for (name, value) in headers {
+        let wrong = |problem: String| {
+            let path = vec!["task".into(), "headers".into(), name.as_str().into()];
+            Err(PlanError::field("task.headers", problem).found_at(path))
+        };
         if !is_token(name) {
-            return Err(PlanError::field(
-                "task.headers",
-                format!("{name:?} is no header name"),
-            ));
+            return wrong(format!("{name:?} is no header name"));
         }
         if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            return Err(PlanError::field(
-                "task.headers",
-                format!("{name:?} is set by the engine itself"),
-            ));
+            return wrong(format!("{name:?} is set by the engine itself"));
         }
         if value.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(PlanError::field(
-                "task.headers",
-                format!("the value of {name:?} holds a control character"),
-            ));
+            return wrong(format!("the value of {name:?} holds a control character"));
         }
     }
     Ok(())

@@ -203,7 +203,13 @@ fn step(
 ) -> Result<Step, PlanError> {
     let name = raw.name.unwrap_or_else(|| format!("step {}", n + 1));
     let wrong = |key: &str, problem: &str| {
-        let path: [Seg; 5] = ["scenario".into(), i.into(), "step".into(), n.into(), key.into()];
+        let path: [Seg; 5] = [
+            "scenario".into(),
+            i.into(),
+            "step".into(),
+            n.into(),
+            key.into(),
+        ];
         PlanError::at(format!("scenario {scenario:?}, step {name:?}"), problem)
             .found_at(path.into())
     };

@@ -24,20 +24,25 @@ pub const MAX_NAME: usize = 50;
 
 /// What is wrong with a scenario or a step, and with which of its keys.
 struct Wrong {
-    key: &'static str,
+    path: Vec<Seg>,
     why: String,
 }
 
 impl Wrong {
-    fn with(key: &'static str, why: impl Into<String>) -> Wrong {
-        let why = why.into();
-        Wrong { key, why }
+    fn with(key: &str, why: impl Into<String>) -> Wrong {
+        Wrong {
+            path: vec![key.into()],
+            why: why.into(),
+        }
     }
 }
 
 impl From<String> for Wrong {
     fn from(why: String) -> Wrong {
-        Wrong::with("", why)
+        Wrong {
+            path: Vec::new(),
+            why,
+        }
     }
 }
 
@@ -66,7 +71,7 @@ impl Scenarios {
             let place = format!("scenario {:?}", scenario.name);
             let path: Vec<Seg> = vec!["scenario".into(), i.into()];
             let wrong = |wrong: Wrong| {
-                let path = [path.clone(), vec![wrong.key.into()]].concat();
+                let path = [path.clone(), wrong.path].concat();
                 PlanError::at(place.clone(), wrong.why).found_at(path)
             };
             if !names.insert(scenario.name.as_str()) {
@@ -75,8 +80,8 @@ impl Scenarios {
             validate_scenario(scenario).map_err(wrong)?;
             self.validate_steps(scenario).map_err(|(n, wrong)| {
                 let place = format!("{place}, step {:?}", scenario.steps[n].name);
-                let below: Vec<Seg> = vec!["step".into(), n.into(), wrong.key.into()];
-                PlanError::at(place, wrong.why).found_at([path, below].concat())
+                let step: Vec<Seg> = vec!["step".into(), n.into()];
+                PlanError::at(place, wrong.why).found_at([path, step, wrong.path].concat())
             })?;
         }
         for (name, data) in &self.data {
@@ -132,7 +137,12 @@ impl Scenarios {
 
     /// An error of what all steps have in common, by the names that a plan file has for it.
     fn as_written(&self, error: PlanError) -> PlanError {
-        let PlanError::Field { field, problem, .. } = &error else {
+        let PlanError::Field {
+            field,
+            problem,
+            path,
+        } = &error
+        else {
             return error;
         };
         let first = self.scenarios.iter().position(|s| !s.steps.is_empty());
@@ -141,13 +151,24 @@ impl Scenarios {
             // Without a base URL that of the first step stands in for it.
             (Some("url"), Some((i, s))) if s.steps[0].url == self.http.url => {
                 let place = format!("scenario {:?}, step {:?}", s.name, s.steps[0].name);
-                let path: [Seg; 5] =
-                    ["scenario".into(), i.into(), "step".into(), 0.into(), "url".into()];
+                let path: [Seg; 5] = [
+                    "scenario".into(),
+                    i.into(),
+                    "step".into(),
+                    0.into(),
+                    "url".into(),
+                ];
                 PlanError::at(place, problem.as_str()).found_at(path.into())
             }
             (Some("url"), _) => PlanError::field("http.base_url", problem.as_str()),
             (Some(key), _) => {
-                PlanError::at(format!("http.{key}"), problem.replace("task.", "http."))
+                let told = problem.replace("task.", "http.");
+                let below = path.get(1..).unwrap_or_default();
+                let path = match below.is_empty() {
+                    true => Vec::new(),
+                    false => [&["http".into()], below].concat(),
+                };
+                PlanError::at(format!("http.{key}"), told).found_at(path)
             }
             (None, _) => error,
         }
@@ -170,15 +191,21 @@ impl Scenarios {
     fn validate_step(&self, step: &Step, known: &BTreeSet<&str>) -> Result<(), Wrong> {
         name(&step.name)?;
         labels(&step.labels)?;
-        let url = self.split(step).and_then(|(origin, _)| TargetUrl::parse(origin));
+        let url = self
+            .split(step)
+            .and_then(|(origin, _)| TargetUrl::parse(origin));
         url.map_err(|why| Wrong::with("url", why))?;
         validate_request(&step.method, &step.headers).map_err(|e| match e {
             PlanError::Field { field, problem, .. } if field == "task.method" => {
                 Wrong::with("method", format!("method {problem}"))
             }
-            PlanError::Field { problem, .. } => {
-                Wrong::with("headers", format!("headers: {problem}"))
-            }
+            PlanError::Field { problem, path, .. } => Wrong {
+                path: match path.is_empty() {
+                    true => vec!["headers".into()],
+                    false => path[1..].to_vec(),
+                },
+                why: format!("headers: {problem}"),
+            },
             other => Wrong::from(other.to_string()),
         })?;
         if let Some(timeout) = step.timeout {
@@ -249,7 +276,10 @@ fn validate_scenario(scenario: &Scenario) -> Result<(), Wrong> {
 
 fn name(given: &str) -> Result<(), Wrong> {
     match given.is_empty() || given.chars().count() > MAX_NAME {
-        true => Err(Wrong::with("name", format!("a name has 1 to {MAX_NAME} characters"))),
+        true => Err(Wrong::with(
+            "name",
+            format!("a name has 1 to {MAX_NAME} characters"),
+        )),
         false => Ok(()),
     }
 }
@@ -258,7 +288,10 @@ fn name(given: &str) -> Result<(), Wrong> {
 fn labels(given: &[String]) -> Result<(), Wrong> {
     let wrong = |why: String| Err(Wrong::with("labels", why));
     if given.len() > MAX_LABELS {
-        return wrong(format!("has {} labels; {MAX_LABELS} are allowed", given.len()));
+        return wrong(format!(
+            "has {} labels; {MAX_LABELS} are allowed",
+            given.len()
+        ));
     }
     for (i, label) in given.iter().enumerate() {
         let length = label.chars().count();

@@ -128,7 +128,10 @@ fn range(schema: &Value) -> String {
     }
     let number = |key: &str| schema[key].as_f64();
     let whole = |n: Option<f64>| n.map(thousands);
-    let numbers = [("minimum", "maximum", ""), ("minLength", "maxLength", " characters")];
+    let numbers = [
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+    ];
     for (least, most, unit) in numbers {
         if let Some(most) = whole(number(most)) {
             let least = whole(number(least)).unwrap_or_else(|| "0".into());

@@ -133,7 +133,10 @@ fn edges(schema: &Value) -> (Vec<Value>, Vec<Value>) {
     if let Some(range) = schema["x-range"].as_str() {
         match range.split_once(" to ") {
             Some((least, most)) => {
-                let (least, most) = (parse_duration(least).unwrap(), parse_duration(most).unwrap());
+                let (least, most) = (
+                    parse_duration(least).unwrap(),
+                    parse_duration(most).unwrap(),
+                );
                 let more = most + Duration::from_millis(1);
                 inside.push(show_duration(most).into());
                 outside.push(show_duration(more).into());
@@ -205,7 +208,15 @@ fn texts_that_the_schema_takes_are_those_that_the_parser_takes() {
     check::<ThinkTime>(
         from::<ThinkTime>,
         ["1s .. 3s", "exponential 500ms", "normal  2s 1s"],
-        ["2", "", "exponential", "normal 2s", "1s..", "sometimes 1s", "-1s"],
+        [
+            "2",
+            "",
+            "exponential",
+            "normal 2s",
+            "1s..",
+            "sometimes 1s",
+            "-1s",
+        ],
     );
     check::<Extract>(
         from::<Extract>,
@@ -214,13 +225,28 @@ fn texts_that_the_schema_takes_are_those_that_the_parser_takes() {
     );
     check::<Check>(
         from::<Check>,
-        ["status in 200, 201", "time<=39ms", "body matches ^<html", "$.n != \"x\""],
+        [
+            "status in 200, 201",
+            "time<=39ms",
+            "body matches ^<html",
+            "$.n != \"x\"",
+        ],
         ["status", "colour == red", "header == x", "", "time 50ms"],
     );
     check::<Threshold>(
         from::<Threshold>,
-        ["response_time.p99.9<200ms", "lag.max [ label:api ] <= 1s", "checks[buy/log in] > 90%"],
-        ["p99 250ms", "latency < 1s", "response_time.p98 < 1s", "rate[buy > 3", ""],
+        [
+            "response_time.p99.9<200ms",
+            "lag.max [ label:api ] <= 1s",
+            "checks[buy/log in] > 90%",
+        ],
+        [
+            "p99 250ms",
+            "latency < 1s",
+            "response_time.p98 < 1s",
+            "rate[buy > 3",
+            "",
+        ],
     );
 }
 
@@ -230,13 +256,18 @@ fn the_plans_that_come_along_validate() {
     jsonschema::meta::validate(&schema).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/swarm-config/plans");
-    let files = std::fs::read_dir(directory).unwrap().map(|f| f.unwrap().path());
+    let files = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|f| f.unwrap().path());
     let plans = files.filter(|f| f.extension().is_some_and(|e| e == "toml"));
     let mut seen = 0;
     for file in plans {
         let text = std::fs::read_to_string(&file).unwrap();
         let plan: Value = toml::from_str(&text).unwrap();
-        let errors: Vec<String> = validator.iter_errors(&plan).map(|e| e.to_string()).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(&plan)
+            .map(|e| e.to_string())
+            .collect();
         assert!(errors.is_empty(), "{}: {errors:?}", file.display());
         seen += 1;
     }
@@ -277,7 +308,9 @@ fn plans_that_are_none_do_not_validate() {
         // Stages that make no sense.
         format!("{sleep}[load]\nstages = [{{ type = 'ramp', length = '1s' }}]\n"),
         format!("{sleep}[load]\nmodel = 'open'\nstages = [{{ type = 'step', length = '1s' }}]\n"),
-        format!("{sleep}[load]\nrate = 1\nstages = [{{ type = 'ramp', steps = 3, length = '1s' }}]\n"),
+        format!(
+            "{sleep}[load]\nrate = 1\nstages = [{{ type = 'ramp', steps = 3, length = '1s' }}]\n"
+        ),
         // Scenarios that make none.
         format!("[[scenario]]\nname = 'a'\n{load}"),
         format!("[[scenario]]\n{step}labels = ['']\n{load}"),

@@ -21,7 +21,9 @@ pub fn json(text: &str) -> Result<Node, PlanError> {
             at -= 1;
         }
         let full = e.to_string();
-        let problem = full.rsplit_once(" at line ").map_or(&*full, |(what, _)| what);
+        let problem = full
+            .rsplit_once(" at line ")
+            .map_or(&*full, |(what, _)| what);
         return Err(PlanError::syntax(text, at..at, "", problem));
     }
     let mut scanner = Scanner { text, at: 0 };

@@ -152,8 +152,10 @@ pub fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 mod tests {
     use super::*;
 
-    const TOML: &str = "a = 1\n[b]\n\"c d\" = [0.5, \"x\"]\n[[e]]\nname = \"f\"\n[[e]]\ng.h = true\n";
-    const JSON: &str = r#"{"a": 1, "b": {"c d": [0.5, "x"]}, "e": [{"name": "f"}, {"g": {"h": true}}]}"#;
+    const TOML: &str =
+        "a = 1\n[b]\n\"c d\" = [0.5, \"x\"]\n[[e]]\nname = \"f\"\n[[e]]\ng.h = true\n";
+    const JSON: &str =
+        r#"{"a": 1, "b": {"c d": [0.5, "x"]}, "e": [{"name": "f"}, {"g": {"h": true}}]}"#;
 
     /// Without places.
     fn bare(node: &Node) -> serde_json::Value {
@@ -164,7 +166,10 @@ mod tests {
     fn toml_and_json_give_the_same_tree() {
         let (from_toml, from_json) = (tree(TOML).unwrap(), tree(JSON).unwrap());
         assert_eq!(bare(&from_toml), bare(&from_json));
-        assert_eq!(bare(&from_json), serde_json::from_str::<serde_json::Value>(JSON).unwrap());
+        assert_eq!(
+            bare(&from_json),
+            serde_json::from_str::<serde_json::Value>(JSON).unwrap()
+        );
     }
 
     #[test]
@@ -177,7 +182,10 @@ mod tests {
             assert_eq!(&text[truth.at.clone()], "true");
         }
         let tree = tree(TOML).unwrap();
-        assert_eq!(&TOML[tree.last_on(&["b".into(), "no".into()]).at.clone()], "[b]");
+        assert_eq!(
+            &TOML[tree.last_on(&["b".into(), "no".into()]).at.clone()],
+            "[b]"
+        );
         let second = Seg::Named("e".into(), "e 2".into());
         let second = tree.last_on(&["e".into(), second]).at.start;
         assert_eq!(line_and_column(TOML, second), (6, 1));

@@ -3,10 +3,8 @@
 use std::fmt::Display;
 use std::ops::Range;
 
-use serde::de::value::{
-    BorrowedStrDeserializer, MapAccessDeserializer, SeqDeserializer, StrDeserializer,
-};
-use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Unexpected, Visitor};
+use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::{Key, Node, Value};
@@ -177,9 +175,15 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Number(n) => visitor.visit_f64(*n),
             Value::Text(text) => visitor.visit_borrowed_str(text),
             Value::List(nodes) => {
-                let mut list = SeqDeserializer::new(nodes.iter());
-                let read = visitor.visit_seq(&mut list);
-                read.and_then(|value| list.end().map(|()| value))
+                let mut rest = Elements { rest: nodes.iter() };
+                let read = visitor.visit_seq(&mut rest);
+                match rest.rest.next() {
+                    Some(_) if read.is_ok() => Err(de::Error::custom(format!(
+                        "has {} elements, more than there may be",
+                        nodes.len()
+                    ))),
+                    _ => read,
+                }
             }
             Value::Table(entries) => visitor.visit_map(Entries::of(entries)),
         };
@@ -223,11 +227,26 @@ impl<'de> Deserializer<'de> for &'de Node {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Wrong> for &'de Node {
-    type Deserializer = Self;
+/// The elements of a list, one after the other.
+struct Elements<'de> {
+    rest: std::slice::Iter<'de, Node>,
+}
 
-    fn into_deserializer(self) -> Self {
-        self
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = Wrong;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Wrong> {
+        let Some(node) = self.rest.next() else {
+            return Ok(None);
+        };
+        seed.deserialize(node).map(Some).map_err(|e| e.at(&node.at))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.rest.len())
     }
 }
 
@@ -249,7 +268,10 @@ impl<'de> Entries<'de> {
 impl<'de> MapAccess<'de> for Entries<'de> {
     type Error = Wrong;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Wrong> {
         self.current = self.rest.next();
         let Some((key, _)) = self.current else {
             return Ok(None);

@@ -16,8 +16,7 @@ pub fn toml(text: &str) -> Result<Node, PlanError> {
         PlanError::syntax(text, at, "", e.message())
     })?;
     let at = parsed.span();
-    table(text, parsed.get_ref())
-        .map(|value| Node { at, value })
+    table(text, parsed.get_ref()).map(|value| Node { at, value })
 }
 
 fn node(text: &str, spanned: &Spanned<DeValue<'_>>) -> Result<Node, PlanError> {

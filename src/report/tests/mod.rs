@@ -1,6 +1,7 @@
 //! What the tests of this room share: workers that measured what a test says they did.
 #![allow(clippy::unwrap_used)]
 
+mod labels;
 mod merging;
 mod shape;
 mod summaries;

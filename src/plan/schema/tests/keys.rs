@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::*;
@@ -76,7 +76,10 @@ impl<'de> Deserializer<'de> for Explorer<'_> {
 impl<'de> MapAccess<'de> for Explorer<'_> {
     type Error = Found;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Found> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Found> {
         let key = StrDeserializer::<Found>::new(&self.path[0]);
         seed.deserialize(key).map(Some)
     }
@@ -134,7 +137,10 @@ fn every_table_that_the_parser_reads_is_in_the_schema() {
     while let Some(path) = open.pop() {
         let keys = accepted(&path);
         let there = described.iter().any(|table| table.path == path);
-        assert!(keys.is_empty() || there || again(&path), "{path:?} has {keys:?}");
+        assert!(
+            keys.is_empty() || there || again(&path),
+            "{path:?} has {keys:?}"
+        );
         for key in keys {
             let key = [path.clone(), vec![(*key).to_owned()]].concat();
             open.push([key.clone(), vec!["NAME".to_owned()]].concat());
