@@ -59,7 +59,10 @@ fn write_plan(dir: &Path, url: &str, rows: usize, pick: &str, load: &str) -> (St
     );
     let path = dir.join("plan.toml");
     std::fs::write(&path, text).unwrap();
-    (path.to_str().unwrap().to_owned(), Sha256::of(file.as_bytes()))
+    (
+        path.to_str().unwrap().to_owned(),
+        Sha256::of(file.as_bytes()),
+    )
 }
 
 /// A node's copy of a file.
@@ -125,11 +128,19 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
     };
     working(&nodes[1], 3);
     let bootstrap = nodes[1].listening.clone();
-    nodes.push(Node::start(dir.path(), "late", &["--bootstrap", &bootstrap]));
+    nodes.push(Node::start(
+        dir.path(),
+        "late",
+        &["--bootstrap", &bootstrap],
+    ));
     working(&nodes[1], 4);
     assert!(Sha256::of(&stored(dir.path(), "late", digest).unwrap()) == digest);
     nodes.remove(0).process.kill();
-    nodes.push(Node::start(dir.path(), "later", &["--bootstrap", &bootstrap]));
+    nodes.push(Node::start(
+        dir.path(),
+        "later",
+        &["--bootstrap", &bootstrap],
+    ));
     working(&nodes[0], 5);
     assert!(Sha256::of(&stored(dir.path(), "later", digest).unwrap()) == digest);
     let out = vajra(&["stop-test", &test, "--api", &nodes[0].api]);
@@ -138,7 +149,11 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
         let status = nodes[0].json(&["status", &test]);
         match status["verdict"].is_null() {
             true => Err("it has not ended".into()),
-            false => Ok(assert_eq!(status["totals"]["failed"], 0, "{}", status["errors"])),
+            false => Ok(assert_eq!(
+                status["totals"]["failed"], 0,
+                "{}",
+                status["errors"]
+            )),
         }
     });
 }
@@ -164,7 +179,10 @@ fn a_plan_whose_data_is_not_there_is_refused_with_what_to_do() {
     });
     let start = || {
         let body = serde_json::json!({ "plan": plan }).to_string();
-        let head = format!("POST /api/v1/tests HTTP/1.1\r\nContent-Length: {}", body.len());
+        let head = format!(
+            "POST /api/v1/tests HTTP/1.1\r\nContent-Length: {}",
+            body.len()
+        );
         call(&node.api, &head, "application/json", &body)
     };
     let put = |text: &str| {

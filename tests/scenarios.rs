@@ -401,3 +401,44 @@ fn a_broken_plan_is_shown_where_it_is_broken() {
     assert_eq!(out.code, 0, "{out:?}");
     assert!(out.stdout.contains("5 requests in"), "{}", out.stdout);
 }
+
+#[test]
+fn a_label_is_measured_as_its_steps_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = common::Target::start(dir.path(), &[]);
+    let plan = format!(
+        "thresholds = [\"error_rate[label:api] < 1%\", \"response_time.p99[label:all] < 5s\"]\n\
+         [http]\nbase_url = \"{}\"\n\
+         [[scenario]]\nname = \"a\"\n\
+         [[scenario.step]]\nname = \"one\"\nurl = \"/1\"\nlabels = [\"api\", \"all\"]\n\
+         [[scenario.step]]\nname = \"two\"\nurl = \"/2\"\nlabels = [\"all\"]\n\
+         [[scenario]]\nname = \"b\"\n\
+         [[scenario.step]]\nname = \"one\"\nurl = \"/3\"\nlabels = [\"api\", \"all\"]\n\
+         [load]\nrate = 100\nduration = \"1s\"\n",
+        target.url
+    );
+    let path = dir.path().join("plan.toml");
+    std::fs::write(&path, plan).unwrap();
+    let path = path.to_str().unwrap();
+    let out = vajra(&["start-test", path, "--standalone", "--json", "-"]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let result = out.json();
+    let of = |label: usize| {
+        let label = &result["labels"][label];
+        let count = label["response_time_ms"]["count"].clone();
+        (label["name"].clone(), label["totals"]["ok"].clone(), count)
+    };
+    assert_eq!(of(0), (json!("api"), json!(100), json!(100)));
+    assert_eq!(of(1), (json!("all"), json!(150), json!(150)));
+    // What is not there is told before anything is sent.
+    let served = target.served();
+    let missing = ["--threshold", "rate[label:web] > 1/s"];
+    let out = vajra(&["start-test", path, "--standalone", missing[0], missing[1]]);
+    assert_eq!(out.code, 104, "{}", out.stderr);
+    assert!(
+        out.stderr.contains("labels label:api, label:all"),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(target.served(), served);
+}

@@ -94,20 +94,19 @@ impl From<PlanError> for Problem {
     fn from(e: PlanError) -> Problem {
         match &e {
             PlanError::Field { field, .. } => Problem::field(field.clone(), e.to_string()),
-            PlanError::Syntax { place, problem, .. } => {
-                let named = between(problem, "field `", "`");
-                let field = named.or_else(|| between(place, "(", ")"));
-                match field {
-                    Some(field) => Problem::field(field, problem.clone()),
-                    None => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problem.clone()),
+            PlanError::Syntax {
+                field,
+                problem,
+                help,
+                ..
+            } => {
+                let told = [std::slice::from_ref(problem), help].concat().join("; ");
+                match field.as_str() {
+                    "" => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, told),
+                    field => Problem::field(field, told),
                 }
             }
             PlanError::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, e.to_string()),
         }
     }
-}
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(before)?;
-    rest.split_once(after).map(|(found, _)| found)
 }

@@ -36,6 +36,8 @@ pub enum Command {
     StartTest(Box<StartArgs>),
     /// Check a plan, and show what it amounts to
     Validate(ValidateArgs),
+    /// Print the JSON Schema of plan files: every key, what it may be and what it means
+    Schema(SchemaArgs),
     /// Stop a test on every node
     StopTest(StopArgs),
     /// Change the load of a running test
@@ -338,6 +340,14 @@ pub struct ValidateArgs {
     /// Which node to talk to.
     #[command(flatten)]
     pub api: ApiArgs,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Print the reference in Markdown instead, as in docs/plan-reference.md
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// `stop-test`.

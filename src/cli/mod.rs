@@ -12,6 +12,7 @@
 //! | [`validate`], [`preflight`] | whether a plan is one, and whether it would run |
 //! | [`run_node`] | `vajra-node` itself |
 //! | [`start_test`], [`join`], [`local`], [`follow`], [`find_max`], [`suite`] | tests from start to result |
+//! | [`validate`], [`schema`] | what a plan file may say |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
 //! | [`backend`] | the node talked to: behind an API, or in this process |
 //! | [`exit`], [`outcome`], [`output`], [`terminal`] | how it ends, and what is shown |
@@ -38,6 +39,7 @@ pub mod preflight;
 pub mod resolve;
 pub mod run_node;
 pub mod run_target;
+pub mod schema;
 pub mod start_test;
 pub mod suite;
 pub mod target;
@@ -83,6 +85,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             None => run_node::run(&cli.node).await,
             Some(Command::StartTest(args)) => start_test::run(args).await,
             Some(Command::Validate(args)) => validate::run(args).await,
+            Some(Command::Schema(args)) => schema::run(args),
             Some(Command::StopTest(args)) => commands::stop_test(args).await,
             Some(Command::Scale(args)) => commands::scale(args).await,
             Some(Command::Pause(args)) => commands::steer(args, Steering::Pause).await,

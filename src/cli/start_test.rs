@@ -166,6 +166,10 @@ impl Session {
         interrupts: &mut Interrupts,
     ) -> Result<Exit, Failure> {
         let mut plan: Plan = wanted.plan(&args.load, self.target_url())?;
+        for threshold in &args.run.threshold {
+            let checked = threshold.check_scope(&plan.task);
+            checked.map_err(|why| Failure::input(format_args!("--threshold: {why}")))?;
+        }
         if !args.run.find_max {
             plan.thresholds.extend(args.run.threshold.iter().cloned());
         }

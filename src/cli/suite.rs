@@ -323,7 +323,7 @@ fn passed_on(entry: &SuitePlan, result: &TestResult) -> Values {
     let of = |passed: &Passed| match passed {
         Passed::Setup(name) => result.values.get(name).cloned(),
         Passed::Measured(m) => {
-            let value = measured(m.metric, m.scope.as_deref(), result)?;
+            let value = measured(m.metric, m.scope.as_ref(), result)?;
             Some(Scalar::Float(value)).filter(|_| value.is_finite())
         }
     };

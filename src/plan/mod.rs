@@ -7,13 +7,16 @@
 //! part of it.
 
 mod curve;
+mod near;
 mod parse;
 mod place;
 mod poisson;
 mod profile;
 mod raw;
 mod scenario;
+mod schema;
 mod slots;
+mod source;
 mod stages;
 mod suite;
 mod think;
@@ -29,6 +32,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use parse::{
@@ -44,11 +48,12 @@ pub use scenario::{
     Scalar, Scenario, Scenarios, Sha256, Step, Table, Values, decode_values, encode_values,
     environment, explain, has_holes, pause, value_of, variables,
 };
+pub use schema::{markdown, schema};
 pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
 pub use stages::{Line, Stage, StageType};
 pub use suite::{Mode, Passed, StopOn, Suite, SuiteError, SuitePlan, is_suite, parse_suite};
 pub use think::ThinkTime;
-pub use threshold::{Measure, Metric, Point, Threshold};
+pub use threshold::{Measure, Metric, Point, Scope, Threshold};
 pub use units::{parse_bytes, parse_count, parse_duration, show_duration};
 pub use url::TargetUrl;
 
@@ -78,8 +83,8 @@ pub struct Plan {
 }
 
 /// What an arrival does.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", try_from = "raw::RawTask")]
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "type")]
 #[expect(clippy::large_enum_variant, reason = "a plan has one")]
 pub enum Task {
     /// One HTTP request.
@@ -206,7 +211,7 @@ pub struct HttpTask {
 }
 
 /// Version of HTTP.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub enum HttpVersion {
     /// HTTP/1.1.
     #[default]
@@ -225,20 +230,23 @@ impl HttpVersion {
 
 /// How connections are secured. Certificates are PEM text, or a reference `env:NAME` or
 /// `file:PATH` that each worker resolves itself, from its own allow-list.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("dependentRequired" = {"client_cert": ["client_key"], "client_key": ["client_cert"]}))]
 pub struct TlsOptions {
-    /// Trust these certificate authorities, and not the machine's.
+    /// Certificate authorities to trust, instead of the machine's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
-    /// The client's certificate, with those that lead to its authority.
+    /// The client's certificate chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_cert: Option<String>,
     /// The client's private key; always a reference, as keys never travel.
+    #[schemars(regex(pattern = r"^(env|file):"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_key: Option<String>,
     /// New connections resume a session of an earlier one, as a browser's do; by default
     /// each makes a full handshake, as a new visitor's does.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "is_false")]
     pub resume: bool,
 }
@@ -251,7 +259,7 @@ impl TlsOptions {
 
 /// Open: arrivals at planned instants, whatever the responses do. Closed: users that wait
 /// for each response.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
     /// Arrivals per second.
@@ -261,7 +269,7 @@ pub enum Model {
 }
 
 /// How arrivals of the open model are spread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Arrivals {
     /// Evenly, by the rate.
@@ -291,7 +299,7 @@ impl std::str::FromStr for Arrivals {
 }
 
 /// How an engine thread meets the planned instants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pacing {
     /// Wakes up for each arrival, by a high-resolution timer.
@@ -476,7 +484,7 @@ impl Plan {
 }
 
 /// How the load is split over workers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Balance {
     /// By the capacity that each node states.
@@ -487,7 +495,7 @@ pub enum Balance {
 }
 
 /// What happens to the share of a worker that is lost.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLostWorker {
     /// The others take it over, once its lease has lapsed.
@@ -500,13 +508,15 @@ pub enum OnLostWorker {
 }
 
 /// Who carries the load, and what happens when somebody is lost.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SwarmRules {
-    /// Only nodes with all these labels.
+    /// Only nodes with all these labels: `{ region = "eu" }`.
+    #[schemars(extend("maxProperties" = validate::MAX_PAIRS))]
     #[serde(rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Fewest workers to start with; 1 by default.
+    /// Fewest workers to start with.
+    #[schemars(range(min = 1, max = 10_000))]
     pub min_workers: u32,
     /// How the load is split.
     pub balance: Balance,
@@ -518,6 +528,7 @@ pub struct SwarmRules {
         with = "units::as_optional_text",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<units::Time>", extend("x-range" = "0s to 1h"))]
     pub graceful_timeout: Option<Duration>,
 }
 
@@ -534,13 +545,15 @@ impl Default for SwarmRules {
 }
 
 /// Beyond what the generator's own error makes a result `invalid`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Largest p99 of lag; 100 ms by default.
+    /// Largest p99 of lag.
     #[serde(with = "units::as_text")]
+    #[schemars(with = "units::Time", extend("x-range" = "1ms to 1h"))]
     pub lag_p99: Duration,
-    /// Largest share of arrivals dropped, 0 to 1; 0.01 by default.
+    /// Largest share of arrivals dropped.
+    #[schemars(range(min = 0, max = 1))]
     pub dropped: f64,
 }
 

@@ -4,13 +4,19 @@
 //! allowed; those of a file also name line and column.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::raw::{RawLoad, RawTask};
 use super::scenario::{Blob, RawData, RawHttp, RawScenario, RawSteps, Scalar, Values};
+use super::scenario::{MAX_ONCE_STEPS, MAX_VARS};
+use super::schema;
+use super::source::{self, Node, Seg, line_and_column};
 use super::units::{self, show_duration};
+use super::validate::MAX_PAIRS;
 use super::{Limits, Plan, Scenarios, SwarmRules, Task, Threshold};
 
 /// Largest plan in bytes, as text and in its canonical form.
@@ -26,22 +32,26 @@ const STAND_IN_URL: &str = "http://localhost/";
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PlanError {
     /// Not TOML or JSON, or a field unknown or of the wrong kind.
-    #[error("{place}: {problem}")]
+    #[error("{place}: {problem}{}", help.iter().map(|h| format!("; {h}")).collect::<String>())]
     Syntax {
         /// Line and column, and the field where it is known.
         place: String,
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
+        /// The field; empty where it is not known.
+        field: String,
+        /// Bytes of the text.
+        at: Range<usize>,
         /// What is wrong there.
         problem: String,
+        /// What may help: one thing each.
+        help: Vec<String>,
     },
     /// A value that is not allowed.
     #[error("{field}: {problem}")]
     Field {
-        /// The field's path in the plan.
+        /// The field's path in the plan, as people say it.
         field: std::borrow::Cow<'static, str>,
+        /// Its path in a plan file; empty where `field` says it.
+        path: Vec<Seg>,
         /// What was given and what is allowed.
         problem: String,
     },
@@ -51,22 +61,13 @@ pub enum PlanError {
 }
 
 impl PlanError {
-    /// A value that is not allowed.
+    /// A value that is not allowed. Its place in a plan file is found by the field's name:
+    /// `load.rate`, or `scenario "buy", step "list"`.
     pub fn field(field: &'static str, problem: impl Into<String>) -> PlanError {
         PlanError::Field {
             field: field.into(),
+            path: Vec::new(),
             problem: problem.into(),
-        }
-    }
-
-    /// Something wrong at an offset of a TOML text.
-    pub(super) fn in_toml(text: &str, offset: usize, problem: String) -> PlanError {
-        let (place, line, column) = place_in_toml(text, offset);
-        PlanError::Syntax {
-            place,
-            line,
-            column,
-            problem,
         }
     }
 
@@ -74,7 +75,39 @@ impl PlanError {
     pub fn at(place: String, problem: impl Into<String>) -> PlanError {
         PlanError::Field {
             field: place.into(),
+            path: Vec::new(),
             problem: problem.into(),
+        }
+    }
+
+    /// The same, with its path in a plan file where its name alone does not say it.
+    pub fn found_at(mut self, found: Vec<Seg>) -> PlanError {
+        if let PlanError::Field { path, .. } = &mut self {
+            *path = found;
+        }
+        self
+    }
+
+    /// What was read from `text` is wrong: at these bytes, in this field if it is known.
+    pub fn syntax(text: &str, at: Range<usize>, field: &str, problem: &str) -> PlanError {
+        let place = match (at.is_empty() && at.start == 0, field) {
+            (true, "") => "the plan".to_owned(),
+            (true, field) => field.to_owned(),
+            (false, field) => {
+                let (line, column) = line_and_column(text, at.start);
+                let place = format!("line {line}, column {column}");
+                match field {
+                    "" => place,
+                    field => format!("{place} ({field})"),
+                }
+            }
+        };
+        PlanError::Syntax {
+            place,
+            field: field.to_owned(),
+            at,
+            problem: problem.split_whitespace().collect::<Vec<_>>().join(" "),
+            help: Vec::new(),
         }
     }
 }
@@ -170,27 +203,32 @@ impl PlanFile {
     }
 }
 
-/// The `[local]` table: a swarm on this machine, started from the command line.
-#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+/// A swarm on this machine for the length of the test, started from the command line, and not
+/// with `--api` or `--standalone`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Local {
-    /// Node processes to start besides this one (0 to 50).
+    /// Node processes to start besides this one.
+    #[schemars(range(max = MAX_LOCAL_NODES))]
     pub nodes: u32,
-    /// A built-in target to start.
+    /// A built-in target to start, if the plan has no URL.
     pub target: Option<LocalTarget>,
 }
 
 /// How the built-in target answers.
-#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LocalTarget {
     /// Time until it answers.
     #[serde(with = "units::as_text")]
+    #[schemars(with = "units::Time", extend("x-range" = "0s to 1m"))]
     pub latency: Duration,
-    /// Largest random addition to it.
+    /// How much earlier or later each response is, at random.
     #[serde(with = "units::as_text")]
+    #[schemars(with = "units::Time", extend("x-range" = "0s to 1m"))]
     pub jitter: Duration,
-    /// Part of the requests answered with status 500, 0 to 1.
+    /// Part of the requests answered with status 500.
+    #[schemars(range(min = 0, max = 1))]
     pub error_rate: f64,
 }
 
@@ -226,28 +264,50 @@ impl Local {
     }
 }
 
-/// A plan as it is written.
-#[derive(Deserialize)]
+/// A plan: what to send, how much of it, and what makes a result good. It has either a `task`,
+/// one request again and again, or scenarios.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Plan", extend("oneOf" = [{"required": ["task"]}, {"required": ["scenario"]}]))]
+#[schemars(extend("dependentRequired" = {
+    "http": ["scenario"], "data": ["scenario"], "vars": ["scenario"], "setup": ["scenario"],
+    "teardown": ["scenario"],
+}))]
 pub(super) struct RawFile {
+    /// A name for people; shown in lists and reports.
+    #[schemars(length(min = 1, max = 100))]
     name: Option<String>,
+    /// Free marks, kept in the result: `{ build = "17" }`.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MAX_PAIRS))]
     tags: BTreeMap<String, String>,
     task: Option<RawTask>,
     #[serde(default)]
     http: Option<RawHttp>,
+    /// What users do: a user, or an arrival, goes through the steps of one of these.
     #[serde(default)]
     scenario: Vec<RawScenario>,
+    /// Rows that templates use, by the name they use.
     #[serde(default)]
     data: BTreeMap<String, RawData>,
+    /// Constants that templates use as `{{ vars.NAME }}`: texts, numbers, true or false.
+    /// `start-test --var NAME=VALUE` puts others in their place.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>", extend("maxProperties" = MAX_VARS))]
     vars: Values,
+    /// Steps that one node carries out once, before the load begins. What they extract is
+    /// `{{ setup.NAME }}` in all scenarios and in the teardown.
     #[serde(default)]
+    #[schemars(length(max = MAX_ONCE_STEPS))]
     setup: RawSteps,
+    /// Steps that one node carries out once, after the load.
     #[serde(default)]
+    #[schemars(length(max = MAX_ONCE_STEPS))]
     teardown: RawSteps,
     load: RawLoad,
+    /// What a good result is. If one is not kept, `start-test` exits with 99.
     #[serde(default)]
+    #[schemars(length(max = MAX_PAIRS))]
     thresholds: Vec<Threshold>,
     #[serde(default)]
     swarm: SwarmRules,
@@ -312,17 +372,12 @@ pub fn parse_plan_with(
     if text.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(text.len()));
     }
-    let raw: RawFile = match json {
-        true => serde_json::from_str(text).map_err(|e| json_error(text.as_bytes(), &e))?,
-        false => toml::from_str(text).map_err(|e| toml_error(text, &e))?,
+    let tree = match json {
+        true => source::json(text)?,
+        false => source::toml(text)?,
     };
+    let raw: RawFile = read_from(&tree, text)?;
     raw.into_file(read, given)
-}
-
-/// An error of the TOML parser as ours.
-pub(super) fn toml_error(text: &str, e: &toml::de::Error) -> PlanError {
-    let offset = e.span().map_or(text.len(), |s| s.start);
-    PlanError::in_toml(text, offset, one_line(e.message()))
 }
 
 impl RawFile {
@@ -452,27 +507,30 @@ pub fn parse_json(bytes: &[u8]) -> Result<Plan, PlanError> {
     if bytes.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(bytes.len()));
     }
-    let plan: Plan = serde_json::from_slice(bytes).map_err(|e| json_error(bytes, &e))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let place = e.valid_up_to()..e.valid_up_to();
+        PlanError::syntax(&String::from_utf8_lossy(bytes), place, "", "is no UTF-8")
+    })?;
+    let plan: Plan = read_from(&source::json(text)?, text)?;
     plan.validate()?;
     Ok(plan)
 }
 
-fn json_error(bytes: &[u8], e: &serde_json::Error) -> PlanError {
-    let place = format!("line {}, column {}", e.line(), e.column());
-    let full = e.to_string();
-    let problem = full
-        .rsplit_once(" at line ")
-        .map_or(full.as_str(), |(m, _)| m);
-    let field = last_json_key(bytes, e.line(), e.column());
-    PlanError::Syntax {
-        place: match field.filter(|f| !problem.contains(f.as_str())) {
-            Some(field) => format!("{place} ({field})"),
-            None => place,
-        },
-        line: e.line(),
-        column: e.column(),
-        problem: one_line(problem),
-    }
+pub(super) fn read_from<'de, T: Deserialize<'de>>(
+    tree: &'de Node,
+    text: &str,
+) -> Result<T, PlanError> {
+    T::deserialize(tree).map_err(|wrong| {
+        let elsewhere = wrong.stray().map(schema::places_of).unwrap_or_default();
+        let wrong = match (wrong.stray(), elsewhere.as_slice()) {
+            (Some(key), [_, ..]) => {
+                let help = format!("`{key}` belongs {}", elsewhere.join(" or "));
+                wrong.and(help)
+            }
+            _ => wrong,
+        };
+        wrong.in_text(text)
+    })
 }
 
 impl Plan {
@@ -492,48 +550,4 @@ impl Plan {
     pub fn from_bytes(bytes: &[u8]) -> Result<Plan, PlanError> {
         parse_json(bytes)
     }
-}
-
-/// Line and column of an offset, and the field written there: the key of the line, below the
-/// last table header before it.
-fn place_in_toml(text: &str, offset: usize) -> (String, usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = before.matches('\n').count() + 1;
-    let column = before[line_start..].chars().count() + 1;
-    let place = format!("line {line}, column {column}");
-    let rest = text[line_start..].lines().next().unwrap_or_default();
-    let Some((key, _)) = rest.split_once('=') else {
-        return (place, line, column);
-    };
-    let table = text[..line_start]
-        .lines()
-        .rev()
-        .find_map(|l| l.trim().strip_prefix('[').and_then(|l| l.split(']').next()));
-    let place = match table {
-        Some(table) => format!("{place} ({}.{})", table.trim_matches('['), key.trim()),
-        None => format!("{place} ({})", key.trim()),
-    };
-    (place, line, column)
-}
-
-/// The last key written before a position.
-fn last_json_key(bytes: &[u8], line: usize, column: usize) -> Option<String> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let start: usize = text
-        .split_inclusive('\n')
-        .take(line.checked_sub(1)?)
-        .map(str::len)
-        .sum();
-    let mut at = (start + column).min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    let colon = text[..at].rfind("\":")?;
-    let open = text[..colon].rfind('"')?;
-    Some(text[open + 1..colon].to_owned())
-}
-
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parse::PlanError;
+use super::source::Seg;
 use super::units::{self, Count, show_duration};
 use super::{Load, Model};
 
@@ -12,10 +14,10 @@ use super::{Load, Model};
 const RAMP_FROM: f64 = 0.1;
 
 /// Most stages of a plan, and most steps of a stage.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// What a stage does with the level of the load: arrivals a second, or users.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StageType {
     /// Holds the target; counted, but in no percentile. Only as the first.
@@ -26,9 +28,9 @@ pub enum StageType {
     Step,
     /// Holds the target, then falls back to the level before.
     Spike,
-    /// Holds the target; without one, the level before.
+    /// Holds the target.
     Sustain,
-    /// Goes down to the target, without one to 0, in a straight line.
+    /// Goes down to the target in a straight line.
     RampDown,
 }
 
@@ -46,14 +48,18 @@ impl StageType {
     }
 }
 
-/// A stage of the load.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+/// A stage of the load, one after the other.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("if" = {"properties": {"type": {"const": "step"}}}))]
+#[schemars(extend("then" = {"required": ["steps"]}, "else" = {"properties": {"steps": false}}))]
 pub struct Stage {
     /// What it does.
     #[serde(rename = "type")]
     pub kind: StageType,
-    /// The level it leads to or holds: arrivals a second, or users, of the whole swarm.
+    /// The level it leads to or holds: arrivals a second, or users, of the whole swarm. Without
+    /// one that of `rate` or `users`; of `sustain` the level before, of `ramp-down` 0.
+    #[schemars(with = "Option<Count>", extend("maximum" = 1_000_000))]
     #[serde(
         default,
         deserialize_with = "level",
@@ -62,8 +68,10 @@ pub struct Stage {
     pub target: Option<f64>,
     /// How long it takes.
     #[serde(with = "units::as_text")]
+    #[schemars(with = "units::Time", extend("x-range" = "above 0s"))]
     pub length: Duration,
     /// Of a step stage: how many.
+    #[schemars(range(min = 1, max = MOST))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
 }
@@ -154,29 +162,37 @@ impl Load {
             ));
         }
         for (i, stage) in self.stages.iter().enumerate() {
+            let wrong = |key: &str, problem: String| {
+                let path: Vec<Seg> = vec!["load".into(), "stages".into(), i.into(), key.into()];
+                Err(PlanError::field("load.stages", problem).found_at(path))
+            };
             let what = format!("number {} ({})", i + 1, stage.kind.name());
             if stage.kind == StageType::WarmUp && i > 0 {
-                return wrong(format!("{what}: a warm-up can only be the first"));
+                return wrong("type", format!("{what}: a warm-up can only be the first"));
             }
             if stage.length.is_zero() {
-                return wrong(format!("{what} has no length"));
+                return wrong("length", format!("{what} has no length"));
             }
             match (stage.kind, stage.steps) {
                 (StageType::Step, None) => {
-                    return wrong(format!("{what} needs to know how many steps"));
+                    let problem = format!("{what} needs to know how many steps: steps = 4");
+                    return wrong("steps", problem);
                 }
                 (StageType::Step, Some(n)) if n == 0 || n as usize > MOST => {
-                    return wrong(format!("{what} has {n} steps; it must be 1 to {MOST}"));
+                    let problem = format!("{what} has {n} steps; it must be 1 to {MOST}");
+                    return wrong("steps", problem);
                 }
                 (kind, Some(_)) if kind != StageType::Step => {
-                    return wrong(format!("{what} has steps; only a step stage has them"));
+                    let problem = format!("{what} has steps; only a step stage has them");
+                    return wrong("steps", problem);
                 }
                 _ => {}
             }
             if let Some(target) = stage.target
                 && !(0.0..=1_000_000.0).contains(&target)
             {
-                return wrong(format!("{what}: {target} is not between 0 and 1000000"));
+                let problem = format!("{what}: {target} is not between 0 and 1000000");
+                return wrong("target", problem);
             }
         }
         Ok(())

@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::parse::{Given, InSuite, RawFile, parse_plan_with, toml_error};
-use super::place::{locate, show_at};
+use super::parse::{Given, InSuite, RawFile, parse_plan_with};
+use super::place::{below, show};
 use super::scenario::{Values, is_name};
 use super::threshold::Measure;
 use super::{Local, MAX_PLAN_BYTES, PlanError, PlanFile, units};
@@ -125,8 +125,6 @@ pub struct SuiteError {
     pub file: Option<(String, String)>,
     /// What is wrong.
     pub error: PlanError,
-    /// Where, in the suite's own text.
-    located: Option<(usize, usize)>,
 }
 
 fn named(plan: &Option<String>) -> String {
@@ -145,10 +143,9 @@ impl SuiteError {
         let shown = match &self.file {
             Some((file, text)) => {
                 let beside = Path::new(name).with_file_name("").join(file);
-                let located = locate(&self.error, text);
-                show_at(&self.error, located, &beside.display().to_string(), text)
+                show(&self.error, &beside.display().to_string(), text)
             }
-            None => show_at(&self.error, self.located, name, text),
+            None => show(&self.error, name, text),
         };
         format!("{}{shown}", named(&self.plan))
     }
@@ -157,7 +154,6 @@ impl SuiteError {
 impl From<PlanError> for SuiteError {
     fn from(error: PlanError) -> SuiteError {
         SuiteError {
-            located: locate(&error, ""),
             plan: None,
             file: None,
             error,
@@ -194,19 +190,6 @@ pub fn parse_suite(
     read: &dyn Fn(&str) -> Result<String, String>,
     vars: &Values,
 ) -> Result<Suite, SuiteError> {
-    parse(text, read, vars).map_err(|mut e| {
-        if e.plan.is_none() {
-            e.located = locate(&e.error, text);
-        }
-        e
-    })
-}
-
-fn parse(
-    text: &str,
-    read: &dyn Fn(&str) -> Result<String, String>,
-    vars: &Values,
-) -> Result<Suite, SuiteError> {
     if text.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(text.len()).into());
     }
@@ -221,7 +204,7 @@ fn parse(
              in [[plan]] or below it",
             key.get_ref()
         );
-        return Err(PlanError::in_toml(text, key.span().start, problem).into());
+        return Err(wrong_at(text, key.span().start, &problem).into());
     }
     let suite: RawSuite = part(text, suite)?.ok_or_else(|| {
         PlanError::field("suite", "is missing; a suite's file has a [suite] table")
@@ -306,7 +289,7 @@ fn entries<'a>(
     let missing = || PlanError::field("plan", "is missing; a suite has at least one [[plan]]");
     let plans = plans.ok_or_else(missing)?;
     let at = plans.span().start;
-    let wrong = |problem: &str| PlanError::in_toml(text, at, problem.to_owned());
+    let wrong = |problem: &str| wrong_at(text, at, problem);
     let DeValue::Array(plans) = plans.into_inner() else {
         return Err(wrong("plan is no list; write each plan as [[plan]]"));
     };
@@ -343,7 +326,7 @@ impl Reading<'_> {
             value.map_or(span.start, |value| value.span().start)
         });
         let name: Option<String> = part(text, entry.remove("name"))?;
-        let wrong = |at: usize, problem: String| PlanError::in_toml(text, at, problem);
+        let wrong = |at: usize, problem: String| wrong_at(text, at, &problem);
         let name = name.ok_or_else(|| {
             wrong(
                 span.start,
@@ -393,7 +376,7 @@ impl Reading<'_> {
     /// A plan in a file of its own; what that names is beside it.
     fn named(&self, file: String, at: usize) -> Result<PlanFile, SuiteError> {
         let unreadable =
-            |why: String| PlanError::in_toml(self.text, at, format!("cannot read {file}: {why}"));
+            |why: String| wrong_at(self.text, at, &format!("cannot read {file}: {why}"));
         let text = (self.read)(&file).map_err(unreadable)?;
         let beside = Path::new(&file).parent().unwrap_or(Path::new(""));
         let read = |name: &str| (self.read)(&beside.join(name).to_string_lossy());
@@ -413,19 +396,14 @@ impl Reading<'_> {
     /// A plan whose keys are in the suite itself.
     fn inline(&self, number: usize, entry: Entry) -> Result<PlanFile, SuiteError> {
         if let Some((key, _)) = entry.get_ref().get_key_value("local") {
-            let problem = "[local] of a suite stands at its top and serves all plans".to_owned();
-            return Err(PlanError::in_toml(self.text, key.span().start, problem).into());
+            let problem = "[local] of a suite stands at its top and serves all plans";
+            return Err(wrong_at(self.text, key.span().start, problem).into());
         }
         let entry = Spanned::new(entry.span(), DeValue::Table(entry.into_inner()));
         let raw = RawFile::deserialize(ValueDeserializer::from(entry));
         let raw = raw.map_err(|e| toml_error(self.text, &e))?;
-        raw.into_file(self.read, &self.given).map_err(|error| {
-            let located = locate(&error, &only_plan(self.text, number));
-            SuiteError {
-                located,
-                ..error.into()
-            }
-        })
+        raw.into_file(self.read, &self.given)
+            .map_err(|error| below(error, &["plan".into(), number.into()]).into())
     }
 
     fn check_pass(&self, plan: &PlanFile, pass: &BTreeMap<String, Passed>) -> Result<(), String> {
@@ -470,33 +448,15 @@ impl Reading<'_> {
     }
 }
 
-/// The text of one inline plan as if it were a file of its own, each line where it was.
-fn only_plan(text: &str, number: usize) -> String {
-    let (mut seen, mut inside) = (0, false);
-    let mut out = String::with_capacity(text.len());
-    for line in text.lines() {
-        let bare = line.trim_start();
-        let key = bare.trim_start_matches('[');
-        let is_header = bare.len() > key.len()
-            && !bare.contains('=')
-            && key.starts_with(|c: char| c.is_ascii_alphabetic());
-        match key.strip_prefix("plan.") {
-            _ if !is_header && inside => out.push_str(line),
-            _ if !is_header => {}
-            _ if bare.starts_with("[[plan]]") => {
-                seen += 1;
-                inside = seen == number + 1;
-            }
-            Some(rest) if inside => {
-                out.push_str(&bare[..bare.len() - key.len()]);
-                out.push_str(rest);
-            }
-            Some(_) => {}
-            None => inside = false,
-        }
-        out.push('\n');
-    }
-    out
+/// Something wrong at an offset of the text.
+fn wrong_at(text: &str, offset: usize, problem: &str) -> PlanError {
+    PlanError::syntax(text, offset..offset + 1, "", problem)
+}
+
+/// An error of the TOML parser as ours.
+fn toml_error(text: &str, e: &toml::de::Error) -> PlanError {
+    let at = e.span().unwrap_or(text.len()..text.len());
+    PlanError::syntax(text, at, "", e.message())
 }
 
 #[cfg(test)]

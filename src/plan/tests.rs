@@ -191,7 +191,10 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
             "set by the engine",
         ),
         ("url = 'http://h/'\ntimeout = '0s'", "task.timeout"),
-        ("url = 'http://h/'\nversion = '3'", "expected `1.1` or `2`"),
+        (
+            "url = 'http://h/'\nversion = '3'",
+            "allowed here: `1.1`, `2`",
+        ),
         (
             "url = 'http://h/'\nstreams = 5",
             "set task.version to \"2\"",
@@ -234,14 +237,17 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
             "url = 'https://h/'\ntls = { client_cert = 'x', client_key = '-----BEGIN' }",
             "keys never travel",
         ),
-        ("url = 'https://h/'\ntls = { cas = 'x' }", "unknown field"),
+        (
+            "url = 'https://h/'\ntls = { cas = 'x' }",
+            "did you mean `ca`?",
+        ),
     ] {
         let message = http_error(task);
         assert!(message.contains(expected), "{task}: {message}");
     }
     assert!(
         error("[task]\ntype='FTP'\nms=1\n[load]\nrate=1\nduration='1s'")
-            .contains("HTTP, SLEEP or CPU")
+            .contains("`HTTP`, `SLEEP`, `CPU`")
     );
     assert!(
         error("[task]\ntype='CPU'\nurl='http://h'\n[load]\nrate=1\nduration='1s'")
@@ -286,9 +292,13 @@ fn json_errors_name_the_field_and_the_place() {
     let good = String::from_utf8(plan(GOOD).to_bytes()).unwrap();
     for (from, to, expected) in [
         ("\"rate\":1500.0", "\"rate\":\"x\"", "rate"),
-        ("\"rate\"", "\"rat\"", "unknown field `rat`"),
+        (
+            "\"rate\"",
+            "\"rat\"",
+            "unknown key `rat`; did you mean `rate`?",
+        ),
         ("\"30s\"", "30", "duration"),
-        ("\"task\"", "\"local\":{},\"task\"", "unknown field `local`"),
+        ("\"task\"", "\"local\":{},\"task\"", "unknown key `local`"),
         (
             "\"rate\":1500.0",
             "\"rate\":0",
@@ -414,12 +424,12 @@ fn wrong_stages_are_told_by_number() {
         (
             "arrivals = \"poisson\"",
             "arrivals = \"normal\"",
-            "unknown variant `normal`",
+            "\"normal\" is not known here; allowed here: `constant`, `poisson`",
         ),
         (
             "type = \"spike\"",
             "type = \"peak\"",
-            "unknown variant `peak`",
+            "\"peak\" is not known here",
         ),
     ] {
         assert!(STAGES.contains(from), "{from}");

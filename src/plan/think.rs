@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::poisson::{hash, unit};
-use super::units::{parse_duration, show_duration};
+use super::schema::schema_of_text;
+use super::units::{DURATION_PATTERN, parse_duration, show_duration};
 
 /// Longest pause, given or drawn.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -39,6 +40,18 @@ pub enum ThinkTime {
     /// Normal with this mean and this standard deviation.
     Normal(Duration, Duration),
 }
+
+schema_of_text!(ThinkTime, "ThinkTime", {
+    "title": "think time",
+    "description": "`2s`: always that long. `1s..3s`: evenly spread between the two. `exponential 2s`: with \
+                    that mean, as independent visitors' pauses are. `normal 2s 500ms`: with that mean and \
+                    standard deviation.",
+    "type": "string",
+    "pattern": format!(
+        r"^\s*({DURATION_PATTERN}(\.\.\s*{DURATION_PATTERN})?|exponential\s+{DURATION_PATTERN}|normal\s+{DURATION_PATTERN}\s*{DURATION_PATTERN})$"
+    ),
+    "examples": ["2s", "1s..3s", "exponential 2s", "normal 2s 500ms"],
+});
 
 impl ThinkTime {
     /// No pause.

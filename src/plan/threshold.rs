@@ -1,13 +1,17 @@
 //! What a good result is: `response_time.p99 < 250ms`, `error_rate[buy/log in] < 1%`,
-//! `rate > 990/s`.
+//! `response_time.p95[label:api] < 100ms`, `rate > 990/s`.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Task;
+use super::near::near;
+use super::schema::schema_of_text;
 use super::units::{self, parse_count, parse_duration};
 
 /// What is compared, as it is written.
@@ -38,8 +42,8 @@ pub enum Metric {
 pub struct Measure {
     /// Which number.
     pub metric: Metric,
-    /// Only this step (`scenario/step`) or scenario.
-    pub scope: Option<String>,
+    /// Only a part of what is measured.
+    pub scope: Option<Scope>,
 }
 
 impl FromStr for Measure {
@@ -50,7 +54,7 @@ impl FromStr for Measure {
         let (name, scope) = match text.split_once('[') {
             None => (text, None),
             Some((name, scope)) => match scope.strip_suffix(']') {
-                Some(scope) => (name.trim(), Some(scope.trim().to_owned())),
+                Some(scope) => (name.trim(), Some(Scope::of(scope.trim()))),
                 None => return Err(format!("{text:?} has a [ without its ]")),
             },
         };
@@ -92,13 +96,40 @@ const POINTS: [(&str, Point); 8] = [
     ("mean", Point::Mean),
 ];
 
+/// A part of what a test measures.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// This step (`scenario/step`) or scenario.
+    Part(String),
+    /// All steps with this label.
+    Label(String),
+}
+
+impl Scope {
+    fn of(text: &str) -> Scope {
+        match text.strip_prefix("label:") {
+            Some(label) => Scope::Label(label.trim().to_owned()),
+            None => Scope::Part(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Part(name) => f.write_str(name),
+            Scope::Label(label) => write!(f, "label:{label}"),
+        }
+    }
+}
+
 /// A bound on a number of a result.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Threshold {
     /// As it was written, with single spaces.
     text: String,
-    /// Only this step (`scenario/step`) or scenario.
-    pub scope: Option<String>,
+    /// Only a part of what is measured.
+    pub scope: Option<Scope>,
     /// What is compared.
     pub metric: Metric,
     below: bool,
@@ -117,6 +148,50 @@ impl Threshold {
         self.below.then_some(self.bound)
     }
 
+    /// What it is about is there in a plan with this task.
+    ///
+    /// # Errors
+    /// One line that says what there is.
+    pub fn check_scope(&self, task: &Task) -> Result<(), String> {
+        let Some(scope) = &self.scope else {
+            return Ok(());
+        };
+        let Task::Scenarios(scenarios) = task else {
+            return Err(format!(
+                "\"{self}\" is about [{scope}], and the plan has no scenarios; leave the brackets out"
+            ));
+        };
+        let names = scenarios.scenarios.iter().map(|s| s.name.clone());
+        let labels = scenarios.labels().into_iter().map(str::to_owned);
+        let there: [(&str, Vec<String>); 3] = [
+            ("scenarios", names.collect()),
+            ("steps", scenarios.step_names().collect()),
+            (
+                "labels",
+                labels
+                    .map(|label| Scope::Label(label).to_string())
+                    .collect(),
+            ),
+        ];
+        let written = scope.to_string();
+        let all = || there.iter().flat_map(|(_, names)| names);
+        if all().any(|name| *name == written) {
+            return Ok(());
+        }
+        let meant = near(&written, all().map(String::as_str));
+        let meant = meant.map(|meant| format!(" (did you mean [{meant}]?)"));
+        let there = there.iter().filter(|(_, names)| !names.is_empty());
+        let there: Vec<String> = there
+            .map(|(what, names)| format!("{what} {}", names.join(", ")))
+            .collect();
+        Err(format!(
+            "\"{self}\" is about [{written}], which is no scenario, step or label of the plan{}; there \
+             are: {}",
+            meant.unwrap_or_default(),
+            there.join("; ")
+        ))
+    }
+
     /// Whether a value keeps it: milliseconds, a share from 0 to 1, or a second⁻¹.
     pub fn holds(&self, value: f64) -> bool {
         (self.or_equal && value == self.bound)
@@ -127,16 +202,52 @@ impl Threshold {
     }
 }
 
-/// With what it has besides its text, if anything.
-#[derive(Serialize, Deserialize)]
+/// A threshold that may end the test.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AbortingThreshold")]
 struct Full {
+    /// What must hold, as in the short form.
     #[serde(rename = "is")]
+    #[schemars(with = "ThresholdText")]
     text: String,
+    /// End the test on all nodes as soon as it does not hold.
     #[serde(default)]
     abort: bool,
+    /// But not before so long after the start.
     #[serde(default, with = "units::as_text")]
+    #[schemars(with = "units::Time")]
     abort_after: Duration,
+}
+
+/// Thresholds in short, as a schema describes them.
+struct ThresholdText;
+
+schema_of_text!(ThresholdText, "ThresholdText", {
+    "title": "threshold",
+    "description": format!(
+        "`METRIC < BOUND`, also with `<=`, `>`, `>=`. Metrics: {METRICS}. `METRIC[SCENARIO]`, \
+         `METRIC[SCENARIO/STEP]` and `METRIC[label:LABEL]` are about a part. Bounds are durations, shares \
+         (`1%`, `0.01`), or for `rate` requests a second."
+    ),
+    "type": "string",
+    "pattern": format!(
+        r"^\s*((response_time|service_time|lag)\.({})|error_rate|dropped|checks|rate)\s*(\[[^\]<>]*\]\s*)?[<>]=*\s*\S",
+        POINTS.map(|(name, _)| name.replace('.', r"\.")).join("|")
+    ),
+    "examples": ["response_time.p99 < 250ms", "error_rate[buy/log in] < 1%", "rate > 990/s"],
+});
+
+impl JsonSchema for Threshold {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Threshold".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let short = generator.subschema_for::<ThresholdText>();
+        let full = generator.subschema_for::<Full>();
+        schemars::json_schema!({ "anyOf": [short, full] })
+    }
 }
 
 impl Serialize for Threshold {
@@ -276,10 +387,10 @@ mod tests {
             assert_eq!(serde_json::to_string(&threshold).unwrap(), json);
         }
         let scoped: Threshold = "checks [ buy ] >= 99%".parse().unwrap();
-        assert_eq!(
-            (scoped.scope.as_deref(), scoped.metric),
-            (Some("buy"), Metric::Checks)
-        );
+        let buy = Scope::Part("buy".into());
+        assert_eq!((scoped.scope, scoped.metric), (Some(buy), Metric::Checks));
+        let scoped: Threshold = "checks[label: api ] >= 99%".parse().unwrap();
+        assert_eq!(scoped.scope, Some(Scope::Label("api".into())));
         assert!(scoped.holds(0.99) && !scoped.holds(0.98));
     }
 

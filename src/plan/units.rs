@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::schema::schema_of_text;
+
 const DURATION_HINT: &str = "such as \"5ms\", \"30s\" or \"1m30s\"";
 
 /// Reads a duration: numbers, each with its unit (`ns`, `us`, `ms`, `s`, `m`, `h`, `days`).
@@ -19,9 +21,29 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             "{text:?} has no unit: write a duration {DURATION_HINT}"
         ));
     }
-    humantime::parse_duration(trimmed)
-        .map_err(|_| format!("{text:?} is no duration: write one {DURATION_HINT}"))
+    humantime::parse_duration(trimmed).map_err(|e| match e {
+        humantime::DurationError::UnknownUnit { unit, .. } if !unit.is_empty() => format!(
+            "{text:?} is no duration: {unit:?} is no unit of time; there are ns, us, ms, s, m, h \
+             and days"
+        ),
+        _ => format!("{text:?} is no duration: write one {DURATION_HINT}"),
+    })
 }
+
+/// A duration as a schema's regular expression.
+pub const DURATION_PATTERN: &str = r"(\d+(\.\d+)?\s*(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\s*)+";
+
+/// Durations, as a schema describes them.
+pub struct Time;
+
+schema_of_text!(Time, "Duration", {
+    "title": "duration",
+    "description": "Numbers, each with its unit: `ns`, `us`, `ms`, `s`, `m`, `h`, `days`. A number without a \
+                    unit is refused.",
+    "type": "string",
+    "pattern": format!(r"^\s*{DURATION_PATTERN}$"),
+    "examples": ["5ms", "30s", "1h 30m"],
+});
 
 /// A duration in the form that [`parse_duration`] reads, without loss: `1m30s`.
 pub fn show_duration(duration: Duration) -> String {
@@ -145,6 +167,15 @@ pub mod as_optional_text {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Count(pub f64);
 
+schema_of_text!(Count, "Count", {
+    "title": "count",
+    "description": "A number, or text with a suffix: `k` is a thousand, `m` a million.",
+    "type": ["number", "string"],
+    "minimum": 0,
+    "pattern": r"^\s*(\d+\.?\d*|\.\d+)[kKmM]?\s*$",
+    "examples": [250, "10k", "1.5m"],
+});
+
 impl<'de> serde::Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Count, D::Error> {
         struct CountVisitor;
@@ -173,6 +204,16 @@ impl<'de> serde::Deserialize<'de> for Count {
 /// A number of bytes, or text that [`parse_bytes`] reads.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bytes(pub u64);
+
+schema_of_text!(Bytes, "Size", {
+    "title": "size",
+    "description": "A number of bytes, or text with a unit: `KB` is a thousand, `KiB` 1,024; `MB` and `MiB` \
+                    likewise.",
+    "type": ["integer", "string"],
+    "minimum": 0,
+    "pattern": r"^\s*(\d+\.?\d*|\.\d+)\s*(B|k|kB|KB|K|KiB|MB|M|MiB)?\s*$",
+    "examples": [512, "10KB", "1MiB"],
+});
 
 impl<'de> serde::Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Bytes, D::Error> {

@@ -9,22 +9,22 @@ use super::{
     Arrivals, HttpTask, HttpVersion, Load, Model, Plan, Profile, TargetUrl, Task, TlsOptions,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const MS: Duration = Duration::from_millis(1);
+pub const MS: Duration = Duration::from_millis(1);
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
 /// Largest generated body in bytes.
-const MAX_BODY: u64 = 64 << 20;
+pub(super) const MAX_BODY: u64 = 64 << 20;
 /// Most requests that share a connection.
-const MAX_STREAMS: u64 = 1000;
+pub(super) const MAX_STREAMS: u64 = 1000;
 /// Most addresses to connect to in turn.
-const MAX_ADDRESSES: u64 = 1000;
+pub(super) const MAX_ADDRESSES: u64 = 1000;
 /// Most tags, and most labels to choose nodes by.
-const MAX_PAIRS: usize = 32;
+pub(super) const MAX_PAIRS: usize = 32;
 /// Most requests of a plan: more than 24 h at the highest rate.
-const MAX_REQUESTS: u64 = 1_000_000_000_000;
+pub(super) const MAX_REQUESTS: u64 = 1_000_000_000_000;
 /// Headers that the engine sets itself; another value would break the connection.
 const OWN_HEADERS: [&str; 4] = [
     "connection",
@@ -61,6 +61,11 @@ impl Plan {
             0,
             MAX_PAIRS as u64,
         )?;
+        for (i, threshold) in self.thresholds.iter().enumerate() {
+            let found_at = || vec!["thresholds".into(), i.into()];
+            let checked = threshold.check_scope(&self.task);
+            checked.map_err(|why| PlanError::field("thresholds", why).found_at(found_at()))?;
+        }
         within(
             "swarm.min_workers",
             u64::from(self.swarm.min_workers),
@@ -99,23 +104,18 @@ pub fn validate_request(method: &str, headers: &[(String, String)]) -> Result<()
     }
     within("task.headers", headers.len() as u64, 0, MAX_HEADERS as u64)?;
     for (name, value) in headers {
+        let wrong = |problem: String| {
+            let path = vec!["task".into(), "headers".into(), name.as_str().into()];
+            Err(PlanError::field("task.headers", problem).found_at(path))
+        };
         if !is_token(name) {
-            return Err(PlanError::field(
-                "task.headers",
-                format!("{name:?} is no header name"),
-            ));
+            return wrong(format!("{name:?} is no header name"));
         }
         if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            return Err(PlanError::field(
-                "task.headers",
-                format!("{name:?} is set by the engine itself"),
-            ));
+            return wrong(format!("{name:?} is set by the engine itself"));
         }
         if value.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(PlanError::field(
-                "task.headers",
-                format!("the value of {name:?} holds a control character"),
-            ));
+            return wrong(format!("the value of {name:?} holds a control character"));
         }
     }
     Ok(())
@@ -328,7 +328,11 @@ fn within(field: &'static str, given: u64, min: u64, max: u64) -> Result<(), Pla
     ))
 }
 
-fn lasting(
+/// A length of time that is within a range.
+///
+/// # Errors
+/// It is not.
+pub fn lasting(
     field: &'static str,
     given: Duration,
     min: Duration,

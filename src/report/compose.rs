@@ -9,7 +9,7 @@ use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::*;
 use super::threshold;
 use super::verdict::{self, Facts};
-use crate::plan::{Change, LoadChange, Model, Pick, Plan, Profile, Task, Values};
+use crate::plan::{Change, LoadChange, Model, Pick, Plan, Profile, Step, Task, Values};
 use crate::protocol::TestId;
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::messages::{EndReason, Phase};
@@ -125,6 +125,7 @@ impl ResultInput {
             steps: self.steps(),
             scenarios: self.scenarios(),
             data: self.data(planned - self.later_seen()),
+            labels: self.labels(),
         };
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();
@@ -227,6 +228,21 @@ impl ResultInput {
         let workers = self.workers.iter();
         let of_step = workers.filter_map(|w| w.metrics.counters().get(step));
         of_step.map(|s| s.counters.sent).sum()
+    }
+
+    fn labels(&self) -> Vec<StepResult> {
+        let Task::Scenarios(scenarios) = &self.plan.task else {
+            return Vec::new();
+        };
+        let steps: Vec<&Step> = scenarios.steps().collect();
+        let has = |step: u32, label: &str| {
+            let step = steps.get(step as usize);
+            step.is_some_and(|step| step.labels.iter().any(|l| l == label))
+        };
+        let labels = scenarios.labels().into_iter();
+        labels
+            .map(|label| self.some_steps(label.to_owned(), |s| has(s, label)))
+            .collect()
     }
 
     /// What was measured of some steps.

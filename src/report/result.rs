@@ -56,6 +56,9 @@ pub struct TestResult {
     /// Each scenario, likewise.
     #[serde(default)]
     pub scenarios: Vec<StepResult>,
+    /// Each label, likewise: all steps that have it.
+    #[serde(default)]
+    pub labels: Vec<StepResult>,
     /// What the plan's setup found for all scenarios.
     #[serde(default)]
     pub values: Values,

@@ -2,7 +2,7 @@
 
 use super::result::{Judged, Stats, StepResult, TestResult, Totals};
 use super::text::units;
-use crate::plan::{Metric, Point, Threshold};
+use crate::plan::{Metric, Point, Scope, Threshold};
 
 fn at(point: Point, stats: &Stats) -> f64 {
     match point {
@@ -17,7 +17,7 @@ fn at(point: Point, stats: &Stats) -> f64 {
     }
 }
 
-/// What a threshold is about: the whole, a scenario, or a step.
+/// What a threshold is about: the whole, a scenario, a step, or a label.
 struct Measured<'a> {
     totals: &'a Totals,
     response: &'a Option<Stats>,
@@ -35,23 +35,28 @@ impl<'a> Measured<'a> {
         }
     }
 
-    fn of(result: &'a TestResult, scope: Option<&str>) -> Option<Measured<'a>> {
-        let Some(scope) = scope else {
-            return Some(Measured {
+    fn of(result: &'a TestResult, scope: Option<&Scope>) -> Option<Measured<'a>> {
+        let found = |name: &String, mut among: std::slice::Iter<'a, StepResult>| {
+            among.find(|s| s.name == *name).map(Measured::of_step)
+        };
+        match scope {
+            None => Some(Measured {
                 totals: &result.totals,
                 response: &result.response_time_ms,
                 service: &result.service_time_ms,
                 lag: &result.lag_ms,
-            });
-        };
-        let mut all = result.steps.iter().chain(&result.scenarios);
-        all.find(|s| s.name == scope).map(Measured::of_step)
+            }),
+            Some(Scope::Part(name)) => {
+                found(name, result.steps.iter()).or_else(|| found(name, result.scenarios.iter()))
+            }
+            Some(Scope::Label(label)) => found(label, result.labels.iter()),
+        }
     }
 }
 
 /// A number of a result: milliseconds, a share from 0 to 1, or a second⁻¹; none if nothing
 /// was measured.
-pub fn measured(metric: Metric, scope: Option<&str>, result: &TestResult) -> Option<f64> {
+pub fn measured(metric: Metric, scope: Option<&Scope>, result: &TestResult) -> Option<f64> {
     let m = Measured::of(result, scope)?;
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
     let times = |stats: &Option<Stats>, point| stats.as_ref().map(|s| at(point, s));
@@ -70,7 +75,7 @@ pub fn measured(metric: Metric, scope: Option<&str>, result: &TestResult) -> Opt
 
 /// Holds a result against a threshold.
 pub fn judge(threshold: &Threshold, result: &TestResult) -> Judged {
-    let value = measured(threshold.metric, threshold.scope.as_deref(), result);
+    let value = measured(threshold.metric, threshold.scope.as_ref(), result);
     Judged {
         threshold: threshold.to_string(),
         held: value.is_some_and(|v| threshold.holds(v)),

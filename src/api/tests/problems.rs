@@ -34,11 +34,11 @@ async fn a_value_that_is_not_allowed_names_its_field() {
 async fn an_unknown_or_missing_field_of_the_plan_is_named() {
     let unknown = r#"{"plan":{"task":{"type":"SLEEP","ms":1},"load":{"model":"open","rate":1,"duration":"1s"},"lod":1}}"#;
     let answer = started(unknown).await;
-    assert_problem(&answer, 422, &["unknown field `lod`"]);
+    assert_problem(&answer, 422, &["unknown key `lod`", "did you mean `load`?"]);
     assert_eq!(answer.json()["field"], "lod");
     let missing = r#"{"plan":{"task":{"type":"SLEEP","ms":1}}}"#;
     let answer = started(missing).await;
-    assert_problem(&answer, 422, &["missing field `load`"]);
+    assert_problem(&answer, 422, &["the key `load` is missing"]);
     assert_eq!(answer.json()["field"], "load");
 }
 

@@ -10,6 +10,7 @@ use serde_json_path::JsonPath;
 use super::extract::{path_of, pattern_of};
 use super::received::{Received, plain};
 use super::written::written;
+use crate::plan::schema::schema_of_text;
 use crate::plan::units::{parse_duration, show_duration};
 
 /// Most characters of a text that are shown where a check does not hold.
@@ -90,6 +91,17 @@ impl Test {
 }
 
 written!(Check);
+
+schema_of_text!(Check, "Check", {
+    "title": "check",
+    "description": format!(
+        "What a response must be: `SUBJECT OPERATOR VALUE`. Subjects: {SUBJECTS}. Operators: `==`, `!=`, \
+         `<`, `<=`, `>`, `>=`, `contains`, `matches`, `in`, `exists`."
+    ),
+    "type": "string",
+    "pattern": r"^\s*(status|time|body|header\s+\S.*|\$.*)\s*(==|!=|<|>| contains | matches | in | exists)",
+    "examples": ["status == 200", "time < 500ms", "header etag exists", "$.items[0].id > 3"],
+});
 
 impl FromStr for Check {
     type Err = String;

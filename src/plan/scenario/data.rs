@@ -3,6 +3,7 @@
 
 use std::io::Read;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blob::{Blob, Sha256};
@@ -34,7 +35,7 @@ pub struct Data {
 }
 
 /// Which row an iteration takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pick {
     /// One after the other over the whole swarm, and again from the first.
@@ -42,8 +43,9 @@ pub enum Pick {
     Sequential,
     /// Any.
     Random,
-    /// One after the other over the whole swarm, none twice; open model. A row whose iteration
-    /// is not carried out, because its worker died, is not used at all.
+    /// One after the other over the whole swarm, none twice; open model. A plan with fewer rows
+    /// than iterations is refused. A row whose iteration is not carried out, because its worker
+    /// died, is not used at all.
     Unique,
     /// User *n* has row *n*, in all its iterations; closed model.
     User,

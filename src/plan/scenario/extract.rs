@@ -8,6 +8,7 @@ use serde_json_path::JsonPath;
 
 use super::received::{Received, plain};
 use super::written::written;
+use crate::plan::schema::schema_of_text;
 
 /// What an extraction may be.
 const FORMS: &str = "a JSONPath such as $.token, \"regex PATTERN\", \"header NAME\", \"status\" or \
@@ -31,6 +32,15 @@ enum From {
 }
 
 written!(Extract);
+
+schema_of_text!(Extract, "Extract", {
+    "title": "extraction",
+    "description": "Where a variable comes from: a JSONPath (RFC 9535; the first match), `regex PATTERN` (its \
+                    first group, or all of it), `header NAME`, `status`, `body`.",
+    "type": "string",
+    "pattern": r"^(\$|regex\s+\S|header\s+\S|status\s*$|body\s*$)",
+    "examples": ["$.items[0].id", "regex id=(\\d+)", "header location", "status", "body"],
+});
 
 impl FromStr for Extract {
     type Err = String;

@@ -35,7 +35,9 @@ pub use raw::{RawData, RawHttp, RawScenario, RawSteps};
 pub use received::Received;
 pub use table::{Format, Table};
 pub use text::{Draws, environment, explain, has_holes, variables};
-pub use values::{MAX_VALUES_BYTES, Scalar, Values, decode_values, encode_values, value_of};
+pub use values::{
+    MAX_VALUES_BYTES, MAX_VARS, Scalar, Values, decode_values, encode_values, value_of,
+};
 
 use super::units;
 use super::{HttpTask, ThinkTime};
@@ -81,6 +83,9 @@ pub struct Scenario {
 pub struct Step {
     /// Its name, unique in the scenario.
     pub name: String,
+    /// Marks by which steps are looked at together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Request method.
     pub method: String,
     /// A path, or a whole URL whose scheme, host and port have no holes; or one that begins
@@ -154,6 +159,22 @@ impl Scenarios {
             s.steps.iter().map(of_step).collect::<Vec<_>>()
         };
         self.scenarios.iter().flat_map(steps)
+    }
+
+    /// Every label, in the order of the steps that have it first.
+    pub fn labels(&self) -> Vec<&str> {
+        let mut labels = Vec::new();
+        for label in self.steps().flat_map(|step| &step.labels) {
+            if !labels.contains(&label.as_str()) {
+                labels.push(label);
+            }
+        }
+        labels
+    }
+
+    /// All steps, in the order in which they are measured.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.scenarios.iter().flat_map(|s| &s.steps)
     }
 
     /// The same at another place: every URL that begins with the base URL begins with this

@@ -153,7 +153,7 @@ fn what_makes_no_sense_is_told_with_its_place() {
         (
             "pick = \"unique\"",
             "pick = \"any\"",
-            "unknown variant `any`",
+            "\"any\" is not known here",
         ),
         ("\"$.token\"", "\"token\"", "write a JSONPath"),
         (
@@ -172,7 +172,7 @@ fn what_makes_no_sense_is_told_with_its_place() {
             "scenario \"buy\": has the name of another one",
         ),
         ("weight = 3", "weight = 5000", "weight 5000 is above 1000"),
-        ("weight = 3", "wait = 3", "unknown field `wait`"),
+        ("weight = 3", "wait = 3", "unknown key `wait`"),
         ("token = ", "users = ", "extract.users is no free name"),
         (
             "http://10.0.0.2/",

@@ -6,16 +6,46 @@ use super::data::{MAX_ALL_FILES, MAX_FILES, is_name};
 use super::text::{BUILT_IN, PREFIXES, variables};
 use super::values::validate_vars;
 use super::{Data, MAX_ONCE_STEPS, Phase, Pick, Scenario, Scenarios, Step};
+use crate::plan::near::near;
 use crate::plan::parse::PlanError;
-use crate::plan::validate::validate_request;
+use crate::plan::source::Seg;
+use crate::plan::validate::{HOUR, MS, lasting, validate_request};
 use crate::plan::{Load, Model, Profile, TargetUrl};
 
 /// Most steps of all scenarios together.
-const MAX_STEPS: usize = 64;
+pub const MAX_STEPS: usize = 64;
 /// Most extracted values, and most checks, of a step.
-const MAX_OF_STEP: usize = 32;
+pub const MAX_OF_STEP: usize = 32;
 /// Largest weight of a scenario.
-const MAX_WEIGHT: u32 = 1000;
+pub const MAX_WEIGHT: u32 = 1000;
+/// Most labels of a step: a result has a part for each label of the plan.
+pub const MAX_LABELS: usize = 8;
+/// Most characters of a name or a label.
+pub const MAX_NAME: usize = 50;
+
+/// What is wrong with a scenario or a step, and with which of its keys.
+struct Wrong {
+    path: Vec<Seg>,
+    why: String,
+}
+
+impl Wrong {
+    fn with(key: &str, why: impl Into<String>) -> Wrong {
+        Wrong {
+            path: vec![key.into()],
+            why: why.into(),
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Wrong {
+        Wrong {
+            path: Vec::new(),
+            why,
+        }
+    }
+}
 
 impl Scenarios {
     /// Checks every field.
@@ -36,7 +66,7 @@ impl Scenarios {
                 "none has a weight above 0, so none would ever run",
             ));
         }
-        self.http.validate()?;
+        self.http.validate().map_err(|e| self.as_written(e))?;
         validate_vars(&self.vars).map_err(|(name, why)| match name {
             Some(name) => PlanError::at(format!("vars.{name}"), why),
             None => PlanError::field("vars", why),
@@ -45,16 +75,27 @@ impl Scenarios {
             self.validate_once(phase)?;
         }
         let mut names = BTreeSet::new();
-        for scenario in &self.scenarios {
+        for (i, scenario) in self.scenarios.iter().enumerate() {
             let place = format!("scenario {:?}", scenario.name);
+            let path: Vec<Seg> = vec!["scenario".into(), i.into()];
+            let wrong = |wrong: Wrong| {
+                let path = [path.clone(), wrong.path].concat();
+                PlanError::at(place.clone(), wrong.why).found_at(path)
+            };
             if !names.insert(scenario.name.as_str()) {
-                return Err(PlanError::at(place, "has the name of another one"));
+                return Err(wrong(Wrong::with("name", "has the name of another one")));
             }
-            self.validate_scenario(scenario)
-                .map_err(|(step, why)| match step {
-                    Some(step) => PlanError::at(format!("{place}, step {step:?}"), why),
-                    None => PlanError::at(place, why),
-                })?;
+            validate_scenario(scenario).map_err(wrong)?;
+            let mut known: BTreeSet<String> = BUILT_IN.into_iter().map(str::to_owned).collect();
+            known.extend(self.data.keys().cloned());
+            known.extend(self.names_for(None));
+            let common: Vec<&str> = self.http.headers.iter().map(|(_, v)| v.as_str()).collect();
+            let checked = self.validate_steps(&scenario.steps, known, &common, None);
+            checked.map_err(|(n, wrong)| {
+                let place = format!("{place}, step {:?}", scenario.steps[n].name);
+                let step: Vec<Seg> = vec!["step".into(), n.into()];
+                PlanError::at(place, wrong.why).found_at([path, step, wrong.path].concat())
+            })?;
         }
         if self.data.len() > MAX_FILES {
             let given = self.data.len();
@@ -141,24 +182,43 @@ impl Scenarios {
         texts.any(|text| variables(text).is_ok_and(|names| names.contains(data)))
     }
 
-    fn validate_scenario(&self, scenario: &Scenario) -> Result<(), (Option<String>, String)> {
-        if scenario.name.is_empty() || scenario.name.chars().count() > 50 {
-            return Err((None, "a name has 1 to 50 characters".into()));
+    /// An error of what all steps have in common, by the names that a plan file has for it.
+    fn as_written(&self, error: PlanError) -> PlanError {
+        let PlanError::Field {
+            field,
+            problem,
+            path,
+        } = &error
+        else {
+            return error;
+        };
+        let first = self.scenarios.iter().position(|s| !s.steps.is_empty());
+        let first = first.map(|i| (i, &self.scenarios[i]));
+        match (field.strip_prefix("task."), first) {
+            // Without a base URL that of the first step stands in for it.
+            (Some("url"), Some((i, s))) if s.steps[0].url == self.http.url => {
+                let place = format!("scenario {:?}, step {:?}", s.name, s.steps[0].name);
+                let path: [Seg; 5] = [
+                    "scenario".into(),
+                    i.into(),
+                    "step".into(),
+                    0.into(),
+                    "url".into(),
+                ];
+                PlanError::at(place, problem.as_str()).found_at(path.into())
+            }
+            (Some("url"), _) => PlanError::field("http.base_url", problem.as_str()),
+            (Some(key), _) => {
+                let told = problem.replace("task.", "http.");
+                let below = path.get(1..).unwrap_or_default();
+                let path = match below.is_empty() {
+                    true => Vec::new(),
+                    false => [&["http".into()], below].concat(),
+                };
+                PlanError::at(format!("http.{key}"), told).found_at(path)
+            }
+            (None, _) => error,
         }
-        if scenario.weight > MAX_WEIGHT {
-            let why = format!("weight {} is above {MAX_WEIGHT}", scenario.weight);
-            return Err((None, why));
-        }
-        if scenario.steps.is_empty() {
-            return Err((None, "has no step; add [[scenario.step]]".into()));
-        }
-        let mut known: BTreeSet<String> = BUILT_IN.into_iter().map(str::to_owned).collect();
-        known.extend(self.data.keys().cloned());
-        known.extend(self.names_for(None));
-        let common = self.http.headers.iter().map(|(_, value)| value.as_str());
-        let common: Vec<&str> = common.collect();
-        self.validate_steps(&scenario.steps, known, &common, None)
-            .map_err(|(step, why)| (Some(step), why))
     }
 
     /// What every step of a phase, or of a scenario, knows of `vars` and `setup`.
@@ -194,27 +254,32 @@ impl Scenarios {
             return Err(PlanError::at(phase.to_string(), why));
         }
         self.validate_steps(steps, self.names_for(Some(phase)), &[], Some(phase))
-            .map_err(|(step, why)| PlanError::at(format!("{phase} step {step:?}"), why))
+            .map_err(|(n, wrong)| {
+                let place = format!("{phase} step {:?}", steps[n].name);
+                let list = phase.to_string();
+                let step: Vec<Seg> = vec![list.as_str().into(), n.into()];
+                PlanError::at(place, wrong.why).found_at([step, wrong.path].concat())
+            })
     }
 
     /// Steps that follow each other, by what is known to the first; `common` are the texts
-    /// that they share. The error names the step.
+    /// that they share. The error says which step.
     fn validate_steps(
         &self,
         steps: &[Step],
         mut known: BTreeSet<String>,
         common: &[&str],
         phase: Option<Phase>,
-    ) -> Result<(), (String, String)> {
+    ) -> Result<(), (usize, Wrong)> {
         let mut names = BTreeSet::new();
-        for step in steps {
-            let wrong = |why: String| (step.name.clone(), why);
+        for (n, step) in steps.iter().enumerate() {
             if !names.insert(step.name.as_str()) {
-                return Err(wrong("has the name of another one".into()));
+                return Err((n, Wrong::with("name", "has the name of another one")));
             }
-            self.validate_step(step).map_err(wrong)?;
+            self.validate_step(step).map_err(|why| (n, why))?;
             for text in step.texts().iter().chain(common) {
-                self.validate_text(text, &known, phase).map_err(wrong)?;
+                self.validate_text(text, &known, phase)
+                    .map_err(|why| (n, why.into()))?;
             }
             known.extend(step.extract.keys().cloned());
             if phase == Some(Phase::Setup) {
@@ -240,38 +305,58 @@ impl Scenarios {
                      constant of [vars]"
                 ));
             }
+            let meant = near(&name, known.iter().map(String::as_str));
+            let meant = meant.map(|m| format!(" (did you mean {{{{ {m} }}}}?)"));
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let known = match known.is_empty() {
                 true => String::new(),
                 false => format!("{}, ", known.join(", ")),
             };
             return Err(format!(
-                "{{{{ {name} }}}} is not known here; there are: {known}env.NAME"
+                "{{{{ {name} }}}} is not known here; there are: {known}env.NAME{}",
+                meant.unwrap_or_default()
             ));
         }
         Ok(())
     }
 
-    fn validate_step(&self, step: &Step) -> Result<(), String> {
-        if step.name.is_empty() || step.name.chars().count() > 50 {
-            return Err("a name has 1 to 50 characters".into());
+    fn validate_step(&self, step: &Step) -> Result<(), Wrong> {
+        name(&step.name)?;
+        labels(&step.labels)?;
+        let url = self
+            .split(step)
+            .and_then(|(origin, _)| TargetUrl::parse(origin));
+        url.map_err(|why| Wrong::with("url", why))?;
+        validate_request(&step.method, &step.headers).map_err(|e| match e {
+            PlanError::Field { field, problem, .. } if field == "task.method" => {
+                Wrong::with("method", format!("method {problem}"))
+            }
+            PlanError::Field { problem, path, .. } => Wrong {
+                path: match path.is_empty() {
+                    true => vec!["headers".into()],
+                    false => path[1..].to_vec(),
+                },
+                why: format!("headers: {problem}"),
+            },
+            other => Wrong::from(other.to_string()),
+        })?;
+        if let Some(timeout) = step.timeout {
+            let lasts = lasting("timeout", timeout, MS, HOUR);
+            lasts.map_err(|e| Wrong::with("timeout", e.to_string()))?;
         }
-        TargetUrl::parse(self.split(step)?.0)?;
-        validate_request(&step.method, &step.headers).map_err(|e| e.to_string())?;
-        step.think.validate()?;
+        let thinks = step.think.validate();
+        thinks.map_err(|why| Wrong::with("think", format!("think {why}")))?;
         for (name, count) in [("extract", step.extract.len()), ("check", step.check.len())] {
             if count > MAX_OF_STEP {
-                return Err(format!(
-                    "{name} has {count} entries; {MAX_OF_STEP} are allowed"
-                ));
+                let why = format!("{name} has {count} entries; {MAX_OF_STEP} are allowed");
+                return Err(Wrong::with(name, why));
             }
         }
         for name in step.extract.keys() {
             let taken = BUILT_IN.contains(&name.as_str()) || self.data.contains_key(name);
             if !is_name(name) || taken || PREFIXES.contains(&name.as_str()) {
-                return Err(format!(
-                    "extract.{name} is no free name; take letters, digits and _"
-                ));
+                let why = format!("extract.{name} is no free name; take letters, digits and _");
+                return Err(Wrong::with("extract", why));
             }
         }
         Ok(())
@@ -291,6 +376,54 @@ impl Scenarios {
         let origin = origin(&step.url)?;
         Ok((origin, &step.url[origin.len()..]))
     }
+}
+
+/// What a scenario says itself.
+fn validate_scenario(scenario: &Scenario) -> Result<(), Wrong> {
+    name(&scenario.name)?;
+    if scenario.weight > MAX_WEIGHT {
+        let why = format!("weight {} is above {MAX_WEIGHT}", scenario.weight);
+        return Err(Wrong::with("weight", why));
+    }
+    match scenario.steps.is_empty() {
+        true => Err(Wrong::with("step", "has no step; add [[scenario.step]]")),
+        false => Ok(()),
+    }
+}
+
+fn name(given: &str) -> Result<(), Wrong> {
+    match given.is_empty() || given.chars().count() > MAX_NAME {
+        true => Err(Wrong::with(
+            "name",
+            format!("a name has 1 to {MAX_NAME} characters"),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// What thresholds can write in brackets.
+fn labels(given: &[String]) -> Result<(), Wrong> {
+    let wrong = |why: String| Err(Wrong::with("labels", why));
+    if given.len() > MAX_LABELS {
+        return wrong(format!(
+            "has {} labels; {MAX_LABELS} are allowed",
+            given.len()
+        ));
+    }
+    for (i, label) in given.iter().enumerate() {
+        let length = label.chars().count();
+        let odd = |c: char| c.is_control() || "[]<>".contains(c);
+        if length == 0 || length > MAX_NAME || label.chars().any(odd) || label.trim() != label {
+            return wrong(format!(
+                "has the label {label:?}; one has 1 to {MAX_NAME} characters, none of them []<>, \
+                 and no space at its ends"
+            ));
+        }
+        if given[..i].contains(label) {
+            return wrong(format!("has the label {label:?} twice"));
+        }
+    }
+    Ok(())
 }
 
 /// Scheme, host and port of a URL, without holes.

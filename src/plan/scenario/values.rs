@@ -1,5 +1,6 @@
 //! Values with names: a plan's `[vars]`, and what its setup finds for all scenarios.
 
+use crate::plan::schema::schema_of_text;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,7 +12,7 @@ use super::data::is_name;
 /// Most bytes of a setup's values together, encoded.
 pub const MAX_VALUES_BYTES: usize = 4096;
 /// Most `[vars]`.
-const MAX_VARS: usize = 64;
+pub const MAX_VARS: usize = 64;
 /// Most bytes of one of them.
 const MAX_VAR: usize = 4096;
 
@@ -30,6 +31,11 @@ pub enum Scalar {
     /// A text.
     Text(String),
 }
+
+schema_of_text!(Scalar, "Scalar", {
+    "title": "a text, a number, true or false",
+    "type": ["string", "number", "boolean"],
+});
 
 impl Scalar {
     /// What was typed: a number or true/false if it reads so and is shown again just as it was

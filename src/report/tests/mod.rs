@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod data;
+mod labels;
 mod merging;
 mod shape;
 mod summaries;

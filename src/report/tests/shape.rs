@@ -59,7 +59,7 @@ fn a_result_has_exactly_the_documented_keys() {
         &json,
         "schema test_id name tags target load state end complete verdict reasons started_at duration_s
          start_skew_ms start_skew_within_ms coordinators nodes totals thresholds steps scenarios rate status_codes response_time_ms
-         service_time_ms lag_ms histograms errors events changes values data",
+         service_time_ms lag_ms histograms errors events changes values data labels",
     );
     assert_keys(&json["coordinators"][0], "term peer from_ms to_ms");
     assert_keys(

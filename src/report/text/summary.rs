@@ -20,7 +20,11 @@ pub fn summary(r: &TestResult) -> String {
     header(&mut out, r);
     totals(&mut out, r);
     times(&mut out, r);
-    steps(&mut out, r);
+    parts(&mut out, "step", &r.steps);
+    if r.scenarios.len() > 1 {
+        parts(&mut out, "scenario", &r.scenarios);
+    }
+    parts(&mut out, "label", &r.labels);
     data(&mut out, r);
     errors(&mut out, &r.errors);
     thresholds(&mut out, r);
@@ -178,18 +182,19 @@ fn times(out: &mut String, r: &TestResult) {
     }
 }
 
-/// A line for each step: how often, how well, how fast.
-fn steps(out: &mut String, r: &TestResult) {
-    if r.steps.is_empty() {
+/// A line for each step, scenario or label: how often, how well, how fast.
+fn parts(out: &mut String, what: &str, parts: &[StepResult]) {
+    if parts.is_empty() {
         return;
     }
     let longest = |s: &StepResult| s.name.chars().count();
-    let width = r.steps.iter().map(longest).max().unwrap_or(0).clamp(4, 50);
+    let width = parts.iter().map(longest).max().unwrap_or(0);
+    let width = width.clamp(what.len(), 50);
     out.push_str(&format!(
         "\n{MARGIN}{:<width$}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}\n",
-        "step", "sent", "failed", "p50", "p99", "max"
+        what, "sent", "failed", "p50", "p99", "max"
     ));
-    for step in &r.steps {
+    for step in parts {
         let time = |f: fn(&Stats) -> f64| match &step.response_time_ms {
             Some(stats) => units::time(f(stats)),
             None => "-".to_owned(),

@@ -1,0 +1,824 @@
+//! Plans that are none, and everything that `validate` says of them: what is wrong, the line
+//! with a mark under it, and what may help.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{VAJRA, finish};
+
+/// What is wrong, the plan's file and text, and what is told.
+const CASES: &[(&str, &str, &str, &str)] = &[
+    (
+        "an unknown key",
+        "a.toml",
+        r#"[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+rate = 5
+duraton = "1s"
+"#,
+        r#"error: unknown key `duraton`
+ --> a.toml:7:1
+  |
+7 | duraton = "1s"
+  | ^^^^^^^
+  |
+  = did you mean `duration`?
+  = allowed here: `model`, `rate`, `users`, `think_time`, `duration`, `warm_up`, `ramp_up`, `requests`, `connections`, `max_in_flight`, `max_lateness`, `pacing`, `arrivals`, `stages`
+"#,
+    ),
+    (
+        "a key that belongs elsewhere",
+        "a.toml",
+        r#"rate = 5
+[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: unknown key `rate`
+ --> a.toml:1:1
+  |
+1 | rate = 5
+  | ^^^^
+  |
+  = `rate` belongs in [load]
+  = allowed here: `name`, `tags`, `task`, `http`, `scenario`, `data`, `load`, `thresholds`, `swarm`, `limits`, `local`
+"#,
+    ),
+    (
+        "a key that only the canonical form has",
+        "a.toml",
+        r#"[task]
+type = "HTTP"
+url = "http://10.0.0.1/"
+scenarios = []
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: unknown key `scenarios`
+ --> a.toml:4:1
+  |
+4 | scenarios = []
+  | ^^^^^^^^^
+  |
+  = allowed here: `type`, `url`, `version`, `streams`, `method`, `headers`, `body`, `body_size`, `timeout`, `insecure`, `tls`, `disable_keepalive`, `addresses`, `dns_refresh`, `ms`
+"#,
+    ),
+    (
+        "a key that is missing",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: the key `url` is missing
+  --> a.toml:14:1
+   |
+14 | [[scenario.step]]
+   | ^^^^^^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a number without a unit",
+        "a.toml",
+        r#"[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+rate = 5
+duration = 30
+"#,
+        r#"error: load.duration: 30 has no unit: write a duration such as "5ms", "30s" or "1m30s"
+ --> a.toml:7:12
+  |
+7 | duration = 30
+  |            ^^
+"#,
+    ),
+    (
+        "a unit that is none",
+        "a.toml",
+        r#"[task]
+type = "HTTP"
+url = "http://10.0.0.1/"
+timeout = "30sek"
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: task.timeout: "30sek" is no duration: "sek" is no unit of time; there are ns, us, ms, s, m, h and days
+ --> a.toml:4:11
+  |
+4 | timeout = "30sek"
+  |           ^^^^^^^
+"#,
+    ),
+    (
+        "a word that is none",
+        "a.toml",
+        r#"[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+rate = 5
+duration = "1s"
+
+[swarm]
+on_lost_worker = "reasign"
+"#,
+        r#"error: swarm.on_lost_worker: "reasign" is not known here
+  --> a.toml:10:18
+   |
+10 | on_lost_worker = "reasign"
+   |                  ^^^^^^^^^
+   |
+   = did you mean `reassign`?
+   = allowed here: `reassign`, `hold`, `fail`
+"#,
+    ),
+    (
+        "a value of another kind",
+        "a.toml",
+        r#"[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+rate = 5
+duration = "1s"
+
+[swarm]
+min_workers = "two"
+"#,
+        r#"error: swarm.min_workers: "two" is not allowed; it must be a whole number
+  --> a.toml:10:15
+   |
+10 | min_workers = "two"
+   |               ^^^^^
+"#,
+    ),
+    (
+        "a value out of range",
+        "a.toml",
+        r#"[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+rate = 0
+duration = "1s"
+"#,
+        r#"error: load.rate: 0 is not allowed; it must be between 0.001 and 1000000 a second
+ --> a.toml:6:8
+  |
+6 | rate = 0
+  |        ^
+"#,
+    ),
+    (
+        "a value out of range in [http]",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+timeout = "2h"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: http.timeout: 2h is not allowed; it must be between 1ms and 1h
+ --> a.toml:3:11
+  |
+3 | timeout = "2h"
+  |           ^^^^
+"#,
+    ),
+    (
+        "a stage that can not be there",
+        "a.toml",
+        r#"[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+model = "open"
+stages = [
+  { type = "ramp", target = 50, length = "1m" },
+  { type = "warm-up", target = 5, length = "1m" },
+]
+"#,
+        r#"error: load.stages: number 2 (warm-up): a warm-up can only be the first
+ --> a.toml:9:12
+  |
+9 |   { type = "warm-up", target = 5, length = "1m" },
+  |            ^^^^^^^^^
+"#,
+    ),
+    (
+        "a stage that lacks something",
+        "a.toml",
+        r#"[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+model = "open"
+[[load.stages]]
+type = "ramp"
+target = 50
+length = "1m"
+[[load.stages]]
+type = "step"
+target = 100
+length = "1m"
+"#,
+        r#"error: load.stages: number 2 (step) needs to know how many steps: steps = 4
+  --> a.toml:11:1
+   |
+11 | [[load.stages]]
+   | ^^^^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a variable that is not known in the second step of that name",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer {{ token }}" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: scenario "look", step "log in": {{ token }} is not known here; there are: iteration, scenario, user, env.NAME
+  --> a.toml:17:37
+   |
+17 | headers = { authorization = "Bearer {{ token }}" }
+   |                                     ^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a variable that is mistyped",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario.step]]
+url = "/cart"
+json = { for = "me", by = "{{ tokn }}" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: scenario "buy", step "step 2": {{ tokn }} is not known here; there are: iteration, scenario, token, user, env.NAME (did you mean {{ token }}?)
+  --> a.toml:14:28
+   |
+14 | json = { for = "me", by = "{{ tokn }}" }
+   |                            ^^^^^^^^^^
+"#,
+    ),
+    (
+        "two steps of one name",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: scenario "buy", step "log in": has the name of another one
+  --> a.toml:13:8
+   |
+13 | name = "log in"
+   |        ^^^^^^^^
+"#,
+    ),
+    (
+        "a threshold about a step that is not there",
+        "a.toml",
+        r#"thresholds = [
+  "rate > 3/s",
+  "response_time.p99[buy/login] < 1s",
+]
+[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: thresholds: "response_time.p99[buy/login] < 1s" is about [buy/login], which is no scenario, step or label of the plan (did you mean [buy/log in]?); there are: scenarios buy, look; steps buy/log in, look/log in; labels label:api
+ --> a.toml:3:3
+  |
+3 |   "response_time.p99[buy/login] < 1s",
+  |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a threshold about a label that is not there",
+        "a.toml",
+        r#"thresholds = [{ is = "error_rate[label:web] < 1%", abort = true }]
+[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: thresholds: "error_rate[label:web] < 1%" is about [label:web], which is no scenario, step or label of the plan (did you mean [label:api]?); there are: scenarios buy, look; steps buy/log in, look/log in; labels label:api
+ --> a.toml:1:15
+  |
+1 | thresholds = [{ is = "error_rate[label:web] < 1%", abort = true }]
+  |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a threshold that is none",
+        "a.toml",
+        r#"thresholds = ["latency.p99 < 1s"]
+[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: thresholds: "latency.p99" is no metric; there are: response_time, service_time or lag with .p50 .p75 .p90 .p95 .p99 .p99.9 .max or .mean; error_rate; dropped; checks; rate
+ --> a.toml:1:15
+  |
+1 | thresholds = ["latency.p99 < 1s"]
+  |               ^^^^^^^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a check that is none",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+check = ["status == 200", "status == ok"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: scenario.step.check: the check "status == ok": "ok" is no status code
+  --> a.toml:10:27
+   |
+10 | check = ["status == 200", "status == ok"]
+   |                           ^^^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "an extraction that is none",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: scenario.step.extract.token: "token" extracts nothing; write a JSONPath such as $.token, "regex PATTERN", "header NAME", "status" or "body"
+  --> a.toml:10:21
+   |
+10 | extract = { token = "token" }
+   |                     ^^^^^^^
+"#,
+    ),
+    (
+        "a label that is none",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api", "api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: scenario "buy", step "log in": has the label "api" twice
+ --> a.toml:9:10
+  |
+9 | labels = ["api", "api"]
+  |          ^^^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a header that the engine sets",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { host = "shop", Content-Length = "5" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: scenario "look", step "log in": headers: "Content-Length" is set by the engine itself
+  --> a.toml:17:45
+   |
+17 | headers = { host = "shop", Content-Length = "5" }
+   |                                             ^^^
+"#,
+    ),
+    (
+        "a key that travels",
+        "a.toml",
+        r#"[task]
+type = "HTTP"
+url = "https://10.0.0.1/"
+tls = { client_cert = "file:a.pem", client_key = "MIIB" }
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: task.tls.client_key: must be a reference, env:NAME or file:PATH: keys never travel with a plan
+ --> a.toml:4:50
+  |
+4 | tls = { client_cert = "file:a.pem", client_key = "MIIB" }
+  |                                                  ^^^^^^
+"#,
+    ),
+    (
+        "data that is not there",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[data.users]
+file = "users.csv"
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: data.users: users.csv: No such file or directory (os error 2)
+  --> a.toml:19:1
+   |
+19 | [data.users]
+   | ^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a task and scenarios",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "buy"
+[[scenario.step]]
+name = "log in"
+url = "/login"
+labels = ["api"]
+extract = { token = "$.token" }
+
+[[scenario]]
+name = "look"
+[[scenario.step]]
+name = "log in"
+url = "/items"
+headers = { authorization = "Bearer x" }
+
+[task]
+type = "SLEEP"
+ms = 1
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: task: and scenarios exclude each other; make the task a step of a scenario
+  --> a.toml:19:1
+   |
+19 | [task]
+   | ^^^^^^
+"#,
+    ),
+    (
+        "no load",
+        "a.toml",
+        r#"[task]
+type = "SLEEP"
+ms = 1
+"#,
+        r#"error: the key `load` is missing
+ --> a.toml
+"#,
+    ),
+    (
+        "no TOML",
+        "a.toml",
+        r#"[task]
+type = "SLEEP
+ms = 1
+"#,
+        r#"error: invalid basic string, expected `"`
+ --> a.toml:2:14
+  |
+2 | type = "SLEEP
+  |              ^
+"#,
+    ),
+    (
+        "an unknown key in JSON",
+        "a.json",
+        r#"{
+  "task": { "type": "SLEEP", "ms": 1 },
+  "load": { "rat": 5, "duration": "1s" }
+}
+"#,
+        r#"error: unknown key `rat`
+ --> a.json:3:13
+  |
+3 |   "load": { "rat": 5, "duration": "1s" }
+  |             ^^^^^
+  |
+  = did you mean `rate`?
+  = allowed here: `model`, `rate`, `users`, `think_time`, `duration`, `warm_up`, `ramp_up`, `requests`, `connections`, `max_in_flight`, `max_lateness`, `pacing`, `arrivals`, `stages`
+"#,
+    ),
+    (
+        "a value out of range in JSON",
+        "a.json",
+        r#"{
+  "task": { "type": "SLEEP", "ms": 1 },
+  "load": { "rate": 5, "duration": "1s",
+            "max_lateness": "1m" }
+}
+"#,
+        r#"error: load.max_lateness: 1m is not allowed; it must be between 1ms and 10s
+ --> a.json:4:29
+  |
+4 |             "max_lateness": "1m" }
+  |                             ^^^^
+"#,
+    ),
+    (
+        "a value of another kind in JSON",
+        "a.json",
+        r#"{
+  "task": { "type": "SLEEP", "ms": "long" },
+  "load": { "rate": 5, "duration": "1s" }
+}
+"#,
+        r#"error: task.ms: "long" is not allowed; it must be a whole number
+ --> a.json:2:36
+  |
+2 |   "task": { "type": "SLEEP", "ms": "long" },
+  |                                    ^^^^^^
+"#,
+    ),
+    (
+        "no JSON",
+        "a.json",
+        r#"{
+  "task": { "type": "SLEEP", "ms": 1 },
+  "load": { "rate": 5, }
+}
+"#,
+        r#"error: trailing comma
+ --> a.json:3:24
+  |
+3 |   "load": { "rate": 5, }
+  |                        ^
+"#,
+    ),
+];
+
+#[test]
+fn every_broken_plan_is_shown_where_it_is_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    for (what, name, text, told) in CASES {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        let mut command = Command::new(VAJRA);
+        let out = finish(command.args(["validate", name]).current_dir(dir.path()));
+        assert_eq!(out.stderr, *told, "{what}:\n{}", out.stderr);
+        assert_eq!((out.code, out.stdout.as_str()), (104, ""), "{what}");
+    }
+}
+
+#[test]
+fn the_schema_and_the_reference_are_printed() {
+    let out = common::vajra(&["schema"]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let schema = out.json();
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    assert_eq!(schema["properties"]["load"]["$ref"], "#/$defs/Load");
+    let out = common::vajra(&["schema", "--markdown"]);
+    assert_eq!(
+        out.stdout.trim_end(),
+        include_str!("../docs/plan-reference.md").trim_end()
+    );
+}
