@@ -356,6 +356,7 @@ impl TryFrom<RawLoad> for Load {
 
     fn try_from(mut raw: RawLoad) -> Result<Load, PlanError> {
         if !raw.stages.is_empty() {
+            raw.fill_targets()?;
             let peak = peak(&raw.stages).map(Count);
             match raw.model {
                 Some(Model::Open) => raw.rate = peak.or(raw.rate),
@@ -408,6 +409,27 @@ impl TryFrom<RawLoad> for Load {
             arrivals: raw.arrivals,
             stages: raw.stages,
         })
+    }
+}
+
+impl RawLoad {
+    /// A rate or users beside the stages is the target of those that need one and name none.
+    fn fill_targets(&mut self) -> Result<(), PlanError> {
+        let (field, given, least) = match (self.rate, self.users) {
+            (Some(rate), _) => ("load.rate", rate.0, 0.001),
+            (None, Some(users)) => ("load.users", users.0, 1.0),
+            (None, None) => return Ok(()),
+        };
+        if !(least..=1e6).contains(&given) {
+            let problem = format!("{given} is not allowed; it must be between {least} and 1000000");
+            return Err(PlanError::field(field, problem));
+        }
+        for stage in &mut self.stages {
+            if stage.target.is_none() && stage.kind.needs_target() {
+                stage.target = Some(given);
+            }
+        }
+        Ok(())
     }
 }
 

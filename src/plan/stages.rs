@@ -35,6 +35,11 @@ pub enum StageType {
 }
 
 impl StageType {
+    /// Where it names no target, it is that of the load.
+    pub(super) fn needs_target(self) -> bool {
+        !matches!(self, StageType::Sustain | StageType::RampDown)
+    }
+
     /// As plans write it.
     pub fn name(self) -> &'static str {
         match self {

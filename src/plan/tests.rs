@@ -377,6 +377,19 @@ fn stages_follow_each_other_and_a_spike_falls_back() {
 }
 
 #[test]
+fn a_rate_beside_stages_is_the_target_of_those_that_name_none() {
+    let text = STAGES
+        .replace("model = \"open\"", "rate = 200")
+        .replace("type = \"ramp\", target = \"1k\"", "type = \"ramp\"");
+    let plan = plan(&text);
+    assert_eq!(Plan::from_bytes(&plan.to_bytes()), Ok(plan.clone()));
+    assert_eq!(plan.load.rate, Some(3000.0));
+    let levels: Vec<f64> = plan.load.lines().iter().map(|l| l.to).collect();
+    assert_eq!(levels, [100.0, 200.0, 3000.0, 200.0, 1100.0, 2000.0, 0.0]);
+    assert!(error(&text.replace("rate = 200", "rate = 0")).contains("load.rate: 0 is not allowed"));
+}
+
+#[test]
 fn wrong_stages_are_told_by_number() {
     for (from, to, told) in [
         (
