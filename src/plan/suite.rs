@@ -124,7 +124,7 @@ pub struct SuiteError {
     /// That plan's file and its text, if it has one.
     pub file: Option<(String, String)>,
     /// What is wrong.
-    pub error: PlanError,
+    pub error: Box<PlanError>,
     /// Where, in the suite's own text.
     located: Option<(usize, usize)>,
 }
@@ -160,7 +160,7 @@ impl From<PlanError> for SuiteError {
             located: locate(&error, ""),
             plan: None,
             file: None,
-            error,
+            error: Box::new(error),
         }
     }
 }
