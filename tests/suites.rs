@@ -298,8 +298,8 @@ fn a_suite_is_checked_and_outlined_without_running() {
     assert_eq!(out.code, 104, "{out:?}");
     for part in [
         "plan \"b\": scenario \"s\", step \"x\": {{ vars.who }} is not known here",
-        "suite.toml:16:",
-        "16 | url = ",
+        "suite.toml:17:22",
+        "17 | url = ",
     ] {
         assert!(out.stderr.contains(part), "{part}: {}", out.stderr);
     }

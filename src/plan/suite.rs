@@ -124,7 +124,7 @@ pub struct SuiteError {
     /// That plan's file and its text, if it has one.
     pub file: Option<(String, String)>,
     /// What is wrong.
-    pub error: PlanError,
+    pub error: Box<PlanError>,
 }
 
 fn named(plan: &Option<String>) -> String {
@@ -156,7 +156,7 @@ impl From<PlanError> for SuiteError {
         SuiteError {
             plan: None,
             file: None,
-            error,
+            error: Box::new(error),
         }
     }
 }

@@ -190,7 +190,7 @@ fn what_makes_no_sense_is_told_with_plan_and_place() {
             "\"rate\"",
             "\"speed\"",
             "\"speed\" can't be passed on: it is no setup.NAME, and \"speed\" is no metric",
-            "s.toml:14:35",
+            "s.toml:14:40",
         ),
         (
             "file = \"plans/login.toml\"",
