@@ -59,7 +59,10 @@ fn write_plan(dir: &Path, url: &str, rows: usize, pick: &str, load: &str) -> (St
     );
     let path = dir.join("plan.toml");
     std::fs::write(&path, text).unwrap();
-    (path.to_str().unwrap().to_owned(), Sha256::of(file.as_bytes()))
+    (
+        path.to_str().unwrap().to_owned(),
+        Sha256::of(file.as_bytes()),
+    )
 }
 
 /// A node's copy of a file.
@@ -114,7 +117,12 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
     let test = out.stdout.trim().to_owned();
     let working = |asked: &Node, count: usize| {
         eventually(|| {
-            let status = asked.json(&["status", &test]);
+            let out = vajra(&["status", &test, "--api", &asked.api, "--json"]);
+            // It may have heard of the test a moment ago.
+            let status = match out.code {
+                0 => out.json(),
+                _ => return Err(out.stderr),
+            };
             let workers = status["nodes"].as_array().unwrap().iter();
             let n = workers.filter(|n| n["sent"].as_u64() > Some(0)).count();
             match n >= count {
@@ -125,11 +133,19 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
     };
     working(&nodes[1], 3);
     let bootstrap = nodes[1].listening.clone();
-    nodes.push(Node::start(dir.path(), "late", &["--bootstrap", &bootstrap]));
+    nodes.push(Node::start(
+        dir.path(),
+        "late",
+        &["--bootstrap", &bootstrap],
+    ));
     working(&nodes[1], 4);
     assert!(Sha256::of(&stored(dir.path(), "late", digest).unwrap()) == digest);
     nodes.remove(0).process.kill();
-    nodes.push(Node::start(dir.path(), "later", &["--bootstrap", &bootstrap]));
+    nodes.push(Node::start(
+        dir.path(),
+        "later",
+        &["--bootstrap", &bootstrap],
+    ));
     working(&nodes[0], 5);
     assert!(Sha256::of(&stored(dir.path(), "later", digest).unwrap()) == digest);
     let out = vajra(&["stop-test", &test, "--api", &nodes[0].api]);
@@ -138,9 +154,51 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
         let status = nodes[0].json(&["status", &test]);
         match status["verdict"].is_null() {
             true => Err("it has not ended".into()),
-            false => Ok(assert_eq!(status["totals"]["failed"], 0, "{}", status["errors"])),
+            false => Ok(assert_eq!(
+                status["totals"]["failed"], 0,
+                "{}",
+                status["errors"]
+            )),
         }
     });
+}
+
+/// Its rows are not given to others: what it had may have been used.
+#[test]
+fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (url, seen) = server();
+    let mut nodes = swarm(dir.path(), 3, &[]);
+    let load = "rate = 200\nduration = \"8s\"";
+    let (plan, _) = write_plan(dir.path(), &url, 2_000, "unique", load);
+    let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let test = out.stdout.trim().to_owned();
+    eventually(|| match seen.lock().unwrap().len() {
+        n if n >= 300 => Ok(()),
+        n => Err(format!("{n} rows so far")),
+    });
+    nodes.remove(2).process.kill();
+    let result = eventually(|| {
+        let status = nodes[0].json(&["status", &test]);
+        match status["verdict"].is_null() {
+            true => Err("it has not ended".into()),
+            false => Ok(status),
+        }
+    });
+    assert_eq!(result["verdict"], "degraded", "{}", result["reasons"]);
+    let seen = seen.lock().unwrap();
+    assert!(seen.values().all(|n| *n == 1), "none twice");
+    let data = &result["data"][0];
+    let number = |key: &str| data[key].as_u64().unwrap();
+    assert_eq!((&data["exact"], number("left")), (&false.into(), 400));
+    assert_eq!(number("used") + number("unused"), 1_600);
+    // What it sent after its last report is not known.
+    assert!(number("used") <= seen.len() as u64, "{data}");
+    assert!(number("unused") >= 1_600 - seen.len() as u64, "{data}");
+    assert!(number("unused") > 0 && seen.len() < 1_600, "{data}");
+    let shown = vajra(&["status", &test, "--api", &nodes[1].api]);
+    assert!(shown.stdout.contains("at most"), "{}", shown.stdout);
 }
 
 #[test]
@@ -164,7 +222,10 @@ fn a_plan_whose_data_is_not_there_is_refused_with_what_to_do() {
     });
     let start = || {
         let body = serde_json::json!({ "plan": plan }).to_string();
-        let head = format!("POST /api/v1/tests HTTP/1.1\r\nContent-Length: {}", body.len());
+        let head = format!(
+            "POST /api/v1/tests HTTP/1.1\r\nContent-Length: {}",
+            body.len()
+        );
         call(&node.api, &head, "application/json", &body)
     };
     let put = |text: &str| {

@@ -29,7 +29,10 @@ fn digest(text: &str) -> Result<Sha256, Problem> {
 }
 
 /// The file; `HEAD` only asks whether it is there.
-pub(super) async fn get(State(s): State<Shared>, Segment(name): Segment) -> Result<Response, Problem> {
+pub(super) async fn get(
+    State(s): State<Shared>,
+    Segment(name): Segment,
+) -> Result<Response, Problem> {
     let digest = digest(&name)?;
     let blobs = s.node.blobs().await?;
     let total = blobs.has(digest).ok_or_else(|| {

@@ -114,7 +114,10 @@ impl ApiClient {
             Err(ClientError::Refused { status: 404, .. }) => {}
             Err(e) => return Err(e),
         }
-        let body = ("application/octet-stream", Bytes::from_owner(blob.bytes.clone()));
+        let body = (
+            "application/octet-stream",
+            Bytes::from_owner(blob.bytes.clone()),
+        );
         let sent = self.send_bytes(Method::PUT, &path, Some(body), DATA_TIMEOUT);
         sent.await.map(drop)
     }
@@ -251,12 +254,7 @@ impl ApiClient {
             .map_err(|e| self.strange(e))?;
         let answered = tokio::time::timeout(patience, sender.send_request(request)).await;
         let response = answered
-            .map_err(|_| {
-                self.strange(format_args!(
-                    "no answer within {} s",
-                    patience.as_secs()
-                ))
-            })?
+            .map_err(|_| self.strange(format_args!("no answer within {} s", patience.as_secs())))?
             .map_err(|e| self.strange(e))?;
         if response.status().is_success() {
             return Ok(response);

@@ -143,14 +143,35 @@ fn rows_are_read_once_and_held_against_the_plan() {
         assert_eq!(table.get(1, 0), Some("bob"));
         assert!(Arc::ptr_eq(&table, &blobs.table(&tables, &data).unwrap()));
         for (lie, told) in [
-            (Data { rows: 3, ..data.clone() }, "has 2 rows, and the plan says 3"),
-            (Data { bytes: 9, ..data.clone() }, "has 13 bytes, and the plan says 9"),
-            (Data { columns: vec!["x".into()], ..data.clone() }, "has the columns name"),
+            (
+                Data {
+                    rows: 3,
+                    ..data.clone()
+                },
+                "has 2 rows, and the plan says 3",
+            ),
+            (
+                Data {
+                    bytes: 9,
+                    ..data.clone()
+                },
+                "has 13 bytes, and the plan says 9",
+            ),
+            (
+                Data {
+                    columns: vec!["x".into()],
+                    ..data.clone()
+                },
+                "has the columns name",
+            ),
         ] {
             let refused = blobs.table(&tables, &lie).unwrap_err();
             assert!(refused.contains(told), "{refused}");
         }
-        assert!(blobs.has(data.digest).is_some(), "it is the plan that is wrong");
+        assert!(
+            blobs.has(data.digest).is_some(),
+            "it is the plan that is wrong"
+        );
     }
 }
 

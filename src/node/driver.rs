@@ -71,7 +71,8 @@ pub struct Parts {
 struct Inspected {
     test: TestId,
     plan: Option<Arc<Plan>>,
-    spec: Result<TestSpec, String>,
+    /// `None` while its data is being fetched.
+    spec: Option<Result<TestSpec, String>>,
     unable: Option<String>,
     data: Option<Held>,
 }
@@ -249,13 +250,15 @@ impl Driver {
                 };
                 self.handle(input, None, Some(ticket));
             }
-            NetworkEvent::Reply { from, id, result } => match self.data.calls.answered(id, result) {
-                None => {}
-                Some(Ok(reply)) => self.input(Input::Reply { from, reply }),
-                Some(Err(e)) => {
-                    tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}");
+            NetworkEvent::Reply { from, id, result } => {
+                match self.data.calls.answered(id, result) {
+                    None => {}
+                    Some(Ok(reply)) => self.input(Input::Reply { from, reply }),
+                    Some(Err(e)) => {
+                        tracing::debug!(peer = %network::show_peer(&from), "request failed: {e}");
+                    }
                 }
-            },
+            }
             NetworkEvent::PeerConnected(peer) => {
                 self.unreached = 0;
                 self.connected.insert(peer.clone());

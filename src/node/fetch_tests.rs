@@ -13,7 +13,9 @@ use crate::protocol::messages::BlobPart;
 
 /// A file of several parts, the last of which is shorter.
 fn file() -> (Data, Arc<[u8]>) {
-    let rows: String = (0..150_000).map(|i| format!("user{i:07},secret{i}\n")).collect();
+    let rows: String = (0..150_000)
+        .map(|i| format!("user{i:07},secret{i}\n"))
+        .collect();
     let text = format!("name,pass\n{rows}");
     let (data, blob) = Data::of(text, Format::Csv, Pick::Random).unwrap();
     assert!(data.bytes > 2 * MAX_CHUNK as u64);
@@ -47,7 +49,12 @@ fn swarm(
     let (asked, seen) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut before = 0;
-        while let Some(Call { to, request, answer: reply }) = calls.recv().await {
+        while let Some(Call {
+            to,
+            request,
+            answer: reply,
+        }) = calls.recv().await
+        {
             let Request::FetchBlob { offset, .. } = request else {
                 panic!("{request:?}");
             };
@@ -116,7 +123,10 @@ async fn the_next_node_goes_on_where_one_died() {
         "dies" if offset > 0 => Err(RequestFailed::ConnectionLost),
         _ => Ok(honest(&bytes, offset)),
     });
-    fetcher.get(&data, &[peer("dies"), peer("b")]).await.unwrap();
+    fetcher
+        .get(&data, &[peer("dies"), peer("b")])
+        .await
+        .unwrap();
     assert_eq!(blobs.has(data.digest), Some(data.bytes));
     let of_b = all(seen).into_iter().filter(|(who, _)| who == "b");
     let first = of_b.map(|(_, offset)| offset).min();
@@ -182,7 +192,10 @@ async fn a_node_that_sends_what_cannot_be_is_asked_once() {
             "liar" => Ok(lie.clone()),
             _ => Ok(honest(&served, offset)),
         });
-        fetcher.get(&data, &[peer("liar"), peer("b")]).await.unwrap();
+        fetcher
+            .get(&data, &[peer("liar"), peer("b")])
+            .await
+            .unwrap();
         assert_eq!(blobs.has(data.digest), Some(total));
         let asked = all(seen);
         let first = asked.iter().filter(|(who, at)| who == "liar" && *at == 0);
@@ -198,7 +211,10 @@ async fn a_node_with_other_bytes_of_the_right_length_is_asked_once() {
         "liar" => Ok(honest(&forged, offset)),
         _ => Ok(honest(&bytes, offset)),
     });
-    fetcher.get(&data, &[peer("liar"), peer("b")]).await.unwrap();
+    fetcher
+        .get(&data, &[peer("liar"), peer("b")])
+        .await
+        .unwrap();
     assert_eq!(blobs.has(data.digest), Some(data.bytes));
     let asked = all(seen);
     let of_liar = asked.iter().filter(|(who, _)| who == "liar");
@@ -214,7 +230,10 @@ async fn a_liar_among_several_is_found_out() {
         "liar" => Err(RequestFailed::TimedOut),
         _ => Ok(honest(&bytes, offset)),
     });
-    fetcher.get(&data, &[peer("liar"), peer("b")]).await.unwrap();
+    fetcher
+        .get(&data, &[peer("liar"), peer("b")])
+        .await
+        .unwrap();
     assert_eq!(blobs.has(data.digest), Some(data.bytes));
 }
 
@@ -254,9 +273,39 @@ async fn who_wants_the_same_file_waits_for_the_same_fetch() {
         "b" => Ok(honest(&bytes, offset)),
         _ => Ok(Reply::Blob(None)),
     });
-    let first = fetcher.begin(&data, &[peer("a")]).unwrap();
-    let second = fetcher.begin(&data, &[peer("b")]).unwrap();
-    assert_eq!((first.end().await, second.end().await), (Ok(()), Ok(())));
+    fetcher.want(&data, &[peer("a")]).unwrap();
+    let (a, b) = ([peer("a")], [peer("b")]);
+    let both = tokio::join!(fetcher.get(&data, &a), fetcher.get(&data, &b));
+    assert_eq!(both, (Ok(()), Ok(())));
     let of_b = all(seen).into_iter().filter(|(who, _)| who == "b");
     assert_eq!(of_b.count(), 4);
+}
+
+/// What strangers want has few places and keeps no test waiting.
+#[tokio::test]
+async fn what_a_test_needs_does_not_wait_for_what_is_only_wanted() {
+    let (data, bytes) = file();
+    let blobs = Blobs::open(None, 1 << 30).unwrap();
+    let (caller, mut calls) = Caller::new();
+    let digest = data.digest;
+    tokio::spawn(async move {
+        let mut never = Vec::new();
+        while let Some(call) = calls.recv().await {
+            match call.request {
+                Request::FetchBlob { digest: d, offset } if d.0 == digest.0 => {
+                    call.answer.send(Ok(honest(&bytes, offset))).unwrap();
+                }
+                _ => never.push(call),
+            }
+        }
+    });
+    let fetcher = Fetcher::new(blobs.clone(), caller);
+    let other = |n: usize| Data {
+        digest: Sha256::of(&n.to_be_bytes()),
+        ..data.clone()
+    };
+    let taken = (0..).take_while(|n| fetcher.want(&other(*n), &[peer("a")]).is_ok());
+    assert_eq!(taken.count(), MOST_WANTED);
+    fetcher.get(&data, &[peer("a")]).await.unwrap();
+    assert_eq!(blobs.has(data.digest), Some(data.bytes));
 }

@@ -132,7 +132,10 @@ mod tests {
         let names = ["fast", "slow", "refuses", "stuck", "old", "gone"];
         let peers = names.map(|n| Peer::new(n.as_bytes()));
         let late = spread(&caller, &peers, &Arc::from(&b"{}"[..]), SHORT).await;
-        let late: Vec<_> = late.iter().map(|(p, why)| (p.as_bytes(), why.as_str())).collect();
+        let late: Vec<_> = late
+            .iter()
+            .map(|(p, why)| (p.as_bytes(), why.as_str()))
+            .collect();
         assert_eq!(
             late,
             [

@@ -53,7 +53,10 @@ mod tests {
         let again = tables.put(&data, data.read(&*blob.bytes).unwrap());
         assert!(Arc::ptr_eq(&held, &again));
         assert!(Arc::ptr_eq(&held, &tables.get(&data).unwrap()));
-        let lie = Data { rows: 3, ..data.clone() };
+        let lie = Data {
+            rows: 3,
+            ..data.clone()
+        };
         assert!(tables.get(&lie).is_none());
         drop((held, again));
         assert!(tables.get(&data).is_none());

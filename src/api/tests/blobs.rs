@@ -15,7 +15,12 @@ fn put(addr: SocketAddr, digest: Sha256, headers: &str, body: &[u8]) -> Vec<u8> 
 }
 
 fn sized(addr: SocketAddr, digest: Sha256, body: &[u8]) -> Vec<u8> {
-    put(addr, digest, &format!("Content-Length: {}\r\n", body.len()), body)
+    put(
+        addr,
+        digest,
+        &format!("Content-Length: {}\r\n", body.len()),
+        body,
+    )
 }
 
 #[tokio::test]
@@ -29,7 +34,10 @@ async fn a_file_is_put_once_and_read_back() {
     assert_eq!((made.status, made.json()["bytes"].as_u64()), (201, Some(9)));
     assert_eq!(made.json()["digest"], digest.to_string());
     let again = raw(s.addr, sized(s.addr, digest, b"name\nann\n")).await;
-    assert_eq!((again.status, again.json()["bytes"].as_u64()), (200, Some(9)));
+    assert_eq!(
+        (again.status, again.json()["bytes"].as_u64()),
+        (200, Some(9))
+    );
     let there = get(s.addr, &path(digest)).await;
     assert_eq!((there.status, there.body.as_str()), (200, "name\nann\n"));
     let head = raw(s.addr, request(s.addr, "HEAD", &path(digest), "")).await;
@@ -94,7 +102,10 @@ async fn a_file_beyond_the_limit_and_one_without_room_are_refused() {
         let request = put(s.addr, digest, headers, &body);
         let answer = tokio::task::spawn_blocking(move || first_line(s.addr, &request));
         let answer = answer.await.unwrap();
-        assert!(answer.contains(" 413 ") || answer.contains(" 507 "), "{answer}");
+        assert!(
+            answer.contains(" 413 ") || answer.contains(" 507 "),
+            "{answer}"
+        );
     }
 }
 
@@ -107,7 +118,9 @@ fn first_line(addr: SocketAddr, request: &[u8]) -> String {
     // It fails once the server has closed.
     std::thread::spawn(move || drop(sending.write_all(&request)));
     let mut line = String::new();
-    std::io::BufReader::new(stream).read_line(&mut line).unwrap();
+    std::io::BufReader::new(stream)
+        .read_line(&mut line)
+        .unwrap();
     line
 }
 
@@ -134,7 +147,10 @@ async fn a_plan_runs_once_its_data_is_there() {
     client.put_blob(&blob).await.unwrap();
     assert_eq!(client.start(&plan).await.unwrap(), IDS[0]);
     assert!(matches!(s.done.recv().await, Some(Done::Start { .. })));
-    let body = format!(r#"{{"plan":{}}}"#, String::from_utf8(plan.to_bytes()).unwrap());
+    let body = format!(
+        r#"{{"plan":{}}}"#,
+        String::from_utf8(plan.to_bytes()).unwrap()
+    );
     let answer = post_json(s.addr, "/api/v1/tests", &body).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
 }
@@ -156,7 +172,10 @@ async fn files_need_the_token_like_anything_else() {
     let s = served(Some("secret")).await;
     let (_, blob) = plan_of("name\nann\n");
     let without = ApiClient::new(s.addr, None).put_blob(&blob).await;
-    assert!(matches!(without, Err(ClientError::Refused { status: 401, .. })));
+    assert!(matches!(
+        without,
+        Err(ClientError::Refused { status: 401, .. })
+    ));
     let with = ApiClient::new(s.addr, Some("secret".into()));
     with.put_blob(&blob).await.unwrap();
     let of_another_site = "Origin: http://evil.example\r\nAuthorization: Bearer secret\r\n";
@@ -164,5 +183,7 @@ async fn files_need_the_token_like_anything_else() {
     assert_eq!(raw(s.addr, read).await.status, 403);
     // The plan without data is as good as ever.
     let load = Load::open(1.0, std::time::Duration::from_secs(1));
-    with.start(&Plan::new(Task::Sleep { ms: 1 }, load)).await.unwrap();
+    with.start(&Plan::new(Task::Sleep { ms: 1 }, load))
+        .await
+        .unwrap();
 }

@@ -112,8 +112,10 @@ impl Data {
     /// What is wrong.
     pub fn validate(&self) -> Result<(), String> {
         check_columns(&self.columns)?;
-        for (what, given, most) in [("rows", self.rows, MAX_ROWS), ("bytes", self.bytes, MAX_FILE)]
-        {
+        for (what, given, most) in [
+            ("rows", self.rows, MAX_ROWS),
+            ("bytes", self.bytes, MAX_FILE),
+        ] {
             if !(1..=most).contains(&given) {
                 return Err(format!("has {given} {what}; 1 to {most} are allowed"));
             }
@@ -136,7 +138,9 @@ mod tests {
     const CSV: &str = "name,pass\nann,1\nbob,2\n";
 
     fn data() -> Data {
-        Data::of(CSV.to_owned(), Format::Csv, Pick::Unique).unwrap().0
+        Data::of(CSV.to_owned(), Format::Csv, Pick::Unique)
+            .unwrap()
+            .0
     }
 
     #[test]
@@ -165,9 +169,27 @@ mod tests {
     fn descriptions_have_limits() {
         for (data, expected) in [
             (Data { rows: 0, ..data() }, "has 0 rows"),
-            (Data { rows: MAX_ROWS + 1, ..data() }, "1 to 1000000"),
-            (Data { bytes: MAX_FILE + 1, ..data() }, "1 to 67108864"),
-            (Data { columns: vec!["a b".into()], ..data() }, "\"a b\""),
+            (
+                Data {
+                    rows: MAX_ROWS + 1,
+                    ..data()
+                },
+                "1 to 1000000",
+            ),
+            (
+                Data {
+                    bytes: MAX_FILE + 1,
+                    ..data()
+                },
+                "1 to 67108864",
+            ),
+            (
+                Data {
+                    columns: vec!["a b".into()],
+                    ..data()
+                },
+                "\"a b\"",
+            ),
         ] {
             let told = data.validate().unwrap_err();
             assert!(told.contains(expected), "{told}");

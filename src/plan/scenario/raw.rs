@@ -103,8 +103,7 @@ impl Scenarios {
         let (mut described, mut blobs) = (BTreeMap::new(), Vec::new());
         for (name, raw) in data {
             let loaded = raw.load(read);
-            let (data, blob) =
-                loaded.map_err(|why| PlanError::at(format!("data.{name}"), why))?;
+            let (data, blob) = loaded.map_err(|why| PlanError::at(format!("data.{name}"), why))?;
             described.insert(name, data);
             blobs.push(blob);
         }

@@ -168,7 +168,9 @@ pub fn check_columns(columns: &[String]) -> Result<(), String> {
     }
     if columns.len() > MAX_COLUMNS {
         let given = columns.len();
-        return Err(format!("has {given} columns; at most {MAX_COLUMNS} are allowed"));
+        return Err(format!(
+            "has {given} columns; at most {MAX_COLUMNS} are allowed"
+        ));
     }
     for (i, column) in columns.iter().enumerate() {
         if !is_name(column) {
@@ -244,14 +246,22 @@ mod tests {
         let wide = (0..=MAX_COLUMNS).map(|i| format!("c{i}"));
         let wide = wide.collect::<Vec<_>>().join(",");
         for (format, text, expected) in [
-            (Format::Csv, "a,b\n1,2\n3\n", "line 3 has 1 values where the first has 2"),
+            (
+                Format::Csv,
+                "a,b\n1,2\n3\n",
+                "line 3 has 1 values where the first has 2",
+            ),
             (Format::Csv, "a,b\n", "has no row"),
             (Format::Csv, "", "has no row"),
             (Format::Csv, "a b\n1\n", "has a column \"a b\""),
             (Format::Csv, "a,a\n1,2\n", "has two columns named \"a\""),
             (Format::Csv, &wide, "has 101 columns; at most 100"),
             (Format::Jsonl, "{\"a\":1}\nx", "line 2 is no JSON object"),
-            (Format::Jsonl, "{\"a\":1}\n\n{\"b\":1}", "line 3 has no \"a\""),
+            (
+                Format::Jsonl,
+                "{\"a\":1}\n\n{\"b\":1}",
+                "line 3 has no \"a\"",
+            ),
             (Format::Jsonl, "{}", "has no row"),
         ] {
             let told = read(format, text).unwrap_err();

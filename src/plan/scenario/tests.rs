@@ -74,7 +74,9 @@ fn a_plan_of_scenarios_is_read_with_its_data() {
 /// However large a file is, the plan only names it.
 #[test]
 fn a_plan_is_small_and_its_files_travel_apart() {
-    let rows: String = (0..100_000).map(|i| format!("user{i},secret{i}\n")).collect();
+    let rows: String = (0..100_000)
+        .map(|i| format!("user{i},secret{i}\n"))
+        .collect();
     let text = format!("name,pass\n{rows}");
     let file = parse_plan(SHOP, false, &|_| Ok(text.clone())).unwrap();
     let [blob] = file.blobs() else { panic!() };

@@ -55,7 +55,11 @@ impl Scenarios {
                 format!("{given} files are more than a plan may have ({MAX_FILES})"),
             ));
         }
-        let bytes: u64 = self.data.values().map(|d| d.bytes).fold(0, u64::saturating_add);
+        let bytes: u64 = self
+            .data
+            .values()
+            .map(|d| d.bytes)
+            .fold(0, u64::saturating_add);
         if bytes > MAX_ALL_FILES {
             return Err(PlanError::field(
                 "data",

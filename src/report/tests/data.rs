@@ -34,10 +34,17 @@ fn numbers(d: &DataResult) -> (u64, Option<u64>, Option<u64>, bool) {
 
 #[test]
 fn rows_are_used_or_left_beyond_the_end() {
-    let input = with_data("unique", 600, vec![worker("alpha", 300), worker("beta", 200)]);
+    let input = with_data(
+        "unique",
+        600,
+        vec![worker("alpha", 300), worker("beta", 200)],
+    );
     let d = data(&input);
     assert_eq!(numbers(&d), (500, Some(0), Some(100), true));
-    assert_eq!((d.name.as_str(), d.pick.as_str(), d.rows), ("users", "unique", 600));
+    assert_eq!(
+        (d.name.as_str(), d.pick.as_str(), d.rows),
+        ("users", "unique", 600)
+    );
     assert!(!summary(&input.build()).contains("rows used"));
 }
 
@@ -49,7 +56,10 @@ fn a_row_whose_iteration_nobody_carried_out_is_unused() {
     assert_eq!(numbers(&data(&input)), (490, Some(10), Some(100), true));
     let shown = summary(&input.build());
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(shown.contains("users: 490 of 600 rows used; 10 unused"), "{shown}");
+    assert!(
+        shown.contains("users: 490 of 600 rows used; 10 unused"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -63,7 +73,10 @@ fn of_a_worker_that_died_it_is_known_only_what_it_reported() {
     let input = with_data("unique", 500, vec![worker("alpha", 300), lost()]);
     assert_eq!(numbers(&data(&input)), (450, Some(50), Some(0), false));
     let shown = summary(&input.build());
-    assert!(shown.contains("at least 450") && shown.contains("at most 50"), "{shown}");
+    assert!(
+        shown.contains("at least 450") && shown.contains("at most 50"),
+        "{shown}"
+    );
     // Lost before it reported anything at all.
     let mut input = with_data("unique", 500, vec![worker("alpha", 300)]);
     input.events = vec![Event {
@@ -80,7 +93,11 @@ fn of_a_worker_that_died_it_is_known_only_what_it_reported() {
 
 #[test]
 fn a_test_that_is_stopped_leaves_what_was_not_due_yet() {
-    let mut input = with_data("unique", 600, vec![worker("alpha", 100), worker("beta", 100)]);
+    let mut input = with_data(
+        "unique",
+        600,
+        vec![worker("alpha", 100), worker("beta", 100)],
+    );
     for w in &mut input.workers {
         w.metrics.elapsed = Duration::from_secs(4);
     }

@@ -43,7 +43,10 @@ mod tests {
         let row = Value::from_object(Row { table, row: 1 });
         let context = Value::from_pairs([("users", row)]);
         let filled = |text| environment().render_str(text, context.clone());
-        assert_eq!(filled("{{ users.name }}/{{ users['pass'] }}").unwrap(), "bob/2");
+        assert_eq!(
+            filled("{{ users.name }}/{{ users['pass'] }}").unwrap(),
+            "bob/2"
+        );
         let all = "{% for c in users %}{{ c }}={{ users[c] }};{% endfor %}";
         assert_eq!(filled(all).unwrap(), "name=bob;pass=2;");
         assert!(filled("{{ users.nobody }}").is_err());

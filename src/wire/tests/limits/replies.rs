@@ -150,7 +150,10 @@ fn a_part_of_a_file_is_asked_for_within_the_largest_one() {
     assert!(fetch(MAX_BLOB, 32).is_ok());
     assert!(matches!(
         fetch(MAX_BLOB + 1, 32),
-        Err(WireError::TooLarge { field: "offset", .. })
+        Err(WireError::TooLarge {
+            field: "offset",
+            ..
+        })
     ));
     assert!(fetch(0, 31).is_err() && fetch(0, 33).is_err() && fetch(0, 0).is_err());
     let take = |len| decode(Body::TakeData(v1::TakeData { plan: vec![1; len] }));
