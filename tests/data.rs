@@ -117,7 +117,12 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
     let test = out.stdout.trim().to_owned();
     let working = |asked: &Node, count: usize| {
         eventually(|| {
-            let status = asked.json(&["status", &test]);
+            let out = vajra(&["status", &test, "--api", &asked.api, "--json"]);
+            // It may have heard of the test a moment ago.
+            let status = match out.code {
+                0 => out.json(),
+                _ => return Err(out.stderr),
+            };
             let workers = status["nodes"].as_array().unwrap().iter();
             let n = workers.filter(|n| n["sent"].as_u64() > Some(0)).count();
             match n >= count {
@@ -156,6 +161,44 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
             )),
         }
     });
+}
+
+/// Its rows are not given to others: what it had may have been used.
+#[test]
+fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (url, seen) = server();
+    let mut nodes = swarm(dir.path(), 3, &[]);
+    let load = "rate = 200\nduration = \"8s\"";
+    let (plan, _) = write_plan(dir.path(), &url, 2_000, "unique", load);
+    let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let test = out.stdout.trim().to_owned();
+    eventually(|| match seen.lock().unwrap().len() {
+        n if n >= 300 => Ok(()),
+        n => Err(format!("{n} rows so far")),
+    });
+    nodes.remove(2).process.kill();
+    let result = eventually(|| {
+        let status = nodes[0].json(&["status", &test]);
+        match status["verdict"].is_null() {
+            true => Err("it has not ended".into()),
+            false => Ok(status),
+        }
+    });
+    assert_eq!(result["verdict"], "degraded", "{}", result["reasons"]);
+    let seen = seen.lock().unwrap();
+    assert!(seen.values().all(|n| *n == 1), "none twice");
+    let data = &result["data"][0];
+    let number = |key: &str| data[key].as_u64().unwrap();
+    assert_eq!((&data["exact"], number("left")), (&false.into(), 400));
+    assert_eq!(number("used") + number("unused"), 1_600);
+    // What it sent after its last report is not known.
+    assert!(number("used") <= seen.len() as u64, "{data}");
+    assert!(number("unused") >= 1_600 - seen.len() as u64, "{data}");
+    assert!(number("unused") > 0 && seen.len() < 1_600, "{data}");
+    let shown = vajra(&["status", &test, "--api", &nodes[1].api]);
+    assert!(shown.stdout.contains("at most"), "{}", shown.stdout);
 }
 
 #[test]

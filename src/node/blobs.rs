@@ -204,7 +204,7 @@ impl Blobs {
         let rest = io::copy(&mut reader, &mut io::sink());
         if rest.is_err() || Sha256(reader.hasher.finalize().into()) != data.digest {
             self.inner().remove(data.digest, self.0.dir.as_deref());
-            return Err("was damaged on disk, and has been removed; start the test again".into());
+            return Err("was damaged on disk, and has been removed".into());
         }
         Ok(tables.put(data, table?))
     }

@@ -75,7 +75,8 @@ pub struct Parts {
 struct Inspected {
     test: TestId,
     plan: Option<Arc<Plan>>,
-    spec: Result<TestSpec, String>,
+    /// `None` while its data is being fetched.
+    spec: Option<Result<TestSpec, String>>,
     unable: Option<String>,
     data: Option<Held>,
 }
@@ -128,7 +129,6 @@ pub struct Driver {
     addresses: Vec<String>,
     requests: u64,
     /// Who waits for the answer to a request of ours.
-    answers: HashMap<u64, preflight::Waiting>,
     preflights: Arc<Semaphore>,
     next_second: Instant,
     next_measurement: Instant,
@@ -168,7 +168,6 @@ impl Driver {
             steered: Vec::new(),
             addresses: parts.addresses,
             requests: 0,
-            answers: HashMap::new(),
             preflights: Arc::new(Semaphore::new(AT_ONCE)),
             next_second: Instant::now(),
             next_measurement: Instant::now(),
@@ -281,9 +280,6 @@ impl Driver {
                     request,
                 };
                 self.handle(input, None, Some(ticket));
-            }
-            NetworkEvent::Reply { id, result, .. } if self.answers.contains_key(&id) => {
-                self.answered(id, result);
             }
             NetworkEvent::Reply { from, id, result } => {
                 match self.data.calls.answered(id, result) {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::blobs::{BlobError, Blobs, Writer};
@@ -24,8 +24,11 @@ use crate::wire::limits::MAX_CHUNK;
 
 /// Parts under way at once of a file, so that a long round trip is no narrow road.
 const WINDOW: usize = 4;
-/// Files fetched at the same time; with their parts under way, 16 MiB of memory.
-const FILES_AT_ONCE: usize = 4;
+/// Files fetched at the same time because somebody wants it so; with their parts under way,
+/// 16 MiB of memory. Those of announced tests do not wait for them.
+const WANTED_AT_ONCE: usize = 4;
+/// Files that wait for that; more are refused.
+const MOST_WANTED: usize = 64;
 /// How long a fetch goes on.
 #[derive(Clone, Copy, Debug)]
 struct Patience {
@@ -64,6 +67,8 @@ struct Job {
     bytes: u64,
     received: AtomicU64,
     sources: Mutex<Vec<Peer>>,
+    /// A test needs it now.
+    urgent: Notify,
     done: watch::Sender<Done>,
 }
 
@@ -90,7 +95,7 @@ impl Fetcher {
             blobs,
             caller,
             jobs: Arc::default(),
-            places: Arc::new(Semaphore::new(FILES_AT_ONCE)),
+            places: Arc::new(Semaphore::new(WANTED_AT_ONCE)),
             patience: PATIENCE,
         }
     }
@@ -105,55 +110,78 @@ impl Fetcher {
         data.bytes.saturating_sub(received.unwrap_or(0)).max(1)
     }
 
-    /// Fetches a file that is not here, in the background. If that goes on already, it gets
-    /// these sources besides.
-    pub fn begin(&self, data: &Data, sources: &[Peer]) -> Option<Waiting> {
-        if self.blobs.has(data.digest).is_some() {
-            return None;
-        }
-        let digest = data.digest;
-        let mut jobs = self.jobs();
-        if let Some(job) = jobs.get(&digest).filter(|job| job.bytes == data.bytes) {
-            job.add_sources(sources);
-            return Some(Waiting(job.done.subscribe()));
-        }
-        let (done, waiting) = watch::channel(None);
-        let job = Arc::new(Job {
-            bytes: data.bytes,
-            received: AtomicU64::new(0),
-            sources: Mutex::default(),
-            done,
-        });
-        job.add_sources(sources);
-        jobs.insert(digest, job.clone());
-        drop(jobs);
-        let fetcher = self.clone();
-        tokio::spawn(async move {
-            let result = fetcher.fetch(digest, &job).await;
-            let mut jobs = fetcher.jobs();
-            if jobs.get(&digest).is_some_and(|j| Arc::ptr_eq(j, &job)) {
-                jobs.remove(&digest);
-            }
+    /// Fetches a file that is not here, in the background: somebody is going to start a test
+    /// that needs it. If that goes on already, it gets these sources besides.
+    ///
+    /// # Errors
+    /// Too many are wanted already.
+    pub fn want(&self, data: &Data, sources: &[Peer]) -> Result<(), String> {
+        let known = self.blobs.has(data.digest).is_some();
+        let jobs = self.jobs();
+        if known || jobs.contains_key(&data.digest) || jobs.len() < MOST_WANTED {
             drop(jobs);
-            job.done.send_replace(Some(result));
-        });
-        Some(Waiting(waiting))
+            self.begin(data, sources);
+            return Ok(());
+        }
+        Err("too many data files are being fetched there already".into())
     }
 
-    /// Waits until a file is here.
+    /// Waits until a file is here that a test needs now.
     ///
     /// # Errors
     /// Why it could not be fetched.
     pub async fn get(&self, data: &Data, sources: &[Peer]) -> Result<(), String> {
-        match self.begin(data, sources) {
-            Some(waiting) => waiting.end().await,
-            None => Ok(()),
+        let Some(job) = self.begin(data, sources) else {
+            return Ok(());
+        };
+        job.urgent.notify_one();
+        let mut done = job.done.subscribe();
+        let ended = done.wait_for(Option::is_some).await;
+        let result = ended.ok().and_then(|done| done.clone());
+        result.unwrap_or_else(|| Err("the node is shutting down".into()))
+    }
+
+    /// The fetch of a file that is not here, begun if need be.
+    fn begin(&self, data: &Data, sources: &[Peer]) -> Option<Arc<Job>> {
+        let digest = data.digest;
+        let mut jobs = self.jobs();
+        // While the fetches are locked, none ends and is gone before its file is seen.
+        if self.blobs.has(digest).is_some() {
+            return None;
         }
+        if let Some(job) = jobs.get(&digest).filter(|job| job.bytes == data.bytes) {
+            job.add_sources(sources);
+            return Some(job.clone());
+        }
+        let job = Arc::new(Job {
+            bytes: data.bytes,
+            received: AtomicU64::new(0),
+            sources: Mutex::default(),
+            urgent: Notify::new(),
+            done: watch::Sender::new(None),
+        });
+        job.add_sources(sources);
+        jobs.insert(digest, job.clone());
+        drop(jobs);
+        let (fetcher, begun) = (self.clone(), job.clone());
+        tokio::spawn(async move {
+            let result = fetcher.fetch(digest, &begun).await;
+            let mut jobs = fetcher.jobs();
+            if jobs.get(&digest).is_some_and(|j| Arc::ptr_eq(j, &begun)) {
+                jobs.remove(&digest);
+            }
+            drop(jobs);
+            begun.done.send_replace(Some(result));
+        });
+        Some(job)
     }
 
     async fn fetch(&self, digest: Sha256, job: &Job) -> Result<(), String> {
-        // It is never closed.
-        let _place = self.places.acquire().await;
+        let _place = tokio::select! {
+            // It is never closed.
+            place = self.places.acquire() => place.ok(),
+            () = job.urgent.notified() => None,
+        };
         let mut attempt = Attempt {
             fetcher: self,
             job,
@@ -223,22 +251,6 @@ impl Job {
                 sources.push(source.clone());
             }
         }
-    }
-}
-
-/// The end of a fetch, awaited.
-#[derive(Debug)]
-pub struct Waiting(watch::Receiver<Done>);
-
-impl Waiting {
-    /// Waits for it.
-    ///
-    /// # Errors
-    /// Why the file could not be fetched.
-    pub async fn end(mut self) -> Result<(), String> {
-        let ended = self.0.wait_for(Option::is_some).await;
-        let result = ended.ok().and_then(|done| done.clone());
-        result.unwrap_or_else(|| Err("the node is shutting down".into()))
     }
 }
 

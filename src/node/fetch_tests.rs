@@ -273,9 +273,39 @@ async fn who_wants_the_same_file_waits_for_the_same_fetch() {
         "b" => Ok(honest(&bytes, offset)),
         _ => Ok(Reply::Blob(None)),
     });
-    let first = fetcher.begin(&data, &[peer("a")]).unwrap();
-    let second = fetcher.begin(&data, &[peer("b")]).unwrap();
-    assert_eq!((first.end().await, second.end().await), (Ok(()), Ok(())));
+    fetcher.want(&data, &[peer("a")]).unwrap();
+    let (a, b) = ([peer("a")], [peer("b")]);
+    let both = tokio::join!(fetcher.get(&data, &a), fetcher.get(&data, &b));
+    assert_eq!(both, (Ok(()), Ok(())));
     let of_b = all(seen).into_iter().filter(|(who, _)| who == "b");
     assert_eq!(of_b.count(), 4);
+}
+
+/// What strangers want has few places and keeps no test waiting.
+#[tokio::test]
+async fn what_a_test_needs_does_not_wait_for_what_is_only_wanted() {
+    let (data, bytes) = file();
+    let blobs = Blobs::open(None, 1 << 30).unwrap();
+    let (caller, mut calls) = Caller::new();
+    let digest = data.digest;
+    tokio::spawn(async move {
+        let mut never = Vec::new();
+        while let Some(call) = calls.recv().await {
+            match call.request {
+                Request::FetchBlob { digest: d, offset } if d.0 == digest.0 => {
+                    call.answer.send(Ok(honest(&bytes, offset))).unwrap();
+                }
+                _ => never.push(call),
+            }
+        }
+    });
+    let fetcher = Fetcher::new(blobs.clone(), caller);
+    let other = |n: usize| Data {
+        digest: Sha256::of(&n.to_be_bytes()),
+        ..data.clone()
+    };
+    let taken = (0..).take_while(|n| fetcher.want(&other(*n), &[peer("a")]).is_ok());
+    assert_eq!(taken.count(), MOST_WANTED);
+    fetcher.get(&data, &[peer("a")]).await.unwrap();
+    assert_eq!(blobs.has(data.digest), Some(data.bytes));
 }

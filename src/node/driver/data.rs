@@ -86,18 +86,26 @@ pub(super) async fn bring(
     plan: &Arc<Plan>,
     sources: &[Peer],
 ) -> Result<Held, String> {
+    let digests = || plan.task.data().map(|(_, data)| data.digest);
     // What is here already stays, while the rest comes.
-    let _files = blobs.hold(plan.task.data().map(|(_, data)| data.digest));
-    let each = plan.task.data().map(|(name, data)| {
-        let got = fetcher.get(data, sources);
-        async move {
-            let failed = |why| format!("the data {name} could not be fetched: {why}");
-            got.await.map_err(failed)
+    let _files = blobs.hold(digests());
+    let mut again = true;
+    loop {
+        let each = plan.task.data().map(|(name, data)| {
+            let got = fetcher.get(data, sources);
+            async move {
+                let failed = |why| format!("the data {name} could not be fetched: {why}");
+                got.await.map_err(failed)
+            }
+        });
+        futures::future::try_join_all(each).await?;
+        match hold(&blobs, site, plan).await {
+            Ok(held) => return Ok(held),
+            // What was damaged on disk has been removed; it is fetched once more.
+            Err(_) if again && digests().any(|d| blobs.has(d).is_none()) => again = false,
+            Err((name, why)) => return Err(format!("the data {name} {why}")),
         }
-    });
-    futures::future::try_join_all(each).await?;
-    let held = hold(&blobs, site, plan).await;
-    held.map_err(|(name, why)| format!("the data {name} {why}"))
+    }
 }
 
 impl Driver {
@@ -141,12 +149,14 @@ impl Driver {
                 }
                 Err((name, why)) => {
                     let digest = start.plan.task.data().find(|(n, _)| **n == name);
-                    let digest = digest.map_or_else(String::new, |(_, d)| d.digest.to_string());
+                    let absent = digest.map(|(_, data)| data.digest);
+                    let absent = absent.filter(|digest| blobs.has(*digest).is_none());
+                    let advice = absent.map_or_else(String::new, |digest| {
+                        format!(": PUT the file to /api/v1/blobs/{digest} first")
+                    });
                     let _ = start.reply.send(Err(CommandError::Data {
                         field: format!("data.{name}"),
-                        why: format!(
-                            "the data {name} {why}: PUT the file to /api/v1/blobs/{digest} first"
-                        ),
+                        why: format!("the data {name} {why}{advice}"),
                     }));
                 }
             }
@@ -271,8 +281,10 @@ async fn take(fetcher: &Fetcher, room: &EngineRoom, plan: &Arc<[u8]>, from: &[Pe
     }
     let mut missing = 0;
     for (_, data) in plan.task.data() {
-        // Its end is of no interest: what is missing is asked again.
-        let _ = fetcher.begin(data, from);
+        // How it ends is of no interest: what is missing is asked for again.
+        if let Err(why) = fetcher.want(data, from) {
+            return Reply::Refused(why);
+        }
         missing += fetcher.missing(data);
     }
     Reply::Data {

@@ -97,6 +97,15 @@ impl Driver {
                         Some(unfit) => Some(unfit),
                         None => room.unable(&plan, own).await,
                     };
+                    let looked = Inspected {
+                        test,
+                        spec: None,
+                        unable: None,
+                        plan: Some(plan.clone()),
+                        data: None,
+                    };
+                    // The driver may have ended meanwhile; so below.
+                    let _ = answer.send(looked).await;
                     let (data, unable) = match unable {
                         Some(why) => (None, Some(why)),
                         None => match data::bring(bringing, &room.site, &plan, &sources).await {
@@ -106,7 +115,7 @@ impl Driver {
                     };
                     Inspected {
                         test,
-                        spec: Ok(spec),
+                        spec: Some(Ok(spec)),
                         unable,
                         plan: Some(plan),
                         data,
@@ -115,12 +124,11 @@ impl Driver {
                 Err(e) => Inspected {
                     test,
                     plan: None,
-                    spec: Err(e.to_string()),
+                    spec: Some(Err(e.to_string())),
                     unable: None,
                     data: None,
                 },
             };
-            // The driver may have ended meanwhile.
             let _ = answer.send(inspected).await;
         });
     }
@@ -128,12 +136,15 @@ impl Driver {
     pub(super) fn plan_inspected(&mut self, i: Inspected) {
         let served = self.served(i.test);
         served.plan = i.plan;
+        let Some(spec) = i.spec else {
+            return;
+        };
         if !served.written {
             served.data = i.data;
         }
         self.input(Input::Inspected {
             test: i.test,
-            spec: i.spec,
+            spec,
             unable: i.unable,
         });
     }

@@ -5,6 +5,7 @@ use tokio::time::timeout_at;
 
 use super::*;
 use crate::network::RequestFailed;
+use crate::node::calls::Call;
 use crate::node::preflight::{Answer, Asked, Local, Swarm, WAIT, examine, report};
 use crate::protocol::Digest;
 use crate::protocol::messages::{Advert, Reply};
@@ -20,18 +21,15 @@ const MAX_ASKED: usize = 256;
 /// other end confirms.
 const TRIPS: u32 = 2;
 
-/// An answer, and when it came.
-type Answered = (Instant, Result<Reply, RequestFailed>);
-
-/// Somebody waits for an answer.
-pub(super) type Waiting = oneshot::Sender<Answered>;
+/// An answer on its way.
+type Answered = oneshot::Receiver<Result<Reply, RequestFailed>>;
 
 /// Questions to another node, under way.
 struct Question {
     asked: Asked,
     /// None if it is not asked.
-    found: Option<oneshot::Receiver<Answered>>,
-    clock: Option<(u64, Instant, oneshot::Receiver<Answered>)>,
+    found: Option<Answered>,
+    clock: Option<(u64, Instant, Answered)>,
 }
 
 impl Driver {
@@ -144,40 +142,25 @@ impl Driver {
         });
     }
 
-    /// The answer to a request that somebody waits for.
-    pub(super) fn answered(&mut self, id: u64, result: Result<Reply, RequestFailed>) {
-        if let Some(waiting) = self.answers.remove(&id) {
-            // Whoever waited may have given up.
-            let _ = waiting.send((Instant::now(), result));
-        }
-    }
-
     fn question(&mut self, asked: Asked, node: &Advert, request: Preflight) -> Question {
         let peer = &node.node.peer;
         let (unix, sent) = (unix_ms(), Instant::now());
-        let clock = self.ask(peer, &Request::Clock);
+        let clock = self.ask(peer, Request::Clock);
         Question {
             asked,
-            found: Some(self.ask(peer, &Request::Preflight(request))),
+            found: Some(self.ask(peer, Request::Preflight(request))),
             clock: Some((unix, sent, clock)),
         }
     }
 
-    fn ask(&mut self, to: &Peer, request: &Request) -> oneshot::Receiver<Answered> {
-        let (waiting, answer) = oneshot::channel();
-        self.requests += 1;
-        let sent = match &self.net {
-            Some(net) => net.request(to.clone(), request, self.requests),
-            None => Err(RequestFailed::Gone),
-        };
-        match sent {
-            Ok(()) => drop(self.answers.insert(self.requests, waiting)),
-            Err(e) => {
-                // The receiver is right here.
-                let _ = waiting.send((Instant::now(), Err(e)));
-            }
-        }
-        answer
+    fn ask(&mut self, to: &Peer, request: Request) -> Answered {
+        let (answer, answered) = oneshot::channel();
+        self.call(Call {
+            to: to.clone(),
+            request,
+            answer,
+        });
+        answered
     }
 
     fn local(&self) -> Local {
@@ -225,21 +208,28 @@ impl Question {
         let Some(found) = self.found else {
             return self.asked;
         };
-        self.asked.answer = match timeout_at(until, found).await {
-            Ok(Ok((_, Ok(Reply::Preflight(found))))) => Answer::Found(found),
-            Ok(Ok((_, Ok(Reply::Refused(why))))) => Answer::Refused(why),
-            Ok(Ok((_, Ok(_)))) => Answer::Failed(RequestFailed::Invalid(
+        let clock = async {
+            let (unix, sent, clock) = self.clock?;
+            let clock = timeout_at(until, clock).await;
+            let took = sent.elapsed();
+            match clock {
+                Ok(Ok(Ok(Reply::Clock { unix_ms }))) => Some((unix, took, unix_ms)),
+                _ => None,
+            }
+        };
+        let (found, clock) = join(timeout_at(until, found), clock).await;
+        self.asked.answer = match found {
+            Ok(Ok(Ok(Reply::Preflight(found)))) => Answer::Found(found),
+            Ok(Ok(Ok(Reply::Refused(why)))) => Answer::Refused(why),
+            Ok(Ok(Ok(_))) => Answer::Failed(RequestFailed::Invalid(
                 "another answer than asked for".into(),
             )),
-            Ok(Ok((_, Err(e)))) => Answer::Failed(e),
+            Ok(Ok(Err(e))) => Answer::Failed(e),
             // The driver has ended.
             Ok(Err(_)) => Answer::Failed(RequestFailed::Gone),
             Err(_) => Answer::Failed(RequestFailed::TimedOut),
         };
-        if let Some((unix, sent, clock)) = self.clock
-            && let Ok(Ok((came, Ok(Reply::Clock { unix_ms })))) = timeout_at(until, clock).await
-        {
-            let took = came - sent;
+        if let Some((unix, took, unix_ms)) = clock {
             // The way there is the third of four.
             let read_at = i128::from(unix) + (took * 3 / 4).as_millis() as i128;
             let offset = i128::from(unix_ms) - read_at;
