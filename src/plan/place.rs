@@ -194,9 +194,12 @@ mod tests {
                 "4:7",
             ),
             (
-                format!(
-                    "[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nmodel = \"open\"\nstages = [\n  {{ type = \"ramp\", target = 1, length = \"1s\" }},\n  {{ type = \"ramp\", target = 9, length = \"0s\" }},\n]\n"
-                ),
+                concat!(
+                    "[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nmodel = \"open\"\nstages = [\n",
+                    "  { type = \"ramp\", target = 1, length = \"1s\" },\n",
+                    "  { type = \"ramp\", target = 9, length = \"0s\" },\n]\n",
+                )
+                .to_owned(),
                 "8:41",
             ),
         ] {

@@ -102,7 +102,7 @@ pub async fn examine(
         Err(check) => {
             return PreflightReply {
                 able: false,
-                checks: vec![check],
+                checks: vec![*check],
             };
         }
     };
@@ -137,14 +137,11 @@ pub async fn examine(
     PreflightReply { able: true, checks }
 }
 
-fn look(local: &Local, request: &Preflight, own: bool) -> Result<(Looked, Vec<Check>), Check> {
+fn look(local: &Local, request: &Preflight, own: bool) -> Result<(Looked, Vec<Check>), Box<Check>> {
     let mut plan = Plan::from_bytes(&request.plan).map_err(|e| {
-        Check::new(
-            "plan",
-            Finding::Fail,
-            format!("this node can't read it: {e}"),
-        )
-        .hint("use the same version on all nodes")
+        let text = format!("this node can't read it: {e}");
+        let check = Check::new("plan", Finding::Fail, text);
+        Box::new(check.hint("use the same version on all nodes"))
     })?;
     let spec = spec_of(&plan);
     let read = judge::plan(request.digest, Digest::of(&plan.to_bytes()));
@@ -169,13 +166,13 @@ fn look(local: &Local, request: &Preflight, own: bool) -> Result<(Looked, Vec<Ch
 }
 
 /// Takes no part, as the plan wants it.
-fn unfit(why: String) -> Check {
-    Check::new("able", Finding::Skip, why)
+fn unfit(why: String) -> Box<Check> {
+    Box::new(Check::new("able", Finding::Skip, why))
 }
 
 /// Takes no part, though it might.
-fn unable(why: String) -> Check {
-    Check::new("able", Finding::Warn, why)
+fn unable(why: String) -> Box<Check> {
+    Box::new(Check::new("able", Finding::Warn, why))
 }
 
 fn not_ready(e: &PrepareError) -> Check {

@@ -94,7 +94,8 @@ pub fn report(swarm: &Swarm<'_>, asked: Vec<Asked>) -> PreflightReport {
         })
         .collect();
     let mut checks = vec![configuration(swarm.plan)];
-    let mut groups: BTreeMap<(usize, &str, &str), Vec<(&str, &Check)>> = BTreeMap::new();
+    // By the place in ORDER, name and subject: who found what.
+    let mut groups: BTreeMap<_, Vec<(&str, &Check)>> = BTreeMap::new();
     for (node, mine) in &found {
         for check in mine {
             let place = ORDER.iter().position(|name| *name == check.name);
