@@ -188,11 +188,14 @@ check = ["status == 204"]
 
 [load]
 rate = RATE
-duration = "4s"
+duration = "SECONDSs"
 "#;
 
-fn write_plan(dir: &std::path::Path, url: &str, rate: u32, rows: u32) -> String {
-    let text = PLAN.replace("URL", url).replace("RATE", &rate.to_string());
+fn write_plan(dir: &std::path::Path, url: &str, rows: u32, seconds: u32) -> String {
+    let text = PLAN
+        .replace("URL", url)
+        .replace("RATE", &(rows / seconds).to_string())
+        .replace("SECONDS", &seconds.to_string());
     let rows = (0..rows).map(|i| format!("user{i},\"pass, user{i}\"\n"));
     std::fs::write(
         dir.join("users.csv"),
@@ -204,19 +207,19 @@ fn write_plan(dir: &std::path::Path, url: &str, rate: u32, rows: u32) -> String 
     path.to_str().unwrap().to_owned()
 }
 
-#[test]
-fn every_row_is_used_once_over_the_swarm_and_values_are_handed_on() {
+/// `rows` users buy over three nodes, each once.
+fn everybody_buys_once(rows: u32, seconds: u32) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let (url, shop) = shop();
     let nodes = swarm(dir.path(), 3, &[]);
-    let plan = write_plan(dir.path(), &url, 150, 600);
+    let plan = write_plan(dir.path(), &url, rows, seconds);
     let out = vajra(&["start-test", &plan, "--api", &nodes[1].api, "--json", "-"]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     let result = out.json();
     assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
     let shop = shop.lock().unwrap();
     assert_eq!(shop.wrong, Vec::<String>::new());
-    let everybody = (0..600).map(|i| format!("user{i}"));
+    let everybody = (0..rows).map(|i| format!("user{i}"));
     let once: BTreeMap<String, u32> = everybody.map(|user| (user, 1)).collect();
     assert_eq!(shop.logins, once);
     assert_eq!(shop.checkouts, once);
@@ -244,13 +247,13 @@ fn every_row_is_used_once_over_the_swarm_and_values_are_handed_on() {
         ]
     );
     for step in steps {
-        assert_eq!(step["totals"]["ok"], 600, "{step}");
-        assert_eq!(step["response_time_ms"]["count"], 600, "{step}");
+        assert_eq!(step["totals"]["ok"], rows, "{step}");
+        assert_eq!(step["response_time_ms"]["count"], rows, "{step}");
     }
-    assert_eq!(result["totals"]["sent"], 3000);
+    assert_eq!(result["totals"]["sent"], 5 * rows);
     assert_eq!(result["totals"]["checks_failed"], 0);
-    assert_eq!(result["totals"]["checks_passed"], 600 * 8);
-    assert_eq!(result["scenarios"][0]["totals"]["sent"], 3000);
+    assert_eq!(result["totals"]["checks_passed"], 8 * rows);
+    assert_eq!(result["scenarios"][0]["totals"]["sent"], 5 * rows);
     let kept = result["thresholds"].as_array().unwrap().iter();
     assert!(
         kept.clone().all(|t| t["held"] == true),
@@ -258,6 +261,26 @@ fn every_row_is_used_once_over_the_swarm_and_values_are_handed_on() {
         result["thresholds"]
     );
     assert_eq!(kept.count(), 3);
+    result
+}
+
+#[test]
+fn every_row_is_used_once_over_the_swarm_and_values_are_handed_on() {
+    everybody_buys_once(600, 4);
+}
+
+/// Prints how long each step takes; `cargo test --test scenarios -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn measured_with_ten_thousand_users() {
+    let result = everybody_buys_once(10_000, 40);
+    for step in result["steps"].as_array().unwrap() {
+        let time = &step["response_time_ms"];
+        println!(
+            "{}: {} in {} s; p50 {} ms, p99 {} ms",
+            step["name"], time["count"], result["duration_s"], time["p50"], time["p99"]
+        );
+    }
 }
 
 /// A plan or a suite of the cookbook with the same shape, short enough for a test.
