@@ -150,16 +150,19 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
     assert!(Sha256::of(&stored(dir.path(), "later", digest).unwrap()) == digest);
     let out = vajra(&["stop-test", &test, "--api", &nodes[0].api]);
     assert_eq!(out.code, 0, "{}", out.stderr);
+    let result = ended(&nodes[0], &test);
+    assert_eq!(result["totals"]["failed"], 0, "{}", result["errors"]);
+}
+
+/// A test's result, once it has ended.
+fn ended(node: &Node, test: &str) -> serde_json::Value {
     eventually(|| {
-        let status = nodes[0].json(&["status", &test]);
+        let status = node.json(&["status", test]);
         match status["verdict"].is_null() {
             true => Err("it has not ended".into()),
-            false => {
-                assert_eq!(status["totals"]["failed"], 0, "{}", status["errors"]);
-                Ok(())
-            }
+            false => Ok(status),
         }
-    });
+    })
 }
 
 /// Its rows are not given to others: what it had may have been used.
@@ -178,13 +181,7 @@ fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
         n => Err(format!("{n} rows so far")),
     });
     nodes.remove(2).process.kill();
-    let result = eventually(|| {
-        let status = nodes[0].json(&["status", &test]);
-        match status["verdict"].is_null() {
-            true => Err("it has not ended".into()),
-            false => Ok(status),
-        }
-    });
+    let result = ended(&nodes[0], &test);
     assert_eq!(result["verdict"], "degraded", "{}", result["reasons"]);
     let seen = seen.lock().unwrap();
     assert!(seen.values().all(|n| *n == 1), "none twice");

@@ -202,6 +202,7 @@ fn failed_requests_are_counted_by_kind_and_the_totals_add_up() {
         "1s",
         "--api",
         &nodes[0].api,
+        "--no-preflight",
         "--json",
         "-",
     ]);
