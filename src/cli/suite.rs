@@ -149,6 +149,15 @@ pub async fn run(args: &StartArgs, suite: &Suite) -> Result<Exit, Failure> {
     logging::start(settings.config.log_level);
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
     let needs_target = suite.plans.iter().any(|plan| plan.file.needs_target());
+    let given = Given {
+        passed: Values::new(),
+        typed: Values::new(),
+        target: Some(STAND_IN_URL),
+        thresholds: &args.run.threshold,
+    };
+    for entry in &suite.plans {
+        given.outlined(entry).map_err(Failure::input)?;
+    }
     let local = suite.local.as_ref();
     let session = Session::open(args, local, needs_target, settings, &mut interrupts).await?;
     let ended = test(args, suite, &session, json, &mut interrupts).await;
@@ -184,7 +193,7 @@ async fn test(
     };
     let (ended, interrupted) = match suite.mode {
         Mode::Sequential => running.in_order(suite, given, interrupts).await?,
-        Mode::Parallel => running.at_once(suite, &given).await?,
+        Mode::Parallel => running.at_once(suite, &given, interrupts).await?,
     };
     let stopped = interrupted.then_some(Exit::Stopped);
     let exits = ended.iter().filter_map(|ended| ended.exit);
@@ -366,7 +375,10 @@ impl Running<'_> {
                 all.push(Ended::not_begun(why.clone()));
                 continue;
             }
-            let ended = self.one(entry, 0, &given, interrupts).await;
+            let ended = match self.ready(entry, &given, interrupts).await {
+                Ok(plan) => self.one(entry, 0, plan, interrupts).await,
+                Err(failure) => Ended::failed(failure),
+            };
             if let Some(result) = &ended.result {
                 given.passed.extend(passed_on(entry, result));
             }
@@ -387,11 +399,19 @@ impl Running<'_> {
         &self,
         suite: &Suite,
         given: &Given<'_>,
+        interrupts: &mut Interrupts,
     ) -> Result<(Vec<Ended>, bool), Failure> {
-        let each = suite.plans.iter().enumerate().map(async |(place, entry)| {
+        // All are looked at before any runs: none is in the way of another's look.
+        let mut ready = Vec::new();
+        for entry in &suite.plans {
+            ready.push(self.ready(entry, given, interrupts).await);
+        }
+        let plans = suite.plans.iter().zip(ready).enumerate();
+        let each = plans.map(async |(place, (entry, plan))| {
             // Each hears of every Ctrl-C, and stops its own test.
-            match Interrupts::new().map_err(Failure::run) {
-                Ok(mut own) => self.one(entry, place, given, &mut own).await,
+            let own = plan.and_then(|p| Ok((p, Interrupts::new().map_err(Failure::run)?)));
+            match own {
+                Ok((plan, mut own)) => self.one(entry, place, plan, &mut own).await,
                 Err(failure) => Ended::failed(failure),
             }
         });
@@ -402,21 +422,39 @@ impl Running<'_> {
         Ok((all, false))
     }
 
+    /// A plan that the swarm has looked at.
+    async fn ready(
+        &self,
+        entry: &SuitePlan,
+        given: &Given<'_>,
+        interrupts: &mut Interrupts,
+    ) -> Result<Plan, Failure> {
+        let plan = given.plan(entry).map_err(Failure::run)?;
+        if !self.run.no_preflight {
+            preflight::before(self.backend, &plan, self.run.yes, interrupts).await?;
+        }
+        Ok(plan)
+    }
+
     /// Runs a plan to its end; `place` is its line of progress.
     async fn one(
         &self,
         entry: &SuitePlan,
         place: usize,
-        given: &Given<'_>,
+        plan: Plan,
         interrupts: &mut Interrupts,
     ) -> Ended {
         let ended = async {
-            let plan = given.plan(entry).map_err(Failure::run)?;
-            if !self.run.no_preflight {
-                preflight::before(self.backend, &plan, self.run.yes, interrupts).await?;
-            }
-            self.backend.bring(entry.file.blobs()).await?;
-            let id = self.backend.start(plan).await?;
+            let start = async {
+                self.backend.bring(entry.file.blobs()).await?;
+                self.backend.start(plan).await
+            };
+            let id = tokio::select! {
+                id = start => id?,
+                () = interrupts.next() => {
+                    return Err(Failure::stopped("interrupted before the test began"));
+                }
+            };
             note(&format!("plan {:?}: test {id}", entry.name));
             follow(self.backend, &id, interrupts, OnInterrupt::StopTest, |p| {
                 let line = text::named_progress(&entry.name, p);

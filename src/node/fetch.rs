@@ -118,12 +118,18 @@ impl Fetcher {
     pub fn want(&self, data: &Data, sources: &[Peer]) -> Result<(), String> {
         let known = self.blobs.has(data.digest).is_some();
         let jobs = self.jobs();
-        if known || jobs.contains_key(&data.digest) || jobs.len() < MOST_WANTED {
-            drop(jobs);
-            self.begin(data, sources);
-            return Ok(());
+        match jobs.get(&data.digest) {
+            Some(job) if job.bytes != data.bytes => {
+                return Err("it is being fetched there with another length".into());
+            }
+            None if !known && jobs.len() >= MOST_WANTED => {
+                return Err("too many data files are being fetched there already".into());
+            }
+            _ => {}
         }
-        Err("too many data files are being fetched there already".into())
+        drop(jobs);
+        self.begin(data, sources);
+        Ok(())
     }
 
     /// Waits until a file is here that a test needs now.

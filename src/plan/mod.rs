@@ -461,6 +461,17 @@ impl Plan {
         }
     }
 
+    /// Whether all data of which each user has a row have rows for so many users.
+    ///
+    /// # Errors
+    /// Which data has too few.
+    pub fn enough_users(&self, users: f64) -> Result<(), PlanError> {
+        match &self.task {
+            Task::Scenarios(scenarios) => scenarios.enough_users(users),
+            _ => Ok(()),
+        }
+    }
+
     /// A plan of a task and its load; everything else by default. Not validated.
     pub fn new(task: Task, load: Load) -> Plan {
         Plan {

@@ -262,6 +262,17 @@ impl Profile {
         self.paused.is_some()
     }
 
+    /// How long it stood still in pauses until `t`.
+    pub fn paused_until(&self, t: Duration) -> Duration {
+        let t = as_ns(t);
+        let pauses = self
+            .parts
+            .iter()
+            .filter(|p| p.curve.end() == Duration::ZERO);
+        let spans = pauses.map(|p| p.until.min(t).saturating_sub(p.from));
+        Duration::from_nanos(spans.sum())
+    }
+
     /// When the warm-up ends.
     pub fn warm_up_end(&self) -> Duration {
         self.warm_up

@@ -136,6 +136,8 @@ pub struct Coordinator {
     running: Option<(Once, Time)>,
     /// The teardown was run here.
     torn_down: bool,
+    /// It has failed for this reason: its load is stopped, and then it ends.
+    stopping: Option<String>,
     /// The test is to end for this reason, once the teardown is over.
     ending: Option<EndReason>,
 }
@@ -175,10 +177,16 @@ impl Coordinator {
             decisions: Record::of(&charge.decisions),
             running: None,
             torn_down: false,
+            stopping: None,
             ending: None,
             charge,
             timings,
         };
+        // A teardown is begun after the load; what made it end early may not be known here.
+        let torn = coordinator.decisions.begun_before(Once::Teardown);
+        if torn && !coordinator.over(won_at) {
+            coordinator.stop = Some((coordinator.own_stop(), won_at));
+        }
         let me = coordinator.charge.me.clone();
         coordinator.event(
             won_at,
@@ -344,7 +352,12 @@ impl Coordinator {
         self.expire(now, fx);
         self.next_lapse = self.lapses_after(now);
         if let Some(reason) = self.failure.take() {
-            return self.end_after_teardown(now, EndReason::Failed(reason), fx);
+            if self.charge.spec.teardown.is_none() || self.start.is_none() {
+                return self.end_after_teardown(now, EndReason::Failed(reason), fx);
+            }
+            // What the teardown takes away is in use as long as there is load.
+            self.stopping = Some(reason);
+            self.stop(now, self.own_stop(), fx);
         }
         if self.phase == Phase::Registering {
             // A setup that runs is let finish, so that the teardown finds what it has made.
@@ -372,9 +385,10 @@ impl Coordinator {
             }
         }
         if self.phase >= Phase::Running && self.complete(now) {
-            let reason = match self.stop {
-                Some(_) => EndReason::Stopped,
-                None => EndReason::Completed,
+            let reason = match (self.stopping.take(), self.stop) {
+                (Some(why), _) => EndReason::Failed(why),
+                (None, Some(_)) => EndReason::Stopped,
+                (None, None) => EndReason::Completed,
             };
             return self.end_after_teardown(now, reason, fx);
         }
@@ -388,6 +402,20 @@ impl Coordinator {
         let lapses = lapses.filter_map(|m| m.ledger.lapses_after(now));
         let closes = Some(self.accounts_close).filter(|t| *t > now);
         lapses.chain(closes).min().unwrap_or(Time::MAX)
+    }
+
+    /// How it stops the load for a reason of its own.
+    fn own_stop(&self) -> StopOrder {
+        StopOrder {
+            graceful: true,
+            timeout: self.charge.spec.grace,
+        }
+    }
+
+    /// It stops the load for a reason of its own: the others are to hear of it, so that a
+    /// successor does as well.
+    pub fn stops(&self) -> Option<StopOrder> {
+        self.stopping.as_ref().map(|_| self.own_stop())
     }
 
     fn profile_end(&self) -> Option<Time> {

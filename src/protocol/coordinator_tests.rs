@@ -741,3 +741,55 @@ fn the_teardown_runs_between_the_load_and_the_end() {
     assert!(told.is_some_and(|e| e.text.contains("status 500")));
     assert_eq!(ended.decisions.len(), 3);
 }
+
+#[test]
+fn the_load_is_over_before_the_teardown_also_if_the_test_has_failed() {
+    let mut o = Office::new(1, |s| {
+        s.on_lost = OnLost::Fail;
+        s.teardown = Some(Duration::from_secs(2));
+    });
+    for i in 0..2 {
+        o.register(i, 1, |_| {});
+        o.beat(i, 1, 0);
+        o.beat(i, 2, 0);
+    }
+    o.tick();
+    for (number, ms) in [(3, 1_000), (4, 2_000), (5, 2_551)] {
+        o.at(ms).beat(0, number, 1);
+        o.tick();
+    }
+    let told = |(to, r): &(Peer, Request)| {
+        *to == node(0).peer && matches!(r, Request::Stop { .. })
+    };
+    assert!(o.sent.iter().any(told), "{:?}", o.sent);
+    assert!(o.c.stops().is_some(), "a successor has to know");
+    assert_eq!(o.runs(), None);
+    assert!(!o.c.decisions.begun(Once::Teardown), "there is load yet");
+    o.c.snapshot_received(&node(0), 9, true);
+    assert_eq!(o.runs(), None);
+    assert_eq!(o.settled().runs(), Some(Once::Teardown));
+    o.ran(Once::Teardown, Ok("{}"));
+    o.runs();
+    assert!(o.why().contains("n1"), "{}", o.why());
+}
+
+#[test]
+fn a_load_whose_teardown_was_begun_does_not_go_on() {
+    let o = Office::running(1);
+    let mut charge = o.c.charge.clone();
+    (charge.term, charge.start) = (2, o.c.start);
+    charge.won_at = Time(5_000 * MS);
+    let next = |charge: Charge| Coordinator::new(charge, Timings::lan(), &mut Effects::default());
+    assert!(!next(charge.clone()).over(Time(5_000 * MS)));
+    charge.decisions = vec![begun(Once::Teardown)];
+    assert!(next(charge).over(Time(5_000 * MS)));
+}
+
+#[test]
+fn what_would_count_only_after_the_end_is_not_decided() {
+    let mut o = Office::running(1);
+    o.at(9_900);
+    assert!(!o.steer(1, Steer::Pause), "the load ends at 10 s");
+    o.at(9_000);
+    assert!(o.steer(2, Steer::Pause));
+}

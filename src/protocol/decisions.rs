@@ -177,10 +177,13 @@ impl Record {
         }
     }
 
-    /// What was decided before this term is settled: until then nobody's lease is renewed,
-    /// because it could be somebody's who has not heard of it.
-    pub fn caught_up(&self) -> bool {
-        self.settled >= self.inherited || planted(Bug::RenewedUninformed)
+    /// Whether leases may be renewed, so long after the start of the profile. Until what was
+    /// decided before this term is settled they are not, because it could be the lease of
+    /// somebody who has not heard of it; nor if a change that counts by now is not settled.
+    pub fn renews(&self, since_start: Duration) -> bool {
+        let informed = self.settled >= self.inherited;
+        let late = |d: &Decided| matches!(d.what, Decision::Steered(_)) && d.at <= since_start;
+        (informed && !self.list[self.settled..].iter().any(late)) || planted(Bug::RenewedUninformed)
     }
 
     /// Setup or teardown has been begun.
@@ -204,14 +207,19 @@ impl Record {
         values(self.settled()).is_some()
     }
 
-    /// Decides something of its own.
+    /// Decides something of its own. It never counts before an earlier decision does.
     pub fn decide(&mut self, since_start: Duration, what: Decision) {
+        let at = since_start.max(self.last_at());
         self.list.push(Decided {
             id: 0,
-            at: since_start,
+            at,
             lag: Duration::ZERO,
             what,
         });
+    }
+
+    fn last_at(&self) -> Duration {
+        self.list.last().map_or(Duration::ZERO, |d| d.at)
     }
 
     /// Decides what somebody asked for, unless it has been before or makes no sense. It counts
@@ -227,10 +235,10 @@ impl Record {
         if known || refuse(&self.list, steer).is_some() {
             return None;
         }
-        let last = self.list.last().map_or(Duration::ZERO, |d| d.at);
+        let at = (now.since(start) + delay).max(self.last_at());
         self.list.push(Decided {
             id,
-            at: (now.since(start) + delay).max(last),
+            at,
             lag: awaited(lease),
             what: Decision::Steered(steer),
         });
@@ -301,13 +309,31 @@ mod tests {
     }
 
     #[test]
+    fn decisions_are_in_the_order_in_which_they_count() {
+        let mut record = Record::of(&[]);
+        steer(&mut record, 10, 1, Steer::Load { level_milli: 5 });
+        record.decide(10 * SECOND, Decision::Begun(Once::Teardown));
+        assert!(record.all().is_sorted_by_key(|d| d.at), "{record:?}");
+    }
+
+    #[test]
+    fn nothing_is_renewed_while_a_change_counts_that_is_not_settled() {
+        let mut record = Record::of(&[]);
+        steer(&mut record, 10, 1, Steer::Pause);
+        assert!(record.renews(10 * SECOND), "it does not count yet");
+        assert!(!record.renews(11 * SECOND));
+        record.acknowledged(1);
+        assert!(record.renews(11 * SECOND));
+    }
+
+    #[test]
     fn a_list_is_settled_as_far_as_a_majority_knows_it() {
         let mut record = Record::of(&[]);
         steer(&mut record, 1, 1, Steer::Pause);
         let mut next = Record::of(record.all());
-        assert!(!next.caught_up() && next.settled().is_empty());
+        assert!(!next.renews(SECOND) && next.settled().is_empty());
         next.acknowledged(1);
-        assert!(next.caught_up() && next.settled().len() == 1);
+        assert!(next.renews(SECOND) && next.settled().len() == 1);
         assert!(!next.begun(Once::Setup));
     }
 }

@@ -160,6 +160,8 @@ pub struct Election {
     heard: Heard,
     /// The plan is here: without it, this node votes but does not stand.
     can_lead: bool,
+    /// It stands in its turn, and not only after everybody else.
+    willing: bool,
     stage: Stage,
 }
 
@@ -189,6 +191,7 @@ impl Election {
             leader: None,
             heard: Heard::default(),
             can_lead: false,
+            willing: true,
             stage: Stage::Waiting { until: Time::MAX },
         };
         election.wait_from(now);
@@ -198,6 +201,15 @@ impl Election {
     /// The plan has arrived: this node may stand from now on.
     pub fn allow_leading(&mut self) {
         self.can_lead = true;
+    }
+
+    /// This node can't do all that a coordinator has to do: it stands only after everybody
+    /// else has had their turn.
+    pub fn stand_back(&mut self, now: Time) {
+        self.willing = false;
+        if matches!(self.stage, Stage::Waiting { .. }) {
+            self.wait_from(now);
+        }
     }
 
     /// The coordinator last heard of, and its term.
@@ -305,7 +317,11 @@ impl Election {
     fn wait_from(&mut self, from: Time) {
         let until = match self.rank {
             Some(_) if planted(Bug::NoRankDelay) => from,
-            Some(rank) => from + self.timings.rank_delay * rank,
+            Some(rank) => {
+                let others = self.electorate.len() as u32;
+                let turn = if self.willing { rank } else { rank + others };
+                from + self.timings.rank_delay * turn
+            }
             None => Time::MAX,
         };
         self.stage = Stage::Waiting { until };

@@ -431,6 +431,17 @@ fn an_electorate_of_one_elects_itself_at_once() {
 }
 
 #[test]
+fn one_that_stands_back_waits_for_all_others() {
+    let mut first = Elector::new(0);
+    first.election.stand_back(Time(0));
+    let mut last = Elector::new(2);
+    let (a, b) = (first.election.next_wake(), last.election.next_wake());
+    assert!(a > b, "{a:?} {b:?}");
+    assert!(!last.tick(b.0 / MS).said.is_empty());
+    assert!(!first.tick(a.0 / MS).said.is_empty(), "in the end it stands");
+}
+
+#[test]
 fn an_elector_above_the_term_forces_one_new_election() {
     let mut e = Elector::coordinator();
     e.hears(10, poll(2, 2));

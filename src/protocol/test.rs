@@ -209,6 +209,8 @@ impl Test {
             self.draining
                 .then(|| "is draining and takes no new share".to_owned())
         });
+        // Whoever can't carry out the plan can't carry out its setup and teardown either.
+        let stands_back = unable.is_some() && spec.around() > Duration::ZERO;
         let mut worker = Worker::new(
             self.id(),
             self.myself.clone(),
@@ -228,6 +230,9 @@ impl Test {
         self.worker = Some(worker);
         self.spec = Some(spec);
         self.election.allow_leading();
+        if stands_back {
+            self.election.stand_back(now);
+        }
     }
 
     fn fetch_plan(&mut self, now: Time, fx: &mut Effects) {
@@ -491,7 +496,13 @@ impl Test {
         let before = known(coordinator);
         if let Some(ended) = coordinator.tick(now, able, fx) {
             fx.publish(TestMessage::Ended(self.with_unreported(ended)));
-        } else if known(coordinator) != before {
+            return;
+        }
+        let changed = known(coordinator) != before;
+        if let Some(order) = coordinator.stops().filter(|_| !self.stop_is_mine) {
+            self.request_stop(now, order, fx);
+        }
+        if changed {
             // The electors must know it before anybody acts on it.
             self.election.hurry_beat(now);
             self.tick_election(now, fx);

@@ -273,7 +273,7 @@ impl ResultInput {
         all
     }
 
-    /// How many arrivals the plan asked for, and over how long a time.
+    /// How many arrivals the plan asked for, and over how long a time, without pauses.
     ///
     /// A stop reaches each worker a moment apart, and each knows what fell due before: what
     /// they planned together says until when the load was asked for. Of a lost worker nobody
@@ -287,10 +287,11 @@ impl ResultInput {
         let later_seen = self.later_seen();
         let seen = all.sent + all.dropped();
         let (Some(reason), Model::Open) = (&self.reason, self.plan.load.model) else {
-            return (seen, measured);
+            return (seen, measured - profile.paused_until(measured));
         };
         let (seen, planned) = (seen - later_seen, all.planned - later.planned);
         let (arrivals, duration) = self.arrivals(reason, seen, planned, measured, profile);
+        let duration = duration - profile.paused_until(duration);
         (arrivals + later_seen, duration)
     }
 

@@ -317,6 +317,12 @@ pub fn prepare_with(
         plan::Task::Sleep { ms } => Prepared::Sleep(Arc::new(SleepTask { ms: *ms })),
         plan::Task::Cpu { ms } => Prepared::Cpu(Arc::new(BusyTask { ms: *ms })),
         plan::Task::Scenarios(scenarios) => {
+            // Any node that takes part may have to carry these out.
+            for phase in [plan::Phase::Setup, plan::Phase::Teardown] {
+                if !scenarios.once(phase).is_empty() {
+                    ScenarioPrepared::new(&scenarios.only(phase), site, own, handed)?;
+                }
+            }
             let prepared = ScenarioPrepared::new(scenarios, site, own, handed)?;
             Prepared::Scenarios(Arc::new(prepared))
         }

@@ -4,8 +4,10 @@
 use super::*;
 use crate::node::engine::load_changes;
 use crate::node::handle::Steering;
-use crate::plan::{Change, LoadChange, Model, Profile};
+use crate::plan::{Change, LoadChange, Model, PlanError, Profile};
 use crate::protocol::decisions::Steer;
+use crate::protocol::test::Test;
+use crate::protocol::time::awaited;
 
 /// How long a caller waits for a coordinator to take it up: as long as it is repeated.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,6 +18,7 @@ const MOST: usize = 64;
 pub(super) struct Steered {
     test: TestId,
     id: u64,
+    steer: Steer,
     until: Instant,
     reply: oneshot::Sender<Result<Duration, CommandError>>,
 }
@@ -33,6 +36,7 @@ impl Driver {
                 self.steered.push(Steered {
                     test,
                     id,
+                    steer,
                     until: Instant::now() + PATIENCE,
                     reply,
                 });
@@ -90,18 +94,31 @@ impl Driver {
         if self.steered.len() >= MOST {
             return refused("too many changes are under way; try again");
         }
-        if let Steer::Load { level_milli } = steer {
-            let mut changes = load_changes(t.decisions(), self.room.max_pause);
-            changes.push(LoadChange {
-                at: t.start().map_or(Duration::ZERO, |s| self.now().since(s)),
-                lag: Duration::ZERO,
-                what: Change::Level(level_milli as f64 / 1e3),
-            });
-            let numbers = Profile::changed(&plan.load, &changes).numbers();
-            plan.enough_rows(numbers)
-                .map_err(|why| CommandError::Refused(why.to_string()))?;
-        }
+        self.rows_suffice(t, plan, steer)
+            .map_err(|why| CommandError::Refused(why.to_string()))?;
         Ok(steer)
+    }
+
+    /// Whether the plan's data have rows for what a change makes of its load: numbers that
+    /// are passed over where the load sinks take rows with them.
+    fn rows_suffice(&self, t: &Test, plan: &Plan, steer: Steer) -> Result<(), PlanError> {
+        let at = t.start().map_or(Duration::ZERO, |s| self.now().since(s));
+        let workers = self.core.members().live(self.now()).count() + 1;
+        let lag = awaited(self.core.timings().share_lease(workers));
+        let mut changes = load_changes(t.decisions(), self.room.max_pause);
+        let mut change = |what| changes.push(LoadChange { at, lag, what });
+        match steer {
+            Steer::Load { level_milli } => change(Change::Level(level_milli as f64 / 1e3)),
+            // However long it lasts: what counts is that it goes on.
+            Steer::Pause => {
+                change(Change::Pause(Duration::ZERO));
+                change(Change::Resume);
+            }
+            Steer::Resume => change(Change::Resume),
+        }
+        let profile = Profile::changed(&plan.load, &changes);
+        plan.enough_rows(profile.numbers())?;
+        plan.enough_users(profile.peak())
     }
 
     /// Answers who waits for a change that is settled by now, or never will be.
@@ -109,7 +126,7 @@ impl Driver {
         if self.steered.is_empty() {
             return;
         }
-        let now = Instant::now();
+        let (now, here) = (Instant::now(), self.now());
         let tests = self.core.tests();
         let settled = |s: &Steered| {
             let t = tests.get(&s.test);
@@ -117,9 +134,12 @@ impl Driver {
             match (found, t) {
                 (Some(decided), _) => Some(Ok(decided.at)),
                 (None, Some(t)) if t.ended().is_none() && now < s.until => None,
-                (None, Some(t)) if t.ended().is_none() => Some(Err(
-                    "no coordinator took it up within 10 s; see `vajra-node nodes`, and try again",
-                )),
+                (None, Some(t)) if t.ended().is_none() => {
+                    Some(Err(t.refuses(here, s.steer).unwrap_or(
+                        "no coordinator took it up within 10 s; see `vajra-node nodes`, and try \
+                         again",
+                    )))
+                }
                 _ => Some(Err("it ended before that")),
             }
         };

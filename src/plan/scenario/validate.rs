@@ -137,12 +137,7 @@ impl Scenarios {
             (Pick::User, Model::Open) => {
                 Err("picks a row for each user, which needs the closed model (users)".into())
             }
-            (Pick::User, Model::Closed) if u64::from(load.users.unwrap_or_default()) > rows => {
-                Err(format!(
-                    "has {rows} rows for {} users; each needs one",
-                    load.users.unwrap_or_default()
-                ))
-            }
+            (Pick::User, Model::Closed) => enough_for(rows, load.users.unwrap_or_default().into()),
             (Pick::Unique, Model::Open) => {
                 self.enough_unique(name, rows, Profile::of(load).numbers())
             }
@@ -169,6 +164,18 @@ impl Scenarios {
         let unique = self.data.iter().filter(|(_, d)| d.pick == Pick::Unique);
         for (name, data) in unique {
             self.enough_unique(name, data.rows, iterations)
+                .map_err(|why| PlanError::at(format!("data.{name}"), why))?;
+        }
+        Ok(())
+    }
+
+    /// Whether all data of which each user has a row have rows for so many users.
+    ///
+    /// # Errors
+    /// Which data has too few.
+    pub fn enough_users(&self, users: f64) -> Result<(), PlanError> {
+        for (name, data) in self.data.iter().filter(|(_, d)| d.pick == Pick::User) {
+            enough_for(data.rows, users)
                 .map_err(|why| PlanError::at(format!("data.{name}"), why))?;
         }
         Ok(())
@@ -446,5 +453,13 @@ fn origin(url: &str) -> Result<&str, String> {
              beforehand where a test goes"
         )),
         false => Ok(&url[..end]),
+    }
+}
+
+/// Whether each of so many users has a row of its own.
+fn enough_for(rows: u64, users: f64) -> Result<(), String> {
+    match users > rows as f64 {
+        true => Err(format!("has {rows} rows for {users} users; each needs one")),
+        false => Ok(()),
     }
 }

@@ -24,6 +24,10 @@ impl Coordinator {
             return false;
         };
         let delay = self.start_delay();
+        // What counts only after the end changes nothing, and a pause would never end.
+        if self.profile_end().is_some_and(|end| now + delay >= end) {
+            return false;
+        }
         let lease = self.granted();
         let decided = self
             .decisions

@@ -186,7 +186,10 @@ impl Coordinator {
         hb: &Heartbeat,
         fx: &mut Effects,
     ) -> Option<HeartbeatReply> {
-        if hb.term != self.charge.term || !self.decisions.caught_up() {
+        let renews = self
+            .decisions
+            .renews(self.since_start(now).unwrap_or_default());
+        if hb.term != self.charge.term || !renews {
             return None;
         }
         let workers = self.active().count();

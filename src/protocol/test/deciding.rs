@@ -17,7 +17,14 @@ impl Test {
     pub fn refuses(&self, now: Time, steer: Steer) -> Option<&'static str> {
         let begun = self.start().is_some_and(|s| now >= s);
         match self.phase() {
-            Phase::Running if begun && self.stop.is_none() => refuse(&self.settled, steer),
+            Phase::Running if begun && self.stop.is_none() => {
+                let lasts = |s: &TestSpec| s.lasts(&self.settled, &self.timings);
+                let end = self.start().zip(self.spec.as_ref().map(lasts));
+                match end.is_some_and(|(s, l)| now + self.timings.start_delay >= s + l) {
+                    true => Some("it is about to end"),
+                    false => refuse(&self.settled, steer),
+                }
+            }
             Phase::Ended | Phase::Stopping => Some("it is over"),
             Phase::Running if begun => Some("it is being stopped"),
             _ => Some("its load has not begun yet; wait until it runs"),
