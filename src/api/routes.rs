@@ -237,17 +237,26 @@ async fn scale(
     steer(&s, &id, how).await
 }
 
+/// A body that says nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 async fn pause(
     State(s): State<Shared>,
     Segment(id): Segment,
+    body: Body,
 ) -> Result<Json<serde_json::Value>, Problem> {
+    let Nothing {} = read(body).await?;
     steer(&s, &id, Steering::Pause).await
 }
 
 async fn resume(
     State(s): State<Shared>,
     Segment(id): Segment,
+    body: Body,
 ) -> Result<Json<serde_json::Value>, Problem> {
+    let Nothing {} = read(body).await?;
     steer(&s, &id, Steering::Resume).await
 }
 

@@ -270,9 +270,11 @@ impl<T: Task> Pacer<T> for Closed {
             let Some(seat) = self.seats.borrow()[place].clone() else {
                 continue;
             };
+            // A second entry for the same instant is none.
             if seat.next_call.get() != at {
                 continue;
             }
+            seat.next_call.set(u64::MAX);
             if let Some(job) = self.request(engine, &seat, LeaseInstant(at), now) {
                 match seat.taken.get() {
                     true => seat.give_at(job, now),

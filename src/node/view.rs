@@ -312,7 +312,10 @@ impl Driver {
         let last = watchers.last.as_ref();
         let interval = since(&response, last.map(|l| &l.response));
         let lag_interval = since(&lag, last.map(|l| &l.lag));
-        let seconds = last.map_or(1.0, |l| now.since(l.at).as_secs_f64().max(0.001));
+        // The first line tells of all the time before it.
+        let seconds = last.map_or(elapsed_s.max(1.0), |l| {
+            now.since(l.at).as_secs_f64().max(0.001)
+        });
         let ms = |h: &Option<Histogram<u64>>, q| {
             h.as_ref().map(|h| h.value_at_quantile(q) as f64 / 1000.0)
         };

@@ -737,7 +737,7 @@ fn the_teardown_runs_between_the_load_and_the_end() {
     o.runs();
     let ended = o.ended.as_ref().expect("an end");
     assert_eq!(ended.reason, EndReason::Stopped);
-    let told = ended.events.iter().find(|e| e.kind == "teardown");
+    let told = ended.events.iter().find(|e| e.kind == "teardown_failed");
     assert!(told.is_some_and(|e| e.text.contains("status 500")));
     assert_eq!(ended.decisions.len(), 3);
 }
@@ -758,9 +758,7 @@ fn the_load_is_over_before_the_teardown_also_if_the_test_has_failed() {
         o.at(ms).beat(0, number, 1);
         o.tick();
     }
-    let told = |(to, r): &(Peer, Request)| {
-        *to == node(0).peer && matches!(r, Request::Stop { .. })
-    };
+    let told = |(to, r): &(Peer, Request)| *to == node(0).peer && matches!(r, Request::Stop { .. });
     assert!(o.sent.iter().any(told), "{:?}", o.sent);
     assert!(o.c.stops().is_some(), "a successor has to know");
     assert_eq!(o.runs(), None);

@@ -129,6 +129,8 @@ pub fn values(decisions: &[Decided]) -> Option<&Arc<[u8]>> {
 /// Why a change of the load makes no sense after these decisions, if so.
 pub fn refuse(decisions: &[Decided], steer: Steer) -> Option<&'static str> {
     match steer {
+        // What was paused can always go on.
+        Steer::Resume if paused(decisions) && decisions.len() + OWN <= MAX_DECISIONS => None,
         _ if decisions.len() + OWN >= MAX_DECISIONS => {
             Some("its load has been changed too often; a test takes 60 changes")
         }

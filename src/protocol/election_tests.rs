@@ -438,7 +438,10 @@ fn one_that_stands_back_waits_for_all_others() {
     let (a, b) = (first.election.next_wake(), last.election.next_wake());
     assert!(a > b, "{a:?} {b:?}");
     assert!(!last.tick(b.0 / MS).said.is_empty());
-    assert!(!first.tick(a.0 / MS).said.is_empty(), "in the end it stands");
+    assert!(
+        !first.tick(a.0 / MS).said.is_empty(),
+        "in the end it stands"
+    );
 }
 
 #[test]

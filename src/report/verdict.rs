@@ -69,10 +69,21 @@ pub(super) fn judge(facts: &Facts) -> Judged {
     } else {
         "valid"
     };
+    let found = invalid.into_iter().chain(degraded).flatten();
     Judged {
         verdict,
-        reasons: invalid.into_iter().chain(degraded).flatten().collect(),
+        reasons: found.chain(on_the_way(facts)).collect(),
     }
+}
+
+/// What happened on the way and is to be known, whatever the verdict.
+fn on_the_way(facts: &Facts) -> impl Iterator<Item = String> {
+    let told = |e: &Event| match e.kind.as_str() {
+        "threshold" => Some(format!("stopped by a threshold: {}", e.text)),
+        "teardown_failed" => Some(e.text.clone()),
+        _ => None,
+    };
+    facts.input.events.iter().filter_map(told)
 }
 
 fn nothing_sent(facts: &Facts) -> Option<String> {

@@ -121,6 +121,21 @@ pub const PREFIXES: [&str; 3] = ["env", "setup", "vars"];
 /// # Errors
 /// One line that says what is wrong with its syntax.
 pub fn variables(text: &str) -> Result<BTreeSet<String>, String> {
+    let names = paths(text)?.into_iter().map(|name| {
+        let mut parts = name.split('.');
+        match (parts.next(), parts.next()) {
+            (Some(first), Some(second)) if PREFIXES.contains(&first) => format!("{first}.{second}"),
+            (first, _) => first.unwrap_or_default().to_owned(),
+        }
+    });
+    Ok(names.collect())
+}
+
+/// The same with what is read of them: `users.name`.
+///
+/// # Errors
+/// One line that says what is wrong with its syntax.
+pub fn paths(text: &str) -> Result<BTreeSet<String>, String> {
     if !has_holes(text) {
         return Ok(BTreeSet::new());
     }
@@ -129,14 +144,52 @@ pub fn variables(text: &str) -> Result<BTreeSet<String>, String> {
         .template_from_str(text)
         .map_err(|e| format!("{text:?} is no template: {}", explain(&e)))?;
     let names = template.undeclared_variables(true).into_iter();
-    let names = names.map(|name| {
-        let mut parts = name.split('.');
-        match (parts.next(), parts.next()) {
-            (Some(first), Some(second)) if PREFIXES.contains(&first) => format!("{first}.{second}"),
-            (first, _) => first.unwrap_or_default().to_owned(),
-        }
-    });
     Ok(names.filter(|n| !FUNCTIONS.contains(&n.as_str())).collect())
+}
+
+/// Fills a text in with values that stand for any, as far as that can tell what would fail in
+/// every iteration: functions and filters that there are not, and calls that use no variable.
+///
+/// # Errors
+/// What would.
+pub fn trial(text: &str) -> Result<(), String> {
+    let whole = paths(text)?.is_empty();
+    if !has_holes(text) {
+        return Ok(());
+    }
+    let context = Value::from_object(StandIn);
+    let Err(e) = environment().render_str(text, context) else {
+        return Ok(());
+    };
+    let missing = [
+        ErrorKind::UnknownFilter,
+        ErrorKind::UnknownTest,
+        ErrorKind::UnknownFunction,
+        ErrorKind::UnknownMethod,
+    ];
+    match whole || missing.contains(&e.kind()) {
+        true => Err(format!("{text:?} can't be filled in: {}", explain(&e))),
+        false => Ok(()),
+    }
+}
+
+/// Has every field, and each is the same again.
+#[derive(Debug)]
+struct StandIn;
+
+impl Object for StandIn {
+    fn get_value_by_str(self: &std::sync::Arc<Self>, key: &str) -> Option<Value> {
+        let (draws, value) = Draws::new(0).entry();
+        match key {
+            key if key == draws => Some(value),
+            key if FUNCTIONS.contains(&key) => None,
+            _ => Some(Value::from_object(StandIn)),
+        }
+    }
+
+    fn get_value(self: &std::sync::Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str().unwrap_or_default())
+    }
 }
 
 /// An error in one line, without the template's made-up name.
@@ -155,6 +208,27 @@ mod tests {
     fn rendered(text: &str, seed: u64) -> String {
         let context = Value::from_pairs([Draws::new(seed).entry()]);
         environment().render_str(text, context).unwrap()
+    }
+
+    #[test]
+    fn what_can_never_be_filled_in_is_told() {
+        for fine in [
+            "plain",
+            "{{ a.b.c | upper }}",
+            "{{ random_int(1, vars.n) }}",
+            "{{ vars.n + 1 }}",
+            "{% for i in users.tags %}{{ i }}{% endfor %}",
+        ] {
+            assert_eq!(trial(fine), Ok(()));
+        }
+        for (text, told) in [
+            ("{{ token | nofilter }}", "nofilter"),
+            ("{{ nothing(1) }}", "nothing"),
+            ("{{ random_int(50, 1) }}", "begins above its end"),
+        ] {
+            let why = trial(text).unwrap_err();
+            assert!(why.contains(told), "{why}");
+        }
     }
 
     #[test]

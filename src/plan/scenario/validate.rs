@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::data::{MAX_ALL_FILES, MAX_FILES, is_name};
-use super::text::{BUILT_IN, PREFIXES, variables};
+use super::text::{BUILT_IN, PREFIXES, paths, trial, variables};
 use super::values::validate_vars;
 use super::{Data, MAX_ONCE_STEPS, Phase, Pick, Scenario, Scenarios, Step};
 use crate::plan::near::near;
@@ -324,7 +324,37 @@ impl Scenarios {
                 meant.unwrap_or_default()
             ));
         }
-        Ok(())
+        for path in paths(text)? {
+            self.validate_path(&path)?;
+        }
+        trial(text)
+    }
+
+    /// What is read of a row or of a number: `users.name`.
+    fn validate_path(&self, path: &str) -> Result<(), String> {
+        let mut parts = path.split('.');
+        let (Some(first), Some(second)) = (parts.next(), parts.next()) else {
+            return Ok(());
+        };
+        if BUILT_IN.contains(&first) {
+            return Err(format!(
+                "{{{{ {first}.{second} }}}} is not known here: {first} has no parts"
+            ));
+        }
+        let Some(data) = self.data.get(first) else {
+            return Ok(());
+        };
+        if data.columns.iter().any(|c| c == second) {
+            return Ok(());
+        }
+        let columns = data.columns.iter().map(String::as_str);
+        let meant = near(second, columns.clone());
+        let meant = meant.map(|m| format!(" (did you mean {{{{ {first}.{m} }}}}?)"));
+        Err(format!(
+            "{{{{ {first}.{second} }}}} is not known here; {first} has: {}{}",
+            columns.collect::<Vec<_>>().join(", "),
+            meant.unwrap_or_default()
+        ))
     }
 
     fn validate_step(&self, step: &Step) -> Result<(), Wrong> {

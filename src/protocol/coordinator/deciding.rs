@@ -105,8 +105,10 @@ impl Coordinator {
         let (kind, text) = match (once, &how) {
             (Once::Setup, Ok(_)) => ("setup", "the setup was run".to_owned()),
             (Once::Teardown, Ok(_)) => ("teardown", "the teardown was run".to_owned()),
-            (Once::Setup, Err(why)) => ("setup", format!("the setup failed: {why}")),
-            (Once::Teardown, Err(why)) => ("teardown", format!("the teardown failed: {why}")),
+            (Once::Setup, Err(why)) => ("setup_failed", format!("the setup failed: {why}")),
+            (Once::Teardown, Err(why)) => {
+                ("teardown_failed", format!("the teardown failed: {why}"))
+            }
         };
         self.event(now, kind, None, text.clone(), fx);
         match (once, how) {
@@ -143,8 +145,9 @@ impl Coordinator {
             return Some(self.end(now, reason, fx));
         }
         if self.decisions.begun_before(Once::Teardown) && !planted(Bug::RunTwice) {
-            let text = "its coordinator was lost while it ran; it is not run a second time";
-            self.event(now, "teardown", None, text.into(), fx);
+            let text = "the coordinator was lost while the teardown ran, and it is not run a \
+                second time";
+            self.event(now, "teardown_failed", None, text.into(), fx);
             return Some(self.end(now, reason, fx));
         }
         self.phase = Phase::Stopping;
