@@ -231,7 +231,7 @@ fn what_makes_no_sense_is_told_with_plan_and_place() {
         (
             "rate = 10",
             "rate = 10\n[plan.local]\nnodes = 1",
-            "plan \"search\": line 29, column 7 (plan.local): [local] of a suite",
+            "plan \"search\": line 29, column 7: [local] of a suite",
             "s.toml:29:7",
         ),
         (
