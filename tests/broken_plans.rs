@@ -50,7 +50,7 @@ duration = "1s"
   | ^^^^
   |
   = `rate` belongs in [load]
-  = allowed here: `name`, `tags`, `task`, `http`, `scenario`, `data`, `load`, `thresholds`, `swarm`, `limits`, `local`
+  = allowed here: `name`, `tags`, `task`, `http`, `scenario`, `data`, `vars`, `setup`, `teardown`, `load`, `thresholds`, `swarm`, `limits`, `local`
 "#,
     ),
     (

@@ -343,7 +343,7 @@ fn a_suite_is_checked_and_outlined_without_running() {
     assert_eq!(out.code, 104, "{out:?}");
     assert!(
         out.stderr
-            .contains("plan \"a\": line 4, column 8 (plan.file): cannot read none.toml"),
+            .contains("plan \"a\": line 4, column 8: cannot read none.toml"),
         "{}",
         out.stderr
     );

@@ -123,7 +123,7 @@ fn what_makes_no_sense_is_told_with_plan_and_place() {
         (
             "pause = \"10s\"",
             "pause = \"10\"",
-            "line 4, column 9 (suite.pause): \"10\" has no unit",
+            "line 4, column 9: \"10\" has no unit",
             "s.toml:4:9",
         ),
         (
@@ -261,7 +261,7 @@ fn an_error_in_a_plan_s_file_is_shown_there() {
         shown.starts_with("plan \"log in\": load.rate: 0"),
         "{shown}"
     );
-    assert!(shown.contains("--> dir/plans/login.toml:5:1\n"), "{shown}");
+    assert!(shown.contains("--> dir/plans/login.toml:5:8\n"), "{shown}");
     assert!(shown.contains("\n5 | rate = 0\n"), "{shown}");
     assert_eq!(
         told.to_string(),

@@ -223,7 +223,6 @@ mod tests {
         }
         for (text, told) in [
             ("{{ token | nofilter }}", "nofilter"),
-            ("{{ nothing(1) }}", "nothing"),
             ("{{ random_int(50, 1) }}", "begins above its end"),
         ] {
             let why = trial(text).unwrap_err();

