@@ -221,7 +221,7 @@ fn what_makes_no_sense_is_told_with_its_place() {
         (
             "method = \"PUT\"",
             "metod = \"PUT\"",
-            "unknown field `metod`",
+            "(setup.metod): unknown key `metod`; did you mean `method`?",
         ),
     ] {
         let broken = PLAN.replacen(from, to, 1);
