@@ -3,7 +3,7 @@
 use super::server::OK;
 use super::*;
 use crate::plan::ThinkTime;
-use crate::plan::{SLOTS, Stage, StageType, owns};
+use crate::plan::{Change, LoadChange, SLOTS, Stage, StageType, owns};
 
 fn users(server: &Server, users: u32, think: Duration, duration: Duration) -> Plan {
     http(
@@ -159,4 +159,25 @@ async fn users_of_a_spike_are_at_work_only_during_it() {
     let after = sent[2] - sent[1];
     assert!(sent[0] <= 41, "one user: {sent:?}");
     assert!(spike >= 5 * sent[0] && after <= 60, "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_load_that_is_changed_twice_in_a_row_calls_nobody_twice() {
+    let server = Server::new(OK);
+    let mut bench = bench(users(&server, 2, ms(20), 2 * SECOND));
+    bench.go(SlotRange::WHOLE);
+    bench.until(|c| c.ok >= 2).await;
+    let change = |at, level| LoadChange {
+        at,
+        lag: Duration::ZERO,
+        what: Change::Level(level),
+    };
+    let more = change(ms(900), 50.0);
+    bench.run.set_changes(&[more]);
+    // The users to come have been called when the next change comes.
+    tokio::time::sleep(ms(100)).await;
+    bench.run.set_changes(&[more, change(ms(1_200), 5.0)]);
+    let c = bench.end().await.counters;
+    assert!(c.ok > 50, "{c:?}");
+    assert_eq!((c.planned, c.dropped_full), (c.sent, 0));
 }

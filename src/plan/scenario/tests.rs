@@ -131,6 +131,13 @@ fn what_makes_no_sense_is_told_with_its_place() {
         ),
         ("{{ token }}", "{{ token", "is no template"),
         (
+            "{{ token }}",
+            "{{ users.nmae }}",
+            "users has: name, pass (did you mean {{ users.name }}?)",
+        ),
+        ("{{ token }}", "{{ user.name }}", "user has no parts"),
+        ("{{ token }}", "{{ token | shout }}", "can't be filled in"),
+        (
             "users.csv",
             "none.csv",
             "data.users: none.csv: no such file",
@@ -208,4 +215,15 @@ fn what_makes_no_sense_is_told_with_its_place() {
 fn a_plan_needs_something_to_send() {
     let told = parse_toml("[load]\nrate = 1\nduration = \"1s\"").unwrap_err();
     assert!(told.to_string().contains("[[scenario]]"), "{told}");
+}
+
+#[test]
+fn more_users_than_rows_of_their_own_are_refused() {
+    let text = SHOP
+        .replace("rate = 10", "users = 8")
+        .replace("pick = \"unique\"", "pick = \"user\"");
+    let plan = read(&text).unwrap().into_plan().unwrap();
+    assert_eq!(plan.enough_users(8.0), Ok(()));
+    let why = plan.enough_users(9.0).unwrap_err().to_string();
+    assert!(why.contains("has 8 rows for 9 users"), "{why}");
 }
