@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Path as Segments, State};
 use axum::routing::get;
-use common::{Node, Target, eventually, swarm, vajra};
+use common::{Node, Target, eventually, serve, swarm, vajra};
 use vajra_node::plan::Sha256;
 
 type Seen = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -27,17 +27,7 @@ fn server() -> (String, Seen) {
     let seen = Seen::default();
     let app = Router::new().route("/{name}/{mail}", get(user));
     let app = app.with_state(seen.clone());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, app).await.unwrap();
-        });
-    });
+    let url = serve(app);
     (url, seen)
 }
 

@@ -10,7 +10,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use common::{swarm, vajra};
+use common::{serve, swarm, vajra};
 use serde_json::{Value, json};
 
 /// What the shop has seen of each user.
@@ -119,19 +119,7 @@ fn shop() -> (String, Shared) {
         .route("/cart/{user}", get(cart))
         .route("/checkout", post(check_out))
         .with_state(shared.clone());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, app).await.unwrap();
-        });
-    });
+    let url = serve(app);
     (url, shared)
 }
 

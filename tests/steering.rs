@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get, post};
 use common::arrivals::{Arrivals, busiest_second};
-use common::{Node, eventually, swarm, vajra, within};
+use common::{Node, eventually, serve, swarm, vajra, within};
 use serde_json::Value;
 
 fn start(at: &Node, args: &[&str]) -> String {
@@ -230,19 +230,7 @@ fn shop() -> (String, Shared) {
         .route("/shops/{id}", delete(close))
         .route("/visit", get(visit))
         .with_state(shared.clone());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, app).await.unwrap();
-        });
-    });
+    let url = serve(app);
     (url, shared)
 }
 

@@ -36,5 +36,6 @@ mod thread;
 mod tests;
 
 pub use clock::{LeaseClock, LeaseInstant, descriptor_limit, raise_descriptor_limit};
+pub use open::MAX_IN_FLIGHT;
 pub use recorder::{CountedError, Counters, Recorder, Times};
 pub use run::{LoadRun, LoadSnapshot, LoadSpec, PrepareError, StepSnapshot, StopMode};

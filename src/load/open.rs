@@ -12,7 +12,7 @@ use crate::plan::{Owned, SlotRange};
 use crate::tasks::{Arrival, Task};
 
 /// Most requests of a node waiting or in flight by default.
-const MAX_IN_FLIGHT: u32 = 100_000;
+pub const MAX_IN_FLIGHT: u32 = 100_000;
 
 /// Room beyond rate × time-out that each thread has by default: requests also take the time
 /// of connecting, and a share's arrivals are not spaced quite evenly.

@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::plan::{Phase, Task, Values, decode_values, encode_values};
-use crate::protocol::decisions::Once;
+use crate::plan::{MAX_VALUES_BYTES, Phase, Task, Values, decode_values, encode_values};
+use crate::protocol::decisions::{MAX_VALUES, Once};
 use crate::tasks::run_once;
+
+// What a plan may hand on, the protocol carries.
+const _: () = assert!(MAX_VALUES_BYTES <= MAX_VALUES);
 
 /// How setup or teardown of a test ended.
 pub(super) type Ran = (TestId, Once, Result<Arc<[u8]>, String>);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::load::MAX_IN_FLIGHT;
 use crate::plan::{Model, Plan, Task};
 use crate::protocol::spec::SLOTS;
 
@@ -9,8 +10,6 @@ use crate::protocol::spec::SLOTS;
 /// run out of anything.
 pub const SLOW: Duration = Duration::from_secs(1);
 
-/// Most requests of a node in flight by default.
-const MAX_IN_FLIGHT: u64 = 100_000;
 /// Histograms of a step, and bytes of each: three kinds of time, 23,552 counts of 8 bytes.
 const STEP_BYTES: u64 = 3 * 190_000;
 /// Bytes of a connection: buffers on both sides of it, and what is known of it.
@@ -54,7 +53,7 @@ impl Part<'_> {
         let load = &self.plan.load;
         match self.rate() {
             Some(rate) => {
-                let most = load.max_in_flight.map_or(MAX_IN_FLIGHT, u64::from);
+                let most = u64::from(load.max_in_flight.unwrap_or(MAX_IN_FLIGHT));
                 let arrivals = rate * time_of(&self.plan.task, each).as_secs_f64();
                 (arrivals.ceil() as u64).clamp(1, most.max(1))
             }

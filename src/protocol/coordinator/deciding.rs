@@ -23,7 +23,7 @@ impl Coordinator {
         let Some(start) = self.start.filter(|s| now >= *s && !over) else {
             return false;
         };
-        let delay = self.start_delay();
+        let delay = self.start_delay(self.active().count());
         // What counts only after the end changes nothing, and a pause would never end.
         if self.profile_end().is_some_and(|end| now + delay >= end) {
             return false;
@@ -47,9 +47,8 @@ impl Coordinator {
         true
     }
 
-    /// From deciding something to when it counts: time for every worker to hear of it.
-    pub(super) fn start_delay(&self) -> Duration {
-        let workers = self.active().count();
+    /// From deciding something to when it counts: time for so many workers to hear of it.
+    pub(super) fn start_delay(&self, workers: usize) -> Duration {
         self.timings.start_delay + self.timings.heartbeat_interval(workers)
             - self.timings.beat_interval()
     }

@@ -71,8 +71,7 @@ impl Coordinator {
         if !self.set_up(now, fx)? {
             return Ok(());
         }
-        let delay = self.timings.start_delay + self.timings.heartbeat_interval(ready)
-            - self.timings.beat_interval();
+        let delay = self.start_delay(ready);
         self.start = Some(now + delay);
         self.phase = Phase::Running;
         self.event(
