@@ -23,7 +23,7 @@ pub fn spec_of(plan: &Plan) -> spec::TestSpec {
         end: profile.end(),
         setup: limit(Phase::Setup),
         teardown: limit(Phase::Teardown),
-        // A moment more than the tasks' own time-out, so that these are counted as such.
+        // A moment more than the engines take, so that what they say at last is heard.
         grace: plan.graceful_timeout() + Duration::from_millis(500),
         min_workers: plan.swarm.min_workers,
         balance: match plan.swarm.balance {

@@ -486,11 +486,12 @@ impl Plan {
     }
 
     /// How long in-flight requests may take after the end or a graceful stop: as the plan
-    /// says, else the task's time-out, else its length and a second.
+    /// says, else as long as an arrival should take and a second: the last to be sent still
+    /// reach their time-out, and are counted as that.
     pub fn graceful_timeout(&self) -> Duration {
         self.swarm
             .graceful_timeout
-            .unwrap_or_else(|| self.task.longest())
+            .unwrap_or_else(|| self.task.longest() + Duration::from_secs(1))
     }
 }
 
@@ -534,7 +535,7 @@ pub struct SwarmRules {
     /// What happens to the share of a worker that is lost.
     pub on_lost_worker: OnLostWorker,
     /// How long in-flight requests may take after the end or a graceful stop; by default
-    /// the task's time-out.
+    /// the task's time-out and a second.
     #[serde(
         with = "units::as_optional_text",
         skip_serializing_if = "Option::is_none"

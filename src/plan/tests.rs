@@ -69,7 +69,7 @@ fn toml_is_read_with_defaults_filled_in() {
         (Model::Open, Some(1500.0))
     );
     assert_eq!(plan.load.max_lateness, Duration::from_millis(100));
-    assert_eq!(plan.graceful_timeout(), Duration::from_secs(2));
+    assert_eq!(plan.graceful_timeout(), Duration::from_secs(3));
     let Task::Http(http) = &plan.task else {
         panic!("{plan:?}")
     };

@@ -151,7 +151,8 @@ async fn streams_share_the_connections_that_the_plan_allows() {
     let seen = server.seen();
     assert_eq!((c.planned, c.ok), (500, 500), "{c:?}");
     assert_eq!((seen.requests, c.status_codes[&200]), (500, 500));
-    assert_eq!(seen.connections, 2);
+    // The second is opened only when a request finds no idle stream.
+    assert!((1..=2).contains(&seen.connections), "{seen:?}");
     assert!(seen.most > 1, "{seen:?}");
     assert!(server.url.contains(&seen.authority), "{seen:?}");
     assert!(
