@@ -235,7 +235,7 @@ mod unit_tests {
             capacity: 1,
             load: 0,
             task_types: Vec::new(),
-            labels: Default::default(),
+            ..NodeEntry::default()
         };
         let nodes = vec![entry("12D3KooWaaa", "one"), entry("12D3KooWbbb", "two")];
         let list = NodeList {

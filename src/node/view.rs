@@ -67,6 +67,7 @@ impl Driver {
             load: self.own_load(),
             task_types: me.task_types.clone(),
             labels: me.labels.clone(),
+            ..NodeEntry::default()
         }];
         nodes.extend(self.core.members().all().map(|k| node_entry(k, now)));
         let pool = Pool::of(&nodes);
@@ -191,6 +192,7 @@ impl Driver {
                 name: self.name_of(n, t),
                 metrics: m.clone(),
                 lost_at: lost(n),
+                environment: String::new(),
             })
             .collect()
     }
@@ -417,6 +419,8 @@ fn node_entry(k: &Known, now: Time) -> NodeEntry {
         load: a.load,
         task_types: a.task_types.clone(),
         labels: a.labels.clone(),
+        heard_ms: Some(now.since(k.heard).as_millis() as u64),
+        ..NodeEntry::default()
     }
 }
 

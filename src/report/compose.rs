@@ -63,6 +63,8 @@ pub struct WorkerInput {
     pub metrics: WorkerMetrics,
     /// When it was lost.
     pub lost_at: Option<Duration>,
+    /// What its machine is.
+    pub environment: String,
 }
 
 impl ResultInput {
@@ -126,6 +128,7 @@ impl ResultInput {
             scenarios: self.scenarios(),
             data: self.data(planned - self.later_seen()),
             labels: self.labels(),
+            plan: serde_json::to_value(&*self.plan).unwrap_or_default(),
         };
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();
@@ -425,6 +428,7 @@ fn node_result(w: &WorkerInput, lag: Option<LagP99>) -> NodeResult {
         dropped: c.dropped(),
         lag_p99_ms: lag.map(|lag| lag.p99.as_micros() as f64 / 1e3),
         lost_at_ms: w.lost_at.map(|d| d.as_millis() as u64),
+        environment: w.environment.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod search;
 pub mod suite;
 pub mod text;
 mod threshold;
+pub mod timeline;
 mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word};
@@ -18,6 +19,7 @@ pub use merge::decode;
 pub use result::*;
 pub use suite::{PlanResult, SuiteResult};
 pub use threshold::{check, measured, shown};
+pub use timeline::{Point, Timeline, TimelineNode};
 
 #[cfg(test)]
 mod tests;

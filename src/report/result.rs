@@ -84,6 +84,9 @@ pub struct TestResult {
     /// How the load was changed on the way.
     #[serde(default)]
     pub changes: Vec<ChangeResult>,
+    /// The plan, in its canonical form.
+    #[serde(default)]
+    pub plan: serde_json::Value,
 }
 
 /// A change of the load of a running test.
@@ -133,6 +136,9 @@ pub struct NodeResult {
     pub lag_p99_ms: Option<f64>,
     /// When it was lost, after the start of the profile.
     pub lost_at_ms: Option<u64>,
+    /// What its machine is: operating system, cores, memory, and the node's version.
+    #[serde(default)]
+    pub environment: String,
 }
 
 /// What was counted, over all workers, warm-up included.
@@ -334,7 +340,7 @@ pub struct NodeList {
 }
 
 /// A node.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct NodeEntry {
     /// Its peer id.
     pub peer: String,
@@ -361,6 +367,22 @@ pub struct NodeEntry {
     pub task_types: Vec<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Milliseconds since its last advert; null of the node that answers.
+    #[serde(default)]
+    pub heard_ms: Option<u64>,
+    /// Round trip to it, in milliseconds, as last measured.
+    #[serde(default)]
+    pub round_trip_ms: Option<f64>,
+    /// How far its wall clock is ahead of the answering node's, in milliseconds, as last
+    /// measured.
+    #[serde(default)]
+    pub clock_offset_ms: Option<f64>,
+    /// What the machine is: operating system, cores, memory.
+    #[serde(default)]
+    pub environment: String,
+    /// Its share of each running test, 0 to 1, by test id.
+    #[serde(default)]
+    pub shares: BTreeMap<String, f64>,
 }
 
 /// The nodes together.

@@ -68,7 +68,7 @@ fn entry(name: &str, peer: &str, is_self: bool, task_type: &str) -> NodeEntry {
         capacity: 10,
         load: 4,
         task_types: vec![task_type.into()],
-        labels: Default::default(),
+        ..NodeEntry::default()
     }
 }
 

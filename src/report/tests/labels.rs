@@ -74,6 +74,7 @@ fn of_steps(name: &'static str, steps: [(u64, u64); 3]) -> WorkerInput {
         name: name.into(),
         metrics: merge.workers()[&node].clone(),
         lost_at: None,
+        environment: String::new(),
     }
 }
 

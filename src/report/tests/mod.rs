@@ -106,6 +106,7 @@ impl Measured {
             name: self.name.into(),
             metrics: merge.workers()[&node].clone(),
             lost_at: self.lost_at,
+            environment: String::new(),
         }
     }
 }

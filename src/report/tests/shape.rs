@@ -64,7 +64,7 @@ fn a_result_has_exactly_the_documented_keys() {
     assert_keys(&json["coordinators"][0], "term peer from_ms to_ms");
     assert_keys(
         &json["nodes"][0],
-        "peer incarnation name share sent ok failed dropped lag_p99_ms lost_at_ms",
+        "peer incarnation name share sent ok failed dropped lag_p99_ms lost_at_ms environment",
     );
     assert_keys(
         &json["totals"],
@@ -134,14 +134,15 @@ fn lists_have_exactly_the_documented_keys() {
         capacity: 10,
         load: 4,
         task_types: Vec::new(),
-        labels: Default::default(),
+        ..NodeEntry::default()
     }];
     let pool = Pool::of(&nodes);
     let json = serde_json::to_value(NodeList { nodes, pool }).unwrap();
     assert_keys(&json, "nodes pool");
     assert_keys(
         &json["nodes"][0],
-        "peer incarnation name self addresses version status health capacity load task_types labels",
+        "peer incarnation name self addresses version status health capacity load task_types labels \
+         heard_ms round_trip_ms clock_offset_ms environment shares",
     );
     assert_keys(&json["pool"], "total healthy capacity available load");
     let tests = vec![full().entry()];
@@ -164,7 +165,7 @@ fn the_pool_counts_what_is_healthy() {
         capacity,
         load,
         task_types: Vec::new(),
-        labels: Default::default(),
+        ..NodeEntry::default()
     };
     let pool = Pool::of(&[
         entry("healthy", 10, 4),

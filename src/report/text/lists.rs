@@ -98,7 +98,7 @@ mod unit_tests {
             capacity: 1_000,
             load: 0,
             task_types: vec!["HTTP".into()],
-            labels: Default::default(),
+            ..NodeEntry::default()
         }
     }
 
