@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::problem::Problem;
-use crate::node::handle::{Progress, Steering};
+use crate::node::handle::Steering;
 use crate::plan::{Blob, Plan};
 use crate::report::preflight::PreflightReport;
-use crate::report::{NodeEntry, NodeList, TestList, TestResult};
+use crate::report::{NodeEntry, NodeList, TestList, TestResult, Timeline, Update};
 
 /// How long to wait for a connection on what is usually loopback.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -196,6 +196,15 @@ impl ApiClient {
             .await
     }
 
+    /// What a test was like so far, in at most so many intervals.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn timeline(&self, id: &str, points: usize) -> Result<Timeline, ClientError> {
+        let path = format!("/api/v1/tests/{}/timeline?points={points}", escape(id));
+        self.json(Method::GET, &path, None).await
+    }
+
     /// A test's progress, until it ends.
     ///
     /// # Errors
@@ -332,16 +341,17 @@ impl Events {
     /// Most bytes of one event.
     const MAX_EVENT: usize = 1 << 16;
 
-    /// The next line of progress; `None` when the stream has ended.
+    /// The next line of progress or interval; `None` when the stream has ended. Events of
+    /// other kinds are passed over.
     ///
     /// # Errors
-    /// The connection broke, or what came is no progress.
-    pub async fn next(&mut self) -> Option<Result<Progress, ClientError>> {
+    /// The connection broke.
+    pub async fn next(&mut self) -> Option<Result<Update, ClientError>> {
         loop {
             if let Some(end) = find(&self.buffer, b"\n\n") {
                 let event = self.buffer.split_to(end + 2);
-                if let Some(progress) = parse(&event) {
-                    return Some(Ok(progress));
+                if let Some(update) = parse(&event) {
+                    return Some(Ok(update));
                 }
                 continue;
             }
@@ -364,8 +374,50 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|w| w == needle)
 }
 
-fn parse(event: &[u8]) -> Option<Progress> {
+fn parse(event: &[u8]) -> Option<Update> {
     let text = std::str::from_utf8(event).ok()?;
-    let data = text.lines().find_map(|l| l.strip_prefix("data:"))?;
-    serde_json::from_str(data.trim_start()).ok()
+    let field = |name: &str| {
+        text.lines()
+            .find_map(|l| l.strip_prefix(name))
+            .map(str::trim)
+    };
+    let data = field("data:")?;
+    match field("event:") {
+        Some("progress" | "ended") => serde_json::from_str(data).ok().map(Update::Progress),
+        Some("point") => serde_json::from_str(data).ok().map(Update::Point),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Point, Progress};
+
+    #[test]
+    fn an_event_is_read_by_its_name_and_unknown_ones_are_passed_over() {
+        let point = serde_json::to_string(&Point {
+            rate: 5.0,
+            ..Point::default()
+        })
+        .unwrap_or_default();
+        let read = parse(format!("event: point\ndata: {point}\n\n").as_bytes());
+        assert!(matches!(read, Some(Update::Point(p)) if p.rate == 5.0));
+
+        let progress = r#"{"test_id":"t","state":"ended","elapsed_s":1,"duration_s":1,"nodes":1,
+            "asked":1,"users":0,"rate":1,"sent":1,"failed":0,"p50_ms":null,"p99_ms":null,
+            "lag_p99_ms":null}"#
+            .replace('\n', "");
+        let read = parse(format!("event: ended\ndata: {progress}\n\n").as_bytes());
+        assert!(matches!(
+            read,
+            Some(Update::Progress(Progress { nodes: 1, .. }))
+        ));
+
+        assert_eq!(
+            parse(format!("event: new\ndata: {progress}\n\n").as_bytes()),
+            None
+        );
+        assert_eq!(parse(b": keep-alive\n\n"), None);
+    }
 }

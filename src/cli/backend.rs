@@ -17,7 +17,7 @@ use crate::node::handle::{CommandError, NodeHandle, Progress, StartOptions, Stee
 use crate::plan::{Blob, Plan};
 use crate::protocol::TestId;
 use crate::report::preflight::PreflightReport;
-use crate::report::{NodeList, TestList, TestResult};
+use crate::report::{NodeList, TestList, TestResult, Timeline, Update};
 
 /// How long a node may take to answer before it counts as not there. On loopback it answers
 /// within a millisecond; a token and a WAN may be in between.
@@ -224,6 +224,23 @@ impl Backend {
         }
     }
 
+    /// What a test was like so far, in at most so many intervals; none if the node does not
+    /// know, or is of a version that can't tell.
+    ///
+    /// # Errors
+    /// As [`Backend::nodes`].
+    pub async fn timeline(&self, id: &str, points: usize) -> Result<Option<Timeline>, Failure> {
+        match self {
+            Backend::Api(client, _) => match client.timeline(id, points).await {
+                Ok(timeline) => Ok(Some(timeline)),
+                Err(ClientError::Refused { status: 404, .. }) => Ok(None),
+                Err(e) => Err(self.lost(e)),
+            },
+            // Whoever runs the node in this process has followed the test from its start.
+            Backend::Here(_) => Ok(None),
+        }
+    }
+
     /// A test's progress from now on.
     ///
     /// # Errors
@@ -265,14 +282,14 @@ impl Backend {
 }
 
 impl Stream {
-    /// The next line of progress; `None` once the stream is broken. A listener that fell
-    /// behind goes on with the newest.
-    pub async fn next(&mut self) -> Option<Progress> {
+    /// The next line of progress or interval; `None` once the stream is broken. A listener
+    /// that fell behind goes on with the newest.
+    pub async fn next(&mut self) -> Option<Update> {
         match self {
             Stream::Api(events) => events.next().await.and_then(Result::ok),
             Stream::Here(receiver) => loop {
                 match receiver.recv().await {
-                    Ok(progress) => return Some(Arc::unwrap_or_clone(progress)),
+                    Ok(progress) => return Some(Update::Progress(Arc::unwrap_or_clone(progress))),
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return None,
                 }

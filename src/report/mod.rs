@@ -18,7 +18,7 @@ pub use junit::{junit, junit_of_suite};
 pub use merge::decode;
 pub use result::*;
 pub use suite::{PlanResult, SuiteResult};
-pub use threshold::{check, measured, shown};
+pub use threshold::{check, measured, shown, shown_value};
 pub use timeline::{Point, Timeline, TimelineNode};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::timeline::Point;
 use crate::plan::{Load, Values};
 
 /// A test's result: so far, or for good once `complete`.
@@ -328,6 +329,15 @@ pub struct Progress {
     pub p99_ms: Option<f64>,
     /// Lag over the last interval, in milliseconds.
     pub lag_p99_ms: Option<f64>,
+}
+
+/// What whoever follows a test is told.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Update {
+    /// How it stands.
+    Progress(Progress),
+    /// An interval of its timeline has closed.
+    Point(Box<Point>),
 }
 
 /// The nodes of the swarm.
