@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::problem::Problem;
-use crate::node::handle::Steering;
+use crate::node::handle::{Steering, Update};
 use crate::plan::{Blob, Plan};
 use crate::report::preflight::PreflightReport;
-use crate::report::{NodeEntry, NodeList, TestList, TestResult, Timeline, Update};
+use crate::report::{NodeEntry, NodeList, TestList, TestResult, Timeline};
 
 /// How long to wait for a connection on what is usually loopback.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -102,6 +102,21 @@ impl ApiClient {
     pub async fn status(&self, id: &str) -> Result<TestResult, ClientError> {
         self.json(Method::GET, &format!("/api/v1/tests/{}", escape(id)), None)
             .await
+    }
+
+    /// A test over time, in at most so many points, with their histograms or without.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn timeline(
+        &self,
+        id: &str,
+        points: usize,
+        histograms: bool,
+    ) -> Result<Timeline, ClientError> {
+        let id = escape(id);
+        let path = format!("/api/v1/tests/{id}/timeline?points={points}&histograms={histograms}");
+        self.json(Method::GET, &path, None).await
     }
 
     /// Hands over a data file, unless it is there.
@@ -194,15 +209,6 @@ impl ApiClient {
         let path = format!("/api/v1/nodes/{}/drain", escape(peer.unwrap_or("self")));
         self.json(Method::POST, &path, Some(serde_json::json!({})))
             .await
-    }
-
-    /// What a test was like so far, in at most so many intervals.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub async fn timeline(&self, id: &str, points: usize) -> Result<Timeline, ClientError> {
-        let path = format!("/api/v1/tests/{}/timeline?points={points}", escape(id));
-        self.json(Method::GET, &path, None).await
     }
 
     /// A test's progress, until it ends.
@@ -341,11 +347,10 @@ impl Events {
     /// Most bytes of one event.
     const MAX_EVENT: usize = 1 << 16;
 
-    /// The next line of progress or interval; `None` when the stream has ended. Events of
-    /// other kinds are passed over.
+    /// The next line of progress, or interval; `None` when the stream has ended.
     ///
     /// # Errors
-    /// The connection broke.
+    /// The connection broke, or what came is no progress.
     pub async fn next(&mut self) -> Option<Result<Update, ClientError>> {
         loop {
             if let Some(end) = find(&self.buffer, b"\n\n") {
@@ -374,50 +379,14 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|w| w == needle)
 }
 
+/// What an event tells; nothing if it is of a kind that is not known here.
 fn parse(event: &[u8]) -> Option<Update> {
     let text = std::str::from_utf8(event).ok()?;
-    let field = |name: &str| {
-        text.lines()
-            .find_map(|l| l.strip_prefix(name))
-            .map(str::trim)
-    };
-    let data = field("data:")?;
-    match field("event:") {
-        Some("progress" | "ended") => serde_json::from_str(data).ok().map(Update::Progress),
-        Some("point") => serde_json::from_str(data).ok().map(Update::Point),
+    let field = |name: &str| text.lines().find_map(|l| l.strip_prefix(name));
+    let data = field("data:")?.trim_start();
+    match field("event:")?.trim() {
+        "progress" | "ended" => serde_json::from_str(data).ok().map(Update::Progress),
+        "point" => serde_json::from_str(data).ok().map(Update::Point),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::{Point, Progress};
-
-    #[test]
-    fn an_event_is_read_by_its_name_and_unknown_ones_are_passed_over() {
-        let point = serde_json::to_string(&Point {
-            rate: 5.0,
-            ..Point::default()
-        })
-        .unwrap_or_default();
-        let read = parse(format!("event: point\ndata: {point}\n\n").as_bytes());
-        assert!(matches!(read, Some(Update::Point(p)) if p.rate == 5.0));
-
-        let progress = r#"{"test_id":"t","state":"ended","elapsed_s":1,"duration_s":1,"nodes":1,
-            "asked":1,"users":0,"rate":1,"sent":1,"failed":0,"p50_ms":null,"p99_ms":null,
-            "lag_p99_ms":null}"#
-            .replace('\n', "");
-        let read = parse(format!("event: ended\ndata: {progress}\n\n").as_bytes());
-        assert!(matches!(
-            read,
-            Some(Update::Progress(Progress { nodes: 1, .. }))
-        ));
-
-        assert_eq!(
-            parse(format!("event: new\ndata: {progress}\n\n").as_bytes()),
-            None
-        );
-        assert_eq!(parse(b": keep-alive\n\n"), None);
     }
 }

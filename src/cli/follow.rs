@@ -7,8 +7,8 @@ use super::backend::{Backend, Stream};
 use super::exit::Failure;
 use super::interrupt::Interrupts;
 use super::output::note;
-use crate::node::handle::Progress;
-use crate::report::{TestResult, Update};
+use crate::node::handle::{Progress, Update};
+use crate::report::TestResult;
 
 /// How often a result that is not complete yet is asked for.
 const POLL: Duration = Duration::from_millis(100);

@@ -5,6 +5,7 @@ pub mod compose;
 mod junit;
 mod merge;
 pub mod preflight;
+mod recording;
 pub mod result;
 pub mod search;
 pub mod suite;
@@ -15,7 +16,8 @@ mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word};
 pub use junit::{junit, junit_of_suite};
-pub use merge::decode;
+pub use merge::{decode, encode};
+pub use recording::{Look, Recording};
 pub use result::*;
 pub use suite::{PlanResult, SuiteResult};
 pub use threshold::{check, measured, shown, shown_value};

@@ -154,7 +154,7 @@ impl View<'_> {
     /// Asks for what nobody tells by himself. A question that fails is asked again: whether
     /// the node is gone is for whoever follows the test to say.
     async fn look(&self) -> Infallible {
-        if let Ok(Some(timeline)) = self.backend.timeline(self.id, POINTS).await {
+        if let Ok(timeline) = self.backend.timeline(self.id, POINTS, false).await {
             self.model.borrow_mut().timeline(&timeline);
         }
         loop {
