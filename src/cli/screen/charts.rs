@@ -64,7 +64,7 @@ pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         Some(plan) => {
             let steps = u32::from(inner.width.max(1)) * 2;
             let at = |i: u32| from + (to - from) * f64::from(i) / f64::from(steps);
-            (0..=steps).map(at).map(|s| (s, plan.level_at(s))).collect()
+            (0..steps).map(at).map(|s| (s, plan.level_at(s))).collect()
         }
         None => Vec::new(),
     };

@@ -101,6 +101,7 @@ pub fn result(load: &Load) -> TestResult {
     result.end = None;
     result.verdict = None;
     result.complete = false;
+    result.reasons.clear();
     result.load = load.clone();
     result
 }

@@ -18,7 +18,11 @@ pub fn draw(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     sides(frame, first, name(m, p), state);
     plan(frame, second, m, p);
     let (verdict, swarm) = (verdict(m, p), swarm(m, p));
-    sides(frame, third, verdict, swarm);
+    // Both are told by the nodes, too; a reason is told here only.
+    match verdict.width() + swarm.width() < usize::from(third.width) {
+        true => sides(frame, third, verdict, swarm),
+        false => frame.render_widget(Paragraph::new(verdict), third),
+    }
 }
 
 /// A line on the left, as far as the one on the right leaves room.

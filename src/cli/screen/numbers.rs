@@ -30,7 +30,7 @@ pub fn draw(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         frame,
         area,
         p,
-        title(p, "numbers"),
+        Line::default(),
         Line::styled(format!("{:>10}  {:>13}", "now", "so far"), p.dim()),
     );
     if !m.begun() {

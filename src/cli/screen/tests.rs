@@ -29,7 +29,9 @@ fn drawn(m: &Model, palette: &Palette, width: u16, height: u16) -> Buffer {
 }
 
 fn lines(buffer: &Buffer) -> Vec<String> {
-    let cells = buffer.content().chunks(usize::from(buffer.area.width));
+    let cells = buffer
+        .content()
+        .chunks(usize::from(buffer.area.width).max(1));
     cells
         .map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>())
         .map(|line| line.trim_end().to_owned())
@@ -166,7 +168,7 @@ fn a_large_terminal_shows_the_lists_apart() {
     assert_all(
         &screen,
         &[
-            "numbers",
+            "so far",
             "lag p99",
             "p99.9",
             "received",
@@ -182,7 +184,7 @@ fn a_large_terminal_shows_the_lists_apart() {
     );
 }
 
-/// Half of a braille pattern's cells at least are those of the curves.
+/// Cells with a piece of a curve.
 fn dots(screen: &str) -> usize {
     let braille = |c: char| ('\u{2801}'..='\u{28ff}').contains(&c);
     screen.chars().filter(|c| braille(*c)).count()
@@ -222,14 +224,20 @@ fn nothing_is_too_small_to_be_drawn() {
 #[test]
 fn a_tiny_terminal_shows_the_most_important_lines() {
     let screen = shown(&running(), 20, 5);
-    assert_all(&screen, &["12.0/30 s", "4,998/s of 5,000/s", "p50 1.02 ms", "q stop"]);
+    assert_all(
+        &screen,
+        &["12.0/30 s", "4,998/s of 5,000/s", "p50 1.02 ms", "q stop"],
+    );
     assert!(screen.contains("errors 1,200"), "{screen}");
 }
 
 #[test]
 fn before_the_load_it_says_what_is_awaited() {
     let mut m = Model::new("0199aaaa", Role::Owner);
-    assert_all(&shown(&m, 80, 24), &["waiting for the node to tell of the test"]);
+    assert_all(
+        &shown(&m, 80, 24),
+        &["waiting for the node to tell of the test"],
+    );
     m.nodes(swarm(vec![entry("a", "healthy"), entry("b", "healthy")]));
     let mut p = fakes::progress(0.0, 0.0);
     for (state, elapsed, text) in [
@@ -286,7 +294,8 @@ fn a_lost_node_is_red_and_without_colour_it_is_bold_and_named() {
     assert_eq!(coloured.map(|cell| cell.fg), Some(Color::Red));
     let plain = drawn(&m, &Palette::PLAIN, 80, 24);
     assert!(find(&plain).is_some());
-    let colourless = |cell: &ratatui::buffer::Cell| cell.fg == Color::Reset && cell.bg == Color::Reset;
+    let colourless =
+        |cell: &ratatui::buffer::Cell| cell.fg == Color::Reset && cell.bg == Color::Reset;
     assert!(plain.content().iter().all(colourless));
 }
 
@@ -294,7 +303,9 @@ fn a_lost_node_is_red_and_without_colour_it_is_bold_and_named() {
 fn more_nodes_than_rows_are_counted() {
     let mut m = running();
     let mut r = result(100_000);
-    r.nodes = (0..40).map(|i| worker(&format!("n{i:02}"), 0.025, 2_500)).collect();
+    r.nodes = (0..40)
+        .map(|i| worker(&format!("n{i:02}"), 0.025, 2_500))
+        .collect();
     r.events.clear();
     m.result(r);
     m.nodes(swarm(Vec::new()));
@@ -366,8 +377,27 @@ fn help_explains_every_key_of_the_footer() {
     m.help = true;
     assert_all(
         &shown(&m, 80, 24),
-        &["keys", "q, Ctrl-C", "pause", "resume", "whole test", "at once"],
+        &[
+            "keys",
+            "q, Ctrl-C",
+            "pause",
+            "resume",
+            "whole test",
+            "at once",
+        ],
     );
     let question = crossterm::event::Event::Key(crossterm::event::KeyCode::Char('?').into());
     assert_eq!(keys::action(&question, true), Some(keys::Action::Help));
+}
+
+#[test]
+fn a_reason_has_its_line_to_itself_where_there_is_no_room_for_more() {
+    let mut m = running();
+    let mut r = result(1_000);
+    let why = "gamma was lost 6.0 s after the start; its load came back";
+    r.reasons = vec![why.into()];
+    r.thresholds.clear();
+    m.result(r);
+    assert_all(&shown(&m, 80, 24), &[why]);
+    assert_all(&shown(&m, 200, 60), &[why, "coordinator beta"]);
 }

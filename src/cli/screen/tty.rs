@@ -13,11 +13,14 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use crossterm::cursor::{Hide, Show};
 use crossterm::execute;
+use crossterm::queue;
 use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
 };
 use ratatui::backend::CrosstermBackend;
-use ratatui::{Frame, Terminal};
+use ratatui::layout::Rect;
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use crate::cli::output;
 
@@ -74,10 +77,22 @@ impl Write for Sink {
     }
 }
 
+/// What is drawn on: of a fixed size, made anew with every other one. A canvas that follows
+/// the terminal's size by itself asks the terminal where its cursor is, and takes the answer
+/// from among the keys.
+type Canvas = Terminal<CrosstermBackend<Sink>>;
+
+fn canvas(sink: &Sink, size: (u16, u16)) -> io::Result<Canvas> {
+    let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
+    let backend = CrosstermBackend::new(sink.clone());
+    Terminal::with_options(backend, TerminalOptions { viewport })
+}
+
 /// The terminal, as long as the view has it.
 pub struct Tty {
-    terminal: Terminal<CrosstermBackend<Sink>>,
+    canvas: Canvas,
     sink: Sink,
+    size: (u16, u16),
     writer: SyncSender<Vec<u8>>,
     /// A frame that found the writer busy.
     kept: Option<Vec<u8>>,
@@ -95,11 +110,13 @@ impl Tty {
             .name("terminal".into())
             .spawn(move || frames.iter().for_each(|frame| write(&frame)))?;
         let sink = Sink::default();
-        let terminal = Terminal::new(CrosstermBackend::new(sink.clone()))?;
+        let size = terminal::size()?;
+        let canvas = canvas(&sink, size)?;
         enter()?;
         Ok(Tty {
-            terminal,
+            canvas,
             sink,
+            size,
             writer,
             kept: None,
         })
@@ -114,8 +131,11 @@ impl Tty {
         if self.kept.is_some() || !OPEN.load(Ordering::SeqCst) {
             return;
         }
-        // It is made in memory; only the size can't be had, and then the next may.
-        if self.terminal.draw(draw).is_ok() {
+        if terminal::size().is_ok_and(|size| size != self.size) {
+            self.anew();
+        }
+        // It is made in memory, which takes everything.
+        if self.canvas.draw(draw).is_ok() {
             let frame = self.sink.take();
             self.send(frame);
         }
@@ -133,8 +153,12 @@ impl Tty {
 
     /// The next frame is drawn whole.
     pub fn anew(&mut self) {
-        // Without a size there is nothing to clear.
-        let _ = self.terminal.clear();
+        self.size = terminal::size().unwrap_or(self.size);
+        // Memory takes everything.
+        let _ = queue!(self.sink, Clear(ClearType::All));
+        if let Ok(canvas) = canvas(&self.sink, self.size) {
+            self.canvas = canvas;
+        }
     }
 
     /// Hands the terminal to the shell until the process is told to go on.
