@@ -62,7 +62,8 @@ pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     // The curve ahead of time is of the plan; what was asked for is in the samples as well.
     let asked: Dots = match m.plan.as_ref().filter(|_| asks_rate(m)) {
         Some(plan) => {
-            let steps = u32::from(inner.width.max(1)) * 2;
+            // A dot in each cell: a dotted line beside that of what was achieved.
+            let steps = u32::from(inner.width.max(1));
             let at = |i: u32| from + (to - from) * f64::from(i) / f64::from(steps);
             (0..steps).map(at).map(|s| (s, plan.level_at(s))).collect()
         }
@@ -79,13 +80,11 @@ pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         .map(|(_, y)| *y)
         .fold(0.0, f64::max);
     let top = scale::ceiling(highest);
-    let sets = [
-        (&asked, p.asked()),
-        (&failed, p.bad()),
-        (&sent, p.achieved()),
+    let sets = vec![
+        line(&asked, p.asked(), p).graph_type(GraphType::Scatter),
+        line(&failed, p.bad(), p),
+        line(&sent, p.achieved(), p),
     ];
-    let sets = sets.into_iter().filter(|(dots, _)| !dots.is_empty());
-    let sets = sets.map(|(dots, style)| line(dots, style, p)).collect();
     let labels = [0.0, top / 2.0, top].map(scale::number);
     chart(frame, inner, p, sets, (from, to), (0.0, top), labels, false);
 }

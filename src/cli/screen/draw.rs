@@ -83,7 +83,7 @@ fn large(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let thresholds = lists::thresholds_wanted(m);
     let members = m.members().len() as u16;
     let [top, nodes, kept, errors, events] = Layout::vertical([
-        Constraint::Length(numbers::ROWS + 2),
+        Constraint::Length(numbers::ROWS + 3),
         Constraint::Length((members + 3).min(area.height / 3)),
         Constraint::Length(thresholds),
         Constraint::Length(lists::errors_wanted(m).min(area.height / 4)),
@@ -129,6 +129,7 @@ fn help(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     keys.extend([
         ("z", "charts of the whole test, or of its newest part"),
         ("Ctrl-L", "draw everything anew"),
+        ("Ctrl-Z", "hand the terminal to the shell; fg comes back"),
         ("?", "this; any key closes it"),
     ]);
     let mut lines: Vec<Line> = keys

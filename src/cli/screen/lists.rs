@@ -66,9 +66,10 @@ pub fn nodes(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
 }
 
 fn row(m: &Member, p: &Palette) -> Row<'static> {
+    // Whoever has no share has a word in its place.
     let (mark, style, word) = match m.health {
         Health::Lost => ("✗", p.bad(), "lost"),
-        Health::Late => ("●", p.warn(), "late"),
+        Health::Late => ("!", p.warn(), "late"),
         Health::Well => ("●", p.good(), ""),
         Health::Left => ("○", p.dim(), "left"),
         Health::Idle => ("○", p.dim(), "idle"),
@@ -80,22 +81,18 @@ fn row(m: &Member, p: &Palette) -> Row<'static> {
     if m.coordinates {
         name.push(Span::styled(" ★", p.key()));
     }
-    let overloaded = ["overloaded", "draining", "leaving"].contains(&m.status.as_str());
-    let word = match word {
-        "" if overloaded => m.status.as_str(),
-        word => word,
-    };
-    if !word.is_empty() {
-        name.push(Span::styled(format!(" {word}"), style));
+    let busy = ["overloaded", "draining", "leaving"].contains(&m.status.as_str());
+    match m.health {
+        Health::Late => name.push(Span::styled(" late", style)),
+        Health::Well if busy => name.push(Span::styled(format!(" {}", m.status), p.warn())),
+        _ => {}
     }
+    let share = m.share.map(|s| format!("{:.1} %", s * 100.0));
     let right = |text: String| Cell::new(Line::from(text).right_aligned());
     let row = Row::new([
         Cell::new(Span::styled(mark, style)),
         Cell::new(Line::from(name)),
-        right(
-            m.share
-                .map_or(String::new(), |s| format!("{:.1} %", s * 100.0)),
-        ),
+        right(share.unwrap_or_else(|| word.to_owned())),
         right(m.rate.map_or(String::new(), scale::rate)),
         right(m.lag_p99.map_or(String::new(), units::time)),
     ]);

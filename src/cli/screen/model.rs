@@ -180,8 +180,13 @@ impl Model {
         }
     }
 
-    /// Length of the plan in seconds; 0 while unknown.
+    /// Length of the plan in seconds, with the pauses in it; 0 while unknown. In a pause the
+    /// end is as far away as if it ended now: how long it will be nobody knows.
     pub fn duration_s(&self) -> f64 {
+        let elapsed = self.elapsed_s();
+        if let Some(plan) = self.plan.as_ref().filter(|plan| plan.paused_at(elapsed)) {
+            return elapsed + plan.left_s(elapsed);
+        }
         let told = self.progress.as_ref().map(|p| p.duration_s);
         let planned = || self.plan.as_ref().map(Plan::length_s);
         told.filter(|d| *d > 0.0).or_else(planned).unwrap_or(0.0)
@@ -242,6 +247,22 @@ mod tests {
         assert_eq!(m.silence(), Some(Duration::from_secs(5)));
         m.progress(&fakes::progress(6.0, 5_000.0));
         assert_eq!(m.silence(), None);
+    }
+
+    #[test]
+    fn in_a_pause_the_end_moves_on_with_the_time() {
+        let mut m = model();
+        let mut p = fakes::progress(12.0, 0.0);
+        p.duration_s = 3_630.0;
+        m.progress(&p);
+        let mut result = fakes::result(&Load::open(10.0, Duration::from_secs(30)));
+        result.changes = vec![crate::report::ChangeResult {
+            at_s: 10.0,
+            what: "paused".into(),
+            level: None,
+        }];
+        m.result(result);
+        assert_eq!(m.duration_s(), 32.0);
     }
 
     #[test]

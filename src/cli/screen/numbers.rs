@@ -13,7 +13,14 @@ use super::scale;
 use crate::report::text::{ranges, units};
 
 /// Lines of the panel where all of them have room.
-pub const ROWS: u16 = 12;
+pub const ROWS: u16 = 11;
+
+/// Width of the numbers of now: `123.45 MiB/s`, where it is that narrow `999.99 ms`.
+const NOW: usize = 10;
+/// Width of those so far: `123,456 2.0 %`.
+const SO_FAR: usize = 13;
+/// Both, with the blank between them.
+const NUMBERS: usize = NOW + 1 + SO_FAR;
 
 /// A line: the fewer rows there are, the fewer ranks are shown.
 struct Row {
@@ -31,7 +38,7 @@ pub fn draw(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         area,
         p,
         Line::default(),
-        Line::styled(format!("{:>10}  {:>13}", "now", "so far"), p.dim()),
+        Line::styled(format!(" {:>NOW$} {:>SO_FAR$}", "now", "so far"), p.dim()),
     );
     if !m.begun() {
         return;
@@ -44,13 +51,13 @@ pub fn draw(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         rows.retain(|r| r.rank <= *most);
     }
     let width = usize::from(inner.width);
-    let name = width.saturating_sub(25).min(12);
+    let name = width.saturating_sub(NUMBERS).min(12);
     let line = |r: Row| {
-        let space = width.saturating_sub(name + 25);
+        let space = width.saturating_sub(name + NUMBERS);
         Line::from(vec![
             Span::styled(format!("{:<name$}", r.name), p.dim()),
             Span::styled(
-                format!("{:space$}{:>10}  {:>13}", "", r.now, r.so_far),
+                format!("{:space$}{:>NOW$} {:>SO_FAR$}", "", r.now, r.so_far),
                 r.style,
             ),
         ])
@@ -155,7 +162,7 @@ fn rows(m: &Model, p: &Palette) -> Vec<Row> {
         ),
         row(
             10,
-            "in flight",
+            "pending",
             count(m.point.as_ref().map(|p| p.in_flight)),
             String::new(),
             Style::new(),

@@ -93,6 +93,11 @@ impl Plan {
         (at_s - stood.sum::<f64>()).max(0.0)
     }
 
+    /// What is left of the plan's own time at an instant, in seconds.
+    pub fn left_s(&self, at_s: f64) -> f64 {
+        (self.length_s() - self.position_s(at_s)).max(0.0)
+    }
+
     /// The plan's time stands still at an instant.
     pub fn paused_at(&self, at_s: f64) -> bool {
         let within = |(from, to): &(f64, Option<f64>)| *from <= at_s && to.is_none_or(|t| at_s < t);

@@ -151,7 +151,8 @@ fn a_small_terminal_shows_every_part() {
             "1,200",
             "distribution",
             "nodes 2 1 lost",
-            "✗ gamma lost",
+            "✗ gamma",
+            "lost",
             "beta (here) ★",
             "1,234  timeout",
             "lost gamma was lost",
@@ -179,7 +180,8 @@ fn a_large_terminal_shows_the_lists_apart() {
             "timeout no response within 10 s",
             "newest first",
             "-0.9 s  elected alpha coordinates",
-            "delta idle",
+            "○ delta",
+            "idle",
         ],
     );
 }
