@@ -26,6 +26,8 @@ const NEWEST_S: f64 = 30.0;
 const LABEL: usize = 7;
 
 type Dots = Vec<(f64, f64)>;
+/// What a curve shows of a sample.
+type Of = fn(&Sample) -> Option<f64>;
 
 /// From when to when the charts go, in seconds after the start.
 pub(super) fn window(m: &Model) -> (f64, f64) {
@@ -62,10 +64,14 @@ pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     // The curve ahead of time is of the plan; what was asked for is in the samples as well.
     let asked: Dots = match m.plan.as_ref().filter(|_| asks_rate(m)) {
         Some(plan) => {
-            // A dot in each cell: a dotted line beside that of what was achieved.
-            let steps = u32::from(inner.width.max(1));
-            let at = |i: u32| from + (to - from) * f64::from(i) / f64::from(steps);
-            (0..steps).map(at).map(|s| (s, plan.level_at(s))).collect()
+            // The left one of the two dots of each cell: a dotted line beside that of what was
+            // achieved.
+            let cells = u32::from(inner.width)
+                .saturating_sub(LABEL as u32 + 1)
+                .max(1);
+            let dots = f64::from(2 * cells - 1);
+            let at = |cell: u32| from + (to - from) * (f64::from(2 * cell) + 0.01) / dots;
+            (0..cells).map(at).map(|s| (s, plan.level_at(s))).collect()
         }
         None => Vec::new(),
     };
@@ -85,8 +91,13 @@ pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         line(&failed, p.bad(), p),
         line(&sent, p.achieved(), p),
     ];
-    let labels = [0.0, top / 2.0, top].map(scale::number);
-    chart(frame, inner, p, sets, (from, to), (0.0, top), labels, false);
+    let axes = Axes {
+        x: (from, to),
+        y: (0.0, top),
+        labels: [0.0, top / 2.0, top].map(scale::number),
+        instants: false,
+    };
+    chart(frame, inner, p, sets, axes);
 }
 
 fn rate_title(m: &Model, p: &Palette) -> Line<'static> {
@@ -133,7 +144,7 @@ pub fn times(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let samples = m.history.since(from);
     let last = samples.last().copied().unwrap_or_default();
     let mut spans = vec![Span::styled("response time", p.strong()), Span::raw(" ")];
-    let curves: [(&str, fn(&Sample) -> Option<f64>, Style); 3] = [
+    let curves: [(&str, Of, Style); 3] = [
         ("max", |s| s.max, p.max()),
         ("p99", |s| s.p99, p.p99()),
         ("p50", |s| s.p50, p.p50()),
@@ -157,7 +168,7 @@ pub fn times(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         return;
     }
     let high = high.max(low * 2.0);
-    let runs = |of: fn(&Sample) -> Option<f64>| {
+    let runs = |of: Of| {
         middles(samples, move |s| {
             of(s).filter(|ms| *ms > 0.0).map(f64::log10)
         })
@@ -170,18 +181,13 @@ pub fn times(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         let each = runs.iter().filter(|run| !run.is_empty());
         each.map(|run| line(run, *style, p))
     });
-    let labels = [low, (low * high).sqrt(), high].map(scale::time);
-    let bounds = (low.log10(), high.log10());
-    chart(
-        frame,
-        inner,
-        p,
-        sets.collect(),
-        (from, to),
-        bounds,
-        labels,
-        true,
-    );
+    let axes = Axes {
+        x: (from, to),
+        y: (low.log10(), high.log10()),
+        labels: [low, (low * high).sqrt(), high].map(scale::time),
+        instants: true,
+    };
+    chart(frame, inner, p, sets.collect(), axes);
 }
 
 /// A value at the middle of each sample; a new run begins after each that has none.
@@ -208,17 +214,19 @@ fn line<'a>(dots: &'a [(f64, f64)], style: Style, p: &Palette) -> Dataset<'a> {
         .style(style)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn chart(
-    frame: &mut Frame,
-    area: Rect,
-    p: &Palette,
-    sets: Vec<Dataset>,
-    (from, to): (f64, f64),
-    (low, high): (f64, f64),
+/// The frame of a chart.
+struct Axes {
+    /// From when to when, in seconds after the start.
+    x: (f64, f64),
+    y: (f64, f64),
+    /// At the bottom, in the middle and at the top.
     labels: [String; 3],
-    under: bool,
-) {
+    /// Instants are written below.
+    instants: bool,
+}
+
+fn chart(frame: &mut Frame, area: Rect, p: &Palette, sets: Vec<Dataset>, axes: Axes) {
+    let ((from, to), labels) = (axes.x, axes.labels);
     let label = |text: &String| Line::from(format!("{text:>LABEL$}"));
     // Three labels need as many rows, and one between each.
     let labels: Vec<Line> = match area.height >= 5 {
@@ -226,12 +234,12 @@ fn chart(
         false => vec![label(&labels[0]), label(&labels[2])],
     };
     let mut x = Axis::default().bounds([from, to]).style(p.dim());
-    if under {
+    if axes.instants {
         let instants = [from, (from + to) / 2.0, to].map(scale::instant);
         x = x.labels(instants);
     }
     let y = Axis::default()
-        .bounds([low, high])
+        .bounds([axes.y.0, axes.y.1])
         .labels(labels)
         .style(p.dim());
     let chart = Chart::new(sets).x_axis(x).y_axis(y).legend_position(None);

@@ -188,9 +188,11 @@ pub fn distribution(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let Some(times) = times else {
         return;
     };
-    // The last row is for what is beyond.
+    // From where there is something on: of times around 2 s all would be in one row. The last
+    // row is for what is beyond.
+    let low = times.value_at_quantile(0.001);
     let most = u64::from(inner.height.saturating_sub(1)).clamp(1, 20);
-    let ranges = ranges(times, most);
+    let ranges = ranges(times, low, most);
     let largest = ranges.iter().map(|(_, n)| *n).max().unwrap_or(0).max(1);
     let width = usize::from(inner.width).saturating_sub(12 + 9);
     let line = |(bound, n): &(u64, u64)| {
