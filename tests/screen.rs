@@ -84,8 +84,9 @@ impl OnTerminal {
     fn signal(&self, name: &str) {
         let shown = self.shown();
         let pid = shown.split("pid ").nth(1).unwrap().split(' ').next();
-        let sent = Command::new("kill").args(["-s", name, pid.unwrap()]);
-        assert!({ sent }.status().unwrap().success());
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name, pid.unwrap()]);
+        assert!(kill.status().unwrap().success());
     }
 
     /// Its exit code, and everything that was shown.
