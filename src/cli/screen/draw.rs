@@ -104,6 +104,7 @@ pub(super) fn panel(frame: &mut Frame, area: Rect, p: &Palette, title: Line, rig
     let block = Block::new()
         .borders(Borders::TOP)
         .border_style(p.dim())
+        .title_style(p.undimmed())
         .title_top(title)
         .title_top(right.right_aligned());
     let inner = block.inner(area);

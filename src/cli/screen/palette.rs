@@ -44,9 +44,15 @@ impl Palette {
         }
     }
 
-    /// What frames the rest: rules, axes, words beside numbers.
+    /// What frames the rest: rules, axes, words beside numbers. No grey: some palettes have the
+    /// background there.
     pub fn dim(self) -> Style {
-        self.fg(Color::DarkGray, Modifier::DIM)
+        Style::new().add_modifier(Modifier::DIM)
+    }
+
+    /// What stands in a frame without being a part of it.
+    pub fn undimmed(self) -> Style {
+        Style::new().remove_modifier(Modifier::DIM)
     }
 
     /// Titles, and numbers that matter most.
@@ -91,7 +97,7 @@ impl Palette {
 
     /// What the plan asks for.
     pub fn asked(self) -> Style {
-        self.fg(Color::DarkGray, Modifier::DIM)
+        self.dim()
     }
 
     /// The median.
@@ -106,7 +112,7 @@ impl Palette {
 
     /// The largest.
     pub fn max(self) -> Style {
-        self.fg(Color::DarkGray, Modifier::DIM)
+        self.dim()
     }
 }
 

@@ -403,3 +403,14 @@ fn a_reason_has_its_line_to_itself_where_there_is_no_room_for_more() {
     assert_all(&shown(&m, 80, 24), &[why]);
     assert_all(&shown(&m, 200, 60), &[why, "coordinator beta"]);
 }
+
+#[test]
+fn titles_stand_out_from_the_rules_that_they_are_in() {
+    use ratatui::style::Modifier;
+    let screen = drawn(&running(), &Palette::FULL, 80, 24);
+    let row = lines(&screen).iter().position(|l| l.contains("rate ━"));
+    let row = row.and_then(|row| u16::try_from(row).ok()).unwrap_or(0);
+    let modifiers = |x| screen.cell((x, row)).map(|cell| cell.modifier);
+    assert_eq!(modifiers(1), Some(Modifier::BOLD));
+    assert_eq!(modifiers(44), Some(Modifier::DIM));
+}
