@@ -54,7 +54,7 @@ pub fn other_span(m: &Model) -> Over {
 
 /// The rate.
 pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
-    let title = rate_title(m, p);
+    let title = fitting(rate_title(m, p), area.width);
     let inner = panel(frame, area, p, title, Line::default());
     if !m.begun() {
         return waiting(frame, inner, m, p);
@@ -98,6 +98,14 @@ pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         instants: false,
     };
     chart(frame, inner, p, sets, axes);
+}
+
+/// A title without those of its parts that have no room.
+fn fitting(mut title: Line<'static>, width: u16) -> Line<'static> {
+    while title.width() > usize::from(width) && title.spans.len() > 1 {
+        title.spans.pop();
+    }
+    title
 }
 
 fn rate_title(m: &Model, p: &Palette) -> Line<'static> {
@@ -155,7 +163,8 @@ pub fn times(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
             spans.push(Span::styled(text, *style));
         }
     }
-    let inner = panel(frame, area, p, Line::from(spans), Line::default());
+    let title = fitting(Line::from(spans), area.width);
+    let inner = panel(frame, area, p, title, Line::default());
     let all = || {
         let each = samples.iter().flat_map(|s| [s.p50, s.p99, s.max]);
         each.flatten().filter(|ms| *ms > 0.0)

@@ -414,3 +414,13 @@ fn titles_stand_out_from_the_rules_that_they_are_in() {
     assert_eq!(modifiers(1), Some(Modifier::BOLD));
     assert_eq!(modifiers(44), Some(Modifier::DIM));
 }
+
+#[test]
+fn a_part_of_a_title_is_whole_or_not_there() {
+    let mut m = running();
+    m.point(&fakes::point(12.0, 13.0, 4_900.0));
+    let screen = shown(&m, 80, 24);
+    let title = screen.lines().find(|l| l.contains("response time"));
+    assert!(title.is_some_and(|t| t.contains("p99 4.00 ms") && !t.contains("━ m")));
+    assert_all(&shown(&m, 120, 24), &["━ max 20.00 ms"]);
+}
