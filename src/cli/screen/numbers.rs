@@ -15,7 +15,7 @@ use crate::report::text::{ranges, units};
 /// Lines of the panel where all of them have room.
 pub const ROWS: u16 = 11;
 
-/// Width of the numbers of now: `123.45 MiB/s`, where it is that narrow `999.99 ms`.
+/// Width of the numbers of now: `1020 MiB/s`.
 const NOW: usize = 10;
 /// Width of those so far: `123,456 2.0 %`.
 const SO_FAR: usize = 13;
@@ -172,9 +172,9 @@ fn rows(m: &Model, p: &Palette) -> Vec<Row> {
             "received",
             m.point.as_ref().map_or_else(none, |p| {
                 let seconds = (p.to_s - p.from_s).max(f64::MIN_POSITIVE);
-                format!("{}/s", units::bytes(p.bytes_received as f64 / seconds))
+                format!("{}/s", scale::bytes(p.bytes_received as f64 / seconds))
             }),
-            totals.map_or_else(none, |t| units::bytes(t.bytes_received as f64)),
+            totals.map_or_else(none, |t| scale::bytes(t.bytes_received as f64)),
             Style::new(),
         ),
     ]

@@ -68,6 +68,17 @@ pub fn time(ms: f64) -> String {
     }
 }
 
+/// Bytes, at most eight characters: `512 B`, `30.5 KiB`, `1020 MiB`.
+pub fn bytes(n: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut n, mut unit) = (n.max(0.0), 0);
+    while n >= 1023.5 && unit + 1 < units.len() {
+        n /= 1024.0;
+        unit += 1;
+    }
+    format!("{} {}", short(n), units[unit])
+}
+
 /// An instant of the test: `12 s`, `2:05`, `1:02:05`.
 pub fn instant(s: f64) -> String {
     let whole = s.max(0.0).round() as u64;
@@ -121,6 +132,9 @@ mod tests {
         assert_eq!(time(0.5), "500 µs");
         assert_eq!(time(20.0), "20 ms");
         assert_eq!(time(1_500.0), "1.5 s");
+        assert_eq!(bytes(512.0), "512 B");
+        assert_eq!(bytes(31_242.0), "30.5 KiB");
+        assert_eq!(bytes(1_048_575.0), "1 MiB");
         assert_eq!(instant(90.0), "90 s");
         assert_eq!(instant(125.0), "2:05");
         assert_eq!(instant(3_725.0), "1:02:05");
