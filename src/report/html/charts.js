@@ -310,6 +310,11 @@
     return mark.kind + ": " + who + mark.text;
   }
 
+  // What a datum says: its own value where it is part of a sum.
+  function said(datum) {
+    return datum.length > 2 ? datum[2] : datum[1];
+  }
+
   // Series over time, one datum for each point, with everything around them.
   function over(timeline, result, t, format, yAxis, series) {
     var points = timeline.points;
@@ -318,7 +323,11 @@
       s.type = "line";
       s.symbol = "none";
       s.emphasis = { disabled: true };
-      s.data = points.map(function (p, i) { return [p.to_s, s.value(p, i)]; });
+      s.data = points.map(function (p, i) {
+        var datum = [p.to_s, s.value(p, i)];
+        if (s.own) datum.push(s.own(p, i));
+        return datum;
+      });
       delete s.value;
     });
     // Marks stand on a series of their own: one that is switched off in the legend takes its
@@ -342,16 +351,20 @@
       },
       markArea: {
         silent: true, itemStyle: { color: t.area, opacity: 0.1 },
-        label: { color: t.muted, fontSize: 11, position: "insideTop" },
+        label: { show: !t.narrow, color: t.muted, fontSize: 11, position: "insideTop" },
         data: area,
       },
     });
-    var shown = series.slice(0, -1).map(function (s) { return s.name; });
+    var drawn = series.slice(0, -1);
+    var sums = drawn.some(function (s) { return s.own; });
+    var shown = drawn.map(function (s) { return s.name; });
+    if (sums) shown.reverse();
     return {
       animation: false,
       textStyle: { fontFamily: "inherit" },
-      grid: { left: 58, right: Array.isArray(yAxis) ? 52 : 14, top: 54, bottom: 28 },
-      legend: legend(t, shown),
+      grid: { left: 58, right: Array.isArray(yAxis) ? 52 : 14, top: 44, bottom: 28 },
+      // A part of a sum can't be switched off: those above it would stay where they are.
+      legend: Object.assign(legend(t, shown), sums ? { selectedMode: false } : {}),
       tooltip: tooltip(t, {
         trigger: "axis",
         formatter: function (rows) {
@@ -360,11 +373,11 @@
           if (!point) return "";
           // At most twenty, largest first: of a hundred nodes nobody reads all.
           var most = rows.length > 20
-            ? rows.slice().sort(function (a, b) { return b.value[1] - a.value[1]; }).slice(0, 20)
+            ? rows.slice().sort(function (a, b) { return said(b.value) - said(a.value); }).slice(0, 20)
             : rows;
           var body = most.map(function (r) {
             var how = series[r.seriesIndex] && series[r.seriesIndex].format;
-            return row(r.marker, r.seriesName, (how || format)(r.value[1]));
+            return row(r.marker, r.seriesName, (how || format)(said(r.value)));
           });
           if (most.length < rows.length) body.push("and " + (rows.length - most.length) + " more");
           return ["<b>" + escape(interval(point)) + "</b>"].concat(body).join("<br>");
@@ -391,10 +404,29 @@
     }, more);
   }
 
-  function filled(name, color, value, more) {
-    return line(name, color, value, Object.assign({
-      stack: "all", areaStyle: { opacity: 0.45 }, lineStyle: { width: 0.8 },
-    }, more));
+  // Series one on the other. ECharts stacks along the wrong axis where both are of numbers, so
+  // the sums are made here: each series reaches from the ground to the sum of those up to it,
+  // and is painted before the ones below. A datum is [time, sum, own value].
+  function stacked(timeline, t, series, more) {
+    var sums = timeline.points.map(function () { return 0; });
+    return series.map(function (s) {
+      var below = sums.slice();
+      sums = timeline.points.map(function (p, i) { return below[i] + s.value(p, i); });
+      var upTo = sums;
+      return Object.assign({
+        name: s.name, color: s.color, own: s.value, lineStyle: { width: 0.8 },
+        areaStyle: { opacity: 1, color: mixed(s.color, t.ground, 0.5) },
+        value: function (_, i) { return upTo[i]; },
+      }, more);
+    }).reverse();
+  }
+
+  function mixed(one, other, part) {
+    return "#" + [1, 3, 5].map(function (at) {
+      var a = parseInt(one.slice(at, at + 2), 16);
+      var b = parseInt(other.slice(at, at + 2), 16);
+      return Math.round(a * part + b * (1 - part)).toString(16).padStart(2, "0");
+    }).join("");
   }
 
   function any(timeline, value) {
@@ -511,7 +543,9 @@
     var option = over(timeline, result, t, count, axis(t, {
       type: "log", min: low, max: high,
       splitLine: { show: false },
-      axisLabel: { color: t.muted, hideOverlap: true, showMaxLabel: true, formatter: axisTime },
+      axisLabel: {
+        color: t.muted, hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: axisTime,
+      },
     }), []);
     option.grid.top = 40;
     option.grid.bottom = 62;
@@ -559,12 +593,13 @@
     // Red first: these are what went wrong.
     var colours = [3, 1, 4, 6, 9, 5, 7, 2, 0, 8].map(function (i) { return t.series[i]; });
     var series = names.map(function (kind, i) {
-      return filled(kind, colours[i % colours.length], function (p) {
+      return line(kind, colours[i % colours.length], function (p) {
         return (p.errors[kind] || 0) / length(p);
-      }, { step: "end" });
+      });
     });
     var perSecond = function (n) { return count(n) + "/s"; };
-    return over(timeline, result, t, perSecond, countAxis(t), series);
+    var all = stacked(timeline, t, series, { step: "end" });
+    return over(timeline, result, t, perSecond, countAxis(t), all);
   }
 
   function inFlight(timeline, result, t) {
@@ -591,24 +626,39 @@
       return same.length ? name + " (" + (same.length + 1) + ")" : name;
     });
     var series = names.map(function (name, i) {
-      return filled(name, t.series[i % t.series.length], function (p) { return p.node_rates[i] || 0; });
+      return line(name, t.series[i % t.series.length], function (p) { return p.node_rates[i] || 0; });
     });
     var told = function (p) {
       return p.node_rates.reduce(function (a, b) { return a + b; }, 0);
     };
     if (timeline.points.some(function (p) { return p.rate - told(p) > 0.01 * p.rate + 1; })) {
-      series.push(filled("all others", t.muted, function (p) { return Math.max(p.rate - told(p), 0); }));
+      series.push(line("all others", t.muted, function (p) { return Math.max(p.rate - told(p), 0); }));
     }
     var perSecond = function (n) { return count(n) + "/s"; };
-    return over(timeline, result, t, perSecond, countAxis(t), series);
+    var all = stacked(timeline, t, series);
+    return over(timeline, result, t, perSecond, countAxis(t), all);
   }
 
   function traffic(timeline, result, t) {
     var perSecond = function (n) { return bytes(n) + "/s"; };
-    return over(timeline, result, t, perSecond, countAxis(t, bytes), [
+    var most = Math.max.apply(null, timeline.points.map(function (p) {
+      return Math.max(p.bytes_received, p.bytes_sent) / length(p);
+    }));
+    var yAxis = countAxis(t, bytes);
+    yAxis.interval = bytesStep(most / 4);
+    yAxis.max = Math.ceil(most / yAxis.interval) * yAxis.interval;
+    return over(timeline, result, t, perSecond, yAxis, [
       line("received", t.series[0], function (p) { return p.bytes_received / length(p); }),
       line("sent", t.series[1], function (p) { return p.bytes_sent / length(p); }),
     ]);
+  }
+
+  // A step between labels that is round in units of 1024.
+  function bytesStep(least) {
+    var unit = 1;
+    while (least > 512 * unit) unit *= 1024;
+    return [1, 2, 5, 10, 20, 50, 100, 200, 256, 512].map(function (n) { return n * unit; })
+      .find(function (n) { return n >= least; });
   }
 
   function some(timeline) {

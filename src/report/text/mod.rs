@@ -5,6 +5,7 @@
 //! along, and nothing from outside reaches the terminal as more than text.
 
 mod bars;
+pub mod comparison;
 mod found;
 mod layout;
 mod lists;
@@ -14,6 +15,7 @@ mod suite;
 mod summary;
 pub mod units;
 
+pub use comparison::{comparison, regressions};
 pub use found::{found, tried};
 pub use lists::{nodes, tests};
 pub use preflight::preflight;
