@@ -10,6 +10,7 @@ mod extract;
 mod find;
 mod guard;
 mod problem;
+mod reports;
 mod routes;
 mod serve;
 
@@ -57,6 +58,7 @@ struct Shared {
     node: NodeHandle,
     token: Option<Arc<str>>,
     streams: Arc<tokio::sync::Semaphore>,
+    reports: Arc<tokio::sync::Semaphore>,
 }
 
 #[cfg(test)]

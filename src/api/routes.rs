@@ -19,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
-use super::{Shared, blobs, find, guard};
+use super::{Shared, blobs, find, guard, reports};
 use crate::node::handle::{StartOptions, Steering, Update};
 use crate::plan::{self, Plan};
 use crate::report::preflight::PreflightReport;
@@ -44,6 +44,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/tests/{id}", get(status).delete(stop))
         .route("/tests/{id}/events", get(events))
         .route("/tests/{id}/timeline", get(timeline))
+        .route("/tests/{id}/report", get(reports::report))
+        .route("/tests/{id}/compare", get(reports::compared))
         .route("/tests/{id}/scale", post(scale))
         .route("/tests/{id}/pause", post(pause))
         .route("/tests/{id}/resume", post(resume))

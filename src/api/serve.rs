@@ -9,7 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::{ApiOptions, MAX_STREAMS, Shared, routes};
+use super::{ApiOptions, MAX_STREAMS, Shared, reports, routes};
 use crate::node::handle::NodeHandle;
 
 /// Most connections at once: every event stream, as many waiting starts, and room for short
@@ -28,6 +28,7 @@ pub async fn serve(listener: TcpListener, node: NodeHandle, options: ApiOptions)
         node,
         token: options.token.map(Arc::from),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        reports: Arc::new(Semaphore::new(reports::AT_ONCE)),
     }));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut server = http1::Builder::new();

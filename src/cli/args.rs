@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::plan::{Arrivals, Pacing, ThinkTime, Threshold};
 use clap::{Args, Parser, Subcommand};
 
+use super::baseline::parse_limit;
 use super::texts::{Header, HostPort, Pair};
 
 /// The command line.
@@ -50,6 +51,8 @@ pub enum Command {
     Tests(ListArgs),
     /// Show a test's result: so far, or for good
     Status(OneTestArgs),
+    /// Make a report of a test: a page, tables, histogram logs; or compare it with another
+    Report(Box<ReportArgs>),
     /// Follow a test to its end, on a terminal in a full-screen view
     Watch(WatchArgs),
     /// List the nodes of the swarm
@@ -289,14 +292,25 @@ pub struct RunArgs {
     /// Write the result as JSON; - is stdout, which then carries nothing else
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
-    /// Write thresholds and verdict as JUnit XML, for CI systems
+    /// With --json FILE: the test over time goes along (`timeline`), so that the file serves for
+    /// reports, and as a baseline whose noise is known
+    #[arg(long, requires = "json", conflicts_with_all = ["detach", "find_max", "dry_run"])]
+    pub timeline: bool,
+    /// Hold the result against this one, which --json wrote
     #[arg(long, value_name = "FILE", conflicts_with_all = ["detach", "find_max", "dry_run"])]
-    pub junit: Option<PathBuf>,
+    pub baseline: Option<PathBuf>,
+    /// Exit with 99 if response times, errors or the rate are worse than the baseline's by more
+    /// than this, and by more than noise
+    #[arg(long, value_name = "10%", requires = "baseline", value_parser = parse_limit)]
+    pub fail_on_regression: Option<f64>,
+    /// Files that the result is written to.
+    #[command(flatten)]
+    pub exports: ExportArgs,
     /// Print the test's id and leave it to the swarm
-    #[arg(long, conflicts_with_all = ["standalone", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["standalone", "dry_run", "exports"])]
     pub detach: bool,
     /// Show what would run, and start nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "exports")]
     pub dry_run: bool,
     /// Look for nobody: carry the whole load in this process
     #[arg(long, conflicts_with_all = ["api", "bootstrap", "wait_for"])]
@@ -316,7 +330,7 @@ pub struct RunArgs {
     pub no_preflight: bool,
     /// Search for the highest rate at which the thresholds hold: doubles --rate from test to
     /// test, each --duration long, then narrows it down
-    #[arg(long, requires = "threshold", conflicts_with_all = ["users", "requests", "detach", "dry_run"])]
+    #[arg(long, requires = "threshold", conflicts_with_all = ["users", "requests", "detach", "dry_run", "exports"])]
     pub find_max: bool,
     /// What a good result is, such as 'response_time.p99 < 250ms', 'error_rate < 1%' or
     /// 'checks[buy/log in] > 99%'; repeatable; exit code 99 if one is not kept
@@ -325,6 +339,54 @@ pub struct RunArgs {
     /// Highest rate that --find-max tries [default: 1m]
     #[arg(long, value_name = "N", requires = "find_max")]
     pub max_rate: Option<String>,
+}
+
+/// Forms of a result; `-` is stdout, which then carries nothing else.
+#[derive(Clone, Debug, Default, Args)]
+#[group(id = "exports", multiple = true)]
+#[command(next_help_heading = "Reports")]
+pub struct ExportArgs {
+    /// Write a page with charts and tables, which opens without a network
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
+    /// Write the test over time as CSV, a row an interval
+    #[arg(long, value_name = "FILE|-")]
+    pub csv: Option<PathBuf>,
+    /// Write the response times of each interval as HdrHistogram's interval log
+    #[arg(long, value_name = "FILE|-")]
+    pub hlog: Option<PathBuf>,
+    /// Write the percentile spectrum of the response times, as HdrHistogram and wrk2 print it
+    #[arg(long, value_name = "FILE|-")]
+    pub hgrm: Option<PathBuf>,
+    /// Write thresholds and verdict as JUnit XML, for CI systems
+    #[arg(long, value_name = "FILE|-")]
+    pub junit: Option<PathBuf>,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The test's id, the beginning of it, `latest`, or a file that --json wrote
+    #[arg(default_value = "latest")]
+    pub id: String,
+    /// Forms of it.
+    #[command(flatten)]
+    pub exports: ExportArgs,
+    /// Write the result as JSON
+    #[arg(long, value_name = "FILE|-")]
+    pub json: Option<PathBuf>,
+    /// With --json: the test over time goes along (`timeline`)
+    #[arg(long, requires = "json")]
+    pub timeline: bool,
+    /// Hold it against another: an id or a file as above
+    #[arg(long, value_name = "OTHER")]
+    pub compare: Option<String>,
+    /// Exit with 99 if it is worse than the other by more than this, and by more than noise
+    #[arg(long, value_name = "10%", requires = "compare", value_parser = parse_limit)]
+    pub fail_on_regression: Option<f64>,
+    /// Which node to talk to.
+    #[command(flatten)]
+    pub api: ApiArgs,
 }
 
 /// `validate`.

@@ -139,7 +139,7 @@ pub async fn drain(args: &DrainArgs) -> Result<Exit, Failure> {
 }
 
 /// The test that is meant by an id, the beginning of one, or `latest`.
-fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
+pub(super) fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
     if text == "latest" {
         return match list.tests.first() {
             Some(test) => Ok(test.test_id.clone()),

@@ -12,6 +12,7 @@
 //! | [`validate`], [`preflight`] | whether a plan is one, and whether it would run |
 //! | [`run_node`] | `vajra-node` itself |
 //! | [`start_test`], [`join`], [`local`], [`follow`], [`find_max`], [`suite`] | tests from start to result |
+//! | [`report`], [`exports`], [`baseline`] | reports, files, comparisons |
 //! | [`validate`], [`schema`] | what a plan file may say |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
 //! | [`backend`] | the node talked to: behind an API, or in this process |
@@ -19,10 +20,12 @@
 
 pub mod args;
 pub mod backend;
+pub mod baseline;
 pub mod commands;
 pub mod config_file;
 pub mod dry_run;
 pub mod exit;
+pub mod exports;
 pub mod find_max;
 pub mod follow;
 pub mod interrupt;
@@ -36,6 +39,7 @@ pub mod outcome;
 pub mod output;
 pub mod plan_args;
 pub mod preflight;
+pub mod report;
 pub mod resolve;
 pub mod run_node;
 pub mod run_target;
@@ -93,6 +97,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             Some(Command::Resume(args)) => commands::steer(args, Steering::Resume).await,
             Some(Command::Tests(args)) => commands::tests(args).await,
             Some(Command::Status(args)) => commands::status(args).await,
+            Some(Command::Report(args)) => report::run(args).await,
             Some(Command::Watch(args)) => commands::watch(args).await,
             Some(Command::Nodes(args)) => commands::nodes(args).await,
             Some(Command::Drain(args)) => commands::drain(args).await,

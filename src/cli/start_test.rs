@@ -6,8 +6,10 @@ use std::path::Path;
 
 use super::args::{RunArgs, StartArgs};
 use super::backend::{Address, Backend};
+use super::baseline;
 use super::dry_run;
 use super::exit::{Exit, Failure};
+use super::exports::{self, Exports, recorded};
 use super::find_max;
 use super::follow::{Followed, OnInterrupt};
 use super::interrupt::Interrupts;
@@ -25,7 +27,10 @@ use super::suite;
 use crate::node::config::{LogLevel, NodeConfig};
 use crate::node::run::RunningNode;
 use crate::plan::{Local, Plan};
-use crate::report::{TestResult, junit, text};
+use crate::report::compare::compare;
+use crate::report::export::Needs;
+use crate::report::recorded::Recorded;
+use crate::report::{TestResult, text};
 
 /// Stands in for a local target's URL while nothing is started yet.
 pub(super) const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
@@ -53,12 +58,12 @@ pub async fn run(args: &StartArgs) -> Result<Exit, Failure> {
         find_max::check(&plan, &args.run)?;
     }
     logging::start(settings.config.log_level);
-    let json = args.run.json.as_deref().map(JsonFile::open).transpose()?;
+    let files = Files::open(&args.run)?;
 
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
     let (local, needs_target) = (wanted.local(), wanted.needs_target());
     let session = Session::open(args, local, needs_target, settings, &mut interrupts).await?;
-    let result = session.test(args, &wanted, json, &mut interrupts).await;
+    let result = session.test(args, &wanted, files, &mut interrupts).await;
     session.close().await;
     result
 }
@@ -162,7 +167,7 @@ impl Session {
         &self,
         args: &StartArgs,
         wanted: &Wanted,
-        json: Option<JsonFile>,
+        files: Files,
         interrupts: &mut Interrupts,
     ) -> Result<Exit, Failure> {
         let mut plan: Plan = wanted.plan(&args.load, self.target_url())?;
@@ -181,7 +186,7 @@ impl Session {
         }
         self.bring(wanted, interrupts).await?;
         if args.run.find_max {
-            return find_max::run(&self.backend, plan, &args.run, json, interrupts).await;
+            return find_max::run(&self.backend, plan, &args.run, files.json, interrupts).await;
         }
         let id = tokio::select! {
             started = self.backend.start(plan) => started?,
@@ -197,14 +202,36 @@ impl Session {
         let stop = OnInterrupt::StopTest;
         let followed = screen::follow(&self.backend, &id, interrupts, stop, args.run.plain).await;
         match followed? {
-            Followed::Ended(result) => {
-                if let Some(path) = &args.run.junit {
-                    write_junit(path, &junit(&result))?;
-                }
-                show(&result, json, args.run.strict)
-            }
+            Followed::Ended(result) => self.report(&args.run, *result, files).await,
             Followed::Left => Ok(Exit::Fine),
         }
+    }
+
+    /// Writes and shows a result, and says how it counts.
+    async fn report(
+        &self,
+        args: &RunArgs,
+        result: TestResult,
+        files: Files,
+    ) -> Result<Exit, Failure> {
+        let mut recorded = recorded(&self.backend, result, files.needs).await;
+        // What never ran is not compared with what did.
+        let baseline = files.baseline.filter(|_| recorded.result.totals.sent > 0);
+        recorded.comparison = baseline.map(|baseline| compare(&baseline, &recorded));
+        let compared = recorded.comparison.clone();
+        let only_json = matches!(files.json, Some(JsonFile::Stdout));
+        let quiet = only_json || files.exports.on_stdout();
+        let written = files.exports.write(&recorded);
+        if !args.timeline {
+            recorded.timeline = None;
+        }
+        let exit = show_recorded(&recorded, files.json, args.strict, quiet)?;
+        let against = match compared {
+            Some(compared) => baseline::show(&compared, args.fail_on_regression, quiet)?,
+            None => Exit::Fine,
+        };
+        written?;
+        Ok(Exit::first([exit, against]))
     }
 
     /// Hands the plan's data files over.
@@ -276,12 +303,6 @@ async fn reach(
     Ok((backend, Some(node)))
 }
 
-/// Writes `--junit`.
-pub(super) fn write_junit(path: &Path, xml: &str) -> Result<(), Failure> {
-    std::fs::write(path, xml)
-        .map_err(|e| Failure::run(format_args!("cannot write --junit {}: {e}", path.display())))
-}
-
 fn asks_to_discover(args: &StartArgs) -> bool {
     let swarm = &args.swarm;
     !swarm.bootstrap.is_empty()
@@ -291,14 +312,53 @@ fn asks_to_discover(args: &StartArgs) -> bool {
         || swarm.swarm_key.is_some()
 }
 
+/// What a run reads and writes besides the plan; all of it is there before anything starts.
+struct Files {
+    json: Option<JsonFile>,
+    exports: Exports,
+    baseline: Option<Recorded>,
+    /// What all of them are made from.
+    needs: Needs,
+}
+
+impl Files {
+    fn open(args: &RunArgs) -> Result<Files, Failure> {
+        // Read first: the new result may go where the old one is.
+        let baseline = args.baseline.as_deref();
+        let baseline = baseline.map(|path| baseline::read("--baseline", path));
+        let baseline = baseline.transpose()?;
+        let needs = match args.timeline || baseline.is_some() {
+            true => Needs::Histograms,
+            false => exports::needs(&args.exports),
+        };
+        Ok(Files {
+            baseline,
+            json: args.json.as_deref().map(JsonFile::open).transpose()?,
+            exports: Exports::open(&args.exports, args.json.as_deref())?,
+            needs,
+        })
+    }
+}
+
 /// Shows a result, and says how it counts.
 pub fn show(result: &TestResult, json: Option<JsonFile>, strict: bool) -> Result<Exit, Failure> {
+    let quiet = matches!(json, Some(JsonFile::Stdout));
+    show_recorded(&Recorded::of(result.clone()), json, strict, quiet)
+}
+
+/// The same with what goes along; `quiet` if stdout carries something else.
+fn show_recorded(
+    recorded: &Recorded,
+    json: Option<JsonFile>,
+    strict: bool,
+    quiet: bool,
+) -> Result<Exit, Failure> {
+    let result = &recorded.result;
     let verdict = outcome(result, strict);
-    let only_json = matches!(json, Some(JsonFile::Stdout));
     if let Some(json) = json {
-        json.write(result)?;
+        json.write(recorded)?;
     }
-    if !only_json && (verdict.is_ok() || result.totals.sent > 0) {
+    if !quiet && (verdict.is_ok() || result.totals.sent > 0) {
         out(&text::summary(result))?;
     }
     verdict

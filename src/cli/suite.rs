@@ -10,6 +10,7 @@ use super::args::{RunArgs, StartArgs, ValidateArgs};
 use super::backend::Backend;
 use super::dry_run::Outline;
 use super::exit::{Exit, Failure};
+use super::exports::OutFile;
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
 use super::join::wait_for;
@@ -18,11 +19,12 @@ use super::outcome::outcome;
 use super::output::{line, note, out};
 use super::plan_args::{beside, for_one_plan, read_data, read_limited, vars};
 use super::preflight;
-use super::start_test::{JsonFile, STAND_IN_URL, Session, Settings, write_junit};
+use super::start_test::{JsonFile, STAND_IN_URL, Session, Settings};
 use super::terminal::ProgressLines;
 use crate::plan::{
     Mode, Passed, Plan, Scalar, StopOn, Suite, SuiteError, SuitePlan, Values, is_suite, parse_suite,
 };
+use crate::report::export::Format;
 use crate::report::{PlanResult, SuiteResult, TestResult, junit_of_suite, measured, text};
 
 /// The suite that a command names; none if it names something else.
@@ -77,6 +79,12 @@ fn check(args: &StartArgs) -> Result<(), Failure> {
     let option = match () {
         () if run.find_max => Some("--find-max"),
         () if run.detach => Some("--detach"),
+        () if run.timeline => Some("--timeline"),
+        () if run.baseline.is_some() => Some("--baseline"),
+        () if run.exports.html.is_some() => Some("--html"),
+        () if run.exports.csv.is_some() => Some("--csv"),
+        () if run.exports.hlog.is_some() => Some("--hlog"),
+        () if run.exports.hgrm.is_some() => Some("--hgrm"),
         () => for_one_plan(&args.load),
     };
     match option {
@@ -146,6 +154,9 @@ pub async fn run(args: &StartArgs, suite: &Suite) -> Result<Exit, Failure> {
     if args.run.dry_run {
         return outline(suite, json);
     }
+    let junit = args.run.exports.junit.as_deref();
+    let junit = junit.map(|path| OutFile::open(Format::Junit, path));
+    let junit = junit.transpose()?;
     logging::start(settings.config.log_level);
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
     let needs_target = suite.plans.iter().any(|plan| plan.file.needs_target());
@@ -160,22 +171,30 @@ pub async fn run(args: &StartArgs, suite: &Suite) -> Result<Exit, Failure> {
     }
     let local = suite.local.as_ref();
     let session = Session::open(args, local, needs_target, settings, &mut interrupts).await?;
-    let ended = test(args, suite, &session, json, &mut interrupts).await;
+    let files = Files { json, junit };
+    let ended = test(args, suite, &session, files, &mut interrupts).await;
     session.close().await;
     ended
+}
+
+/// Where the result goes.
+struct Files {
+    json: Option<JsonFile>,
+    junit: Option<OutFile>,
 }
 
 async fn test(
     args: &StartArgs,
     suite: &Suite,
     session: &Session,
-    json: Option<JsonFile>,
+    Files { json, junit }: Files,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
     if args.run.wait_for > 1 {
         wait_for(&session.backend, args.run.wait_for, interrupts).await?;
     }
-    let only_json = matches!(json, Some(JsonFile::Stdout));
+    let taken = junit.as_ref().is_some_and(OutFile::is_stdout);
+    let only_json = matches!(json, Some(JsonFile::Stdout)) || taken;
     let running = Running {
         backend: &session.backend,
         run: &args.run,
@@ -206,8 +225,8 @@ async fn test(
         outcome: word(Some(exit)).to_owned(),
         plans: plans.map(|(plan, ended)| ended.of(plan)).collect(),
     };
-    if let Some(path) = &args.run.junit {
-        write_junit(path, &junit_of_suite(&result))?;
+    if let Some(junit) = junit {
+        junit.write(&junit_of_suite(&result))?;
     }
     if let Some(json) = json {
         json.write(&result)?;

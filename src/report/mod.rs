@@ -1,13 +1,23 @@
-//! Results: made from what workers measured ([`compose`]), judged, and shown as JSON
-//! ([`result`]) and [`text`].
+//! Results: made from what workers measured ([`compose`]), judged, held against others
+//! ([`compare`]), and shown as JSON ([`result`]), [`text`], a page ([`html`]) and what other
+//! tools read ([`export`]).
 
+pub mod compare;
 pub mod compose;
+mod csv;
+pub mod export;
+#[cfg(test)]
+mod fixture;
+mod hlog;
+pub mod html;
 mod junit;
 mod merge;
 pub mod preflight;
+pub mod recorded;
 mod recording;
 pub mod result;
 pub mod search;
+mod spectrum;
 pub mod suite;
 pub mod text;
 mod threshold;

@@ -5,6 +5,7 @@
 //! along, and nothing from outside reaches the terminal as more than text.
 
 mod bars;
+pub mod comparison;
 mod found;
 mod layout;
 mod lists;
@@ -15,6 +16,7 @@ mod summary;
 pub mod units;
 
 pub use bars::ranges;
+pub use comparison::{comparison, regressions};
 pub use found::{found, tried};
 pub use layout::plain;
 pub use lists::{nodes, tests};

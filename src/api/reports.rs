@@ -1,0 +1,148 @@
+//! Results in forms for people and other tools, and results held against each other.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::extract::{Params, Segment};
+use super::problem::Problem;
+use super::{Shared, find};
+use crate::protocol::TestId;
+use crate::report::TestResult;
+use crate::report::compare::{Comparison, compare};
+use crate::report::export::{ExportError, Format, Needs, export};
+use crate::report::recorded::Recorded;
+use crate::report::timeline::MAX_POINTS;
+
+/// Reports made at once; more wait. Making one keeps a core busy for up to a second, which the
+/// engine might need.
+pub(super) const AT_ONCE: usize = 1;
+
+/// Longest part of a download's name that comes from the test's.
+const MAX_NAME: usize = 40;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReportQuery {
+    format: Option<String>,
+}
+
+pub(super) async fn report(
+    State(s): State<Shared>,
+    Segment(id): Segment,
+    Params(q): Params<ReportQuery>,
+) -> Result<Response, Problem> {
+    let name = q.format.as_deref().unwrap_or("html");
+    let format = Format::named(name).ok_or_else(|| {
+        let known = Format::ALL.map(Format::name).join(", ");
+        let what = format!("format {name:?} is not known; it is one of {known}");
+        Problem::new(StatusCode::BAD_REQUEST, what)
+    })?;
+    let id = find::test(&s, &id).await?;
+    let _turn = s.reports.acquire().await;
+    let recorded = recorded(&s, id, format.needs()).await?;
+    let file = file_name(&recorded.result, format);
+    let text = aside(move || export(format, &recorded)).await??;
+    // A page is for looking at; all else is for other programs.
+    let how = match format {
+        Format::Html => "inline",
+        _ => "attachment",
+    };
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("{how}; filename=\"{file}\""),
+        ),
+        // The page's scripts are no part of this node's pages: they may ask it nothing.
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "sandbox allow-scripts allow-downloads allow-modals".to_owned(),
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    Ok((headers, text).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CompareQuery {
+    with: String,
+}
+
+pub(super) async fn compared(
+    State(s): State<Shared>,
+    Segment(id): Segment,
+    Params(q): Params<CompareQuery>,
+) -> Result<Json<Comparison>, Problem> {
+    let (id, with) = (find::test(&s, &id).await?, find::test(&s, &q.with).await?);
+    let _turn = s.reports.acquire().await;
+    let test = recorded(&s, id, Needs::Histograms).await?;
+    let baseline = recorded(&s, with, Needs::Histograms).await?;
+    Ok(Json(aside(move || compare(&baseline, &test)).await?))
+}
+
+/// A result with as much of its timeline as is needed.
+async fn recorded(s: &Shared, id: TestId, needs: Needs) -> Result<Recorded, Problem> {
+    let result = TestResult::clone(&*s.node.status(id).await?);
+    let timeline = match needs {
+        Needs::Result => None,
+        Needs::Points(points) => Some(s.node.timeline(id, points, false).await?),
+        Needs::Histograms => Some(s.node.timeline(id, MAX_POINTS, true).await?),
+    };
+    Ok(Recorded {
+        timeline: timeline.filter(|t| !t.points.is_empty()),
+        ..Recorded::of(result)
+    })
+}
+
+/// Away from the thread that keeps the node's leases.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+}
+
+/// `vajra-checkout-0199a2b3.csv`: letters, digits and dashes, whatever a test is called.
+fn file_name(result: &TestResult, format: Format) -> String {
+    let name = result.name.as_deref().unwrap_or_default();
+    let plain = |c: char| match c.is_ascii_alphanumeric() {
+        true => c.to_ascii_lowercase(),
+        false => '-',
+    };
+    let name: String = name.chars().take(MAX_NAME).map(plain).collect();
+    let words = name.split('-').filter(|w| !w.is_empty());
+    let short = result.test_id.get(..8).unwrap_or(&result.test_id);
+    let parts: Vec<&str> = ["vajra"].into_iter().chain(words).chain([short]).collect();
+    format!("{}.{}", parts.join("-"), format.extension())
+}
+
+impl From<ExportError> for Problem {
+    fn from(e: ExportError) -> Problem {
+        let status = match e {
+            ExportError::NoTimeline(_) | ExportError::NoTimes => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Problem::new(status, e.to_string())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_has_a_harmless_name() {
+        let kept = include_str!("../report/tests/empty_result.json");
+        let mut result: TestResult = serde_json::from_str(kept).unwrap();
+        result.test_id = "0199a2b3-0000-7000-8000-000000000000".into();
+        assert_eq!(file_name(&result, Format::Csv), "vajra-0199a2b3.csv");
+        result.name = Some("../Check out: \"A\"\r\nX: y".into());
+        assert_eq!(
+            file_name(&result, Format::Junit),
+            "vajra-check-out-a-x-y-0199a2b3.xml"
+        );
+    }
+}

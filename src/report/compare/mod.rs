@@ -1,0 +1,301 @@
+//! Two results held against each other: percentile by percentile, rate, errors; and whether a
+//! difference is more than noise ([`noise`]).
+
+mod noise;
+
+use serde::{Deserialize, Serialize};
+
+use super::recorded::Recorded;
+use super::result::TestResult;
+use super::threshold::measured;
+use crate::plan::{Metric, Point};
+
+pub use noise::CONFIDENCE;
+
+/// An error rate has risen only if it did so by at least this share of all requests: one error
+/// among thousands, where there was none, is no multiple of anything.
+pub const LEAST_ERRORS: f64 = 0.001;
+
+/// Two results, compared. `docs/result.md` describes every field.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Version of this shape: 1.
+    pub schema: u32,
+    /// What is compared with.
+    pub baseline: Side,
+    /// What is compared.
+    pub test: Side,
+    /// Where the plans differ: `task`, `load`, or `target`; empty if they ask for the same.
+    pub plan_differs: Vec<String>,
+    /// How noise was judged.
+    pub noise: Noise,
+    /// What is to be known before the numbers are believed.
+    pub warnings: Vec<String>,
+    /// The numbers.
+    pub metrics: Vec<Compared>,
+}
+
+/// Whose result it is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Side {
+    /// The test's id.
+    pub test_id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Start of its profile.
+    pub started_at: Option<String>,
+    /// As in the result.
+    pub verdict: Option<String>,
+}
+
+/// How noise was judged.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Noise {
+    /// It was.
+    pub judged: bool,
+    /// Why not.
+    pub why: Option<String>,
+    /// `paired`: equal loads, resampled together; `independent`: each by itself. Null if it
+    /// was not judged.
+    pub method: Option<String>,
+    /// Intervals of the baseline and of the test.
+    pub intervals: [usize; 2],
+    /// Of the interval `low` to `high`: 0.99.
+    pub confidence: f64,
+}
+
+/// A metric of both.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Compared {
+    /// As thresholds name it: `response_time.p99`, `rate`, `error_rate`, …
+    pub metric: String,
+    /// `ms`, `per_s` or `share`.
+    pub unit: String,
+    /// It is one of those that `--fail-on-regression` looks at.
+    pub counts: bool,
+    /// Of the baseline; null if nothing was measured.
+    pub baseline: Option<f64>,
+    /// Of the test.
+    pub test: Option<f64>,
+    /// Test minus baseline.
+    pub difference: Option<f64>,
+    /// The same as a share of the baseline; null if that is 0.
+    pub change: Option<f64>,
+    /// The difference is at least so much, with the confidence of `noise`; null if it could
+    /// not be judged.
+    pub low: Option<f64>,
+    /// And at most so much.
+    pub high: Option<f64>,
+    /// Zero lies between `low` and `high`.
+    pub within_noise: Option<bool>,
+}
+
+/// What is compared, in this order; whether it counts as a regression; its unit.
+const METRICS: [(&str, Metric, bool, &str); 11] = [
+    (
+        "response_time.mean",
+        Metric::Response(Point::Mean),
+        true,
+        "ms",
+    ),
+    (
+        "response_time.p50",
+        Metric::Response(Point::P50),
+        true,
+        "ms",
+    ),
+    (
+        "response_time.p75",
+        Metric::Response(Point::P75),
+        false,
+        "ms",
+    ),
+    (
+        "response_time.p90",
+        Metric::Response(Point::P90),
+        true,
+        "ms",
+    ),
+    (
+        "response_time.p95",
+        Metric::Response(Point::P95),
+        false,
+        "ms",
+    ),
+    (
+        "response_time.p99",
+        Metric::Response(Point::P99),
+        true,
+        "ms",
+    ),
+    (
+        "response_time.p99.9",
+        Metric::Response(Point::P999),
+        false,
+        "ms",
+    ),
+    (
+        "response_time.max",
+        Metric::Response(Point::Max),
+        false,
+        "ms",
+    ),
+    ("rate", Metric::Rate, true, "per_s"),
+    ("error_rate", Metric::ErrorRate, true, "share"),
+    ("dropped", Metric::Dropped, false, "share"),
+];
+
+/// Holds a test against a baseline. Takes some tenths of a second where both have timelines.
+pub fn compare(baseline: &Recorded, test: &Recorded) -> Comparison {
+    let (old, new) = (&baseline.result, &test.result);
+    let plan_differs = differs(old, new);
+    let alike = plan_differs.is_empty() && old.changes.is_empty() && new.changes.is_empty();
+    let judged = match (&baseline.timeline, &test.timeline) {
+        (Some(a), Some(b)) => noise::judge(a, b, alike),
+        (None, Some(_)) => Err(without("the baseline has")),
+        (Some(_), None) => Err(without("the test has")),
+        (None, None) => Err(without("the baseline and the test have")),
+    };
+    let metrics = METRICS.map(|(name, metric, counts, unit)| {
+        let found = judged.as_ref().ok().and_then(|noise| noise.of(metric));
+        let (was, is) = (measured(metric, None, old), measured(metric, None, new));
+        let difference = was.zip(is).map(|(was, is)| is - was);
+        Compared {
+            metric: name.to_owned(),
+            unit: unit.to_owned(),
+            counts,
+            baseline: was,
+            test: is,
+            difference,
+            change: was
+                .zip(difference)
+                .filter(|(was, _)| *was > 0.0)
+                .map(|(was, d)| d / was),
+            low: found.map(|(low, _)| low),
+            high: found.map(|(_, high)| high),
+            within_noise: found.map(|(low, high)| low <= 0.0 && high >= 0.0),
+        }
+    });
+    Comparison {
+        schema: 1,
+        baseline: side(old),
+        test: side(new),
+        warnings: warnings(old, new, &plan_differs),
+        plan_differs,
+        noise: match &judged {
+            Ok(noise) => Noise {
+                judged: true,
+                why: None,
+                method: Some(noise.method.to_owned()),
+                intervals: noise.intervals,
+                confidence: CONFIDENCE,
+            },
+            Err(why) => Noise {
+                judged: false,
+                why: Some(why.clone()),
+                method: None,
+                intervals: [0, 0],
+                confidence: CONFIDENCE,
+            },
+        },
+        metrics: metrics.into(),
+    }
+}
+
+fn without(who: &str) -> String {
+    format!("{who} no timeline with histograms; a file has one if it was written with --timeline")
+}
+
+fn side(result: &TestResult) -> Side {
+    Side {
+        test_id: result.test_id.clone(),
+        name: result.name.clone(),
+        started_at: result.started_at.clone(),
+        verdict: result.verdict.clone(),
+    }
+}
+
+/// Where two plans ask for something else. Names, tags and thresholds may differ.
+fn differs(old: &TestResult, new: &TestResult) -> Vec<String> {
+    if old.plan.is_null() || new.plan.is_null() {
+        // A result of an older version: what it says itself.
+        let pairs = [
+            ("load", old.load != new.load),
+            ("target", old.target != new.target),
+        ];
+        return named(pairs);
+    }
+    named(["task", "load"].map(|key| (key, old.plan.get(key) != new.plan.get(key))))
+}
+
+fn named<const N: usize>(pairs: [(&str, bool); N]) -> Vec<String> {
+    let differing = pairs.into_iter().filter(|(_, differs)| *differs);
+    differing.map(|(key, _)| key.to_owned()).collect()
+}
+
+fn warnings(old: &TestResult, new: &TestResult, plan_differs: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    if !plan_differs.is_empty() {
+        found.push(format!(
+            "the plans differ ({}): a difference may be the load's, not the target's",
+            plan_differs.join(", ")
+        ));
+    }
+    for (who, result) in [("the baseline", old), ("the test", new)] {
+        match result.verdict.as_deref() {
+            None => found.push(format!("{who} has not ended: its numbers are those so far")),
+            Some("valid") if result.end.as_deref() == Some("stopped") => {
+                found.push(format!("{who} was stopped before its end"));
+            }
+            Some("valid") => {}
+            Some(verdict) => found.push(format!(
+                "{who} is {verdict}: what it measured is not all the target's doing"
+            )),
+        }
+    }
+    found
+}
+
+impl Compared {
+    /// By which share of the baseline the test is worse; below 0 if it is better, infinite if
+    /// something is there that was not. None if there is nothing to compare.
+    pub fn worse_by(&self) -> Option<f64> {
+        let (was, difference) = (self.baseline?, self.difference?);
+        let worse = match self.unit.as_str() {
+            "per_s" => -difference,
+            _ => difference,
+        };
+        match worse {
+            0.0 => Some(0.0),
+            worse => Some(worse / was),
+        }
+    }
+
+    /// Whether it is worse than `limit` (a share: 0.1 is 10 %) allows, noise aside.
+    fn beyond(&self, limit: f64) -> bool {
+        let enough =
+            self.metric != "error_rate" || self.difference.is_some_and(|d| d >= LEAST_ERRORS);
+        enough && self.worse_by().is_some_and(|by| by > limit)
+    }
+}
+
+impl Comparison {
+    /// What got worse: beyond `limit` (a share: 0.1 is 10 %), and, where noise was judged, by
+    /// more than noise.
+    pub fn regressions(&self, limit: f64) -> impl Iterator<Item = &Compared> {
+        let judged = self.noise.judged;
+        let counting = self.metrics.iter().filter(|m| m.counts);
+        counting.filter(move |m| m.beyond(limit) && (!judged || m.within_noise == Some(false)))
+    }
+
+    /// What is beyond `limit` and does not count: it is within noise, or there were too few
+    /// requests to tell.
+    pub fn excused(&self, limit: f64) -> impl Iterator<Item = &Compared> {
+        let judged = self.noise.judged;
+        let counting = self.metrics.iter().filter(|m| m.counts);
+        counting.filter(move |m| m.beyond(limit) && judged && m.within_noise != Some(false))
+    }
+}
+
+#[cfg(test)]
+mod tests;
