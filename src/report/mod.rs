@@ -4,6 +4,7 @@
 pub mod compose;
 mod junit;
 mod merge;
+mod outline;
 pub mod preflight;
 pub mod result;
 pub mod search;
@@ -16,6 +17,7 @@ mod verdict;
 pub use compose::{ResultInput, WorkerInput, phase_word};
 pub use junit::{junit, junit_of_suite};
 pub use merge::decode;
+pub use outline::Outline;
 pub use result::*;
 pub use suite::{PlanResult, SuiteResult};
 pub use threshold::{check, measured, shown};
