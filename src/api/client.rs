@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::problem::Problem;
-use crate::node::handle::{Progress, Steering};
+use crate::node::handle::{Steering, Update};
 use crate::plan::{Blob, Plan};
 use crate::report::preflight::PreflightReport;
-use crate::report::{NodeEntry, NodeList, TestList, TestResult};
+use crate::report::{NodeEntry, NodeList, TestList, TestResult, Timeline};
 
 /// How long to wait for a connection on what is usually loopback.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -102,6 +102,21 @@ impl ApiClient {
     pub async fn status(&self, id: &str) -> Result<TestResult, ClientError> {
         self.json(Method::GET, &format!("/api/v1/tests/{}", escape(id)), None)
             .await
+    }
+
+    /// A test over time, in at most so many points, with their histograms or without.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn timeline(
+        &self,
+        id: &str,
+        points: usize,
+        histograms: bool,
+    ) -> Result<Timeline, ClientError> {
+        let id = escape(id);
+        let path = format!("/api/v1/tests/{id}/timeline?points={points}&histograms={histograms}");
+        self.json(Method::GET, &path, None).await
     }
 
     /// Hands over a data file, unless it is there.
@@ -332,16 +347,16 @@ impl Events {
     /// Most bytes of one event.
     const MAX_EVENT: usize = 1 << 16;
 
-    /// The next line of progress; `None` when the stream has ended.
+    /// The next line of progress, or interval; `None` when the stream has ended.
     ///
     /// # Errors
     /// The connection broke, or what came is no progress.
-    pub async fn next(&mut self) -> Option<Result<Progress, ClientError>> {
+    pub async fn next(&mut self) -> Option<Result<Update, ClientError>> {
         loop {
             if let Some(end) = find(&self.buffer, b"\n\n") {
                 let event = self.buffer.split_to(end + 2);
-                if let Some(progress) = parse(&event) {
-                    return Some(Ok(progress));
+                if let Some(update) = parse(&event) {
+                    return Some(Ok(update));
                 }
                 continue;
             }
@@ -364,8 +379,14 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|w| w == needle)
 }
 
-fn parse(event: &[u8]) -> Option<Progress> {
+/// What an event tells; nothing if it is of a kind that is not known here.
+fn parse(event: &[u8]) -> Option<Update> {
     let text = std::str::from_utf8(event).ok()?;
-    let data = text.lines().find_map(|l| l.strip_prefix("data:"))?;
-    serde_json::from_str(data.trim_start()).ok()
+    let field = |name: &str| text.lines().find_map(|l| l.strip_prefix(name));
+    let data = field("data:")?.trim_start();
+    match field("event:")?.trim() {
+        "progress" | "ended" => serde_json::from_str(data).ok().map(Update::Progress),
+        "point" => serde_json::from_str(data).ok().map(Update::Point),
+        _ => None,
+    }
 }

@@ -19,11 +19,17 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
+<<<<<<< HEAD
 use super::{Shared, blobs, dashboard, find, guard, plans};
 use crate::node::handle::{Progress, StartOptions, Steering};
+=======
+use super::{Shared, blobs, find, guard};
+use crate::node::handle::{StartOptions, Steering, Update};
+>>>>>>> main
 use crate::plan::{self, Plan};
 use crate::report::preflight::PreflightReport;
-use crate::report::{NodeEntry, NodeList, Pool, TestList, TestResult};
+use crate::report::timeline::MAX_POINTS;
+use crate::report::{NodeEntry, NodeList, Pool, TestList, TestResult, Timeline};
 
 /// Where the node says whether it is well; the one path that never needs a token.
 pub(super) const HEALTH: &str = "/healthz";
@@ -45,6 +51,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/tests", get(tests).post(start))
         .route("/tests/{id}", get(status).delete(stop))
         .route("/tests/{id}/events", get(events))
+        .route("/tests/{id}/timeline", get(timeline))
         .route("/tests/{id}/scale", post(scale))
         .route("/tests/{id}/pause", post(pause))
         .route("/tests/{id}/resume", post(resume))
@@ -285,9 +292,10 @@ async fn events(State(s): State<Shared>, Segment(id): Segment) -> Result<Respons
             let mut receiver = receiver?;
             loop {
                 match receiver.recv().await {
-                    Ok(progress) => {
-                        let rest = (progress.state != "ended").then_some(receiver);
-                        return Some((Ok(as_event(&progress)), (rest, permit)));
+                    Ok(update) => {
+                        let (event, last) = as_event(&update);
+                        let rest = (!last).then_some(receiver);
+                        return Some((Ok(event), (rest, permit)));
                     }
                     // A slow listener misses lines and goes on with the newest.
                     Err(RecvError::Lagged(_)) => {}
@@ -304,12 +312,38 @@ fn sse(
     Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-fn as_event(progress: &Progress) -> Event {
-    let name = if progress.state == "ended" {
-        "ended"
-    } else {
-        "progress"
+/// An event, and whether it is the last.
+fn as_event(update: &Update) -> (Event, bool) {
+    let (name, data) = match update {
+        Update::Progress(p) if p.state == "ended" => ("ended", serde_json::to_string(p)),
+        Update::Progress(p) => ("progress", serde_json::to_string(p)),
+        Update::Point(point) => ("point", serde_json::to_string(point)),
     };
-    let data = serde_json::to_string(progress).unwrap_or_default();
-    Event::default().event(name).data(data)
+    let event = Event::default().event(name).data(data.unwrap_or_default());
+    (event, name == "ended")
+}
+
+/// How much of a timeline is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimelineQuery {
+    points: Option<usize>,
+    #[serde(default)]
+    histograms: bool,
+}
+
+async fn timeline(
+    State(s): State<Shared>,
+    Segment(id): Segment,
+    Params(q): Params<TimelineQuery>,
+) -> Result<Json<Timeline>, Problem> {
+    let points = q.points.unwrap_or(MAX_POINTS);
+    if points == 0 {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "points is at least 1",
+        ));
+    }
+    let id = find::test(&s, &id).await?;
+    Ok(Json(s.node.timeline(id, points, q.histograms).await?))
 }

@@ -13,11 +13,11 @@ use super::layer::Layer;
 use super::resolve::{api_token, environment};
 use crate::api::{ApiClient, ClientError, Events};
 use crate::node::config::API_PORT;
-use crate::node::handle::{CommandError, NodeHandle, Progress, StartOptions, Steering};
+use crate::node::handle::{CommandError, NodeHandle, StartOptions, Steering, Update};
 use crate::plan::{Blob, Plan};
 use crate::protocol::TestId;
 use crate::report::preflight::PreflightReport;
-use crate::report::{NodeList, TestList, TestResult};
+use crate::report::{NodeList, TestList, TestResult, Timeline};
 
 /// How long a node may take to answer before it counts as not there. On loopback it answers
 /// within a millisecond; a token and a WAN may be in between.
@@ -38,7 +38,7 @@ pub enum Stream {
     /// From the API.
     Api(Events),
     /// From this process.
-    Here(broadcast::Receiver<Arc<Progress>>),
+    Here(broadcast::Receiver<Arc<Update>>),
 }
 
 /// Where a command was told to look for a node.
@@ -224,7 +224,29 @@ impl Backend {
         }
     }
 
-    /// A test's progress from now on.
+    /// A test over time, in at most so many points, with their histograms or without.
+    ///
+    /// # Errors
+    /// As [`Backend::stop`].
+    pub async fn timeline(
+        &self,
+        id: &str,
+        points: usize,
+        histograms: bool,
+    ) -> Result<Timeline, Failure> {
+        match self {
+            Backend::Api(client, _) => client
+                .timeline(id, points, histograms)
+                .await
+                .map_err(|e| self.lost(e)),
+            Backend::Here(node) => node
+                .timeline(own(id)?, points, histograms)
+                .await
+                .map_err(refused),
+        }
+    }
+
+    /// A test's progress from now on, and its intervals as they close.
     ///
     /// # Errors
     /// As [`Backend::stop`].
@@ -265,14 +287,14 @@ impl Backend {
 }
 
 impl Stream {
-    /// The next line of progress; `None` once the stream is broken. A listener that fell
-    /// behind goes on with the newest.
-    pub async fn next(&mut self) -> Option<Progress> {
+    /// The next line of progress, or interval; `None` once the stream is broken. A listener
+    /// that fell behind goes on with the newest.
+    pub async fn next(&mut self) -> Option<Update> {
         match self {
             Stream::Api(events) => events.next().await.and_then(Result::ok),
             Stream::Here(receiver) => loop {
                 match receiver.recv().await {
-                    Ok(progress) => return Some(Arc::unwrap_or_clone(progress)),
+                    Ok(update) => return Some(Arc::unwrap_or_clone(update)),
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return None,
                 }

@@ -7,7 +7,7 @@ use super::backend::{Backend, Stream};
 use super::exit::Failure;
 use super::interrupt::Interrupts;
 use super::output::note;
-use crate::node::handle::Progress;
+use crate::node::handle::{Progress, Update};
 use crate::report::TestResult;
 
 /// How often a result that is not complete yet is asked for.
@@ -52,7 +52,8 @@ pub async fn follow(
     loop {
         tokio::select! {
             progress = stream.next() => match progress {
-                Some(progress) => {
+                Some(Update::Point(_)) => {}
+                Some(Update::Progress(progress)) => {
                     show(&progress)?;
                     if progress.state == "ended" {
                         break;

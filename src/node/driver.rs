@@ -6,6 +6,7 @@ mod data;
 mod once;
 mod outputs;
 mod preflight;
+mod recording;
 mod steering;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,7 +22,7 @@ use super::handle::{Command, CommandError, StartOptions};
 use super::inspect;
 use super::preflight::AT_ONCE;
 use super::store::Store;
-use super::view::{self, Watchers};
+use super::view;
 use crate::network::{self, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket};
 use crate::plan::{Plan, Sha256};
 use crate::protocol::messages::{Gossip, Request, Status, StopOrder};
@@ -101,8 +102,8 @@ pub(super) struct Served {
     own: bool,
     /// Until when its setup or teardown may send, if it is run here.
     authority: once::Authority,
-    /// Listeners to its progress.
-    pub watchers: Watchers,
+    /// The test over time, and who listens to it.
+    live: recording::Live,
     /// The final result, once it is complete.
     pub result: Option<Arc<TestResult>>,
     written: bool,
@@ -121,6 +122,8 @@ pub struct Driver {
     inspect: mpsc::Sender<Inspected>,
     once: mpsc::Receiver<once::Ran>,
     ran: mpsc::Sender<once::Ran>,
+    looks: mpsc::Receiver<recording::Looked>,
+    looked_to: mpsc::Sender<recording::Looked>,
     pub(super) store: Store,
     data: DataRoom,
     pub(super) tests: HashMap<TestId, Served>,
@@ -131,7 +134,7 @@ pub struct Driver {
     /// Who waits for the answer to a request of ours.
     preflights: Arc<Semaphore>,
     next_second: Instant,
-    next_measurement: Instant,
+    next_pace: Time,
     leaving: Option<(Instant, Vec<oneshot::Sender<()>>)>,
     unreached: usize,
     connected: BTreeSet<Peer>,
@@ -145,6 +148,7 @@ impl Driver {
     pub fn new(parts: Parts) -> Driver {
         let (inspect, inspected) = mpsc::channel(INSPECT_QUEUE);
         let (ran, once) = mpsc::channel(INSPECT_QUEUE);
+        let (looked_to, looks) = mpsc::channel(INSPECT_QUEUE);
         let old = parts.store.ids().into_iter();
         let old = old
             .filter_map(|id| Some((id, parts.store.get(id)?.entry())))
@@ -161,6 +165,8 @@ impl Driver {
             inspected,
             once,
             ran,
+            looks,
+            looked_to,
             store: parts.store,
             data: DataRoom::new(parts.blobs),
             tests: HashMap::new(),
@@ -170,7 +176,7 @@ impl Driver {
             requests: 0,
             preflights: Arc::new(Semaphore::new(AT_ONCE)),
             next_second: Instant::now(),
-            next_measurement: Instant::now(),
+            next_pace: Time(0),
             leaving: None,
             unreached: parts.bootstraps,
             connected: BTreeSet::new(),
@@ -208,6 +214,7 @@ impl Driver {
                 Some((test, once, how)) = self.once.recv() => {
                     self.input(Input::Ran(test, once, how));
                 }
+                Some(looked) = self.looks.recv() => self.looked(looked),
                 Some(call) = self.data.calling.recv() => self.call(call),
                 Some(start) = self.data.readied.recv() => self.waiting.push(start),
                 Some(command) = self.commands.recv() => self.command(command),
@@ -216,6 +223,7 @@ impl Driver {
             if self.core.next_wake() <= self.now() {
                 self.input(Input::Tick);
             }
+            self.next_pace = self.pace();
             if Instant::now() >= self.next_second {
                 self.every_second();
             }
@@ -235,7 +243,8 @@ impl Driver {
     fn sleep_for(&self) -> Duration {
         let until_wake = self.core.next_wake().since(self.now());
         let until_second = self.next_second.saturating_duration_since(Instant::now());
-        until_wake.min(until_second).min(MAX_SLEEP)
+        let until_pace = self.next_pace.since(self.now());
+        until_wake.min(until_second).min(until_pace).min(MAX_SLEEP)
     }
 
     // ---- the network ----
@@ -342,34 +351,15 @@ impl Driver {
             data: None,
             own: false,
             authority: once::Authority::default(),
-            watchers: Watchers::default(),
+            live: recording::Live::default(),
             result: None,
             written: false,
         })
     }
 
-    // ---- the engine ----
-
-    /// Measures every load; in a large swarm less often than once a second.
-    fn measure(&mut self) {
-        let spare = Duration::from_millis(500);
-        self.next_measurement = Instant::now() + self.core.metrics_interval().saturating_sub(spare);
-        for (id, served) in &mut self.tests {
-            let test = self.core.tests().get(id);
-            if let Some(run) = &mut served.run
-                && test.is_some_and(|t| t.ended().is_none())
-            {
-                run.measure(false);
-            }
-        }
-    }
-
     fn every_second(&mut self) {
         self.next_second = Instant::now() + Duration::from_secs(1);
         let now = self.now();
-        if Instant::now() >= self.next_measurement {
-            self.measure();
-        }
         self.judge();
         let overdue: Vec<TestId> = self
             .core
@@ -388,7 +378,7 @@ impl Driver {
         // What the protocol has forgotten is in the store, if anywhere.
         let known = self.core.tests();
         self.tests.retain(|id, _| known.contains_key(id));
-        self.report_progress();
+        self.tell_waiting();
     }
 
     /// Ends the tests that this node coordinates and that have broken a threshold on which
@@ -439,20 +429,24 @@ impl Driver {
             return;
         };
         let result = Arc::new(input.build());
-        match self.store.put(test, &result) {
+        let timeline = self.whole_timeline(test);
+        match self.store.put(test, &result, timeline.as_ref()) {
             Ok(gone) => {
                 self.old.insert(test, result.entry());
                 gone.iter().for_each(|id| drop(self.old.remove(id)));
+                if self.store.is_on_disk() {
+                    self.forget_recording(test);
+                }
             }
             Err(e) => {
                 tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}")
             }
         }
         let served = self.served(test);
-        served.result = Some(result);
+        served.result = Some(result.clone());
         served.written = true;
         served.data = None;
-        self.report_end(test);
+        self.tell_ended(test, &result);
     }
 
     // ---- commands ----

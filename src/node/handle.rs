@@ -9,9 +9,9 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use super::blobs::Blobs;
 use crate::plan::{Blob, Plan};
 use crate::protocol::{Peer, TestId};
-pub use crate::report::Progress;
 use crate::report::preflight::PreflightReport;
-use crate::report::{NodeList, TestList, TestResult};
+use crate::report::{NodeList, TestList, TestResult, Timeline};
+pub use crate::report::{Progress, Update};
 
 /// Commands waiting for the driver. It handles one in well under a millisecond; 64 covers
 /// a burst of API calls, and more wait their turn in the callers.
@@ -98,7 +98,14 @@ pub enum Command {
     /// A test's life, as it goes on.
     Watch(
         TestId,
-        oneshot::Sender<Result<broadcast::Receiver<Arc<Progress>>, CommandError>>,
+        oneshot::Sender<Result<broadcast::Receiver<Arc<Update>>, CommandError>>,
+    ),
+    /// A test over time, in at most so many points, with histograms or without.
+    Timeline(
+        TestId,
+        usize,
+        bool,
+        oneshot::Sender<Result<Timeline, CommandError>>,
     ),
     /// Take no new share: this node, or ask another to.
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
@@ -219,15 +226,30 @@ impl NodeHandle {
         self.ask(|tx| Command::Status(test, tx)).await?
     }
 
-    /// A test's progress, once a second; the last has state `ended`.
+    /// A test's progress, once a second, and its intervals as they close; the last line has
+    /// state `ended`.
     ///
     /// # Errors
     /// [`CommandError::NotFound`] if this node knows no such test.
     pub async fn watch(
         &self,
         test: TestId,
-    ) -> Result<broadcast::Receiver<Arc<Progress>>, CommandError> {
+    ) -> Result<broadcast::Receiver<Arc<Update>>, CommandError> {
         self.ask(|tx| Command::Watch(test, tx)).await?
+    }
+
+    /// A test over time, in at most so many points: as far as it is, or as it was.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`] if this node knows no such test.
+    pub async fn timeline(
+        &self,
+        test: TestId,
+        points: usize,
+        histograms: bool,
+    ) -> Result<Timeline, CommandError> {
+        self.ask(|tx| Command::Timeline(test, points, histograms, tx))
+            .await?
     }
 
     /// Takes no new share from now on, here or on another node.

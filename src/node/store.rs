@@ -1,17 +1,26 @@
-//! Results on disk: one JSON file a test, bounded in number and size; the oldest go.
+//! Results on disk: of each test its result and what it was like over time, both JSON, bounded
+//! in number and size; the oldest go.
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use crate::protocol::TestId;
-use crate::report::TestResult;
+use crate::report::{TestResult, Timeline};
 
 /// Most results kept. A result is 10 to 100 KB.
 const MAX_RESULTS: usize = 200;
 /// A larger file is no result of ours.
 const MAX_RESULT_BYTES: u64 = 16 << 20;
+
+/// Most bytes of all timelines together. One of a short test has some 100 KB, one of a long and
+/// busy one 8 MB.
+const MAX_TIMELINES_BYTES: u64 = 512 << 20;
+/// A larger file is no timeline of ours.
+const MAX_TIMELINE_BYTES: u64 = 64 << 20;
 
 /// The directory of results, or nowhere (for a node that lives for one test).
 #[derive(Debug, Clone)]
@@ -44,40 +53,94 @@ impl Store {
         ids
     }
 
-    /// Keeps a result, replacing an earlier one of the same test. Returns the tests whose
+    /// There is a directory.
+    pub fn is_on_disk(&self) -> bool {
+        self.dir.is_some()
+    }
+
+    /// Keeps a result, replacing an earlier one of the same test, and its timeline. Returns the tests whose
     /// results had to go for it (with nowhere to keep any, this one).
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn put(&self, id: TestId, result: &TestResult) -> io::Result<Vec<TestId>> {
+    pub fn put(
+        &self,
+        id: TestId,
+        result: &TestResult,
+        timeline: Option<&Timeline>,
+    ) -> io::Result<Vec<TestId>> {
         let Some(dir) = &self.dir else {
             return Ok(vec![id]);
         };
-        let temporary = dir.join(format!("{id}.new"));
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(&serde_json::to_vec(result)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, dir.join(format!("{id}.json")))?;
+        if let Some(timeline) = timeline {
+            write(dir, &timeline_file(id), &serde_json::to_vec(timeline)?)?;
+        }
+        write(dir, &format!("{id}.json"), &serde_json::to_vec(result)?)?;
         let ids = self.ids();
         let surplus = ids.len().saturating_sub(MAX_RESULTS);
         let gone = ids[..surplus].to_vec();
         for old in &gone {
             fs::remove_file(dir.join(format!("{old}.json")))?;
+            remove_if_there(&dir.join(timeline_file(*old)))?;
         }
+        self.bound_timelines(dir)?;
         Ok(gone)
+    }
+
+    /// Removes the oldest timelines until the rest has room.
+    fn bound_timelines(&self, dir: &Path) -> io::Result<()> {
+        let mut room = MAX_TIMELINES_BYTES;
+        for id in self.ids().into_iter().rev() {
+            let path = dir.join(timeline_file(id));
+            let bytes = fs::metadata(&path).map_or(0, |m| m.len());
+            match room.checked_sub(bytes) {
+                Some(rest) => room = rest,
+                None => remove_if_there(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What a test was like over time, with histograms; `None` if that is not here, or cannot
+    /// be read.
+    pub fn timeline(&self, id: TestId) -> Option<Timeline> {
+        let path = self.dir.as_ref()?.join(timeline_file(id));
+        read(&path, MAX_TIMELINE_BYTES)
     }
 
     /// A stored result; `None` if there is none, or it cannot be read.
     pub fn get(&self, id: TestId) -> Option<Arc<TestResult>> {
         let path = self.dir.as_ref()?.join(format!("{id}.json"));
-        if fs::metadata(&path).ok()?.len() > MAX_RESULT_BYTES {
-            return None;
-        }
-        let result = serde_json::from_slice(&fs::read(&path).ok()?);
-        result
-            .inspect_err(|e| tracing::warn!("cannot read {}: {e}", path.display()))
-            .ok()
-            .map(Arc::new)
+        read(&path, MAX_RESULT_BYTES).map(Arc::new)
+    }
+}
+
+fn timeline_file(id: TestId) -> String {
+    format!("{id}.timeline.json")
+}
+
+/// A file is there as a whole or not at all, also after a crash.
+fn write(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = dir.join(format!("{name}.new"));
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, dir.join(name))
+}
+
+fn read<T: DeserializeOwned>(path: &Path, most: u64) -> Option<T> {
+    if fs::metadata(path).ok()?.len() > most {
+        return None;
+    }
+    let read = serde_json::from_slice(&fs::read(path).ok()?);
+    read.inspect_err(|e| tracing::warn!("cannot read {}: {e}", path.display()))
+        .ok()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 
@@ -100,13 +163,17 @@ mod tests {
         let store = Store::open(Some(dir.path().to_owned())).unwrap();
         for i in 0..MAX_RESULTS as u8 {
             let (id, result) = result(i);
-            assert!(store.put(id, &result).unwrap().is_empty());
+            let timeline = Timeline::default();
+            let gone = store.put(id, &result, Some(&timeline)).unwrap();
+            assert!(gone.is_empty());
         }
         let (id, last) = result(MAX_RESULTS as u8);
-        assert_eq!(store.put(id, &last).unwrap(), [TestId([0; 16])]);
+        assert_eq!(store.put(id, &last, None).unwrap(), [TestId([0; 16])]);
         assert_eq!(store.ids().len(), MAX_RESULTS);
         assert_eq!(*store.get(id).unwrap(), last);
         assert!(store.get(TestId([0; 16])).is_none());
+        let timelines = |i: u8| store.timeline(TestId([i; 16])).is_some();
+        assert!(timelines(1) && !timelines(0) && !timelines(MAX_RESULTS as u8));
     }
 
     #[test]
@@ -114,11 +181,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(Some(dir.path().to_owned())).unwrap();
         let (id, kept) = result(1);
-        store.put(id, &kept).unwrap();
+        store.put(id, &kept, None).unwrap();
         fs::write(dir.path().join(format!("{id}.json")), "{").unwrap();
         assert!(store.get(id).is_none());
         let nowhere = Store::open(None).unwrap();
-        assert_eq!(nowhere.put(id, &kept).unwrap(), [id]);
+        assert_eq!(nowhere.put(id, &kept, None).unwrap(), [id]);
         assert!(nowhere.get(id).is_none() && nowhere.ids().is_empty());
     }
 }

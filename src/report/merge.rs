@@ -10,6 +10,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerial
 
 use super::compose::WorkerInput;
 use super::result::{Histograms, Stats};
+use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::metrics::{TimeKind, new_histogram};
 
 /// The 99th percentile of one worker's lag, and how many values it stands on.
@@ -83,6 +84,22 @@ pub(super) fn lag_p99(lag: &Histogram<u64>) -> Option<LagP99> {
 }
 
 /// What is read from a merged histogram; nothing from an empty one.
+/// All histograms of a kind of some workers, added up. What cannot be read is left out; it was
+/// checked where it came in.
+pub(super) fn added<'a>(
+    workers: impl Iterator<Item = &'a WorkerMetrics>,
+    kind: TimeKind,
+) -> Histogram<u64> {
+    let mut all = new_histogram();
+    let mut decoder = Deserializer::new();
+    for (_, data) in workers.flat_map(|m| m.histograms(kind)) {
+        if let Ok(one) = decoder.deserialize::<u64, _>(&mut &data[..]) {
+            let _ = all.add(&one);
+        }
+    }
+    all
+}
+
 pub(super) fn stats(h: &Histogram<u64>) -> Option<Stats> {
     if h.is_empty() {
         return None;
@@ -104,7 +121,7 @@ pub(super) fn stats(h: &Histogram<u64>) -> Option<Stats> {
     })
 }
 
-fn encode(h: &Histogram<u64>) -> Option<String> {
+pub(super) fn encode(h: &Histogram<u64>) -> Option<String> {
     let mut bytes = Vec::new();
     V2DeflateSerializer::new().serialize(h, &mut bytes).ok()?;
     Some(STANDARD.encode(bytes))

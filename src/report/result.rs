@@ -330,6 +330,36 @@ pub struct Progress {
     pub lag_p99_ms: Option<f64>,
 }
 
+impl Progress {
+    /// The last line of a test.
+    pub fn of_ended(result: &TestResult) -> Progress {
+        Progress {
+            test_id: result.test_id.clone(),
+            state: "ended".into(),
+            elapsed_s: result.duration_s,
+            duration_s: result.duration_s,
+            nodes: result.nodes.len() as u32,
+            asked: result.rate.asked,
+            users: 0,
+            rate: result.rate.achieved,
+            sent: result.totals.sent,
+            failed: result.totals.failed,
+            p50_ms: result.response_time_ms.as_ref().map(|s| s.p50),
+            p99_ms: result.response_time_ms.as_ref().map(|s| s.p99),
+            lag_p99_ms: result.lag_ms.as_ref().map(|s| s.p99),
+        }
+    }
+}
+
+/// What whoever follows a test is told.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Update {
+    /// A line of its life.
+    Progress(Progress),
+    /// An interval of its [`Timeline`](super::timeline::Timeline) is over.
+    Point(Box<super::timeline::Point>),
+}
+
 /// The nodes of the swarm.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NodeList {

@@ -90,4 +90,7 @@ pub struct Point {
     /// only where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<String>,
+    /// The lag, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_histogram: Option<String>,
 }

@@ -213,7 +213,7 @@ async fn events_come_until_the_test_has_ended_and_no_longer() {
     s.progress.send(progress("running")).unwrap();
     assert_eq!(events.next().await.unwrap().unwrap(), *progress("running"));
     s.progress.send(progress("ended")).unwrap();
-    assert_eq!(events.next().await.unwrap().unwrap().state, "ended");
+    assert_eq!(events.next().await.unwrap().unwrap(), *progress("ended"));
     assert!(events.next().await.is_none());
 }
 
@@ -226,6 +226,8 @@ async fn events_are_named_on_the_wire() {
         tokio::task::yield_now().await;
     }
     s.progress.send(progress("running")).unwrap();
+    let point = Update::Point(Box::default());
+    s.progress.send(Arc::new(point)).unwrap();
     s.progress.send(progress("ended")).unwrap();
     let answer = watching.await.unwrap();
     assert!(
@@ -234,7 +236,23 @@ async fn events_are_named_on_the_wire() {
         answer.head
     );
     let named = |name: &str| answer.body.contains(&format!("event: {name}\ndata: {{"));
-    assert!(named("progress") && named("ended"), "{}", answer.body);
+    let all = named("progress") && named("point") && named("ended");
+    assert!(all, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_timeline_is_as_fine_as_it_is_asked_for() {
+    let s = served(None).await;
+    let client = ApiClient::new(s.addr, None);
+    let timeline = client.timeline("latest", 7, true).await.unwrap();
+    let point = &timeline.points[0];
+    assert_eq!((point.to_s, point.histogram.is_some()), (7.0, true));
+    let path = format!("/api/v1/tests/{}/timeline", IDS[0]);
+    let whole: Timeline = serde_json::from_str(&get(s.addr, &path).await.body).unwrap();
+    assert_eq!(whole.points[0].to_s, MAX_POINTS as f64);
+    for (query, status) in [("?points=0", 400), ("?points=x", 400), ("?point=1", 400)] {
+        assert_eq!(get(s.addr, &format!("{path}{query}")).await.status, status);
+    }
 }
 
 #[tokio::test]
@@ -243,16 +261,16 @@ async fn a_slow_listener_misses_lines_and_goes_on_with_the_newest() {
     let mut events = ApiClient::new(s.addr, None).events("latest").await.unwrap();
     // More than the channel holds, before the stream's task runs once.
     for i in 0..40 {
-        let mut line = Progress::clone(&progress("running"));
+        let mut line = line("running");
         line.sent = i;
-        s.progress.send(Arc::new(line)).unwrap();
+        s.progress.send(Arc::new(Update::Progress(line))).unwrap();
     }
     s.progress.send(progress("ended")).unwrap();
     let mut sent = Vec::new();
     while let Some(event) = events.next().await {
-        let event = event.unwrap();
-        if event.state == "running" {
-            sent.push(event.sent);
+        match event.unwrap() {
+            Update::Progress(line) if line.state == "running" => sent.push(line.sent),
+            _ => {}
         }
     }
     assert!(

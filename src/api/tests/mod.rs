@@ -16,11 +16,13 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::*;
 use crate::node::blobs::Blobs;
-use crate::node::handle::{Command, CommandError, Progress};
+use crate::node::handle::{Command, CommandError, Progress, Update};
 use crate::protocol::TestId;
 use crate::protocol::preflight::{Check, Finding};
 use crate::report::preflight::PreflightReport;
+use crate::report::timeline::MAX_POINTS;
 use crate::report::{NodeEntry, NodeList, Pool, TestEntry, TestList, TestResult};
+use crate::report::{Point, Timeline};
 
 /// Tests that the fake driver knows, oldest first.
 const IDS: [&str; 3] = [
@@ -50,7 +52,7 @@ struct Served {
     addr: SocketAddr,
     done: mpsc::UnboundedReceiver<Done>,
     /// Every test's progress.
-    progress: broadcast::Sender<Arc<Progress>>,
+    progress: broadcast::Sender<Arc<Update>>,
     /// The node's data files, of which it has room for 80 MiB.
     blobs: Blobs,
 }
@@ -72,8 +74,12 @@ fn entry(name: &str, peer: &str, is_self: bool, task_type: &str) -> NodeEntry {
     }
 }
 
-fn progress(state: &str) -> Arc<Progress> {
-    Arc::new(Progress {
+fn progress(state: &str) -> Arc<Update> {
+    Arc::new(Update::Progress(line(state)))
+}
+
+fn line(state: &str) -> Progress {
+    Progress {
         test_id: IDS[0].into(),
         state: state.into(),
         elapsed_s: 1.0,
@@ -87,7 +93,7 @@ fn progress(state: &str) -> Arc<Progress> {
         p50_ms: None,
         p99_ms: None,
         lag_p99_ms: None,
-    })
+    }
 }
 
 fn result_of(id: TestId) -> Arc<TestResult> {
@@ -112,7 +118,7 @@ fn found() -> PreflightReport {
 fn answer(
     command: Command,
     done: &mpsc::UnboundedSender<Done>,
-    progress: &broadcast::Sender<Arc<Progress>>,
+    progress: &broadcast::Sender<Arc<Update>>,
     blobs: &Blobs,
 ) {
     let known = |id: TestId| match IDS.contains(&id.to_string().as_str()) {
@@ -168,6 +174,18 @@ fn answer(
                 wait_for: options.wait_for,
             });
             let _ = reply.send(Ok(IDS[0].parse().unwrap()));
+        }
+        Command::Timeline(id, points, histograms, reply) => {
+            let timeline = Timeline {
+                test_id: id.to_string(),
+                points: vec![Point {
+                    to_s: points as f64,
+                    histogram: histograms.then(String::new),
+                    ..Point::default()
+                }],
+                ..Timeline::default()
+            };
+            let _ = reply.send(known(id).map(|()| timeline));
         }
         Command::Stop(id, graceful, reply) => {
             let _ = done.send(Done::Stop(id.to_string(), graceful));

@@ -22,6 +22,9 @@ impl Driver {
             Command::Watch(test, reply) => {
                 let _ = reply.send(self.watch(test));
             }
+            Command::Timeline(test, points, histograms, reply) => {
+                self.timeline(test, points, histograms, reply);
+            }
             Command::Drain(peer, reply) => {
                 let _ = reply.send(self.drain(peer));
             }

@@ -4,6 +4,7 @@
 mod data;
 mod labels;
 mod merging;
+mod recording;
 mod shape;
 mod summaries;
 mod totals;

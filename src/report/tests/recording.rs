@@ -1,0 +1,177 @@
+//! A test over time: every count and every value in exactly one interval, however thin.
+
+use super::*;
+use crate::report::timeline::MAX_POINTS;
+use crate::report::{Look, Point, Recording, TimelineNode, decode};
+
+/// A worker that has sent `sent` after `seconds`, each in as many milliseconds as its number
+/// says.
+fn after(name: &'static str, seconds: f64, sent: u64) -> (TimelineNode, Measured) {
+    let mut w = worker(name, sent);
+    w.elapsed = Duration::from_secs_f64(seconds);
+    w.is_final = false;
+    w.times[0] = (1..=sent).map(|i| i * 1_000).collect();
+    let node = TimelineNode {
+        peer: format!("peer-{name}"),
+        incarnation: 7,
+        name: name.into(),
+    };
+    (node, w)
+}
+
+fn look(at: f64, workers: Vec<(TimelineNode, Measured)>) -> Look {
+    let measured = |(node, w): (TimelineNode, Measured)| (node, w.input().metrics);
+    Look {
+        at: Duration::from_secs_f64(at),
+        asked: 10.0,
+        users: 0,
+        workers: workers.into_iter().map(measured).collect(),
+    }
+}
+
+fn shown(recording: &Recording, points: usize) -> Vec<Point> {
+    recording.timeline("t", "ended", points, true).points
+}
+
+#[test]
+fn an_interval_has_what_was_counted_and_recorded_in_it_and_no_more() {
+    let mut recording = Recording::default();
+    let first = recording.take(&look(1.0, vec![after("a", 1.0, 10)]));
+    let first = first.unwrap();
+    assert_eq!((first.from_s, first.to_s), (0.0, 1.0));
+    assert_eq!((first.sent, first.rate, first.asked), (10, 10.0, 10.0));
+    let second = recording
+        .take(&look(2.0, vec![after("a", 2.0, 40), after("b", 1.0, 5)]))
+        .unwrap();
+    assert_eq!((second.from_s, second.to_s, second.sent), (1.0, 2.0, 35));
+    assert_eq!(second.node_rates, [30.0, 5.0]);
+    // 11 to 40 ms of the one, 1 to 5 ms of the other.
+    let times = second.response_time_ms.as_ref().unwrap();
+    assert_eq!(
+        (times.count, times.min.round(), times.max.round()),
+        (35, 1.0, 40.0)
+    );
+    assert_eq!(second.heat.iter().map(|(_, n)| n).sum::<u64>(), 35);
+    assert_eq!(shown(&recording, 10).len(), 2);
+}
+
+#[test]
+fn errors_and_drops_are_those_of_the_interval() {
+    let at = |seconds: f64, failed: u64| {
+        let (node, mut w) = after("a", seconds, 10 + failed);
+        w.counters.failed = failed;
+        w.counters.dropped_late = 2 * failed;
+        let key = crate::protocol::metrics::ErrorKey {
+            kind: "timeout".into(),
+            message: "no full response in time".into(),
+        };
+        let count = crate::protocol::metrics::ErrorCount {
+            count: failed,
+            ..Default::default()
+        };
+        w.counters.errors.insert(key, count);
+        look(seconds, vec![(node, w)])
+    };
+    let mut recording = Recording::default();
+    recording.take(&at(1.0, 3));
+    let quiet = recording.take(&at(2.0, 3)).unwrap();
+    assert!(quiet.errors.is_empty() && quiet.dropped == 0, "{quiet:?}");
+    let noisy = recording.take(&at(3.0, 8)).unwrap();
+    assert_eq!(
+        (noisy.errors["timeout"], noisy.failed, noisy.dropped),
+        (5, 5, 10)
+    );
+}
+
+#[test]
+fn a_report_that_comes_late_makes_no_dip_and_one_that_stays_away_does() {
+    let mut recording = Recording::default();
+    let mut rate = |at, seconds, sent| {
+        let point = recording.take(&look(at, vec![after("a", seconds, sent)]));
+        point.unwrap().rate
+    };
+    assert_eq!(rate(1.0, 1.0, 10), 10.0);
+    assert_eq!(rate(2.0, 1.0, 10), 10.0);
+    assert_eq!(rate(3.0, 3.0, 30), 10.0);
+    assert_eq!(rate(4.0, 3.0, 30), 10.0);
+    assert_eq!(rate(5.0, 3.0, 30), 0.0);
+}
+
+#[test]
+fn what_comes_after_the_last_interval_belongs_to_it() {
+    let mut recording = Recording::default();
+    recording.take(&look(1.0, vec![after("a", 1.0, 10)]));
+    assert!(
+        recording
+            .take(&look(1.0, vec![after("a", 1.0, 12)]))
+            .is_none()
+    );
+    let points = shown(&recording, 10);
+    assert_eq!((points.len(), points[0].sent), (1, 12));
+    assert_eq!(points[0].response_time_ms.as_ref().unwrap().count, 12);
+}
+
+#[test]
+fn a_node_that_hears_of_a_test_late_has_one_long_interval_first() {
+    let mut recording = Recording::default();
+    let point = recording
+        .take(&look(30.0, vec![after("a", 30.0, 300)]))
+        .unwrap();
+    assert_eq!((point.from_s, point.to_s, point.rate), (0.0, 30.0, 10.0));
+}
+
+#[test]
+fn a_long_test_has_longer_intervals_and_loses_nothing() {
+    let mut recording = Recording::default();
+    let last = MAX_POINTS as u64 + 500;
+    for second in 1..=last {
+        recording.take(&look(
+            second as f64,
+            vec![after("a", second as f64, second)],
+        ));
+    }
+    let points = shown(&recording, usize::MAX);
+    assert!(
+        points.len() <= MAX_POINTS && points.len() > MAX_POINTS / 3,
+        "{}",
+        points.len()
+    );
+    assert_whole(&points, last);
+    let few = shown(&recording, 50);
+    assert!(few.len() <= 50 && few.len() > 16, "{}", few.len());
+    assert_whole(&few, last);
+}
+
+/// No gap, no overlap, all counts, and a histogram that is that of all values.
+fn assert_whole(points: &[Point], sent: u64) {
+    assert_eq!(points[0].from_s, 0.0);
+    assert!(points.windows(2).all(|w| w[0].to_s == w[1].from_s));
+    assert_eq!(points.iter().map(|p| p.sent).sum::<u64>(), sent);
+    assert!(points.iter().all(|p| (p.rate - 1.0).abs() < 1e-6));
+    let mut all = new_histogram();
+    for point in points {
+        all.add(decode(point.histogram.as_deref().unwrap()).unwrap())
+            .unwrap();
+    }
+    let mut expected = new_histogram();
+    (1..=sent).for_each(|i| expected.record(i * 1_000).unwrap());
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn what_was_kept_is_shown_as_it_was() {
+    let mut recording = Recording::default();
+    for second in 1..=9 {
+        recording.take(&look(
+            f64::from(second),
+            vec![after("a", f64::from(second), second as u64 * 7)],
+        ));
+    }
+    let kept = recording.timeline("t", "ended", usize::MAX, true);
+    let text = serde_json::to_string(&kept).unwrap();
+    let read = Recording::read(serde_json::from_str(&text).unwrap());
+    for points in [usize::MAX, 4, 1] {
+        let expected = recording.timeline("t", "ended", points, false);
+        assert_eq!(read.timeline("t", "ended", points, false), expected);
+    }
+}
