@@ -19,13 +19,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
-<<<<<<< HEAD
 use super::{Shared, blobs, dashboard, find, guard, plans};
-use crate::node::handle::{Progress, StartOptions, Steering};
-=======
-use super::{Shared, blobs, find, guard};
 use crate::node::handle::{StartOptions, Steering, Update};
->>>>>>> main
 use crate::plan::{self, Plan};
 use crate::report::preflight::PreflightReport;
 use crate::report::timeline::MAX_POINTS;

@@ -315,9 +315,12 @@
     var area = areas(timeline, result);
     series.forEach(function (s) {
       s.type = "line";
+      // Values first: of two numbers ECharts stacks the first, and seconds are not to be added up.
+      s.dimensions = ["value", "at"];
+      s.encode = { x: "at", y: "value" };
       s.symbol = "none";
       s.emphasis = { disabled: true };
-      s.data = points.map(function (p, i) { return [p.to_s, s.value(p, i)]; });
+      s.data = points.map(function (p, i) { return [s.value(p, i), p.to_s]; });
       delete s.value;
     });
     // Marks stand on a series of their own: one that is switched off in the legend takes its
@@ -355,11 +358,11 @@
           if (!point) return "";
           // At most twenty, largest first: of a hundred nodes nobody reads all.
           var most = rows.length > 20
-            ? rows.slice().sort(function (a, b) { return b.value[1] - a.value[1]; }).slice(0, 20)
+            ? rows.slice().sort(function (a, b) { return b.value[0] - a.value[0]; }).slice(0, 20)
             : rows;
           var body = most.map(function (r) {
             var how = series[r.seriesIndex] && series[r.seriesIndex].format;
-            return row(r.marker, r.seriesName, (how || format)(r.value[1]));
+            return row(r.marker, r.seriesName, (how || format)(r.value[0]));
           });
           if (most.length < rows.length) body.push("and " + (rows.length - most.length) + " more");
           return ["<b>" + escape(interval(point)) + "</b>"].concat(body).join("<br>");

@@ -22,7 +22,7 @@ export class Panel {
     this.el = this.card.el;
     this.canvas.hidden = true;
     this.dirty = true;
-    this.last = 0;
+    this.last = -Infinity;
     this.watch = new IntersectionObserver(([entry]) => {
       this.visible = entry.isIntersecting;
       if (this.visible) this.paint();
@@ -30,13 +30,13 @@ export class Panel {
     this.watch.observe(this.el);
     this.sized = new ResizeObserver(() => this.chart?.resize());
     this.sized.observe(this.canvas);
-    this.recolour = () => { this.dirty = true; this.last = 0; this.fresh = true; this.paint(); };
+    this.recolour = () => { this.dirty = true; this.last = -Infinity; this.fresh = true; this.paint(); };
     window.addEventListener("vajra-theme", this.recolour);
   }
 
   update(force = false) {
     this.dirty = true;
-    if (force) { this.last = 0; this.fresh = true; }
+    if (force) { this.last = -Infinity; this.fresh = true; }
     this.paint();
   }
 

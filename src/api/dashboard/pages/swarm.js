@@ -32,7 +32,7 @@ export async function swarmPage(main) {
   const running = h("div", { class: "running" });
   const draw = { running: keyed(running, (t) => t.test_id, runCard) };
   const body = h("tbody");
-  draw.nodes = keyed(body, (n) => `${n.peer}/${n.incarnation}`, (n) => nodeRow(n, () => tests.tests));
+  draw.nodes = keyed(body, (n) => `${n.peer}/${n.incarnation}`, (n) => nodeRow(n, () => tests.tests, () => list.nodes.find((other) => other.self)?.version));
   const nodes = card("Nodes", { pad: false, note: "", body: table([["Node"], ["Health"], ["Load"], ["Share"], ["Heard", "r"], ["Round trip", "r", "From the node that answers"], ["Clock", "r", "How far its wall clock is ahead"], ["Version"], [""]], body, "cards") });
   const log = h("ul", { class: "events" });
   draw.events = keyed(log, (e) => `${e.at}${e.kind}${e.peer}`, eventRow);
@@ -113,7 +113,7 @@ function eventRow(e) {
   return { el };
 }
 
-function nodeRow(first, tests) {
+function nodeRow(first, tests, usual) {
   let node = first;
   const name = h("button", { type: "button", title: "Details", onclick: () => details(node, tests()) });
   const self = h("span", { class: "tag", hidden: true }, "this node");
@@ -148,8 +148,11 @@ function nodeRow(first, tests) {
     say(share, shares.length ? shares.map(percent).join(", ") : "–");
     say(cells.heard, n.self ? "–" : ago(n.heard_ms));
     say(cells.trip, millis(n.round_trip_ms));
-    say(cells.clock, n.clock_offset_ms === null || n.clock_offset_ms === undefined ? "–" : `${n.clock_offset_ms < 0 ? "−" : "+"}${millis(Math.abs(n.clock_offset_ms))}`);
-    say(version, n.version);
+    say(cells.clock, n.clock_offset_ms === null || n.clock_offset_ms === undefined ? "–" : Math.abs(n.clock_offset_ms) < 0.001 ? "±0" : `${n.clock_offset_ms < 0 ? "−" : "+"}${millis(Math.abs(n.clock_offset_ms))}`);
+    const other = usual() !== undefined && n.version !== usual();
+    say(version, other ? `${n.version} ≠` : n.version);
+    version.style.color = other ? "var(--warn)" : "";
+    version.title = other ? `This page's node is ${usual()}` : "";
     drain.hidden = n.health === "gone" || n.status === "draining";
     el.classList.toggle("off", n.health === "gone");
   };

@@ -12,6 +12,9 @@ const HEAT_EVERY = 5000;
 const LONG = 600;
 const LONG_EVERY = 2000;
 
+/** The wide ones first; a chart that is new comes last. */
+const ORDER = ["rate", "percentiles", "heat", "nodes", "errors", "in-flight", "lag", "traffic"];
+
 const PERCENTILES = ["p50", "p90", "p99", "p99.9", "max"];
 
 export function testCharts(state) {
@@ -22,8 +25,10 @@ export function testCharts(state) {
   const note = h("div", { class: "wide" });
   const grid = h("div", { class: "charts" }, note);
 
-  for (const chart of list) {
-    if (chart.id === "distribution") continue; // needs a spectrum, which the report has
+  // The distribution needs a spectrum, which only reports have; here it is a table.
+  const wanted = ORDER.map((id) => list.find((c) => c.id === id)).filter(Boolean);
+  const others = list.filter((c) => !ORDER.includes(c.id) && c.id !== "distribution");
+  for (const chart of [...wanted, ...others]) {
     const isTimes = chart.id === "percentiles";
     const tools = isTimes && h("div", { class: "actions" },
       segments("Percentiles", PERCENTILES.map((p) => [p, p]), shown, () => panel.update(true), true),
@@ -35,7 +40,7 @@ export function testCharts(state) {
       return isTimes ? adjust(option, shown, scale) : option;
     }, {
       about: chart.about, group: GROUP, height: Math.min(chart.height, chart.id === "heat" ? 320 : 260), tools,
-      wide: ["rate", "percentiles", "heat"].includes(chart.id), every: chart.id === "heat" ? HEAT_EVERY : 0,
+      wide: ["rate", "percentiles", "heat", "nodes"].includes(chart.id), every: chart.id === "heat" ? HEAT_EVERY : 0,
       what: chart.id === "errors" ? "No errors" : "Nothing was measured yet",
     }));
     panel.live = chart.id !== "heat";
@@ -69,7 +74,7 @@ function adjust(option, shown, scale) {
   option.legend.data = option.legend.data.filter((name) => shown.has(name));
   if (scale === "linear") Object.assign(option.yAxis, { type: "value", min: 0 });
   if (scale === "log") {
-    const least = Math.min(...option.series.flatMap((s) => s.data.map((d) => d[1]).filter((v) => v > 0)), 1e6);
+    const least = Math.min(...option.series.flatMap((s) => s.data.map((d) => d[0]).filter((v) => v > 0)), 1e6);
     Object.assign(option.yAxis, { type: "log", min: 10 ** Math.floor(Math.log10(least)) });
   }
   return option;

@@ -6,7 +6,7 @@ import { badge, card, empty, table } from "../../js/ui.js";
 
 export function testTables(state) {
   const parts = [thresholds(), nodes(), steps("Scenarios", "scenarios"), steps("Steps", "steps"), steps("Labels", "labels"), distribution(), errors(), data()];
-  const el = h("div", { class: "charts" }, parts.map((part) => part.el));
+  const el = h("div", { class: "charts dense" }, parts.map((part) => part.el));
   return { el, update: (what) => { if (what !== "points") parts.forEach((part) => part.update(state)); } };
 }
 
