@@ -15,7 +15,8 @@
 //! | `tasks` | what an arrival does: HTTP, SLEEP, CPU; the target policy |
 //! | `load` | the engine: a profile and a share become arrivals; the lease gate |
 //! | `node` | the driver: real clock, sockets and randomness around `protocol` |
-//! | `report` | results as text and JSON |
+//! | `report` | results as text, JSON, HTML and histogram logs; comparisons |
+//! | `assets` | the chart library that pages are drawn with |
 //! | `api` | the HTTP API |
 //! | `cli` | commands and terminal display |
 //!
@@ -26,6 +27,8 @@ pub mod protocol;
 
 #[cfg(feature = "node")]
 pub mod api;
+#[cfg(feature = "node")]
+pub mod assets;
 #[cfg(feature = "node")]
 pub mod cli;
 #[cfg(feature = "node")]

@@ -2,11 +2,12 @@
 // what comes out is an option object of Apache ECharts 5. A report draws them once; a page that
 // follows a running test calls them again and hands the result to `setOption`.
 //
-//   vajraCharts.list                     every chart: {id, title, about, height, wanted, option}
+//   vajraCharts.list       every chart: {id, title, about, height, overTime, wanted, option}
 //     .wanted(timeline, result, spectra)           whether there is anything to show
 //     .option(timeline, result, theme, spectra)    the option object
-//   vajraCharts.theme(dark, narrow)      colours and sizes
+//   vajraCharts.theme(dark, narrow)      colours, and whether there is little room
 //   vajraCharts.marks(timeline, result)  what happened, as the numbers on the time axis say
+//   vajraCharts.told(mark)               one of them in words
 //   vajraCharts.spectrum(text)           a percentile spectrum (report?format=hgrm) as numbers
 //   vajraCharts.format                   times, counts, bytes as text
 //
@@ -306,7 +307,7 @@
 
   function told(mark) {
     var who = mark.who && mark.text.indexOf(mark.who) < 0 ? mark.who + ": " : "";
-    return mark.n + "  " + clock(mark.at_s) + "  " + mark.kind + "  " + who + mark.text;
+    return mark.kind + ": " + who + mark.text;
   }
 
   // Series over time, one datum for each point, with everything around them.
@@ -335,7 +336,11 @@
         data: lines(timeline, result, t),
         tooltip: {
           trigger: "item",
-          formatter: function (p) { return p.data.marks.map(told).map(escape).join("<br>"); },
+          formatter: function (p) {
+            return p.data.marks.map(function (m) {
+              return escape(m.n + "  " + clock(m.at_s) + "  " + told(m));
+            }).join("<br>");
+          },
         },
       },
       markArea: {
@@ -615,11 +620,11 @@
 
   var list = [
     {
-      id: "rate", title: "Rate", height: 260, option: rate, wanted: some,
+      id: "rate", overTime: true, title: "Rate", height: 260, option: rate, wanted: some,
       about: "Requests sent a second, and what the plan asked for. Where achieved is below asked, load was missing.",
     },
     {
-      id: "percentiles", title: "Response time", height: 300, option: percentiles,
+      id: "percentiles", overTime: true, title: "Response time", height: 300, option: percentiles,
       about: "Percentiles of each interval, from the instant a request was due: waiting counts.",
       wanted: function (tl) { return tl.points.some(function (p) { return p.response_time_ms; }); },
     },
@@ -636,29 +641,29 @@
       wanted: function (tl, r, spectra) { return Boolean(spectra && spectra.response && spectra.response.length); },
     },
     {
-      id: "errors", title: "Errors", height: 240, option: errors,
+      id: "errors", overTime: true, title: "Errors", height: 240, option: errors,
       about: "Failed requests a second, by kind.",
       wanted: function (tl) {
         return any(tl, function (p) { return Object.keys(p.errors).length; });
       },
     },
     {
-      id: "in-flight", title: "In flight", height: 220, option: inFlight,
+      id: "in-flight", overTime: true, title: "In flight", height: 220, option: inFlight,
       about: "Requests waiting or in flight at the end of each interval. Rising without end: the target does not keep up.",
       wanted: some,
     },
     {
-      id: "lag", title: "Lag", height: 220, option: lag,
+      id: "lag", overTime: true, title: "Lag", height: 220, option: lag,
       about: "How late the generator itself was, 99th percentile: its own error.",
       wanted: function (tl) { return any(tl, function (p) { return p.lag_p99_ms; }); },
     },
     {
-      id: "nodes", title: "Rate of each node", height: 280, option: nodes,
+      id: "nodes", overTime: true, title: "Rate of each node", height: 280, option: nodes,
       about: "Requests sent a second, one on the other: who carried the load, and who took over.",
       wanted: function (tl) { return tl.nodes.length > 1; },
     },
     {
-      id: "traffic", title: "Traffic", height: 220, option: traffic,
+      id: "traffic", overTime: true, title: "Traffic", height: 220, option: traffic,
       about: "Bytes a second on the connections.",
       wanted: function (tl) {
         return any(tl, function (p) { return p.bytes_sent + p.bytes_received; });
