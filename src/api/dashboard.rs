@@ -16,6 +16,7 @@ use axum::routing::get;
 
 use super::Shared;
 use super::problem::Problem;
+use crate::assets;
 use crate::plan::Sha256;
 
 /// Below this path lie the files that the page loads.
@@ -71,7 +72,7 @@ macro_rules! files {
 
 /// Every file, its tag worked out once.
 static FILES: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-    files![
+    let mut files = files![
         "css/base.css",
         "css/pages.css",
         "css/parts.css",
@@ -102,16 +103,26 @@ static FILES: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         "pages/test/head.js",
         "pages/test/tables.js",
         "pages/test/tiles.js",
-    ]
+    ];
+    let charts = include_bytes!("../report/html/charts.js");
+    files.push(Asset::new("charts.js", charts, false));
+    // Everything that a browser runs today takes gzip; what does not can still have the API.
+    files.push(Asset::new("echarts.js", assets::ECHARTS_GZ, true));
+    files
 });
 
 /// The page at the root, and its files.
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/", get(|headers: HeaderMap| async move { file(INDEX, &headers) }))
+        .route(
+            "/",
+            get(|headers: HeaderMap| async move { file(INDEX, &headers) }),
+        )
         .route(
             "/assets/{*path}",
-            get(|Path(path): Path<String>, headers: HeaderMap| async move { file(&path, &headers) }),
+            get(
+                |Path(path): Path<String>, headers: HeaderMap| async move { file(&path, &headers) },
+            ),
         )
 }
 
@@ -126,7 +137,9 @@ fn file(path: &str, asked: &HeaderMap) -> Response {
         return Problem::new(StatusCode::NOT_FOUND, "the dashboard has no such file")
             .into_response();
     };
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    let known = asked
+        .get(header::IF_NONE_MATCH)
+        .and_then(|v| v.to_str().ok());
     let same = known.is_some_and(|tags| tags.split(',').any(|tag| matches(tag, &asset.tag)));
     let mut response = match same {
         true => StatusCode::NOT_MODIFIED.into_response(),

@@ -11,9 +11,9 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{Shared, dashboard};
 use super::problem::Problem;
 use super::routes::HEALTH;
+use super::{Shared, dashboard};
 
 pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match check(&shared, &request) {

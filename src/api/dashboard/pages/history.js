@@ -26,7 +26,7 @@ export async function historyPage(main) {
   const clear = h("button", { class: "btn quiet", type: "button", onclick: () => { picked.clear(); show(); } }, "Clear");
   const bar = h("div", { class: "pick", role: "status" }, summary, h("div", { class: "actions" }, clear, go));
   const filter = h("input", { type: "search", placeholder: "Filter by name or id", "aria-label": "Filter by name or id", oninput: () => { words = filter.value.trim().toLowerCase(); show(); } });
-  const part = card("Kept on this node", { pad: false, body: [table([["", "", "Pick for a comparison"], ["Test"], ["Result"], ["Started"], ["Id"]], body, "cards"), none] });
+  const part = card("Kept on this node", { pad: false, body: [table([["", "", "Pick for a comparison"], ["Test"], ["Result"], ["Started"], ["Id"]], body, "cards picks"), none] });
 
   fill(main, h("div", { class: "head" }, h("div", {}, h("h1", {}, "Tests"), h("div", { class: "meta" }, "Pick two to four to compare them.")),
     h("a", { class: "btn primary", href: "#/start" }, "Start a test")),

@@ -41,6 +41,7 @@ export async function startPage(main) {
 
   function later(pause = SETTLE) {
     clearTimeout(timer);
+    asked++; // what is being answered is about what was written before
     checked = null;
     go.disabled = download.disabled = true;
     fill(found);
@@ -71,8 +72,9 @@ export async function startPage(main) {
       fill(problem);
     } catch (e) {
       if (mine !== asked) return;
+      checked = null;
       const refused = e instanceof Refused && e.status === 422;
-      const shown = refused && mode === "form" && form.showWrong(e.field, e.message, all === true);
+      const shown = refused && mode === "form" && form.showWrong(place(e), e.message, all === true);
       outline.show(null, shown ? "Fill in what is missing on the left." : "");
       fill(problem, shown ? null : refused && mode === "text"
         ? notice("bad", h("strong", {}, "This is no plan yet"), h("pre", { class: "text small", id: "plan-error" }, e.message)) : failed(e, () => look()));
@@ -115,6 +117,12 @@ export async function startPage(main) {
 
   later(0);
   return () => { clearTimeout(timer); asked++; outline.dispose(); };
+}
+
+/** Where it is wrong: a table that names one of its keys means that key. */
+function place(e) {
+  const named = /^([a-z_]+(?:\.[a-z_0-9]+|\[\d+\])*)/.exec(e.message)?.[1];
+  return e.field && named?.startsWith(`${e.field}.`) ? named : e.field;
 }
 
 const KEY = "vajra.draft";

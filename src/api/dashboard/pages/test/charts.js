@@ -8,9 +8,10 @@ import { badge, card, notice, segments } from "../../js/ui.js";
 const GROUP = "test";
 /** The heat map has thousands of cells; it is drawn anew at most so often, in milliseconds. */
 const HEAT_EVERY = 5000;
-/** Charts of a test with a long past change little in a second, and cost more. */
-const LONG = 600;
-const LONG_EVERY = 2000;
+/** About as many seconds as a chart has pixels: what happens in one of them nobody sees. */
+const PIXELS = 1000;
+/** A chart is drawn at least so often, in milliseconds, however long the test. */
+const MAX_EVERY = 5000;
 
 /** The wide ones first; a chart that is new comes last. */
 const ORDER = ["rate", "percentiles", "heat", "nodes", "errors", "in-flight", "lag", "traffic"];
@@ -55,7 +56,9 @@ export function testCharts(state) {
   const update = (what) => {
     if (what === "progress") return;
     const { points } = state.timeline.data;
-    for (const panel of panels.all) if (panel.live) panel.every = points.length > LONG ? LONG_EVERY : 0;
+    const span = points.length ? points[points.length - 1].to_s : 0;
+    const every = Math.min(MAX_EVERY, (1000 * span) / PIXELS);
+    for (const panel of panels.all) if (panel.live) panel.every = every < 1000 ? 0 : every;
     const missing = !state.timeline.available;
     note.hidden = !missing;
     if (missing && !note.childElementCount) fill(note, notice("warn", "This node has no timeline of the test. Its totals are below."));

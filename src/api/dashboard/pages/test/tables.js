@@ -5,8 +5,12 @@ import { clock, count, DASH, millis, percent, short, tail } from "../../js/forma
 import { badge, card, empty, table } from "../../js/ui.js";
 
 export function testTables(state) {
-  const parts = [thresholds(), nodes(), steps("Scenarios", "scenarios"), steps("Steps", "steps"), steps("Labels", "labels"), distribution(), errors(), data()];
-  const el = h("div", { class: "charts dense" }, parts.map((part) => part.el));
+  const left = [thresholds(), errors(), data()];
+  const right = [distribution()];
+  const wide = [nodes(), steps("Scenarios", "scenarios"), steps("Steps", "steps"), steps("Labels", "labels")];
+  const parts = [...left, ...right, ...wide];
+  const column = (list) => h("div", { class: "column" }, list.map((part) => part.el));
+  const el = h("div", { class: "column" }, h("div", { class: "two" }, column(left), column(right)), wide.map((part) => part.el));
   return { el, update: (what) => { if (what !== "points") parts.forEach((part) => part.update(state)); } };
 }
 
