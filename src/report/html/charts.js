@@ -382,7 +382,8 @@
   function legend(t, names) {
     return {
       type: "scroll", top: 0, left: 0, right: 0, itemWidth: 14, itemHeight: 8, itemGap: 14,
-      textStyle: { color: t.text }, pageTextStyle: { color: t.muted },
+      // Without room above, a legend that scrolls cuts its letters.
+      textStyle: { color: t.text, padding: [3, 0, 3, 0] }, pageTextStyle: { color: t.muted },
       pageIconColor: t.muted, pageIconInactiveColor: t.grid,
       data: names,
     };

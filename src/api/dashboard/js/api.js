@@ -81,11 +81,13 @@ export function saveAs(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** Opens what the API answers in a tab of its own. */
-export async function open(path) {
-  if (!token()) return void window.open(BASE + path, "_blank", "noopener");
-  const blob = await (await send(path, {})).blob();
-  window.open(URL.createObjectURL(blob), "_blank", "noopener");
+/**
+ * Opens what the API answers in a tab of its own. A new tab could not show the token, so where
+ * there is one it is saved as a file instead.
+ */
+export async function open(path, name) {
+  if (token()) return save(path, name);
+  window.open(BASE + path, "_blank", "noopener");
 }
 
 /**

@@ -5,23 +5,23 @@ import { fill, h } from "../js/dom.js";
 import { count, DASH, millis, percent, short, when } from "../js/format.js";
 import { Panel, Panels } from "../js/panel.js";
 import { histogram } from "../js/timeline.js";
-import { card, notice, table, verdictBadge } from "../js/ui.js";
+import { badge, card, notice, table, verdictBadge } from "../js/ui.js";
 
 /** Differences below this share are not worth a colour. */
 const SAME = 0.005;
 
-/** `[name, value of a result, how it is shown, better when: -1 less, 1 more, 0 neither]`. */
+/** `[name, value of a result, how it is shown, better when: -1 less, 1 more, 0 neither, metric]`. */
 const ROWS = [
-  ["Rate achieved", (r) => r.rate.achieved, (v) => `${short(v)}/s`, 1],
+  ["Rate achieved", (r) => r.rate.achieved, (v) => `${short(v)}/s`, 1, "rate"],
   ["Rate asked", (r) => r.rate.asked, (v) => `${short(v)}/s`, 0],
   ["Requests", (r) => r.totals.sent, count, 0],
-  ["Errors", (r) => (r.totals.sent ? r.totals.failed / r.totals.sent : null), percent, -1],
+  ["Errors", (r) => (r.totals.sent ? r.totals.failed / r.totals.sent : null), percent, -1, "error_rate"],
   ["Missing", (r) => r.totals.dropped + r.totals.short, count, -1],
-  ["Response mean", (r) => r.response_time_ms?.mean, millis, -1],
+  ["Response mean", (r) => r.response_time_ms?.mean, millis, -1, "response_time.mean"],
   ...[["p50", "p50"], ["p75", "p75"], ["p90", "p90"], ["p95", "p95"], ["p99", "p99"], ["p99.9", "p999"], ["max", "max"]]
-    .map(([name, key]) => [`Response ${name}`, (r) => r.response_time_ms?.[key], millis, -1]),
-  ["Service p99", (r) => r.service_time_ms?.p99, millis, -1],
-  ["Lag p99", (r) => r.lag_ms?.p99, millis, -1],
+    .map(([name, key]) => [`Response ${name}`, (r) => r.response_time_ms?.[key], millis, -1, `response_time.${name}`]),
+  ["Service p99", (r) => r.service_time_ms?.p99, millis, -1, "service_time.p99"],
+  ["Lag p99", (r) => r.lag_ms?.p99, millis, -1, "lag.p99"],
 ];
 
 export async function comparePage(main, list) {
@@ -37,7 +37,7 @@ export async function comparePage(main, list) {
   const swatch = (i) => { const s = h("i", { class: "swatch" }); s.style.background = window.vajraCharts.theme(window.vajraTheme.current() === "dark").series[i]; return s; };
 
   const head = [["Measure"], ...loaded.flatMap((_, i) => (i ? [[names[i], "r"], ["Difference", "r"]] : [[names[0], "r"]]))];
-  const body = h("tbody", {}, ROWS.map(([name, of, show, better]) => h("tr", {}, h("td", {}, name),
+  const body = h("tbody", {}, ROWS.map(([name, of, show, better, metric]) => h("tr", { data: { metric: metric || "" } }, h("td", {}, name),
     loaded.flatMap(({ result }, i) => {
       const cell = h("td", { class: "r" }, value(of(result), show));
       return i ? [cell, h("td", { class: "r" }, delta(of(first), of(result), better))] : [cell];
@@ -59,7 +59,7 @@ export async function comparePage(main, list) {
       h("div", { class: "line muted small" }, h("span", {}, result.target), h("span", { class: "nowrap" }, when(result.started_at)))))),
     differentPlans(loaded), judged, numbers.el, charts);
   panels.update();
-  if (loaded.length === 2) judge(ids, judged);
+  if (loaded.length === 2) await judge(ids, judged, numbers.el);
   return () => panels.dispose();
 }
 
@@ -88,12 +88,28 @@ function differentPlans(loaded) {
   return loaded.every(({ result }) => plan(result) === first) ? null : notice("warn", "These tests did not run the same plan: a difference may be the plan's.");
 }
 
-/** Whether a difference is more than noise, as the node judges it. */
-async function judge([base, other], into) {
+/**
+ * Whether differences are more than noise, as the node judges it from the intervals of both
+ * tests (docs/result.md). The page itself has no opinion.
+ */
+async function judge([base, other], into, numbers) {
   const found = await optional(`/tests/${other}/compare?with=${base}`);
-  if (!found) return;
-  const text = found.summary || found.text || (typeof found.verdict === "string" ? found.verdict : "");
-  if (text) fill(into, notice(found.regression || found.regressed ? "bad" : "good", h("strong", {}, "Beyond noise? "), text));
+  if (!found?.metrics) return;
+  const told = [...(found.warnings || []), ...(!found.noise?.judged && found.noise?.why ? [`Noise was not judged: ${found.noise.why}`] : [])];
+  fill(into, told.length > 0 && notice("warn", told.length > 1 ? h("ul", {}, told.map((text) => h("li", {}, text))) : told[0]));
+  if (!found.noise?.judged) return;
+  const metrics = new Map(found.metrics.map((m) => [m.metric, m]));
+  const confidence = percent(found.noise.confidence);
+  numbers.querySelector("thead tr").append(h("th", { class: "r", scope: "col", title: `With ${confidence} confidence, from the tests' intervals` }, "Noise"));
+  for (const row of numbers.querySelectorAll("tbody tr")) {
+    const m = metrics.get(row.dataset.metric);
+    // A difference that may be chance has no colour.
+    if (m?.within_noise) row.querySelector(".delta")?.classList.replace("bad", "same");
+    if (m?.within_noise) row.querySelector(".delta")?.classList.replace("good", "same");
+    const judged = m && m.within_noise !== null && m.within_noise !== undefined;
+    row.append(h("td", { class: "r" }, !judged ? h("span", { class: "delta same" }, DASH)
+      : m.within_noise ? badge("idle", "within noise") : badge("live", "beyond noise")));
+  }
 }
 
 function base(theme, format) {

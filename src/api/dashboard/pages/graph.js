@@ -55,7 +55,7 @@ function option(nodes, found, theme) {
       formatter: (p) => (p.dataType === "edge" ? escape(`${name.get(p.data.source)} – ${name.get(p.data.target)}: ${p.data.told}`) : escape(p.data.told)),
     },
     series: [{
-      type: "graph", layout: "none", left: 80, right: 80, top: 30, bottom: 30,
+      type: "graph", layout: many ? "circular" : "none", circular: { rotateLabel: true }, left: "center", top: "middle", width: 250, height: 250,
       label: { show: nodes.length <= 60, color: theme.text, fontSize: many ? 10 : 12 },
       emphasis: { focus: "adjacency", lineStyle: { width: 2.5 } },
       data: nodes.map((n, i) => {
@@ -67,7 +67,7 @@ function option(nodes, found, theme) {
           id: n.peer, name: n.name, x: 100 * x, y: 100 * y, symbol: sign[kind], symbolSize: n.self ? 20 : many ? 10 : 15, told: `${n.name}: ${word}`,
           itemStyle: { color: tone[kind], opacity: gone ? 0.35 : 1, borderColor: n.self ? theme.text : "transparent", borderWidth: n.self ? 2 : 0 },
           // Outwards, where no line runs.
-          label: { color: gone ? theme.muted : theme.text, position: Math.abs(x) < 0.2 ? (y < 0 ? "top" : "bottom") : x > 0 ? "right" : "left" },
+          label: { color: gone ? theme.muted : theme.text, ...(many ? {} : { position: Math.abs(x) < 0.2 ? (y < 0 ? "top" : "bottom") : x > 0 ? "right" : "left" }) },
         };
       }),
       links: edges.map((e) => ({

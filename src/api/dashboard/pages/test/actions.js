@@ -18,7 +18,7 @@ export function testActions(state, refresh) {
   const scale = h("button", { class: "btn", type: "button", onclick: () => askScale(state, scale, path, done) }, "Change load");
   const stop = h("button", { class: "btn danger", type: "button", id: "stop", onclick: () => askStop(stop, path, done) }, icon("stop", 14), "Stop");
 
-  const report = h("button", { class: "btn", type: "button", onclick: () => attempt(report, () => open(`${path}/report?format=html`)) }, "Report");
+  const report = h("button", { class: "btn", type: "button", onclick: () => attempt(report, () => open(`${path}/report?format=html`, `vajra-${id}.html`)) }, "Report");
   const menu = h("details", { class: "menu" }, h("summary", { class: "btn", "aria-label": "Exports" }, icon("more")),
     h("div", {},
       EXPORTS.map(([format, name, end]) => h("button", { type: "button", onclick: (e) => { menu.open = false; attempt(e.target, () => save(`${path}/report?format=${format}`, `vajra-${id}.${end}`)); } }, name)),

@@ -24,7 +24,7 @@ export function testTiles(state) {
     const now = over ? r.rate.achieved : p?.rate ?? last?.rate ?? r.rate.achieved;
     const asked = over ? r.rate.asked : p?.asked ?? last?.asked ?? 0;
     const users = p?.users || (over ? 0 : last?.users);
-    part.set("rate", short(now), "/s", users ? `${short(users)} users` : asked ? `of ${short(asked)}/s asked` : "", asked && now < asked * 0.98 && last && last.from_s > 1 ? "warn" : "");
+    part.set("rate", short(now), "/s", users ? `${short(users)} users` : asked ? `of ${short(asked)} asked` : "", asked && now < asked * 0.98 && last && last.from_s > 1 ? "warn" : "");
     const sent = Math.max(totals.sent, over ? 0 : p?.sent ?? 0);
     const failed = Math.max(totals.failed, over ? 0 : p?.failed ?? 0);
     part.set("sent", short(sent), "", r.load?.model === "open" && totals.planned ? `${short(totals.planned)} planned` : `in ${clock(r.duration_s)}`);
@@ -38,7 +38,7 @@ export function testTiles(state) {
     const lag = over ? r.lag_ms?.p99 : p?.lag_p99_ms ?? r.lag_ms?.p99;
     part.set("lag", ...split(lag), lag > LAG_LIMIT ? "the generator is late" : "", lag > LAG_LIMIT ? "bad" : "");
     const missing = totals.dropped + totals.short;
-    part.set("missing", short(missing), "", missing ? `${short(totals.dropped)} dropped, ${short(totals.short)} short` : "", missing ? "warn" : "");
+    part.set("missing", short(missing), "", [totals.dropped && `${short(totals.dropped)} dropped`, totals.short && `${short(totals.short)} short`].filter(Boolean).join(", "), missing ? "warn" : "");
     const [size, unit] = bytes(totals.bytes_received).split(" ");
     part.set("traffic", size, unit, `${bytes(totals.bytes_sent)} sent`);
   };
