@@ -6,7 +6,6 @@ import { say } from "./dom.js";
 
 /** Longest pause between two tries, in milliseconds. */
 const MAX_PAUSE = 15_000;
-/** A node says something, be it a comment, at least every ten seconds; so long is silence. */
 const bar = () => document.getElementById("connection");
 
 /**
@@ -14,7 +13,7 @@ const bar = () => document.getElementById("connection");
  *
  * `onEvent(name, data)`; return `false` to say that it is over.
  * `onGap()` before the first event after a break: what was missed must be loaded.
- * `onRefused(error)` when the node refuses for good.
+ * `onRefused(error)` when the node refuses: it has no place for another stream, say.
  */
 export class Live {
   constructor(path, { onEvent, onGap, onRefused }) {
@@ -56,12 +55,12 @@ export class Live {
     try {
       await stream(this.path, (name, data) => {
         if (abort.signal.aborted) return;
-        if (this.onEvent(name, data) === false) this.close();
+        // A mistake in the page is not a lost connection.
+        try { if (this.onEvent(name, data) === false) this.close(); } catch (error) { reportError(error); }
       }, abort.signal, () => this.opened());
     } catch (e) {
       if (abort.signal.aborted) return;
-      const final = e instanceof Refused && e.status < 500 && e.status !== 429;
-      if (final) { this.close(); this.onRefused?.(e); return; }
+      if (e instanceof Refused && e.status < 500) { this.close(); this.onRefused?.(e); return; }
     }
     if (abort.signal.aborted || this.over) return;
     this.missed = true;

@@ -80,5 +80,9 @@ async function introduce(who) {
 }
 
 const who = frame();
-window.addEventListener("hashchange", route);
+window.addEventListener("hashchange", () => {
+  // Whoever reads by ear or keyboard begins at the new page's top.
+  document.getElementById("main").focus({ preventScroll: true });
+  route();
+});
 route().then(() => introduce(who));

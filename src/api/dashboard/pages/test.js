@@ -12,6 +12,8 @@ import { testTiles } from "./test/tiles.js";
 
 /** The whole result is asked for at most so often, in milliseconds. */
 const RESULT_EVERY = 3000;
+/** The timeline, where points do not come by themselves. */
+const POLL_EVERY = 5000;
 
 export async function testPage(main, id) {
   let result = await get(`/tests/${encodeURIComponent(id)}`);
@@ -33,7 +35,8 @@ export async function testPage(main, id) {
     update("result");
   }
 
-  const ends = [() => parts.forEach((part) => part.dispose?.())];
+  let left = false;
+  const ends = [() => { left = true; }, () => parts.forEach((part) => part.dispose?.())];
   if (result.state === "ended") return () => ends.forEach((end) => end());
 
   let planned = false;
@@ -55,6 +58,8 @@ export async function testPage(main, id) {
       finish();
       return false;
     },
+    // Where there is no place for another stream, the node is asked now and then.
+    onRefused: () => ends.push(repeat(POLL_EVERY, () => timeline.load().then(() => update("points")).catch(() => {}))),
     onGap: () => timeline.load().then(() => update("points")).catch(() => {}),
   });
   ends.push(() => live.close());
@@ -65,7 +70,7 @@ export async function testPage(main, id) {
       await timeline.load();
       await refresh();
       update("all");
-      if (!result.complete && tries > 0) setTimeout(() => finish(tries - 1), 1000);
+      if (!left && !result.complete && tries > 0) setTimeout(() => finish(tries - 1), 1000);
     } catch { /* what is shown stays */ }
   }
   return () => ends.forEach((end) => end());
