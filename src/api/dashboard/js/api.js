@@ -32,6 +32,7 @@ function headers(extra = {}) {
 
 let asking = null;
 async function send(path, options) {
+  const used = token();
   let response;
   try {
     response = await fetch(BASE + path, { ...options, headers: headers(options.headers), cache: "no-store" });
@@ -40,9 +41,11 @@ async function send(path, options) {
     throw new Unreachable("this node cannot be reached");
   }
   if (response.status === 401 && ask) {
-    // All requests that wait share one question.
-    asking ||= ask(token() !== null).finally(() => { asking = null; });
-    await asking;
+    // All requests that wait share one question, which may be answered by now.
+    if (token() === used) {
+      asking ||= ask(used !== null).finally(() => { asking = null; });
+      await asking;
+    }
     return send(path, options);
   }
   if (!response.ok) {
