@@ -39,9 +39,12 @@ export class Timeline {
   /** Adds a point as it comes from the node. */
   add(point) {
     if (this.busy) { this.waiting.push(point); return; }
+    const { points } = this.data;
+    // A listener that falls behind misses points, and some close before it listens.
+    const gap = points.length > 0 && point.from_s > points[points.length - 1].to_s + 1e-6;
     this.push(point);
-    if (this.data.points.length <= MAX_POINTS && (point.node_rates || []).length <= this.data.nodes.length) return;
-    // Too many points, or a node that is not known by name yet.
+    if (!gap && this.data.points.length <= MAX_POINTS && (point.node_rates || []).length <= this.data.nodes.length) return;
+    // A gap, too many points, or a node that is not known by name yet.
     this.load().catch(() => {});
     if (this.data.points.length > 2 * MAX_POINTS) this.data.points.splice(0, MAX_POINTS);
   }
@@ -71,6 +74,17 @@ export class Timeline {
     }
     return { ...this.data, points: merged };
   }
+}
+
+/** How many intervals in a row a worker must have sent nothing to be told as silent. */
+const SILENT = 3;
+
+/** Who sent nothing lately while others did, as `peer/incarnation`. */
+export function silent(timeline) {
+  const last = timeline.points.slice(-SILENT);
+  if (last.length < SILENT || last.some((p) => p.rate === 0)) return new Set();
+  const quiet = timeline.nodes.filter((_, i) => last.every((p) => !p.node_rates[i]));
+  return new Set(quiet.map((n) => `${n.peer}/${n.incarnation}`));
 }
 
 /** All response times of a timeline by bucket: `[upper bound in ms, count]`. */

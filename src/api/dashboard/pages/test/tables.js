@@ -2,6 +2,7 @@
 
 import { fill, h, keyed, say } from "../../js/dom.js";
 import { clock, count, DASH, millis, percent, short, tail } from "../../js/format.js";
+import { silent } from "../../js/timeline.js";
 import { badge, card, empty, table } from "../../js/ui.js";
 
 export function testTables(state) {
@@ -49,15 +50,16 @@ function nodes() {
       const name = h("div", {}, h("span", { style: { fontWeight: 550 } }, n.name || tail(n.peer)), h("span", { class: "sub" }, n.environment || tail(n.peer)));
       const lost = n.lost_at_ms !== null && n.lost_at_ms !== undefined;
       return [name, percent(n.share), count(n.sent), count(n.failed), count(n.dropped), millis(n.lag_p99_ms),
-        lost ? badge("bad", `lost at ${clock(n.lost_at_ms / 1000)}`) : badge("good", "carries load")];
+        lost ? badge("bad", `lost at ${clock(n.lost_at_ms / 1000)}`) : n.silent ? badge("warn", "sends nothing") : badge("good", "carries load")];
     }, "cards");
   const part = card("Nodes", { pad: false, body: t.el, note: "", cls: "wide" });
-  return { el: part.el, update({ result }) {
+  return { el: part.el, update({ result, timeline }) {
     part.el.hidden = !result.nodes.length;
+    const quiet = result.state === "running" ? silent(timeline.data) : new Set();
     const lost = result.nodes.filter((n) => n.lost_at_ms !== null && n.lost_at_ms !== undefined).length;
     const skew = result.start_skew_ms === null ? "" : `, started within ${millis(result.start_skew_ms)}`;
     say(part.note, `${result.nodes.length} carried load${lost ? `, ${lost} lost` : ""}${skew}`);
-    t.draw(result.nodes);
+    t.draw(result.nodes.map((n) => ({ ...n, silent: quiet.has(`${n.peer}/${n.incarnation}`) })));
   } };
 }
 
