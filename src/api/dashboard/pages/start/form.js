@@ -16,10 +16,12 @@ export const NEW = { task: { type: "HTTP", method: "GET" }, load: { model: "open
 export function planForm(rootSchema, value, changed) {
   const schema = new Schema(rootSchema);
   const touched = new Set();
+  let last = null; // what is wrong, and where
   const form = {
     schema, value, wrong: new Map(),
     changed: (path) => { touched.add(path.join(".")); changed(); },
-    touched: (path) => { touched.add(path.join(".")); changed(); },
+    // Leaving a field changes nothing: whoever leaves it for a button must find it as it was.
+    touched: (path) => { touched.add(path.join(".")); if (last) showWrong(...last); },
   };
   const target = h("div");
   const load = h("div");
@@ -102,6 +104,7 @@ export function planForm(rootSchema, value, changed) {
   /** Shows what is wrong at its field; tells whether there was one. */
   const showWrong = (path, text, all) => {
     for (const { el: box, input } of form.wrong.values()) { box.hidden = true; input?.removeAttribute("aria-invalid"); }
+    last = path ? [path, text, false] : null;
     if (!path) return false;
     const keys = path.replace(/\[(\d+)\]/g, ".$1").split(".");
     for (let n = keys.length; n > 0; n--) {
