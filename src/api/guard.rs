@@ -11,9 +11,9 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Shared;
 use super::problem::Problem;
 use super::routes::HEALTH;
+use super::{Shared, dashboard};
 
 pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match check(&shared, &request) {
@@ -44,7 +44,7 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
         }
     }
     if let Some(token) = &shared.token
-        && request.uri().path() != HEALTH
+        && !is_open(request)
     {
         let shown = one(headers, header::AUTHORIZATION)?.and_then(bearer);
         if !shown.is_some_and(|shown| same(shown.as_bytes(), token.as_bytes())) {
@@ -70,6 +70,14 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
         ));
     }
     Ok(())
+}
+
+/// What is answered without the token: whether the node is well, and the dashboard's files.
+/// They hold no secret, and a page that is to ask for the token must be there first.
+fn is_open(request: &Request) -> bool {
+    let path = request.uri().path();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    path == HEALTH || (reads && dashboard::is_file(path))
 }
 
 /// A header's value; one that is there twice, or is no plain text, is not taken for absent.

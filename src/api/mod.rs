@@ -6,9 +6,11 @@
 
 mod blobs;
 pub mod client;
+mod dashboard;
 mod extract;
 mod find;
 mod guard;
+mod plans;
 mod problem;
 mod reports;
 mod routes;

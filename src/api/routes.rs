@@ -19,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
-use super::{Shared, blobs, find, guard, reports};
+use super::{Shared, blobs, dashboard, find, guard, plans, reports};
 use crate::node::handle::{StartOptions, Steering, Update};
 use crate::plan::{self, Plan};
 use crate::report::preflight::PreflightReport;
@@ -34,6 +34,9 @@ const HEALTH_WAIT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Longest that a start waits for nodes; a caller that wants longer asks again.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+/// Why a plan that starts processes is refused.
+pub(super) const NO_LOCAL: &str =
+    "[local] starts processes and works from the command line only; remove it";
 
 pub(super) fn router(shared: Shared) -> Router {
     let v1 = Router::new()
@@ -50,10 +53,13 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/tests/{id}/pause", post(pause))
         .route("/tests/{id}/resume", post(resume))
         .route("/preflight", post(preflight))
+        .route("/plan", post(plans::look))
+        .route("/plan-schema", get(plans::schema))
         .route("/blobs/{digest}", get(blobs::get).put(blobs::put))
         .route("/version", get(version));
     Router::new()
         .nest("/api/v1", v1)
+        .merge(dashboard::routes())
         .route(HEALTH, get(health))
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "no such resource; see docs/api.md")
@@ -151,7 +157,7 @@ async fn start(State(s): State<Shared>, body: Body) -> Result<Response, Problem>
 }
 
 /// The body, as JSON of a known shape.
-async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
     let body = whole(body).await?;
     serde_json::from_slice(&body).map_err(|e| {
         Problem::new(
@@ -161,12 +167,9 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
     })
 }
 
-fn plan_of(value: &serde_json::Value) -> Result<Plan, Problem> {
+pub(super) fn plan_of(value: &serde_json::Value) -> Result<Plan, Problem> {
     if value.get("local").is_some() {
-        return Err(Problem::field(
-            "local",
-            "[local] starts processes and works from the command line only; remove it",
-        ));
+        return Err(Problem::field("local", NO_LOCAL));
     }
     let bytes = serde_json::to_vec(value)
         .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;

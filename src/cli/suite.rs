@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::args::{RunArgs, StartArgs, ValidateArgs};
 use super::backend::Backend;
-use super::dry_run::Outline;
 use super::exit::{Exit, Failure};
 use super::exports::OutFile;
 use super::follow::{Followed, OnInterrupt, follow};
@@ -25,7 +24,9 @@ use crate::plan::{
     Mode, Passed, Plan, Scalar, StopOn, Suite, SuiteError, SuitePlan, Values, is_suite, parse_suite,
 };
 use crate::report::export::Format;
-use crate::report::{PlanResult, SuiteResult, TestResult, junit_of_suite, measured, text};
+use crate::report::{
+    Outline, PlanResult, SuiteResult, TestResult, junit_of_suite, measured, text,
+};
 
 /// The suite that a command names; none if it names something else.
 ///

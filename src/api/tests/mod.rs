@@ -4,6 +4,7 @@
 mod access;
 mod blobs;
 mod calls;
+mod dashboard;
 mod limits;
 mod problems;
 

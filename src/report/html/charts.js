@@ -362,7 +362,7 @@
     return {
       animation: false,
       textStyle: { fontFamily: "inherit" },
-      grid: { left: 58, right: Array.isArray(yAxis) ? 52 : 14, top: 44, bottom: 28 },
+      grid: { left: 58, right: Array.isArray(yAxis) ? 52 : 14, top: 50, bottom: 28 },
       // A part of a sum can't be switched off: those above it would stay where they are.
       legend: Object.assign(legend(t, shown), sums ? { selectedMode: false } : {}),
       tooltip: tooltip(t, {
@@ -392,7 +392,8 @@
   function legend(t, names) {
     return {
       type: "scroll", top: 0, left: 0, right: 0, itemWidth: 14, itemHeight: 8, itemGap: 14,
-      textStyle: { color: t.text }, pageTextStyle: { color: t.muted },
+      // Without room above, a legend that scrolls cuts its letters.
+      textStyle: { color: t.text, padding: [3, 0, 3, 0] }, pageTextStyle: { color: t.muted },
       pageIconColor: t.muted, pageIconInactiveColor: t.grid,
       data: names,
     };

@@ -1,0 +1,80 @@
+// What one can do with a test: stop it, pause it, change its load; take its result along.
+
+import { open, post, remove, save, saveAs } from "../../js/api.js";
+import { h, icon } from "../../js/dom.js";
+import { attempt, dialog } from "../../js/ui.js";
+
+const EXPORTS = [["json", "Result as JSON", "json"], ["csv", "Timeline as CSV", "csv"], ["hgrm", "Percentiles (.hgrm)", "hgrm"], ["hlog", "Histogram log (.hlog)", "hlog"], ["junit", "Thresholds as JUnit XML", "xml"]];
+
+export function testActions(state, refresh) {
+  const id = state.result.test_id;
+  const path = `/tests/${id}`;
+  const done = (answer) => { if (answer) refresh().catch(() => {}); };
+
+  const pause = h("button", { class: "btn", type: "button", onclick: async () => {
+    const paused = isPaused(state.result);
+    done(await attempt(pause, () => post(`${path}/${paused ? "resume" : "pause"}`), paused ? "The test goes on" : "The test stands still"));
+  } }, "Pause");
+  const scale = h("button", { class: "btn", type: "button", onclick: () => askScale(state, scale, path, done) }, "Change load");
+  const stop = h("button", { class: "btn danger", type: "button", id: "stop", onclick: () => askStop(stop, path, done) }, icon("stop", 14), "Stop");
+
+  const report = h("button", { class: "btn", type: "button", onclick: () => attempt(report, () => open(`${path}/report?format=html`, `vajra-${id}.html`)) }, "Report");
+  const menu = h("details", { class: "menu" }, h("summary", { class: "btn", "aria-label": "Exports" }, icon("more")),
+    h("div", {},
+      EXPORTS.map(([format, name, end]) => h("button", { type: "button", onclick: (e) => { menu.open = false; attempt(e.target, () => save(`${path}/report?format=${format}`, `vajra-${id}.${end}`)); } }, name)),
+      h("button", { type: "button", onclick: () => { menu.open = false; saveAs(new Blob([JSON.stringify(state.result.plan, null, 2)], { type: "application/json" }), `plan-${id}.json`); } }, "Plan as JSON"),
+      h("a", { href: "#/history" }, "Compare with another test…")));
+  menu.querySelector("summary").className = "btn";
+  menu.addEventListener("keydown", (e) => { if (e.key === "Escape") { menu.open = false; menu.firstChild.focus(); } });
+  menu.addEventListener("focusout", (e) => { if (!menu.contains(e.relatedTarget)) menu.open = false; });
+
+  const again = h("button", { class: "btn", type: "button", onclick: () => {
+    sessionStorage.setItem("vajra.plan", JSON.stringify(state.result.plan));
+    location.hash = "#/start";
+  } }, "Run again");
+
+  const el = h("div", { class: "actions" }, pause, scale, stop, again, report, menu);
+  const update = () => {
+    const { result } = state;
+    const live = result.state === "running" && state.progress?.state !== "ended";
+    const over = result.state === "ended";
+    pause.hidden = scale.hidden = !live;
+    stop.hidden = over || state.progress?.state === "ended";
+    stop.disabled = result.state === "stopping";
+    again.hidden = !over || !result.plan || !Object.keys(result.plan).length;
+    const label = isPaused(result) ? "Resume" : "Pause";
+    if (pause.textContent !== label) pause.textContent = label;
+  };
+  return { el, update };
+}
+
+/** Whether the last change that counts was a pause. */
+function isPaused(result) {
+  const steps = (result.changes || []).filter((c) => c.what === "paused" || c.what === "resumed");
+  return steps.length > 0 && steps[steps.length - 1].what === "paused";
+}
+
+async function askStop(button, path, done) {
+  const answer = await dialog("Stop this test?", h("p", { class: "muted" },
+    "It stops on every node. Gracefully waits for the responses that are on their way; now gives them up, and counts them as abandoned."),
+  [["now", "Stop now", "danger"], ["graceful", "Stop gracefully"]]);
+  if (!answer) return;
+  const query = answer.value === "now" ? "?graceful=false" : "";
+  done(await attempt(button, () => remove(path + query), "The test is stopping"));
+}
+
+async function askScale(state, button, path, done) {
+  const { result } = state;
+  const closed = result.load?.model === "closed" || (!result.load?.rate && result.load?.users);
+  const key = closed ? "users" : "rate";
+  const last = [...(result.changes || [])].reverse().find((c) => c.what === "scaled");
+  const now = last?.level ?? result.load?.[key] ?? "";
+  const input = h("input", { id: "level", name: "level", type: "number", min: closed ? 1 : 0.001, step: closed ? 1 : "any", required: true, value: String(now), autofocus: true });
+  const answer = await dialog("Change the load", [
+    h("p", { class: "muted" }, "What the plan calls full load becomes this, from a moment on that is the same on every node. Every other level changes in proportion."),
+    h("div", { class: "field" }, h("label", { for: "level" }, closed ? "Users" : "Arrivals a second, of the whole swarm"), input),
+  ], [["scale", "Change"]]);
+  const level = Number(answer?.data.get("level"));
+  if (!answer || !level) return;
+  done(await attempt(button, () => post(`${path}/scale`, { [key]: level }), `Full load becomes ${level}${closed ? " users" : "/s"}`));
+}

@@ -1,0 +1,118 @@
+// The top of a test's page: what it is, how it goes, and what one can do about it.
+
+import { fill, h, keyed, say } from "../../js/dom.js";
+import { clock, length, tail, when } from "../../js/format.js";
+import { badge, notice, setBadge, VERDICTS } from "../../js/ui.js";
+import { testActions } from "./actions.js";
+
+export function testHead(state, refresh) {
+  const title = h("h1");
+  const meta = h("div", { class: "meta" });
+  let word = badge("idle", "…");
+  const actions = testActions(state, refresh);
+  const reasons = h("div");
+  const elapsed = h("span", { class: "num" });
+  const left = h("span", { class: "num muted" });
+  const track = h("div", { class: "track", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 });
+  const names = h("div", { class: "track-names", "aria-hidden": "true" });
+  const progress = h("div", { class: "progress" }, h("div", { class: "meta", style: { justifyContent: "space-between" } }, elapsed, left), track, names);
+  const terms = h("div", { class: "terms", role: "img" });
+  const termsPart = h("div", {}, h("div", { class: "meta", style: { marginBottom: "4px" } }, "Coordinator, by term"), terms);
+  const drawTerms = keyed(terms, (r) => `${r.term}${r.peer}`, reign);
+  let drawnReasons = "";
+  let drawnStages = "";
+  let stages = [];
+
+  const el = h("div", { style: { display: "flex", flexDirection: "column", gap: "16px" } },
+    h("div", { class: "head" }, h("div", {}, title, meta), actions.el), reasons, progress, termsPart);
+
+  function update() {
+    const { result: r, progress: p } = state;
+    const over = r.state === "ended";
+    say(title, r.name || r.target);
+    const [kind, text] = !over ? ["live", p?.state && p.state !== "ended" ? p.state : r.state] : r.verdict ? [VERDICTS[r.verdict], r.verdict] : ["idle", "ended"];
+    if (!meta.childElementCount) {
+      fill(meta, word, h("span", {}, r.target), r.started_at && h("span", {}, when(r.started_at)),
+        Object.entries(r.tags || {}).map(([k, v]) => h("span", { class: "tag" }, `${k}=${v}`)), h("span", { class: "mono", title: r.test_id }, tail(r.test_id)));
+    }
+    word = setBadge(word, kind, over && r.end && r.end !== "completed" ? `${text}, ${r.end}` : text);
+    actions.update();
+
+    const key = JSON.stringify([over, r.verdict, r.reasons]);
+    if (key !== drawnReasons) {
+      drawnReasons = key;
+      fill(reasons, verdict(r, over));
+    }
+
+    // A test that ended early ends where it ended.
+    const total = over ? Math.max(r.duration_s, 0.001) : p?.duration_s || stages.reduce((sum, s) => sum + s[1], 0) || r.duration_s;
+    const at = over ? total : Math.max(0, p?.elapsed_s ?? r.duration_s);
+    progress.hidden = over || !total;
+    const stageKey = JSON.stringify([r.load, Math.round(total)]);
+    if (!progress.hidden && stageKey !== drawnStages) {
+      drawnStages = stageKey;
+      stages = stagesOf(r.load, total);
+      fill(track, stages.map(([, s]) => h("div", { class: "stage", style: { width: `${(100 * s) / total}%` } }, h("div", { class: "fill" }))));
+      fill(names, stages.map(([name, s]) => h("span", { style: { width: `${(100 * s) / total}%` }, title: name }, name)));
+      names.hidden = stages.length < 2;
+    }
+    if (!progress.hidden) {
+      let before = 0;
+      stages.forEach(([, s], i) => {
+        track.children[i].firstChild.style.width = `${Math.max(0, Math.min(1, (at - before) / s)) * 100}%`;
+        before += s;
+      });
+      track.setAttribute("aria-valuenow", String(Math.round((100 * at) / total)));
+      say(elapsed, (p?.elapsed_s ?? 0) < 0 ? "about to start" : `${clock(at)} of ${clock(total)}`);
+      say(left, at >= total ? "waiting for the last responses" : `${length(Math.max(1, Math.round(total - at)))} left`);
+    }
+
+    const reigns = r.coordinators || [];
+    termsPart.hidden = !reigns.length;
+    const end = Math.max(1, 1000 * (over ? r.duration_s : at), ...reigns.map((c) => c.to_ms ?? 0));
+    drawTerms(reigns.map((c) => ({ ...c, end, name: r.nodes.find((n) => n.peer === c.peer)?.name || tail(c.peer) })));
+    terms.setAttribute("aria-label", reigns.map((c) => `term ${c.term}: ${r.nodes.find((n) => n.peer === c.peer)?.name || tail(c.peer)}`).join(", "));
+  }
+  return { el, update };
+}
+
+function verdict(r, over) {
+  const list = r.reasons.length > 1 ? h("ul", {}, r.reasons.map((reason) => h("li", {}, reason))) : h("div", {}, r.reasons[0]);
+  if (!r.reasons.length) {
+    if (!over || !r.verdict) return null;
+    return notice("good", h("strong", {}, "Valid: "), "the generator did what the plan asked for, and the numbers can be trusted.");
+  }
+  const kind = over && (r.verdict === "invalid" || r.end === "failed") ? "bad" : "warn";
+  return notice(kind, h("strong", {}, over ? `The result is ${r.verdict || r.end}` : "So far the result would not be valid"), list);
+}
+
+/** The plan's stages as `[name, seconds]`. */
+function stagesOf(load, total) {
+  const s = (text) => seconds(text);
+  if (load?.stages?.length) return load.stages.map((stage) => [stage.type, Math.max(0.001, s(stage.length))]);
+  const found = [["warm-up", s(load?.warm_up)], ["ramp-up", s(load?.ramp_up)]].filter(([, n]) => n > 0);
+  const before = found.reduce((sum, [, n]) => sum + n, 0);
+  return [...found, ["sustain", Math.max(0.001, total - before)]];
+}
+
+function seconds(text) {
+  const units = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600, day: 86400, days: 86400 };
+  let sum = 0;
+  for (const [, n, unit] of String(text || "").matchAll(/([\d.]+)\s*([a-z]+)/g)) sum += Number(n) * (units[unit] || 0);
+  return sum;
+}
+
+function reign(first) {
+  const el = h("div", { class: "reign" });
+  const update = (c) => {
+    const from = Math.max(0, c.from_ms) / c.end;
+    const to = Math.min(c.end, c.to_ms ?? c.end) / c.end;
+    const series = window.vajraCharts.theme(window.vajraTheme.current() === "dark").series;
+    const colour = series[(c.term - 1) % series.length];
+    Object.assign(el.style, { left: `${from * 100}%`, width: `${Math.max(0.4, (to - from) * 100)}%`, background: `color-mix(in srgb, ${colour} 26%, var(--surface))` });
+    say(el, `${c.term} · ${c.name}`);
+    el.title = `term ${c.term}: ${c.name}, from ${clock(c.from_ms / 1000)} to ${c.to_ms === null ? "now" : clock(c.to_ms / 1000)}`;
+  };
+  update(first);
+  return { el, update };
+}

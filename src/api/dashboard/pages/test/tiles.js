@@ -1,0 +1,46 @@
+// What was counted, in large numbers.
+
+import { bytes, clock, percent, short, split } from "../../js/format.js";
+import { tiles } from "../../js/ui.js";
+
+/** Lag beyond which the generator itself spoils a result, unless the plan says otherwise. */
+const LAG_LIMIT = 100;
+
+export function testTiles(state) {
+  const part = tiles([
+    ["rate", "Rate", "Requests sent a second: in the last interval, and at the end over the whole test"],
+    ["sent", "Requests", "Written, warm-up included"], ["errors", "Errors", "Failed of sent"],
+    ["p50", "Median", "Response time from the instant a request was due"], ["p99", "p99"],
+    ["flight", "In flight", "Waiting or in flight now"],
+    ["lag", "Lag p99", "How late the generator itself was"], ["missing", "Missing", "Arrivals dropped by workers, and those that no worker was there for"],
+    ["traffic", "Received", "Bytes read from connections"],
+  ]);
+  const update = () => {
+    const { result: r, progress: p, timeline } = state;
+    const over = r.state === "ended";
+    const points = timeline.data.points;
+    const last = points[points.length - 1];
+    const totals = r.totals;
+    const now = over ? r.rate.achieved : p?.rate ?? last?.rate ?? r.rate.achieved;
+    const asked = over ? r.rate.asked : p?.asked ?? last?.asked ?? 0;
+    const users = p?.users || (over ? 0 : last?.users);
+    part.set("rate", short(now), "/s", users ? `${short(users)} users` : asked ? `of ${short(asked)} asked` : "", asked && now < asked * 0.98 && last && last.from_s > 1 ? "warn" : "");
+    const sent = Math.max(totals.sent, over ? 0 : p?.sent ?? 0);
+    const failed = Math.max(totals.failed, over ? 0 : p?.failed ?? 0);
+    part.set("sent", short(sent), "", r.load?.model === "open" && totals.planned ? `${short(totals.planned)} planned` : `in ${clock(r.duration_s)}`);
+    const share = sent ? failed / sent : 0;
+    part.set("errors", sent ? percent(share).replace(" %", "") : "–", sent ? "%" : "", `${short(failed)} failed`, share > 0.01 ? "bad" : failed ? "warn" : "");
+    const whole = r.response_time_ms;
+    const live = over ? whole : last?.response_time_ms || whole;
+    part.set("p50", ...split(over ? whole?.p50 : p?.p50_ms ?? live?.p50), over || !whole ? "" : `${split(whole.p50).join(" ")} overall`);
+    part.set("p99", ...split(over ? whole?.p99 : p?.p99_ms ?? live?.p99), over || !whole ? (whole ? `max ${split(whole.max).join(" ")}` : "") : `${split(whole.p99).join(" ")} overall`);
+    part.set("flight", over ? "0" : last ? short(last.in_flight) : "–");
+    const lag = over ? r.lag_ms?.p99 : p?.lag_p99_ms ?? r.lag_ms?.p99;
+    part.set("lag", ...split(lag), lag > LAG_LIMIT ? "the generator is late" : "", lag > LAG_LIMIT ? "bad" : "");
+    const missing = totals.dropped + totals.short;
+    part.set("missing", short(missing), "", [totals.dropped && `${short(totals.dropped)} dropped`, totals.short && `${short(totals.short)} short`].filter(Boolean).join(", "), missing ? "warn" : "");
+    const [size, unit] = bytes(totals.bytes_received).split(" ");
+    part.set("traffic", size, unit, `${bytes(totals.bytes_sent)} sent`);
+  };
+  return { el: part.el, update };
+}

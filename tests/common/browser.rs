@@ -1,0 +1,157 @@
+//! A real browser, driven by Debian's `chromedriver`.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+use crate::common::PATIENCE;
+
+/// Where Debian's package `chromium-driver` puts it.
+pub const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
+/// Pause between two looks at a page: what is awaited is the page's own doing.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A browser with a profile of its own; it ends with the test.
+pub struct Browser {
+    driver: Child,
+    pub client: Client,
+}
+
+impl Browser {
+    /// Opens one. `phone` has a phone's screen.
+    pub async fn open(dir: &Path, phone: bool) -> Browser {
+        let port = free_port();
+        let driver = Command::new(CHROMEDRIVER)
+            .args([format!("--port={port}"), "--log-level=SEVERE".into()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let profile = dir.join(if phone { "phone" } else { "desk" });
+        let mut options = json!({"args": [
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", "--no-first-run",
+            "--window-size=1440,900", format!("--user-data-dir={}", profile.display()),
+        ]});
+        if phone {
+            options["mobileEmulation"] =
+                json!({"deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 2}});
+        }
+        let wanted = json!({"browserName": "chrome", "goog:chromeOptions": options});
+        let url = format!("http://127.0.0.1:{port}");
+        let start = Instant::now();
+        let client = loop {
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            builder.capabilities(wanted.as_object().unwrap().clone());
+            match builder.connect(&url).await {
+                Ok(client) => break client,
+                Err(e) => assert!(start.elapsed() < PATIENCE, "no browser: {e}"),
+            }
+            tokio::time::sleep(LOOK).await;
+        };
+        Browser { driver, client }
+    }
+
+    /// What a script returns.
+    pub async fn js(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// Waits until a script returns something true, and hands it over.
+    pub async fn until(&self, what: &str, script: &str) -> Value {
+        let start = Instant::now();
+        loop {
+            // A page that is being left refuses to answer for a moment.
+            let seen = self.client.execute(script, Vec::new()).await;
+            if let Ok(value) = &seen
+                && !matches!(value, Value::Null | Value::Bool(false))
+            {
+                return value.clone();
+            }
+            if start.elapsed() > PATIENCE {
+                let text = self.js("return document.body.innerText").await;
+                panic!("{what} did not come ({seen:?}); the page says:\n{text}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until the page says this somewhere.
+    pub async fn says(&self, text: &str) {
+        let script = format!("return document.body.innerText.includes({})", json!(text));
+        self.until(text, &script).await;
+    }
+
+    /// Clicks what is there or comes.
+    pub async fn click(&self, selector: &str) {
+        let wait = self.client.wait().at_most(PATIENCE);
+        let found = wait.for_element(Locator::Css(selector)).await;
+        let element = found.unwrap_or_else(|e| panic!("{selector}: {e}"));
+        // A button that rests can't be clicked yet.
+        let ready = format!(
+            "const e = document.querySelector({}); return e && !e.disabled",
+            json!(selector)
+        );
+        self.until(selector, &ready).await;
+        drop(element);
+        self.client
+            .find(Locator::Css(selector))
+            .await
+            .unwrap()
+            .click()
+            .await
+            .unwrap_or_else(|e| panic!("{selector}: {e}"));
+    }
+
+    /// Writes into the field of that label.
+    pub async fn write(&self, label: &str, text: &str) {
+        let path = format!("//label[starts-with(., '{label}')]/following-sibling::input");
+        let wait = self.client.wait().at_most(PATIENCE);
+        let field = wait.for_element(Locator::XPath(&path)).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Writes a picture of the page for the documentation, if `VAJRA_SCREENSHOTS` names a
+    /// folder.
+    pub async fn picture(&self, name: &str) {
+        let Some(dir) = std::env::var_os("VAJRA_SCREENSHOTS") else {
+            return;
+        };
+        // Toasts are gone and charts are drawn when the page has come to rest.
+        self.until("rest", "return !document.querySelector('.toast')")
+            .await;
+        let png = self.client.screenshot().await.unwrap();
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(Path::new(&dir).join(name), png).unwrap();
+    }
+
+    /// Nothing went wrong in the page: no script broke, nothing was forbidden by its policy.
+    pub async fn assert_clean(&self) {
+        let errors = self.js("return window.vajraErrors").await;
+        assert_eq!(errors, json!([]));
+    }
+
+    pub async fn close(mut self) {
+        let _ = self.client.clone().close().await;
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}

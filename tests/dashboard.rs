@@ -1,0 +1,285 @@
+//! The dashboard in a real browser, against real nodes on loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "common/browser.rs"]
+mod browser;
+mod common;
+
+use std::path::Path;
+
+use browser::{Browser, CHROMEDRIVER};
+use common::{Node, Target, eventually, require, swarm, vajra};
+use tokio::runtime::Builder;
+
+fn browser_is_there() -> bool {
+    require(
+        "chromedriver (Debian's chromium-driver)",
+        Path::new(CHROMEDRIVER).exists(),
+    )
+}
+
+fn with_browser<F: Future<Output = ()>>(story: impl FnOnce() -> F) {
+    if browser_is_there() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(story());
+    }
+}
+
+/// Runs a short test to its end from the command line; returns its id.
+fn run(at: &Node, url: &str, name: &str) -> String {
+    let args = [
+        "start-test",
+        url,
+        "--rate",
+        "50",
+        "--duration",
+        "3s",
+        "--yes",
+    ];
+    let mut all = args.to_vec();
+    all.extend(["--name", name, "--api", &at.api, "--json", "-"]);
+    let out = vajra(&all);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    out.json()["test_id"].as_str().unwrap().to_owned()
+}
+
+/// Kills the coordinator; if that is the node which serves the page, another worker.
+fn kill_somebody(nodes: &mut [Node], id: &str) -> String {
+    let coordinator = eventually(|| {
+        let result = nodes[0].json(&["status", id]);
+        let reigns = result["coordinators"].as_array().unwrap();
+        let peer = reigns.last().and_then(|r| r["peer"].as_str());
+        peer.map(str::to_owned)
+            .ok_or("nobody coordinates yet".into())
+    });
+    let at = nodes.iter().position(|n| n.peer == coordinator);
+    let victim = &mut nodes[at.unwrap().max(1)];
+    victim.process.kill();
+    victim.name.clone()
+}
+
+#[test]
+fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::start(dir.path(), &[]);
+        let mut nodes = swarm(dir.path(), 5, &[]);
+        let before = run(&nodes[0], &target.url, "last week");
+        let b = Browser::open(dir.path(), false).await;
+
+        // The swarm: everybody is there.
+        let page = format!("http://{}/", nodes[0].api);
+        b.client.goto(&page).await.unwrap();
+        b.until(
+            "five nodes",
+            "return document.querySelectorAll('tbody tr').length === 5",
+        )
+        .await;
+        b.says("this node").await;
+        b.picture("swarm.png").await;
+
+        // Start: what is missing is said where it is missing, what is written is drawn.
+        b.click("a.btn.primary[href='#/start']").await;
+        b.click("#go").await;
+        b.until("an error at the URL", "return document.activeElement.type === 'url' && document.activeElement.getAttribute('aria-invalid') === 'true'").await;
+        b.write("URL", &target.url).await;
+        b.write("Rate", "200").await;
+        b.write("Ramp up", "3s").await;
+        b.write("Duration", "2m").await;
+        b.says("Stage by stage").await;
+        b.until(
+            "a shape",
+            "return document.querySelectorAll('aside canvas').length === 1",
+        )
+        .await;
+        b.picture("start.png").await;
+        b.click("#go").await;
+        // A busy machine is warned of; then one starts it anyway.
+        let started = "if (location.hash.startsWith('#/tests/')) return true; \
+                       document.querySelector('#anyway:not(:disabled)')?.click(); return false";
+        b.until("the test's page", started).await;
+        b.until("its id", "return location.hash.length > 40").await;
+        let hash = b.js("return location.hash").await;
+        let id = hash
+            .as_str()
+            .unwrap()
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .to_owned();
+
+        // Watch: charts move; a loss shows.
+        b.says("ramp-up").await;
+        b.until(
+            "charts",
+            "return document.querySelectorAll('.charts canvas').length >= 2",
+        )
+        .await;
+        let points = "const c = echarts.getInstanceByDom(document.querySelector('[_echarts_instance_]')); \
+                      return c.getOption().series[0].data.length >= 8";
+        b.until("eight seconds of it", points).await;
+        let lost = kill_somebody(&mut nodes, &id);
+        b.says("sends nothing").await;
+        let more = points.replace(">= 8", ">= 25");
+        b.until("what came after", &more).await;
+        b.picture("test.png").await;
+        b.js("document.querySelector('.side-foot button').click()")
+            .await;
+        b.picture("test-dark.png").await;
+        b.js("document.querySelector('.side-foot button').click()")
+            .await;
+
+        // Stop, after having been asked.
+        b.click("#stop").await;
+        b.click("dialog button[value='graceful']").await;
+        b.says("The result is degraded").await;
+        let row = format!(
+            "return [...document.querySelectorAll('tr.off')].some(r => r.innerText.includes({lost:?}) && r.innerText.includes('lost at'))"
+        );
+        b.until("who was lost", &row).await;
+        b.until(
+            "no stop button",
+            "return document.querySelector('#stop').hidden",
+        )
+        .await;
+
+        // Compare with what was before.
+        b.js("location.hash = '#/history'").await;
+        b.says("last week").await;
+        b.until("two picked", "document.querySelectorAll('tbody input:not(:checked)').forEach(i => i.click()); return document.querySelectorAll('tbody input:checked').length === 2").await;
+        b.picture("history.png").await;
+        b.click(".pick a.btn.primary").await;
+        b.says("2 tests side by side").await;
+        b.says("did not run the same plan").await;
+        b.until(
+            "the numbers",
+            "return document.querySelectorAll('.delta').length > 10",
+        )
+        .await;
+        b.picture("compare.png").await;
+        let compared = b.js("return location.hash").await;
+        assert_eq!(compared, format!("#/compare/{before},{id}"));
+        b.assert_clean().await;
+        b.close().await;
+
+        let phone = Browser::open(dir.path(), true).await;
+        phone
+            .client
+            .goto(&format!("{page}#/tests/{id}"))
+            .await
+            .unwrap();
+        phone.says("The result is degraded").await;
+        phone
+            .until(
+                "nothing beyond the edge",
+                "return document.documentElement.scrollWidth <= innerWidth",
+            )
+            .await;
+        phone.picture("phone.png").await;
+        // Charts are made when they come into view.
+        phone
+            .js("document.querySelector('.charts').scrollIntoView()")
+            .await;
+        phone
+            .until(
+                "charts",
+                "return document.querySelectorAll('.charts canvas').length >= 1",
+            )
+            .await;
+        phone.assert_clean().await;
+        phone.close().await;
+    });
+}
+
+#[test]
+fn a_plan_that_is_pasted_shows_what_is_wrong_in_it() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::start(dir.path(), "n0", &[]);
+        let b = Browser::open(dir.path(), false).await;
+        b.client
+            .goto(&format!("http://{}/#/start", node.api))
+            .await
+            .unwrap();
+        b.click(".segments button[data-value='text']").await;
+        let typed = |text: &str| {
+            let text = serde_json::json!(text);
+            format!(
+                "const a = document.querySelector('textarea.plan'); a.value = {text}; a.dispatchEvent(new Event('input'))"
+            )
+        };
+        b.js(&typed(
+            "[task]\ntype = \"SLEEP\"\nms = 5\n[lod]\nrate = 10\n",
+        ))
+        .await;
+        b.until("the place", "return document.querySelector('#plan-error')?.textContent.includes('4 | [lod]\\n  |  ^^^')").await;
+        b.until("no start", "return document.querySelector('#go').disabled")
+            .await;
+        b.js(&typed(
+            "[task]\ntype = \"SLEEP\"\nms = 5\n[load]\nrate = 10\nduration = \"2s\"\n",
+        ))
+        .await;
+        b.says("20").await;
+        b.until("a start", "return !document.querySelector('#go').disabled && !document.querySelector('#plan-error')").await;
+        b.assert_clean().await;
+        b.close().await;
+    });
+}
+
+/// Every task type, whatever it is called, can be chosen and has its own fields.
+#[test]
+fn the_form_knows_what_the_schema_knows() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::start(dir.path(), "n0", &[]);
+        let b = Browser::open(dir.path(), false).await;
+        b.client
+            .goto(&format!("http://{}/#/start", node.api))
+            .await
+            .unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&vajra(&["schema"]).stdout).unwrap();
+        let types = &schema["$defs"]["Task"]["properties"]["type"]["oneOf"];
+        for kind in types.as_array().unwrap() {
+            let kind = kind["const"].as_str().unwrap();
+            b.click(&format!("input[name='task-type'][value='{kind}']"))
+                .await;
+            let other = format!(
+                "return Boolean(document.querySelector('input[type=url]')) === ({kind:?} === 'HTTP')"
+            );
+            b.until(kind, &other).await;
+        }
+        b.assert_clean().await;
+        b.close().await;
+    });
+}
+
+#[test]
+fn the_token_is_asked_for_once() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "open-sesame-please\n").unwrap();
+        let file = file.to_str().unwrap();
+        let node = Node::start(dir.path(), "n0", &["--api-token-file", file]);
+        let b = Browser::open(dir.path(), false).await;
+        b.client
+            .goto(&format!("http://{}/", node.api))
+            .await
+            .unwrap();
+        b.says("This node needs its token").await;
+        b.write("Token", "wrong").await;
+        b.click("dialog button[value='go']").await;
+        b.says("not the one").await;
+        b.write("Token", "open-sesame-please").await;
+        b.click("dialog button[value='go']").await;
+        b.says("Nodes healthy").await;
+        b.client.refresh().await.unwrap();
+        b.says("Nodes healthy").await;
+        assert_eq!(
+            b.js("return document.querySelector('dialog')").await,
+            serde_json::Value::Null
+        );
+        b.assert_clean().await;
+        b.close().await;
+    });
+}
