@@ -124,8 +124,11 @@ impl Browser {
             return;
         };
         // Toasts are gone and charts are drawn when the page has come to rest.
-        self.until("rest", "return !document.querySelector('.toast')")
-            .await;
+        self.until(
+            "rest",
+            "return !document.querySelector('.toast') && document.getAnimations().length === 0",
+        )
+        .await;
         let png = self.client.screenshot().await.unwrap();
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(Path::new(&dir).join(name), png).unwrap();

@@ -31,7 +31,8 @@ export function testHead(state, refresh) {
     const over = r.state === "ended";
     say(title, r.name || r.target);
     const [kind, text] = !over ? ["live", p?.state && p.state !== "ended" ? p.state : r.state] : r.verdict ? [VERDICTS[r.verdict], r.verdict] : ["idle", "ended"];
-    if (!meta.childElementCount) {
+    if (!meta.childElementCount || meta.dataset.since !== String(r.started_at)) {
+      meta.dataset.since = r.started_at;
       fill(meta, word, h("span", {}, r.target), r.started_at && h("span", {}, when(r.started_at)),
         Object.entries(r.tags || {}).map(([k, v]) => h("span", { class: "tag" }, `${k}=${v}`)), h("span", { class: "mono", title: r.test_id }, tail(r.test_id)));
     }
