@@ -53,7 +53,7 @@ pub enum Command {
     Status(OneTestArgs),
     /// Make a report of a test: a page, tables, histogram logs; or compare it with another
     Report(Box<ReportArgs>),
-    /// Follow a test to its end
+    /// Follow a test to its end, on a terminal in a full-screen view
     Watch(WatchArgs),
     /// List the nodes of the swarm
     Nodes(ListArgs),
@@ -315,6 +315,10 @@ pub struct RunArgs {
     /// Look for nobody: carry the whole load in this process
     #[arg(long, conflicts_with_all = ["api", "bootstrap", "wait_for"])]
     pub standalone: bool,
+    /// Lines of progress instead of the full-screen view; so it is anyway where stdout or
+    /// stderr is no terminal
+    #[arg(long)]
+    pub plain: bool,
     /// Exit with 98 if the result is degraded or invalid
     #[arg(long)]
     pub strict: bool,
@@ -492,6 +496,10 @@ pub struct WatchArgs {
     /// Print progress as JSON, one object a line, and the result as the last
     #[arg(long)]
     pub json: bool,
+    /// Lines of progress instead of the full-screen view; so it is anyway where stdout or
+    /// stderr is no terminal
+    #[arg(long)]
+    pub plain: bool,
     /// Exit with 98 if the result is degraded or invalid
     #[arg(long)]
     pub strict: bool,

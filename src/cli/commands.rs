@@ -8,8 +8,8 @@ use super::exit::{Exit, Failure};
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
 use super::output::{line, out};
+use super::screen;
 use super::start_test::{JsonFile, show};
-use super::terminal::ProgressLine;
 use crate::node::handle::Steering;
 use crate::plan::parse_count;
 use crate::report::{NodeList, TestList, text};
@@ -51,16 +51,18 @@ pub async fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
     let backend = Backend::connect(&args.api).await?;
     let id = test_id(&backend.tests().await?, &args.id)?;
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
-    let mut progress = ProgressLine::on_stderr();
-    let followed = follow(&backend, &id, &mut interrupts, OnInterrupt::Leave, |p| {
-        if args.json {
-            return line(&serde_json::to_string(p).map_err(Failure::run)?);
+    let followed = match args.json {
+        true => {
+            follow(&backend, &id, &mut interrupts, OnInterrupt::Leave, |p| {
+                line(&serde_json::to_string(p).map_err(Failure::run)?)
+            })
+            .await
         }
-        progress.show(&text::progress(p));
-        Ok(())
-    })
-    .await;
-    progress.close();
+        false => {
+            let leave = OnInterrupt::Leave;
+            screen::follow(&backend, &id, &mut interrupts, leave, args.plain).await
+        }
+    };
     match followed? {
         Followed::Ended(result) if args.json => {
             line(&serde_json::to_string(&result).map_err(Failure::run)?)?;

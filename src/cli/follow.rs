@@ -47,15 +47,32 @@ pub async fn follow(
     on_interrupt: OnInterrupt,
     mut show: impl FnMut(&Progress) -> Result<(), Failure>,
 ) -> Result<Followed, Failure> {
+    follow_all(backend, id, interrupts, on_interrupt, |told| match told {
+        Update::Progress(progress) => show(progress),
+        Update::Point(_) => Ok(()),
+    })
+    .await
+}
+
+/// The same with everything that is told on the way.
+///
+/// # Errors
+/// As [`follow`].
+pub async fn follow_all(
+    backend: &Backend,
+    id: &str,
+    interrupts: &mut Interrupts,
+    on_interrupt: OnInterrupt,
+    mut show: impl FnMut(&Update) -> Result<(), Failure>,
+) -> Result<Followed, Failure> {
     let mut stream = backend.watch(id).await?;
     let mut interrupted = 0;
     loop {
         tokio::select! {
-            progress = stream.next() => match progress {
-                Some(Update::Point(_)) => {}
-                Some(Update::Progress(progress)) => {
-                    show(&progress)?;
-                    if progress.state == "ended" {
+            told = stream.next() => match told {
+                Some(told) => {
+                    show(&told)?;
+                    if matches!(&told, Update::Progress(p) if p.state == "ended") {
                         break;
                     }
                 }

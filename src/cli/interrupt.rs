@@ -1,9 +1,17 @@
 //! Ctrl-C, SIGTERM, and a parent that is gone.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::mpsc;
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Requests that were made by a key and that nobody has taken yet: three are all that there
+/// is to ask for, more are dropped.
+const PRESSED: usize = 3;
 
 /// Requests to end, from a terminal or from a supervisor.
 #[derive(Debug)]
@@ -12,6 +20,28 @@ pub struct Interrupts {
     interrupt: Signal,
     #[cfg(unix)]
     terminate: Signal,
+    keys: mpsc::Receiver<()>,
+    presser: Presser,
+}
+
+/// Makes requests to end, in place of a signal: a terminal in raw mode sends none for Ctrl-C.
+#[derive(Clone, Debug)]
+pub struct Presser {
+    keys: mpsc::Sender<()>,
+    taken: Arc<AtomicU32>,
+}
+
+impl Presser {
+    /// Asks to end.
+    pub fn press(&self) {
+        // A full queue asks already.
+        let _ = self.keys.try_send(());
+    }
+
+    /// How many requests were taken so far, whoever made them.
+    pub fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
 }
 
 impl Interrupts {
@@ -20,12 +50,23 @@ impl Interrupts {
     /// # Errors
     /// If the system refuses the handlers.
     pub fn new() -> io::Result<Interrupts> {
+        let (presser, keys) = mpsc::channel(PRESSED);
         Ok(Interrupts {
+            keys,
+            presser: Presser {
+                keys: presser,
+                taken: Arc::default(),
+            },
             #[cfg(unix)]
             interrupt: signal(SignalKind::interrupt())?,
             #[cfg(unix)]
             terminate: signal(SignalKind::terminate())?,
         })
+    }
+
+    /// What a key that asks to end is told to.
+    pub fn presser(&self) -> Presser {
+        self.presser.clone()
     }
 
     /// The next request. May be dropped and called again without losing one.
@@ -34,11 +75,14 @@ impl Interrupts {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.keys.recv() => {}
         }
         #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        tokio::select! {
+            Ok(()) = tokio::signal::ctrl_c() => {}
+            _ = self.keys.recv() => {}
         }
+        self.presser.taken.fetch_add(1, Ordering::Relaxed);
     }
 }
 

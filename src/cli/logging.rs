@@ -4,6 +4,7 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
+use super::output::Stderr;
 use crate::node::config::LogLevel;
 
 /// Sets up logging for the process; a second call changes nothing.
@@ -18,7 +19,7 @@ pub fn start(level: LogLevel) {
     let filter = EnvFilter::new(format!("{theirs},vajra_node={}", level.as_str()));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| Stderr)
         // A log line that can't be written is dropped: reporting that would panic on a
         // closed stderr.
         .log_internal_errors(false)

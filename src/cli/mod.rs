@@ -16,7 +16,7 @@
 //! | [`validate`], [`schema`] | what a plan file may say |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
 //! | [`backend`] | the node talked to: behind an API, or in this process |
-//! | [`exit`], [`outcome`], [`output`], [`terminal`] | how it ends, and what is shown |
+//! | [`exit`], [`outcome`], [`output`], [`terminal`], [`screen`] | how it ends, and what is shown |
 
 pub mod args;
 pub mod backend;
@@ -44,6 +44,7 @@ pub mod resolve;
 pub mod run_node;
 pub mod run_target;
 pub mod schema;
+pub mod screen;
 pub mod start_test;
 pub mod suite;
 pub mod target;

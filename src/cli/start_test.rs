@@ -11,7 +11,7 @@ use super::dry_run;
 use super::exit::{Exit, Failure};
 use super::exports::{self, Exports, recorded};
 use super::find_max;
-use super::follow::{Followed, OnInterrupt, follow};
+use super::follow::{Followed, OnInterrupt};
 use super::interrupt::Interrupts;
 use super::join::{join, wait_for};
 use super::layer::Layer;
@@ -22,8 +22,8 @@ use super::output::{line, note, out};
 use super::plan_args::Wanted;
 use super::preflight;
 use super::resolve::{environment, layers, resolve_for_one_test};
+use super::screen;
 use super::suite;
-use super::terminal::ProgressLine;
 use crate::node::config::{LogLevel, NodeConfig};
 use crate::node::run::RunningNode;
 use crate::plan::{Local, Plan};
@@ -199,13 +199,8 @@ impl Session {
             return Ok(Exit::Fine);
         }
         note(&format!("test {id}"));
-        let mut progress = ProgressLine::on_stderr();
-        let followed = follow(&self.backend, &id, interrupts, OnInterrupt::StopTest, |p| {
-            progress.show(&text::progress(p));
-            Ok(())
-        })
-        .await;
-        progress.close();
+        let stop = OnInterrupt::StopTest;
+        let followed = screen::follow(&self.backend, &id, interrupts, stop, args.run.plain).await;
         match followed? {
             Followed::Ended(result) => self.report(&args.run, *result, files).await,
             Followed::Left => Ok(Exit::Fine),

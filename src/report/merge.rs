@@ -121,7 +121,8 @@ pub(super) fn stats(h: &Histogram<u64>) -> Option<Stats> {
     })
 }
 
-pub(super) fn encode(h: &Histogram<u64>) -> Option<String> {
+/// A histogram as a result has it.
+pub fn encode(h: &Histogram<u64>) -> Option<String> {
     let mut bytes = Vec::new();
     V2DeflateSerializer::new().serialize(h, &mut bytes).ok()?;
     Some(STANDARD.encode(bytes))

@@ -26,11 +26,11 @@ mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word};
 pub use junit::{junit, junit_of_suite};
-pub use merge::decode;
+pub use merge::{decode, encode};
 pub use recording::{Look, Recording};
 pub use result::*;
 pub use suite::{PlanResult, SuiteResult};
-pub use threshold::{check, measured, shown};
+pub use threshold::{check, measured, shown, shown_value};
 pub use timeline::{Point, Timeline, TimelineNode};
 
 #[cfg(test)]

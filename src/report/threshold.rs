@@ -105,6 +105,15 @@ pub fn shown(threshold: &Threshold, value: f64) -> String {
     }
 }
 
+/// What a judged threshold's metric was, in its unit.
+pub fn shown_value(judged: &Judged) -> String {
+    let parsed: Result<Threshold, _> = judged.threshold.parse();
+    match (parsed, judged.value) {
+        (Ok(threshold), Some(value)) => shown(&threshold, value),
+        _ => "nothing measured".to_owned(),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -10,13 +10,15 @@ const BAR: usize = 40;
 /// Ranges up to the 99.9th percentile; one more holds what is beyond.
 const RANGES: u64 = 10;
 
-/// How many values of microseconds each range holds, by the largest value of the range: ten
-/// ranges of equal length up to the 99.9th percentile, and the rest. Each value is in exactly
-/// one, also where a bound falls within one of the histogram's own steps.
-fn ranges(h: &Histogram<u64>) -> Vec<(u64, u64)> {
+/// How many values of microseconds each range holds, by the largest value of the range: so
+/// many ranges (at least one) of equal length from `low` up to the 99.9th percentile, and the
+/// rest; what is below `low` is in the first. Each value is in exactly one, also where a bound
+/// falls within one of the histogram's own steps.
+pub fn ranges(h: &Histogram<u64>, low: u64, many: u64) -> Vec<(u64, u64)> {
     let top = h.value_at_quantile(0.999).max(1);
-    let length = top.div_ceil(RANGES);
-    let bounds = (1..RANGES).map(|i| i * length).filter(|bound| *bound < top);
+    let length = top.saturating_sub(low).div_ceil(many.max(1));
+    let bounds = (1..many).map(|i| low + i * length);
+    let bounds = bounds.filter(|bound| *bound > low && *bound < top);
     let mut ranges: Vec<(u64, u64)> = bounds.chain([top]).map(|bound| (bound, 0)).collect();
     let mut beyond = 0;
     for value in h.iter_recorded() {
@@ -34,7 +36,7 @@ fn ranges(h: &Histogram<u64>) -> Vec<(u64, u64)> {
 
 /// A line for each range: its upper bound, how many values it holds, and a bar.
 pub(super) fn bars(h: &Histogram<u64>) -> String {
-    let ranges = ranges(h);
+    let ranges = ranges(h, 0, RANGES);
     let most = ranges.iter().map(|(_, n)| *n).max().unwrap_or(0).max(1);
     let mut out = String::new();
     for (bound, n) in ranges {
@@ -67,9 +69,11 @@ mod tests {
                 .wrapping_add(1);
             h.record(1 + (value >> 33) % 9_876_543).unwrap();
         }
-        let ranges = ranges(&h);
-        assert_eq!(ranges.iter().map(|(_, n)| n).sum::<u64>(), h.len());
-        assert!(ranges.is_sorted_by(|a, b| a.0 < b.0), "{ranges:?}");
+        for low in [0, 1_000, 5_000_000, 9_876_543, 99_999_999] {
+            let ranges = ranges(&h, low, RANGES);
+            assert_eq!(ranges.iter().map(|(_, n)| n).sum::<u64>(), h.len());
+            assert!(ranges.is_sorted_by(|a, b| a.0 < b.0), "{ranges:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ const GAP: &str = "  ";
 
 /// Text, and nothing that a terminal would take for more than text: control characters, and
 /// those that turn the direction of what follows, are shown as unknown ones.
-pub(super) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
         .map(|c| match c.is_control() || turns(c) {

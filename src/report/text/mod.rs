@@ -15,8 +15,10 @@ mod suite;
 mod summary;
 pub mod units;
 
+pub use bars::ranges;
 pub use comparison::{comparison, regressions};
 pub use found::{found, tried};
+pub use layout::plain;
 pub use lists::{nodes, tests};
 pub use preflight::preflight;
 pub use progress::{named_progress, progress};

@@ -2,10 +2,10 @@
 
 use super::layout::{Align::*, MARGIN, fit, plain, table, wrap};
 use super::{WIDTH, bars, units};
-use crate::plan::{Model, Threshold};
+use crate::plan::Model;
 use crate::report::merge::decode;
 use crate::report::result::*;
-use crate::report::threshold::shown;
+use crate::report::threshold::shown_value;
 
 /// Most errors that are listed; the JSON has more.
 const MAX_ERRORS: usize = 10;
@@ -242,11 +242,7 @@ fn thresholds(out: &mut String, r: &TestResult) {
     }
     out.push_str(&format!("\n{MARGIN}thresholds\n"));
     for judged in &r.thresholds {
-        let parsed: Result<Threshold, _> = judged.threshold.parse();
-        let value = match (parsed, judged.value) {
-            (Ok(threshold), Some(value)) => shown(&threshold, value),
-            _ => "nothing measured".to_owned(),
-        };
+        let value = shown_value(judged);
         let mark = if judged.held { "kept  " } else { "BROKEN" };
         out.push_str(&format!("    {mark}  {}: {value}\n", judged.threshold));
     }

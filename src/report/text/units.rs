@@ -1,7 +1,7 @@
 //! Quantities in the unit that suits them.
 
 /// A level of the load, with no more places than it has.
-pub(in crate::report) fn level(level: f64) -> String {
+pub fn level(level: f64) -> String {
     match level.fract() == 0.0 {
         true => count(level as u64),
         false => format!("{level:.3}"),
@@ -46,7 +46,7 @@ pub fn bytes(n: f64) -> String {
 }
 
 /// A number of which small values matter to the hundredth and large ones to the unit.
-pub(in crate::report) fn brief(n: f64) -> String {
+pub fn brief(n: f64) -> String {
     match n {
         n if n < 9.995 => format!("{n:.2}"),
         n if n < 99.95 => format!("{n:.1}"),
@@ -55,12 +55,12 @@ pub(in crate::report) fn brief(n: f64) -> String {
 }
 
 /// A part of a whole in percent; of nothing it is none.
-pub(in crate::report) fn percent(part: u64, whole: u64) -> f64 {
+pub fn percent(part: u64, whole: u64) -> f64 {
     part as f64 * 100.0 / whole.max(1) as f64
 }
 
 /// How far `is` is from `wanted`, in percent, with its sign: `+0.00 %`, `-12.50 %`.
-pub(in crate::report) fn deviation(is: f64, wanted: f64) -> String {
+pub fn deviation(is: f64, wanted: f64) -> String {
     let percent = ((is / wanted - 1.0) * 1e4).round() / 1e2;
     // Adding zero turns a negative zero into zero.
     format!("{:+.2} %", percent + 0.0)
