@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::recorded::Recorded;
 use super::result::TestResult;
+use super::text::units;
 use super::threshold::measured;
 use crate::plan::{Metric, Point};
 
@@ -15,6 +16,9 @@ pub use noise::CONFIDENCE;
 /// An error rate has risen only if it did so by at least this share of all requests: one error
 /// among thousands, where there was none, is no multiple of anything.
 pub const LEAST_ERRORS: f64 = 0.001;
+
+/// Lag that is more than this part of the response time makes a comparison doubtful.
+const MUCH_LAG: f64 = 0.2;
 
 /// Two results, compared. `docs/result.md` describes every field.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -242,6 +246,14 @@ fn warnings(old: &TestResult, new: &TestResult, plan_differs: &[String]) -> Vec<
         ));
     }
     for (who, result) in [("the baseline", old), ("the test", new)] {
+        if let Some((lag, p99)) = late(result) {
+            found.push(format!(
+                "in {who} the generator was late itself: lag p99 is {}, response time p99 {}; a \
+                 difference may be its own",
+                units::time(lag),
+                units::time(p99)
+            ));
+        }
         match result.verdict.as_deref() {
             None => found.push(format!("{who} has not ended: its numbers are those so far")),
             Some("valid") if result.end.as_deref() == Some("stopped") => {
@@ -254,6 +266,16 @@ fn warnings(old: &TestResult, new: &TestResult, plan_differs: &[String]) -> Vec<
         }
     }
     found
+}
+
+/// The 99th percentiles of lag and response time, in milliseconds, where the one is too much
+/// of the other.
+fn late(result: &TestResult) -> Option<(f64, f64)> {
+    let (lag, p99) = (
+        result.lag_ms.as_ref()?.p99,
+        result.response_time_ms.as_ref()?.p99,
+    );
+    (lag > MUCH_LAG * p99).then_some((lag, p99))
 }
 
 impl Compared {

@@ -214,11 +214,13 @@ fn what_makes_a_comparison_doubtful_is_told() {
     other.result.plan["load"]["rate"] = 300.into();
     other.result.plan["name"] = "another".into();
     other.result.verdict = Some("degraded".into());
+    other.result.lag_ms = other.result.response_time_ms.clone();
     let compared = compare(&base, &other);
     assert_eq!(compared.plan_differs, ["load"]);
-    assert_eq!(compared.warnings.len(), 2);
+    assert_eq!(compared.warnings.len(), 3);
     assert!(compared.warnings[0].contains("(load)"));
-    assert!(compared.warnings[1].starts_with("the test is degraded"));
+    assert!(compared.warnings[1].starts_with("in the test the generator was late"));
+    assert!(compared.warnings[2].starts_with("the test is degraded"));
 }
 
 #[test]

@@ -170,7 +170,7 @@
     });
     (result.nodes || []).forEach(function (n) {
       if (n.lost_at_ms !== null && n.lost_at_ms !== undefined) {
-        add(n.lost_at_ms / 1e3, "lost", n.name || nameOf(result, n.peer), "lost");
+        add(n.lost_at_ms / 1e3, "lost", n.name || nameOf(result, n.peer), "not heard of any more");
       }
     });
     (result.changes || []).forEach(function (c) {
@@ -447,7 +447,10 @@
     })];
     var axes = countAxis(t);
     if (any(timeline, function (p) { return p.asked; })) {
-      series.push(line("asked", t.series[1], function (p) { return p.asked; }, {
+      // At the very end nothing more is asked for; that is no fall.
+      var end = timeline.points.length - 1;
+      var asked = function (p, i) { return i === end && p.asked === 0 ? null : p.asked; };
+      series.push(line("asked", t.series[1], asked, {
         lineStyle: { width: 1.6, type: "dashed" },
       }));
     }

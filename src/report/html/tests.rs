@@ -122,7 +122,7 @@ fn the_longest_test_makes_a_page_within_bounds() {
     let hour = timeline.points.clone();
     timeline.points = (0..POINTS).map(|i| hour[i % hour.len()].clone()).collect();
     for point in &mut timeline.points {
-        point.node_rates = vec![1234.567_891_234; 100];
+        point.node_rates = vec![1_234.567_891; 100];
     }
     let page = html(&fixture::result(), Some(&timeline), None).unwrap();
     assert!(page.len() < 6_000_000, "{} bytes", page.len());
