@@ -85,6 +85,7 @@ fn process(index: usize, life: u64, spec: &MachineSpec, timings: Timings, now: T
         capacity: spec.capacity,
         task_types: vec!["SLEEP".into()],
         labels: BTreeMap::new(),
+        environment: String::new(),
     };
     Node::new(myself, timings, now)
 }

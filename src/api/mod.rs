@@ -15,6 +15,7 @@ mod problem;
 mod reports;
 mod routes;
 mod serve;
+mod swarm;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub use serve::serve;
 
 /// Most event streams at once; a browser opens a few, a mistake opens thousands.
 const MAX_STREAMS: usize = 64;
+/// Most tests, or events, in one answer.
+const MAX_PAGE: usize = 200;
 
 /// How the API is served.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +64,7 @@ struct Shared {
     token: Option<Arc<str>>,
     streams: Arc<tokio::sync::Semaphore>,
     reports: Arc<tokio::sync::Semaphore>,
+    last_line: swarm::LastLine,
 }
 
 #[cfg(test)]

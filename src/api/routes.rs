@@ -15,16 +15,17 @@ use futures::Stream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::extract::{Params, Segment, whole};
 use super::problem::Problem;
-use super::{Shared, blobs, dashboard, find, guard, plans, reports};
+use super::{MAX_PAGE, Shared, blobs, dashboard, find, guard, plans, reports, swarm};
 use crate::node::handle::{StartOptions, Steering, Update};
 use crate::plan::{self, Plan};
 use crate::report::preflight::PreflightReport;
 use crate::report::timeline::MAX_POINTS;
-use crate::report::{NodeEntry, NodeList, Pool, TestList, TestResult, Timeline};
+use crate::report::{NodeEntry, NodeList, Pool, TestPage, TestResult, Timeline};
 
 /// Where the node says whether it is well; the one path that never needs a token.
 pub(super) const HEALTH: &str = "/healthz";
@@ -52,6 +53,9 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/tests/{id}/scale", post(scale))
         .route("/tests/{id}/pause", post(pause))
         .route("/tests/{id}/resume", post(resume))
+        .route("/swarm/events", get(swarm::events))
+        .route("/swarm/links", get(swarm::links))
+        .route("/events", get(swarm::stream))
         .route("/preflight", post(preflight))
         .route("/plan", post(plans::look))
         .route("/plan-schema", get(plans::schema))
@@ -125,8 +129,28 @@ async fn drain(
     Ok(Json(node))
 }
 
-async fn tests(State(s): State<Shared>) -> Result<Json<TestList>, Problem> {
-    Ok(Json(s.node.tests().await?))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestsQuery {
+    limit: Option<usize>,
+    before: Option<String>,
+}
+
+async fn tests(
+    State(s): State<Shared>,
+    Params(q): Params<TestsQuery>,
+) -> Result<Json<TestPage>, Problem> {
+    let limit = swarm::limit(q.limit, MAX_PAGE)?;
+    let mut tests = s.node.tests().await?.tests;
+    if let Some(before) = q.before {
+        let before = find::test(&s, &before).await?.to_string();
+        tests.retain(|t| t.test_id < before);
+    }
+    let more = tests.len() > limit;
+    tests.truncate(limit);
+    let last = tests.last().filter(|_| more);
+    let next = last.map(|t| t.test_id.clone());
+    Ok(Json(TestPage { tests, next }))
 }
 
 /// A new test: the plan, and how long to wait for the swarm.
@@ -275,13 +299,18 @@ async fn steer(s: &Shared, id: &str, how: Steering) -> Result<Json<serde_json::V
     ))
 }
 
-async fn events(State(s): State<Shared>, Segment(id): Segment) -> Result<Response, Problem> {
-    let permit = s.streams.clone().try_acquire_owned().map_err(|_| {
+/// The right to keep one more event stream open.
+pub(super) fn place_for_stream(s: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
+    s.streams.clone().try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too many event streams are open on this node",
         )
-    })?;
+    })
+}
+
+async fn events(State(s): State<Shared>, Segment(id): Segment) -> Result<Response, Problem> {
+    let permit = place_for_stream(&s)?;
     let id = find::test(&s, &id).await?;
     let receiver = s.node.watch(id).await?;
     let stream =
@@ -303,7 +332,7 @@ async fn events(State(s): State<Shared>, Segment(id): Segment) -> Result<Respons
     Ok(sse(stream).into_response())
 }
 
-fn sse(
+pub(super) fn sse(
     stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
 ) -> impl IntoResponse {
     Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))

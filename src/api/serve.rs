@@ -29,6 +29,7 @@ pub async fn serve(listener: TcpListener, node: NodeHandle, options: ApiOptions)
         token: options.token.map(Arc::from),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         reports: Arc::new(Semaphore::new(reports::AT_ONCE)),
+        last_line: Arc::default(),
     }));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut server = http1::Builder::new();

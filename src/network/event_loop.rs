@@ -242,6 +242,8 @@ impl EventLoop {
             Command::Reply(ticket, bytes) => self.reply(ticket, bytes),
             Command::Verdict(ticket, verdict) => self.verdict(&ticket, verdict),
             Command::Dial(addresses) => self.learn_addresses(addresses),
+            // Whoever asked may be gone.
+            Command::Links(tell) => drop(tell.send(self.links_seen())),
             // The loop takes it out before.
             Command::Shutdown(_) => {}
         }

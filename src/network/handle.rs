@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use libp2p::gossipsub::MessageId;
 use libp2p::request_response::ResponseChannel;
@@ -49,6 +50,7 @@ pub(super) enum Command {
     Reply(RequestTicket, Vec<u8>),
     Verdict(GossipTicket, Verdict),
     Dial(Vec<Multiaddr>),
+    Links(oneshot::Sender<Vec<LinkSeen>>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -92,6 +94,14 @@ pub enum NetworkEvent {
     PeerConnected(Peer),
     /// Its last connection is gone.
     PeerDisconnected(Peer),
+    /// A ping has come back from a connected node of this swarm. Every few seconds; some may be
+    /// lost.
+    RoundTrip {
+        /// Who was pinged.
+        peer: Peer,
+        /// How long it took.
+        round_trip: Duration,
+    },
     /// A listen address that came up after the start, with `/p2p/` at its end.
     Listening(Multiaddr),
     /// A listen address is gone.
@@ -101,6 +111,17 @@ pub enum NetworkEvent {
     Bootstrap(String),
     /// Something is amiss that does not stop the network; what people should read.
     Warning(String),
+}
+
+/// A node of this swarm that is connected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkSeen {
+    /// Who.
+    pub peer: Peer,
+    /// As last measured by a ping.
+    pub round_trip: Option<Duration>,
+    /// Gossip of some topic goes over it: it is in the mesh, and not only connected.
+    pub mesh: bool,
 }
 
 /// Names a received gossip message.
@@ -202,7 +223,8 @@ impl NetworkHandle {
             Request::FetchAnnouncement(_)
             | Request::FetchPlan(_)
             | Request::FetchSnapshots { .. }
-            | Request::FetchBlob { .. } => Lane::Bulk,
+            | Request::FetchBlob { .. }
+            | Request::FetchRecord { .. } => Lane::Bulk,
             // Their answers are small, but take the other end longer than a control one may.
             Request::TakeData(_) | Request::Preflight(_) => Lane::Bulk,
             _ if bytes.len() > MAX_CONTROL => Lane::Bulk,
@@ -250,6 +272,13 @@ impl NetworkHandle {
     /// dialled as far as this node wants more connections.
     pub fn dial(&self, addresses: Vec<Multiaddr>) {
         self.send(Command::Dial(addresses));
+    }
+
+    /// The nodes of this swarm that are connected; none if the network is too busy to say.
+    pub async fn links(&self) -> Vec<LinkSeen> {
+        let (tell, told) = oneshot::channel();
+        self.send(Command::Links(tell));
+        told.await.unwrap_or_default()
     }
 
     /// Sends what is queued, closes all connections and ends; returns when that is done.

@@ -1,7 +1,7 @@
-//! Connections: who is connected, who of them has shown to be of this swarm, and who is sent
-//! away.
+//! Connections: who is connected, how far away, who of them has shown to be of this swarm, and
+//! who is sent away.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use libp2p::core::ConnectedPoint;
@@ -12,7 +12,7 @@ use libp2p::{PeerId, identify, ping};
 use super::address;
 use super::behaviour::KEEP_UP_TO;
 use super::event_loop::{EventLoop, unix_s};
-use super::handle::NetworkEvent;
+use super::handle::{LinkSeen, NetworkEvent};
 use super::peers::MAX_ADDRESSES;
 
 /// A peer that has not said who it is by then is sent away.
@@ -34,6 +34,8 @@ struct Link {
     since: Instant,
     member: bool,
     connections: HashMap<ConnectionId, Connection>,
+    /// As last measured, on whichever connection.
+    round_trip: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl EventLoop {
             since: now,
             member: false,
             connections: HashMap::new(),
+            round_trip: None,
         });
         link.connections.insert(
             id,
@@ -133,6 +136,7 @@ impl EventLoop {
         let now = Instant::now();
         let new = !link.member;
         link.member = true;
+        let round_trip = link.round_trip;
         // Loopback addresses mean something only to those on the same machine.
         let near = link
             .connections
@@ -170,19 +174,47 @@ impl EventLoop {
             self.walks.soon(now);
             self.outbox
                 .send(NetworkEvent::PeerConnected(address::peer(&peer)));
+            if let Some(round_trip) = round_trip {
+                self.tell_round_trip(&peer, round_trip);
+            }
         }
         self.saver.mark();
     }
 
+    /// It is measured again soon: if the driver is behind, this one may be lost.
+    fn tell_round_trip(&mut self, peer: &PeerId, round_trip: Duration) {
+        let peer = address::peer(peer);
+        let _ = self
+            .outbox
+            .offer(NetworkEvent::RoundTrip { peer, round_trip });
+    }
+
+    /// The members that are connected.
+    pub(super) fn links_seen(&self) -> Vec<LinkSeen> {
+        let mesh: HashSet<&PeerId> = self.swarm.behaviour().gossip.all_mesh_peers().collect();
+        let members = self.links.links.iter().filter(|(_, link)| link.member);
+        members
+            .map(|(peer, link)| LinkSeen {
+                peer: address::peer(peer),
+                round_trip: link.round_trip,
+                mesh: mesh.contains(peer),
+            })
+            .collect()
+    }
+
     pub(super) fn on_ping(&mut self, event: ping::Event) {
-        let connection = self
-            .links
-            .links
-            .get_mut(&event.peer)
-            .and_then(|link| link.connections.get_mut(&event.connection));
-        let Some(connection) = connection else { return };
-        if event.result.is_ok() {
+        let Some(link) = self.links.links.get_mut(&event.peer) else {
+            return;
+        };
+        let Some(connection) = link.connections.get_mut(&event.connection) else {
+            return;
+        };
+        if let Ok(round_trip) = event.result {
             connection.pings_lost = 0;
+            link.round_trip = Some(round_trip);
+            if link.member {
+                self.tell_round_trip(&event.peer, round_trip);
+            }
             return;
         }
         connection.pings_lost += 1;

@@ -50,7 +50,7 @@ pub use address::{
 pub use config::{NetworkConfig, NetworkError};
 pub use event_loop::{Running, spawn};
 pub use handle::{
-    COMMAND_QUEUE, EVENT_QUEUE, GossipTicket, NetworkEvent, NetworkHandle, RequestFailed,
+    COMMAND_QUEUE, EVENT_QUEUE, GossipTicket, LinkSeen, NetworkEvent, NetworkHandle, RequestFailed,
     RequestTicket, Verdict,
 };
 pub use identity::{DataDir, DataDirError, Identity};

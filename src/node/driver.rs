@@ -3,6 +3,8 @@
 
 mod commands;
 mod data;
+mod history;
+mod neighbours;
 mod once;
 mod outputs;
 mod preflight;
@@ -19,6 +21,7 @@ use tokio::time::Instant;
 use super::blobs::Blobs;
 use super::engine::{EngineRoom, EngineRun};
 use super::handle::{Command, CommandError, StartOptions};
+use super::history::Listed;
 use super::inspect;
 use super::preflight::AT_ONCE;
 use super::store::Store;
@@ -30,7 +33,7 @@ use crate::protocol::spec::{Submission, TestSpec};
 use crate::protocol::{
     EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time, Verdict,
 };
-use crate::report::{TestEntry, TestResult, check};
+use crate::report::{TestResult, check};
 use crate::wire;
 use data::{DataRoom, Held};
 
@@ -122,10 +125,14 @@ pub struct Driver {
     inspect: mpsc::Sender<Inspected>,
     once: mpsc::Receiver<once::Ran>,
     ran: mpsc::Sender<once::Ran>,
+    learned: mpsc::Receiver<neighbours::Learned>,
+    learn: mpsc::Sender<neighbours::Learned>,
     looks: mpsc::Receiver<recording::Looked>,
     looked_to: mpsc::Sender<recording::Looked>,
     pub(super) store: Store,
     data: DataRoom,
+    pub(super) history: history::HistoryRoom,
+    pub(super) neighbours: neighbours::Neighbours,
     pub(super) tests: HashMap<TestId, Served>,
     waiting: Vec<WaitingStart>,
     steered: Vec<steering::Steered>,
@@ -139,7 +146,7 @@ pub struct Driver {
     unreached: usize,
     connected: BTreeSet<Peer>,
     /// Tests that ended, here or in an earlier life; their results are in the store.
-    pub(super) old: BTreeMap<TestId, TestEntry>,
+    pub(super) old: BTreeMap<TestId, Listed>,
     _dir: Option<DataDir>,
 }
 
@@ -148,10 +155,11 @@ impl Driver {
     pub fn new(parts: Parts) -> Driver {
         let (inspect, inspected) = mpsc::channel(INSPECT_QUEUE);
         let (ran, once) = mpsc::channel(INSPECT_QUEUE);
+        let (learn, learned) = mpsc::channel(neighbours::LEARN_QUEUE);
         let (looked_to, looks) = mpsc::channel(INSPECT_QUEUE);
         let old = parts.store.ids().into_iter();
         let old = old
-            .filter_map(|id| Some((id, parts.store.get(id)?.entry())))
+            .filter_map(|id| Some((id, Listed::of(&*parts.store.get(id)?))))
             .collect();
         Driver {
             core: parts.core,
@@ -165,10 +173,14 @@ impl Driver {
             inspected,
             once,
             ran,
+            learned,
+            learn,
             looks,
             looked_to,
             store: parts.store,
             data: DataRoom::new(parts.blobs),
+            history: history::HistoryRoom::new(),
+            neighbours: neighbours::Neighbours::default(),
             tests: HashMap::new(),
             waiting: Vec::new(),
             steered: Vec::new(),
@@ -214,6 +226,7 @@ impl Driver {
                 Some((test, once, how)) = self.once.recv() => {
                     self.input(Input::Ran(test, once, how));
                 }
+                Some(learned) = self.learned.recv() => self.learned(learned),
                 Some(looked) = self.looks.recv() => self.looked(looked),
                 Some(call) = self.data.calling.recv() => self.call(call),
                 Some(start) = self.data.readied.recv() => self.waiting.push(start),
@@ -258,12 +271,16 @@ impl Driver {
                 ..
             } => {
                 self.dial_advertised(&author, &message);
+                let advertised = matches!(message, Gossip::Advert(_)).then(|| author.clone());
                 let input = Input::Gossip {
                     author,
                     ticket: 0,
                     message,
                 };
                 self.handle(input, Some(ticket), None);
+                if let Some(author) = advertised {
+                    self.look_at(&author);
+                }
             }
             NetworkEvent::Request {
                 from,
@@ -275,6 +292,11 @@ impl Driver {
                 request: Request::Clock,
                 ..
             } => self.clock_asked(ticket),
+            NetworkEvent::Request {
+                ticket,
+                request: Request::FetchRecord { record, offset },
+                ..
+            } => self.record_asked(ticket, record, offset),
             NetworkEvent::Request {
                 from,
                 ticket,
@@ -302,11 +324,18 @@ impl Driver {
             NetworkEvent::PeerConnected(peer) => {
                 self.unreached = 0;
                 self.connected.insert(peer.clone());
-                self.input(Input::Connected(peer));
+                self.history.met(&peer);
+                self.input(Input::Connected(peer.clone()));
+                self.look_at(&peer);
             }
             NetworkEvent::PeerDisconnected(peer) => {
                 self.connected.remove(&peer);
-                self.input(Input::Disconnected(peer));
+                self.neighbours.round_trips.remove(&peer);
+                self.input(Input::Disconnected(peer.clone()));
+                self.look_at(&peer);
+            }
+            NetworkEvent::RoundTrip { peer, round_trip } => {
+                self.neighbours.round_trips.insert(peer, round_trip);
             }
             NetworkEvent::Listening(address) => {
                 self.addresses.push(address.to_string());
@@ -379,6 +408,7 @@ impl Driver {
         let known = self.core.tests();
         self.tests.retain(|id, _| known.contains_key(id));
         self.tell_waiting();
+        self.look_around();
     }
 
     /// Ends the tests that this node coordinates and that have broken a threshold on which
@@ -432,7 +462,7 @@ impl Driver {
         let timeline = self.whole_timeline(test);
         match self.store.put(test, &result, timeline.as_ref()) {
             Ok(gone) => {
-                self.old.insert(test, result.entry());
+                self.old.insert(test, Listed::of(&result));
                 gone.iter().for_each(|id| drop(self.old.remove(id)));
                 if self.store.is_on_disk() {
                     self.forget_recording(test);

@@ -10,7 +10,7 @@ use super::blobs::Blobs;
 use crate::plan::{Blob, Plan};
 use crate::protocol::{Peer, TestId};
 use crate::report::preflight::PreflightReport;
-use crate::report::{NodeList, TestList, TestResult, Timeline};
+use crate::report::{NodeList, SwarmEvent, SwarmLinks, TestList, TestResult, Timeline};
 pub use crate::report::{Progress, Update};
 
 /// Commands waiting for the driver. It handles one in well under a millisecond; 64 covers
@@ -107,6 +107,10 @@ pub enum Command {
         bool,
         oneshot::Sender<Result<Timeline, CommandError>>,
     ),
+    /// The newest so many events of the swarm, newest first.
+    SwarmEvents(usize, oneshot::Sender<Vec<SwarmEvent>>),
+    /// Who is connected to whom.
+    SwarmLinks(oneshot::Sender<SwarmLinks>),
     /// Take no new share: this node, or ask another to.
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
     /// Look on every node whether a plan would run.
@@ -236,6 +240,22 @@ impl NodeHandle {
         test: TestId,
     ) -> Result<broadcast::Receiver<Arc<Update>>, CommandError> {
         self.ask(|tx| Command::Watch(test, tx)).await?
+    }
+
+    /// The newest so many events of the swarm, newest first.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`] only.
+    pub async fn swarm_events(&self, limit: usize) -> Result<Vec<SwarmEvent>, CommandError> {
+        self.ask(|tx| Command::SwarmEvents(limit, tx)).await
+    }
+
+    /// Who is connected to whom, as the nodes themselves say; takes at most some two seconds.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`] only.
+    pub async fn swarm_links(&self) -> Result<SwarmLinks, CommandError> {
+        self.ask(Command::SwarmLinks).await
     }
 
     /// A test over time, in at most so many points: as far as it is, or as it was.

@@ -9,21 +9,28 @@
 //! | [`preflight`] | whether a plan would run, on every node |
 //! | [`inspect`] | from a plan to what the protocol must know of it |
 //! | `view` | nodes, tests, results and progress, as the API shows them |
-//! | `store` | results on disk |
+//! | `store` | results on disk, or the last few in memory |
+//! | `history`, `records` | which results other nodes hold; fetching them |
+//! | `clocks`, `swarm_log`, `environment` | other nodes' clocks, comings and goings; what this machine is |
 //! | [`blobs`] | data files at hand, by their SHA-256 |
 //! | `fetch`, `spread`, `calls` | data files from node to node |
 //! | [`handle`] | what the rest of the program may ask of a running node |
 
 pub mod blobs;
 mod calls;
+mod clocks;
 pub mod config;
 mod driver;
 mod engine;
+mod environment;
 mod fetch;
 pub mod handle;
+mod history;
 pub mod inspect;
 pub mod preflight;
+mod records;
 pub mod run;
 mod spread;
 mod store;
+mod swarm_log;
 mod view;

@@ -232,6 +232,7 @@ async fn set_up(
         capacity: config.capacity.get(),
         task_types: TASK_TYPES.map(str::to_owned).to_vec(),
         labels: config.labels.clone(),
+        environment: super::environment::describe(),
     };
     let (measured, measured_rx) = mpsc::channel(ENGINE_QUEUE);
     let (finished, finished_rx) = mpsc::channel(ENGINE_QUEUE);

@@ -1,35 +1,62 @@
-//! Results on disk: of each test its result and what it was like over time, both JSON, bounded
-//! in number and size; the oldest go.
+//! Results, and tests over time: two JSON files a test, bounded in number and size; the oldest
+//! tests go. Without a directory, and for what is too old to be kept in it, the last few are
+//! kept in memory.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::de::DeserializeOwned;
 
 use crate::protocol::TestId;
 use crate::report::{TestResult, Timeline};
+use crate::wire::limits::MAX_RECORD;
 
-/// Most results kept. A result is 10 to 100 KB.
-const MAX_RESULTS: usize = 200;
-/// A larger file is no result of ours.
-const MAX_RESULT_BYTES: u64 = 16 << 20;
-
+/// Most results kept in a directory. A result is 10 to 100 KB.
+pub const MAX_RESULTS: usize = 200;
 /// Most bytes of all timelines together. One of a short test has some 100 KB, one of a long and
 /// busy one 8 MB.
 const MAX_TIMELINES_BYTES: u64 = 512 << 20;
-/// A larger file is no timeline of ours.
+/// A larger file is no timeline of ours. One larger than a record is for this node alone.
 const MAX_TIMELINE_BYTES: u64 = 64 << 20;
+/// Most results kept in memory, and the most bytes of them with their timelines: a node that
+/// lives for a few tests.
+const MAX_IN_MEMORY: (usize, usize) = (20, 32 << 20);
 
-/// The directory of results, or nowhere (for a node that lives for one test).
+/// The directory of results, or memory. A clone is the same.
 #[derive(Debug, Clone)]
 pub struct Store {
     dir: Option<PathBuf>,
+    memory: Arc<Mutex<VecDeque<Remembered>>>,
+}
+
+/// A test in memory, as JSON.
+#[derive(Debug, Clone)]
+struct Remembered {
+    id: TestId,
+    result: Arc<[u8]>,
+    timeline: Option<Arc<[u8]>>,
+}
+
+impl Remembered {
+    fn bytes(&self) -> usize {
+        self.result.len() + self.timeline.as_ref().map_or(0, |t| t.len())
+    }
+}
+
+/// What is kept of a test.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Its result.
+    Result,
+    /// The test over time.
+    Timeline,
 }
 
 impl Store {
-    /// Results in this directory, which is made if need be; `None` keeps nothing.
+    /// Results in this directory, which is made if need be; `None` keeps a few in memory.
     ///
     /// # Errors
     /// When the directory cannot be made.
@@ -37,20 +64,8 @@ impl Store {
         if let Some(dir) = &dir {
             fs::create_dir_all(dir)?;
         }
-        Ok(Store { dir })
-    }
-
-    /// Every stored result's id, oldest first (ids sort by time).
-    pub fn ids(&self) -> Vec<TestId> {
-        let Some(dir) = &self.dir else {
-            return Vec::new();
-        };
-        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        let mut ids: Vec<TestId> = entries
-            .filter_map(|e| e.file_name().to_str()?.strip_suffix(".json")?.parse().ok())
-            .collect();
-        ids.sort();
-        ids
+        let memory = Arc::default();
+        Ok(Store { dir, memory })
     }
 
     /// There is a directory.
@@ -58,8 +73,25 @@ impl Store {
         self.dir.is_some()
     }
 
-    /// Keeps a result, replacing an earlier one of the same test, and its timeline. Returns the tests whose
-    /// results had to go for it (with nowhere to keep any, this one).
+    /// Every kept result's id, oldest first (ids sort by time). What is in memory only because
+    /// it is too old is not among them.
+    pub fn ids(&self) -> Vec<TestId> {
+        let mut ids: Vec<TestId> = match &self.dir {
+            None => self.memory().iter().map(|r| r.id).collect(),
+            Some(dir) => {
+                let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+                entries
+                    .filter_map(|e| e.file_name().to_str()?.strip_suffix(".json")?.parse().ok())
+                    .collect()
+            }
+        };
+        ids.sort();
+        ids
+    }
+
+    /// Keeps a result and, if given, its timeline, replacing earlier ones of the same test.
+    /// Returns the tests that had to go for it. One that is older than all of a full directory
+    /// is itself among them, and stays in memory for a while.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -69,19 +101,28 @@ impl Store {
         result: &TestResult,
         timeline: Option<&Timeline>,
     ) -> io::Result<Vec<TestId>> {
+        let result = serde_json::to_vec(result)?;
+        let timeline = timeline.map(serde_json::to_vec).transpose()?;
         let Some(dir) = &self.dir else {
-            return Ok(vec![id]);
+            return Ok(self.remember(id, result, timeline));
         };
-        if let Some(timeline) = timeline {
-            write(dir, &timeline_file(id), &serde_json::to_vec(timeline)?)?;
-        }
-        write(dir, &format!("{id}.json"), &serde_json::to_vec(result)?)?;
         let ids = self.ids();
-        let surplus = ids.len().saturating_sub(MAX_RESULTS);
-        let gone = ids[..surplus].to_vec();
+        let full = ids.len() >= MAX_RESULTS && !ids.contains(&id);
+        if full && ids.first().is_some_and(|oldest| id < *oldest) {
+            self.remember(id, result, timeline);
+            return Ok(vec![id]);
+        }
+        // A result without its timeline is shown; a timeline without its result is not found.
+        if let Some(timeline) = &timeline {
+            write(&path(dir, id, Part::Timeline), timeline)?;
+        }
+        write(&path(dir, id, Part::Result), &result)?;
+        self.memory().retain(|r| r.id != id);
+        let ids = self.ids();
+        let gone = ids[..ids.len().saturating_sub(MAX_RESULTS)].to_vec();
         for old in &gone {
-            fs::remove_file(dir.join(format!("{old}.json")))?;
-            remove_if_there(&dir.join(timeline_file(*old)))?;
+            remove_if_there(&path(dir, *old, Part::Result))?;
+            remove_if_there(&path(dir, *old, Part::Timeline))?;
         }
         self.bound_timelines(dir)?;
         Ok(gone)
@@ -91,7 +132,7 @@ impl Store {
     fn bound_timelines(&self, dir: &Path) -> io::Result<()> {
         let mut room = MAX_TIMELINES_BYTES;
         for id in self.ids().into_iter().rev() {
-            let path = dir.join(timeline_file(id));
+            let path = path(dir, id, Part::Timeline);
             let bytes = fs::metadata(&path).map_or(0, |m| m.len());
             match room.checked_sub(bytes) {
                 Some(rest) => room = rest,
@@ -101,40 +142,103 @@ impl Store {
         Ok(())
     }
 
+    /// Keeps a result in memory for a while, where it can't be written.
+    pub fn hold(&self, id: TestId, result: &TestResult, timeline: Option<&Timeline>) {
+        let timeline = timeline.and_then(|t| serde_json::to_vec(t).ok());
+        // Both are plain data, which always can be JSON.
+        if let Ok(result) = serde_json::to_vec(result) {
+            self.remember(id, result, timeline);
+        }
+    }
+
+    /// The last ones in memory, this one included; returns which were forgotten for it.
+    fn remember(&self, id: TestId, result: Vec<u8>, timeline: Option<Vec<u8>>) -> Vec<TestId> {
+        let mut memory = self.memory();
+        let known = memory.iter().position(|r| r.id == id);
+        let known = known.and_then(|at| memory.remove(at));
+        memory.push_back(Remembered {
+            id,
+            result: result.into(),
+            timeline: timeline.map(Into::into).or(known.and_then(|r| r.timeline)),
+        });
+        let (count, bytes) = MAX_IN_MEMORY;
+        let mut gone = Vec::new();
+        while memory.len() > count || memory.iter().map(Remembered::bytes).sum::<usize>() > bytes {
+            // Never empty here: nothing has no bytes.
+            gone.extend(memory.pop_front().map(|r| r.id));
+        }
+        gone
+    }
+
+    /// A kept result; `None` if there is none, or it cannot be read.
+    pub fn get(&self, id: TestId) -> Option<Arc<TestResult>> {
+        self.read(id, Part::Result).map(Arc::new)
+    }
+
     /// What a test was like over time, with histograms; `None` if that is not here, or cannot
     /// be read.
     pub fn timeline(&self, id: TestId) -> Option<Timeline> {
-        let path = self.dir.as_ref()?.join(timeline_file(id));
-        read(&path, MAX_TIMELINE_BYTES)
+        self.read(id, Part::Timeline)
     }
 
-    /// A stored result; `None` if there is none, or it cannot be read.
-    pub fn get(&self, id: TestId) -> Option<Arc<TestResult>> {
-        let path = self.dir.as_ref()?.join(format!("{id}.json"));
-        read(&path, MAX_RESULT_BYTES).map(Arc::new)
+    fn read<T: DeserializeOwned>(&self, id: TestId, part: Part) -> Option<T> {
+        let bytes = self.bytes(id, part)?;
+        serde_json::from_slice(&bytes)
+            .inspect_err(|e| tracing::warn!("cannot read the {part:?} of test {id}: {e}"))
+            .ok()
+    }
+
+    /// Whether a part of a test is here.
+    pub fn has(&self, id: TestId, part: Part) -> bool {
+        let on_disk = |dir: &PathBuf| path(dir, id, part).exists();
+        self.dir.as_ref().is_some_and(on_disk) || self.in_memory(id, part).is_some()
+    }
+
+    /// A part of a test as it is kept: JSON. A file that is too large is no part of ours.
+    pub fn bytes(&self, id: TestId, part: Part) -> Option<Arc<[u8]>> {
+        let on_disk = self.dir.as_ref().and_then(|dir| {
+            let path = path(dir, id, part);
+            let length = fs::metadata(&path).ok()?.len();
+            let most = match part {
+                Part::Result => MAX_RECORD,
+                Part::Timeline => MAX_TIMELINE_BYTES,
+            };
+            (length <= most).then(|| fs::read(&path).ok())?
+        });
+        match on_disk {
+            Some(bytes) => Some(bytes.into()),
+            None => self.in_memory(id, part),
+        }
+    }
+
+    fn in_memory(&self, id: TestId, part: Part) -> Option<Arc<[u8]>> {
+        let memory = self.memory();
+        let found = memory.iter().find(|r| r.id == id)?;
+        match part {
+            Part::Result => Some(found.result.clone()),
+            Part::Timeline => found.timeline.clone(),
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, VecDeque<Remembered>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn timeline_file(id: TestId) -> String {
-    format!("{id}.timeline.json")
+fn path(dir: &Path, id: TestId, part: Part) -> PathBuf {
+    dir.join(match part {
+        Part::Result => format!("{id}.json"),
+        Part::Timeline => format!("{id}.timeline.json"),
+    })
 }
 
-/// A file is there as a whole or not at all, also after a crash.
-fn write(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let temporary = dir.join(format!("{name}.new"));
+/// Writes a file that is there as a whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
     let mut file = fs::File::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&temporary, dir.join(name))
-}
-
-fn read<T: DeserializeOwned>(path: &Path, most: u64) -> Option<T> {
-    if fs::metadata(path).ok()?.len() > most {
-        return None;
-    }
-    let read = serde_json::from_slice(&fs::read(path).ok()?);
-    read.inspect_err(|e| tracing::warn!("cannot read {}: {e}", path.display()))
-        .ok()
+    fs::rename(&temporary, path)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -157,35 +261,96 @@ mod tests {
         (id, result)
     }
 
-    #[test]
-    fn a_result_reads_back_and_the_oldest_go() {
+    fn timeline(id: TestId) -> Timeline {
+        Timeline {
+            test_id: id.to_string(),
+            ..Timeline::default()
+        }
+    }
+
+    /// A full directory, of the tests 10 to 209.
+    fn full() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(Some(dir.path().to_owned())).unwrap();
         for i in 0..MAX_RESULTS as u8 {
-            let (id, result) = result(i);
-            let timeline = Timeline::default();
-            let gone = store.put(id, &result, Some(&timeline)).unwrap();
-            assert!(gone.is_empty());
+            let (id, result) = result(10 + i);
+            assert!(store.put(id, &result, None).unwrap().is_empty());
         }
-        let (id, last) = result(MAX_RESULTS as u8);
-        assert_eq!(store.put(id, &last, None).unwrap(), [TestId([0; 16])]);
-        assert_eq!(store.ids().len(), MAX_RESULTS);
-        assert_eq!(*store.get(id).unwrap(), last);
-        assert!(store.get(TestId([0; 16])).is_none());
-        let timelines = |i: u8| store.timeline(TestId([i; 16])).is_some();
-        assert!(timelines(1) && !timelines(0) && !timelines(MAX_RESULTS as u8));
+        (dir, store)
     }
 
     #[test]
-    fn a_damaged_file_is_no_result_and_a_store_of_nothing_keeps_nothing() {
+    fn a_result_reads_back_and_the_oldest_go() {
+        let (dir, store) = full();
+        let (id, last) = result(210);
+        let over_time = timeline(TestId([11; 16]));
+        let (second, result) = result(11);
+        store.put(second, &result, Some(&over_time)).unwrap();
+        assert_eq!(store.put(id, &last, None).unwrap(), [TestId([10; 16])]);
+        assert_eq!(store.ids().len(), MAX_RESULTS);
+        assert_eq!(*store.get(id).unwrap(), last);
+        assert!(store.get(TestId([10; 16])).is_none());
+
+        assert_eq!(store.timeline(second), Some(over_time));
+        let (next, result) = self::result(211);
+        assert_eq!(store.put(next, &result, None).unwrap(), [second]);
+        assert!(!store.has(second, Part::Timeline));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), MAX_RESULTS);
+    }
+
+    #[test]
+    fn what_is_older_than_a_full_directory_is_only_remembered_for_a_while() {
+        let (_dir, store) = full();
+        let (id, old) = result(1);
+        assert_eq!(store.put(id, &old, Some(&timeline(id))).unwrap(), [id]);
+        assert_eq!(store.ids().len(), MAX_RESULTS);
+        assert!(!store.ids().contains(&id));
+        assert_eq!(*store.get(id).unwrap(), old);
+        assert_eq!(store.timeline(id), Some(timeline(id)));
+    }
+
+    #[test]
+    fn a_better_result_takes_the_place_and_leaves_the_timeline() {
+        for dir in [None, Some(tempfile::tempdir().unwrap())] {
+            let store = Store::open(dir.as_ref().map(|d| d.path().to_owned())).unwrap();
+            let (id, mut kept) = result(1);
+            kept.complete = false;
+            store.put(id, &kept, Some(&timeline(id))).unwrap();
+            kept.complete = true;
+            store.put(id, &kept, None).unwrap();
+            assert_eq!(*store.get(id).unwrap(), kept);
+            assert_eq!(store.timeline(id), Some(timeline(id)));
+            assert_eq!(store.ids(), [id]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_no_result() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(Some(dir.path().to_owned())).unwrap();
         let (id, kept) = result(1);
         store.put(id, &kept, None).unwrap();
         fs::write(dir.path().join(format!("{id}.json")), "{").unwrap();
         assert!(store.get(id).is_none());
-        let nowhere = Store::open(None).unwrap();
-        assert_eq!(nowhere.put(id, &kept, None).unwrap(), [id]);
-        assert!(nowhere.get(id).is_none() && nowhere.ids().is_empty());
+        assert!(store.timeline(id).is_none());
+    }
+
+    #[test]
+    fn without_a_directory_the_last_few_are_in_memory() {
+        let store = Store::open(None).unwrap();
+        for i in 0..MAX_IN_MEMORY.0 as u8 {
+            let (id, kept) = result(i);
+            assert!(store.put(id, &kept, None).unwrap().is_empty());
+        }
+        let (id, mut large) = result(100);
+        assert_eq!(store.put(id, &large, None).unwrap(), [TestId([0; 16])]);
+        assert_eq!(store.ids().len(), MAX_IN_MEMORY.0);
+        // By their bytes, too.
+        large.reasons = vec!["x".repeat(MAX_IN_MEMORY.1 * 3 / 4)];
+        store.put(id, &large, None).unwrap();
+        let (next, mut other) = result(101);
+        other.reasons = large.reasons.clone();
+        assert!(store.put(next, &other, None).unwrap().contains(&id));
+        assert_eq!(store.ids(), [next]);
     }
 }

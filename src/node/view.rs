@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -12,6 +13,7 @@ use crate::node::engine::load_changes;
 use crate::plan::decode_values;
 use crate::protocol::membership::{Health, Known};
 use crate::protocol::messages::Status;
+use crate::protocol::spec::SLOTS;
 use crate::protocol::test::Test;
 use crate::protocol::{NodeId, TestId, Time};
 use crate::report::{
@@ -48,9 +50,11 @@ impl Driver {
             load: self.own_load(),
             task_types: me.task_types.clone(),
             labels: me.labels.clone(),
+            environment: me.environment.clone(),
+            shares: self.shares_of(&me.node),
             ..NodeEntry::default()
         }];
-        nodes.extend(self.core.members().all().map(|k| node_entry(k, now)));
+        nodes.extend(self.core.members().all().map(|k| self.node_entry(k, now)));
         let pool = Pool::of(&nodes);
         NodeList { nodes, pool }
     }
@@ -60,14 +64,61 @@ impl Driver {
         workers.map(|w| w.in_flight()).sum()
     }
 
+    fn node_entry(&self, k: &Known, now: Time) -> NodeEntry {
+        let (a, peer) = (&k.advert, &k.advert.node.peer);
+        let health = k.health(now);
+        let clock = self.neighbours.clocks.best(peer);
+        NodeEntry {
+            peer: network::show_peer(peer),
+            incarnation: a.node.incarnation.0,
+            name: a.name.clone(),
+            is_self: false,
+            addresses: a.addresses.clone(),
+            version: a.version.clone(),
+            status: status_word(a.status).into(),
+            health: match health {
+                Health::Healthy => "healthy",
+                Health::Late => "late",
+                Health::Gone => "gone",
+            }
+            .into(),
+            capacity: a.capacity,
+            load: a.load,
+            task_types: a.task_types.clone(),
+            labels: a.labels.clone(),
+            heard_ms: Some(now.since(k.heard).as_millis() as u64),
+            round_trip_ms: self.neighbours.round_trips.get(peer).copied().map(show_ms),
+            clock_offset_ms: clock.map(|c| c.offset_ms.round() + 0.0),
+            environment: a.environment.clone(),
+            shares: match health {
+                // What it last told is not its any more.
+                Health::Gone => BTreeMap::new(),
+                Health::Healthy | Health::Late => self.shares_of(&a.node),
+            },
+        }
+    }
+
+    /// A node's share of each running test, as it last told.
+    fn shares_of(&self, node: &NodeId) -> BTreeMap<String, f64> {
+        let running = self.core.tests().values().filter(|t| t.ended().is_none());
+        running
+            .filter_map(|t| {
+                let slots = t.merge().workers().get(node)?.slots;
+                let share = f64::from(slots) / f64::from(SLOTS);
+                (slots > 0).then(|| (t.id().to_string(), share))
+            })
+            .collect()
+    }
+
     // ---- tests ----
 
+    /// Those of others, overlaid with what is known here.
     pub(super) fn list_tests(&self) -> TestList {
-        let mut tests: BTreeMap<TestId, TestEntry> = self
-            .old
-            .iter()
-            .map(|(id, entry)| (*id, entry.clone()))
-            .collect();
+        let others = self.history.others.entries();
+        let mut tests: BTreeMap<TestId, TestEntry> =
+            others.map(|(id, entry)| (id, entry.clone())).collect();
+        let kept = self.old.iter();
+        tests.extend(kept.map(|(id, listed)| (*id, listed.entry.clone())));
         for (id, t) in self.core.tests() {
             let kept = self.tests.get(id).and_then(|s| s.result.as_ref());
             let entry = kept.map_or_else(|| live_entry(t), |r| r.entry());
@@ -173,9 +224,23 @@ impl Driver {
                 name: self.name_of(n, t),
                 metrics: m.clone(),
                 lost_at: lost(n),
-                environment: String::new(),
+                environment: self.environment_of(n),
             })
             .collect()
+    }
+
+    /// What a worker's machine is, and what runs on it; empty if nobody says.
+    fn environment_of(&self, node: &NodeId) -> String {
+        let me = self.core.myself();
+        let (machine, version) = match self.core.members().get(&node.peer) {
+            _ if node.peer == me.node.peer => (&me.environment, &me.version),
+            Some(k) => (&k.advert.environment, &k.advert.version),
+            None => return String::new(),
+        };
+        match machine.is_empty() {
+            true => format!("vajra-node {version}"),
+            false => format!("{machine}, vajra-node {version}"),
+        }
     }
 
     pub(super) fn name_of(&self, node: &NodeId, t: &Test) -> String {
@@ -214,29 +279,9 @@ fn live_entry(t: &Test) -> TestEntry {
     }
 }
 
-fn node_entry(k: &Known, now: Time) -> NodeEntry {
-    let a = &k.advert;
-    NodeEntry {
-        peer: network::show_peer(&a.node.peer),
-        incarnation: a.node.incarnation.0,
-        name: a.name.clone(),
-        is_self: false,
-        addresses: a.addresses.clone(),
-        version: a.version.clone(),
-        status: status_word(a.status).into(),
-        health: match k.health(now) {
-            Health::Healthy => "healthy",
-            Health::Late => "late",
-            Health::Gone => "gone",
-        }
-        .into(),
-        capacity: a.capacity,
-        load: a.load,
-        task_types: a.task_types.clone(),
-        labels: a.labels.clone(),
-        heard_ms: Some(now.since(k.heard).as_millis() as u64),
-        ..NodeEntry::default()
-    }
+/// A span in milliseconds, to the microsecond.
+pub(super) fn show_ms(d: Duration) -> f64 {
+    d.as_micros() as f64 / 1e3
 }
 
 fn status_word(status: Status) -> &'static str {

@@ -73,6 +73,7 @@ pub fn advert(i: u32, number: u64) -> Advert {
         status: Status::Idle,
         interval: Duration::from_secs(2),
         tests: Vec::new(),
+        environment: String::new(),
     }
 }
 

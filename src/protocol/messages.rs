@@ -73,6 +73,8 @@ pub struct Advert {
     pub interval: Duration,
     /// Tests that it knows to be running.
     pub tests: Vec<KnownTest>,
+    /// What its machine is, for people; empty if it does not say.
+    pub environment: String,
 }
 
 /// A running test, as an advert mentions it to whoever missed its announcement.
@@ -416,6 +418,26 @@ pub enum Request {
     /// Submitter to anybody: a test of this plan is about to start; fetch the data that it
     /// names. The driver's to answer.
     TakeData(Arc<[u8]>),
+    /// Anybody to anybody: a part of something that is kept. The driver's to answer.
+    FetchRecord {
+        /// What.
+        record: RecordName,
+        /// From here on.
+        offset: u64,
+    },
+}
+
+/// What a node keeps and others may fetch, as JSON.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum RecordName {
+    /// The ended tests of which it has results.
+    Tests,
+    /// The result of a test.
+    Result(TestId),
+    /// A test over time.
+    Timeline(TestId),
+    /// Its connections.
+    Links,
 }
 
 /// The answer to a request.
@@ -476,8 +498,22 @@ pub enum Reply {
         /// Why they will not be fetched, if so.
         unable: Option<String>,
     },
+    /// To [`Request::FetchRecord`].
+    Record(Option<RecordPart>),
     /// Nothing could be done with the request.
     Refused(String),
+}
+
+/// A part of a record. A record may change between two of its parts; those of the same digest
+/// belong together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordPart {
+    /// SHA-256 of the whole.
+    pub digest: Digest,
+    /// Length of the whole.
+    pub total: u64,
+    /// From the offset asked for on, as much as fits a reply.
+    pub bytes: Arc<[u8]>,
 }
 
 /// A part of a data file.

@@ -34,7 +34,7 @@ pub mod decisions;
 mod effects;
 pub mod election;
 #[cfg(test)]
-mod fakes;
+pub(crate) mod fakes;
 pub mod id;
 pub mod ledger;
 pub mod membership;

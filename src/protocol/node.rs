@@ -470,6 +470,7 @@ impl Node {
             status,
             interval,
             tests: known.collect(),
+            environment: self.myself.environment.clone(),
         };
         self.advertised = Some((status, running));
         self.members.forget(now);

@@ -42,6 +42,7 @@ impl World {
                 capacity: 100,
                 task_types: vec!["SLEEP".into()],
                 labels: BTreeMap::new(),
+                environment: String::new(),
             };
             world
                 .nodes

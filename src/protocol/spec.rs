@@ -103,6 +103,8 @@ pub struct Myself {
     pub task_types: Vec<String>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// What the machine is, for people: operating system, cores, memory.
+    pub environment: String,
 }
 
 /// A plan's bytes and digest, as the submitter hands them in.

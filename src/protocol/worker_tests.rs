@@ -27,6 +27,7 @@ impl Seat {
             capacity: 10,
             task_types: vec!["SLEEP".into()],
             labels: Default::default(),
+            environment: String::new(),
         };
         let mut fx = Effects::default();
         let spec = spec(Duration::from_secs(60));

@@ -489,7 +489,8 @@ fn end_word(reason: &EndReason) -> &'static str {
     }
 }
 
-fn rfc3339(unix_ms: u64) -> String {
+/// A Unix time in milliseconds as people write it, in UTC.
+pub fn rfc3339(unix_ms: u64) -> String {
     let at = std::time::UNIX_EPOCH + Duration::from_millis(unix_ms);
     humantime::format_rfc3339_millis(at).to_string()
 }

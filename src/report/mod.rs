@@ -20,18 +20,20 @@ pub mod result;
 pub mod search;
 mod spectrum;
 pub mod suite;
+pub mod swarm;
 pub mod text;
 mod threshold;
 pub mod timeline;
 mod verdict;
 
-pub use compose::{ResultInput, WorkerInput, phase_word};
+pub use compose::{ResultInput, WorkerInput, phase_word, rfc3339};
 pub use junit::{junit, junit_of_suite};
 pub use merge::{decode, encode};
 pub use outline::Outline;
 pub use recording::{Look, Recording};
 pub use result::*;
 pub use suite::{PlanResult, SuiteResult};
+pub use swarm::{SwarmEvent, SwarmEvents, SwarmLink, SwarmLinks, SwarmNow};
 pub use threshold::{check, measured, shown, shown_value};
 pub use timeline::{Point, Timeline, TimelineNode};
 

@@ -455,6 +455,15 @@ pub struct TestList {
     pub tests: Vec<TestEntry>,
 }
 
+/// A page of the tests that a node knows.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TestPage {
+    /// Newest first.
+    pub tests: Vec<TestEntry>,
+    /// The last of these, if older ones follow: the next page is what comes before it.
+    pub next: Option<String>,
+}
+
 /// A test in a list.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TestEntry {

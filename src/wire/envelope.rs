@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use super::election::term;
 use super::limits::*;
-use super::{Wire, WireError, check, page, parts, pb, put, shape};
+use super::{Wire, WireError, check, page, parts, pb, put, record, shape};
 use crate::protocol::messages::{BlobPart, Reply, Request};
 
 /// A request's bytes: at most [`MAX_CONTROL`], except for metrics with many or large pieces
@@ -43,6 +43,9 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         Request::TakeData(plan) => Body::TakeData(pb::v1::TakeData {
             plan: plan.to_vec(),
         }),
+        Request::FetchRecord { record, offset } => {
+            Body::FetchRecord(record::request_to_wire(*record, *offset))
+        }
     };
     pb::v1::Request { body: Some(body) }.encode_to_vec()
 }
@@ -86,11 +89,12 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
             check::length("plan", m.plan.len(), MAX_PLAN)?;
             Request::TakeData(m.plan.into())
         }
+        Body::FetchRecord(m) => record::request_from_wire(m)?,
     })
 }
 
 /// A reply's bytes: at most [`MAX_CONTROL`], and [`MAX_BULK`] for plans, snapshots and parts
-/// of data files.
+/// of data files and records.
 ///
 /// Of snapshots as many are sent as fit, from the first, and `more` says if any were left
 /// over; a plan that is too long is none.
@@ -149,6 +153,9 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             missing: *missing,
             unable: unable.as_ref().map(|why| put::text(why, MAX_TEXT)),
         }),
+        Reply::Record(part) => Body::Record(pb::v1::FetchedRecord {
+            part: part.as_ref().map(Wire::to_wire),
+        }),
         Reply::Refused(why) => Body::Refused(pb::v1::Refused {
             message: put::text(why, MAX_TEXT),
         }),
@@ -200,6 +207,7 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
                 .map(|why| check::text("unable", why, MAX_TEXT))
                 .transpose()?,
         },
+        Body::Record(m) => Reply::Record(check::optional(m.part)?),
         Body::Refused(m) => Reply::Refused(check::text("message", m.message, MAX_TEXT)?),
     })
 }

@@ -14,13 +14,16 @@ pub const MAX_CONTROL: usize = 64 * 1024;
 /// Longest request or reply of the bulk behaviour: [`MAX_CHUNK`] and its envelope.
 pub const MAX_BULK: usize = MAX_CHUNK + 64 * 1024;
 /// Most payload in one bulk message: a whole plan, a page of snapshots, or a part of a data
-/// file.
+/// file or record.
 pub const MAX_CHUNK: usize = 1024 * 1024;
 
 /// Largest data file.
 pub const MAX_BLOB: u64 = crate::plan::MAX_DATA_FILE;
 /// Largest number of bytes of all data files of a plan.
 pub const MAX_DATA: u64 = crate::plan::MAX_DATA_OF_PLAN;
+/// Longest record. A result has 10 to 100 KB; a test over time with all its histograms, and a
+/// hundred workers, some 10 MiB.
+pub const MAX_RECORD: u64 = 16 << 20;
 /// Longest plan.
 pub const MAX_PLAN: usize = 1024 * 1024;
 /// Longest plan that rides along with its announcement; longer ones are fetched.
@@ -34,6 +37,8 @@ pub const MAX_NAME: usize = 255;
 pub const MAX_PLAN_NAME: usize = 400;
 /// Longest version.
 pub const MAX_VERSION: usize = 64;
+/// Longest description of a machine: a few words and numbers.
+pub const MAX_ENVIRONMENT: usize = 200;
 /// Longest message, reason or event text for people: a few lines in a terminal.
 pub const MAX_TEXT: usize = 1024;
 /// Longest fixed word: the kind of an event or error.

@@ -33,6 +33,7 @@ mod parts;
 mod pb;
 mod preflight;
 mod put;
+mod record;
 mod registration;
 mod shape;
 mod snapshot;

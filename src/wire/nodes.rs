@@ -48,6 +48,7 @@ impl Wire for Advert {
                 .take(MAX_KNOWN_TESTS)
                 .map(Wire::to_wire)
                 .collect(),
+            environment: put::text(&self.environment, MAX_ENVIRONMENT),
         }
     }
 
@@ -65,6 +66,7 @@ impl Wire for Advert {
             status: Status::from_wire(m.status)?,
             interval: check::some_span("interval_ns", m.interval_ns)?,
             tests: check::list("tests", m.tests, MAX_KNOWN_TESTS)?,
+            environment: check::text("environment", m.environment, MAX_ENVIRONMENT)?,
         })
     }
 }

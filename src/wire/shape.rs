@@ -21,13 +21,13 @@ const WORKER_METRICS: Shape = Shape(&[
     (31, &ALL_COUNTERS),
     (32, &LEAF),
 ]);
-const BLOB: Shape = Shape(&[(1, &LEAF)]);
+const PART: Shape = Shape(&[(1, &LEAF)]);
 const SNAPSHOTS: Shape = Shape(&[(2, &WORKER_METRICS)]);
 
 /// The requests that may be larger than [`MAX_CONTROL`].
 pub const BULK_REQUESTS: Shape = Shape(&[(5, &WORKER_METRICS), (41, &LEAF), (50, &LEAF)]);
 /// The replies that may be larger than [`MAX_CONTROL`].
-pub const BULK_REPLIES: Shape = Shape(&[(21, &LEAF), (22, &SNAPSHOTS), (40, &BLOB)]);
+pub const BULK_REPLIES: Shape = Shape(&[(21, &LEAF), (22, &SNAPSHOTS), (40, &PART), (60, &PART)]);
 
 /// Checks an envelope's length, and the number of nested messages if it is a large one.
 pub fn check(bytes: &[u8], bulk: &Shape) -> Result<(), WireError> {

@@ -111,6 +111,7 @@ fn myself(node: NodeId) -> Myself {
         capacity: 100,
         task_types: vec!["SLEEP".into()],
         labels: BTreeMap::new(),
+        environment: String::new(),
     }
 }
 

@@ -369,6 +369,7 @@ pub fn who_slept_blames_nobody() -> Result<(), String> {
         status: Status::Idle,
         interval: Duration::from_secs(2),
         tests: Vec::new(),
+        environment: String::new(),
     };
     sleeper.handle(
         ms(0),

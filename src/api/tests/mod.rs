@@ -7,6 +7,7 @@ mod calls;
 mod dashboard;
 mod limits;
 mod problems;
+mod swarm;
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -208,6 +209,13 @@ fn answer(
         }
         Command::Blobs(reply) => {
             let _ = reply.send(blobs.clone());
+        }
+        Command::SwarmEvents(limit, reply) => {
+            let events = (0..200).rev().map(swarm::event).take(limit);
+            let _ = reply.send(events.collect());
+        }
+        Command::SwarmLinks(reply) => {
+            let _ = reply.send(swarm::links());
         }
         other => panic!("not expected: {other:?}"),
     }

@@ -183,3 +183,36 @@ async fn a_taken_port_is_an_error_of_its_own() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_node_tells_how_far_its_peers_are_and_whether_gossip_goes_over_them() {
+    let mut a = start(config(&[])).await;
+    let b = start(config(&[&a])).await;
+    let (peer, round_trip) = a
+        .until(|event| match event {
+            NetworkEvent::RoundTrip { peer, round_trip } => Some((peer, round_trip)),
+            _ => None,
+        })
+        .await;
+    assert_eq!(peer, b.peer);
+    assert!(!round_trip.is_zero() && round_trip < GUARD);
+    // The mesh is made a heartbeat of gossip later.
+    let meshed = async {
+        let mut look = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            look.tick().await;
+            let links = a.handle.links().await;
+            let [link] = links.as_slice() else {
+                panic!("{links:?}");
+            };
+            assert_eq!(link.peer, b.peer);
+            assert!(link.round_trip.is_some());
+            if link.mesh {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(GUARD, meshed).await.unwrap();
+    a.handle.shutdown().await;
+    assert!(a.handle.links().await.is_empty());
+}

@@ -4,6 +4,12 @@ use super::*;
 
 impl Driver {
     pub(super) fn command(&mut self, command: Command) {
+        if let Some(command) = self.bring_first(command) {
+            self.obey(command);
+        }
+    }
+
+    pub(super) fn obey(&mut self, command: Command) {
         match command {
             Command::Start(plan, options, reply) => self.start(plan, options, reply),
             Command::Stop(test, graceful, reply) => {
@@ -22,6 +28,10 @@ impl Driver {
             Command::Watch(test, reply) => {
                 let _ = reply.send(self.watch(test));
             }
+            Command::SwarmEvents(limit, reply) => {
+                let _ = reply.send(self.swarm_events(limit));
+            }
+            Command::SwarmLinks(reply) => self.swarm_links(reply),
             Command::Timeline(test, points, histograms, reply) => {
                 self.timeline(test, points, histograms, reply);
             }
@@ -94,7 +104,7 @@ impl Driver {
     pub(super) fn stop(&mut self, test: TestId, graceful: bool) -> Result<(), CommandError> {
         let known = self.core.tests().get(&test);
         let Some(t) = known else {
-            if self.old.contains_key(&test) {
+            if self.old.contains_key(&test) || self.history.others.knows(test) {
                 return Ok(());
             }
             return Err(CommandError::NotFound(format!("no test {test} here")));

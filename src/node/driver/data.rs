@@ -53,6 +53,11 @@ impl DataRoom {
             looking: Arc::new(Semaphore::new(LOOKED_AT_ONCE)),
         }
     }
+
+    /// Asks other nodes, for tasks beside the loop.
+    pub fn caller(&self) -> Caller {
+        self.caller.clone()
+    }
 }
 
 /// Reads the rows of a plan's data, all of which are here.
@@ -129,7 +134,7 @@ impl Driver {
         sources
     }
 
-    fn live_peers(&self) -> Vec<Peer> {
+    pub(super) fn live_peers(&self) -> Vec<Peer> {
         let live = self.core.members().live_ids(self.now());
         live.map(|node| node.peer).collect()
     }

@@ -6,6 +6,7 @@ use tokio::time::timeout_at;
 use super::*;
 use crate::network::RequestFailed;
 use crate::node::calls::Call;
+use crate::node::clocks::Reading;
 use crate::node::preflight::{Answer, Asked, Local, Swarm, WAIT, examine, report};
 use crate::protocol::Digest;
 use crate::protocol::messages::{Advert, Reply};
@@ -16,10 +17,6 @@ use crate::report::preflight::PreflightReport;
 
 /// Most nodes that are asked: each is sent the plan.
 const MAX_ASKED: usize = 256;
-
-/// Round trips of a request that is answered at once: a stream is opened first, which the
-/// other end confirms.
-const TRIPS: u32 = 2;
 
 /// An answer on its way.
 type Answered = oneshot::Receiver<Result<Reply, RequestFailed>>;
@@ -153,7 +150,7 @@ impl Driver {
         }
     }
 
-    fn ask(&mut self, to: &Peer, request: Request) -> Answered {
+    pub(super) fn ask(&mut self, to: &Peer, request: Request) -> Answered {
         let (answer, answered) = oneshot::channel();
         self.call(Call {
             to: to.clone(),
@@ -190,6 +187,7 @@ impl Driver {
             status: self.own_status(),
             interval: Duration::ZERO,
             tests: Vec::new(),
+            environment: me.environment.clone(),
         }
     }
 }
@@ -230,10 +228,8 @@ impl Question {
             Err(_) => Answer::Failed(RequestFailed::TimedOut),
         };
         if let Some((unix, took, unix_ms)) = clock {
-            // The way there is the third of four.
-            let read_at = i128::from(unix) + (took * 3 / 4).as_millis() as i128;
-            let offset = i128::from(unix_ms) - read_at;
-            self.asked.clock = Some((offset as i64, took / TRIPS));
+            let reading = Reading::of(unix, took, unix_ms);
+            self.asked.clock = Some((reading.offset_ms.round() as i64, reading.round_trip));
         }
         self.asked
     }

@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 use super::*;
 use crate::node::engine::load_changes;
 use crate::node::handle::EVENT_QUEUE;
+use crate::node::store::Part;
 use crate::plan::{Profile, Task};
 use crate::protocol::metrics::Counters;
 use crate::protocol::test::Test;
@@ -278,7 +279,7 @@ impl Driver {
         let served = self.tests.get(&test).map(|s| s.live.recording.clone());
         let t = self.core.tests().get(&test);
         let state = t.map_or("ended", |t| phase_word(t.phase()));
-        let known = t.is_some() || self.old.contains_key(&test);
+        let known = t.is_some() || self.store.has(test, Part::Result);
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || {
             let show = |r: &Recording| r.timeline(&test.to_string(), state, points, histograms);

@@ -52,7 +52,7 @@ impl Driver {
         let refused = |why: &str| Err(CommandError::Refused(why.to_owned()));
         let known = self.core.tests().get(&test);
         let Some(t) = known else {
-            return match self.old.contains_key(&test) {
+            return match self.old.contains_key(&test) || self.history.others.knows(test) {
                 true => refused("it is over"),
                 false => Err(CommandError::NotFound(format!("no test {test} here"))),
             };

@@ -36,6 +36,9 @@ impl Node {
             Request::FetchBlob { .. } | Request::TakeData(_) => {
                 return Reply::Refused("this node has no data".into());
             }
+            Request::FetchRecord { .. } => {
+                return Reply::Refused("this node keeps no records".into());
+            }
             Request::Register(r) => r.test,
             Request::Heartbeat(h) => h.test,
             Request::Assign(a) => a.test,

@@ -393,6 +393,43 @@ fn a_preflight_keeps_its_number() {
     assert_eq!(clock, [0x9a, 0x03, 0x02, 0x08, 0x05]);
 }
 
+/// The fetching of records likewise.
+#[test]
+fn a_record_keeps_its_number_and_its_kinds_theirs() {
+    use crate::protocol::messages::{RecordName, RecordPart};
+    use crate::protocol::{Digest, TestId};
+    let asked = |record, offset| encode_request(&Request::FetchRecord { record, offset });
+    assert_eq!(asked(RecordName::Tests, 0), [0xe2, 0x03, 2, 1 << 3, 1]);
+    assert_eq!(asked(RecordName::Links, 0), [0xe2, 0x03, 2, 1 << 3, 4]);
+    let test = TestId([9; 16]);
+    for (record, kind) in [
+        (RecordName::Result(test), 2),
+        (RecordName::Timeline(test), 3),
+    ] {
+        let head = vec![0xe2, 0x03, 22, 1 << 3, kind, 2 << 3 | 2, 16];
+        let bytes = [head, vec![9; 16], small(3, 5)].concat();
+        assert_eq!(asked(record, 5), bytes);
+    }
+    let part = RecordPart {
+        digest: Digest([7; 32]),
+        total: 3,
+        bytes: std::sync::Arc::from(&b"{}"[..]),
+    };
+    let body = [
+        vec![1 << 3 | 2, 32],
+        vec![7; 32],
+        small(2, 3),
+        text(3, "{}"),
+    ]
+    .concat();
+    let head = [0xe2, 0x03, 42, 1 << 3 | 2, body.len() as u8].to_vec();
+    assert_eq!(
+        encode_reply(&Reply::Record(Some(part))),
+        [head, body].concat()
+    );
+    assert_eq!(encode_reply(&Reply::Record(None)), [0xe2, 0x03, 0]);
+}
+
 /// What a newer version adds is passed over; what it replaces is told apart from garbage.
 #[test]
 fn newer_messages_are_recognised() {

@@ -44,6 +44,7 @@ fn request_variant(r: &Request) -> u8 {
         Request::Clock => 10,
         Request::FetchBlob { .. } => 11,
         Request::TakeData(_) => 12,
+        Request::FetchRecord { .. } => 13,
     }
 }
 
@@ -63,6 +64,7 @@ fn reply_variant(r: &Reply) -> u8 {
         Reply::Clock { .. } => 11,
         Reply::Blob(_) => 12,
         Reply::Data { .. } => 13,
+        Reply::Record(_) => 14,
     }
 }
 
@@ -72,8 +74,8 @@ fn the_samples_are_of_every_variant() {
     let requests: BTreeSet<u8> = samples::requests().iter().map(request_variant).collect();
     let replies: BTreeSet<u8> = samples::replies().iter().map(reply_variant).collect();
     assert!(gossip.into_iter().eq(0..13));
-    assert!(requests.into_iter().eq(0..13));
-    assert!(replies.into_iter().eq(0..14));
+    assert!(requests.into_iter().eq(0..14));
+    assert!(replies.into_iter().eq(0..15));
 }
 
 #[test]
@@ -142,6 +144,7 @@ fn long_texts_and_lists_are_cut_so_that_peers_accept_them() {
             .collect(),
         interval: Duration::MAX,
         tests: vec![samples::advert().tests[0].clone(); 1000],
+        environment: long.clone(),
         ..samples::advert()
     };
     let (topic, bytes) = encode_gossip(&Gossip::Advert(advert));
@@ -156,6 +159,7 @@ fn long_texts_and_lists_are_cut_so_that_peers_accept_them() {
     assert_eq!((a.capacity, a.load), (MAX_TASKS, MAX_TASKS));
     assert_eq!(a.interval, MAX_SPAN);
     assert_eq!(a.tests.len(), MAX_KNOWN_TESTS);
+    assert_eq!(a.environment.len(), MAX_ENVIRONMENT);
 }
 
 #[test]

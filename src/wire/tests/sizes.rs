@@ -298,6 +298,18 @@ fn a_plan_too_long_to_ride_along_is_left_to_be_fetched() {
 }
 
 #[test]
+fn the_largest_part_of_a_record_fits_a_reply() {
+    let whole = Reply::Record(Some(RecordPart {
+        digest: crate::protocol::Digest([7; 32]),
+        total: MAX_RECORD,
+        bytes: vec![7; MAX_CHUNK].into(),
+    }));
+    let bytes = encode_reply(&whole);
+    assert!(bytes.len() <= MAX_BULK);
+    assert_eq!(decode_reply(&bytes), Ok(whole));
+}
+
+#[test]
 fn the_largest_part_of_a_file_fits_a_reply() {
     let part = BlobPart {
         total: MAX_BLOB,

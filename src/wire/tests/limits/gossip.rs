@@ -54,6 +54,8 @@ fn advert() {
     bad("test", |m| m.tests[0].test.clear());
     bad("term", |m| m.tests[0].term = MAX_NUMBER + 1);
     bad("digest", |m| m.tests[0].digest = vec![1; 31]);
+    bad("environment", |m| m.environment = long(MAX_ENVIRONMENT + 1));
+    bad("environment", |m| m.environment = "\u{1b}[2J".into());
 }
 
 #[test]

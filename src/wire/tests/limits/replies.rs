@@ -1,5 +1,7 @@
 //! Limits of what stands in the envelopes themselves.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::*;
@@ -216,4 +218,50 @@ fn a_part_of_a_file_is_asked_for_within_the_largest_one() {
         take(MAX_PLAN + 1),
         Err(WireError::TooLong { field: "plan", .. })
     ));
+}
+
+#[test]
+fn records() {
+    use crate::protocol::messages::RecordPart;
+    use v1::request::Body;
+    let good = RecordPart {
+        digest: crate::protocol::Digest([7; 32]),
+        total: 2,
+        bytes: Arc::from(&b"{}"[..]),
+    };
+    let bad = |field, spoil: fn(&mut v1::RecordPart)| refused(&good, field, spoil);
+    bad("digest", |m| m.digest.truncate(31));
+    bad("digest", |m| m.digest.clear());
+    bad("total", |m| m.total = MAX_RECORD + 1);
+    bad("bytes", |m| m.bytes = vec![0; MAX_CHUNK + 1]);
+
+    let fetch = |kind: i32, test: usize, offset| {
+        let test = vec![1; test];
+        let body = Some(Body::FetchRecord(v1::FetchRecord { kind, test, offset }));
+        decode_request(&v1::Request { body }.encode_to_vec())
+    };
+    assert!(fetch(1, 0, MAX_RECORD).is_ok() && fetch(3, 16, 0).is_ok());
+    assert!(matches!(
+        fetch(1, 0, MAX_RECORD + 1),
+        Err(WireError::TooLarge {
+            field: "offset",
+            ..
+        })
+    ));
+    for (kind, test) in [(2, 0), (2, 15), (3, 17)] {
+        assert!(fetch(kind, test, 0).is_err(), "{kind} of {test} bytes");
+    }
+}
+
+#[test]
+fn a_record_of_a_newer_kind_is_told_apart_from_garbage() {
+    use v1::request::Body;
+    for kind in [0, 99] {
+        let body = Some(Body::FetchRecord(v1::FetchRecord {
+            kind,
+            ..Default::default()
+        }));
+        let decoded = decode_request(&v1::Request { body }.encode_to_vec());
+        assert!(decoded.is_err_and(|e| e.is_newer()), "{kind}");
+    }
 }

@@ -121,6 +121,11 @@ pub fn gossip() -> Vec<Gossip> {
     all
 }
 
+fn record(record: RecordName) -> Request {
+    let offset = 1 << 20;
+    Request::FetchRecord { record, offset }
+}
+
 pub fn requests() -> Vec<Request> {
     let mut all = vec![
         Request::Register(register()),
@@ -156,6 +161,10 @@ pub fn requests() -> Vec<Request> {
             offset: 1 << 20,
         },
         Request::TakeData(Arc::from(&b"{}"[..])),
+        record(RecordName::Tests),
+        record(RecordName::Result(TEST)),
+        record(RecordName::Timeline(TEST)),
+        record(RecordName::Links),
     ];
     for status in [
         Status::Unknown,
@@ -247,6 +256,12 @@ pub fn replies() -> Vec<Reply> {
             missing: 0,
             unable: Some("the target is not allowed here".into()),
         },
+        Reply::Record(Some(RecordPart {
+            digest: Digest([7; 32]),
+            total: 1 << 21,
+            bytes: Arc::from(&b"{}"[..]),
+        })),
+        Reply::Record(None),
         Reply::Refused("no such test here".into()),
     ]
 }

@@ -87,6 +87,7 @@ pub fn advert() -> Advert {
                 digest: Digest([8; 32]),
             },
         ],
+        environment: "Linux 6.1 x86_64, 8 cores, 15.6 GiB".into(),
     }
 }
 

@@ -1,0 +1,401 @@
+//! Results of other nodes. What is here is handed to whoever asks; which results others hold is
+//! found out by asking one of them now and then; and what somebody wants to see that is
+//! elsewhere is fetched and kept.
+
+use std::collections::VecDeque;
+
+use tokio::time::timeout;
+
+use super::neighbours::Learned;
+use super::*;
+use crate::node::calls::Caller;
+use crate::node::history::{Listed, Others};
+use crate::node::records::{self, LinkTold, LinksRecord, MAX_LINKS, RecordError, TestsRecord};
+use crate::node::store::{MAX_RESULTS, Part};
+use crate::protocol::messages::{RecordName, Reply};
+use crate::report::Timeline;
+use crate::wire::limits::MAX_RECORD;
+
+/// Results and timelines read for others at once, each of at most 16 MiB; more are told to ask
+/// again.
+const SERVED_AT_ONCE: usize = 4;
+/// Time between two questions for a list, each to another node. A list has some 40 KB.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+/// How long a list may take.
+const LIST_WAIT: Duration = Duration::from_secs(5);
+/// Nodes whose lists are asked for soon, one a second, because they were just met. Whoever comes
+/// to a large swarm need not hear all: most have the same results.
+const MAX_NEWCOMERS: usize = 16;
+/// Tests fetched at once; whoever wants another one is told what is known here.
+const MAX_BRINGING: usize = 8;
+/// Callers that wait for the same test; more are told what is known here.
+const MAX_WAITING: usize = 64;
+/// Nodes that are asked for a test.
+const MAX_ASKED: usize = 8;
+/// How long one of them may take for a result.
+const SOURCE_WAIT: Duration = Duration::from_secs(10);
+/// How long all of them may take for a result, and for its timeline after that: together less
+/// than a caller of the API waits.
+const RESULT_WAIT: Duration = Duration::from_secs(15);
+const TIMELINE_WAIT: Duration = Duration::from_secs(10);
+
+/// What the driver has for results of others.
+pub(in crate::node) struct HistoryRoom {
+    pub others: Others,
+    serving: Arc<Semaphore>,
+    newcomers: VecDeque<Peer>,
+    last_asked: Option<Peer>,
+    next_ask: Instant,
+    /// Who waits for which tests.
+    bringing: HashMap<TestId, Vec<Command>>,
+}
+
+/// What was fetched of a test and is kept now.
+pub(super) struct Brought {
+    test: TestId,
+    result: Option<Arc<TestResult>>,
+    /// What had to go for it.
+    gone: Vec<TestId>,
+    /// Who did not have what was expected there.
+    lacking: Vec<Peer>,
+}
+
+impl HistoryRoom {
+    pub fn new() -> HistoryRoom {
+        HistoryRoom {
+            others: Others::default(),
+            serving: Arc::new(Semaphore::new(SERVED_AT_ONCE)),
+            newcomers: VecDeque::new(),
+            last_asked: None,
+            next_ask: Instant::now() + ASK_EVERY,
+            bringing: HashMap::new(),
+        }
+    }
+
+    /// A node was met; what it has is of interest soon.
+    pub fn met(&mut self, peer: &Peer) {
+        if self.newcomers.len() < MAX_NEWCOMERS && !self.newcomers.contains(peer) {
+            self.newcomers.push_back(peer.clone());
+        }
+    }
+
+    /// Whose list is asked for now, if any.
+    fn next(&mut self, live: &BTreeSet<Peer>) -> Option<Peer> {
+        if let Some(at) = self.newcomers.iter().position(|p| live.contains(p)) {
+            return self.newcomers.remove(at);
+        }
+        if Instant::now() < self.next_ask {
+            return None;
+        }
+        self.next_ask = Instant::now() + ASK_EVERY;
+        let after = |last: &Peer| live.iter().find(|p| *p > last);
+        let in_turn = self.last_asked.as_ref().and_then(after).or(live.first());
+        self.last_asked = in_turn.cloned();
+        self.last_asked.clone()
+    }
+}
+
+// ---- for others ----
+
+impl Driver {
+    /// Another node wants a part of what is kept here.
+    pub(super) fn record_asked(&self, ticket: RequestTicket, record: RecordName, offset: u64) {
+        let Some(net) = self.net.clone() else {
+            return;
+        };
+        let answer = move |whole: Option<Vec<u8>>| {
+            let fits = |w: &Vec<u8>| w.len() as u64 <= MAX_RECORD;
+            let part = whole.filter(fits).map(|w| records::part_of(&w, offset));
+            Reply::Record(part)
+        };
+        let (test, part) = match record {
+            RecordName::Links => {
+                tokio::spawn(async move {
+                    let links = links_told(&net).await;
+                    let whole = serde_json::to_vec(&LinksRecord { links }).ok();
+                    net.reply(ticket, &answer(whole));
+                });
+                return;
+            }
+            RecordName::Tests => {
+                let (mut tests, store) = (self.listed(), self.store.clone());
+                tokio::task::spawn_blocking(move || {
+                    for (id, listed) in &mut tests {
+                        listed.timeline = store.has(*id, Part::Timeline);
+                    }
+                    let tests = tests.into_iter().map(|(_, listed)| listed).collect();
+                    let whole = serde_json::to_vec(&TestsRecord { tests }).ok();
+                    net.reply(ticket, &answer(whole));
+                });
+                return;
+            }
+            RecordName::Result(test) => (test, Part::Result),
+            RecordName::Timeline(test) => (test, Part::Timeline),
+        };
+        let Ok(place) = self.history.serving.clone().try_acquire_owned() else {
+            let busy = "too much is asked of this node at once; ask again";
+            return net.reply(ticket, &Reply::Refused(busy.into()));
+        };
+        let live = self.tests.get(&test).and_then(|s| s.result.clone());
+        let live = live.filter(|_| part == Part::Result);
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || {
+            let kept = store.bytes(test, part).map(|bytes| bytes.to_vec());
+            // One that could not be written is in memory for a while.
+            let whole = kept.or_else(|| serde_json::to_vec(&*live?).ok());
+            net.reply(ticket, &answer(whole));
+            drop(place);
+        });
+    }
+
+    /// The newest ended tests of which there are results here, newest first.
+    fn listed(&self) -> Vec<(TestId, Listed)> {
+        let mut tests = self.old.clone();
+        let results = self.tests.iter();
+        tests.extend(results.filter_map(|(id, s)| Some((*id, Listed::of(s.result.as_ref()?)))));
+        tests.into_iter().rev().take(MAX_RESULTS).collect()
+    }
+}
+
+/// This node's own connections.
+pub(super) async fn links_told(net: &NetworkHandle) -> Vec<LinkTold> {
+    let links = net.links().await.into_iter().take(MAX_LINKS);
+    links
+        .map(|l| LinkTold {
+            to: network::show_peer(&l.peer),
+            round_trip_ms: l.round_trip.map(view::show_ms),
+            mesh: l.mesh,
+        })
+        .collect()
+}
+
+// ---- from others ----
+
+impl Driver {
+    /// Asks a node for its list, if it is time to.
+    pub(super) fn ask_around(&mut self, live: &BTreeSet<Peer>) {
+        self.history.others.keep_only(live);
+        let connected = &self.connected;
+        self.history.newcomers.retain(|p| connected.contains(p));
+        let Some(peer) = self.history.next(live) else {
+            return;
+        };
+        let (caller, learn) = (self.data.caller(), self.learn.clone());
+        tokio::spawn(async move {
+            match timeout(LIST_WAIT, records::fetch_tests(&caller, &peer)).await {
+                // The driver may have ended meanwhile.
+                Ok(Ok(tests)) => drop(learn.send(Learned::Tests(peer, tests)).await),
+                Ok(Err(e)) => tracing::debug!(peer = %network::show_peer(&peer), "its tests: {e}"),
+                Err(_) => tracing::debug!(peer = %network::show_peer(&peer), "its tests: too late"),
+            }
+        });
+    }
+
+    /// Makes a command about a test that is elsewhere wait until it is here; gives others back.
+    pub(super) fn bring_first(&mut self, command: Command) -> Option<Command> {
+        let (test, timeline) = match &command {
+            Command::Status(test, _) | Command::Watch(test, _) => (*test, false),
+            Command::Timeline(test, ..) => (*test, true),
+            _ => return Some(command),
+        };
+        if !self.is_elsewhere(test, timeline) {
+            return Some(command);
+        }
+        let under_way = self.history.bringing.len();
+        match self.history.bringing.get_mut(&test) {
+            Some(waiting) if waiting.len() < MAX_WAITING => {
+                waiting.push(command);
+                return None;
+            }
+            None if under_way < MAX_BRINGING => {}
+            _ => return Some(command),
+        }
+        let sources = self.holders(test);
+        if sources.is_empty() {
+            return Some(command);
+        }
+        self.history.bringing.insert(test, vec![command]);
+        self.bring(test, sources);
+        None
+    }
+
+    /// Whether there may be more of an ended test on other nodes than here.
+    fn is_elsewhere(&self, test: TestId, timeline: bool) -> bool {
+        let others = &self.history.others;
+        match self.complete_here(test) {
+            // Of one that runs, or has just ended, all that there is comes by itself.
+            None => !self.core.tests().contains_key(&test),
+            Some(false) if others.has_complete(test) => true,
+            Some(_) => {
+                timeline && others.has_timeline(test) && !self.store.has(test, Part::Timeline)
+            }
+        }
+    }
+
+    /// Whether the result that is here is complete; none if there is none.
+    fn complete_here(&self, test: TestId) -> Option<bool> {
+        let live = self.tests.get(&test).and_then(|s| s.result.as_ref());
+        let kept = || self.old.get(&test).map(|listed| listed.complete);
+        // What is remembered for a while has been fetched as good as it was to be had.
+        let remembered = || self.store.has(test, Part::Result).then_some(true);
+        live.map(|r| r.complete).or_else(kept).or_else(remembered)
+    }
+
+    /// Whom to ask for a test: first those that say they have it, then any.
+    fn holders(&self, test: TestId) -> Vec<Peer> {
+        let mut holders = self.history.others.holders(test);
+        for peer in self.live_peers() {
+            if holders.len() >= MAX_ASKED {
+                break;
+            }
+            if !holders.contains(&peer) {
+                holders.push(peer);
+            }
+        }
+        holders.truncate(MAX_ASKED);
+        holders
+    }
+
+    /// Fetches a test, and keeps it.
+    fn bring(&self, test: TestId, sources: Vec<Peer>) {
+        let (caller, learn, store) = (self.data.caller(), self.learn.clone(), self.store.clone());
+        let here = self.complete_here(test);
+        tokio::spawn(async move {
+            let mut lacking = Vec::new();
+            let found = match here {
+                Some(true) => None,
+                _ => find_result(&caller, test, &sources, &mut lacking).await,
+            };
+            // An incomplete one is no better than what is here.
+            let found = found.filter(|(_, result)| here.is_none() || result.complete);
+            let told = found.as_ref().map(|(from, _)| from);
+            let from = told.into_iter().chain(&sources);
+            let timeline = match here.is_some() || found.is_some() {
+                true => find_timeline(&caller, test, from).await,
+                false => None,
+            };
+            let result = found.map(|(_, result)| Arc::new(result));
+            let fetched = result.clone();
+            let kept = tokio::task::spawn_blocking(move || keep(&store, test, fetched, timeline));
+            let brought = Brought {
+                test,
+                result,
+                gone: kept.await.unwrap_or_default(),
+                lacking,
+            };
+            // The driver may have ended meanwhile.
+            let _ = learn.send(Learned::Brought(brought)).await;
+        });
+    }
+
+    /// A test has been fetched, or could not be: whoever waited for it is answered.
+    pub(super) fn brought(&mut self, brought: Brought) {
+        let test = brought.test;
+        for peer in &brought.lacking {
+            self.history.others.lacks(peer, test);
+        }
+        if let Some(result) = brought.result {
+            self.old.insert(test, Listed::of(&result));
+            if let Some(served) = self.tests.get_mut(&test) {
+                served.result = Some(result);
+            }
+        }
+        brought.gone.iter().for_each(|id| drop(self.old.remove(id)));
+        let waiting = self.history.bringing.remove(&test).unwrap_or_default();
+        let unreachable = self.complete_here(test).is_none() && self.history.others.knows(test);
+        for command in waiting {
+            match unreachable {
+                true => refuse(command, test),
+                false => self.obey(command),
+            }
+        }
+    }
+}
+
+/// Answers a command about a test that is known, but could not be had.
+fn refuse(command: Command, test: TestId) {
+    let why = CommandError::NotFound(format!(
+        "test {test} ran on other nodes, and none that has its result answers; try again"
+    ));
+    // Whoever asked may be gone.
+    match command {
+        Command::Status(_, reply) => drop(reply.send(Err(why))),
+        Command::Watch(_, reply) => drop(reply.send(Err(why))),
+        Command::Timeline(.., reply) => drop(reply.send(Err(why))),
+        _ => {}
+    }
+}
+
+/// The first complete result, or else the first, and from whom it is.
+async fn find_result(
+    caller: &Caller,
+    test: TestId,
+    sources: &[Peer],
+    lacking: &mut Vec<Peer>,
+) -> Option<(Peer, TestResult)> {
+    let mut best = None;
+    let search = async {
+        for source in sources {
+            let fetched = records::fetch_result(caller, source, test);
+            match timeout(SOURCE_WAIT, fetched).await {
+                Ok(Ok(result)) if result.complete => {
+                    best = Some((source.clone(), result));
+                    return;
+                }
+                Ok(Ok(result)) => {
+                    best.get_or_insert((source.clone(), result));
+                }
+                Ok(Err(e @ (RecordError::Absent | RecordError::Invalid(_)))) => {
+                    lacking.push(source.clone());
+                    log(source, &e);
+                }
+                Ok(Err(e)) => log(source, &e),
+                Err(_) => log(source, &"it takes too long"),
+            }
+        }
+    };
+    // What was found by then is as good as it gets.
+    let _ = timeout(RESULT_WAIT, search).await;
+    best
+}
+
+async fn find_timeline<'a>(
+    caller: &Caller,
+    test: TestId,
+    sources: impl Iterator<Item = &'a Peer>,
+) -> Option<Timeline> {
+    let search = async {
+        for source in sources {
+            match records::fetch_timeline(caller, source, test).await {
+                Ok(timeline) => return Some(timeline),
+                Err(e) => log(source, &e),
+            }
+        }
+        None
+    };
+    timeout(TIMELINE_WAIT, search).await.ok().flatten()
+}
+
+fn log(source: &Peer, why: &dyn std::fmt::Display) {
+    tracing::debug!(peer = %network::show_peer(source), "a result of it: {why}");
+}
+
+/// Keeps what was fetched; if it can't be written, in memory. Returns what had to go for it.
+fn keep(
+    store: &Store,
+    test: TestId,
+    result: Option<Arc<TestResult>>,
+    timeline: Option<Timeline>,
+) -> Vec<TestId> {
+    let fetched = result.is_some() || timeline.is_some();
+    let Some(result) = result.or_else(|| store.get(test)).filter(|_| fetched) else {
+        return Vec::new();
+    };
+    store
+        .put(test, &result, timeline.as_ref())
+        .unwrap_or_else(|e| {
+            tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}");
+            store.hold(test, &result, timeline.as_ref());
+            vec![test]
+        })
+}
