@@ -12,8 +12,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
+use super::openapi::{DOCUMENT, PAGE};
 use super::problem::Problem;
 use super::routes::HEALTH;
+
+/// What needs no token: nothing in it is about this node or its swarm, but whether it is well.
+const OPEN: [&str; 3] = [HEALTH, DOCUMENT, PAGE];
 
 pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match check(&shared, &request) {
@@ -44,7 +48,7 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
         }
     }
     if let Some(token) = &shared.token
-        && request.uri().path() != HEALTH
+        && !OPEN.contains(&request.uri().path())
     {
         let shown = one(headers, header::AUTHORIZATION)?.and_then(bearer);
         if !shown.is_some_and(|shown| same(shown.as_bytes(), token.as_bytes())) {

@@ -4,11 +4,15 @@
 //! bodies must be `application/json` (data files `application/octet-stream`), so that no web page can start a test through a
 //! visitor's browser. Errors are problem JSON (RFC 9457). `docs/api.md` describes it.
 
+mod answers;
 mod blobs;
 pub mod client;
 mod extract;
 mod find;
 mod guard;
+mod metrics;
+mod openapi;
+mod page;
 mod problem;
 mod routes;
 mod serve;
@@ -57,6 +61,7 @@ struct Shared {
     node: NodeHandle,
     token: Option<Arc<str>>,
     streams: Arc<tokio::sync::Semaphore>,
+    metrics: metrics::LastPage,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use super::metrics::LastPage;
 use super::{ApiOptions, MAX_STREAMS, Shared, routes};
 use crate::node::handle::NodeHandle;
 
@@ -28,6 +29,7 @@ pub async fn serve(listener: TcpListener, node: NodeHandle, options: ApiOptions)
         node,
         token: options.token.map(Arc::from),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        metrics: LastPage::default(),
     }));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut server = http1::Builder::new();

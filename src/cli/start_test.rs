@@ -52,7 +52,7 @@ pub async fn run(args: &StartArgs) -> Result<Exit, Failure> {
     if args.run.find_max {
         find_max::check(&plan, &args.run)?;
     }
-    logging::start(settings.config.log_level);
+    logging::start(settings.config.log_level, settings.config.log_format);
     let json = args.run.json.as_deref().map(JsonFile::open).transpose()?;
 
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;

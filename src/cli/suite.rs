@@ -146,7 +146,7 @@ pub async fn run(args: &StartArgs, suite: &Suite) -> Result<Exit, Failure> {
     if args.run.dry_run {
         return outline(suite, json);
     }
-    logging::start(settings.config.log_level);
+    logging::start(settings.config.log_level, settings.config.log_format);
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
     let needs_target = suite.plans.iter().any(|plan| plan.file.needs_target());
     let given = Given {

@@ -9,6 +9,7 @@
 //! | [`preflight`] | whether a plan would run, on every node |
 //! | [`inspect`] | from a plan to what the protocol must know of it |
 //! | `view` | nodes, tests, results and progress, as the API shows them |
+//! | [`observe`] | what a node shows to a monitoring system |
 //! | `store` | results on disk |
 //! | [`blobs`] | data files at hand, by their SHA-256 |
 //! | `fetch`, `spread`, `calls` | data files from node to node |
@@ -22,6 +23,7 @@ mod engine;
 mod fetch;
 pub mod handle;
 pub mod inspect;
+pub mod observe;
 pub mod preflight;
 pub mod run;
 mod spread;

@@ -5,6 +5,7 @@ mod access;
 mod blobs;
 mod calls;
 mod limits;
+mod openapi;
 mod problems;
 
 use std::io::{Read as _, Write as _};
@@ -17,6 +18,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::*;
 use crate::node::blobs::Blobs;
 use crate::node::handle::{Command, CommandError, Progress};
+use crate::node::observe::Observation;
 use crate::protocol::TestId;
 use crate::protocol::preflight::{Check, Finding};
 use crate::report::preflight::PreflightReport;
@@ -186,6 +188,21 @@ fn answer(
         Command::Drain(peer, reply) => {
             let _ = done.send(Done::Drain(peer.map(|p| crate::network::show_peer(&p))));
             let _ = reply.send(Ok(()));
+        }
+        Command::Observe(reply) => {
+            let nodes = vec![
+                entry("a", PEER_A, true, "HTTP"),
+                entry("b", PEER_B, false, "SLEEP"),
+            ];
+            let pool = Pool::of(&nodes);
+            let _ = reply.send(Box::new(Observation {
+                nodes: NodeList { nodes, pool },
+                by_state: Default::default(),
+                tests: Vec::new(),
+                network: None,
+                libp2p: None,
+                engine_threads: 1,
+            }));
         }
         Command::Blobs(reply) => {
             let _ = reply.send(blobs.clone());

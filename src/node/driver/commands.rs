@@ -22,6 +22,9 @@ impl Driver {
             Command::Watch(test, reply) => {
                 let _ = reply.send(self.watch(test));
             }
+            Command::Observe(reply) => {
+                let _ = reply.send(Box::new(self.observe()));
+            }
             Command::Drain(peer, reply) => {
                 let _ = reply.send(self.drain(peer));
             }
