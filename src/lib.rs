@@ -20,10 +20,13 @@
 //! | `api` | the HTTP API |
 //! | `cli` | commands and terminal display |
 //!
+//! [`version`] says which build this is.
+//!
 //! Without the default feature `node` only the pure core, `protocol` and `plan`, is built.
 
 pub mod plan;
 pub mod protocol;
+pub mod version;
 
 #[cfg(feature = "node")]
 pub mod api;

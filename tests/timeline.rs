@@ -51,7 +51,10 @@ fn every_node_has_the_whole_test_over_time_also_of_a_worker_that_died() {
         let so_far = timeline(&nodes[1], &id, "");
         match so_far["points"].as_array().unwrap().len() {
             0 | 1 => Err(format!("{so_far}")),
-            _ => Ok(assert_eq!(so_far["state"], "running")),
+            _ => {
+                assert_eq!(so_far["state"], "running");
+                Ok(())
+            }
         }
     });
     nodes.pop().unwrap().process.kill();

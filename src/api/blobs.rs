@@ -10,10 +10,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
-use serde_json::json;
 
 use super::Shared;
+use super::answers::Stored;
 use super::extract::Segment;
+use super::openapi::{BodyProblems, Problems};
 use super::problem::Problem;
 use crate::node::blobs::{BlobError, Blobs, Writer};
 use crate::plan::{MAX_DATA_FILE, Sha256};
@@ -28,7 +29,16 @@ fn digest(text: &str) -> Result<Sha256, Problem> {
     parsed.map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))
 }
 
-/// The file; `HEAD` only asks whether it is there.
+/// A data file; `HEAD` only asks whether it is there.
+#[utoipa::path(
+    get, path = "/blobs/{digest}", tag = "data", operation_id = "get_blob", params(("digest" = String, Path, description = "The file's SHA-256 in hexadecimal")),
+    responses(
+        (status = 200, description = "Its bytes", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 404, description = "It is not here", body = Problem,
+            content_type = "application/problem+json"),
+        Problems,
+    )
+)]
 pub(super) async fn get(
     State(s): State<Shared>,
     Segment(name): Segment,
@@ -66,7 +76,18 @@ pub(super) async fn get(
     Ok((headers, Body::from_stream(parts)).into_response())
 }
 
-/// Takes a file in, as it comes.
+/// Hands over a data file.
+#[utoipa::path(
+    put, path = "/blobs/{digest}", tag = "data", operation_id = "put_blob", params(("digest" = String, Path, description = "The file's SHA-256 in hexadecimal")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "It was there", body = Stored),
+        (status = 201, description = "It is here now", body = Stored),
+        (status = 507, description = "There is no room for it", body = Problem,
+            content_type = "application/problem+json"),
+        Problems, BodyProblems,
+    )
+)]
 pub(super) async fn put(
     State(s): State<Shared>,
     Segment(name): Segment,
@@ -87,8 +108,11 @@ pub(super) async fn put(
         Some(_) => StatusCode::OK,
         None => StatusCode::CREATED,
     };
-    let body = json!({"digest": digest, "bytes": bytes});
-    Ok((status, Json(body)).into_response())
+    let stored = Stored {
+        digest: digest.to_string(),
+        bytes,
+    };
+    Ok((status, Json(stored)).into_response())
 }
 
 async fn take(blobs: &Blobs, digest: Sha256, body: Body) -> Result<u64, Problem> {

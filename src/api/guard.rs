@@ -11,9 +11,13 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::openapi::{DOCUMENT, PAGE};
 use super::problem::Problem;
 use super::routes::HEALTH;
 use super::{Shared, dashboard};
+
+/// What needs no token: nothing in it is about this node or its swarm, but whether it is well.
+const OPEN: [&str; 3] = [HEALTH, DOCUMENT, PAGE];
 
 pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match check(&shared, &request) {
@@ -72,12 +76,12 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What is answered without the token: whether the node is well, and the dashboard's files.
-/// They hold no secret, and a page that is to ask for the token must be there first.
+/// What is answered without the token: [`OPEN`], and the dashboard's files. They hold no
+/// secret, and a page that is to ask for the token must be there first.
 fn is_open(request: &Request) -> bool {
     let path = request.uri().path();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    path == HEALTH || (reads && dashboard::is_file(path))
+    reads && (OPEN.contains(&path) || dashboard::is_file(path))
 }
 
 /// A header's value; one that is there twice, or is no plain text, is not taken for absent.

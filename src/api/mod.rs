@@ -4,12 +4,16 @@
 //! bodies must be `application/json` (data files `application/octet-stream`), so that no web page can start a test through a
 //! visitor's browser. Errors are problem JSON (RFC 9457). `docs/api.md` describes it.
 
+mod answers;
 mod blobs;
 pub mod client;
 mod dashboard;
 mod extract;
 mod find;
 mod guard;
+mod metrics;
+mod openapi;
+mod page;
 mod plans;
 mod problem;
 mod reports;
@@ -65,6 +69,7 @@ struct Shared {
     streams: Arc<tokio::sync::Semaphore>,
     reports: Arc<tokio::sync::Semaphore>,
     last_line: swarm::LastLine,
+    metrics: metrics::LastPage,
 }
 
 #[cfg(test)]

@@ -5,24 +5,34 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::openapi::{BodyProblems, Problems};
 use super::problem::Problem;
 use super::routes::{plan_of, read};
 use crate::plan::{self, Given, Plan, PlanError, parse_plan_with, show_plan_error};
 use crate::report::Outline;
 
 /// The JSON Schema of plan files.
+#[utoipa::path(
+    get, path = "/plan-schema", tag = "tests",
+    responses((status = 200, description = "A JSON Schema, draft 2020-12", body = Object), Problems)
+)]
 pub(super) async fn schema() -> Json<Value> {
     Json(plan::schema())
 }
 
 /// A plan in one of three forms: as the text of a plan file, in either language, or as JSON
 /// within the body, as a start takes it.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub(super) struct Written {
+    /// The text of a plan file
     toml: Option<String>,
+    /// The same, written in JSON
     json: Option<String>,
+    /// A plan
+    #[schema(value_type = Option<Object>)]
     plan: Option<Value>,
 }
 
@@ -36,6 +46,12 @@ struct Read<'a> {
 }
 
 /// Reads a plan and starts nothing.
+///
+/// The body has one of `toml`, `json` and `plan`.
+#[utoipa::path(
+    post, path = "/plan", tag = "tests", request_body = Written,
+    responses((status = 200, description = "What it amounts to", body = Object), Problems, BodyProblems)
+)]
 pub(super) async fn look(body: Body) -> Result<Json<Value>, Problem> {
     let written: Written = read(body).await?;
     let plan = match (written.toml, written.json, written.plan) {

@@ -10,7 +10,7 @@ use crate::node::handle::CommandError;
 use crate::plan::PlanError;
 
 /// A problem, as it travels.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
     /// Always `about:blank`: the status says which kind it is.
     #[serde(rename = "type")]

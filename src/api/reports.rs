@@ -5,8 +5,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::extract::{Params, Segment};
+use super::openapi::{NamedProblems, Problems};
 use super::problem::Problem;
 use super::{Shared, find};
 use crate::protocol::TestId;
@@ -23,12 +25,26 @@ pub(super) const AT_ONCE: usize = 1;
 /// Longest part of a download's name that comes from the test's.
 const MAX_NAME: usize = 40;
 
-#[derive(Deserialize)]
+/// What form.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportQuery {
+    /// `html` unless given, `json`, `csv`, `hlog`, `hgrm` or `junit`
     format: Option<String>,
 }
 
+/// A report of a test, as a file.
+#[utoipa::path(
+    get, path = "/tests/{id}/report", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`"), ReportQuery),
+    responses(
+        (status = 200, description = "The file", content(
+            (String = "text/html"), (String = "application/json"), (String = "text/csv"),
+            (String = "text/plain"), (String = "application/xml"),
+        )),
+        Problems, NamedProblems,
+    )
+)]
 pub(super) async fn report(
     State(s): State<Shared>,
     Segment(id): Segment,
@@ -66,12 +82,20 @@ pub(super) async fn report(
     Ok((headers, text).into_response())
 }
 
-#[derive(Deserialize)]
+/// With which.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CompareQuery {
+    /// The baseline: a test's id, a unique prefix, or `latest`
     with: String,
 }
 
+/// A test held against another, which is its baseline.
+#[utoipa::path(
+    get, path = "/tests/{id}/compare", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`"), CompareQuery),
+    responses((status = 200, description = "The comparison", body = Comparison), Problems, NamedProblems)
+)]
 pub(super) async fn compared(
     State(s): State<Shared>,
     Segment(id): Segment,

@@ -9,23 +9,30 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use futures::Stream;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::answers::{
+    Looked, Named, NewLoad, NewTest, NodesQuery, Nothing, Steered, StopQuery, TestsQuery,
+    TimelineQuery, Version,
+};
 use super::extract::{Params, Segment, whole};
+use super::openapi::{self, BodyProblems, Described, Document, NamedProblems, Problems};
 use super::problem::Problem;
-use super::{MAX_PAGE, Shared, blobs, dashboard, find, guard, plans, reports, swarm};
+use super::{MAX_PAGE, Shared, blobs, dashboard, find, guard, metrics, plans, reports, swarm};
 use crate::node::handle::{StartOptions, Steering, Update};
 use crate::plan::{self, Plan};
+use crate::protocol::TestId;
 use crate::report::preflight::PreflightReport;
 use crate::report::timeline::MAX_POINTS;
 use crate::report::{NodeEntry, NodeList, Pool, TestPage, TestResult, Timeline};
+use crate::version::{COMMIT, VERSION};
 
 /// Where the node says whether it is well; the one path that never needs a token.
 pub(super) const HEALTH: &str = "/healthz";
@@ -40,31 +47,9 @@ pub(super) const NO_LOCAL: &str =
     "[local] starts processes and works from the command line only; remove it";
 
 pub(super) fn router(shared: Shared) -> Router {
-    let v1 = Router::new()
-        .route("/nodes", get(nodes))
-        .route("/nodes/{peer}", get(node))
-        .route("/nodes/{peer}/drain", post(drain))
-        .route("/tests", get(tests).post(start))
-        .route("/tests/{id}", get(status).delete(stop))
-        .route("/tests/{id}/events", get(events))
-        .route("/tests/{id}/timeline", get(timeline))
-        .route("/tests/{id}/report", get(reports::report))
-        .route("/tests/{id}/compare", get(reports::compared))
-        .route("/tests/{id}/scale", post(scale))
-        .route("/tests/{id}/pause", post(pause))
-        .route("/tests/{id}/resume", post(resume))
-        .route("/swarm/events", get(swarm::events))
-        .route("/swarm/links", get(swarm::links))
-        .route("/events", get(swarm::stream))
-        .route("/preflight", post(preflight))
-        .route("/plan", post(plans::look))
-        .route("/plan-schema", get(plans::schema))
-        .route("/blobs/{digest}", get(blobs::get).put(blobs::put))
-        .route("/version", get(version));
-    Router::new()
-        .nest("/api/v1", v1)
+    let (router, api) = routes().split_for_parts();
+    router
         .merge(dashboard::routes())
-        .route(HEALTH, get(health))
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "no such resource; see docs/api.md")
         })
@@ -74,11 +59,49 @@ pub(super) fn router(shared: Shared) -> Router {
                 "this resource does not take that method; see docs/api.md",
             )
         })
+        .layer(Extension(Described::new(&api)))
         .layer(middleware::from_fn_with_state(shared.clone(), guard::guard))
         .with_state(shared)
 }
 
+/// Every route, and its description.
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    let v1 = OpenApiRouter::new()
+        .routes(routes!(nodes))
+        .routes(routes!(node))
+        .routes(routes!(drain))
+        .routes(routes!(tests, start))
+        .routes(routes!(status, stop))
+        .routes(routes!(events))
+        .routes(routes!(timeline))
+        .routes(routes!(reports::report))
+        .routes(routes!(reports::compared))
+        .routes(routes!(scale))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(preflight))
+        .routes(routes!(plans::look))
+        .routes(routes!(plans::schema))
+        .routes(routes!(swarm::events))
+        .routes(routes!(swarm::links))
+        .routes(routes!(swarm::stream))
+        .routes(routes!(blobs::get, blobs::put))
+        .routes(routes!(version))
+        .routes(routes!(openapi::document));
+    OpenApiRouter::with_openapi(Document::openapi())
+        .nest("/api/v1", v1)
+        .routes(routes!(openapi::docs))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(health))
+}
+
+/// Whether the node is well. Needs no token.
+///
 /// Well is a node whose driver answers, not one whose API does.
+#[utoipa::path(
+    get, path = "/healthz", tag = "node",
+    responses((status = 200, description = "It is", body = String, content_type = "text/plain"), Problems)
+)]
 async fn health(State(s): State<Shared>) -> Result<&'static str, Problem> {
     let unwell = |why| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
     match tokio::time::timeout(HEALTH_WAIT, s.node.tests()).await {
@@ -88,16 +111,24 @@ async fn health(State(s): State<Shared>) -> Result<&'static str, Problem> {
     }
 }
 
-async fn version() -> Json<serde_json::Value> {
-    Json(json!({"name": "vajra-node", "version": env!("CARGO_PKG_VERSION")}))
+/// Which build the node is.
+#[utoipa::path(
+    get, path = "/version", tag = "node",
+    responses((status = 200, description = "The build", body = Version), Problems)
+)]
+async fn version() -> Json<Version> {
+    Json(Version {
+        name: "vajra-node",
+        version: VERSION,
+        commit: COMMIT,
+    })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NodesQuery {
-    task_type: Option<String>,
-}
-
+/// The nodes, as this one sees them.
+#[utoipa::path(
+    get, path = "/nodes", tag = "nodes", params(NodesQuery),
+    responses((status = 200, description = "The nodes", body = NodeList), Problems)
+)]
 async fn nodes(
     State(s): State<Shared>,
     Params(q): Params<NodesQuery>,
@@ -110,10 +141,25 @@ async fn nodes(
     Ok(Json(list))
 }
 
+/// One node.
+#[utoipa::path(
+    get, path = "/nodes/{peer}", tag = "nodes",
+    params(("peer" = String, Path, description = "A peer id, the unique beginning or end of one (at least four characters), a node's name, or `self`")),
+    responses((status = 200, description = "The node", body = NodeEntry), Problems, NamedProblems)
+)]
 async fn node(State(s): State<Shared>, Segment(peer): Segment) -> Result<Json<NodeEntry>, Problem> {
     Ok(Json(find::node(&s, &peer).await?))
 }
 
+/// Has a node take no new share.
+#[utoipa::path(
+    post, path = "/nodes/{peer}/drain", tag = "nodes",
+    params(("peer" = String, Path, description = "A peer id, the unique beginning or end of one (at least four characters), a node's name, or `self`")), request_body = Nothing,
+    responses(
+        (status = 200, description = "The node", body = NodeEntry),
+        Problems, NamedProblems, BodyProblems,
+    )
+)]
 async fn drain(
     State(s): State<Shared>,
     Segment(peer): Segment,
@@ -129,13 +175,11 @@ async fn drain(
     Ok(Json(node))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TestsQuery {
-    limit: Option<usize>,
-    before: Option<String>,
-}
-
+/// The tests, newest first, page by page.
+#[utoipa::path(
+    get, path = "/tests", tag = "tests", params(TestsQuery),
+    responses((status = 200, description = "The tests", body = TestPage), Problems, NamedProblems)
+)]
 async fn tests(
     State(s): State<Shared>,
     Params(q): Params<TestsQuery>,
@@ -153,15 +197,19 @@ async fn tests(
     Ok(Json(TestPage { tests, next }))
 }
 
-/// A new test: the plan, and how long to wait for the swarm.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewTest {
-    plan: serde_json::Value,
-    #[serde(default)]
-    wait_for: u32,
-}
-
+/// Starts a test.
+#[utoipa::path(
+    post, path = "/tests", tag = "tests", request_body = NewTest,
+    responses(
+        (status = 201, description = "It begins", body = Named,
+            headers(("location" = String, description = "Where its result is"))),
+        (status = 409, description = "The node refuses", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 504, description = "The swarm did not grow to `wait_for` nodes", body = Problem,
+            content_type = "application/problem+json"),
+        Problems, BodyProblems,
+    )
+)]
 async fn start(State(s): State<Shared>, body: Body) -> Result<Response, Problem> {
     let new: NewTest = read(body).await?;
     let plan = plan_of(&new.plan)?;
@@ -176,8 +224,14 @@ async fn start(State(s): State<Shared>, body: Body) -> Result<Response, Problem>
         )
     })??;
     let location = format!("/api/v1/tests/{id}");
-    let body = Json(json!({"test_id": id.to_string()}));
+    let body = Json(named(id));
     Ok((StatusCode::CREATED, [("location", location)], body).into_response())
+}
+
+fn named(id: TestId) -> Named {
+    Named {
+        test_id: id.to_string(),
+    }
 }
 
 /// The body, as JSON of a known shape.
@@ -200,19 +254,25 @@ pub(super) fn plan_of(value: &serde_json::Value) -> Result<Plan, Problem> {
     Ok(plan::parse_json(&bytes)?)
 }
 
-/// A plan to be looked at.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Looked {
-    plan: serde_json::Value,
-}
-
+/// Looks on every node whether a plan would run.
+#[utoipa::path(
+    post, path = "/preflight", tag = "tests", request_body = Looked,
+    responses(
+        (status = 200, description = "What was found, whatever it is", body = PreflightReport),
+        Problems, BodyProblems,
+    )
+)]
 async fn preflight(State(s): State<Shared>, body: Body) -> Result<Json<PreflightReport>, Problem> {
     let looked: Looked = read(body).await?;
     let plan = plan_of(&looked.plan)?;
     Ok(Json(s.node.preflight(Arc::new(plan)).await?))
 }
 
+/// A test's result: so far, or for good.
+#[utoipa::path(
+    get, path = "/tests/{id}", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`")),
+    responses((status = 200, description = "The result", body = TestResult), Problems, NamedProblems)
+)]
 async fn status(
     State(s): State<Shared>,
     Segment(id): Segment,
@@ -221,12 +281,11 @@ async fn status(
     Ok(Json(TestResult::clone(&*s.node.status(id).await?)))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StopQuery {
-    graceful: Option<bool>,
-}
-
+/// Stops a test on every node.
+#[utoipa::path(
+    delete, path = "/tests/{id}", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`"), StopQuery),
+    responses((status = 202, description = "It is being stopped", body = Named), Problems, NamedProblems)
+)]
 async fn stop(
     State(s): State<Shared>,
     Segment(id): Segment,
@@ -234,26 +293,22 @@ async fn stop(
 ) -> Result<Response, Problem> {
     let id = find::test(&s, &id).await?;
     s.node.stop(id, q.graceful.unwrap_or(true)).await?;
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(json!({"test_id": id.to_string()})),
+    Ok((StatusCode::ACCEPTED, Json(named(id))).into_response())
+}
+
+/// Changes the load of a running test.
+#[utoipa::path(
+    post, path = "/tests/{id}/scale", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`")), request_body = NewLoad,
+    responses(
+        (status = 200, description = "Since when it counts", body = Steered),
+        Problems, NamedProblems, BodyProblems,
     )
-        .into_response())
-}
-
-/// Full load from now on: a rate (open model) or users (closed model).
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewLoad {
-    rate: Option<f64>,
-    users: Option<u32>,
-}
-
+)]
 async fn scale(
     State(s): State<Shared>,
     Segment(id): Segment,
     body: Body,
-) -> Result<Json<serde_json::Value>, Problem> {
+) -> Result<Json<Steered>, Problem> {
     let body = whole(body).await?;
     let wrong = |why: String| {
         let what = format!("the body is not {{\"rate\": N}} or {{\"users\": N}}: {why}");
@@ -268,35 +323,47 @@ async fn scale(
     steer(&s, &id, how).await
 }
 
-/// A body that says nothing.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
+/// Lets the load stand still.
+#[utoipa::path(
+    post, path = "/tests/{id}/pause", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`")), request_body = Nothing,
+    responses(
+        (status = 200, description = "Since when it counts", body = Steered),
+        Problems, NamedProblems, BodyProblems,
+    )
+)]
 async fn pause(
     State(s): State<Shared>,
     Segment(id): Segment,
     body: Body,
-) -> Result<Json<serde_json::Value>, Problem> {
+) -> Result<Json<Steered>, Problem> {
     let Nothing {} = read(body).await?;
     steer(&s, &id, Steering::Pause).await
 }
 
+/// Lets a paused test go on.
+#[utoipa::path(
+    post, path = "/tests/{id}/resume", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`")), request_body = Nothing,
+    responses(
+        (status = 200, description = "Since when it counts", body = Steered),
+        Problems, NamedProblems, BodyProblems,
+    )
+)]
 async fn resume(
     State(s): State<Shared>,
     Segment(id): Segment,
     body: Body,
-) -> Result<Json<serde_json::Value>, Problem> {
+) -> Result<Json<Steered>, Problem> {
     let Nothing {} = read(body).await?;
     steer(&s, &id, Steering::Resume).await
 }
 
-async fn steer(s: &Shared, id: &str, how: Steering) -> Result<Json<serde_json::Value>, Problem> {
+async fn steer(s: &Shared, id: &str, how: Steering) -> Result<Json<Steered>, Problem> {
     let id = find::test(s, id).await?;
     let at = s.node.steer(id, how).await?;
-    Ok(Json(
-        json!({"test_id": id.to_string(), "at_s": at.as_secs_f64()}),
-    ))
+    Ok(Json(Steered {
+        test_id: id.to_string(),
+        at_s: at.as_secs_f64(),
+    }))
 }
 
 /// The right to keep one more event stream open.
@@ -309,6 +376,19 @@ pub(super) fn place_for_stream(s: &Shared) -> Result<OwnedSemaphorePermit, Probl
     })
 }
 
+/// A test's progress as server-sent events.
+///
+/// Once a second `progress` and `point`, at the end `ended`: a `Progress`, a `Point` and a
+/// `Progress` as their data.
+#[utoipa::path(
+    get, path = "/tests/{id}/events", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`")),
+    responses(
+        (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = 429, description = "Too many streams are open", body = Problem,
+            content_type = "application/problem+json"),
+        Problems, NamedProblems,
+    )
+)]
 async fn events(State(s): State<Shared>, Segment(id): Segment) -> Result<Response, Problem> {
     let permit = place_for_stream(&s)?;
     let id = find::test(&s, &id).await?;
@@ -349,15 +429,11 @@ fn as_event(update: &Update) -> (Event, bool) {
     (event, name == "ended")
 }
 
-/// How much of a timeline is wanted.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TimelineQuery {
-    points: Option<usize>,
-    #[serde(default)]
-    histograms: bool,
-}
-
+/// A test over time.
+#[utoipa::path(
+    get, path = "/tests/{id}/timeline", tag = "tests", params(("id" = String, Path, description = "A whole id, a unique prefix of at least four digits, or `latest`"), TimelineQuery),
+    responses((status = 200, description = "The intervals", body = Timeline), Problems, NamedProblems)
+)]
 async fn timeline(
     State(s): State<Shared>,
     Segment(id): Segment,

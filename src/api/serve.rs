@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use super::metrics::LastPage;
 use super::{ApiOptions, MAX_STREAMS, Shared, reports, routes};
 use crate::node::handle::NodeHandle;
 
@@ -30,6 +31,7 @@ pub async fn serve(listener: TcpListener, node: NodeHandle, options: ApiOptions)
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         reports: Arc::new(Semaphore::new(reports::AT_ONCE)),
         last_line: Arc::default(),
+        metrics: LastPage::default(),
     }));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut server = http1::Builder::new();

@@ -12,8 +12,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use utoipa::IntoParams;
 
 use super::extract::Params;
+use super::openapi::Problems;
 use super::problem::Problem;
 use super::routes::{place_for_stream, sse};
 use super::{MAX_PAGE, Shared};
@@ -32,9 +34,13 @@ const NEWEST: usize = 20;
 /// The last line of the streams, and when it was made.
 pub(super) type LastLine = Arc<Mutex<Option<(Instant, Arc<str>)>>>;
 
-#[derive(Deserialize)]
+/// How much of what happened.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
+    /// At most so many; 100 unless given
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }
 
@@ -49,6 +55,11 @@ pub(super) fn limit(asked: Option<usize>, default: usize) -> Result<usize, Probl
     }
 }
 
+/// What happened in the swarm, newest first.
+#[utoipa::path(
+    get, path = "/swarm/events", tag = "nodes", params(EventsQuery),
+    responses((status = 200, description = "The events", body = SwarmEvents), Problems)
+)]
 pub(super) async fn events(
     State(s): State<Shared>,
     Params(q): Params<EventsQuery>,
@@ -58,11 +69,27 @@ pub(super) async fn events(
     Ok(Json(SwarmEvents { events }))
 }
 
+/// Who is connected to whom.
+#[utoipa::path(
+    get, path = "/swarm/links", tag = "nodes",
+    responses((status = 200, description = "The connections", body = SwarmLinks), Problems)
+)]
 pub(super) async fn links(State(s): State<Shared>) -> Result<Json<SwarmLinks>, Problem> {
     Ok(Json(s.node.swarm_links().await?))
 }
 
-/// The swarm, every two seconds, for as long as somebody listens.
+/// The swarm, every two seconds, for as long as somebody listens, as server-sent events.
+///
+/// Each is a `swarm` with a `SwarmNow` as its data.
+#[utoipa::path(
+    get, path = "/events", tag = "nodes",
+    responses(
+        (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = 429, description = "Too many streams are open", body = Problem,
+            content_type = "application/problem+json"),
+        Problems,
+    )
+)]
 pub(super) async fn stream(State(s): State<Shared>) -> Result<Response, Problem> {
     let place = place_for_stream(&s)?;
     let mut every = tokio::time::interval(EVERY);

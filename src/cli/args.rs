@@ -14,7 +14,7 @@ use super::texts::{Header, HostPort, Pair};
 #[derive(Debug, Parser)]
 #[command(
     name = "vajra-node",
-    version,
+    version = crate::version::SHOWN,
     about = "A load generator without a master: every machine runs the same binary.",
     long_about = "A load generator without a master: every machine runs the same binary.\n\n\
         Without a subcommand this runs a node until it is told to end. Nodes find each other; \
@@ -59,10 +59,16 @@ pub enum Command {
     Nodes(ListArgs),
     /// Take a node out of service: it finishes what it has and takes no new share
     Drain(DrainArgs),
+    /// Look for what on this machine would spoil a test, and tell how to mend it
+    Doctor(Box<DoctorArgs>),
     /// Make the key of a private swarm
     Keygen(KeygenArgs),
     /// Run a small HTTP server for trying things out
     Target(TargetArgs),
+    /// Print what a shell needs to complete this command line
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(ManArgs),
 }
 
 /// How a node finds its swarm: for nodes that stay and for `start-test` alike.
@@ -108,6 +114,10 @@ pub struct SwarmArgs {
     /// [env: VAJRA_LOG_LEVEL]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// What a log line looks like: text, or json for log collectors [env: VAJRA_LOG_FORMAT]
+    /// [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
 }
 
 /// How to run a node that stays.
@@ -551,4 +561,30 @@ pub struct TargetArgs {
     /// End when stdin does; for a parent that must not leave a server behind
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The node that is to run here.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write the pages of all commands into this directory, instead of one to stdout
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use super::args::{NodeArgs, SwarmArgs};
 use super::exit::Failure;
 use super::texts::{Bootstrap, HostPort, ListenOn, Pair, from_text, from_texts};
 use crate::network::SwarmName;
-use crate::node::config::{LogLevel, TimingProfile};
+use crate::node::config::{LogFormat, LogLevel, TimingProfile};
 
 /// Settings from one source; what it does not say is absent. Also the shape of a
 /// configuration file.
@@ -68,6 +68,9 @@ pub struct Layer {
     /// How much is logged.
     #[serde(deserialize_with = "from_text")]
     pub log_level: Option<LogLevel>,
+    /// What a log line looks like.
+    #[serde(deserialize_with = "from_text")]
+    pub log_format: Option<LogFormat>,
 }
 
 impl Layer {
@@ -88,6 +91,7 @@ impl Layer {
             source_addresses: list("--source-address", &args.source_address)?,
             timings: one("--timings", args.timings.as_deref())?,
             log_level: one("--log-level", args.log_level.as_deref())?,
+            log_format: one("--log-format", args.log_format.as_deref())?,
             ..Layer::default()
         })
     }
@@ -151,6 +155,7 @@ impl Layer {
             source_addresses: list("VAJRA_SOURCE_ADDRESSES", &many("VAJRA_SOURCE_ADDRESSES"))?,
             timings: read("VAJRA_TIMINGS", text("VAJRA_TIMINGS"))?,
             log_level: read("VAJRA_LOG_LEVEL", text("VAJRA_LOG_LEVEL"))?,
+            log_format: read("VAJRA_LOG_FORMAT", text("VAJRA_LOG_FORMAT"))?,
         })
     }
 
@@ -188,6 +193,7 @@ impl Layer {
             source_addresses: self.source_addresses.or(weaker.source_addresses),
             timings: self.timings.or(weaker.timings),
             log_level: self.log_level.or(weaker.log_level),
+            log_format: self.log_format.or(weaker.log_format),
         }
     }
 

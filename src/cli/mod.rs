@@ -15,6 +15,8 @@
 //! | [`report`], [`exports`], [`baseline`] | reports, files, comparisons |
 //! | [`validate`], [`schema`] | what a plan file may say |
 //! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
+//! | [`doctor`] | what on this machine would spoil a test |
+//! | [`shell`] | completions, manual pages |
 //! | [`backend`] | the node talked to: behind an API, or in this process |
 //! | [`exit`], [`outcome`], [`output`], [`terminal`], [`screen`] | how it ends, and what is shown |
 
@@ -23,6 +25,7 @@ pub mod backend;
 pub mod baseline;
 pub mod commands;
 pub mod config_file;
+pub mod doctor;
 pub mod dry_run;
 pub mod exit;
 pub mod exports;
@@ -45,6 +48,7 @@ pub mod run_node;
 pub mod run_target;
 pub mod schema;
 pub mod screen;
+pub mod shell;
 pub mod start_test;
 pub mod suite;
 pub mod target;
@@ -103,6 +107,9 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             Some(Command::Drain(args)) => commands::drain(args).await,
             Some(Command::Keygen(args)) => keygen::run(args),
             Some(Command::Target(args)) => run_target::run(args).await,
+            Some(Command::Doctor(args)) => doctor::run(args).await,
+            Some(Command::Completions(args)) => shell::completions(args),
+            Some(Command::Man(args)) => shell::man(args),
         }
     });
     // A blocked helper thread must not keep an ended command alive.

@@ -130,6 +130,7 @@ pub fn resolve(layer: Layer) -> Result<NodeConfig, Failure> {
         source_addresses: sources(layer.source_addresses.unwrap_or_default())?,
         timings: layer.timings.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
+        log_format: layer.log_format.unwrap_or_default(),
         standalone: false,
         dump_dir: environment("VAJRA_DUMP_DIR").map(PathBuf::from),
     })

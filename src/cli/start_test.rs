@@ -57,7 +57,7 @@ pub async fn run(args: &StartArgs) -> Result<Exit, Failure> {
     if args.run.find_max {
         find_max::check(&plan, &args.run)?;
     }
-    logging::start(settings.config.log_level);
+    logging::start(settings.config.log_level, settings.config.log_format);
     let files = Files::open(&args.run)?;
 
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;

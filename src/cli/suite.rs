@@ -24,9 +24,7 @@ use crate::plan::{
     Mode, Passed, Plan, Scalar, StopOn, Suite, SuiteError, SuitePlan, Values, is_suite, parse_suite,
 };
 use crate::report::export::Format;
-use crate::report::{
-    Outline, PlanResult, SuiteResult, TestResult, junit_of_suite, measured, text,
-};
+use crate::report::{Outline, PlanResult, SuiteResult, TestResult, junit_of_suite, measured, text};
 
 /// The suite that a command names; none if it names something else.
 ///
@@ -158,7 +156,7 @@ pub async fn run(args: &StartArgs, suite: &Suite) -> Result<Exit, Failure> {
     let junit = args.run.exports.junit.as_deref();
     let junit = junit.map(|path| OutFile::open(Format::Junit, path));
     let junit = junit.transpose()?;
-    logging::start(settings.config.log_level);
+    logging::start(settings.config.log_level, settings.config.log_format);
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
     let needs_target = suite.plans.iter().any(|plan| plan.file.needs_target());
     let given = Given {

@@ -185,9 +185,11 @@ impl LoadRun {
             last: last.clone(),
         };
         let member = Member(team.clone());
+        let span = tracing::Span::current();
         std::thread::Builder::new()
             .name(format!("engine-{thread}"))
             .spawn(move || {
+                let _in = span.entered();
                 if let Err(e) = seed.run(member.0.task()) {
                     tracing::error!("an engine thread ended: {e}");
                 }

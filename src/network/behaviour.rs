@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{
     self, IdentTopic, IdentityTransform, MessageAuthenticity, ValidationMode,
@@ -11,6 +12,7 @@ use libp2p::gossipsub::{
 };
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
+use libp2p::metrics::{BandwidthTransport, Registry};
 use libp2p::pnet::PnetConfig;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
@@ -107,9 +109,11 @@ pub(super) fn topic(topic: Topic) -> IdentTopic {
     IdentTopic::new(topic_name(topic))
 }
 
-/// A swarm that listens nowhere yet. The second value tells why mDNS could not be had.
+/// A swarm that listens nowhere yet, and puts what it counts into the registry. The second
+/// value tells why mDNS could not be had.
 pub(super) fn swarm(
     config: &NetworkConfig,
+    registry: &mut Registry,
 ) -> Result<(Swarm<Behaviour>, Option<String>), NetworkError> {
     let keys = &config.identity;
     let key = config
@@ -135,6 +139,9 @@ pub(super) fn swarm(
             .timeout(HANDSHAKE_TIMEOUT)
             .boxed(),
     };
+    let transport = BandwidthTransport::new(transport, registry)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed();
 
     let mut warning = None;
     let mdns = config
@@ -156,7 +163,12 @@ pub(super) fn swarm(
         ),
         identify: identify(keys, &config.swarm_name),
         kad: kademlia(keys, &config.swarm_name),
-        gossip: gossip(keys, &config.swarm_name).map_err(|error| failed(&error))?,
+        gossip: gossip(keys, &config.swarm_name)
+            .map_err(|error| failed(&error))?
+            .with_metrics(
+                registry.sub_registry_with_prefix("gossipsub"),
+                gossipsub::MetricsConfig::default(),
+            ),
         control: requests(config.swarm_name.control(), MAX_CONTROL, CONTROL_TIMEOUT),
         bulk: requests(config.swarm_name.bulk(), MAX_BULK, BULK_TIMEOUT),
         mdns: mdns.into(),

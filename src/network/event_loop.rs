@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use libp2p::core::transport::ListenerId;
+use libp2p::metrics::{Metrics, Recorder as _, Registry};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, TransportError};
 use tokio::sync::{mpsc, oneshot};
@@ -60,6 +61,7 @@ pub(super) struct EventLoop {
     listening: Vec<(ListenerId, Multiaddr)>,
     started: bool,
     listen_failure: Option<(ListenerId, std::io::Error)>,
+    metrics: Metrics,
 }
 
 /// A running network: commands in, events out, and where it listens.
@@ -79,9 +81,11 @@ pub async fn spawn(config: NetworkConfig) -> Result<Running, NetworkError> {
         address::check_listen(listen)?;
         probe(listen)?;
     }
-    let (swarm, warning) = behaviour::swarm(&config)?;
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let (swarm, warning) = behaviour::swarm(&config, &mut registry)?;
     let stats = Arc::new(Stats::default());
-    let (handle, commands) = NetworkHandle::new(stats.clone());
+    let (handle, commands) = NetworkHandle::new(stats.clone(), registry);
     let (mut outbox, events) = Outbox::new(stats.clone());
     if let Some(warning) = warning {
         outbox.send(NetworkEvent::Warning(warning));
@@ -111,6 +115,7 @@ pub async fn spawn(config: NetworkConfig) -> Result<Running, NetworkError> {
         listening: Vec::new(),
         started: false,
         listen_failure: None,
+        metrics,
     };
     event_loop.restore_known(now);
     event_loop.listen(&config.listen).await?;
@@ -250,6 +255,7 @@ impl EventLoop {
     }
 
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        self.metrics.record(&event);
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
             SwarmEvent::ConnectionEstablished {
@@ -317,6 +323,13 @@ impl EventLoop {
     }
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match &event {
+            BehaviourEvent::Gossip(event) => self.metrics.record(event),
+            BehaviourEvent::Identify(event) => self.metrics.record(event),
+            BehaviourEvent::Ping(event) => self.metrics.record(event),
+            BehaviourEvent::Kad(event) => self.metrics.record(event),
+            _ => {}
+        }
         match event {
             BehaviourEvent::Gossip(event) => self.on_gossip(event),
             BehaviourEvent::Control(event) => self.on_request(super::handle::Lane::Control, event),

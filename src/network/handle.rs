@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::gossipsub::MessageId;
+use libp2p::metrics::Registry;
 use libp2p::request_response::ResponseChannel;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
@@ -190,12 +191,21 @@ pub enum RequestFailed {
 pub struct NetworkHandle {
     commands: mpsc::Sender<Command>,
     stats: Arc<Stats>,
+    libp2p: Arc<Registry>,
 }
 
 impl NetworkHandle {
-    pub(super) fn new(stats: Arc<Stats>) -> (NetworkHandle, mpsc::Receiver<Command>) {
+    pub(super) fn new(
+        stats: Arc<Stats>,
+        libp2p: Registry,
+    ) -> (NetworkHandle, mpsc::Receiver<Command>) {
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
-        (NetworkHandle { commands, stats }, inbox)
+        let handle = NetworkHandle {
+            commands,
+            stats,
+            libp2p: Arc::new(libp2p),
+        };
+        (handle, inbox)
     }
 
     /// Tells every node but this one. Lossy: nobody may be there to hear it, and what is too
@@ -293,6 +303,11 @@ impl NetworkHandle {
     /// What the network has seen so far.
     pub fn stats(&self) -> NetworkStats {
         self.stats.get()
+    }
+
+    /// What libp2p itself counts, to be encoded for a scrape.
+    pub fn libp2p_metrics(&self) -> Arc<Registry> {
+        self.libp2p.clone()
     }
 
     pub(super) fn send(&self, command: Command) {

@@ -62,6 +62,8 @@ pub struct NodeConfig {
     pub timings: TimingProfile,
     /// How much is logged.
     pub log_level: LogLevel,
+    /// What a log line looks like.
+    pub log_format: LogFormat,
     /// Look for nobody: no listening, no mDNS, no bootstrap. A swarm of one.
     pub standalone: bool,
     /// Where raw values are dumped for the tests' oracle.
@@ -141,6 +143,31 @@ impl LogLevel {
             LogLevel::Info => "info",
             LogLevel::Debug => "debug",
             LogLevel::Trace => "trace",
+        }
+    }
+}
+
+/// What a log line looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for log collectors.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = UnknownWord;
+
+    fn from_str(s: &str) -> Result<LogFormat, UnknownWord> {
+        match s {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(UnknownWord {
+                found: s.into(),
+                expected: "text, json",
+            }),
         }
     }
 }

@@ -469,7 +469,8 @@ impl Driver {
                 }
             }
             Err(e) => {
-                tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}")
+                let term = self.term_of(test);
+                tracing::warn!(%test, term, "the result cannot be kept on disk: {e}")
             }
         }
         let served = self.served(test);
@@ -484,6 +485,18 @@ impl Driver {
     /// Whether bootstrap addresses were given and no peer has ever been reached.
     pub(super) fn isolated(&self) -> bool {
         self.unreached > 0
+    }
+
+    /// The newest term of a test's coordinators, for log lines; 0 before the first.
+    fn term_of(&self, test: TestId) -> u64 {
+        let reigns = self.core.tests().get(&test).map(|t| t.reigns());
+        let terms = reigns.into_iter().flatten().map(|r| r.term);
+        terms.max().unwrap_or(0)
+    }
+
+    /// The network; none when standing alone.
+    pub(super) fn net(&self) -> Option<&NetworkHandle> {
+        self.net.as_ref()
     }
 
     /// Where this node can be dialled.

@@ -118,6 +118,8 @@ impl EngineRoom {
         own_test: bool,
     ) -> Result<EngineRun, PrepareError> {
         let finished = self.finished.clone();
+        // What its threads log tells of which test it is.
+        let _test = tracing::info_span!("load", %test).entered();
         let run = LoadRun::prepare(LoadSpec {
             plan,
             threads: self.threads,
@@ -161,7 +163,9 @@ impl EngineRun {
             EngineOrder::Decided(decisions) => {
                 match values(decisions).map(|bytes| decode_values(bytes)) {
                     Some(Ok(values)) => self.run.hand(&values),
-                    Some(Err(why)) => tracing::warn!("the setup's values can't be read: {why}"),
+                    Some(Err(why)) => {
+                        tracing::warn!(test = %self.test, "the setup's values can't be read: {why}")
+                    }
                     None => {}
                 }
                 self.run

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 use super::blobs::Blobs;
+use super::observe::Observation;
 use crate::plan::{Blob, Plan};
 use crate::protocol::{Peer, TestId};
 use crate::report::preflight::PreflightReport;
@@ -111,6 +112,8 @@ pub enum Command {
     SwarmEvents(usize, oneshot::Sender<Vec<SwarmEvent>>),
     /// Who is connected to whom.
     SwarmLinks(oneshot::Sender<SwarmLinks>),
+    /// What a monitoring system is shown.
+    Observe(oneshot::Sender<Box<Observation>>),
     /// Take no new share: this node, or ask another to.
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
     /// Look on every node whether a plan would run.
@@ -270,6 +273,14 @@ impl NodeHandle {
     ) -> Result<Timeline, CommandError> {
         self.ask(|tx| Command::Timeline(test, points, histograms, tx))
             .await?
+    }
+
+    /// The node, the swarm and the tests, as a monitoring system is shown them.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`] only.
+    pub async fn observe(&self) -> Result<Box<Observation>, CommandError> {
+        self.ask(Command::Observe).await
     }
 
     /// Takes no new share from now on, here or on another node.

@@ -10,6 +10,7 @@
 //! | [`inspect`] | from a plan to what the protocol must know of it |
 //! | `view` | nodes, tests, results and progress, as the API shows them |
 //! | `store` | results on disk, or the last few in memory |
+//! | [`observe`] | what a node shows to a monitoring system |
 //! | `history`, `records` | which results other nodes hold; fetching them |
 //! | `clocks`, `swarm_log`, `environment` | other nodes' clocks, comings and goings; what this machine is |
 //! | [`blobs`] | data files at hand, by their SHA-256 |
@@ -27,6 +28,7 @@ mod fetch;
 pub mod handle;
 mod history;
 pub mod inspect;
+pub mod observe;
 pub mod preflight;
 mod records;
 pub mod run;

@@ -21,11 +21,6 @@ use crate::report::{
     WorkerInput, phase_word,
 };
 
-/// The first eight digits of an id, as logs show it.
-pub(super) fn short(test: &TestId) -> String {
-    test.to_string()[..8].to_owned()
-}
-
 impl Driver {
     // ---- nodes ----
 

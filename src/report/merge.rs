@@ -83,7 +83,6 @@ pub(super) fn lag_p99(lag: &Histogram<u64>) -> Option<LagP99> {
     })
 }
 
-/// What is read from a merged histogram; nothing from an empty one.
 /// All histograms of a kind of some workers, added up. What cannot be read is left out; it was
 /// checked where it came in.
 pub(super) fn added<'a>(
@@ -100,6 +99,7 @@ pub(super) fn added<'a>(
     all
 }
 
+/// What is read from a merged histogram; nothing from an empty one.
 pub(super) fn stats(h: &Histogram<u64>) -> Option<Stats> {
     if h.is_empty() {
         return None;

@@ -1,16 +1,18 @@
 //! What a pre-flight found, as JSON has it. `docs/api.md` describes it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::protocol::preflight::{Check, Finding};
 
 /// What all nodes found of a plan.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PreflightReport {
     /// Version of this shape: 1.
     pub schema: u32,
     /// `pass`, `warn` or `fail`: the worst of the checks.
     #[serde(with = "as_word")]
+    #[schema(value_type = String)]
     pub verdict: Finding,
     /// SHA-256 of the plan, in hexadecimal.
     pub plan: String,
@@ -21,7 +23,7 @@ pub struct PreflightReport {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PreflightCheck {
     /// A fixed word: `target`, `memory`, …
     pub name: String,
@@ -30,6 +32,7 @@ pub struct PreflightCheck {
     pub subject: Option<String>,
     /// `pass`, `warn`, `fail`, or `skip` where there was nothing to look at.
     #[serde(with = "as_word")]
+    #[schema(value_type = String)]
     pub finding: Finding,
     /// What was found.
     pub text: String,
@@ -46,7 +49,7 @@ pub struct PreflightCheck {
 }
 
 /// What a node found.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PreflightNode {
     /// Its peer id.
     pub peer: String,

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::plan::{Load, Values};
 
 /// A test's result: so far, or for good once `complete`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TestResult {
     /// Version of this shape: 1.
     pub schema: u32,
@@ -21,6 +22,7 @@ pub struct TestResult {
     /// What was aimed at: the URL, or the task type.
     pub target: String,
     /// The load that the plan asked for, as a plan file has it.
+    #[schema(value_type = Object)]
     pub load: Load,
     /// `electing`, `registering`, `running`, `stopping` or `ended`.
     pub state: String,
@@ -61,6 +63,7 @@ pub struct TestResult {
     pub labels: Vec<StepResult>,
     /// What the plan's setup found for all scenarios.
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub values: Values,
     /// The plan's data, and how much of it was used; empty without any.
     #[serde(default)]
@@ -86,11 +89,12 @@ pub struct TestResult {
     pub changes: Vec<ChangeResult>,
     /// The plan, in its canonical form.
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub plan: serde_json::Value,
 }
 
 /// A change of the load of a running test.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ChangeResult {
     /// Since when it counts, in seconds after the start of the profile.
     pub at_s: f64,
@@ -101,7 +105,7 @@ pub struct ChangeResult {
 }
 
 /// A coordinator's time in office.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Reign {
     /// Its term.
     pub term: u64,
@@ -114,7 +118,7 @@ pub struct Reign {
 }
 
 /// A worker's part.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct NodeResult {
     /// Its peer id.
     pub peer: String,
@@ -142,7 +146,7 @@ pub struct NodeResult {
 }
 
 /// What was counted, over all workers, warm-up included.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
     /// Arrivals that the plan asked for: `sent + dropped + short`.
     pub planned: u64,
@@ -174,7 +178,7 @@ pub struct Totals {
 }
 
 /// A step of a scenario, or all steps of one.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StepResult {
     /// `scenario/step`, or `scenario`.
     pub name: String,
@@ -194,7 +198,7 @@ pub struct StepResult {
 }
 
 /// Data of the plan, and how much of it was used.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DataResult {
     /// The name that templates use.
     pub name: String,
@@ -216,7 +220,7 @@ pub struct DataResult {
 }
 
 /// A threshold, held against the result.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Judged {
     /// As it was written.
     pub threshold: String,
@@ -228,7 +232,7 @@ pub struct Judged {
 }
 
 /// Requests a second, over the measured time.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Rate {
     /// Asked for by the plan; in the closed model the same as achieved.
     pub asked: f64,
@@ -237,7 +241,7 @@ pub struct Rate {
 }
 
 /// A distribution in milliseconds.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
     /// Values.
     pub count: u64,
@@ -264,7 +268,7 @@ pub struct Stats {
 }
 
 /// Merged histograms of microseconds.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Histograms {
     /// Of response time.
     pub response: Option<String>,
@@ -275,7 +279,7 @@ pub struct Histograms {
 }
 
 /// A kind of error.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorEntry {
     /// `connect`, `timeout`, `status`, …
     pub kind: String,
@@ -286,7 +290,7 @@ pub struct ErrorEntry {
 }
 
 /// Something that happened.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Milliseconds after the start of the profile; negative before it.
     pub at_ms: i64,
@@ -300,7 +304,7 @@ pub struct Event {
 
 /// One line of a test's life, once a second and once more at its end. That last one tells the
 /// whole test's means and percentiles instead of the last interval's.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// Which test.
     pub test_id: String,
@@ -361,7 +365,7 @@ pub enum Update {
 }
 
 /// The nodes of the swarm.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct NodeList {
     /// Each, the answering one first.
     pub nodes: Vec<NodeEntry>,
@@ -370,7 +374,7 @@ pub struct NodeList {
 }
 
 /// A node.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct NodeEntry {
     /// Its peer id.
     pub peer: String,
@@ -416,7 +420,7 @@ pub struct NodeEntry {
 }
 
 /// The nodes together.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Pool {
     /// Nodes known, gone ones included.
     pub total: u32,
@@ -449,14 +453,14 @@ impl Pool {
 }
 
 /// The tests that a node knows.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TestList {
     /// Newest first.
     pub tests: Vec<TestEntry>,
 }
 
 /// A page of the tests that a node knows.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TestPage {
     /// Newest first.
     pub tests: Vec<TestEntry>,
@@ -465,7 +469,7 @@ pub struct TestPage {
 }
 
 /// A test in a list.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TestEntry {
     /// Its id.
     pub test_id: String,

@@ -1,18 +1,19 @@
 //! The swarm as a whole, as JSON has it: what happened in it, and who is connected to whom.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::result::{NodeList, TestList};
 
 /// What happened in the swarm.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct SwarmEvents {
     /// Newest first.
     pub events: Vec<SwarmEvent>,
 }
 
 /// Something that happened in the swarm, as the answering node saw it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SwarmEvent {
     /// When, by the answering node's wall clock: RFC 3339, UTC.
     pub at: String,
@@ -27,7 +28,7 @@ pub struct SwarmEvent {
 }
 
 /// Who is connected to whom.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct SwarmLinks {
     /// Each connection as each of its two ends tells it.
     pub links: Vec<SwarmLink>,
@@ -36,7 +37,7 @@ pub struct SwarmLinks {
 }
 
 /// A connection, as one of its ends tells it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SwarmLink {
     /// The node that tells it.
     pub from: String,
@@ -49,7 +50,7 @@ pub struct SwarmLink {
 }
 
 /// The swarm at a moment.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SwarmNow {
     /// The nodes.
     pub nodes: NodeList,

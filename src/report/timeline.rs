@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::result::Stats;
 
@@ -17,7 +18,7 @@ pub const MAX_POINTS: usize = 1440;
 pub const MAX_NODE_RATES: usize = 100;
 
 /// A test over time.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Timeline {
     /// Version of this shape: 1.
     pub schema: u32,
@@ -36,7 +37,7 @@ pub struct Timeline {
 }
 
 /// A worker of a [`Timeline`].
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TimelineNode {
     /// Its peer id.
     pub peer: String,
@@ -47,7 +48,7 @@ pub struct TimelineNode {
 }
 
 /// An interval of a test.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Point {
     /// Its beginning, in seconds after the start of the profile.
     pub from_s: f64,

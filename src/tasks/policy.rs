@@ -11,6 +11,7 @@
 //! credentials) are open to others' tests only by a network or address listed explicitly:
 //! not by `any`, not by a host name. An IPv4-mapped IPv6 address is judged as the IPv4 one.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::str::FromStr;
 
@@ -68,6 +69,19 @@ impl FromStr for AllowTarget {
         match TargetUrl::parse(&format!("http://{host}/")) {
             Ok(url) if url.host == host => Ok(AllowTarget::Host(host.to_ascii_lowercase(), port)),
             _ => fail(),
+        }
+    }
+}
+
+impl fmt::Display for AllowTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AllowTarget::Any => f.write_str("any"),
+            AllowTarget::Network(ip, bits) => write!(f, "{ip}/{bits}"),
+            AllowTarget::Address(ip, Some(port)) => write!(f, "{}", SocketAddr::new(*ip, *port)),
+            AllowTarget::Address(ip, None) => write!(f, "{ip}"),
+            AllowTarget::Host(name, Some(port)) => write!(f, "{name}:{port}"),
+            AllowTarget::Host(name, None) => f.write_str(name),
         }
     }
 }

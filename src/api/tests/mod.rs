@@ -6,6 +6,7 @@ mod blobs;
 mod calls;
 mod dashboard;
 mod limits;
+mod openapi;
 mod problems;
 mod swarm;
 
@@ -19,6 +20,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::*;
 use crate::node::blobs::Blobs;
 use crate::node::handle::{Command, CommandError, Progress, Update};
+use crate::node::observe::Observation;
 use crate::protocol::TestId;
 use crate::protocol::preflight::{Check, Finding};
 use crate::report::preflight::PreflightReport;
@@ -206,6 +208,21 @@ fn answer(
         Command::Drain(peer, reply) => {
             let _ = done.send(Done::Drain(peer.map(|p| crate::network::show_peer(&p))));
             let _ = reply.send(Ok(()));
+        }
+        Command::Observe(reply) => {
+            let nodes = vec![
+                entry("a", PEER_A, true, "HTTP"),
+                entry("b", PEER_B, false, "SLEEP"),
+            ];
+            let pool = Pool::of(&nodes);
+            let _ = reply.send(Box::new(Observation {
+                nodes: NodeList { nodes, pool },
+                by_state: Default::default(),
+                tests: Vec::new(),
+                network: None,
+                libp2p: None,
+                engine_threads: 1,
+            }));
         }
         Command::Blobs(reply) => {
             let _ = reply.send(blobs.clone());

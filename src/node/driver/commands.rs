@@ -35,6 +35,9 @@ impl Driver {
             Command::Timeline(test, points, histograms, reply) => {
                 self.timeline(test, points, histograms, reply);
             }
+            Command::Observe(reply) => {
+                let _ = reply.send(Box::new(self.observe()));
+            }
             Command::Drain(peer, reply) => {
                 let _ = reply.send(self.drain(peer));
             }

@@ -394,7 +394,7 @@ fn keep(
     store
         .put(test, &result, timeline.as_ref())
         .unwrap_or_else(|e| {
-            tracing::warn!(test = %view::short(&test), "the result cannot be kept on disk: {e}");
+            tracing::warn!(%test, "the result cannot be kept on disk: {e}");
             store.hold(test, &result, timeline.as_ref());
             vec![test]
         })

@@ -41,10 +41,11 @@ impl Driver {
             Output::RunOnce(test, once) => self.run_once(test, once),
             Output::Event(test, event) => {
                 let peer = event.peer.as_ref().map(network::show_peer);
-                tracing::info!(test = %view::short(&test), peer, "{}: {}", event.kind, event.text);
+                let term = self.term_of(test);
+                tracing::info!(%test, term, peer, event = event.kind, "{}: {}", event.kind, event.text);
             }
             Output::Ended(test) => {
-                tracing::info!(test = %view::short(&test), "ended");
+                tracing::info!(%test, term = self.term_of(test), "ended");
             }
             Output::Completed(test) => self.finish(test),
             Output::Log(text) => tracing::info!("{text}"),
@@ -151,6 +152,7 @@ impl Driver {
 
     pub(super) fn engine(&mut self, test: TestId, order: EngineOrder) {
         let room = self.room.clone();
+        let term = self.term_of(test);
         let served = self.served(test);
         if order == EngineOrder::Prepare
             && let Some(plan) = served.plan.clone()
@@ -158,7 +160,7 @@ impl Driver {
             match room.prepare(test, plan, served.own) {
                 Ok(run) => served.run = Some(run),
                 Err(e) => {
-                    tracing::error!(test = %view::short(&test), "cannot prepare the load: {e}");
+                    tracing::error!(%test, term, "cannot prepare the load: {e}");
                     // It carries nothing, and must not keep the others waiting at the end.
                     room.nothing_measured(test);
                 }

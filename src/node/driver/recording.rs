@@ -146,7 +146,7 @@ impl Driver {
 
     /// What the plan asks for at an instant: arrivals a second, users; and its length in
     /// seconds. Of scenarios it is not known beforehand how many requests they are.
-    fn asked(&self, id: TestId, t: &Test, at: Duration) -> (f64, u32, f64) {
+    pub(in crate::node) fn asked(&self, id: TestId, t: &Test, at: Duration) -> (f64, u32, f64) {
         let Some(plan) = self.tests.get(&id).and_then(|s| s.plan.as_ref()) else {
             return (0.0, 0, 0.0);
         };

@@ -4,6 +4,7 @@
 mod noise;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::recorded::Recorded;
 use super::result::TestResult;
@@ -21,7 +22,7 @@ pub const LEAST_ERRORS: f64 = 0.001;
 const MUCH_LAG: f64 = 0.2;
 
 /// Two results, compared. `docs/result.md` describes every field.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Comparison {
     /// Version of this shape: 1.
     pub schema: u32,
@@ -40,7 +41,7 @@ pub struct Comparison {
 }
 
 /// Whose result it is.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Side {
     /// The test's id.
     pub test_id: String,
@@ -53,7 +54,7 @@ pub struct Side {
 }
 
 /// How noise was judged.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Noise {
     /// It was.
     pub judged: bool,
@@ -69,7 +70,7 @@ pub struct Noise {
 }
 
 /// A metric of both.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Compared {
     /// As thresholds name it: `response_time.p99`, `rate`, `error_rate`, …
     pub metric: String,

@@ -1,0 +1,303 @@
+//! Metrics as a monitoring system sees them: Prometheus itself scrapes a swarm that runs a
+//! test, with the configuration, the alerts and the dashboard that are shipped. Needs
+//! `prometheus` and `promtool`; elsewhere these tests report themselves ignored.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{Node, Process, Target, eventually, get, require, swarm, vajra};
+use serde_json::Value;
+
+const CONFIG: &str = include_str!("../swarm-config/prometheus.yml");
+const ALERTS: &str = include_str!("../swarm-config/prometheus-alerts.yml");
+const DASHBOARD: &str = include_str!("../swarm-config/grafana-dashboard.json");
+
+fn has_prometheus() -> bool {
+    let runs = |name| {
+        let command = Command::new(name).arg("--version").output();
+        command.is_ok_and(|out| out.status.success())
+    };
+    require(
+        "prometheus and promtool",
+        runs("prometheus") && runs("promtool"),
+    )
+}
+
+fn promtool(args: &[&str], input: &str) {
+    let mut child = Command::new("promtool")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let out = child.wait_with_output().unwrap();
+    let said = [out.stdout, out.stderr].concat();
+    assert!(
+        out.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+/// A Prometheus that scrapes these nodes every second, as the shipped files have it.
+struct Prometheus {
+    _process: Process,
+    address: String,
+}
+
+impl Prometheus {
+    fn start(dir: &Path, nodes: &[Node]) -> Prometheus {
+        let targets: String = nodes
+            .iter()
+            .map(|n| format!("          - {}\n", n.api))
+            .collect();
+        let config = CONFIG
+            .replace("scrape_interval: 5s", "scrape_interval: 1s")
+            .replace("evaluation_interval: 5s", "evaluation_interval: 1s")
+            .replace("          - 127.0.0.1:7401\n", &targets);
+        assert!(nodes.iter().all(|n| config.contains(&n.api)), "{config}");
+        let file = dir.join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        std::fs::write(dir.join("prometheus-alerts.yml"), ALERTS).unwrap();
+        promtool(&["check", "config", file.to_str().unwrap()], "");
+        let free = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let address = free.to_string();
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", file.display()));
+        command.arg(format!(
+            "--storage.tsdb.path={}",
+            dir.join("tsdb").display()
+        ));
+        command.arg(format!("--web.listen-address={address}"));
+        command.args(["--log.level=warn", "--storage.tsdb.retention.time=1h"]);
+        let process = Process::spawn(command, dir.join("prometheus.log"));
+        let prometheus = Prometheus {
+            _process: process,
+            address,
+        };
+        eventually(|| match TcpStream::connect(&prometheus.address) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(e.to_string()),
+        });
+        prometheus
+    }
+
+    /// An answer of its API. HTTP/1.0, so that it is not in chunks.
+    fn api(&self, path: &str) -> Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n",
+            self.address
+        )
+        .unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        let (_, body) = response.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {response}"))
+    }
+
+    /// What an expression gives: a value for each series.
+    fn query(&self, expr: &str) -> Vec<f64> {
+        let escaped: String = expr.bytes().map(|b| format!("%{b:02x}")).collect();
+        let answer = self.api(&format!("/api/v1/query?query={escaped}"));
+        assert_eq!(answer["status"], "success", "{expr}: {answer}");
+        let series = answer["data"]["result"].as_array().unwrap();
+        let value = |s: &Value| s["value"][1].as_str().unwrap().parse().unwrap();
+        series.iter().map(value).collect()
+    }
+
+    /// The one value of an expression.
+    fn one(&self, expr: &str) -> Option<f64> {
+        match self.query(expr)[..] {
+            [value] => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// The dashboard's expressions by panel, as Grafana would ask them.
+fn panels() -> Vec<(String, String)> {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let exprs = panels.flat_map(|panel| {
+        let title = panel["title"].as_str().unwrap().to_owned();
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.map(move |t| {
+            let expr = t["expr"].as_str().unwrap();
+            let expr = expr.replace("$__rate_interval", "5s");
+            let expr = expr.replace("$test", ".*").replace("$job", "vajra");
+            assert!(!expr.contains('$'), "{title}: {expr}");
+            (title.clone(), expr)
+        })
+    });
+    exprs.collect()
+}
+
+#[test]
+fn prometheus_takes_what_nodes_say_and_alerts_and_dashboard_find_their_series() {
+    if !has_prometheus() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut nodes = swarm(dir.path(), 3, &[]);
+    let target = Target::start(dir.path(), &["--latency", "3ms", "--error-rate", "0.1"]);
+    let prometheus = Prometheus::start(dir.path(), &nodes);
+    let started = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "300",
+        "--duration",
+        "2m",
+        "--name",
+        "watched",
+        "--detach",
+        "--api",
+        &nodes[0].api,
+    ]);
+    assert_eq!(started.code, 0, "{}", started.stderr);
+    let id = started.stdout.trim().to_owned();
+
+    // Every panel shows something while a test runs.
+    for (title, expr) in panels() {
+        eventually(|| match prometheus.query(&expr).is_empty() {
+            true => Err(format!("panel {title:?} is empty: {expr}")),
+            false => Ok(()),
+        });
+    }
+    // The parts add up to the whole, whoever is asked.
+    eventually(|| {
+        let rate = prometheus.one("sum(rate(vajra_worker_sent_requests_total[10s]))");
+        match rate {
+            Some(rate) if (rate - 300.0).abs() < 30.0 => Ok(()),
+            other => Err(format!("the nodes together send {other:?} a second")),
+        }
+    });
+    // Every alert's expression is understood, and about a series that there is.
+    let rules = eventually(|| {
+        let rules = prometheus.api("/api/v1/rules")["data"]["groups"].clone();
+        let groups = rules.as_array().unwrap().iter();
+        let rules: Vec<Value> = groups
+            .flat_map(|g| g["rules"].as_array().unwrap().clone())
+            .collect();
+        match rules.iter().find(|r| r["health"] != "ok") {
+            None => Ok(rules),
+            Some(rule) => Err(format!("{rule}")),
+        }
+    });
+    assert_eq!(rules.len(), ALERTS.matches("- alert:").count());
+    for rule in &rules {
+        let sound = [
+            "VajraNodeDown",
+            "VajraSwarmSplit",
+            "VajraTestInvalid",
+            "VajraDescriptorsNearLimit",
+        ];
+        let name = rule["name"].as_str().unwrap();
+        assert!(
+            !sound.contains(&name) || rule["state"] == "inactive",
+            "{rule}"
+        );
+    }
+
+    // At the end every node tells the same, and it is what the result says.
+    let stopped = vajra(&["stop-test", &id, "--api", &nodes[1].api]);
+    assert_eq!(stopped.code, 0, "{}", stopped.stderr);
+    let result = eventually(|| {
+        let result = nodes[2].json(&["status", &id]);
+        match result["complete"] == true && result["state"] == "ended" {
+            true => Ok(result),
+            false => Err(format!("state {}", result["state"])),
+        }
+    });
+    let sent = result["totals"]["sent"].as_f64().unwrap();
+    let count = result["response_time_ms"]["count"].as_f64().unwrap();
+    eventually(|| {
+        let told = prometheus.query(&format!("vajra_test_sent_requests_total{{test_id={id:?}}}"));
+        let parts = prometheus.one("sum(vajra_worker_sent_requests_total)");
+        let timed = prometheus.query("vajra_test_response_time_seconds_count");
+        match told == [sent; 3] && parts == Some(sent) && timed == [count; 3] {
+            true => Ok(()),
+            false => Err(format!(
+                "{told:?}, {parts:?}, {timed:?}, not {sent} and {count}"
+            )),
+        }
+    });
+    // Each node judges when its copy of the result is complete.
+    eventually(|| match prometheus.query("vajra_test_verdict").len() {
+        3 => Ok(()),
+        n => Err(format!("{n} nodes tell a verdict")),
+    });
+
+    // A node that is killed is noticed by the alerts.
+    nodes[2].process.kill();
+    eventually(|| {
+        let alerts = prometheus.api("/api/v1/alerts")["data"]["alerts"].to_string();
+        match alerts.contains("VajraNodeDown") {
+            true => Ok(()),
+            false => Err(alerts),
+        }
+    });
+}
+
+#[test]
+fn promtool_finds_nothing_to_say_against_the_metrics_and_the_alerts() {
+    if !has_prometheus() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let nodes = swarm(dir.path(), 2, &[]);
+    let node = &nodes[0];
+    let target = Target::start(dir.path(), &["--error-rate", "0.1"]);
+    let started = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "100",
+        "--duration",
+        "1m",
+        "--detach",
+        "--api",
+        &node.api,
+    ]);
+    assert_eq!(started.code, 0, "{}", started.stderr);
+    let page = eventually(|| {
+        let page = get(&node.api, "/metrics");
+        match page.contains("vajra_worker_lag_p99_seconds{") {
+            true => Ok(page),
+            false => Err(page),
+        }
+    });
+    // What libp2p counts is named by libp2p.
+    let mut ours = String::new();
+    for line in page.lines() {
+        let name = line
+            .trim_start_matches("# HELP ")
+            .trim_start_matches("# TYPE ");
+        if name.starts_with("vajra_") || name.starts_with("process_") {
+            ours += &format!("{line}\n");
+        }
+    }
+    assert!(page.contains("\nlibp2p_bandwidth_bytes_total{"), "{page}");
+    assert!(page.contains("\ngossipsub_"), "{page}");
+    promtool(&["check", "metrics"], &ours);
+    let alerts = dir.path().join("alerts.yml");
+    std::fs::write(&alerts, ALERTS).unwrap();
+    promtool(&["check", "rules", alerts.to_str().unwrap()], "");
+}

@@ -1,0 +1,81 @@
+//! The API's description, judged by others: a validator of OpenAPI documents, and a fuzzer that
+//! reads the document and looks for answers that are not in it. Needs `openapi-spec-validator`
+//! and `schemathesis` from PyPI; elsewhere these tests report themselves ignored.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Node, VAJRA, finish, get, require};
+
+fn runs(name: &str) -> bool {
+    let command = Command::new(name).arg("--version").output();
+    command.is_ok_and(|out| out.status.success())
+}
+
+#[test]
+fn the_document_is_valid_openapi() {
+    let there = runs("openapi-spec-validator");
+    if !require("openapi-spec-validator, from PyPI", there) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), "n0", &[]);
+    let file = dir.path().join("openapi.json");
+    std::fs::write(&file, get(&node.api, "/api/v1/openapi.json")).unwrap();
+    let out = finish(Command::new("openapi-spec-validator").arg(&file));
+    assert_eq!(out.code, 0, "{}{}", out.stdout, out.stderr);
+}
+
+/// What is made up might be a plan against anybody, so node and fuzzer are in a network of
+/// their own, which leads nowhere.
+const ALONE: &str = r#"
+set -eu
+ip link set lo up
+"$VAJRA" --no-mdns --listen /ip4/127.0.0.1/tcp/0 --api 127.0.0.1:7950 --data-dir data \
+    --name fuzzed >out 2>log &
+node=$!
+"$VAJRA" target --listen 127.0.0.1:7951 >/dev/null &
+target=$!
+trap 'kill $node $target' EXIT
+for _ in $(seq 100); do grep -q '^api ' out && break; sleep 0.1; done
+# So that there is a test to ask for: its id is `latest`.
+"$VAJRA" start-test --api 127.0.0.1:7950 --rate 10 --duration 1s http://127.0.0.1:7951/ >/dev/null
+schemathesis run http://127.0.0.1:7950/api/v1/openapi.json --url http://127.0.0.1:7950 \
+    --checks "$CHECKS" --phases coverage,fuzzing --max-examples "$EXAMPLES" \
+    --exclude-path-regex '/events$' --seed 7 --request-timeout 15 --warnings off --no-color
+kill -0 $node
+if grep -E 'panicked|ERROR' log; then exit 9; fi
+"#;
+
+#[test]
+fn no_made_up_request_finds_an_answer_that_is_not_described() {
+    let alone = Command::new("unshare")
+        .args(["-rn", "ip", "link", "set", "lo", "up"])
+        .output()
+        .is_ok_and(|out| out.status.success());
+    let there = runs("schemathesis") && alone;
+    if !require("schemathesis, from PyPI, and network namespaces", there) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let examples = std::env::var("VAJRA_FUZZ_EXAMPLES");
+    let out = finish(
+        Command::new("unshare")
+            .args(["-rn", "sh", "-c", ALONE])
+            .current_dir(dir.path())
+            .env("VAJRA", VAJRA)
+            .env("EXAMPLES", examples.unwrap_or("10".into()))
+            // Not `unsupported_method`: a body of the wrong media type is refused before anything
+            // looks at path and method, so that no page can find out what there is.
+            .env(
+                "CHECKS",
+                "not_a_server_error,status_code_conformance,content_type_conformance,\
+                 response_headers_conformance,response_schema_conformance,\
+                 allow_header_conformance",
+            ),
+    );
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    assert_eq!(out.code, 0, "{}{}\n{log}", out.stdout, out.stderr);
+}
