@@ -1,8 +1,9 @@
 //! Who may ask: the checks before every route.
 //!
 //! A page in a visitor's browser can send requests to loopback. It cannot choose their Host
-//! (after DNS rebinding that is the page's own name) nor leave out their Origin, nor send
-//! `application/json` (or anything by `PUT`) without asking first. So these three are what is checked.
+//! (after DNS rebinding that is the page's own name), nor leave out where they come from (Origin
+//! where it wants the answer, else `Sec-Fetch-Site`), nor send `application/json` (or anything by
+//! `PUT`) without asking first. So these are what is checked.
 
 use std::net::IpAddr;
 
@@ -18,6 +19,9 @@ use super::{Shared, dashboard};
 
 /// What needs no token: nothing in it is about this node or its swarm, but whether it is well.
 const OPEN: [&str; 3] = [HEALTH, DOCUMENT, PAGE];
+
+/// Where a browser says that a request comes from.
+const SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");
 
 pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match check(&shared, &request) {
@@ -46,6 +50,15 @@ fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
                 format!("pages of {origin:?} may not use this API"),
             ));
         }
+    }
+    // Without being able to read the answer, another site's page can still ask, and keep the
+    // node busy: a browser says so (Fetch Metadata, W3C).
+    let from = one(headers, SITE)?;
+    if from.is_some_and(|from| !matches!(from, "same-origin" | "none")) && !is_open(request) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "pages of other sites may not use this API",
+        ));
     }
     if let Some(token) = &shared.token
         && !is_open(request)

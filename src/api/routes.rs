@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, middleware};
@@ -438,7 +438,7 @@ async fn timeline(
     State(s): State<Shared>,
     Segment(id): Segment,
     Params(q): Params<TimelineQuery>,
-) -> Result<Json<Timeline>, Problem> {
+) -> Result<Response, Problem> {
     let points = q.points.unwrap_or(MAX_POINTS);
     if points == 0 {
         return Err(Problem::new(
@@ -447,5 +447,21 @@ async fn timeline(
         ));
     }
     let id = find::test(&s, &id).await?;
-    Ok(Json(s.node.timeline(id, points, q.histograms).await?))
+    let turn = turn(&s).await;
+    let timeline = s.node.timeline(id, points, q.histograms).await?;
+    // Megabytes are written away from the thread that keeps the node's leases.
+    let written = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        serde_json::to_vec(&timeline)
+    });
+    let wrong = |e: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e);
+    let written = written.await.map_err(|e| wrong(e.to_string()))?;
+    let bytes = written.map_err(|e| wrong(e.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+/// The right to keep a core busy with results; there is one.
+async fn turn(s: &Shared) -> Option<OwnedSemaphorePermit> {
+    // It is closed never.
+    s.reports.clone().acquire_owned().await.ok()
 }

@@ -129,6 +129,8 @@ pub struct Driver {
     learn: mpsc::Sender<neighbours::Learned>,
     looks: mpsc::Receiver<recording::Looked>,
     looked_to: mpsc::Sender<recording::Looked>,
+    kept: mpsc::Receiver<recording::Kept>,
+    kept_to: mpsc::Sender<recording::Kept>,
     pub(super) store: Store,
     data: DataRoom,
     pub(super) history: history::HistoryRoom,
@@ -157,6 +159,7 @@ impl Driver {
         let (ran, once) = mpsc::channel(INSPECT_QUEUE);
         let (learn, learned) = mpsc::channel(neighbours::LEARN_QUEUE);
         let (looked_to, looks) = mpsc::channel(INSPECT_QUEUE);
+        let (kept_to, kept) = mpsc::channel(INSPECT_QUEUE);
         let old = parts.store.ids().into_iter();
         let old = old
             .filter_map(|id| Some((id, Listed::of(&*parts.store.get(id)?))))
@@ -177,6 +180,8 @@ impl Driver {
             learn,
             looks,
             looked_to,
+            kept,
+            kept_to,
             store: parts.store,
             data: DataRoom::new(parts.blobs),
             history: history::HistoryRoom::new(),
@@ -228,6 +233,7 @@ impl Driver {
                 }
                 Some(learned) = self.learned.recv() => self.learned(learned),
                 Some(looked) = self.looks.recv() => self.looked(looked),
+                Some(kept) = self.kept.recv() => self.kept_now(kept),
                 Some(call) = self.data.calling.recv() => self.call(call),
                 Some(start) = self.data.readied.recv() => self.waiting.push(start),
                 Some(command) = self.commands.recv() => self.command(command),
@@ -451,33 +457,6 @@ impl Driver {
             };
             self.input(Input::AbortTest(id, order, why));
         }
-    }
-
-    /// The result of a test is as complete as it will be: it is kept.
-    fn finish(&mut self, test: TestId) {
-        let Some(input) = self.result_input(test) else {
-            return;
-        };
-        let result = Arc::new(input.build());
-        let timeline = self.whole_timeline(test);
-        match self.store.put(test, &result, timeline.as_ref()) {
-            Ok(gone) => {
-                self.old.insert(test, Listed::of(&result));
-                gone.iter().for_each(|id| drop(self.old.remove(id)));
-                if self.store.is_on_disk() {
-                    self.forget_recording(test);
-                }
-            }
-            Err(e) => {
-                let term = self.term_of(test);
-                tracing::warn!(%test, term, "the result cannot be kept on disk: {e}")
-            }
-        }
-        let served = self.served(test);
-        served.result = Some(result.clone());
-        served.written = true;
-        served.data = None;
-        self.tell_ended(test, &result);
     }
 
     // ---- commands ----

@@ -1,6 +1,7 @@
 //! The load engine as the protocol sees it: orders in, measurements out.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub struct EngineRun {
     start: Option<LeaseInstant>,
     threads: usize,
     is_final: bool,
+    /// The same, for measurements that have not been told yet.
+    ended: Arc<AtomicBool>,
     strain: Arc<Mutex<Strain>>,
     max_pause: Duration,
 }
@@ -141,6 +144,7 @@ impl EngineRoom {
             start: None,
             threads: self.threads,
             is_final: false,
+            ended: Arc::default(),
             strain: Arc::default(),
             max_pause: self.max_pause,
         })
@@ -179,13 +183,15 @@ impl EngineRun {
         }
     }
 
-    /// Measures, in the background; the result comes over the channel. After the final
-    /// measurement there is no other.
-    pub fn measure(&mut self, is_final: bool) {
+    /// Measures, in the background; the result comes over the channel, so much later. After the
+    /// final measurement there is no other.
+    pub fn measure(&mut self, is_final: bool, later: Duration) {
         if self.is_final {
             return;
         }
         self.is_final = is_final;
+        self.ended.store(is_final, Ordering::Relaxed);
+        let ended = self.ended.clone();
         let (test, run, measured) = (self.test, self.run.clone(), self.measured.clone());
         let (threads, clock, start) = (self.threads, self.clock, self.start);
         let strain = self.strain.clone();
@@ -204,6 +210,11 @@ impl EngineRun {
                     .overloaded(now, &snapshot, threads),
                 pieces: pieces(snapshot),
             };
+            tokio::time::sleep(later).await;
+            // Its successor must not be followed by it.
+            if !is_final && ended.load(Ordering::Relaxed) {
+                return;
+            }
             // An error means that the driver is gone, and with it whoever wanted this.
             let _ = measured.send((test, measurement)).await;
         });

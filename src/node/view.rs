@@ -46,6 +46,7 @@ impl Driver {
             task_types: me.task_types.clone(),
             labels: me.labels.clone(),
             environment: me.environment.clone(),
+            lag_p99_ms: self.lag_of(&network::show_peer(&me.node.peer)),
             shares: self.shares_of(&me.node),
             ..NodeEntry::default()
         }];
@@ -85,6 +86,7 @@ impl Driver {
             round_trip_ms: self.neighbours.round_trips.get(peer).copied().map(show_ms),
             clock_offset_ms: clock.map(|c| c.offset_ms.round() + 0.0),
             environment: a.environment.clone(),
+            lag_p99_ms: self.lag_of(&network::show_peer(&a.node.peer)),
             shares: match health {
                 // What it last told is not its any more.
                 Health::Gone => BTreeMap::new(),
@@ -129,25 +131,22 @@ impl Driver {
         test: TestId,
         reply: oneshot::Sender<Result<Arc<TestResult>, CommandError>>,
     ) {
-        if let Some(result) = self.kept(test) {
-            // Whoever asked may be gone.
+        // Whoever asked may be gone; so below.
+        if let Some(result) = self.tests.get(&test).and_then(|s| s.result.clone()) {
             let _ = reply.send(Ok(result));
             return;
         }
-        match self.result_input(test) {
-            // Decoding and adding up many histograms takes a while; the loop goes on.
-            Some(input) => drop(tokio::task::spawn_blocking(move || {
-                let _ = reply.send(Ok(Arc::new(input.build())));
-            })),
-            None => {
-                let unknown = if self.core.tests().contains_key(&test) {
-                    format!("the plan of test {test} has not arrived here yet; try again")
-                } else {
-                    format!("no test {test} is known here")
-                };
-                let _ = reply.send(Err(CommandError::NotFound(unknown)));
-            }
-        }
+        let unknown = match self.core.tests().contains_key(&test) {
+            true => format!("the plan of test {test} has not arrived here yet; try again"),
+            false => format!("no test {test} is known here"),
+        };
+        let (store, input) = (self.store.clone(), self.result_input(test));
+        // Reading, or decoding and adding up many histograms, takes a while; the loop goes on.
+        tokio::task::spawn_blocking(move || {
+            let made = || input.map(|input| Arc::new(input.build()));
+            let result = store.get(test).or_else(made);
+            let _ = reply.send(result.ok_or(CommandError::NotFound(unknown)));
+        });
     }
 
     /// Everything that a test's result is made of.

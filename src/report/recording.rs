@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use super::merge::{added, decode, encode, stats};
 use super::timeline::{MAX_NODE_RATES, MAX_POINTS, Point, Timeline, TimelineNode};
 use crate::protocol::merge::WorkerMetrics;
-use crate::protocol::metrics::{Counters, TimeKind};
+use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
 
 /// Buckets of the heat map in a factor of ten of response time.
 const HEAT_A_DECADE: u32 = 8;
@@ -72,6 +72,7 @@ pub struct Recording {
     /// Intervals are put together up to this length; nothing at first.
     length_s: f64,
     last: Option<Box<Sums>>,
+    lags: BTreeMap<String, f64>,
 }
 
 impl Recording {
@@ -88,10 +89,20 @@ impl Recording {
         for step in metrics().flat_map(|m| m.counters()) {
             counted.add(&step.counters);
         }
+        let mut lag = new_histogram();
+        for (node, metrics) in &look.workers {
+            let own = added(std::iter::once(metrics), TimeKind::Lag);
+            if !own.is_empty() {
+                let p99 = own.value_at_quantile(0.99) as f64 / 1e3;
+                self.lags.insert(node.peer.clone(), p99);
+            }
+            // Both are of the one configuration.
+            let _ = lag.add(&own);
+        }
         let sums = Sums {
             counted,
             response: added(metrics(), TimeKind::Response),
-            lag: added(metrics(), TimeKind::Lag),
+            lag,
         };
         let last = self.last.take();
         let before = last.as_deref();
@@ -175,6 +186,29 @@ impl Recording {
         self.cells.is_empty()
     }
 
+    /// 99th percentile of each worker's lag so far, in milliseconds, by peer id.
+    pub fn lags(&self) -> &BTreeMap<String, f64> {
+        &self.lags
+    }
+
+    /// The test over time as it is kept: all intervals with their histograms, and without
+    /// what is read from these. [`Recording::read`] takes it.
+    pub fn keep(&self, test_id: &str) -> Timeline {
+        let kept = |c: &Cell| Point {
+            histogram: c.response.clone(),
+            lag_histogram: c.lag.clone(),
+            ..c.point.clone()
+        };
+        Timeline {
+            schema: 1,
+            test_id: test_id.to_owned(),
+            state: "ended".to_owned(),
+            nodes: self.nodes.iter().take(MAX_NODE_RATES).cloned().collect(),
+            heat_bounds_ms: heat_bounds_us().map(|us| us / 1e3).collect(),
+            points: self.cells.iter().map(kept).collect(),
+        }
+    }
+
     /// The test over time in at most so many points (if there are more, neighbours are put
     /// together), with their histograms if they are wanted.
     pub fn timeline(
@@ -184,13 +218,7 @@ impl Recording {
         points: usize,
         histograms: bool,
     ) -> Timeline {
-        let mut cells = self.cells.clone();
-        let end = cells.last().map_or(0.0, |c| c.point.to_s);
-        let mut length_s = end / points.max(1) as f64;
-        while cells.len() > points.max(1) {
-            cells = thinned(cells, length_s);
-            length_s *= 2.0;
-        }
+        let cells = fewer(self.cells.clone(), points.max(1));
         Timeline {
             schema: 1,
             test_id: test_id.to_owned(),
@@ -221,7 +249,11 @@ impl Cell {
     fn add(&mut self, next: Cell) {
         let (p, n) = (&mut self.point, next.point);
         let (before, after) = (p.to_s - p.from_s, n.to_s - n.from_s);
-        let mean = |a: f64, b: f64| (a * before + b * after) / (before + after);
+        let all = before + after;
+        let mean = |a: f64, b: f64| match all > 0.0 {
+            true => (a * before + b * after) / all,
+            false => b,
+        };
         p.rate = mean(p.rate, n.rate);
         p.node_rates
             .resize(n.node_rates.len().max(p.node_rates.len()), 0.0);
@@ -230,15 +262,16 @@ impl Cell {
             *rate = mean(*rate, later);
         }
         (p.to_s, p.asked, p.users, p.in_flight) = (n.to_s, n.asked, n.users, n.in_flight);
-        p.sent += n.sent;
-        p.ok += n.ok;
-        p.failed += n.failed;
-        p.dropped += n.dropped;
-        p.checks_failed += n.checks_failed;
-        p.bytes_sent += n.bytes_sent;
-        p.bytes_received += n.bytes_received;
+        p.sent = p.sent.saturating_add(n.sent);
+        p.ok = p.ok.saturating_add(n.ok);
+        p.failed = p.failed.saturating_add(n.failed);
+        p.dropped = p.dropped.saturating_add(n.dropped);
+        p.checks_failed = p.checks_failed.saturating_add(n.checks_failed);
+        p.bytes_sent = p.bytes_sent.saturating_add(n.bytes_sent);
+        p.bytes_received = p.bytes_received.saturating_add(n.bytes_received);
         for (kind, count) in n.errors {
-            *p.errors.entry(kind).or_default() += count;
+            let all = p.errors.entry(kind).or_default();
+            *all = all.saturating_add(count);
         }
         self.response = put_together(self.response.take(), next.response);
         self.lag = put_together(self.lag.take(), next.lag);
@@ -274,6 +307,33 @@ fn put_together(one: Option<String>, other: Option<String>) -> Option<String> {
     // Both are of the one configuration.
     let _ = sum.add(&decode(b)?);
     encode(&sum)
+}
+
+/// Puts neighbours together until there are no more than so many: by their length, so that
+/// intervals stay alike, and where that does not help, by their number.
+fn fewer(mut cells: Vec<Cell>, most: usize) -> Vec<Cell> {
+    let span = match (cells.first(), cells.last()) {
+        (Some(first), Some(last)) => last.point.to_s - first.point.from_s,
+        _ => return cells,
+    };
+    let mut length_s = span / most as f64;
+    // Doubling a part of the whole so often makes it longer than the whole.
+    for _ in 0..=most.ilog2() + 1 {
+        if cells.len() <= most {
+            return cells;
+        }
+        cells = thinned(cells, length_s);
+        length_s *= 2.0;
+    }
+    let together = cells.len().div_ceil(most);
+    let mut few: Vec<Cell> = Vec::with_capacity(most);
+    for (i, cell) in cells.into_iter().enumerate() {
+        match few.last_mut() {
+            Some(last) if i % together != 0 => last.add(cell),
+            _ => few.push(cell),
+        }
+    }
+    few
 }
 
 /// Puts neighbours together that are no longer than this.

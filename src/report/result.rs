@@ -414,6 +414,10 @@ pub struct NodeEntry {
     /// What the machine is: operating system, cores, memory.
     #[serde(default)]
     pub environment: String,
+    /// 99th percentile of its lag in the running tests so far, in milliseconds, the largest of
+    /// them; null if it runs none.
+    #[serde(default)]
+    pub lag_p99_ms: Option<f64>,
     /// Its share of each running test, 0 to 1, by test id.
     #[serde(default)]
     pub shares: BTreeMap<String, f64>,

@@ -39,6 +39,26 @@ async fn a_page_of_another_site_is_refused() {
     assert_eq!(asked(&format!("http://{}", s.addr)).await.status, 200);
 }
 
+/// A picture's address may be one of ours; its page then can't read the answer, but asks.
+#[tokio::test]
+async fn a_page_of_another_site_cannot_ask_without_an_origin_either() {
+    let s = served(None).await;
+    let asked = |path: &'static str, from: &str| {
+        let from = format!("Sec-Fetch-Site: {from}\r\n");
+        raw(s.addr, request(s.addr, "GET", path, &from))
+    };
+    for path in ["/api/v1/tests/latest/timeline", "/api/v1/nodes", "/metrics"] {
+        for from in ["cross-site", "same-site"] {
+            assert_eq!(asked(path, from).await.status, 403, "{path} {from}");
+        }
+    }
+    for from in ["same-origin", "none"] {
+        assert_eq!(asked("/api/v1/nodes", from).await.status, 200, "{from}");
+    }
+    // A link leads to the page.
+    assert_eq!(asked("/", "cross-site").await.status, 200);
+}
+
 /// What cannot be read must not pass for not being there.
 #[tokio::test]
 async fn an_origin_that_is_no_text_and_a_second_host_are_refused() {

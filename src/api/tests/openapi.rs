@@ -61,6 +61,10 @@ async fn every_method_that_is_described_is_taken_and_no_other() {
                 .replace("{peer}", "nosuch")
                 .replace("{digest}", "x");
             let head = format!("Content-Type: {kind}\r\n");
+            // An answer without an end.
+            if (method, path.as_str()) == ("GET", "/api/v1/events") {
+                continue;
+            }
             let answer = raw(s.addr, request(s.addr, method, &at, &head)).await;
             let taken = answer.status != 405;
             let is_described = described.contains(&(path.clone(), method.to_owned()));

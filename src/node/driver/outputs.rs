@@ -176,7 +176,7 @@ impl Driver {
     pub(super) fn run_finished(&mut self, test: TestId) {
         let served = self.tests.get_mut(&test);
         if let Some(mut run) = served.and_then(|s| s.run.take()) {
-            run.measure(true);
+            run.measure(true, Duration::ZERO);
         }
     }
 }

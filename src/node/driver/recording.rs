@@ -17,6 +17,12 @@ use crate::protocol::metrics::Counters;
 use crate::protocol::test::Test;
 use crate::report::{Look, Point, Progress, Recording, Timeline, TimelineNode, Update, phase_word};
 
+/// After a look there is none for so many times as long as it took: of a core, looks take at
+/// most a tenth. Where that is longer than an interval, intervals are put together.
+const LOOKS_REST: u32 = 9;
+/// From so many nodes on, their reports are spread in time.
+const MANY_NODES: usize = 16;
+
 /// A test over time, and whoever listens to it.
 #[derive(Default)]
 pub(in crate::node) struct Live {
@@ -28,6 +34,14 @@ pub(in crate::node) struct Live {
     looked: Duration,
     /// A look is being taken.
     looking: bool,
+    /// None is taken before; where looks take long, there are fewer of them.
+    rest_until: Option<Instant>,
+    /// The result is being kept.
+    keeping: bool,
+    /// More has come since that began.
+    again: bool,
+    /// 99th percentile of each worker's lag so far, in milliseconds, by peer id.
+    lags: BTreeMap<String, f64>,
 }
 
 /// What a look has brought.
@@ -35,6 +49,15 @@ pub(in crate::node) struct Looked {
     test: TestId,
     look: Look,
     point: Option<Point>,
+    lags: BTreeMap<String, f64>,
+    took: Duration,
+}
+
+/// A result, and which others had to go for it.
+pub(in crate::node) struct Kept {
+    test: TestId,
+    result: Arc<TestResult>,
+    gone: std::io::Result<Vec<TestId>>,
 }
 
 impl Live {
@@ -72,6 +95,7 @@ impl Driver {
     pub(super) fn pace(&mut self) -> Time {
         let now = self.now();
         let interval = self.core.metrics_interval();
+        let spread = self.spread(interval);
         let mut next = Time(u64::MAX);
         let mut looks = Vec::new();
         for (id, served) in &mut self.tests {
@@ -90,10 +114,11 @@ impl Driver {
             if measure > served.live.measured {
                 served.live.measured = measure;
                 if let Some(run) = &mut served.run {
-                    run.measure(false);
+                    run.measure(false, spread);
                 }
             }
-            if look > served.live.looked && !served.live.looking {
+            let rests = served.live.rest_until.is_some_and(|at| Instant::now() < at);
+            if look > served.live.looked && !served.live.looking && !rests {
                 served.live.looked = look;
                 looks.push((*id, look));
             }
@@ -106,6 +131,29 @@ impl Driver {
         next
     }
 
+    /// How long after its measurement this node reports it. All measure at the same instant; in
+    /// a large swarm they do not all report then, but over a quarter of an interval.
+    fn spread(&self, interval: Duration) -> Duration {
+        if self.core.members().len() < MANY_NODES {
+            return Duration::ZERO;
+        }
+        let id = self.core.myself().node.peer.as_bytes();
+        // The end of a peer id is that of a public key: evenly spread.
+        let part = id.last().copied().unwrap_or(0);
+        interval * u32::from(part) / (4 * 256)
+    }
+
+    /// The lag of a node in the running tests, in milliseconds: the largest of its 99th
+    /// percentiles.
+    pub(in crate::node) fn lag_of(&self, peer: &str) -> Option<f64> {
+        let running = self.tests.iter().filter(|(id, _)| {
+            let t = self.core.tests().get(id);
+            t.is_some_and(|t| t.ended().is_none())
+        });
+        let lags = running.filter_map(|(_, served)| served.live.lags.get(peer).copied());
+        lags.reduce(f64::max)
+    }
+
     /// Adds many histograms up, beside the loop.
     fn begin_look(&mut self, id: TestId, at: Duration) {
         let Some(look) = self.look(id, at) else {
@@ -115,12 +163,18 @@ impl Driver {
         live.looking = true;
         let (recording, looked) = (live.recording.clone(), self.looked_to.clone());
         tokio::task::spawn_blocking(move || {
-            let point = lock(&recording).take(&look);
+            let begun = Instant::now();
+            let (point, lags) = {
+                let mut recording = lock(&recording);
+                (recording.take(&look), recording.lags().clone())
+            };
             // The driver may have ended meanwhile.
             let _ = looked.blocking_send(Looked {
                 test: id,
                 look,
                 point,
+                lags,
+                took: begun.elapsed(),
             });
         });
     }
@@ -162,7 +216,10 @@ impl Driver {
     /// A look has been taken: whoever listens is told.
     pub(super) fn looked(&mut self, looked: Looked) {
         let id = looked.test;
-        self.served(id).live.looking = false;
+        let live = &mut self.served(id).live;
+        live.looking = false;
+        live.rest_until = Some(Instant::now() + looked.took * LOOKS_REST);
+        live.lags = looked.lags;
         if let Some(point) = looked.point
             && self.served(id).live.listened()
         {
@@ -245,27 +302,66 @@ impl Driver {
         Ok(self.served(test).live.listener())
     }
 
-    /// The last line: the test has ended and its result is kept.
-    pub(super) fn tell_ended(&mut self, test: TestId, result: &TestResult) {
-        let live = &mut self.served(test).live;
-        live.tell(Update::Progress(Progress::of_ended(result)));
+    /// The result of a test is as complete as it will be, or as it is for now: it is kept, with
+    /// what the test was like over time. Adding up and writing take their time; the loop goes on.
+    pub(super) fn finish(&mut self, test: TestId) {
+        let Some(input) = self.result_input(test) else {
+            return;
+        };
+        let last = input.workers.iter().map(|w| w.metrics.elapsed).max();
+        let look = last.and_then(|at| self.look(test, at));
+        let (store, kept_to) = (self.store.clone(), self.kept_to.clone());
+        let served = self.served(test);
+        served.written = true;
+        if std::mem::replace(&mut served.live.keeping, true) {
+            // What has come meanwhile is kept when this is done.
+            served.live.again = true;
+            return;
+        }
+        let recording = served.live.recording.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = Arc::new(input.build());
+            let timeline = {
+                let mut recording = lock(&recording);
+                look.iter().for_each(|look| drop(recording.take(look)));
+                let whole = !recording.is_empty();
+                whole.then(|| recording.keep(&test.to_string()))
+            };
+            let gone = store.put(test, &result, timeline.as_ref());
+            // The driver may have ended meanwhile.
+            let _ = kept_to.blocking_send(Kept { test, result, gone });
+        });
+    }
+
+    /// A result has been kept, or could not be: whoever listens is told of the end.
+    pub(super) fn kept_now(&mut self, kept: Kept) {
+        let Kept { test, result, gone } = kept;
+        match gone {
+            Ok(gone) => {
+                self.old.insert(test, Listed::of(&result));
+                gone.iter().for_each(|id| drop(self.old.remove(id)));
+            }
+            Err(e) => {
+                let term = self.term_of(test);
+                tracing::warn!(%test, term, "the result cannot be kept on disk: {e}");
+            }
+        }
+        let on_disk = self.store.is_on_disk();
+        let served = self.served(test);
+        let live = &mut served.live;
+        live.keeping = false;
+        live.tell(Update::Progress(Progress::of_ended(&result)));
         live.listeners = None;
-    }
-
-    /// What the test was like over time, with all that the last reports brought.
-    pub(super) fn whole_timeline(&mut self, test: TestId) -> Option<Timeline> {
-        let t = self.core.tests().get(&test)?;
-        let end = t.merge().workers().values().map(|m| m.elapsed).max()?;
-        let look = self.look(test, end)?;
-        let recording = self.served(test).live.recording.clone();
-        let mut recording = lock(&recording);
-        recording.take(&look);
-        Some(recording.timeline(&test.to_string(), "ended", usize::MAX, true))
-    }
-
-    /// It is on disk; it need not be in memory too.
-    pub(super) fn forget_recording(&mut self, test: TestId) {
-        self.served(test).live.recording = Arc::default();
+        // A worker that was cut off may yet return with more.
+        if on_disk && result.complete {
+            live.recording = Arc::default();
+        }
+        let again = std::mem::take(&mut live.again);
+        served.result = Some(result);
+        served.data = None;
+        if again {
+            self.finish(test);
+        }
     }
 
     /// Answers with a test over time: as it is being written down, or as it was kept.
@@ -283,6 +379,9 @@ impl Driver {
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || {
             let show = |r: &Recording| r.timeline(&test.to_string(), state, points, histograms);
+            if reply.is_closed() {
+                return;
+            }
             let live = served.map(|r| lock(&r).clone()).filter(|r| !r.is_empty());
             let kept = || store.timeline(test).map(Recording::read);
             let answer = match live.or_else(kept) {

@@ -167,11 +167,43 @@ fn what_was_kept_is_shown_as_it_was() {
             vec![after("a", f64::from(second), second as u64 * 7)],
         ));
     }
-    let kept = recording.timeline("t", "ended", usize::MAX, true);
+    let kept = recording.keep("t");
     let text = serde_json::to_string(&kept).unwrap();
     let read = Recording::read(serde_json::from_str(&text).unwrap());
     for points in [usize::MAX, 4, 1] {
         let expected = recording.timeline("t", "ended", points, false);
         assert_eq!(read.timeline("t", "ended", points, false), expected);
     }
+}
+
+/// What others tell may be anything that a timeline can say.
+#[test]
+fn intervals_without_length_are_put_together_all_the_same() {
+    for (from_s, to_s) in [(-1.0, 0.0), (0.0, 0.0), (5.0, 3.0), (f64::MIN, f64::MAX)] {
+        let point = Point {
+            from_s,
+            to_s,
+            sent: u64::MAX,
+            ..Point::default()
+        };
+        let recording = Recording::read(crate::report::Timeline {
+            points: vec![point; 100],
+            ..crate::report::Timeline::default()
+        });
+        for points in [1, 7, 99] {
+            let few = shown(&recording, points);
+            assert!((1..=points).contains(&few.len()), "{}", few.len());
+            assert_eq!(few[0].sent, u64::MAX);
+        }
+    }
+}
+
+#[test]
+fn each_worker_s_lag_is_its_own() {
+    let mut recording = Recording::default();
+    let mut slow = after("b", 1.0, 5);
+    slow.1.times[2] = vec![50_000; 5];
+    recording.take(&look(1.0, vec![after("a", 1.0, 10), slow]));
+    let lag = |peer: &str| recording.lags()[peer].round();
+    assert_eq!((lag("peer-a"), lag("peer-b")), (0.0, 50.0));
 }
