@@ -326,7 +326,7 @@ async fn the_numbers_of_a_timeline_can_be_added_up() {
         |p| p.in_flight = MAX_COUNT + 1,
         |p| p.bytes_sent = MAX_COUNT + 1,
         |p| p.bytes_received = u64::MAX,
-        |p| drop(p.errors.insert("timeout".into(), u64::MAX)),
+        |p| p.errors = [("timeout".into(), u64::MAX)].into(),
         |p| p.response_time_ms = Some(times(u64::MAX, 1.0)),
     ];
     for (i, change) in changes.into_iter().enumerate() {
@@ -387,7 +387,7 @@ async fn the_lists_of_a_timeline_are_bounded() {
         let why = with(change).await;
         assert!(why.contains("heat map"), "{i}: {why}");
     }
-    let long = with(|t| drop(t.points[1].errors.insert("e".repeat(65), 1))).await;
+    let long = with(|t| t.points[1].errors = [("e".repeat(65), 1)].into()).await;
     assert!(long.contains("kinds of errors"), "{long}");
     // Few in each interval, but many in all.
     let many = with(|t| {
