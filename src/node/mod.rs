@@ -12,6 +12,7 @@
 //! | `store` | results on disk, or the last few in memory |
 //! | [`observe`] | what a node shows to a monitoring system |
 //! | `history`, `records` | which results other nodes hold; fetching them |
+//! | `serving` | what is handed out to other nodes just now |
 //! | `clocks`, `swarm_log`, `environment` | other nodes' clocks, comings and goings; what this machine is |
 //! | [`blobs`] | data files at hand, by their SHA-256 |
 //! | `fetch`, `spread`, `calls` | data files from node to node |
@@ -32,6 +33,7 @@ pub mod observe;
 pub mod preflight;
 mod records;
 pub mod run;
+mod serving;
 mod spread;
 mod store;
 mod swarm_log;

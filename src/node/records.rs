@@ -1,8 +1,13 @@
 //! Fetching records from other nodes: lists of tests, results, timelines, links. They are JSON,
 //! come in parts, and are believed no further than their type and limits go.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +18,9 @@ use crate::network::RequestFailed;
 use crate::protocol::messages::{RecordName, RecordPart, Reply, Request};
 use crate::protocol::{Digest, Peer, TestId};
 use crate::report::timeline::{MAX_NODE_RATES, MAX_POINTS};
-use crate::report::{TestResult, Timeline, Totals};
+use crate::report::{Point, TestResult, Timeline, TimelineNode, Totals};
 use crate::wire::check_histogram;
-use crate::wire::limits::{MAX_CHUNK, MAX_COUNT, MAX_RECORD, MAX_SPAN};
+use crate::wire::limits::{MAX_CHUNK, MAX_COUNT, MAX_NAME, MAX_PEER, MAX_RECORD, MAX_SPAN};
 
 /// Longest list of tests: two hundred, with names of a few hundred bytes.
 const MAX_LIST: u64 = 256 * 1024;
@@ -26,6 +31,19 @@ pub const MAX_LINKS: usize = 512;
 /// Most values in a result. Its plan may be any JSON, of which a value takes two bytes here and
 /// a hundred in memory; a result of a thousand nodes and sixty steps has 20,000.
 const MAX_VALUES: usize = 200_000;
+/// Most values in a timeline: in each interval a hundred rates, a count for each bucket of the
+/// heat map and each kind of error, and some fifty more.
+const MAX_TIMELINE_VALUES: usize = MAX_POINTS * 512;
+/// Most buckets of a heat map; this version's has 50.
+const MAX_HEAT: usize = 64;
+/// Most kinds of errors in a timeline, and the most bytes of one; a node tells some twenty.
+const MAX_ERROR_KINDS: usize = 64;
+const MAX_ERROR_KIND: usize = 64;
+/// Longest peer id as text: two digits and a little for each of its bytes.
+const MAX_PEER_TEXT: usize = 4 * MAX_PEER;
+/// How long a part may take: a node that says nothing leaves time to ask another one. A part
+/// has at most 1 MiB.
+const PART_WAIT: Duration = Duration::from_secs(3);
 /// How often a record may change while it is being fetched.
 const RESTARTS: usize = 2;
 
@@ -46,15 +64,27 @@ pub enum RecordError {
     Invalid(String),
 }
 
+impl RecordError {
+    /// It says nothing, or nothing of use: whoever asks again hears the same.
+    pub fn is_lack(&self) -> bool {
+        use RequestFailed::{Invalid, TimedOut, Unsupported};
+        match self {
+            RecordError::Absent | RecordError::Invalid(_) => true,
+            RecordError::Failed(why) => matches!(why, TimedOut | Unsupported | Invalid(_)),
+            RecordError::Refused(_) => false,
+        }
+    }
+}
+
 fn invalid(why: impl ToString) -> RecordError {
     RecordError::Invalid(why.to_string())
 }
 
 /// The tests of which a node holds results.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TestsRecord {
+#[derive(Debug, Deserialize)]
+struct TestsRecord {
     /// Newest first.
-    pub tests: Vec<Listed>,
+    tests: Vec<Listed>,
 }
 
 /// A node's connections.
@@ -75,15 +105,58 @@ pub struct LinkTold {
     pub mesh: bool,
 }
 
-/// The part of a record from an offset on.
-pub fn part_of(record: &[u8], offset: u64) -> RecordPart {
-    let start = usize::try_from(offset).map_or(record.len(), |o| o.min(record.len()));
-    let end = record.len().min(start + MAX_CHUNK);
-    RecordPart {
-        digest: Digest::of(record),
-        total: record.len() as u64,
-        bytes: record[start..end].into(),
+/// A record to hand out.
+#[derive(Debug)]
+pub struct Whole {
+    bytes: Arc<[u8]>,
+    digest: Digest,
+}
+
+impl Whole {
+    /// Of these bytes, which are hashed.
+    pub fn of(bytes: Arc<[u8]>) -> Whole {
+        let digest = Digest::of(&bytes);
+        Whole { bytes, digest }
     }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The part from an offset on.
+    pub fn part(&self, offset: u64) -> RecordPart {
+        let length = self.bytes.len();
+        let start = usize::try_from(offset).map_or(length, |o| o.min(length));
+        let end = length.min(start + MAX_CHUNK);
+        RecordPart {
+            digest: self.digest,
+            total: length as u64,
+            bytes: self.bytes[start..end].into(),
+        }
+    }
+}
+
+/// A list of tests as it is handed out: of those given, newest first, as many as fit.
+pub fn tests_record(tests: impl IntoIterator<Item = Listed>) -> Vec<u8> {
+    let (mut list, end) = (br#"{"tests":["#.to_vec(), b"]}");
+    let begin = list.len();
+    for listed in tests {
+        // It is plain data, which always can be JSON.
+        let Ok(entry) = serde_json::to_vec(&listed) else {
+            continue;
+        };
+        // One that does not fit is no reason to leave out those after it.
+        if list.len() + entry.len() + 1 + end.len() > MAX_LIST as usize {
+            continue;
+        }
+        if list.len() > begin {
+            list.push(b',');
+        }
+        list.extend(entry);
+    }
+    list.extend(end);
+    list
 }
 
 /// The tests of which a node holds results.
@@ -196,15 +269,22 @@ async fn part(
     record: RecordName,
     offset: u64,
 ) -> Result<RecordPart, RecordError> {
-    match caller
-        .call(from, Request::FetchRecord { record, offset })
-        .await?
-    {
+    let asked = caller.call(from, Request::FetchRecord { record, offset });
+    match within(PART_WAIT, asked).await? {
         Reply::Record(Some(part)) => Ok(part),
         Reply::Record(None) => Err(RecordError::Absent),
         Reply::Refused(why) => Err(RecordError::Refused(why)),
         _ => Err(invalid("it is to another question")),
     }
+}
+
+/// What is asked for, if it comes in time.
+async fn within(
+    wait: Duration,
+    asked: impl Future<Output = Result<Reply, RequestFailed>>,
+) -> Result<Reply, RequestFailed> {
+    let in_time = timeout(wait, asked).await;
+    in_time.unwrap_or(Err(RequestFailed::TimedOut))
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
@@ -213,11 +293,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
 
 /// A result, if it is one of this test, over, and nothing in it goes beyond what a node counts.
 fn read_result(bytes: &[u8], test: TestId) -> Result<TestResult, RecordError> {
-    // Each value but the first of a list or table follows one of these.
-    let values = bytes.iter().filter(|b| matches!(b, b',' | b'[' | b'{'));
-    if values.count() > MAX_VALUES {
-        return Err(invalid("it has too many values"));
-    }
+    few_values(bytes, MAX_VALUES)?;
     let mut result: TestResult = parse(bytes)?;
     same(&result.test_id, test)?;
     if result.state != "ended" {
@@ -261,21 +337,100 @@ fn countable(t: &Totals) -> bool {
     .all(|n| *n <= MAX_COUNT)
 }
 
+/// A timeline, if it is one of this test, whole, and of such numbers that whatever is done with
+/// them (sums, means, lengths) stays a number.
 fn read_timeline(bytes: &[u8], test: TestId) -> Result<Timeline, RecordError> {
+    few_values(bytes, MAX_TIMELINE_VALUES)?;
     let mut timeline: Timeline = parse(bytes)?;
     same(&timeline.test_id, test)?;
+    if timeline.state != "ended" {
+        return Err(invalid("the test is not over"));
+    }
     if timeline.points.len() > MAX_POINTS || timeline.nodes.len() > MAX_NODE_RATES {
         return Err(invalid("it has too many points or nodes"));
     }
-    let span = -MAX_SPAN.as_secs_f64()..=MAX_SPAN.as_secs_f64();
+    let named = |n: &TimelineNode| n.name.len() <= MAX_NAME && n.peer.len() <= MAX_PEER_TEXT;
+    if !timeline.nodes.iter().all(named) {
+        return Err(invalid("it has a node with too long a name"));
+    }
+    let bounds = &timeline.heat_bounds_ms;
+    if bounds.len() > MAX_HEAT || !bounds.iter().all(|b| moderate(*b)) {
+        return Err(invalid("its heat map is none"));
+    }
+    // Tables have a column for each kind, so the kinds of all intervals together are few.
+    let kinds = timeline.points.iter().flat_map(|p| p.errors.keys());
+    let kinds: BTreeSet<&String> = kinds.collect();
+    if kinds.len() > MAX_ERROR_KINDS || kinds.iter().any(|kind| kind.len() > MAX_ERROR_KIND) {
+        return Err(invalid("it has too many or too long kinds of errors"));
+    }
+    let (nodes, buckets) = (timeline.nodes.len(), bounds.len() + 1);
+    let mut end_s = 0.0;
     for point in &mut timeline.points {
-        if !span.contains(&point.from_s) || !span.contains(&point.to_s) {
+        if point.from_s != end_s || point.to_s <= point.from_s {
+            return Err(invalid("its intervals do not follow each other"));
+        }
+        if point.to_s > MAX_SPAN.as_secs_f64() {
             return Err(invalid("it lasted too long"));
         }
+        end_s = point.to_s;
+        possible(point, nodes, buckets)?;
         sound(&mut point.histogram);
         sound(&mut point.lag_histogram);
     }
     Ok(timeline)
+}
+
+/// Whether an interval's numbers can be, with so many nodes and buckets of the heat map.
+fn possible(p: &Point, nodes: usize, buckets: usize) -> Result<(), RecordError> {
+    if p.node_rates.len() > nodes {
+        return Err(invalid("it has rates of nodes that it does not name"));
+    }
+    let heat = |(bucket, count): &(u16, u64)| usize::from(*bucket) < buckets && *count <= MAX_COUNT;
+    if p.heat.len() > buckets || !p.heat.iter().all(heat) {
+        return Err(invalid("its heat map is none"));
+    }
+    let counts = [
+        p.sent,
+        p.ok,
+        p.failed,
+        p.dropped,
+        p.checks_failed,
+        p.in_flight,
+        p.bytes_sent,
+        p.bytes_received,
+    ];
+    let of_times = p.response_time_ms.as_ref();
+    let mut counts = counts.iter().chain(p.errors.values());
+    if !counts.all(|n| *n <= MAX_COUNT) || of_times.is_some_and(|s| s.count > MAX_COUNT) {
+        return Err(invalid("it counts more than can be"));
+    }
+    let times = of_times.map(|s| {
+        [
+            s.min, s.mean, s.stdev, s.p50, s.p75, s.p90, s.p95, s.p99, s.p999, s.max,
+        ]
+    });
+    let numbers = [p.asked, p.rate].into_iter().chain(p.lag_p99_ms);
+    let numbers = numbers.chain(p.node_rates.iter().copied());
+    let mut numbers = numbers.chain(times.into_iter().flatten());
+    match numbers.all(moderate) {
+        true => Ok(()),
+        false => Err(invalid("it has a rate or time that cannot be")),
+    }
+}
+
+/// A rate or time that is a number, and far from where sums of such are none.
+fn moderate(number: f64) -> bool {
+    (0.0..=MAX_COUNT as f64).contains(&number)
+}
+
+/// Refuses what would be many times larger in memory than it is here.
+fn few_values(bytes: &[u8], most: usize) -> Result<(), RecordError> {
+    // Each value but the first of a list or table follows one of these.
+    let values = bytes.iter().filter(|b| matches!(b, b',' | b'[' | b'{'));
+    match values.count() <= most {
+        true => Ok(()),
+        false => Err(invalid("it has too many values")),
+    }
 }
 
 fn same(told: &str, test: TestId) -> Result<(), RecordError> {

@@ -2,11 +2,12 @@
 //! tests go. Without a directory, and for what is too old to be kept in it, the last few are
 //! kept in memory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
@@ -55,6 +56,15 @@ pub enum Part {
     Timeline,
 }
 
+/// A version of a file: another one differs in one of these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// Its length.
+    pub bytes: u64,
+    /// When it was written, where the file system tells.
+    pub written: Option<SystemTime>,
+}
+
 impl Store {
     /// Results in this directory, which is made if need be; `None` keeps a few in memory.
     ///
@@ -65,7 +75,32 @@ impl Store {
             fs::create_dir_all(dir)?;
         }
         let memory = Arc::default();
-        Ok(Store { dir, memory })
+        let store = Store { dir, memory };
+        store.sweep();
+        Ok(store)
+    }
+
+    /// Removes what is left of writing that was cut short: files under their temporary names,
+    /// and timelines without their results, which nothing else would ever remove.
+    fn sweep(&self) {
+        let Some(dir) = &self.dir else {
+            return;
+        };
+        let results: BTreeSet<TestId> = self.ids().into_iter().collect();
+        let is_left = |name: &str| match name.strip_suffix(".new") {
+            Some(of) => id_of(of.strip_suffix(".timeline").unwrap_or(of)).is_some(),
+            None => name
+                .strip_suffix(".timeline.json")
+                .and_then(id_of)
+                .is_some_and(|id| !results.contains(&id)),
+        };
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(is_left)
+                && let Err(e) = remove_if_there(&entry.path())
+            {
+                tracing::warn!("cannot remove {}: {e}", entry.path().display());
+            }
+        }
     }
 
     /// There is a directory.
@@ -81,7 +116,7 @@ impl Store {
             Some(dir) => {
                 let entries = fs::read_dir(dir).into_iter().flatten().flatten();
                 entries
-                    .filter_map(|e| e.file_name().to_str()?.strip_suffix(".json")?.parse().ok())
+                    .filter_map(|e| id_of(e.file_name().to_str()?.strip_suffix(".json")?))
                     .collect()
             }
         };
@@ -94,7 +129,7 @@ impl Store {
     /// is itself among them, and stays in memory for a while.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written. A new result then leaves nothing on disk.
     pub fn put(
         &self,
         id: TestId,
@@ -116,7 +151,12 @@ impl Store {
         if let Some(timeline) = &timeline {
             write(&path(dir, id, Part::Timeline), timeline)?;
         }
-        write(&path(dir, id, Part::Result), &result)?;
+        write(&path(dir, id, Part::Result), &result).inspect_err(|_| {
+            if timeline.is_some() && !ids.contains(&id) {
+                // What cannot be removed now is swept at the next start.
+                let _ = remove_if_there(&path(dir, id, Part::Timeline));
+            }
+        })?;
         self.memory().retain(|r| r.id != id);
         let ids = self.ids();
         let gone = ids[..ids.len().saturating_sub(MAX_RESULTS)].to_vec();
@@ -194,6 +234,26 @@ impl Store {
         self.dir.as_ref().is_some_and(on_disk) || self.in_memory(id, part).is_some()
     }
 
+    /// Which version of a part is on disk, without reading it; `None` if it is not there.
+    pub fn version(&self, id: TestId, part: Part) -> Option<Version> {
+        let dir = self.dir.as_ref()?;
+        let metadata = fs::metadata(path(dir, id, part)).ok()?;
+        Some(Version {
+            bytes: metadata.len(),
+            written: metadata.modified().ok(),
+        })
+    }
+
+    /// Whether others can have a part of a test from here: it is here, and no longer than a
+    /// record may be.
+    pub fn can_give(&self, id: TestId, part: Part) -> bool {
+        let bytes = match self.version(id, part) {
+            Some(on_disk) => Some(on_disk.bytes),
+            None => self.in_memory(id, part).map(|b| b.len() as u64),
+        };
+        bytes.is_some_and(|bytes| bytes <= MAX_RECORD)
+    }
+
     /// A part of a test as it is kept: JSON. A file that is too large is no part of ours.
     pub fn bytes(&self, id: TestId, part: Part) -> Option<Arc<[u8]>> {
         let on_disk = self.dir.as_ref().and_then(|dir| {
@@ -232,13 +292,25 @@ fn path(dir: &Path, id: TestId, part: Part) -> PathBuf {
     })
 }
 
+/// The test whose file is named so.
+fn id_of(name: &str) -> Option<TestId> {
+    name.parse().ok()
+}
+
 /// Writes a file that is there as a whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
+    let written = fs::File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| {
+            // On a full disk its room is needed; what cannot be removed is swept at the next
+            // start.
+            let _ = fs::remove_file(&temporary);
+        })
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -321,6 +393,72 @@ mod tests {
             assert_eq!(*store.get(id).unwrap(), kept);
             assert_eq!(store.timeline(id), Some(timeline(id)));
             assert_eq!(store.ids(), [id]);
+        }
+    }
+
+    #[test]
+    fn a_timeline_whose_result_cannot_be_written_is_not_left_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(dir.path().to_owned())).unwrap();
+        let (id, kept) = result(1);
+        // A file cannot be put in the place of a directory.
+        fs::create_dir(dir.path().join(format!("{id}.new"))).unwrap();
+        store.put(id, &kept, Some(&timeline(id))).unwrap_err();
+        assert!(!store.has(id, Part::Timeline));
+
+        // One that has a result from before stays with it.
+        let (id, kept) = result(2);
+        store.put(id, &kept, None).unwrap();
+        fs::create_dir(dir.path().join(format!("{id}.new"))).unwrap();
+        store.put(id, &kept, Some(&timeline(id))).unwrap_err();
+        assert_eq!(store.timeline(id), Some(timeline(id)));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_no_temporary_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("taken");
+        fs::create_dir(&place).unwrap();
+        write(&place, b"{}").unwrap_err();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_left_of_writing_is_swept_at_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(dir.path().to_owned())).unwrap();
+        let (id, kept) = result(1);
+        store.put(id, &kept, Some(&timeline(id))).unwrap();
+        let other = TestId([2; 16]);
+        let left = [
+            format!("{other}.timeline.json"),
+            format!("{other}.new"),
+            format!("{id}.timeline.new"),
+        ];
+        let not_ours = ["notes.new", "notes.timeline.json", "notes.json"];
+        let names = left.iter().map(String::as_str).chain(not_ours);
+        names.for_each(|name| fs::write(dir.path().join(name), "{}").unwrap());
+
+        let store = Store::open(Some(dir.path().to_owned())).unwrap();
+        assert_eq!(*store.get(id).unwrap(), kept);
+        assert_eq!(store.timeline(id), Some(timeline(id)));
+        assert!(left.iter().all(|name| !dir.path().join(name).exists()));
+        assert!(not_ours.iter().all(|name| dir.path().join(name).exists()));
+    }
+
+    #[test]
+    fn only_what_fits_a_record_can_be_given_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        for dir in [None, Some(dir.path().to_owned())] {
+            let store = Store::open(dir).unwrap();
+            let (id, kept) = result(1);
+            assert!(!store.can_give(id, Part::Result));
+            store.put(id, &kept, Some(&timeline(id))).unwrap();
+            assert!(store.can_give(id, Part::Result) && store.can_give(id, Part::Timeline));
+            let mut large = timeline(id);
+            large.state = "x".repeat(MAX_RECORD as usize);
+            store.put(id, &kept, Some(&large)).unwrap();
+            assert!(store.has(id, Part::Timeline) && !store.can_give(id, Part::Timeline));
         }
     }
 

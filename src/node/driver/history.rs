@@ -1,6 +1,6 @@
 //! Results of other nodes. What is here is handed to whoever asks; which results others hold is
 //! found out by asking one of them now and then; and what somebody wants to see that is
-//! elsewhere is fetched and kept.
+//! elsewhere is fetched and kept. What could not be had is not looked for again for a while.
 
 use std::collections::VecDeque;
 
@@ -9,15 +9,15 @@ use tokio::time::timeout;
 use super::neighbours::Learned;
 use super::*;
 use crate::node::calls::Caller;
-use crate::node::history::{Listed, Others};
-use crate::node::records::{self, LinkTold, LinksRecord, MAX_LINKS, RecordError, TestsRecord};
+use crate::node::history::{InVain, Listed, Others};
+use crate::node::records::{self, LinkTold, LinksRecord, MAX_LINKS, Whole};
+use crate::node::serving::Recent;
 use crate::node::store::{MAX_RESULTS, Part};
 use crate::protocol::messages::{RecordName, Reply};
 use crate::report::Timeline;
 use crate::wire::limits::MAX_RECORD;
 
-/// Results and timelines read for others at once, each of at most 16 MiB; more are told to ask
-/// again.
+/// Records read or made for others at once, each of at most 16 MiB; more are told to ask again.
 const SERVED_AT_ONCE: usize = 4;
 /// Time between two questions for a list, each to another node. A list has some 40 KB.
 const ASK_EVERY: Duration = Duration::from_secs(10);
@@ -32,8 +32,10 @@ const MAX_BRINGING: usize = 8;
 const MAX_WAITING: usize = 64;
 /// Nodes that are asked for a test.
 const MAX_ASKED: usize = 8;
-/// How long one of them may take for a result.
-const SOURCE_WAIT: Duration = Duration::from_secs(10);
+/// How long one of them may take for a result, and for a timeline, however it spends the time:
+/// whoever is slow leaves some for the next.
+const RESULT_SOURCE_WAIT: Duration = Duration::from_secs(5);
+const TIMELINE_SOURCE_WAIT: Duration = Duration::from_secs(7);
 /// How long all of them may take for a result, and for its timeline after that: together less
 /// than a caller of the API waits.
 const RESULT_WAIT: Duration = Duration::from_secs(15);
@@ -43,11 +45,13 @@ const TIMELINE_WAIT: Duration = Duration::from_secs(10);
 pub(in crate::node) struct HistoryRoom {
     pub others: Others,
     serving: Arc<Semaphore>,
+    recent: Recent,
     newcomers: VecDeque<Peer>,
     last_asked: Option<Peer>,
     next_ask: Instant,
     /// Who waits for which tests.
     bringing: HashMap<TestId, Vec<Command>>,
+    vain: InVain,
 }
 
 /// What was fetched of a test and is kept now.
@@ -56,8 +60,16 @@ pub(super) struct Brought {
     result: Option<Arc<TestResult>>,
     /// What had to go for it.
     gone: Vec<TestId>,
-    /// Who did not have what was expected there.
-    lacking: Vec<Peer>,
+    /// Something came that was not here before.
+    fetched: bool,
+    lacking: Lacking,
+}
+
+/// Who did not have what was expected there.
+#[derive(Default)]
+struct Lacking {
+    result: Vec<Peer>,
+    timeline: Vec<Peer>,
 }
 
 impl HistoryRoom {
@@ -65,10 +77,22 @@ impl HistoryRoom {
         HistoryRoom {
             others: Others::default(),
             serving: Arc::new(Semaphore::new(SERVED_AT_ONCE)),
+            recent: Recent::default(),
             newcomers: VecDeque::new(),
             last_asked: None,
             next_ask: Instant::now() + ASK_EVERY,
             bringing: HashMap::new(),
+            vain: InVain::default(),
+        }
+    }
+
+    /// A node has told which results it holds.
+    pub fn told(&mut self, peer: &Peer, tests: Vec<Listed>) {
+        self.others.told(peer, tests, unix_ms());
+        for (test, _) in self.others.entries() {
+            if self.others.holds(peer, test) {
+                self.vain.found(test);
+            }
         }
     }
 
@@ -103,49 +127,45 @@ impl Driver {
         let Some(net) = self.net.clone() else {
             return;
         };
-        let answer = move |whole: Option<Vec<u8>>| {
-            let fits = |w: &Vec<u8>| w.len() as u64 <= MAX_RECORD;
-            let part = whole.filter(fits).map(|w| records::part_of(&w, offset));
-            Reply::Record(part)
-        };
-        let (test, part) = match record {
-            RecordName::Links => {
-                tokio::spawn(async move {
-                    let links = links_told(&net).await;
-                    let whole = serde_json::to_vec(&LinksRecord { links }).ok();
-                    net.reply(ticket, &answer(whole));
-                });
-                return;
-            }
-            RecordName::Tests => {
-                let (mut tests, store) = (self.listed(), self.store.clone());
-                tokio::task::spawn_blocking(move || {
-                    for (id, listed) in &mut tests {
-                        listed.timeline = store.has(*id, Part::Timeline);
-                    }
-                    let tests = tests.into_iter().map(|(_, listed)| listed).collect();
-                    let whole = serde_json::to_vec(&TestsRecord { tests }).ok();
-                    net.reply(ticket, &answer(whole));
-                });
-                return;
-            }
-            RecordName::Result(test) => (test, Part::Result),
-            RecordName::Timeline(test) => (test, Part::Timeline),
-        };
         let Ok(place) = self.history.serving.clone().try_acquire_owned() else {
             let busy = "too much is asked of this node at once; ask again";
             return net.reply(ticket, &Reply::Refused(busy.into()));
         };
-        let live = self.tests.get(&test).and_then(|s| s.result.clone());
-        let live = live.filter(|_| part == Part::Result);
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || {
-            let kept = store.bytes(test, part).map(|bytes| bytes.to_vec());
-            // One that could not be written is in memory for a while.
-            let whole = kept.or_else(|| serde_json::to_vec(&*live?).ok());
-            net.reply(ticket, &answer(whole));
-            drop(place);
-        });
+        match record {
+            RecordName::Links => drop(tokio::spawn(async move {
+                let links = links_told(&net).await;
+                let whole = serde_json::to_vec(&LinksRecord { links }).ok();
+                let whole = whole.map(|bytes| Whole::of(bytes.into()));
+                net.reply(ticket, &answer(whole.as_ref(), offset));
+                drop(place);
+            })),
+            RecordName::Tests => {
+                let (tests, store) = (self.listed(), self.store.clone());
+                tokio::task::spawn_blocking(move || {
+                    let tests = tests.into_iter().map(|(id, mut listed)| {
+                        listed.timeline = store.can_give(id, Part::Timeline);
+                        listed
+                    });
+                    let whole = Whole::of(records::tests_record(tests).into());
+                    net.reply(ticket, &answer(Some(&whole), offset));
+                    drop(place);
+                });
+            }
+            RecordName::Result(test) | RecordName::Timeline(test) => {
+                let part = match record {
+                    RecordName::Timeline(_) => Part::Timeline,
+                    _ => Part::Result,
+                };
+                let live = self.tests.get(&test).and_then(|s| s.result.clone());
+                let live = live.filter(|_| part == Part::Result);
+                let (store, recent) = (self.store.clone(), self.history.recent.clone());
+                tokio::task::spawn_blocking(move || {
+                    let whole = kept(&store, &recent, (record, test, part), offset, live);
+                    net.reply(ticket, &answer(whole.as_deref(), offset));
+                    drop(place);
+                });
+            }
+        }
     }
 
     /// The newest ended tests of which there are results here, newest first.
@@ -155,6 +175,30 @@ impl Driver {
         tests.extend(results.filter_map(|(id, s)| Some((*id, Listed::of(s.result.as_ref()?)))));
         tests.into_iter().rev().take(MAX_RESULTS).collect()
     }
+}
+
+/// A part of a test as it is kept here, or a result that could not be written and is in memory
+/// for a while. A file that is too long for a record is not read.
+fn kept(
+    store: &Store,
+    recent: &Recent,
+    (record, test, part): (RecordName, TestId, Part),
+    offset: u64,
+    live: Option<Arc<TestResult>>,
+) -> Option<Arc<Whole>> {
+    let version = store.version(test, part);
+    if version.is_some_and(|v| v.bytes > MAX_RECORD) {
+        return None;
+    }
+    recent.get(record, version, offset, Instant::now(), || {
+        let kept = store.bytes(test, part);
+        kept.or_else(|| Some(serde_json::to_vec(&*live?).ok()?.into()))
+    })
+}
+
+fn answer(whole: Option<&Whole>, offset: u64) -> Reply {
+    let whole = whole.filter(|w| w.len() as u64 <= MAX_RECORD);
+    Reply::Record(whole.map(|w| w.part(offset)))
 }
 
 /// This node's own connections.
@@ -174,6 +218,7 @@ pub(super) async fn links_told(net: &NetworkHandle) -> Vec<LinkTold> {
 impl Driver {
     /// Asks a node for its list, if it is time to.
     pub(super) fn ask_around(&mut self, live: &BTreeSet<Peer>) {
+        self.history.recent.forget_old(Instant::now());
         self.history.others.keep_only(live);
         let connected = &self.connected;
         self.history.newcomers.retain(|p| connected.contains(p));
@@ -200,6 +245,15 @@ impl Driver {
         };
         if !self.is_elsewhere(test, timeline) {
             return Some(command);
+        }
+        if self.history.vain.has(test, Instant::now()) {
+            return match self.is_out_of_reach(test) {
+                true => {
+                    refuse(command, test);
+                    None
+                }
+                false => Some(command),
+            };
         }
         let under_way = self.history.bringing.len();
         match self.history.bringing.get_mut(&test) {
@@ -241,6 +295,11 @@ impl Driver {
         live.map(|r| r.complete).or_else(kept).or_else(remembered)
     }
 
+    /// Nothing of a test is here, though others say that they have it.
+    fn is_out_of_reach(&self, test: TestId) -> bool {
+        self.complete_here(test).is_none() && self.history.others.knows(test)
+    }
+
     /// Whom to ask for a test: first those that say they have it, then any.
     fn holders(&self, test: TestId) -> Vec<Peer> {
         let mut holders = self.history.others.holders(test);
@@ -260,27 +319,34 @@ impl Driver {
     fn bring(&self, test: TestId, sources: Vec<Peer>) {
         let (caller, learn, store) = (self.data.caller(), self.learn.clone(), self.store.clone());
         let here = self.complete_here(test);
+        let term = self.term_of(test);
+        let others = &self.history.others;
+        let complete = |peer: &Peer| (peer.clone(), others.told_complete(peer, test));
+        let sources: Vec<(Peer, bool)> = sources.iter().map(complete).collect();
         tokio::spawn(async move {
-            let mut lacking = Vec::new();
+            let mut lacking = Lacking::default();
             let found = match here {
                 Some(true) => None,
-                _ => find_result(&caller, test, &sources, &mut lacking).await,
+                _ => find_result(&caller, test, &sources, &mut lacking.result).await,
             };
             // An incomplete one is no better than what is here.
             let found = found.filter(|(_, result)| here.is_none() || result.complete);
-            let told = found.as_ref().map(|(from, _)| from);
-            let from = told.into_iter().chain(&sources);
+            let first = found.as_ref().map(|(from, _)| from);
+            let rest = sources.iter().map(|(peer, _)| peer);
+            let from = first.into_iter().chain(rest.filter(|p| Some(*p) != first));
             let timeline = match here.is_some() || found.is_some() {
-                true => find_timeline(&caller, test, from).await,
+                true => find_timeline(&caller, test, from, &mut lacking.timeline).await,
                 false => None,
             };
             let result = found.map(|(_, result)| Arc::new(result));
-            let fetched = result.clone();
-            let kept = tokio::task::spawn_blocking(move || keep(&store, test, fetched, timeline));
+            let fetched = result.is_some() || timeline.is_some();
+            let new = result.clone();
+            let kept = tokio::task::spawn_blocking(move || keep(&store, test, new, timeline, term));
             let brought = Brought {
                 test,
                 result,
                 gone: kept.await.unwrap_or_default(),
+                fetched,
                 lacking,
             };
             // The driver may have ended meanwhile.
@@ -291,8 +357,16 @@ impl Driver {
     /// A test has been fetched, or could not be: whoever waited for it is answered.
     pub(super) fn brought(&mut self, brought: Brought) {
         let test = brought.test;
-        for peer in &brought.lacking {
-            self.history.others.lacks(peer, test);
+        let history = &mut self.history;
+        for peer in &brought.lacking.result {
+            history.others.lacks(peer, test);
+        }
+        for peer in &brought.lacking.timeline {
+            history.others.lacks_timeline(peer, test);
+        }
+        match brought.fetched {
+            true => history.vain.found(test),
+            false => history.vain.looked(test, Instant::now()),
         }
         if let Some(result) = brought.result {
             self.old.insert(test, Listed::of(&result));
@@ -302,9 +376,9 @@ impl Driver {
         }
         brought.gone.iter().for_each(|id| drop(self.old.remove(id)));
         let waiting = self.history.bringing.remove(&test).unwrap_or_default();
-        let unreachable = self.complete_here(test).is_none() && self.history.others.knows(test);
+        let out_of_reach = self.is_out_of_reach(test);
         for command in waiting {
-            match unreachable {
+            match out_of_reach {
                 true => refuse(command, test),
                 false => self.obey(command),
             }
@@ -326,31 +400,38 @@ fn refuse(command: Command, test: TestId) {
     }
 }
 
-/// The first complete result, or else the first, and from whom it is.
+/// The first complete result, or else the first, and from whom it is. Of each source it is known
+/// whether it has told of a complete one.
 async fn find_result(
     caller: &Caller,
     test: TestId,
-    sources: &[Peer],
+    sources: &[(Peer, bool)],
     lacking: &mut Vec<Peer>,
 ) -> Option<(Peer, TestResult)> {
     let mut best = None;
     let search = async {
-        for source in sources {
+        for (source, told_complete) in sources {
             let fetched = records::fetch_result(caller, source, test);
-            match timeout(SOURCE_WAIT, fetched).await {
+            let is_lack = match timeout(RESULT_SOURCE_WAIT, fetched).await {
                 Ok(Ok(result)) if result.complete => {
                     best = Some((source.clone(), result));
                     return;
                 }
                 Ok(Ok(result)) => {
                     best.get_or_insert((source.clone(), result));
+                    *told_complete
                 }
-                Ok(Err(e @ (RecordError::Absent | RecordError::Invalid(_)))) => {
-                    lacking.push(source.clone());
+                Ok(Err(e)) => {
                     log(source, &e);
+                    e.is_lack()
                 }
-                Ok(Err(e)) => log(source, &e),
-                Err(_) => log(source, &"it takes too long"),
+                Err(_) => {
+                    log(source, &"it takes too long");
+                    true
+                }
+            };
+            if is_lack {
+                lacking.push(source.clone());
             }
         }
     };
@@ -363,12 +444,24 @@ async fn find_timeline<'a>(
     caller: &Caller,
     test: TestId,
     sources: impl Iterator<Item = &'a Peer>,
+    lacking: &mut Vec<Peer>,
 ) -> Option<Timeline> {
     let search = async {
         for source in sources {
-            match records::fetch_timeline(caller, source, test).await {
-                Ok(timeline) => return Some(timeline),
-                Err(e) => log(source, &e),
+            let fetched = records::fetch_timeline(caller, source, test);
+            let is_lack = match timeout(TIMELINE_SOURCE_WAIT, fetched).await {
+                Ok(Ok(timeline)) => return Some(timeline),
+                Ok(Err(e)) => {
+                    log(source, &e);
+                    e.is_lack()
+                }
+                Err(_) => {
+                    log(source, &"it takes too long");
+                    true
+                }
+            };
+            if is_lack {
+                lacking.push(source.clone());
             }
         }
         None
@@ -386,6 +479,7 @@ fn keep(
     test: TestId,
     result: Option<Arc<TestResult>>,
     timeline: Option<Timeline>,
+    term: u64,
 ) -> Vec<TestId> {
     let fetched = result.is_some() || timeline.is_some();
     let Some(result) = result.or_else(|| store.get(test)).filter(|_| fetched) else {
@@ -394,7 +488,7 @@ fn keep(
     store
         .put(test, &result, timeline.as_ref())
         .unwrap_or_else(|e| {
-            tracing::warn!(%test, "the result cannot be kept on disk: {e}");
+            tracing::warn!(%test, term, "the result cannot be kept on disk: {e}");
             store.hold(test, &result, timeline.as_ref());
             vec![test]
         })

@@ -55,7 +55,7 @@ impl Driver {
     pub(super) fn learned(&mut self, learned: Learned) {
         match learned {
             Learned::Tests(peer, tests) => {
-                self.history.others.told(&peer, tests, unix_ms());
+                self.history.told(&peer, tests);
             }
             Learned::Brought(brought) => self.brought(brought),
             Learned::Clock(peer, reading) => self.neighbours.clocks.read(peer, reading),
