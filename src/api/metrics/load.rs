@@ -132,7 +132,7 @@ impl OfTests {
         f.gauge(
             "vajra_test_workers",
             "Nodes that carry a share of the load.",
-            self.each(|t| t.workers.iter().filter(|w| w.metrics.slots > 0).count()),
+            self.each(|t| t.workers.iter().filter(|w| w.carries()).count()),
         )?;
         f.gauge(
             "vajra_test_term",
