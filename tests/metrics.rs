@@ -257,6 +257,45 @@ fn prometheus_takes_what_nodes_say_and_alerts_and_dashboard_find_their_series() 
 }
 
 #[test]
+fn a_worker_that_is_killed_is_counted_out_and_an_alert_tells() {
+    if !has_prometheus() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut nodes = swarm(dir.path(), 3, &[]);
+    let target = Target::start(dir.path(), &[]);
+    let prometheus = Prometheus::start(dir.path(), &nodes);
+    let started = vajra(&[
+        "start-test",
+        &target.url,
+        "--rate",
+        "300",
+        "--duration",
+        "5m",
+        "--detach",
+        "--api",
+        &nodes[0].api,
+    ]);
+    assert_eq!(started.code, 0, "{}", started.stderr);
+    let workers = |wanted: f64, nodes: usize| {
+        eventually(|| match prometheus.query("vajra_test_workers") {
+            told if told == vec![wanted; nodes] => Ok(()),
+            told => Err(format!("{told:?} workers")),
+        });
+    };
+    workers(3.0, 3);
+    nodes[2].process.kill();
+    workers(2.0, 2);
+    eventually(|| {
+        let alerts = prometheus.api("/api/v1/alerts")["data"]["alerts"].to_string();
+        match alerts.contains("VajraWorkerLost") {
+            true => Ok(()),
+            false => Err(alerts),
+        }
+    });
+}
+
+#[test]
 fn promtool_finds_nothing_to_say_against_the_metrics_and_the_alerts() {
     if !has_prometheus() {
         return;

@@ -250,3 +250,38 @@ fn what_cannot_be_written_or_read_is_told_before_the_test_starts() {
     }
     assert_eq!(target.served(), 0);
 }
+
+#[test]
+fn a_run_that_does_not_come_about_leaves_the_files_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let baseline = include_str!("../src/report/tests/empty_result.json");
+    std::fs::write(dir.join("base.json"), baseline).unwrap();
+    std::fs::write(dir.join("r.csv"), "of last time").unwrap();
+    let mut command = Command::new(common::VAJRA);
+    // Port 1 is nobody's.
+    command.current_dir(dir).args([
+        "start-test",
+        "http://127.0.0.1:1/",
+        "--api",
+        "127.0.0.1:1",
+        "--rate",
+        "10",
+        "--duration",
+        "1s",
+        "--baseline",
+        "base.json",
+        "--json",
+        "base.json",
+        "--csv",
+        "r.csv",
+        "--html",
+        "r.html",
+    ]);
+    let ran = finish(&mut command);
+    assert_ne!(ran.code, 0);
+    assert!(ran.stderr.contains("no node answers"), "{}", ran.stderr);
+    assert_eq!(read(dir, "base.json"), baseline);
+    assert_eq!(read(dir, "r.csv"), "of last time");
+    assert!(!dir.join("r.html").exists());
+}

@@ -1,10 +1,14 @@
 //! Results in forms for people and other tools, and results held against each other.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
 use super::extract::{Params, Segment};
@@ -57,10 +61,9 @@ pub(super) async fn report(
         Problem::new(StatusCode::BAD_REQUEST, what)
     })?;
     let id = find::test(&s, &id).await?;
-    let _turn = s.reports.acquire().await;
     let recorded = recorded(&s, id, format.needs()).await?;
     let file = file_name(&recorded.result, format);
-    let text = aside(move || export(format, &recorded)).await??;
+    let text = in_turn(&s.reports, move || export(format, &recorded)).await??;
     // A page is for looking at; all else is for other programs.
     let how = match format {
         Format::Html => "inline",
@@ -102,10 +105,10 @@ pub(super) async fn compared(
     Params(q): Params<CompareQuery>,
 ) -> Result<Json<Comparison>, Problem> {
     let (id, with) = (find::test(&s, &id).await?, find::test(&s, &q.with).await?);
-    let _turn = s.reports.acquire().await;
     let test = recorded(&s, id, Needs::Histograms).await?;
     let baseline = recorded(&s, with, Needs::Histograms).await?;
-    Ok(Json(aside(move || compare(&baseline, &test)).await?))
+    let compared = in_turn(&s.reports, move || compare(&baseline, &test)).await?;
+    Ok(Json(compared))
 }
 
 /// A result with as much of its timeline as is needed.
@@ -122,10 +125,19 @@ async fn recorded(s: &Shared, id: TestId, needs: Needs) -> Result<Recorded, Prob
     })
 }
 
-/// Away from the thread that keeps the node's leases.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+/// Away from the thread that keeps the node's leases, when it is this one's turn. The turn
+/// lasts as long as the work, which goes on if whoever asked hangs up.
+async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let wrong = |e: &dyn Display| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string());
+    let turn = turns.clone().acquire_owned().await.map_err(|e| wrong(&e))?;
+    let done = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    done.await.map_err(|e| wrong(&e))
 }
 
 /// `vajra-checkout-0199a2b3.csv`: letters, digits and dashes, whatever a test is called.
@@ -156,6 +168,25 @@ impl From<ExportError> for Problem {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_turn_is_taken_until_the_work_is_done_although_nobody_waits_for_it() {
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let work = in_turn(&turns, move || {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+        });
+        tokio::select! {
+            _ = work => unreachable!("it waits to be told to go on"),
+            _ = begins.recv() => {}
+        }
+        // The future is gone.
+        assert_eq!(turns.available_permits(), 0);
+        go_on.send(()).unwrap();
+        assert!(turns.acquire().await.is_ok());
+    }
 
     #[test]
     fn a_download_has_a_harmless_name() {

@@ -7,9 +7,10 @@ use super::backend::Backend;
 use super::exit::{Exit, Failure};
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
+use super::out_file::print_json;
 use super::output::{line, out};
 use super::screen;
-use super::start_test::{JsonFile, show};
+use super::start_test::show;
 use crate::node::handle::Steering;
 use crate::plan::parse_count;
 use crate::report::{NodeList, TestList, text};
@@ -18,7 +19,7 @@ use crate::report::{NodeList, TestList, text};
 pub async fn nodes(args: &ListArgs) -> Result<Exit, Failure> {
     let list = Backend::connect(&args.api).await?.nodes().await?;
     match args.json {
-        true => JsonFile::Stdout.write(&list)?,
+        true => print_json(&list)?,
         false => out(&text::nodes(&list))?,
     }
     Ok(Exit::Fine)
@@ -28,7 +29,7 @@ pub async fn nodes(args: &ListArgs) -> Result<Exit, Failure> {
 pub async fn tests(args: &ListArgs) -> Result<Exit, Failure> {
     let list = Backend::connect(&args.api).await?.tests().await?;
     match args.json {
-        true => JsonFile::Stdout.write(&list)?,
+        true => print_json(&list)?,
         false => out(&text::tests(&list))?,
     }
     Ok(Exit::Fine)
@@ -40,7 +41,7 @@ pub async fn status(args: &OneTestArgs) -> Result<Exit, Failure> {
     let id = test_id(&backend.tests().await?, &args.id)?;
     let result = backend.status(&id).await?;
     match args.json {
-        true => JsonFile::Stdout.write(&result)?,
+        true => print_json(&result)?,
         false => out(&text::summary(&result))?,
     }
     Ok(Exit::Fine)

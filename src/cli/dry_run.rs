@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::exit::{Exit, Failure};
+use super::out_file::OutFile;
 use super::output::out;
-use super::start_test::JsonFile;
 use crate::plan::{Plan, Task};
 use crate::report::Outline;
 
@@ -14,7 +14,7 @@ use crate::report::Outline;
 /// If it can't be written.
 pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
     match json {
-        Some(path) => JsonFile::open(path)?.write(&Outline::of(plan))?,
+        Some(path) => OutFile::open("json", path)?.write_json(&Outline::of(plan))?,
         None => out(&text(plan)?)?,
     }
     Ok(Exit::Fine)

@@ -1,70 +1,17 @@
-//! Files that a result is written to. They are opened before a test starts: afterwards would
-//! be late to find that one can't be.
+//! Files that the forms of a result are written to, and what those are made from.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::Path;
 
 use super::args::ExportArgs;
 use super::backend::Backend;
 use super::exit::Failure;
-use super::output::{note, out};
+use super::out_file::OutFile;
+use super::output::note;
 use crate::report::export::{Format, Needs, export};
 use crate::report::recorded::Recorded;
 use crate::report::timeline::MAX_POINTS;
 use crate::report::{TestResult, Timeline};
-
-/// A file that a form goes to, opened; or stdout.
-#[derive(Debug)]
-pub struct OutFile(Format, To);
-
-#[derive(Debug)]
-enum To {
-    Stdout,
-    File(File, String),
-}
-
-impl OutFile {
-    /// Opens it; `-` is stdout.
-    ///
-    /// # Errors
-    /// The file can't be written.
-    pub fn open(format: Format, path: &Path) -> Result<OutFile, Failure> {
-        if path == Path::new("-") {
-            return Ok(OutFile(format, To::Stdout));
-        }
-        let name = path.display().to_string();
-        let file = File::create(path).map_err(|e| unwritable(format, &name, &e))?;
-        Ok(OutFile(format, To::File(file, name)))
-    }
-
-    /// Writes all there is.
-    ///
-    /// # Errors
-    /// The disk is full, or the like.
-    pub fn write(self, text: &str) -> Result<(), Failure> {
-        match self.1 {
-            To::Stdout => out(text),
-            To::File(mut file, name) => {
-                let written = file.write_all(text.as_bytes());
-                written.map_err(|e| unwritable(self.0, &name, &e))
-            }
-        }
-    }
-
-    /// Whether it is stdout.
-    pub fn is_stdout(&self) -> bool {
-        matches!(self.1, To::Stdout)
-    }
-}
-
-fn unwritable(format: Format, name: &str, why: &io::Error) -> Failure {
-    Failure::run(format_args!(
-        "cannot write --{} {name}: {why}",
-        format.name()
-    ))
-}
 
 /// What was asked for, in the order in which it is written.
 fn asked(args: &ExportArgs) -> impl Iterator<Item = (Format, &Path)> {
@@ -82,12 +29,19 @@ fn asked(args: &ExportArgs) -> impl Iterator<Item = (Format, &Path)> {
 /// How much of a timeline the forms are made from that were asked for.
 pub fn needs(args: &ExportArgs) -> Needs {
     let all = asked(args).map(|(format, _)| format.needs());
-    all.max().unwrap_or(Needs::Result)
+    let all: BTreeSet<Needs> = all.collect();
+    let points = all.iter().filter(|n| matches!(n, Needs::Points(_))).count();
+    match all.last() {
+        // One is thinned for the other, and percentiles come from histograms only.
+        Some(_) if points > 1 => Needs::Histograms,
+        Some(most) => *most,
+        None => Needs::Result,
+    }
 }
 
 /// What a command writes, and where.
 #[derive(Debug, Default)]
-pub struct Exports(Vec<OutFile>);
+pub struct Exports(Vec<(Format, OutFile)>);
 
 impl Exports {
     /// Opens the files. `json` is where the JSON goes, which others open.
@@ -105,14 +59,14 @@ impl Exports {
                     path.display()
                 )));
             }
-            all.push(OutFile::open(format, path)?);
+            all.push((format, OutFile::open(format.name(), path)?));
         }
         Ok(Exports(all))
     }
 
     /// Whether one of them is stdout, which then carries nothing else.
     pub fn on_stdout(&self) -> bool {
-        self.0.iter().any(OutFile::is_stdout)
+        self.0.iter().any(|(_, file)| file.is_stdout())
     }
 
     /// Nothing is to be written.
@@ -125,8 +79,8 @@ impl Exports {
     /// # Errors
     /// The first that failed.
     pub fn write(self, recorded: &Recorded) -> Result<(), Failure> {
-        let each = self.0.into_iter().map(|file| {
-            let text = export(file.0, recorded).map_err(Failure::run)?;
+        let each = self.0.into_iter().map(|(format, file)| {
+            let text = export(format, recorded).map_err(Failure::run)?;
             file.write(&text)
         });
         let failed: Vec<Failure> = each.filter_map(Result::err).collect();
@@ -181,6 +135,12 @@ mod tests {
         let exports = Exports::open(&args(dir.path()), None).unwrap();
         assert!(dir.path().join("r.html").exists() && exports.on_stdout());
         assert_eq!(needs(&args(dir.path())), Format::Html.needs());
+
+        let both = ExportArgs {
+            csv: Some(dir.path().join("r.csv")),
+            ..args(dir.path())
+        };
+        assert_eq!(needs(&both), Needs::Histograms);
 
         let nowhere = args(&dir.path().join("missing"));
         let told = Exports::open(&nowhere, None).unwrap_err().message;

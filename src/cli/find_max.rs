@@ -8,9 +8,9 @@ use super::backend::Backend;
 use super::exit::{Exit, Failure};
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
+use super::out_file::OutFile;
 use super::outcome::outcome;
 use super::output::{note, out};
-use super::start_test::JsonFile;
 use super::terminal::ProgressLine;
 use crate::plan::{Load, Model, Plan, parse_count};
 use crate::report::TestResult;
@@ -84,7 +84,7 @@ pub async fn run(
     backend: &Backend,
     plan: Plan,
     args: &RunArgs,
-    json: Option<JsonFile>,
+    json: Option<OutFile>,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
     let mut search = Search::new(first(&plan.load), limit(args)?, &args.threshold);
@@ -105,9 +105,9 @@ pub async fn run(
         note(text::tried(&tried).trim_end());
         search.add(tried);
     }
-    let only_json = matches!(json, Some(JsonFile::Stdout));
+    let only_json = json.as_ref().is_some_and(OutFile::is_stdout);
     if let Some(json) = json {
-        json.write(&search)?;
+        json.write_json(&search)?;
     }
     if !only_json {
         out(&text::found(&search))?;

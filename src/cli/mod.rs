@@ -38,6 +38,7 @@ pub mod layer;
 pub mod listen;
 pub mod local;
 pub mod logging;
+pub mod out_file;
 pub mod outcome;
 pub mod output;
 pub mod plan_args;

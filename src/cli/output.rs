@@ -63,15 +63,22 @@ pub struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match held().as_mut() {
-            Some(held) => held.push(&String::from_utf8_lossy(bytes)),
-            None => io::stderr().lock().write_all(bytes)?,
+        let hold = |held: &mut Held| held.push(&String::from_utf8_lossy(bytes));
+        // Nobody waits for stderr with the list locked: whoever has stderr may wait for the list.
+        let waits = held().as_mut().map(hold).is_some();
+        if !waits {
+            io::stderr().lock().write_all(bytes)?;
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let waits = held().is_some();
+        match waits {
+            // A frame that is being written is no business of a line that waits.
+            true => Ok(()),
+            false => io::stderr().flush(),
+        }
     }
 }
 
@@ -153,6 +160,21 @@ mod tests {
         (0..MAX_HELD + 3).for_each(|i| held.push(&format!("line {i}\n\n")));
         assert_eq!((held.lines.len(), held.dropped), (MAX_HELD, 3));
         assert_eq!(held.lines[0], "line 3");
+    }
+
+    #[test]
+    fn a_line_that_waits_does_not_wait_for_stderr() {
+        hold();
+        let stderr = io::stderr().lock();
+        let (done, logged) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let written = Stderr.write_all(b"held\n").and_then(|()| Stderr.flush());
+            let _ = done.send(written.is_ok());
+        });
+        let waited = logged.recv_timeout(std::time::Duration::from_secs(10));
+        drop(stderr);
+        release();
+        assert_eq!(waited, Ok(true));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use super::args::ValidateArgs;
 use super::backend::Backend;
 use super::exit::{Exit, Failure};
 use super::interrupt::Interrupts;
+use super::out_file::print_json;
 use super::output::{note, note_raw, out};
-use super::start_test::JsonFile;
 use super::terminal::{ask, coloured};
 use crate::plan::Plan;
 use crate::protocol::preflight::Finding;
@@ -28,7 +28,7 @@ pub async fn show(plan: &Plan, args: &ValidateArgs) -> Result<Exit, Failure> {
         _ => Exit::Fine,
     };
     if args.json {
-        JsonFile::Stdout.write(&report)?;
+        print_json(&report)?;
         return Ok(exit);
     }
     let table = text::preflight(&report, |_| true);

@@ -8,8 +8,8 @@ use super::baseline;
 use super::commands::test_id;
 use super::exit::{Exit, Failure};
 use super::exports::{self, Exports, recorded};
+use super::out_file::OutFile;
 use super::output::out;
-use super::start_test::JsonFile;
 use crate::report::compare::compare;
 use crate::report::export::Needs;
 use crate::report::recorded::Recorded;
@@ -31,10 +31,11 @@ pub async fn run(args: &ReportArgs) -> Result<Exit, Failure> {
         Some(other) => Some(node.get(other, "--compare", Needs::Histograms).await?),
         None => None,
     };
-    let json = args.json.as_deref().map(JsonFile::open).transpose()?;
+    let json = args.json.as_deref();
+    let json = json.map(|path| OutFile::open("json", path)).transpose()?;
     let exports = Exports::open(&args.exports, args.json.as_deref())?;
     of.comparison = other.map(|other| compare(&other, &of));
-    let quiet = matches!(json, Some(JsonFile::Stdout)) || exports.on_stdout();
+    let quiet = json.as_ref().is_some_and(OutFile::is_stdout) || exports.on_stdout();
     let only_text = json.is_none() && exports.is_empty();
     exports.write(&of)?;
     let compared = of.comparison.clone();
@@ -45,7 +46,7 @@ pub async fn run(args: &ReportArgs) -> Result<Exit, Failure> {
         if !args.timeline {
             of.timeline = None;
         }
-        json.write(&of)?;
+        json.write_json(&of)?;
     }
     match compared {
         Some(compared) => baseline::show(&compared, args.fail_on_regression, quiet),

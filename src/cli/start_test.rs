@@ -1,9 +1,5 @@
 //! The command `start-test`: finds or makes a swarm, runs one test on it, shows the result.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
-
 use super::args::{RunArgs, StartArgs};
 use super::backend::{Address, Backend};
 use super::baseline;
@@ -17,6 +13,7 @@ use super::join::{join, wait_for};
 use super::layer::Layer;
 use super::local::LocalSwarm;
 use super::logging;
+use super::out_file::OutFile;
 use super::outcome::outcome;
 use super::output::{line, note, out};
 use super::plan_args::Wanted;
@@ -219,7 +216,7 @@ impl Session {
         let baseline = files.baseline.filter(|_| recorded.result.totals.sent > 0);
         recorded.comparison = baseline.map(|baseline| compare(&baseline, &recorded));
         let compared = recorded.comparison.clone();
-        let only_json = matches!(files.json, Some(JsonFile::Stdout));
+        let only_json = files.json.as_ref().is_some_and(OutFile::is_stdout);
         let quiet = only_json || files.exports.on_stdout();
         let written = files.exports.write(&recorded);
         if !args.timeline {
@@ -314,7 +311,7 @@ fn asks_to_discover(args: &StartArgs) -> bool {
 
 /// What a run reads and writes besides the plan; all of it is there before anything starts.
 struct Files {
-    json: Option<JsonFile>,
+    json: Option<OutFile>,
     exports: Exports,
     baseline: Option<Recorded>,
     /// What all of them are made from.
@@ -323,7 +320,6 @@ struct Files {
 
 impl Files {
     fn open(args: &RunArgs) -> Result<Files, Failure> {
-        // Read first: the new result may go where the old one is.
         let baseline = args.baseline.as_deref();
         let baseline = baseline.map(|path| baseline::read("--baseline", path));
         let baseline = baseline.transpose()?;
@@ -331,9 +327,10 @@ impl Files {
             true => Needs::Histograms,
             false => exports::needs(&args.exports),
         };
+        let json = args.json.as_deref();
         Ok(Files {
             baseline,
-            json: args.json.as_deref().map(JsonFile::open).transpose()?,
+            json: json.map(|path| OutFile::open("json", path)).transpose()?,
             exports: Exports::open(&args.exports, args.json.as_deref())?,
             needs,
         })
@@ -341,68 +338,25 @@ impl Files {
 }
 
 /// Shows a result, and says how it counts.
-pub fn show(result: &TestResult, json: Option<JsonFile>, strict: bool) -> Result<Exit, Failure> {
-    let quiet = matches!(json, Some(JsonFile::Stdout));
+pub fn show(result: &TestResult, json: Option<OutFile>, strict: bool) -> Result<Exit, Failure> {
+    let quiet = json.as_ref().is_some_and(OutFile::is_stdout);
     show_recorded(&Recorded::of(result.clone()), json, strict, quiet)
 }
 
 /// The same with what goes along; `quiet` if stdout carries something else.
 fn show_recorded(
     recorded: &Recorded,
-    json: Option<JsonFile>,
+    json: Option<OutFile>,
     strict: bool,
     quiet: bool,
 ) -> Result<Exit, Failure> {
     let result = &recorded.result;
     let verdict = outcome(result, strict);
     if let Some(json) = json {
-        json.write(recorded)?;
+        json.write_json(recorded)?;
     }
     if !quiet && (verdict.is_ok() || result.totals.sent > 0) {
         out(&text::summary(result))?;
     }
     verdict
-}
-
-/// Where `--json` goes. A file is opened before the test starts: afterwards would be late to
-/// find that it can't be.
-#[derive(Debug)]
-pub enum JsonFile {
-    /// Stdout, which then carries nothing else.
-    Stdout,
-    /// A file.
-    File(File, String),
-}
-
-impl JsonFile {
-    /// Opens it; `-` is stdout.
-    ///
-    /// # Errors
-    /// The file can't be written.
-    pub fn open(path: &Path) -> Result<JsonFile, Failure> {
-        if path == Path::new("-") {
-            return Ok(JsonFile::Stdout);
-        }
-        let name = path.display().to_string();
-        let file = File::create(path).map_err(|e| unwritable(&name, &e))?;
-        Ok(JsonFile::File(file, name))
-    }
-
-    /// Writes a value as JSON.
-    ///
-    /// # Errors
-    /// The disk is full, or the like.
-    pub fn write(self, value: &impl serde::Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value).map_err(Failure::run)?;
-        match self {
-            JsonFile::Stdout => line(&text),
-            JsonFile::File(mut file, name) => {
-                writeln!(file, "{text}").map_err(|e| unwritable(&name, &e))
-            }
-        }
-    }
-}
-
-fn unwritable(name: &str, why: &io::Error) -> Failure {
-    Failure::run(format_args!("cannot write --json {name}: {why}"))
 }

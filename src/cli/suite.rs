@@ -9,16 +9,16 @@ use serde::Serialize;
 use super::args::{RunArgs, StartArgs, ValidateArgs};
 use super::backend::Backend;
 use super::exit::{Exit, Failure};
-use super::exports::OutFile;
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
 use super::join::wait_for;
 use super::logging;
+use super::out_file::OutFile;
 use super::outcome::outcome;
 use super::output::{line, note, out};
 use super::plan_args::{beside, for_one_plan, read_data, read_limited, vars};
 use super::preflight;
-use super::start_test::{JsonFile, STAND_IN_URL, Session, Settings};
+use super::start_test::{STAND_IN_URL, Session, Settings};
 use super::terminal::ProgressLines;
 use crate::plan::{
     Mode, Passed, Plan, Scalar, StopOn, Suite, SuiteError, SuitePlan, Values, is_suite, parse_suite,
@@ -109,7 +109,7 @@ struct PlanOutline<'a> {
     outline: Outline<'a>,
 }
 
-fn outline(suite: &Suite, json: Option<JsonFile>) -> Result<Exit, Failure> {
+fn outline(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
     let given = Given {
         passed: Values::new(),
         typed: Values::new(),
@@ -120,7 +120,7 @@ fn outline(suite: &Suite, json: Option<JsonFile>) -> Result<Exit, Failure> {
     let plans: Vec<Plan> = made.collect::<Result<_, _>>().map_err(Failure::input)?;
     let each = suite.plans.iter().zip(&plans);
     match json {
-        Some(json) => json.write(&SuiteOutline {
+        Some(json) => json.write_json(&SuiteOutline {
             suite: suite.name.as_deref(),
             mode: suite.mode.to_string(),
             plans: each
@@ -149,12 +149,13 @@ fn outline(suite: &Suite, json: Option<JsonFile>) -> Result<Exit, Failure> {
 /// Whatever keeps all of it from running; nothing is left running then.
 pub async fn run(args: &StartArgs, suite: &Suite) -> Result<Exit, Failure> {
     let settings = Settings::of(args)?;
-    let json = args.run.json.as_deref().map(JsonFile::open).transpose()?;
+    let json = args.run.json.as_deref();
+    let json = json.map(|path| OutFile::open("json", path)).transpose()?;
     if args.run.dry_run {
         return outline(suite, json);
     }
     let junit = args.run.exports.junit.as_deref();
-    let junit = junit.map(|path| OutFile::open(Format::Junit, path));
+    let junit = junit.map(|path| OutFile::open(Format::Junit.name(), path));
     let junit = junit.transpose()?;
     logging::start(settings.config.log_level, settings.config.log_format);
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
@@ -178,7 +179,7 @@ pub async fn run(args: &StartArgs, suite: &Suite) -> Result<Exit, Failure> {
 
 /// Where the result goes.
 struct Files {
-    json: Option<JsonFile>,
+    json: Option<OutFile>,
     junit: Option<OutFile>,
 }
 
@@ -193,7 +194,7 @@ async fn test(
         wait_for(&session.backend, args.run.wait_for, interrupts).await?;
     }
     let taken = junit.as_ref().is_some_and(OutFile::is_stdout);
-    let only_json = matches!(json, Some(JsonFile::Stdout)) || taken;
+    let only_json = json.as_ref().is_some_and(OutFile::is_stdout) || taken;
     let running = Running {
         backend: &session.backend,
         run: &args.run,
@@ -228,7 +229,7 @@ async fn test(
         junit.write(&junit_of_suite(&result))?;
     }
     if let Some(json) = json {
-        json.write(&result)?;
+        json.write_json(&result)?;
     }
     if !only_json {
         out(&text::suite(&result))?;

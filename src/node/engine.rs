@@ -73,6 +73,8 @@ impl Strain {
 #[derive(Debug)]
 pub struct EngineRun {
     test: TestId,
+    /// In which it was prepared.
+    term: u64,
     run: Arc<LoadRun>,
     measured: mpsc::Sender<(TestId, Measurement)>,
     clock: LeaseClock,
@@ -117,12 +119,13 @@ impl EngineRoom {
     pub fn prepare(
         &self,
         test: TestId,
+        term: u64,
         plan: Arc<Plan>,
         own_test: bool,
     ) -> Result<EngineRun, PrepareError> {
         let finished = self.finished.clone();
-        // What its threads log tells of which test it is.
-        let _test = tracing::info_span!("load", %test).entered();
+        // What its threads log tells of which test it is, and in which term it was prepared.
+        let _test = tracing::info_span!("load", %test, term).entered();
         let run = LoadRun::prepare(LoadSpec {
             plan,
             threads: self.threads,
@@ -138,6 +141,7 @@ impl EngineRoom {
         })?;
         Ok(EngineRun {
             test,
+            term,
             run: Arc::new(run),
             measured: self.measured.clone(),
             clock: self.clock,
@@ -168,7 +172,7 @@ impl EngineRun {
                 match values(decisions).map(|bytes| decode_values(bytes)) {
                     Some(Ok(values)) => self.run.hand(&values),
                     Some(Err(why)) => {
-                        tracing::warn!(test = %self.test, "the setup's values can't be read: {why}")
+                        tracing::warn!(test = %self.test, term = self.term, "the setup's values can't be read: {why}")
                     }
                     None => {}
                 }

@@ -10,10 +10,11 @@ use libp2p::metrics::Registry;
 use super::driver::Driver;
 use crate::network::NetworkStats;
 use crate::plan::Limits;
-use crate::protocol::TestId;
+use crate::protocol::membership::{Health, Known};
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::messages::Phase;
 use crate::protocol::test::Test;
+use crate::protocol::{NodeId, TestId};
 use crate::report::{NodeList, phase_word};
 
 /// How long a test is shown after its end: several scrapes of a minute apart see its last
@@ -76,6 +77,16 @@ pub struct ObservedWorker {
     pub is_self: bool,
     /// What it measured.
     pub metrics: WorkerMetrics,
+    /// Its test's coordinator lost it, or it is gone from the swarm. Its metrics still say what
+    /// share it had.
+    pub lost: bool,
+}
+
+impl ObservedWorker {
+    /// It carries a share of the load now.
+    pub fn carries(&self) -> bool {
+        !self.lost && self.metrics.slots > 0
+    }
 }
 
 impl Driver {
@@ -140,7 +151,24 @@ impl Driver {
         let workers = carrying.map(|(node, metrics)| ObservedWorker {
             is_self: node == me,
             metrics: metrics.clone(),
+            lost: self.lost(t, node),
         });
         workers.collect()
+    }
+
+    fn lost(&self, t: &Test, node: &NodeId) -> bool {
+        let here = |k: &Known| k.advert.node == *node && k.health(self.now()) != Health::Gone;
+        let there = match *node == self.core.myself().node {
+            true => true,
+            false => self.core.members().get(&node.peer).is_some_and(here),
+        };
+        // A coordinator tells of a worker that it lost, and of one that comes again. What is told
+        // may arrive in another order.
+        let about = t.events().iter().filter(|e| {
+            let comes_or_goes = ["lost", "joined", "returned", "registered"];
+            e.peer.as_ref() == Some(&node.peer) && comes_or_goes.contains(&e.kind.as_str())
+        });
+        let newest = about.max_by_key(|e| e.at_ms);
+        !there || newest.is_some_and(|e| e.kind == "lost")
     }
 }

@@ -224,7 +224,7 @@ impl Store {
     fn read<T: DeserializeOwned>(&self, id: TestId, part: Part) -> Option<T> {
         let bytes = self.bytes(id, part)?;
         serde_json::from_slice(&bytes)
-            .inspect_err(|e| tracing::warn!("cannot read the {part:?} of test {id}: {e}"))
+            .inspect_err(|e| tracing::warn!(test = %id, "cannot read its {part:?}: {e}"))
             .ok()
     }
 

@@ -85,7 +85,7 @@ pub(super) fn lag_p99(lag: &Histogram<u64>) -> Option<LagP99> {
 
 /// All histograms of a kind of some workers, added up. What cannot be read is left out; it was
 /// checked where it came in.
-pub(super) fn added<'a>(
+pub(crate) fn added<'a>(
     workers: impl Iterator<Item = &'a WorkerMetrics>,
     kind: TimeKind,
 ) -> Histogram<u64> {

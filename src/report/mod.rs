@@ -28,6 +28,7 @@ mod verdict;
 
 pub use compose::{ResultInput, WorkerInput, phase_word, rfc3339};
 pub use junit::{junit, junit_of_suite};
+pub(crate) use merge::added;
 pub use merge::{decode, encode};
 pub use outline::Outline;
 pub use recording::{Look, Recording};

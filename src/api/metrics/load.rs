@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::families::{Families, Labels};
 use super::histogram::Buckets;
 use crate::node::observe::{Observation, ObservedTest, ObservedWorker};
-use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
+use crate::protocol::metrics::{Counters, TimeKind};
 use crate::protocol::spec::SLOTS;
-use crate::report::phase_word;
+use crate::report::{added, phase_word};
 
 /// All tests of an observation, added up.
 #[derive(Debug)]
@@ -42,25 +40,14 @@ impl Sums {
             let steps = worker.metrics.counters().iter();
             steps.for_each(|step| counted.add(&step.counters));
         }
-        let lag = merged(workers.clone(), TimeKind::Lag);
+        let metrics = workers.map(|worker| &worker.metrics);
+        let lag = added(metrics.clone(), TimeKind::Lag);
         Sums {
             counted,
-            response: Buckets::of(&merged(workers, TimeKind::Response)),
+            response: Buckets::of(&added(metrics, TimeKind::Response)),
             lag_p99_s: (!lag.is_empty()).then(|| lag.value_at_quantile(0.99) as f64 / 1e6),
         }
     }
-}
-
-fn merged<'a>(workers: impl Iterator<Item = &'a ObservedWorker>, kind: TimeKind) -> Histogram<u64> {
-    let mut all = new_histogram();
-    let mut decoder = Deserializer::new();
-    for (_, data) in workers.flat_map(|w| w.metrics.histograms(kind)) {
-        // Checked where it came in, and of the one configuration.
-        if let Ok(one) = decoder.deserialize::<u64, _>(&mut &data[..]) {
-            let _ = all.add(&one);
-        }
-    }
-    all
 }
 
 impl OfTests {
@@ -145,7 +132,7 @@ impl OfTests {
         f.gauge(
             "vajra_test_workers",
             "Nodes that carry a share of the load.",
-            self.each(|t| t.workers.iter().filter(|w| w.metrics.slots > 0).count()),
+            self.each(|t| t.workers.iter().filter(|w| w.carries()).count()),
         )?;
         f.gauge(
             "vajra_test_term",

@@ -61,29 +61,30 @@ pub(super) async fn metrics(State(s): State<Shared>) -> Result<Response, Problem
 
 impl LastPage {
     async fn get(&self, s: &Shared) -> Result<Arc<str>, Problem> {
-        let mut last = self.0.lock().await;
+        // Taken along to where the page is made, which goes on if whoever asked hangs up.
+        let mut last = self.0.clone().lock_owned().await;
         if let Some(page) = &*last
             && page.made.elapsed() < FRESH
         {
             return Ok(page.text.clone());
         }
         let observed = s.node.observe().await?;
-        let made = tokio::task::spawn_blocking(move || page(*observed)).await;
-        let page: Arc<str> = match made {
-            Ok(Ok(page)) => page.into(),
-            // Writing to memory does not fail, and nothing in it panics.
-            Ok(Err(_)) | Err(_) => {
-                return Err(Problem::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the metrics could not be written; the node's log may say why",
-                ));
-            }
-        };
-        *last = Some(Page {
-            made: Instant::now(),
-            text: page.clone(),
+        let made = tokio::task::spawn_blocking(move || {
+            let text: Arc<str> = page(*observed)?.into();
+            *last = Some(Page {
+                made: Instant::now(),
+                text: text.clone(),
+            });
+            Ok::<_, std::fmt::Error>(text)
         });
-        Ok(page)
+        match made.await {
+            Ok(Ok(page)) => Ok(page),
+            // Writing to memory does not fail, and nothing in it panics.
+            Ok(Err(_)) | Err(_) => Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the metrics could not be written; the node's log may say why",
+            )),
+        }
     }
 }
 

@@ -77,6 +77,7 @@ fn worker(is_self: bool, ms: &[u64]) -> ObservedWorker {
     ObservedWorker {
         is_self,
         metrics: merge.workers()[&node].clone(),
+        lost: false,
     }
 }
 

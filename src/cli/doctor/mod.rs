@@ -18,9 +18,9 @@ use serde::Serialize;
 use super::args::DoctorArgs;
 use super::exit::{Exit, Failure};
 use super::layer::Layer;
+use super::out_file::print_json;
 use super::output::out;
 use super::resolve::{environment, layers, resolve};
-use super::start_test::JsonFile;
 use super::terminal::coloured;
 use crate::protocol::preflight::{Check, Finding};
 use crate::report::preflight::{PreflightCheck, PreflightReport, word};
@@ -70,7 +70,7 @@ fn show(json: bool, verdict: Finding, checks: Vec<Check>) -> Result<Exit, Failur
     };
     let checks: Vec<PreflightCheck> = checks.into_iter().map(Into::into).collect();
     if json {
-        JsonFile::Stdout.write(&Findings {
+        print_json(&Findings {
             schema: 1,
             verdict: word(verdict),
             version: SHOWN,

@@ -191,9 +191,10 @@ impl Drop for Tty {
 
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
+    // Before stderr is locked: a thread that logs may have what this takes, and wait for stderr.
+    output::hold();
     let mut stderr = io::stderr().lock();
     OPEN.store(true, Ordering::SeqCst);
-    output::hold();
     execute!(stderr, EnterAlternateScreen, Hide)
 }
 

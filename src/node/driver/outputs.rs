@@ -157,7 +157,7 @@ impl Driver {
         if order == EngineOrder::Prepare
             && let Some(plan) = served.plan.clone()
         {
-            match room.prepare(test, plan, served.own) {
+            match room.prepare(test, term, plan, served.own) {
                 Ok(run) => served.run = Some(run),
                 Err(e) => {
                     tracing::error!(%test, term, "cannot prepare the load: {e}");

@@ -15,6 +15,7 @@ use serde_json::json;
 use self::page::{facts, named_verdict, tiles, title};
 use super::compare::Comparison;
 use super::merge::decode;
+use super::recording::Recording;
 use super::result::TestResult;
 use super::spectrum::curve;
 use super::timeline::{Point, Timeline};
@@ -55,7 +56,7 @@ pub fn html(
     timeline: Option<&Timeline>,
     comparison: Option<&Comparison>,
 ) -> Result<String, HtmlError> {
-    let timeline = timeline.map(lean);
+    let timeline = timeline.map(drawn);
     let spectrum = |text: &Option<String>| text.as_deref().and_then(decode).map(|h| curve(&h));
     // What the setup found may be a log-in, and pages are handed around.
     let result = &TestResult {
@@ -106,6 +107,18 @@ pub fn html(
 
 fn value(of: impl serde::Serialize) -> Value {
     Value::from(Serde(of))
+}
+
+/// As much of it as a page has room for: a file, or another form made beside the page, may
+/// bring more intervals.
+fn drawn(timeline: &Timeline) -> Timeline {
+    match timeline.points.len() > POINTS {
+        true => {
+            let whole = Recording::read(timeline.clone());
+            whole.timeline(&timeline.test_id, &timeline.state, POINTS, false)
+        }
+        false => lean(timeline),
+    }
 }
 
 /// Without the histograms, which no chart reads.

@@ -7,6 +7,7 @@ use super::*;
 use crate::report::fixture;
 use crate::report::result::{ErrorEntry, Event};
 use crate::report::text::units;
+use crate::report::timeline::MAX_POINTS;
 
 fn page() -> String {
     html(&fixture::result(), Some(&fixture::timeline()), None).unwrap()
@@ -118,14 +119,27 @@ fn a_page_is_whole_in_itself_and_not_large() {
 
 #[test]
 fn the_longest_test_makes_a_page_within_bounds() {
-    let mut timeline = fixture::timeline();
-    let hour = timeline.points.clone();
-    timeline.points = (0..POINTS).map(|i| hour[i % hour.len()].clone()).collect();
-    for point in &mut timeline.points {
-        point.node_rates = vec![1_234.567_891; 100];
+    let minute = fixture::timeline();
+    for points in [POINTS, MAX_POINTS] {
+        let mut timeline = minute.clone();
+        let all = minute.points.iter().cycle().take(points).cloned();
+        timeline.points = all.collect();
+        for (second, point) in timeline.points.iter_mut().enumerate() {
+            (point.from_s, point.to_s) = (second as f64, second as f64 + 1.0);
+            point.node_rates = (0..100).map(|n| 1_234.567_891 / f64::from(n + 3)).collect();
+        }
+        let page = html(&fixture::result(), Some(&timeline), None).unwrap();
+        assert!(page.len() < 6_000_000, "{} bytes", page.len());
+        // Every request is in some interval, with its time.
+        let data = data(&page);
+        let drawn = data["timeline"]["points"].as_array().unwrap();
+        assert!((POINTS / 3..=POINTS).contains(&drawn.len()));
+        let sent = |p: &Json| p["sent"].as_u64().unwrap();
+        let timed = |p: &Json| p["response_time_ms"]["count"].as_u64().unwrap();
+        let all = timeline.points.iter().map(|p| p.sent).sum::<u64>();
+        assert_eq!(drawn.iter().map(sent).sum::<u64>(), all);
+        assert_eq!(drawn.iter().map(timed).sum::<u64>(), all);
     }
-    let page = html(&fixture::result(), Some(&timeline), None).unwrap();
-    assert!(page.len() < 6_000_000, "{} bytes", page.len());
 }
 
 #[test]
