@@ -118,6 +118,17 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         let points = "const c = echarts.getInstanceByDom(document.querySelector('[_echarts_instance_]')); \
                       return c.getOption().series[0].data.length >= 8";
         b.until("eight seconds of it", points).await;
+        // A logarithmic scale begins below what is shown, also where that is below 1 ms.
+        b.click(".segments[aria-label='Scale'] button[data-value='log']")
+            .await;
+        let below = "const card = document.querySelector('.card[aria-label=\"Response time\"]'); \
+                     const o = echarts.getInstanceByDom(card.querySelector('[_echarts_instance_]')).getOption(); \
+                     const p50 = o.series.find(s => s.name === 'p50').data.map(d => d[1]).filter(v => v > 0); \
+                     return o.yAxis[0].type === 'log' && p50.length > 0 && o.yAxis[0].min <= Math.min(...p50)";
+        b.until("an axis with room for all", below).await;
+        b.click(".segments[aria-label='Scale'] button[data-value='auto']")
+            .await;
+        b.js("window.scrollTo(0, 0)").await;
         let lost = kill_somebody(&mut nodes, &id);
         b.says("sends nothing").await;
         let more = points.replace(">= 8", ">= 25");
@@ -142,6 +153,21 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
             "return document.querySelector('#stop').hidden",
         )
         .await;
+
+        // The report is a page of its own.
+        let page_of_test = b.client.window().await.unwrap();
+        b.click("#report").await;
+        b.go_to_opened().await;
+        let verdict =
+            "return document.querySelector('.verdict .badge')?.textContent.includes('degraded')";
+        b.until("the report's verdict", verdict).await;
+        b.until(
+            "a chart in the report",
+            "return Boolean(document.querySelector('#chart-rate canvas'))",
+        )
+        .await;
+        b.client.close_window().await.unwrap();
+        b.client.switch_to_window(page_of_test).await.unwrap();
 
         // Compare with what was before.
         b.js("location.hash = '#/history'").await;
@@ -226,6 +252,148 @@ fn a_plan_that_is_pasted_shows_what_is_wrong_in_it() {
     });
 }
 
+/// What pre-flight was asked about must be what is started.
+#[test]
+fn a_plan_that_is_edited_during_its_preflight_is_not_started() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::start(dir.path(), "n0", &[]);
+        let b = Browser::open(dir.path(), false).await;
+        let page = format!("http://{}/#/start", node.api);
+        b.client.goto(&page).await.unwrap();
+        // Pre-flight's answer waits until it is let through.
+        b.js("const real = window.fetch; window.fetch = async (url, options) => { \
+                  const answer = await real(url, options); \
+                  if (String(url).endsWith('/preflight')) await new Promise(go => { window.letThrough = go; }); \
+                  return answer; }")
+            .await;
+        b.click(".segments button[data-value='text']").await;
+        let typed = |text: &str| {
+            let text = serde_json::json!(text);
+            format!(
+                "const a = document.querySelector('textarea.plan'); a.value = {text}; a.dispatchEvent(new Event('input'))"
+            )
+        };
+        b.js(&typed(
+            "[task]\ntype = \"SLEEP\"\nms = 5\n[load]\nrate = 10\nduration = \"2s\"\n",
+        ))
+        .await;
+        b.click("#go").await;
+        b.until("pre-flight", "return Boolean(window.letThrough)")
+            .await;
+        b.js(&typed("[task")).await;
+        b.until(
+            "what is wrong",
+            "return Boolean(document.querySelector('#plan-error'))",
+        )
+        .await;
+        // What follows from the answer, were it taken: a request that loopback answers at once.
+        let settled = "window.letThrough(); setTimeout(() => { window.settled = true; }, 200)";
+        b.js(settled).await;
+        b.until("the answer's end", "return window.settled === true")
+            .await;
+        b.until("no start", "return document.querySelector('#go').disabled")
+            .await;
+        assert_eq!(b.js("return location.hash").await, "#/start");
+        assert_eq!(
+            node.json(&["tests"])["tests"],
+            serde_json::json!([]),
+            "nothing was started"
+        );
+        b.assert_clean().await;
+        b.close().await;
+    });
+}
+
+/// Who waits for the last responses may still give them up.
+#[test]
+fn a_test_that_stops_gracefully_can_be_stopped_now() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::start(dir.path(), "n0", &[]);
+        // Tasks that are on their way for a minute.
+        let plan = dir.path().join("plan.toml");
+        std::fs::write(
+            &plan,
+            "[task]\ntype = \"SLEEP\"\nms = 60000\n[load]\nrate = 5\nduration = \"5m\"\n",
+        )
+        .unwrap();
+        let started = vajra(&[
+            "start-test",
+            plan.to_str().unwrap(),
+            "--yes",
+            "--detach",
+            "--api",
+            &node.api,
+        ]);
+        assert_eq!(started.code, 0, "{}", started.stderr);
+        let id = started.stdout.trim().to_owned();
+        let b = Browser::open(dir.path(), false).await;
+        let page = format!("http://{}/#/tests/{id}", node.api);
+        b.client.goto(&page).await.unwrap();
+        b.until(
+            "load",
+            "return echarts.getInstanceByDom(document.querySelector('[_echarts_instance_]'))?.getOption().series[0].data.length >= 2",
+        )
+        .await;
+        b.click("#stop").await;
+        b.click("dialog button[value='graceful']").await;
+        b.until(
+            "another offer",
+            "return document.querySelector('#stop').innerText.includes('Stop now')",
+        )
+        .await;
+        b.click("#stop").await;
+        b.click("dialog button[value='now']").await;
+        b.until(
+            "the end",
+            "return document.querySelector('#stop').hidden && document.body.innerText.includes('stopped')",
+        )
+        .await;
+        b.assert_clean().await;
+        b.close().await;
+    });
+}
+
+/// Starts a node that answers at this address, whoever answered there before.
+fn node_at(dir: &Path, api: &str) -> Node {
+    let mut command = std::process::Command::new(common::VAJRA);
+    let data = dir.join("n0");
+    command
+        .args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"])
+        .args(["--api", api, "--name", "n0"])
+        .args(["--data-dir", data.to_str().unwrap()]);
+    Node::from_process(common::Process::spawn(command, dir.join("n0.log")))
+}
+
+#[test]
+fn a_lost_connection_is_told_until_it_is_back() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut node = node_at(dir.path(), "127.0.0.1:0");
+        let api = node.api.clone();
+        let b = Browser::open(dir.path(), false).await;
+        // A page with a stream, one that asks now and then, one that waits for its reader.
+        for (page, word) in [
+            ("swarm", "Nodes healthy"),
+            ("history", "No tests yet"),
+            ("start", "Start a test"),
+        ] {
+            let address = format!("http://{api}/#/{page}");
+            b.client.goto(&address).await.unwrap();
+            b.says(word).await;
+            node.process.kill();
+            b.says("Connection lost").await;
+            node = node_at(dir.path(), &api);
+            let back = "return document.querySelector('#connection').hidden";
+            b.until("the connection", back).await;
+            b.says(word).await;
+        }
+        b.assert_clean().await;
+        b.close().await;
+    });
+}
+
 /// Every task type, whatever it is called, can be chosen and has its own fields.
 #[test]
 fn the_form_knows_what_the_schema_knows() {
@@ -275,6 +443,12 @@ fn the_token_is_asked_for_once() {
         b.says("Nodes healthy").await;
         b.client.refresh().await.unwrap();
         b.says("Nodes healthy").await;
+        // A new tab could not show the token: metrics are saved.
+        b.js("URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#/swarm'; }")
+            .await;
+        b.click("a[href='/metrics']").await;
+        b.until("metrics", "return window.saved?.includes('vajra_node')")
+            .await;
         assert_eq!(
             b.js("return document.querySelector('dialog')").await,
             serde_json::Value::Null

@@ -117,6 +117,20 @@ impl Browser {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Goes to the window that the page has opened, or opens.
+    pub async fn go_to_opened(&self) {
+        let start = Instant::now();
+        let here = self.client.window().await.unwrap();
+        loop {
+            let all = self.client.windows().await.unwrap();
+            if let Some(other) = all.into_iter().find(|w| *w != here) {
+                return self.client.switch_to_window(other).await.unwrap();
+            }
+            assert!(start.elapsed() < PATIENCE, "no window was opened");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Writes a picture of the page for the documentation, if `VAJRA_SCREENSHOTS` names a
     /// folder.
     pub async fn picture(&self, name: &str) {

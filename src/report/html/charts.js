@@ -65,6 +65,7 @@
   }
 
   function bytes(n) {
+    if (n === null || n === undefined || !isFinite(n)) return "–";
     var units = ["B", "KiB", "MiB", "GiB", "TiB"];
     var unit = 0;
     while (n >= 1023.995 && unit + 1 < units.length) {
@@ -76,6 +77,7 @@
 
   // Seconds after the start: 0:07, 12:30, 1:02:03; tenths only where there are any.
   function clock(s) {
+    if (s === null || s === undefined || !isFinite(s)) return "–";
     var sign = s < 0 ? "−" : "";
     var tenths = Math.round(Math.abs(s) * 10);
     var whole = Math.floor(tenths / 10);
@@ -96,9 +98,11 @@
 
   // A duration of a plan: "1m 30s", "500ms".
   function seconds(text) {
-    var units = { ms: 1e-3, s: 1, sec: 1, m: 60, min: 60, h: 3600 };
+    var units = {
+      ns: 1e-9, us: 1e-6, "µs": 1e-6, ms: 1e-3, s: 1, sec: 1, m: 60, min: 60, h: 3600, day: 86400, days: 86400,
+    };
     var sum = 0;
-    String(text || "").replace(/([\d.]+)\s*([a-z]+)/g, function (_, n, unit) {
+    String(text || "").replace(/([\d.]+)\s*([a-zµ]+)/g, function (_, n, unit) {
       sum += Number(n) * (units[unit] || 0);
     });
     return sum;
@@ -740,6 +744,6 @@
     marks: marks,
     told: told,
     spectrum: spectrum,
-    format: { time: time, count: count, bytes: bytes, clock: clock, escape: escape },
+    format: { time: time, count: count, bytes: bytes, clock: clock, seconds: seconds, escape: escape },
   };
 })();

@@ -16,7 +16,8 @@ export class Refused extends Error {
 /** The node could not be reached at all. */
 export class Unreachable extends Error {}
 
-const token = () => { try { return sessionStorage.getItem(KEY); } catch { return null; } };
+/** The token of this tab, if one was asked for. */
+export const token = () => { try { return sessionStorage.getItem(KEY); } catch { return null; } };
 
 export function keepToken(value) {
   try { sessionStorage.setItem(KEY, value); } catch { /* asked again on the next page */ }
@@ -30,12 +31,15 @@ function headers(extra = {}) {
   return shown ? { ...extra, Authorization: `Bearer ${shown}` } : extra;
 }
 
+/** Metrics are where scrapers look for them, beside the API. */
+const address = (path) => (path === "/metrics" ? path : BASE + path);
+
 let asking = null;
 async function send(path, options) {
   const used = token();
   let response;
   try {
-    response = await fetch(BASE + path, { ...options, headers: headers(options.headers), cache: "no-store" });
+    response = await fetch(address(path), { ...options, headers: headers(options.headers), cache: "no-store" });
   } catch (e) {
     if (e.name === "AbortError") throw e;
     throw new Unreachable("this node cannot be reached");

@@ -1,10 +1,12 @@
 // Numbers and times as people read them. Absent values are a dash, never 0.
 
 export const DASH = "–";
-const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
-/** A count, in full: 12,345. */
-export const count = (n) => (n === null || n === undefined ? DASH : grouped.format(n));
+/**
+ * Times, counts, bytes, times on a clock and a plan's durations are told as the charts and reports
+ * tell them (charts.js): the same number never looks different in two places.
+ */
+export const { time: millis, count, bytes, clock, seconds } = window.vajraCharts.format;
 
 /** Three significant digits with a suffix: 12.3k. */
 export function short(n) {
@@ -13,7 +15,7 @@ export function short(n) {
   for (const [limit, suffix] of [[1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
     if (abs >= limit) return trim(n / (limit === 1e4 ? 1e3 : limit)) + suffix;
   }
-  return abs >= 1000 ? grouped.format(n) : trim(n);
+  return abs >= 1000 ? count(Math.round(n)) : trim(n);
 }
 
 function trim(n) {
@@ -22,14 +24,7 @@ function trim(n) {
 }
 
 /** Milliseconds as a value and a unit. */
-export function split(ms) {
-  if (ms === null || ms === undefined) return [DASH, ""];
-  if (ms < 1) return [trim(ms * 1000), "µs"];
-  if (ms < 10_000) return [trim(ms), "ms"];
-  return [trim(ms / 1000), "s"];
-}
-
-export const millis = (ms) => split(ms).join(" ").trim();
+export const split = (ms) => { const [value, unit = ""] = millis(ms).split(" "); return [value, unit]; };
 
 /** A share of one: 12.3 %. */
 export function percent(share) {
@@ -39,30 +34,12 @@ export function percent(share) {
   return p < 0.01 ? "< 0.01 %" : `${trim(p)} %`;
 }
 
-/** Seconds on a clock: 1:05, 2:03:07. */
-export function clock(s) {
-  if (s === null || s === undefined) return DASH;
-  const sign = s < 0 ? "−" : "";
-  const all = Math.floor(Math.abs(s));
-  const [hours, minutes, seconds] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
-  const two = (n) => String(n).padStart(2, "0");
-  return sign + (hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`);
-}
-
 /** A length of time: 1 h 30 m, 45 s. */
 export function length(s) {
   if (s === null || s === undefined) return DASH;
   if (s < 60) return `${trim(s)} s`;
   const [hours, minutes, seconds] = [Math.floor(s / 3600), Math.floor(s / 60) % 60, Math.round(s % 60)];
   return [hours && `${hours} h`, minutes && `${minutes} m`, !hours && seconds && `${seconds} s`].filter(Boolean).join(" ");
-}
-
-export function bytes(n) {
-  if (n === null || n === undefined) return DASH;
-  for (const [limit, unit] of [[2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]]) {
-    if (n >= limit) return `${trim(n / limit)} ${unit}`;
-  }
-  return `${n} B`;
 }
 
 /** A date from RFC 3339, in the reader's own zone. */

@@ -1,7 +1,7 @@
 // A stream that stays: it comes back by itself, tells when it is away, and rests while nobody
 // looks.
 
-import { Refused, stream } from "./api.js";
+import { Refused, Unreachable, stream } from "./api.js";
 import { say } from "./dom.js";
 
 /** Longest pause between two tries, in milliseconds. */
@@ -89,19 +89,36 @@ export class Live {
   }
 }
 
-/** Calls `load` now and then every `ms` after it has answered, while somebody looks. */
+/**
+ * Calls `load` now and then, every `ms` after it has answered, while somebody looks. Where it
+ * fails the bar says so until it is well again.
+ */
 export function repeat(ms, load) {
   let timer = null;
   let over = false;
   let busy = false;
+  let told = false;
+  const tell = (text) => {
+    if (text === null && !told) return;
+    told = text !== null;
+    say(bar(), text);
+    bar().hidden = !told;
+  };
   const run = async () => {
     clearTimeout(timer);
     if (over || busy || document.hidden) return;
     busy = true;
-    try { await load(); } finally { busy = false; }
+    try {
+      await load();
+      if (!over) tell(null);
+    } catch (e) {
+      if (!over) tell(e instanceof Unreachable ? "Connection lost, retrying…" : e.message);
+    } finally {
+      busy = false;
+    }
     if (!over) timer = setTimeout(run, ms);
   };
   document.addEventListener("visibilitychange", run);
   run();
-  return () => { over = true; clearTimeout(timer); document.removeEventListener("visibilitychange", run); };
+  return () => { over = true; tell(null); clearTimeout(timer); document.removeEventListener("visibilitychange", run); };
 }

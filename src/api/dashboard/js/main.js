@@ -1,8 +1,8 @@
 // The page's frame: where one is, and who answers.
 
-import { get, keepToken, onToken } from "./api.js";
+import { get, keepToken, onToken, save, token } from "./api.js";
 import { fill, h, icon } from "./dom.js";
-import { dialog, failed, loading } from "./ui.js";
+import { attempt, dialog, failed, loading } from "./ui.js";
 import { swarmPage } from "../pages/swarm.js";
 import { startPage } from "../pages/start.js";
 import { testPage } from "../pages/test.js";
@@ -26,8 +26,8 @@ onToken(async (wrong) => {
       h("div", { class: "field" }, h("label", { for: "token" }, "Token"),
         h("input", { id: "token", name: "token", type: "password", autocomplete: "off", required: true, autofocus: true })),
     ], [["go", "Continue"]]);
-    const token = answer?.data.get("token")?.trim();
-    if (token) return keepToken(token);
+    const given = answer?.data.get("token")?.trim();
+    if (given) return keepToken(given);
   }
 });
 
@@ -66,9 +66,16 @@ function frame() {
   const who = h("div", { class: "who" });
   fill(document.getElementById("foot"),
     h("a", { href: "/api/docs", target: "_blank", rel: "noopener" }, icon("docs"), "API"),
-    h("a", { href: "/metrics", target: "_blank", rel: "noopener" }, icon("metrics"), "Metrics"),
+    h("a", { href: "/metrics", target: "_blank", rel: "noopener", onclick: saveMetrics }, icon("metrics"), "Metrics"),
     theme, who);
   return who;
+}
+
+/** A new tab could not show the token. */
+function saveMetrics(event) {
+  if (!token()) return;
+  event.preventDefault();
+  attempt(null, () => save("/metrics", "vajra-metrics.txt"));
 }
 
 async function introduce(who) {

@@ -59,7 +59,10 @@ export async function comparePage(main, list) {
       h("div", { class: "line muted small" }, h("span", {}, result.target), h("span", { class: "nowrap" }, when(result.started_at)))))),
     differentPlans(loaded), judged, numbers.el, charts);
   panels.update();
-  if (loaded.length === 2) await judge(ids, judged, numbers.el);
+  // Not waited for: the numbers stand without it, and who leaves meanwhile takes the charts along.
+  if (loaded.length === 2) {
+    judge(ids, judged, numbers.el).catch((e) => fill(judged, notice("warn", `Noise was not judged: ${e.message}`)));
+  }
   return () => panels.dispose();
 }
 

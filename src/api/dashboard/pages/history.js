@@ -83,11 +83,9 @@ export async function historyPage(main) {
   await loadMore();
   // New ones on top, and running ones that ended.
   return repeat(5000, async () => {
-    try {
-      const page = await get(`/tests?limit=${PAGE}`);
-      const fresh = new Map(page.tests.map((t) => [t.test_id, t]));
-      tests = [...page.tests, ...tests.filter((t) => !fresh.has(t.test_id))];
-      show();
-    } catch { /* the next try tells */ }
+    const page = await get(`/tests?limit=${PAGE}`);
+    const fresh = new Map(page.tests.map((t) => [t.test_id, t]));
+    tests = [...page.tests, ...tests.filter((t) => !fresh.has(t.test_id))];
+    show();
   });
 }

@@ -2,6 +2,7 @@
 
 import { Refused, get, post, saveAs } from "../js/api.js";
 import { fill, h, icon } from "../js/dom.js";
+import { repeat } from "../js/live.js";
 import { failed, loading, notice, segments, toast } from "../js/ui.js";
 import { NEW, planForm } from "./start/form.js";
 import { outlinePanel } from "./start/outline.js";
@@ -9,6 +10,8 @@ import { preflightCard } from "./start/preflight.js";
 
 /** Pause after the last key before the node is asked what the plan amounts to. */
 const SETTLE = 300;
+/** Pause between two looks whether the node is still there, in milliseconds. */
+const ALIVE = 5000;
 const SAMPLE = `# A plan file, as start-test takes it.\nname = "my test"\n\n[task]\ntype = "HTTP"\nurl = "http://10.0.0.5:8080/"\n\n[load]\nrate = 500\nduration = "1m"\n\n`;
 
 export async function startPage(main) {
@@ -20,6 +23,7 @@ export async function startPage(main) {
   let checked = null; // the plan in its canonical form, if what is written is one
   let asked = 0;
   let timer = null;
+  let away = false;
 
   const outline = outlinePanel();
   const problem = h("div");
@@ -86,10 +90,13 @@ export async function startPage(main) {
   async function preflight() {
     if (!checked) { await look(true); if (!checked) return; }
     const plan = checked;
+    const mine = asked;
     go.disabled = true;
     fill(found, loading());
     try {
       const report = await post("/preflight", { plan });
+      // What was edited, or left, meanwhile is not what was asked about.
+      if (mine !== asked) return;
       if (report.verdict === "pass") return await begin(plan);
       const anyway = h("button", { class: "btn primary", type: "button", id: "anyway", onclick: () => begin(plan, anyway) }, "Start anyway");
       fill(found, h("div", { style: { display: "grid", gap: "12px" } }, preflightCard(report),
@@ -98,9 +105,9 @@ export async function startPage(main) {
           : h("div", { class: "actions" }, anyway)));
       found.scrollIntoView({ block: "nearest", behavior: "smooth" });
     } catch (e) {
-      fill(found, failed(e));
+      if (mine === asked) fill(found, failed(e));
     } finally {
-      go.disabled = false;
+      if (mine === asked) go.disabled = false;
     }
   }
 
@@ -109,14 +116,16 @@ export async function startPage(main) {
     try {
       const { test_id } = await post("/tests", { plan });
       toast("The test was started");
-      location.hash = `#/tests/${test_id}`;
+      if (!away) location.hash = `#/tests/${test_id}`;
     } catch (e) {
       fill(found, failed(e));
     }
   }
 
   later(0);
-  return () => { clearTimeout(timer); asked++; outline.dispose(); };
+  // While one writes nothing is asked; that the node went away is told all the same.
+  const stop = repeat(ALIVE, () => get("/version"));
+  return () => { away = true; clearTimeout(timer); asked++; stop(); outline.dispose(); };
 }
 
 /** Where it is wrong: a table that names one of its keys means that key. */

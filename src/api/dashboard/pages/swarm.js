@@ -7,15 +7,15 @@ import { Live, repeat } from "../js/live.js";
 import { attempt, badge, card, dialog, empty, facts, setBadge, table, tiles, verdictBadge } from "../js/ui.js";
 import { graphPanel } from "./graph.js";
 
-/** Silence, in milliseconds, that is no longer usual: adverts come every two seconds. */
-const LATE = 6000;
+/** Lag, in milliseconds, from which on a node spoils what it measures: what plans allow by default. */
+const LAG_WARNING = 100;
 
 /** How a node is, worst first: a kind, a word, and why. */
 export function health(node) {
   if (node.health === "gone") return ["bad", "gone", "nothing was heard of it for too long"];
   if (node.status === "error") return ["bad", "error", "it says that it cannot work"];
   if (node.status === "isolated") return ["bad", "isolated", "none of its bootstrap addresses was ever reached"];
-  if (node.health === "late" || (node.heard_ms ?? 0) > LATE) return ["warn", "late", "an advert is overdue"];
+  if (node.health === "late") return ["warn", "late", "an advert is overdue"];
   if (node.status === "overloaded") return ["warn", "overloaded", "it is late with what it sends"];
   if (node.status === "draining" || node.status === "leaving") return ["warn", node.status, "it takes no new share"];
   return ["good", node.status || "idle", "healthy"];
@@ -33,7 +33,7 @@ export async function swarmPage(main) {
   const draw = { running: keyed(running, (t) => t.test_id, runCard) };
   const body = h("tbody");
   draw.nodes = keyed(body, (n) => `${n.peer}/${n.incarnation}`, (n) => nodeRow(n, () => tests.tests, () => list.nodes.find((other) => other.self)?.version));
-  const nodes = card("Nodes", { pad: false, note: "", body: table([["Node"], ["Health"], ["Load"], ["Share"], ["Heard", "r"], ["Round trip", "r", "From the node that answers"], ["Clock", "r", "How far its wall clock is ahead"], ["Version"], [""]], body, "cards") });
+  const nodes = card("Nodes", { pad: false, note: "", body: table([["Node"], ["Health"], ["Load"], ["Share"], ["Lag p99", "r", "How late it is with what it sends in the running tests"], ["Heard", "r"], ["Round trip", "r", "From the node that answers"], ["Clock", "r", "How far its wall clock is ahead"], ["Version"], [""]], body, "cards") });
   const log = h("ul", { class: "events" });
   draw.events = keyed(log, (e) => `${e.at}${e.kind}${e.peer}`, eventRow);
   const history = card("Joins and losses", { pad: false, body: log });
@@ -68,7 +68,8 @@ export async function swarmPage(main) {
 
   const ends = [];
   const pollAll = () => ends.push(repeat(2000, async () => {
-    try { [list, tests] = await Promise.all([get("/nodes"), get("/tests")]); show(); } catch { /* the next try tells */ }
+    [list, tests] = await Promise.all([get("/nodes"), get("/tests")]);
+    show();
   }));
   const live = new Live("/events", {
     onEvent(name, data) {
@@ -81,7 +82,7 @@ export async function swarmPage(main) {
     // A node whose streams are all taken is asked now and then instead.
     onRefused: pollAll,
   });
-  ends.push(() => live.close(), repeat(5000, async () => graph.links(await optional("/swarm/links"))), () => graph.dispose());
+  ends.push(() => live.close(), repeat(5000, async () => graph.links(await optional("/swarm/links").catch(() => null))), () => graph.dispose());
   return () => ends.forEach((end) => end());
 }
 
@@ -126,11 +127,12 @@ function nodeRow(first, tests, usual) {
   const cell = (key, label) => (cells[key] = h("td", { class: "r", data: { label } }));
   const drain = h("button", { class: "btn small quiet", type: "button", onclick: () => askDrain(node, drain) }, "Drain");
   const version = h("td", { data: { label: "Version" } });
+  const lag = h("td", { class: "r", data: { label: "Lag p99" } });
   const share = h("td", { class: "num", data: { label: "Share" } });
   const el = h("tr", {},
     h("td", {}, h("div", { class: "node-name" }, name, self), labels),
     h("td", { data: { label: "Health" } }, state),
-    h("td", { data: { label: "Load" }, style: { minWidth: "120px" } }, load, loadText), share,
+    h("td", { data: { label: "Load" }, style: { minWidth: "120px" } }, load, loadText), share, lag,
     cell("heard", "Heard"), cell("trip", "Round trip"), cell("clock", "Clock"), version, h("td", { class: "r" }, drain));
   const update = (n) => {
     node = n;
@@ -146,6 +148,9 @@ function nodeRow(first, tests, usual) {
     say(loadText, `${short(n.load)} of ${short(n.capacity)}`);
     const shares = Object.values(n.shares || {});
     say(share, shares.length ? shares.map(percent).join(", ") : "–");
+    const late = n.lag_p99_ms >= LAG_WARNING;
+    const lagText = millis(n.lag_p99_ms);
+    if (lag.textContent !== lagText) fill(lag, late ? badge("warn", lagText, "It is too late with what it sends: what it measures is spoilt") : lagText);
     say(cells.heard, n.self ? "–" : ago(n.heard_ms));
     say(cells.trip, millis(n.round_trip_ms));
     say(cells.clock, n.clock_offset_ms === null || n.clock_offset_ms === undefined ? "–" : Math.abs(n.clock_offset_ms) < 0.001 ? "±0" : `${n.clock_offset_ms < 0 ? "−" : "+"}${millis(Math.abs(n.clock_offset_ms))}`);

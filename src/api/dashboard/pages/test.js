@@ -59,7 +59,7 @@ export async function testPage(main, id) {
       return false;
     },
     // Where there is no place for another stream, the node is asked now and then.
-    onRefused: () => ends.push(repeat(POLL_EVERY, () => timeline.load().then(() => update("points")).catch(() => {}))),
+    onRefused: () => ends.push(repeat(POLL_EVERY, () => timeline.load().then(() => update("points")))),
     onGap: () => timeline.load().then(() => update("points")).catch(() => {}),
   });
   ends.push(() => live.close());

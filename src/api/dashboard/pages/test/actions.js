@@ -1,7 +1,7 @@
 // What one can do with a test: stop it, pause it, change its load; take its result along.
 
 import { open, post, remove, save, saveAs } from "../../js/api.js";
-import { h, icon } from "../../js/dom.js";
+import { h, icon, say } from "../../js/dom.js";
 import { attempt, dialog } from "../../js/ui.js";
 
 const EXPORTS = [["json", "Result as JSON", "json"], ["csv", "Timeline as CSV", "csv"], ["hgrm", "Percentiles (.hgrm)", "hgrm"], ["hlog", "Histogram log (.hlog)", "hlog"], ["junit", "Thresholds as JUnit XML", "xml"]];
@@ -16,9 +16,10 @@ export function testActions(state, refresh) {
     done(await attempt(pause, () => post(`${path}/${paused ? "resume" : "pause"}`), paused ? "The test goes on" : "The test stands still"));
   } }, "Pause");
   const scale = h("button", { class: "btn", type: "button", onclick: () => askScale(state, scale, path, done) }, "Change load");
-  const stop = h("button", { class: "btn danger", type: "button", id: "stop", onclick: () => askStop(stop, path, done) }, icon("stop", 14), "Stop");
+  const stopWord = h("span", {}, "Stop");
+  const stop = h("button", { class: "btn danger", type: "button", id: "stop", onclick: () => askStop(stop, path, done, state.result.state === "stopping") }, icon("stop", 14), stopWord);
 
-  const report = h("button", { class: "btn", type: "button", onclick: () => attempt(report, () => open(`${path}/report?format=html`, `vajra-${id}.html`)) }, "Report");
+  const report = h("button", { class: "btn", type: "button", id: "report", onclick: () => attempt(report, () => open(`${path}/report?format=html`, `vajra-${id}.html`)) }, "Report");
   const menu = h("details", { class: "menu" }, h("summary", { class: "btn", "aria-label": "Exports" }, icon("more")),
     h("div", {},
       EXPORTS.map(([format, name, end]) => h("button", { type: "button", onclick: (e) => { menu.open = false; attempt(e.target, () => save(`${path}/report?format=${format}`, `vajra-${id}.${end}`)); } }, name)),
@@ -40,7 +41,8 @@ export function testActions(state, refresh) {
     const over = result.state === "ended";
     pause.hidden = scale.hidden = !live;
     stop.hidden = over || state.progress?.state === "ended";
-    stop.disabled = result.state === "stopping";
+    // Who waits for the last responses may still give them up.
+    say(stopWord, result.state === "stopping" ? "Stop now" : "Stop");
     again.hidden = !over || !result.plan || !Object.keys(result.plan).length;
     const label = isPaused(result) ? "Resume" : "Pause";
     if (pause.textContent !== label) pause.textContent = label;
@@ -54,10 +56,13 @@ function isPaused(result) {
   return steps.length > 0 && steps[steps.length - 1].what === "paused";
 }
 
-async function askStop(button, path, done) {
-  const answer = await dialog("Stop this test?", h("p", { class: "muted" },
-    "It stops on every node. Gracefully waits for the responses that are on their way; now gives them up, and counts them as abandoned."),
-  [["now", "Stop now", "danger"], ["graceful", "Stop gracefully"]]);
+async function askStop(button, path, done, stopping) {
+  const now = ["now", "Stop now", "danger"];
+  const answer = stopping
+    ? await dialog("Stop waiting?", h("p", { class: "muted" }, "The test is stopping and waits for the responses that are on their way. Stopping now gives them up, and counts them as abandoned."), [now])
+    : await dialog("Stop this test?", h("p", { class: "muted" },
+      "It stops on every node. Gracefully waits for the responses that are on their way; now gives them up, and counts them as abandoned."),
+    [now, ["graceful", "Stop gracefully"]]);
   if (!answer) return;
   const query = answer.value === "now" ? "?graceful=false" : "";
   done(await attempt(button, () => remove(path + query), "The test is stopping"));

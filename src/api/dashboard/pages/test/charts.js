@@ -77,7 +77,7 @@ function adjust(option, shown, scale) {
   option.legend.data = option.legend.data.filter((name) => shown.has(name));
   if (scale === "linear") Object.assign(option.yAxis, { type: "value", min: 0 });
   if (scale === "log") {
-    const least = Math.min(...option.series.flatMap((s) => s.data.map((d) => d[0]).filter((v) => v > 0)), 1e6);
+    const least = Math.min(...option.series.flatMap((s) => s.data.map(([, value]) => value).filter((v) => v > 0)), 1e6);
     Object.assign(option.yAxis, { type: "log", min: 10 ** Math.floor(Math.log10(least)) });
   }
   return option;

@@ -1,7 +1,7 @@
 // The top of a test's page: what it is, how it goes, and what one can do about it.
 
 import { fill, h, keyed, say } from "../../js/dom.js";
-import { clock, length, tail, when } from "../../js/format.js";
+import { clock, length, seconds, tail, when } from "../../js/format.js";
 import { badge, notice, setBadge, VERDICTS } from "../../js/ui.js";
 import { testActions } from "./actions.js";
 
@@ -64,7 +64,7 @@ export function testHead(state, refresh) {
         before += s;
       });
       track.setAttribute("aria-valuenow", String(Math.round((100 * at) / total)));
-      say(elapsed, (p?.elapsed_s ?? 0) < 0 ? "about to start" : `${clock(at)} of ${clock(total)}`);
+      say(elapsed, (p?.elapsed_s ?? 0) < 0 ? "about to start" : `${clock(Math.floor(at))} of ${clock(Math.round(total))}`);
       say(left, at >= total ? "waiting for the last responses" : `${length(Math.max(1, Math.round(total - at)))} left`);
     }
 
@@ -89,18 +89,10 @@ function verdict(r, over) {
 
 /** The plan's stages as `[name, seconds]`. */
 function stagesOf(load, total) {
-  const s = (text) => seconds(text);
-  if (load?.stages?.length) return load.stages.map((stage) => [stage.type, Math.max(0.001, s(stage.length))]);
-  const found = [["warm-up", s(load?.warm_up)], ["ramp-up", s(load?.ramp_up)]].filter(([, n]) => n > 0);
+  if (load?.stages?.length) return load.stages.map((stage) => [stage.type, Math.max(0.001, seconds(stage.length))]);
+  const found = [["warm-up", seconds(load?.warm_up)], ["ramp-up", seconds(load?.ramp_up)]].filter(([, n]) => n > 0);
   const before = found.reduce((sum, [, n]) => sum + n, 0);
   return [...found, ["sustain", Math.max(0.001, total - before)]];
-}
-
-function seconds(text) {
-  const units = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600, day: 86400, days: 86400 };
-  let sum = 0;
-  for (const [, n, unit] of String(text || "").matchAll(/([\d.]+)\s*([a-z]+)/g)) sum += Number(n) * (units[unit] || 0);
-  return sum;
 }
 
 function reign(first) {

@@ -1,9 +1,9 @@
 // What was counted, in large numbers.
 
-import { bytes, clock, percent, short, split } from "../../js/format.js";
+import { bytes, clock, percent, seconds, short, split } from "../../js/format.js";
 import { tiles } from "../../js/ui.js";
 
-/** Lag beyond which the generator itself spoils a result, unless the plan says otherwise. */
+/** Lag in milliseconds beyond which the generator itself spoils a result, unless the plan says otherwise. */
 const LAG_LIMIT = 100;
 
 export function testTiles(state) {
@@ -27,7 +27,7 @@ export function testTiles(state) {
     part.set("rate", short(now), "/s", users ? `${short(users)} users` : asked ? `of ${short(asked)} asked` : "", asked && now < asked * 0.98 && last && last.from_s > 1 ? "warn" : "");
     const sent = Math.max(totals.sent, over ? 0 : p?.sent ?? 0);
     const failed = Math.max(totals.failed, over ? 0 : p?.failed ?? 0);
-    part.set("sent", short(sent), "", r.load?.model === "open" && totals.planned ? `${short(totals.planned)} planned` : `in ${clock(r.duration_s)}`);
+    part.set("sent", short(sent), "", r.load?.model === "open" && totals.planned ? `${short(totals.planned)} planned` : `in ${clock(Math.floor(r.duration_s))}`);
     const share = sent ? failed / sent : 0;
     part.set("errors", sent ? percent(share).replace(" %", "") : "–", sent ? "%" : "", `${short(failed)} failed`, share > 0.01 ? "bad" : failed ? "warn" : "");
     const whole = r.response_time_ms;
@@ -36,7 +36,8 @@ export function testTiles(state) {
     part.set("p99", ...split(over ? whole?.p99 : p?.p99_ms ?? live?.p99), over || !whole ? (whole ? `max ${split(whole.max).join(" ")}` : "") : `${split(whole.p99).join(" ")} overall`);
     part.set("flight", over ? "0" : last ? short(last.in_flight) : "–");
     const lag = over ? r.lag_ms?.p99 : p?.lag_p99_ms ?? r.lag_ms?.p99;
-    part.set("lag", ...split(lag), lag > LAG_LIMIT ? "the generator is late" : "", lag > LAG_LIMIT ? "bad" : "");
+    const late = lag > (1000 * seconds(r.plan?.limits?.lag_p99) || LAG_LIMIT);
+    part.set("lag", ...split(lag), late ? "the generator is late" : "", late ? "bad" : "");
     const missing = totals.dropped + totals.short;
     part.set("missing", short(missing), "", [totals.dropped && `${short(totals.dropped)} dropped`, totals.short && `${short(totals.short)} short`].filter(Boolean).join(", "), missing ? "warn" : "");
     const [size, unit] = bytes(totals.bytes_received).split(" ");
