@@ -408,10 +408,12 @@ fn a_reason_has_its_line_to_itself_where_there_is_no_room_for_more() {
 fn titles_stand_out_from_the_rules_that_they_are_in() {
     use ratatui::style::Modifier;
     let screen = drawn(&running(), &Palette::FULL, 80, 24);
-    let row = lines(&screen).iter().position(|l| l.starts_with("rate "));
-    let row = row.and_then(|row| u16::try_from(row).ok()).unwrap_or(0);
+    let all = lines(&screen);
+    let row = all.iter().position(|l| l.trim_start().starts_with("rate"));
+    let row = row.unwrap_or_else(|| panic!("no title of the rate in {all:#?}")) as u16;
     let cells = || (0..80).filter_map(|x| screen.cell((x, row)));
-    let title: Vec<_> = cells().take(4).map(|cell| cell.modifier).collect();
+    let title = cells().skip_while(|cell| cell.symbol() == " ").take(4);
+    let title: Vec<_> = title.map(|cell| cell.modifier).collect();
     assert_eq!(title, [Modifier::BOLD; 4]);
     // The rule begins where the title ends.
     let rule: Vec<_> = cells().filter(|cell| cell.symbol() == "─").collect();
