@@ -110,7 +110,7 @@ const KINDS = { joined: "good", returned: "good", left: "idle", gone: "bad" };
 
 function eventRow(e) {
   const clock = when(e.at).replace(/^today /, "");
-  const el = h("li", {}, h("time", { datetime: e.at, title: when(e.at) }, clock), h("span", {}, badge(KINDS[e.kind] || "idle", e.kind)), h("span", { class: "text" }, e.text));
+  const el = h("li", {}, h("time", { datetime: e.at, title: when(e.at) }, clock), h("span", {}, badge(KINDS[e.kind] || "idle", e.kind)), h("span", { class: "text" }, h("strong", {}, e.name || `…${e.peer.slice(-6)}`), ` ${e.text}`));
   return { el };
 }
 
