@@ -51,7 +51,7 @@ pub enum ExportError {
     /// Nothing was answered.
     #[error("hgrm is made from response times, and this test has none")]
     NoTimes,
-    /// See [`HlogError`].
+    /// The log could not be written.
     #[error(transparent)]
     Hlog(#[from] HlogError),
     /// See [`HtmlError`].

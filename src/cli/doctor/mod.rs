@@ -1,6 +1,6 @@
 //! `doctor`: what on this machine would spoil a test, before there is one.
 //!
-//! [`facts`] reads what the system tells, everything else judges it; so each judgement is a
+//! `facts` reads what the system tells, everything else judges it; so each judgement is a
 //! function of a text. A check that fails means that a node would not run, or not be of use;
 //! one that warns, that results may suffer. What a system does not tell is skipped.
 

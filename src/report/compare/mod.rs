@@ -1,5 +1,5 @@
 //! Two results held against each other: percentile by percentile, rate, errors; and whether a
-//! difference is more than noise ([`noise`]).
+//! difference is more than noise (`noise`).
 
 mod noise;
 

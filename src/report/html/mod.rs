@@ -3,7 +3,7 @@
 //! Apache ECharts, which the page carries.
 //!
 //! Everything that a test brought along (names, messages, URLs) is text in it: the template
-//! escapes it, and so does [`embedded`] inside the data.
+//! escapes it, and so does `embedded` inside the data.
 
 mod page;
 mod table;
