@@ -225,16 +225,22 @@ fn doctor_takes_a_node_that_runs_already_for_what_has_the_ports() {
 fn doctor_tells_that_multicast_needs_an_interface_that_takes_it() {
     let script = |links: &str| {
         let script = format!(
-            "set -e; ip link set lo up; {links}; exec {VAJRA} doctor --json \
+            "set -e; mount -t sysfs sysfs /sys; ip link set lo up; {links}; exec {VAJRA} doctor --json \
              --listen /ip4/127.0.0.1/tcp/7960 --api 127.0.0.1:7961 --ephemeral || true"
         );
         Command::new("unshare")
-            .args(["-rn", "sh", "-c", &script])
+            .args(["-rnm", "sh", "-c", &script])
             .output()
     };
-    let with = "ip link add e0 type dummy; ip addr add 10.77.9.1/24 dev e0; ip link set e0 multicast on up";
+    let with = "ip link add e0 type veth peer name e1; ip link set e1 up; ip addr add 10.77.9.1/24 dev e0; \
+                ip link set e0 multicast on up";
     let alone = Command::new("unshare")
-        .args(["-rn", "sh", "-c", with])
+        .args([
+            "-rnm",
+            "sh",
+            "-c",
+            &format!("set -e; mount -t sysfs sysfs /sys; {with}"),
+        ])
         .output();
     if !require(
         "network namespaces and iproute2",

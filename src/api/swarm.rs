@@ -57,7 +57,7 @@ pub(super) fn limit(asked: Option<usize>, default: usize) -> Result<usize, Probl
 
 /// What happened in the swarm, newest first.
 #[utoipa::path(
-    get, path = "/swarm/events", tag = "nodes", params(EventsQuery),
+    get, path = "/swarm/events", operation_id = "swarm_events", tag = "nodes", params(EventsQuery),
     responses((status = 200, description = "The events", body = SwarmEvents), Problems)
 )]
 pub(super) async fn events(
@@ -71,7 +71,7 @@ pub(super) async fn events(
 
 /// Who is connected to whom.
 #[utoipa::path(
-    get, path = "/swarm/links", tag = "nodes",
+    get, path = "/swarm/links", operation_id = "swarm_links", tag = "nodes",
     responses((status = 200, description = "The connections", body = SwarmLinks), Problems)
 )]
 pub(super) async fn links(State(s): State<Shared>) -> Result<Json<SwarmLinks>, Problem> {
@@ -82,7 +82,7 @@ pub(super) async fn links(State(s): State<Shared>) -> Result<Json<SwarmLinks>, P
 ///
 /// Each is a `swarm` with a `SwarmNow` as its data.
 #[utoipa::path(
-    get, path = "/events", tag = "nodes",
+    get, path = "/events", operation_id = "swarm_stream", tag = "nodes",
     responses(
         (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
         (status = 429, description = "Too many streams are open", body = Problem,
