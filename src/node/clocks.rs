@@ -43,13 +43,17 @@ pub struct Clocks {
     last: Option<Peer>,
 }
 
+/// Whose turn it is, of those that are there: the one after the last, and then the first again.
+pub fn in_turn<'a>(last: Option<&Peer>, live: &'a BTreeSet<Peer>) -> Option<&'a Peer> {
+    let after = |last: &Peer| live.iter().find(|p| *p > last);
+    last.and_then(after).or(live.first())
+}
+
 impl Clocks {
     /// Whose clock should be read next: one that is not known, or else each in its turn.
     pub fn next(&mut self, live: &BTreeSet<Peer>) -> Option<Peer> {
         let unknown = live.iter().find(|p| !self.readings.contains_key(*p));
-        let after = |last: &Peer| live.iter().find(|p| *p > last);
-        let in_turn = self.last.as_ref().and_then(after).or(live.first());
-        let next = unknown.or(in_turn).cloned();
+        let next = unknown.or(in_turn(self.last.as_ref(), live)).cloned();
         if unknown.is_none() {
             self.last.clone_from(&next);
         }

@@ -4,13 +4,15 @@
 
 use std::collections::VecDeque;
 
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::neighbours::Learned;
 use super::*;
 use crate::node::calls::Caller;
+use crate::node::clocks::in_turn;
 use crate::node::history::{InVain, Listed, Others};
-use crate::node::records::{self, LinkTold, LinksRecord, MAX_LINKS, Whole};
+use crate::node::records::{self, LinkTold, LinksRecord, MAX_LINKS, RecordError, Whole};
 use crate::node::serving::Recent;
 use crate::node::store::{MAX_RESULTS, Part};
 use crate::protocol::messages::{RecordName, Reply};
@@ -112,9 +114,7 @@ impl HistoryRoom {
             return None;
         }
         self.next_ask = Instant::now() + ASK_EVERY;
-        let after = |last: &Peer| live.iter().find(|p| *p > last);
-        let in_turn = self.last_asked.as_ref().and_then(after).or(live.first());
-        self.last_asked = in_turn.cloned();
+        self.last_asked = in_turn(self.last_asked.as_ref(), live).cloned();
         self.last_asked.clone()
     }
 }
@@ -421,14 +421,7 @@ async fn find_result(
                     best.get_or_insert((source.clone(), result));
                     *told_complete
                 }
-                Ok(Err(e)) => {
-                    log(source, &e);
-                    e.is_lack()
-                }
-                Err(_) => {
-                    log(source, &"it takes too long");
-                    true
-                }
+                failed => lacks(source, failed),
             };
             if is_lack {
                 lacking.push(source.clone());
@@ -438,6 +431,21 @@ async fn find_result(
     // What was found by then is as good as it gets.
     let _ = timeout(RESULT_WAIT, search).await;
     best
+}
+
+/// Tells why nothing came from a source, and whether it lacks what was asked for.
+fn lacks<T>(source: &Peer, came: Result<Result<T, RecordError>, Elapsed>) -> bool {
+    match came {
+        Ok(Ok(_)) => false,
+        Ok(Err(e)) => {
+            log(source, &e);
+            e.is_lack()
+        }
+        Err(_) => {
+            log(source, &"it takes too long");
+            true
+        }
+    }
 }
 
 async fn find_timeline<'a>(
@@ -451,14 +459,7 @@ async fn find_timeline<'a>(
             let fetched = records::fetch_timeline(caller, source, test);
             let is_lack = match timeout(TIMELINE_SOURCE_WAIT, fetched).await {
                 Ok(Ok(timeline)) => return Some(timeline),
-                Ok(Err(e)) => {
-                    log(source, &e);
-                    e.is_lack()
-                }
-                Err(_) => {
-                    log(source, &"it takes too long");
-                    true
-                }
+                failed => lacks(source, failed),
             };
             if is_lack {
                 lacking.push(source.clone());
