@@ -166,6 +166,12 @@ fn a_killed_coordinator_is_replaced_and_nobody_else_dips() {
         }
     });
     let result = same_result(&nodes, &id);
+    // What the first coordinator saw happen is not lost with it.
+    for (kind, count) in [("elected", 2), ("assigned", 1), ("ended", 1)] {
+        let events = result["events"].as_array().unwrap().iter();
+        let told = events.filter(|e| e["kind"] == kind).count();
+        assert_eq!(told, count, "{kind}: {}", result["events"]);
+    }
     let log = target.log();
     let end = log.last().unwrap().0;
     let back = whole_after(&log, rate(), killed, end);

@@ -131,7 +131,10 @@ fn a_result_that_is_not_complete_gives_way_to_one_that_is() {
     let result = complete(&first, &id);
     let mut poorer = result.clone();
     poorer["complete"] = false.into();
-    poorer["verdict"] = "invalid".into();
+    poorer["verdict"] = match result["verdict"] == "valid" {
+        true => "invalid".into(),
+        false => "valid".into(),
+    };
     let name = format!("{id}.json");
     std::fs::create_dir_all(dir.join("n1").join("results")).unwrap();
     std::fs::write(file(dir, "n1", &name), poorer.to_string()).unwrap();
@@ -140,10 +143,66 @@ fn a_result_that_is_not_complete_gives_way_to_one_that_is() {
     assert_eq!(complete(&second, &id), result);
     let kept = std::fs::read(file(dir, "n1", &name)).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&kept).unwrap(), result);
-    assert_eq!(second.json(&["tests"])["tests"][0]["verdict"], "valid");
+    let listed = second.json(&["tests"]);
+    assert_eq!(listed["tests"][0]["verdict"], result["verdict"]);
     // It is not handed back and forth: what is complete stays.
     second.process.kill();
     assert_eq!(complete(&first, &id), result);
+}
+
+/// The first that is asked says nothing, as a machine does that hangs; the next one has it, too.
+#[test]
+fn a_holder_that_does_not_answer_does_not_keep_a_result_from_who_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let target = Target::start(dir, &[]);
+    let mut holders = swarm(dir, 2, &[]);
+    let id = run(&holders[0], &target);
+    let results: Vec<Value> = holders.iter().map(|n| complete(n, &id)).collect();
+    let late = Node::start(dir, "n2", &["--bootstrap", &holders[0].listening]);
+    late.waits_to_see(&["n0", "n1", "n2"]);
+    // Both have told it of the test, and each is asked first once.
+    let told = format!("{id}.json");
+    for silent in 0..2 {
+        eventually(|| match ids(&late).contains(&id) {
+            true => Ok(()),
+            false => Err("is not in its list".into()),
+        });
+        holders[silent].process.signal("STOP");
+        let fetched = complete(&late, &id);
+        assert!(results.contains(&fetched), "{fetched}");
+        holders[silent].process.signal("CONT");
+        late.waits_to_see(&["n0", "n1", "n2"]);
+        std::fs::remove_file(file(dir, "n2", &told)).unwrap();
+    }
+    holders.iter_mut().for_each(|n| n.process.kill());
+}
+
+/// What is damaged on a holder's disk is not passed on, and is looked for again once it is mended.
+#[test]
+fn a_result_that_is_damaged_where_it_lies_is_shown_elsewhere_only_when_it_is_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let target = Target::start(dir, &[]);
+    let first = Node::start(dir, "n0", &[]);
+    let id = run(&first, &target);
+    let result = complete(&first, &id);
+    let second = Node::start(dir, "n1", &["--bootstrap", &first.listening]);
+    eventually(|| match ids(&second).contains(&id) {
+        true => Ok(()),
+        false => Err("is not in its list".into()),
+    });
+    let name = format!("{id}.json");
+    let sound = std::fs::read(file(dir, "n0", &name)).unwrap();
+    std::fs::write(file(dir, "n0", &name), &sound[..sound.len() / 2]).unwrap();
+    for _ in 0..2 {
+        let out = vajra(&["status", &id, "--api", &second.api]);
+        assert_eq!(out.code, 1, "{out:?}");
+        assert!(!file(dir, "n1", &name).exists(), "half a result was kept");
+    }
+    std::fs::write(file(dir, "n0", &name), &sound).unwrap();
+    assert_eq!(complete(&second, &id), result);
+    assert_eq!(sent_over_time(&second, &id), result["totals"]["sent"]);
 }
 
 #[test]

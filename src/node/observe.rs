@@ -162,13 +162,6 @@ impl Driver {
             true => true,
             false => self.core.members().get(&node.peer).is_some_and(here),
         };
-        // A coordinator tells of a worker that it lost, and of one that comes again. What is told
-        // may arrive in another order.
-        let about = t.events().iter().filter(|e| {
-            let comes_or_goes = ["lost", "joined", "returned", "registered"];
-            e.peer.as_ref() == Some(&node.peer) && comes_or_goes.contains(&e.kind.as_str())
-        });
-        let newest = about.max_by_key(|e| e.at_ms);
-        !there || newest.is_some_and(|e| e.kind == "lost")
+        !there || t.lost_at(node).is_some()
     }
 }

@@ -182,12 +182,27 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a result in memory for a while, where it can't be written.
-    pub fn hold(&self, id: TestId, result: &TestResult, timeline: Option<&Timeline>) {
+    /// Keeps a result, like [`put`](Self::put); in memory for a while if it can't be written,
+    /// and says so. Returns the tests that had to go for it.
+    pub fn keep(
+        &self,
+        id: TestId,
+        result: &TestResult,
+        timeline: Option<&Timeline>,
+        term: u64,
+    ) -> Vec<TestId> {
+        self.put(id, result, timeline).unwrap_or_else(|e| {
+            tracing::warn!(test = %id, term, "the result cannot be kept on disk: {e}");
+            self.hold(id, result, timeline)
+        })
+    }
+
+    fn hold(&self, id: TestId, result: &TestResult, timeline: Option<&Timeline>) -> Vec<TestId> {
         let timeline = timeline.and_then(|t| serde_json::to_vec(t).ok());
         // Both are plain data, which always can be JSON.
-        if let Ok(result) = serde_json::to_vec(result) {
-            self.remember(id, result, timeline);
+        match serde_json::to_vec(result) {
+            Ok(result) => self.remember(id, result, timeline),
+            Err(_) => vec![id],
         }
     }
 

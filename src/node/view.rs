@@ -200,12 +200,6 @@ impl Driver {
 
     fn workers(&self, t: &Test) -> Vec<WorkerInput> {
         let roster = t.ended().map_or(&[][..], |e| &e.roster[..]);
-        let lost = |n: &NodeId| {
-            roster
-                .iter()
-                .find(|e| e.worker == *n)
-                .and_then(|e| e.lost_at)
-        };
         t.merge()
             .workers()
             .iter()
@@ -217,7 +211,7 @@ impl Driver {
                 incarnation: n.incarnation.0,
                 name: self.name_of(n, t),
                 metrics: m.clone(),
-                lost_at: lost(n),
+                lost_at: t.lost_at(n),
                 environment: self.environment_of(n),
             })
             .collect()
@@ -251,11 +245,6 @@ impl Driver {
             .and_then(|e| e.roster.iter().find(|r| r.worker == *node));
         let listed = roster.map(|r| r.name.clone()).filter(|n| !n.is_empty());
         listed.or(advertised).unwrap_or_default()
-    }
-
-    pub(super) fn kept(&self, test: TestId) -> Option<Arc<TestResult>> {
-        let live = self.tests.get(&test).and_then(|s| s.result.clone());
-        live.or_else(|| self.store.get(test))
     }
 }
 

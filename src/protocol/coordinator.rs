@@ -7,12 +7,16 @@
 //! nothing that it has no report about until one share lease after its election, when every
 //! lease granted before it has lapsed.
 
+mod chronicle;
 mod deciding;
 mod registering;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use chronicle::Chronicle;
+pub use chronicle::{MAX_EVENTS, MAX_TOLD};
 
 use super::decisions::{Decided, Decision, Once, Record, Steer, values};
 use super::effects::{Effects, Output};
@@ -30,8 +34,8 @@ use super::time::{RemoteTime, Time, awaited};
 
 /// Most workers of a test: what a flat swarm is planned for, ten times over.
 pub const MAX_WORKERS: usize = 10_000;
-/// Most events kept of a test; later ones are dropped, the first tell how it went wrong.
-pub const MAX_EVENTS: usize = 200;
+/// Authority leases for which an event is told with the beats: eight beats, which may be lost.
+const TOLD_FOR: u32 = 2;
 
 /// What an overloaded worker's weight is multiplied by, in thousandths, ...
 const RELIEF: u32 = 800;
@@ -109,6 +113,8 @@ pub struct Charge {
     pub stop: Option<StopOrder>,
     /// What was decided before.
     pub decisions: Vec<Decided>,
+    /// What is known to have happened before.
+    pub events: Vec<TestEvent>,
 }
 
 /// The coordinator of one test in one term.
@@ -120,6 +126,8 @@ pub struct Coordinator {
     last_order: u64,
     /// Slots without a report may be given away from here on.
     accounts_close: Time,
+    /// Workers of earlier terms that have not come back by then have been told of.
+    accounted: bool,
     start: Option<Time>,
     /// What a majority of electors knows of this term: a successor will hear it.
     acknowledged: Acknowledged,
@@ -130,7 +138,7 @@ pub struct Coordinator {
     pressing: bool,
     /// Some slots may become free then.
     next_lapse: Time,
-    events: Vec<TestEvent>,
+    chronicle: Chronicle,
     decisions: Record,
     /// Setup or teardown is being run here, until this instant at most.
     running: Option<(Once, Time)>,
@@ -160,6 +168,7 @@ impl Coordinator {
         let (term, won_at) = (charge.term, charge.won_at);
         let mut coordinator = Coordinator {
             accounts_close,
+            accounted: false,
             start: charge.start,
             phase: if charge.start.is_some() {
                 Phase::Running
@@ -173,7 +182,7 @@ impl Coordinator {
             next_lapse: Time::MAX,
             members: BTreeMap::new(),
             last_order: 0,
-            events: Vec::new(),
+            chronicle: Chronicle::after(std::mem::take(&mut charge.events)),
             decisions: Record::of(&charge.decisions),
             running: None,
             torn_down: false,
@@ -186,6 +195,9 @@ impl Coordinator {
         let torn = coordinator.decisions.begun_before(Once::Teardown);
         if torn && !coordinator.over(won_at) {
             coordinator.stop = Some((coordinator.own_stop(), won_at));
+        }
+        if coordinator.start.is_some() {
+            coordinator.chronicle.start_known(won_at);
         }
         let me = coordinator.charge.me.clone();
         coordinator.event(
@@ -325,17 +337,26 @@ impl Coordinator {
         text: String,
         fx: &mut Effects,
     ) {
+        let peer = about.map(|n| &n.peer);
+        self.chronicle.record(now, kind, peer, text.clone());
         let event = TestEvent {
             at_ms: self.start.map_or(0, |s| now.signed_since(s) / 1_000_000),
             kind: kind.into(),
-            peer: about.map(|n| n.peer.clone()),
+            peer: peer.cloned(),
             text,
         };
-        fx.outputs
-            .push(Output::Event(self.charge.test, event.clone()));
-        if self.events.len() < MAX_EVENTS {
-            self.events.push(event);
-        }
+        fx.outputs.push(Output::Event(self.charge.test, event));
+    }
+
+    /// What happened, in this term and before.
+    pub fn events(&self) -> Vec<TestEvent> {
+        self.chronicle.events(self.start)
+    }
+
+    /// What the beats tell now of it.
+    pub fn told(&self, now: Time) -> Vec<TestEvent> {
+        let told_for = self.timings.authority_lease * TOLD_FOR;
+        self.chronicle.told(now, self.start, told_for)
     }
 
     /// Time passed, or something changed. `able` are the live nodes that could take part.
@@ -473,7 +494,7 @@ impl Coordinator {
                     lost_at: m.lost_at,
                 })
                 .collect(),
-            events: self.events.clone(),
+            events: self.events(),
             decisions: self.decisions.settled().to_vec(),
         }
     }

@@ -33,6 +33,7 @@ impl Office {
             start: None,
             stop: None,
             decisions: Vec::new(),
+            events: Vec::new(),
         };
         Office {
             c: Coordinator::new(charge, Timings::lan(), &mut Effects::default()),
@@ -793,4 +794,74 @@ fn what_would_count_only_after_the_end_is_not_decided() {
     assert!(!o.steer(1, Steer::Pause));
     o.at(before(500));
     assert!(o.steer(2, Steer::Pause));
+}
+
+/// The workers of a first term, and what its coordinator saw.
+fn first_term() -> (Office, Vec<TestEvent>) {
+    let mut o = Office::new(1, |_| {});
+    for i in 0..2 {
+        o.register(i, 1, |_| {});
+        o.beat(i, 1, 0);
+        o.beat(i, 2, 0);
+    }
+    o.tick();
+    let told = o.c.told(o.now);
+    (o, told)
+}
+
+fn kinds(told: &[TestEvent]) -> Vec<&str> {
+    told.iter().map(|e| e.kind.as_str()).collect()
+}
+
+#[test]
+fn what_happened_is_told_with_some_beats_and_handed_on_to_a_successor() {
+    let (o, told) = first_term();
+    let happened = ["elected", "registered", "registered", "assigned"];
+    assert_eq!(kinds(&told), happened);
+    assert!(told.iter().all(|e| e.at_ms < 0), "{told:?}");
+    assert_eq!(o.c.told(Time(2_000 * MS)), []);
+
+    let charge = Charge {
+        term: 2,
+        start: o.c.start(),
+        events: told.clone(),
+        ..o.c.charge.clone()
+    };
+    let mut fx = Effects::default();
+    let mut successor = Coordinator::new(charge, Timings::lan(), &mut fx);
+    assert_eq!(kinds(&successor.told(Time(0))), ["elected"]);
+    let ended = successor.end(Time(MS), EndReason::Completed, &mut fx);
+    assert_eq!(ended.events[..4], told);
+    assert_eq!(kinds(&ended.events[4..]), ["elected", "ended"]);
+}
+
+#[test]
+fn a_worker_that_does_not_come_back_to_a_successor_is_lost_when_its_accounts_close() {
+    let (first, _) = first_term();
+    for (on_lost, ends) in [(OnLost::Reassign, false), (OnLost::Fail, true)] {
+        let mut o = Office::new(2, |s| s.on_lost = on_lost);
+        o.c.start = first.c.start();
+        o.c.phase = Phase::Running;
+        o.register(0, 1, |_| {});
+        let carried = [node(0), node(1)];
+        let close = o.c.accounts_close;
+        let before = Time(close.0 - 1);
+        assert_eq!(o.c.left_behind(before, &carried), []);
+        assert_eq!(o.c.left_behind(close, &carried), [node(1)]);
+        assert_eq!(o.c.left_behind(close, &carried), [], "once");
+        let mut fx = Effects::default();
+        o.c.lost_before(close, &node(1), "beta", &mut fx);
+        let events = o.c.events();
+        let lost = events.last().expect("an event");
+        assert_eq!(
+            (lost.kind.as_str(), &lost.peer),
+            ("lost", &Some(node(1).peer))
+        );
+        assert!(lost.text.starts_with("beta: "), "{}", lost.text);
+        o.now = close;
+        o.tick();
+        let failed = o.ended.as_ref().map(|e| &e.reason);
+        let told = matches!(failed, Some(EndReason::Failed(why)) if why.contains("beta"));
+        assert_eq!((failed.is_some(), told), (ends, ends), "{failed:?}");
+    }
 }

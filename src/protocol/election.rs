@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::decisions::{Decided, Decisions};
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
-use super::messages::{Phase, StartHeard, StopOrder, TestMessage};
+use super::messages::{Phase, StartHeard, StopOrder, TestEvent, TestMessage};
 use super::planted::{Bug, planted};
 use super::spec::Timings;
 use super::time::{Time, awaited, held};
@@ -40,6 +40,8 @@ pub struct BeatBody {
     pub phase: Phase,
     /// What was decided.
     pub decisions: Arc<[Decided]>,
+    /// What happened of late.
+    pub events: Vec<TestEvent>,
 }
 
 /// What a node heard in the course of an election that others should learn from it.

@@ -142,6 +142,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         phase: Phase::Running,
         decisions: Arc::from([]),
         settled: 0,
+        events: Vec::new(),
     }
 }
 

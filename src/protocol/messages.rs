@@ -197,6 +197,9 @@ pub enum TestMessage {
         decisions: Arc<[Decided]>,
         /// A majority knows the first so many of them.
         settled: u32,
+        /// What happened of late, so that every node can tell, and a successor, too; at most
+        /// [`MAX_TOLD`](super::coordinator::MAX_TOLD).
+        events: Vec<TestEvent>,
     },
     /// An elector heard a beat, and promises for one authority lease to vote for nobody else.
     BeatAck {
@@ -358,7 +361,7 @@ pub struct RosterEntry {
 }
 
 /// Something that happened in a test and that its result should tell.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestEvent {
     /// Milliseconds after the start of the profile; negative before it.
     pub at_ms: i64,

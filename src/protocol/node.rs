@@ -213,18 +213,7 @@ impl Node {
                 break;
             }
         }
-        self.note_events(&mut fx);
         fx.outputs
-    }
-
-    fn note_events(&mut self, fx: &mut Effects) {
-        for output in &fx.outputs {
-            if let Output::Event(test, event) = output
-                && let Some(t) = self.tests.get_mut(test)
-            {
-                t.note(event);
-            }
-        }
     }
 
     fn dispatch(&mut self, now: Time, input: Input, fx: &mut Effects) {
@@ -377,6 +366,11 @@ impl Node {
             };
             if let Some(t) = self.tests.get_mut(&id) {
                 t.tick(now, &able, fx);
+                for worker in t.left_behind(now) {
+                    let known = self.members.get(&worker.peer);
+                    let name = known.map_or("a node", |k| &k.advert.name);
+                    t.lost_before(now, &worker, name, fx);
+                }
             }
         }
         self.advertise(now, fx);

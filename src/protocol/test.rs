@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Allowance;
-use super::coordinator::{Charge, Coordinator};
+use super::coordinator::{Charge, Coordinator, MAX_EVENTS};
 use super::decisions::{Decided, Once, Steer, refuse};
 use super::effects::{Effects, Output};
 use super::election::{BeatBody, Change, Election};
@@ -275,10 +275,14 @@ impl Test {
             phase,
             decisions,
             settled,
+            events,
             ..
         } = message
             && *term >= self.election.term()
         {
+            if self.coordinator.is_none() {
+                events.iter().for_each(|event| self.note(event));
+            }
             let settled = (*settled as usize).min(decisions.len());
             self.settle(&decisions[..settled], fx);
             self.phase = *phase;
@@ -327,7 +331,7 @@ impl Test {
         match change {
             Some(Change::Won { term }) => self.take_office(now, term, fx),
             Some(Change::Lost { term }) => {
-                self.coordinator = None;
+                self.leave_office();
                 self.end_reign(now, term);
             }
             Some(Change::Leader { .. }) | None => {}
@@ -336,7 +340,7 @@ impl Test {
             && let Some((term, node)) = self.election.leader().cloned()
             && self.reigns.last().is_none_or(|r| r.term < term)
         {
-            self.coordinator = None;
+            self.leave_office();
             self.begin_reign(now, term, &node);
             self.follow(now, term, &node, fx);
         }
@@ -385,6 +389,7 @@ impl Test {
             start: self.start(),
             stop: self.stop.map(|(s, _)| s).or(heard.stop),
             decisions: heard.decisions.list.to_vec(),
+            events: self.events.clone(),
         };
         self.coordinator = Some(Coordinator::new(charge, self.timings.clone(), fx));
         let me = self.myself.node.clone();
@@ -509,6 +514,27 @@ impl Test {
         }
     }
 
+    /// If this node coordinates, the workers of earlier terms that have not come back in time,
+    /// and that nobody has told of. Once.
+    pub fn left_behind(&mut self, now: Time) -> Vec<NodeId> {
+        if !self.election.has_authority(now) {
+            return Vec::new();
+        }
+        let workers = self.merge.workers().iter();
+        let carried = workers.filter(|(_, m)| m.carried() && !m.is_final);
+        let untold = carried.filter(|(n, _)| self.lost_at(n).is_none());
+        let untold: Vec<NodeId> = untold.map(|(n, _)| n.clone()).collect();
+        let office = self.coordinator.as_mut();
+        office.map_or(Vec::new(), |c| c.left_behind(now, &untold))
+    }
+
+    /// One of them is lost.
+    pub fn lost_before(&mut self, now: Time, worker: &NodeId, name: &str, fx: &mut Effects) {
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.lost_before(now, worker, name, fx);
+        }
+    }
+
     fn tick_election(&mut self, now: Time, fx: &mut Effects) {
         let change = self.election.tick(now, self.beat_body(now), fx);
         self.react(now, change, fx);
@@ -525,12 +551,19 @@ impl Test {
             since_start: c.start().map(|s| now.signed_since(s)),
             phase: c.phase(),
             decisions: c.decisions().into(),
+            events: c.told(now),
         }
     }
 
-    /// Keeps an event for display.
-    pub fn note(&mut self, event: &TestEvent) {
-        if self.events.len() < super::coordinator::MAX_EVENTS {
+    fn leave_office(&mut self) {
+        if let Some(coordinator) = self.coordinator.take() {
+            self.events = coordinator.events();
+        }
+    }
+
+    /// Keeps what another node's beat tells; each is told more than once.
+    fn note(&mut self, event: &TestEvent) {
+        if self.events.len() < MAX_EVENTS && !self.events.contains(event) {
             self.events.push(event.clone());
         }
     }

@@ -282,20 +282,43 @@ impl ResultInput {
     /// they planned together says until when the load was asked for. Of a lost worker nobody
     /// knows it; then the survivors' time says it.
     fn planned(&self, all: &Counters, profile: &Profile) -> (u64, Duration) {
-        let measured = self.workers.iter().map(|w| w.metrics.elapsed).max();
-        let measured = measured.unwrap_or_default().min(profile.end());
+        let measured = self.measured(profile);
         // The profile tells how many arrivals there are; the later steps of a scenario come as
         // often as they come.
         let later = self.later();
         let later_seen = self.later_seen();
         let seen = all.sent + all.dropped();
-        let (Some(reason), Model::Open) = (&self.reason, self.plan.load.model) else {
-            return (seen, measured - profile.paused_until(measured));
+        let duration = measured - profile.paused_until(measured);
+        if self.plan.load.model == Model::Closed {
+            return (seen, duration);
+        }
+        let Some(reason) = &self.reason else {
+            let asked = match self.workers.iter().any(|w| w.lost_at.is_some()) {
+                true => asked_until(profile, self.all_told().min(measured)) + later_seen,
+                // As much as was sent, but for rounding by each worker.
+                false => seen,
+            };
+            return (asked.max(seen), duration);
         };
         let (seen, planned) = (seen - later_seen, all.planned - later.planned);
         let (arrivals, duration) = self.arrivals(reason, seen, planned, measured, profile);
         let duration = duration - profile.paused_until(duration);
         (arrivals + later_seen, duration)
+    }
+
+    /// Until when somebody has told what it did.
+    fn measured(&self, profile: &Profile) -> Duration {
+        let told = self.workers.iter().map(|w| w.metrics.elapsed).max();
+        told.unwrap_or_default().min(profile.end())
+    }
+
+    /// Until when everybody has who is there: what lacks then is missing. Who is silent and not
+    /// yet lost may still tell.
+    fn all_told(&self) -> Duration {
+        let is_there = |w: &&WorkerInput| w.lost_at.is_none() && !w.metrics.is_final;
+        let there = self.workers.iter().filter(is_there);
+        let told = there.map(|w| w.metrics.elapsed).min();
+        told.unwrap_or(Duration::MAX)
     }
 
     /// How many arrivals the plan asked for until its end, and over how long a time.
@@ -352,9 +375,9 @@ impl ResultInput {
         let asked = match (self.plan.load.model, &self.reason) {
             (Model::Closed, _) => achieved,
             (Model::Open, Some(_)) => totals.planned as f64 / seconds,
-            // While it runs, `planned` is no more than what was seen.
+            // While it runs, `planned` is of a moment ago.
             (Model::Open, None) if matches!(self.plan.task, Task::Scenarios(_)) => achieved,
-            (Model::Open, None) => asked_until(profile, duration) as f64 / seconds,
+            (Model::Open, None) => asked_until(profile, self.measured(profile)) as f64 / seconds,
         };
         Rate { asked, achieved }
     }

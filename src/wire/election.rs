@@ -4,6 +4,7 @@ use pb::v1::test_message::Body;
 
 use super::check;
 use super::decision;
+use super::limits::MAX_TOLD;
 use super::parts;
 use super::{Wire, WireError, pb, put};
 use crate::protocol::decisions::Decisions;
@@ -123,6 +124,7 @@ impl Wire for TestMessage {
                 phase,
                 decisions,
                 settled,
+                events,
             } => Body::Beat(pb::v1::Beat {
                 test: test.0.to_vec(),
                 term: *term,
@@ -133,6 +135,7 @@ impl Wire for TestMessage {
                 phase: phase.to_wire(),
                 decisions: decision::to_wire(decisions),
                 settled: *settled,
+                events: events.iter().map(Wire::to_wire).collect(),
             }),
             TestMessage::BeatAck {
                 test,
@@ -232,6 +235,7 @@ impl Wire for TestMessage {
                 phase: Phase::from_wire(m.phase)?,
                 settled: check::at_most("settled", m.settled, m.decisions.len() as u32)?,
                 decisions: decision::shared(m.decisions)?,
+                events: check::list("events", m.events, MAX_TOLD)?,
             },
             Body::BeatAck(m) => TestMessage::BeatAck {
                 test: parts::test(&m.test)?,

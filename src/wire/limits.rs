@@ -96,6 +96,8 @@ pub const MAX_SUBJECT: usize = 300;
 pub const MAX_ROSTER: usize = 1024;
 /// Most events in a test's end.
 pub const MAX_EVENTS: usize = coordinator::MAX_EVENTS;
+/// Most events in a beat.
+pub const MAX_TOLD: usize = coordinator::MAX_TOLD;
 
 /// Most decisions of a test.
 pub const MAX_DECISIONS: usize = decisions::MAX_DECISIONS;

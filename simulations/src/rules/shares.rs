@@ -40,6 +40,7 @@ impl Office {
             start: None,
             stop: None,
             decisions,
+            events: Vec::new(),
         };
         let fx = &mut Effects::default();
         Office(Coordinator::new(charge, timings, fx))

@@ -25,9 +25,7 @@ impl Driver {
                 let _ = reply.send(self.list_tests());
             }
             Command::Status(test, reply) => self.status(test, reply),
-            Command::Watch(test, reply) => {
-                let _ = reply.send(self.watch(test));
-            }
+            Command::Watch(test, reply) => self.watch(test, reply),
             Command::SwarmEvents(limit, reply) => {
                 let _ = reply.send(self.swarm_events(limit));
             }

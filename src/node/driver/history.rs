@@ -243,6 +243,10 @@ impl Driver {
             Command::Timeline(test, ..) => (*test, true),
             _ => return Some(command),
         };
+        // Somebody may have removed its file.
+        if self.old.contains_key(&test) && !self.store.has(test, Part::Result) {
+            self.old.remove(&test);
+        }
         if !self.is_elsewhere(test, timeline) {
             return Some(command);
         }
@@ -483,14 +487,7 @@ fn keep(
     term: u64,
 ) -> Vec<TestId> {
     let fetched = result.is_some() || timeline.is_some();
-    let Some(result) = result.or_else(|| store.get(test)).filter(|_| fetched) else {
-        return Vec::new();
-    };
-    store
-        .put(test, &result, timeline.as_ref())
-        .unwrap_or_else(|e| {
-            tracing::warn!(%test, term, "the result cannot be kept on disk: {e}");
-            store.hold(test, &result, timeline.as_ref());
-            vec![test]
-        })
+    let result = result.or_else(|| store.get(test)).filter(|_| fetched);
+    let keep = |result: Arc<TestResult>| store.keep(test, &result, timeline.as_ref(), term);
+    result.map(keep).unwrap_or_default()
 }

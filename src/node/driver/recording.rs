@@ -57,7 +57,7 @@ pub(in crate::node) struct Looked {
 pub(in crate::node) struct Kept {
     test: TestId,
     result: Arc<TestResult>,
-    gone: std::io::Result<Vec<TestId>>,
+    gone: Vec<TestId>,
 }
 
 impl Live {
@@ -287,19 +287,26 @@ impl Driver {
     pub(super) fn watch(
         &mut self,
         test: TestId,
-    ) -> Result<broadcast::Receiver<Arc<Update>>, CommandError> {
-        if let Some(result) = self.kept(test) {
-            let (sender, receiver) = broadcast::channel(1);
-            // The receiver is right here.
-            let _ = sender.send(Arc::new(Update::Progress(Progress::of_ended(&result))));
-            return Ok(receiver);
+        reply: oneshot::Sender<Result<broadcast::Receiver<Arc<Update>>, CommandError>>,
+    ) {
+        let ended = self.tests.get(&test).and_then(|s| s.result.clone());
+        // Whoever asked may be gone; so below.
+        if ended.is_none() && self.core.tests().contains_key(&test) {
+            let _ = reply.send(Ok(self.served(test).live.listener()));
+            return;
         }
-        if !self.core.tests().contains_key(&test) {
-            return Err(CommandError::NotFound(format!(
-                "no test {test} is known here"
-            )));
-        }
-        Ok(self.served(test).live.listener())
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || {
+            let last = |result: Arc<TestResult>| {
+                let (sender, receiver) = broadcast::channel(1);
+                // The receiver is right here.
+                let _ = sender.send(Arc::new(Update::Progress(Progress::of_ended(&result))));
+                receiver
+            };
+            let unknown = || CommandError::NotFound(format!("no test {test} is known here"));
+            let ended = ended.or_else(|| store.get(test));
+            let _ = reply.send(ended.map(last).ok_or_else(unknown));
+        });
     }
 
     /// The result of a test is as complete as it will be, or as it is for now: it is kept, with
@@ -311,6 +318,7 @@ impl Driver {
         let last = input.workers.iter().map(|w| w.metrics.elapsed).max();
         let look = last.and_then(|at| self.look(test, at));
         let (store, kept_to) = (self.store.clone(), self.kept_to.clone());
+        let term = self.term_of(test);
         let served = self.served(test);
         served.written = true;
         if std::mem::replace(&mut served.live.keeping, true) {
@@ -327,7 +335,7 @@ impl Driver {
                 let whole = !recording.is_empty();
                 whole.then(|| recording.keep(&test.to_string()))
             };
-            let gone = store.put(test, &result, timeline.as_ref());
+            let gone = store.keep(test, &result, timeline.as_ref(), term);
             // The driver may have ended meanwhile.
             let _ = kept_to.blocking_send(Kept { test, result, gone });
         });
@@ -336,16 +344,8 @@ impl Driver {
     /// A result has been kept, or could not be: whoever listens is told of the end.
     pub(super) fn kept_now(&mut self, kept: Kept) {
         let Kept { test, result, gone } = kept;
-        match gone {
-            Ok(gone) => {
-                self.old.insert(test, Listed::of(&result));
-                gone.iter().for_each(|id| drop(self.old.remove(id)));
-            }
-            Err(e) => {
-                let term = self.term_of(test);
-                tracing::warn!(%test, term, "the result cannot be kept on disk: {e}");
-            }
-        }
+        self.old.insert(test, Listed::of(&result));
+        gone.iter().for_each(|id| drop(self.old.remove(id)));
         let on_disk = self.store.is_on_disk();
         let served = self.served(test);
         let live = &mut served.live;

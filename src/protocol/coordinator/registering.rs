@@ -40,6 +40,7 @@ impl Coordinator {
             // Delays make a start look later than it was: the earliest is the truest.
             let start = now.shifted(since.saturating_neg());
             self.start = Some(self.start.map_or(start, |s| s.min(start)));
+            self.chronicle.start_known(now);
             self.phase = self.phase.max(Phase::Running);
         }
         self.pressing = true;
@@ -283,6 +284,28 @@ impl Coordinator {
         }
         let text = format!("{}: {why}", m.name);
         self.event(now, "lost", Some(node), text, fx);
+    }
+
+    /// Of these workers, which have carried load in earlier terms, those that have not come
+    /// back when the accounts close. Once.
+    pub fn left_behind(&mut self, now: Time, carried: &[NodeId]) -> Vec<NodeId> {
+        if self.accounted || now < self.accounts_close || self.charge.term == 1 {
+            return Vec::new();
+        }
+        self.accounted = true;
+        let came = |node: &&NodeId| self.members.contains_key(*node);
+        carried.iter().filter(|n| !came(n)).cloned().collect()
+    }
+
+    /// A worker of an earlier term, of this name, has not come back: it is lost.
+    pub fn lost_before(&mut self, now: Time, node: &NodeId, name: &str, fx: &mut Effects) {
+        let why = "it did not come back to the new coordinator";
+        if self.charge.spec.on_lost == OnLost::Fail && !planted(Bug::FailRunsOn) {
+            self.pressing = true;
+            self.failure
+                .get_or_insert(format!("worker {name} was lost ({why})"));
+        }
+        self.event(now, "lost", Some(node), format!("{name}: {why}"), fx);
     }
 
     /// Declares lost whoever has certainly no lease any more.

@@ -162,6 +162,7 @@ impl Election {
             phase: body.phase,
             decisions: body.decisions.clone(),
             settled,
+            events: body.events,
         });
         self.heard.decisions.hear(&Decisions {
             term,

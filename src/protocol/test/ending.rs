@@ -53,7 +53,7 @@ impl Test {
         }
         let first = self.ended.is_none();
         self.concluded = concluded;
-        self.coordinator = None;
+        self.leave_office();
         self.next_stop = Time::MAX;
         self.next_announce = Time::MAX;
         self.next_end = Time::MAX;

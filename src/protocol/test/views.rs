@@ -67,11 +67,38 @@ impl Test {
     }
 
     /// What happened, as this node knows it.
-    pub fn events(&self) -> &[TestEvent] {
-        self.ended
-            .as_ref()
-            .filter(|_| !self.concluded)
-            .map_or(&self.events, |e| &e.events)
+    pub fn events(&self) -> Vec<TestEvent> {
+        match (&self.ended, &self.coordinator) {
+            (Some(ended), _) if !self.concluded => ended.events.clone(),
+            (_, Some(coordinator)) => coordinator.events(),
+            _ => self.events.clone(),
+        }
+    }
+
+    /// When a worker was lost, after the start of the profile: as the end tells, or before it
+    /// as the events do, so far as they are known here.
+    pub fn lost_at(&self, worker: &NodeId) -> Option<Duration> {
+        if let Some(ended) = &self.ended {
+            let told = ended.roster.iter().find(|e| e.worker == *worker);
+            return told.and_then(|e| e.lost_at);
+        }
+        let workers = || self.merge.workers().iter();
+        if workers().any(|(n, m)| n == worker && m.is_final) {
+            return None;
+        }
+        let newer = |n: &NodeId| n.peer == worker.peer && n.incarnation > worker.incarnation;
+        let restarted = workers().any(|(n, _)| newer(n));
+        let events = self.events();
+        let about = events.iter().filter(|e| match e.kind.as_str() {
+            _ if e.peer.as_ref() != Some(&worker.peer) => false,
+            "registered" | "joined" | "returned" => !restarted,
+            "lost" => true,
+            _ => false,
+        });
+        // What is told may arrive in another order.
+        let newest = about.max_by_key(|e| e.at_ms)?;
+        let at_ms = u64::try_from(newest.at_ms).unwrap_or(0);
+        (newest.kind == "lost").then(|| Duration::from_millis(at_ms))
     }
 
     /// This node's worker.

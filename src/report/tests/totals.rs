@@ -1,6 +1,7 @@
 //! What was planned, sent and missing, and over how long a time.
 
 use super::*;
+use crate::plan::{Change, LoadChange};
 use crate::protocol::metrics::{ErrorCount, ErrorKey};
 
 fn stopped_at(workers: Vec<Measured>) -> TestResult {
@@ -112,6 +113,49 @@ fn a_running_test_is_measured_until_its_newest_report() {
         ("running", None, None)
     );
     assert_eq!(r.totals.short, 0);
+}
+
+/// What lacks until the others' newest reports is missing, not what they have yet to tell.
+#[test]
+fn of_a_running_test_that_lost_a_worker_it_is_told_what_is_missing_so_far() {
+    let (mut a, mut b, mut lost) = (worker("a", 150), worker("b", 100), worker("c", 50));
+    for (w, elapsed) in [(&mut a, 3), (&mut b, 2), (&mut lost, 1)] {
+        w.elapsed = Duration::from_secs(elapsed);
+        w.is_final = false;
+    }
+    let mut input = input(vec![a, b, lost]);
+    (input.phase, input.reason, input.complete) = (Phase::Running, None, false);
+    assert_eq!(input.build().totals.short, 0, "it may be late");
+    input.workers[2].lost_at = Some(Duration::from_millis(1_500));
+    input.plan = plan(Load::open(200.0, Duration::from_secs(10)));
+    let r = input.build();
+    assert_eq!((r.totals.planned, r.totals.short), (400, 100));
+    assert_eq!(r.rate.asked, 200.0);
+    assert!(
+        r.reasons[0].contains("c was lost at 1.5 s"),
+        "{:?}",
+        r.reasons
+    );
+    assert_eq!(r.verdict, None);
+}
+
+/// What stood still in a pause is in neither.
+#[test]
+fn the_rates_of_a_running_test_are_over_the_time_without_its_pauses() {
+    let mut a = worker("a", 300);
+    (a.elapsed, a.is_final) = (Duration::from_secs(8), false);
+    let mut input = input(vec![a]);
+    (input.phase, input.reason, input.complete) = (Phase::Running, None, false);
+    let change = |at, what| LoadChange {
+        at: Duration::from_secs(at),
+        lag: Duration::ZERO,
+        what,
+    };
+    let longest = Duration::from_secs(3600);
+    input.changes = vec![change(2, Change::Pause(longest)), change(7, Change::Resume)];
+    let r = input.build();
+    assert_eq!(r.duration_s, 3.0);
+    assert_eq!((r.rate.asked, r.rate.achieved), (100.0, 100.0));
 }
 
 #[test]

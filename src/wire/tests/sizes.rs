@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::samples;
+use crate::protocol::decisions::{Decided, Decision};
 use crate::protocol::messages::*;
 use crate::protocol::metrics::*;
 use crate::protocol::{Incarnation, NodeId};
@@ -275,6 +276,36 @@ fn the_end_of_a_large_test_keeps_its_roster_and_the_first_events() {
         assert_eq!(e.roster[0].name.is_empty(), !names);
         assert_eq!(!e.events.is_empty(), events);
     }
+}
+
+#[test]
+fn the_longest_beat_fits() {
+    let decision = |id| Decided {
+        id,
+        ..samples::decisions()[0].clone()
+    };
+    let mut decisions: Vec<Decided> = (1..MAX_DECISIONS as u64).map(decision).collect();
+    decisions.push(Decided {
+        what: Decision::SetUp(vec![b'7'; MAX_VALUES].into()),
+        ..decision(MAX_DECISIONS as u64)
+    });
+    let event = end_of(0).events[0].clone();
+    let beat = TestMessage::Beat {
+        test: samples::ended().test,
+        term: MAX_NUMBER,
+        coordinator: samples::node(1),
+        number: MAX_NUMBER,
+        share_lease: MAX_SPAN,
+        since_start: Some(i64::from(i32::MAX)),
+        phase: Phase::Running,
+        decisions: decisions.into(),
+        settled: 1,
+        events: vec![event; MAX_TOLD],
+    };
+    let beat = Gossip::Test(beat);
+    let (topic, bytes) = encode_gossip(&beat);
+    assert!(bytes.len() <= MAX_GOSSIP, "{}", bytes.len());
+    assert_eq!(decode_gossip(topic, &bytes), Ok(beat));
 }
 
 #[test]

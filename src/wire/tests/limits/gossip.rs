@@ -155,6 +155,10 @@ fn elections() {
                 spoil!(Beat, "phase", m => m.phase = 0);
                 spoil!(Beat, "phase", m => m.phase = 99);
                 spoil!(Beat, "settled", m => m.settled = 7);
+                spoil!(Beat, "events", m => {
+                    m.events = vec![m.events[0].clone(); MAX_TOLD + 1];
+                });
+                spoil!(Beat, "at_ms", m => m.events[0].at_ms = i64::MIN);
                 spoil!(Beat, "decisions", m => m.decisions.reverse());
                 spoil!(Beat, "decisions", m => {
                     m.decisions = vec![m.decisions[0].clone(); MAX_DECISIONS + 1];

@@ -116,6 +116,7 @@ pub fn gossip() -> Vec<Gossip> {
             phase,
             decisions: decisions().into(),
             settled: 4,
+            events: super::ended().events,
         }));
     }
     all
