@@ -163,15 +163,15 @@ fn a_holder_that_does_not_answer_does_not_keep_a_result_from_who_asks() {
     late.waits_to_see(&["n0", "n1", "n2"]);
     // Both have told it of the test, and each is asked first once.
     let told = format!("{id}.json");
-    for silent in 0..2 {
+    for holder in &holders {
         eventually(|| match ids(&late).contains(&id) {
             true => Ok(()),
             false => Err("is not in its list".into()),
         });
-        holders[silent].process.signal("STOP");
+        holder.process.signal("STOP");
         let fetched = complete(&late, &id);
         assert!(results.contains(&fetched), "{fetched}");
-        holders[silent].process.signal("CONT");
+        holder.process.signal("CONT");
         late.waits_to_see(&["n0", "n1", "n2"]);
         std::fs::remove_file(file(dir, "n2", &told)).unwrap();
     }
