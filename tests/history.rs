@@ -7,7 +7,9 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Node, Process, Target, VAJRA, eventually, get, swarm, vajra};
+use common::{
+    Node, Process, Target, VAJRA, api, complete, eventually, start_detached, swarm, vajra,
+};
 use serde_json::Value;
 
 /// Runs a short test from a node, to its end; returns its id.
@@ -28,18 +30,6 @@ fn run(node: &Node, target: &Target) -> String {
     out.json()["test_id"].as_str().unwrap().to_owned()
 }
 
-/// The result on a node, once it shows a complete one.
-fn complete(node: &Node, id: &str) -> Value {
-    eventually(|| {
-        let out = vajra(&["status", id, "--api", &node.api, "--json"]);
-        let result = serde_json::from_str::<Value>(&out.stdout).unwrap_or_default();
-        match result["complete"] == true {
-            true => Ok(result),
-            false => Err(format!("{}{}", out.stdout, out.stderr)),
-        }
-    })
-}
-
 fn ids(node: &Node) -> Vec<String> {
     let list = node.json(&["tests"]);
     let tests = list["tests"].as_array().unwrap();
@@ -47,11 +37,6 @@ fn ids(node: &Node) -> Vec<String> {
         .iter()
         .map(|t| t["test_id"].as_str().unwrap().to_owned())
         .collect()
-}
-
-fn api(node: &Node, path: &str) -> Value {
-    let body = get(&node.api, &format!("/api/v1/{path}"));
-    serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"))
 }
 
 /// The requests of all intervals of a test's timeline.
@@ -252,19 +237,8 @@ fn nodes_tell_how_far_the_others_are_what_they_are_and_what_they_carry() {
         }
         Ok(())
     });
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "50",
-        "--duration",
-        "10m",
-        "--api",
-        &nodes[0].api,
-        "--detach",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let id = out.stdout.trim().to_owned();
+    let load = [&target.url, "--rate", "50", "--duration", "10m"];
+    let id = start_detached(&nodes[0], &load);
     for node in &nodes {
         eventually(|| {
             let seen = api(node, "nodes");

@@ -4,14 +4,13 @@
 mod common;
 
 use common::arrivals::Arrivals;
-use common::{Node, eventually, get, swarm, vajra};
+use common::{Node, api, complete, eventually, start_detached, swarm};
 use hdrhistogram::Histogram;
 use serde_json::Value;
 use vajra_node::report::decode;
 
 fn timeline(node: &Node, id: &str, query: &str) -> Value {
-    let text = get(&node.api, &format!("/api/v1/tests/{id}/timeline{query}"));
-    serde_json::from_str(&text).unwrap()
+    api(node, &format!("tests/{id}/timeline{query}"))
 }
 
 fn sum(timeline: &Value, key: &str) -> u64 {
@@ -33,19 +32,8 @@ fn every_node_has_the_whole_test_over_time_also_of_a_worker_that_died() {
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::on_loopback();
     let mut nodes = swarm(dir.path(), 3, &[]);
-    let started = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "300",
-        "--duration",
-        "9s",
-        "--api",
-        &nodes[0].api,
-        "--detach",
-    ]);
-    assert_eq!(started.code, 0, "{}", started.stderr);
-    let id = started.stdout.trim().to_owned();
+    let load = [&target.url, "--rate", "300", "--duration", "9s"];
+    let id = start_detached(&nodes[0], &load);
     // It is there while it goes on.
     eventually(|| {
         let so_far = timeline(&nodes[1], &id, "");
@@ -59,13 +47,7 @@ fn every_node_has_the_whole_test_over_time_also_of_a_worker_that_died() {
     });
     nodes.pop().unwrap().process.kill();
     for node in &nodes {
-        let result = eventually(|| {
-            let result = node.json(&["status", &id]);
-            match result["complete"] == true && result["state"] == "ended" {
-                true => Ok(result),
-                false => Err(format!("{}", result["state"])),
-            }
-        });
+        let result = complete(node, &id);
         let whole = timeline(node, &id, "?histograms=true");
         for key in ["sent", "ok", "failed", "dropped", "bytes_received"] {
             assert_eq!(sum(&whole, key), result["totals"][key], "{key}");
@@ -84,4 +66,38 @@ fn every_node_has_the_whole_test_over_time_also_of_a_worker_that_died() {
             (sum(&whole, "sent"), merged)
         );
     }
+}
+
+/// It joins, or is started anew, in the middle; also then it shows how the test began.
+#[test]
+fn a_node_that_comes_in_the_middle_has_the_beginning_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = Arrivals::on_loopback();
+    let nodes = swarm(dir.path(), 2, &[]);
+    let load = [&target.url, "--rate", "200", "--duration", "14s"];
+    let id = start_detached(&nodes[0], &load);
+    let ends_of = |timeline: &Value| -> Vec<f64> {
+        let points = timeline["points"].as_array();
+        let points = points.into_iter().flatten();
+        points.map(|p| p["to_s"].as_f64().unwrap()).collect()
+    };
+    eventually(|| match ends_of(&timeline(&nodes[0], &id, "")).len() {
+        n if n < 5 => Err(format!("{n} intervals")),
+        _ => Ok(()),
+    });
+    let late = Node::start(dir.path(), "n2", &["--bootstrap", &nodes[0].listening]);
+    eventually(|| {
+        let so_far = timeline(&late, &id, "");
+        let begins = ends_of(&so_far).first().copied();
+        match so_far["state"] == "running" && begins.is_some_and(|s| s < 1.5) {
+            true => Ok(()),
+            false => Err(so_far.to_string()),
+        }
+    });
+    let result = complete(&late, &id);
+    let whole = timeline(&late, &id, "?histograms=true");
+    assert_eq!(sum(&whole, "sent"), result["totals"]["sent"]);
+    let merged = decode(result["histograms"]["response"].as_str().unwrap()).unwrap();
+    assert_eq!(added_up(&whole), merged);
+    assert!(ends_of(&whole).len() >= 12, "{:?}", ends_of(&whole));
 }

@@ -38,7 +38,8 @@ pub struct Look {
 /// The sums of all workers at a look.
 #[derive(Clone, Debug)]
 struct Sums {
-    counted: Counters,
+    /// As one interval from the start.
+    counted: Point,
     response: Histogram<u64>,
     lag: Histogram<u64>,
 }
@@ -100,7 +101,7 @@ impl Recording {
             let _ = lag.add(&own);
         }
         let sums = Sums {
-            counted,
+            counted: told(&counted),
             response: added(metrics(), TimeKind::Response),
             lag,
         };
@@ -134,8 +135,7 @@ impl Recording {
     /// and no peak, unless it stays away.
     fn rates(&mut self, look: &Look) -> Vec<f64> {
         for (node, metrics) in &look.workers {
-            let same = |n: &TimelineNode| n.peer == node.peer && n.incarnation == node.incarnation;
-            let at = match self.nodes.iter().position(same) {
+            let at = match self.nodes.iter().position(|n| is_same(n, node)) {
                 Some(at) => at,
                 None => {
                     self.nodes.push(node.clone());
@@ -179,6 +179,29 @@ impl Recording {
             self.length_s = 2.0 * self.length_s.max(mean);
             self.cells = thinned(std::mem::take(&mut self.cells), self.length_s);
         }
+    }
+
+    /// Takes over what another node has written down of the same test, if it begins finer: this
+    /// one came later. What follows is what the metrics grow by from there.
+    pub fn adopt(&mut self, other: Recording) {
+        if other.begins_s() >= self.begins_s() {
+            return;
+        }
+        let mine: Vec<(TimelineNode, Sent)> =
+            self.nodes.drain(..).zip(self.sent.drain(..)).collect();
+        let sent = other.nodes.iter().map(|node| {
+            let same = mine.iter().find(|(n, _)| is_same(n, node));
+            same.map(|(_, sent)| *sent).unwrap_or_default()
+        });
+        self.sent = sent.collect();
+        self.nodes = other.nodes;
+        self.last = Some(Box::new(Sums::of(&other.cells)));
+        self.cells = other.cells;
+    }
+
+    /// When the first interval ends, in seconds after the start; infinity if there is none.
+    pub fn begins_s(&self) -> f64 {
+        self.cells.first().map_or(f64::INFINITY, |c| c.point.to_s)
     }
 
     /// Nothing has been written down yet.
@@ -262,17 +285,7 @@ impl Cell {
             *rate = mean(*rate, later);
         }
         (p.to_s, p.asked, p.users, p.in_flight) = (n.to_s, n.asked, n.users, n.in_flight);
-        p.sent = p.sent.saturating_add(n.sent);
-        p.ok = p.ok.saturating_add(n.ok);
-        p.failed = p.failed.saturating_add(n.failed);
-        p.dropped = p.dropped.saturating_add(n.dropped);
-        p.checks_failed = p.checks_failed.saturating_add(n.checks_failed);
-        p.bytes_sent = p.bytes_sent.saturating_add(n.bytes_sent);
-        p.bytes_received = p.bytes_received.saturating_add(n.bytes_received);
-        for (kind, count) in n.errors {
-            let all = p.errors.entry(kind).or_default();
-            *all = all.saturating_add(count);
-        }
+        add_counts(p, &n);
         self.response = put_together(self.response.take(), next.response);
         self.lag = put_together(self.lag.take(), next.lag);
     }
@@ -348,40 +361,105 @@ fn thinned(cells: Vec<Cell>, length_s: f64) -> Vec<Cell> {
     thin
 }
 
-/// What was counted since.
-fn grown(now: &Counters, before: Option<&Counters>) -> Point {
-    let none = Counters::default();
-    let before = before.unwrap_or(&none);
+fn is_same(a: &TimelineNode, b: &TimelineNode) -> bool {
+    a.peer == b.peer && a.incarnation == b.incarnation
+}
+
+impl Sums {
+    fn of(cells: &[Cell]) -> Sums {
+        let mut sums = Sums {
+            counted: Point::default(),
+            response: new_histogram(),
+            lag: new_histogram(),
+        };
+        for cell in cells {
+            add_counts(&mut sums.counted, &cell.point);
+            let all = [
+                (&mut sums.response, &cell.response),
+                (&mut sums.lag, &cell.lag),
+            ];
+            for (sum, text) in all {
+                if let Some(h) = text.as_deref().and_then(decode) {
+                    // Both are of the one configuration.
+                    let _ = sum.add(&h);
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// What was counted, as an interval tells it.
+fn told(counted: &Counters) -> Point {
     let mut errors: BTreeMap<String, u64> = BTreeMap::new();
-    for (key, e) in &now.errors {
+    for (key, e) in &counted.errors {
         *errors.entry(key.kind.clone()).or_default() += e.count;
     }
-    for (key, e) in &before.errors {
-        if let Some(count) = errors.get_mut(&key.kind) {
-            *count = count.saturating_sub(e.count);
-        }
-    }
-    errors.retain(|_, count| *count > 0);
     Point {
-        sent: now.sent.saturating_sub(before.sent),
-        ok: now.ok.saturating_sub(before.ok),
-        failed: now.failed.saturating_sub(before.failed),
-        dropped: now.dropped().saturating_sub(before.dropped()),
-        checks_failed: now.checks_failed.saturating_sub(before.checks_failed),
-        in_flight: now.in_flight,
-        bytes_sent: now.bytes_sent.saturating_sub(before.bytes_sent),
-        bytes_received: now.bytes_received.saturating_sub(before.bytes_received),
+        sent: counted.sent,
+        ok: counted.ok,
+        failed: counted.failed,
+        dropped: counted.dropped(),
+        checks_failed: counted.checks_failed,
+        in_flight: counted.in_flight,
+        bytes_sent: counted.bytes_sent,
+        bytes_received: counted.bytes_received,
         errors,
         ..Point::default()
     }
 }
 
+/// Adds what was counted in another interval.
+fn add_counts(p: &mut Point, n: &Point) {
+    p.sent = p.sent.saturating_add(n.sent);
+    p.ok = p.ok.saturating_add(n.ok);
+    p.failed = p.failed.saturating_add(n.failed);
+    p.dropped = p.dropped.saturating_add(n.dropped);
+    p.checks_failed = p.checks_failed.saturating_add(n.checks_failed);
+    p.bytes_sent = p.bytes_sent.saturating_add(n.bytes_sent);
+    p.bytes_received = p.bytes_received.saturating_add(n.bytes_received);
+    for (kind, count) in &n.errors {
+        let all = p.errors.entry(kind.clone()).or_default();
+        *all = all.saturating_add(*count);
+    }
+}
+
+/// What was counted since.
+fn grown(now: &Point, before: Option<&Point>) -> Point {
+    let mut grown = now.clone();
+    let Some(before) = before else {
+        return grown;
+    };
+    for (kind, count) in &mut grown.errors {
+        let known = before.errors.get(kind).copied().unwrap_or(0);
+        *count = count.saturating_sub(known);
+    }
+    grown.errors.retain(|_, count| *count > 0);
+    grown.sent = now.sent.saturating_sub(before.sent);
+    grown.ok = now.ok.saturating_sub(before.ok);
+    grown.failed = now.failed.saturating_sub(before.failed);
+    grown.dropped = now.dropped.saturating_sub(before.dropped);
+    grown.checks_failed = now.checks_failed.saturating_sub(before.checks_failed);
+    grown.bytes_sent = now.bytes_sent.saturating_sub(before.bytes_sent);
+    grown.bytes_received = now.bytes_received.saturating_sub(before.bytes_received);
+    grown
+}
+
 /// What was recorded since; none if nothing was.
 fn since(now: &Histogram<u64>, before: Option<&Histogram<u64>>) -> Option<Histogram<u64>> {
     let mut grown = now.clone();
-    // What was merged earlier is part of what is merged now, so this cannot fail.
-    let subtracted = before.is_none_or(|b| grown.subtract(b).is_ok());
-    (subtracted && !grown.is_empty()).then_some(grown)
+    if let Some(before) = before
+        && grown.subtract(before).is_err()
+    {
+        // Another node had heard more than this one: there is nothing new of that.
+        grown = new_histogram();
+        for value in now.iter_recorded() {
+            let at = value.value_iterated_to();
+            let count = value.count_at_value().saturating_sub(before.count_at(at));
+            grown.saturating_record_n(at, count);
+        }
+    }
+    (!grown.is_empty()).then_some(grown)
 }
 
 fn heat_bounds_us() -> impl Iterator<Item = f64> {

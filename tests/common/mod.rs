@@ -288,6 +288,35 @@ pub fn get(address: &str, path: &str) -> String {
     response.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
+/// Starts a test and leaves it to itself; returns its id. `args` may name a plan, or a URL and
+/// a load.
+pub fn start_detached(at: &Node, args: &[&str]) -> String {
+    let mut all = vec!["start-test"];
+    all.extend(args);
+    all.extend(["--api", &at.api, "--detach"]);
+    let out = vajra(&all);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    out.stdout.trim().to_owned()
+}
+
+/// A test's result on a node, once it shows a complete one.
+pub fn complete(node: &Node, id: &str) -> Value {
+    eventually(|| {
+        let out = vajra(&["status", id, "--api", &node.api, "--json"]);
+        let result = serde_json::from_str::<Value>(&out.stdout).unwrap_or_default();
+        match result["complete"] == true {
+            true => Ok(result),
+            false => Err(format!("{}{}", out.stdout, out.stderr)),
+        }
+    })
+}
+
+/// What a node's API answers, as JSON; of a path under `/api/v1/`.
+pub fn api(node: &Node, path: &str) -> Value {
+    let body = get(&node.api, &format!("/api/v1/{path}"));
+    serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"))
+}
+
 /// What a finished command left behind.
 #[derive(Debug)]
 pub struct Finished {

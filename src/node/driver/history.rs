@@ -3,11 +3,13 @@
 //! elsewhere is fetched and kept. What could not be had is not looked for again for a while.
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::neighbours::Learned;
+use super::recording::lock;
 use super::*;
 use crate::node::calls::Caller;
 use crate::node::clocks::in_turn;
@@ -16,7 +18,7 @@ use crate::node::records::{self, LinkTold, LinksRecord, MAX_LINKS, RecordError, 
 use crate::node::serving::Recent;
 use crate::node::store::{MAX_RESULTS, Part};
 use crate::protocol::messages::{RecordName, Reply};
-use crate::report::Timeline;
+use crate::report::{Recording, Timeline};
 use crate::wire::limits::MAX_RECORD;
 
 /// Records read or made for others at once, each of at most 16 MiB; more are told to ask again.
@@ -156,8 +158,10 @@ impl Driver {
                     RecordName::Timeline(_) => Part::Timeline,
                     _ => Part::Result,
                 };
-                let live = self.tests.get(&test).and_then(|s| s.result.clone());
-                let live = live.filter(|_| part == Part::Result);
+                let live = self.tests.get(&test).map(|served| match part {
+                    Part::Result => Live::Result(served.result.clone()),
+                    Part::Timeline => Live::Timeline(served.live.recording()),
+                });
                 let (store, recent) = (self.store.clone(), self.history.recent.clone());
                 tokio::task::spawn_blocking(move || {
                     let whole = kept(&store, &recent, (record, test, part), offset, live);
@@ -177,14 +181,38 @@ impl Driver {
     }
 }
 
-/// A part of a test as it is kept here, or a result that could not be written and is in memory
-/// for a while. A file that is too long for a record is not read.
+/// A part of a test that is not in a file.
+enum Live {
+    /// What could not be written and is in memory for a while.
+    Result(Option<Arc<TestResult>>),
+    /// What is being written down.
+    Timeline(Arc<Mutex<Recording>>),
+}
+
+impl Live {
+    fn bytes(self, test: TestId) -> Option<Arc<[u8]>> {
+        let json = match self {
+            Live::Result(result) => serde_json::to_vec(&*result?),
+            Live::Timeline(recording) => {
+                let recording = lock(&recording).clone();
+                if recording.is_empty() {
+                    return None;
+                }
+                serde_json::to_vec(&recording.keep(&test.to_string()))
+            }
+        };
+        json.ok().map(Into::into)
+    }
+}
+
+/// A part of a test as it is kept here, or as it is in memory. A file that is too long for a
+/// record is not read.
 fn kept(
     store: &Store,
     recent: &Recent,
     (record, test, part): (RecordName, TestId, Part),
     offset: u64,
-    live: Option<Arc<TestResult>>,
+    live: Option<Live>,
 ) -> Option<Arc<Whole>> {
     let version = store.version(test, part);
     if version.is_some_and(|v| v.bytes > MAX_RECORD) {
@@ -192,7 +220,7 @@ fn kept(
     }
     recent.get(record, version, offset, Instant::now(), || {
         let kept = store.bytes(test, part);
-        kept.or_else(|| Some(serde_json::to_vec(&*live?).ok()?.into()))
+        kept.or_else(|| live?.bytes(test))
     })
 }
 
@@ -355,6 +383,29 @@ impl Driver {
             };
             // The driver may have ended meanwhile.
             let _ = learn.send(Learned::Brought(brought)).await;
+        });
+    }
+
+    /// This node has come late to a test that runs: what it was like before, others have written
+    /// down.
+    pub(super) fn catch_up(&self, test: TestId) {
+        let (Some(t), Some(served)) = (self.core.tests().get(&test), self.tests.get(&test)) else {
+            return;
+        };
+        // Who has coordinated since the beginning was there; so was, most likely, who works.
+        let first = t.reigns().first().map(|r| &r.node.peer);
+        let works = |peer: &Peer| t.merge().workers().keys().any(|n| n.peer == *peer);
+        let mut sources = self.live_peers();
+        sources.sort_by_key(|peer| (Some(peer) != first, !works(peer)));
+        sources.truncate(MAX_ASKED);
+        let (caller, recording) = (self.data.caller(), served.live.recording());
+        tokio::spawn(async move {
+            let found = find_timeline(&caller, test, sources.iter(), &mut Vec::new()).await;
+            if let Some(timeline) = found {
+                let adopt = move || lock(&recording).adopt(Recording::read(timeline));
+                // Without it the test is shown from when this node came.
+                let _ = tokio::task::spawn_blocking(adopt).await;
+            }
         });
     }
 

@@ -20,6 +20,8 @@ use crate::report::{Look, Point, Progress, Recording, Timeline, TimelineNode, Up
 /// After a look there is none for so many times as long as it took: of a core, looks take at
 /// most a tenth. Where that is longer than an interval, intervals are put together.
 const LOOKS_REST: u32 = 9;
+/// Looks after which a node that came late asks others how the test began: until it knows whom.
+const CATCH_UP_LOOKS: u32 = 3;
 /// From so many nodes on, their reports are spread in time.
 const MANY_NODES: usize = 16;
 
@@ -32,6 +34,8 @@ pub(in crate::node) struct Live {
     measured: Duration,
     /// The same of looks.
     looked: Duration,
+    /// How many have been taken.
+    looks: u32,
     /// A look is being taken.
     looking: bool,
     /// None is taken before; where looks take long, there are fewer of them.
@@ -50,6 +54,8 @@ pub(in crate::node) struct Looked {
     look: Look,
     point: Option<Point>,
     lags: BTreeMap<String, f64>,
+    /// When the first interval ends.
+    begins_s: f64,
     took: Duration,
 }
 
@@ -61,6 +67,11 @@ pub(in crate::node) struct Kept {
 }
 
 impl Live {
+    /// What is being written down.
+    pub(super) fn recording(&self) -> Arc<Mutex<Recording>> {
+        self.recording.clone()
+    }
+
     fn listener(&mut self) -> broadcast::Receiver<Arc<Update>> {
         let listeners = &mut self.listeners;
         let sender = listeners.get_or_insert_with(|| broadcast::channel(EVENT_QUEUE).0);
@@ -80,7 +91,7 @@ impl Live {
     }
 }
 
-fn lock(recording: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
+pub(super) fn lock(recording: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
     recording.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -164,9 +175,10 @@ impl Driver {
         let (recording, looked) = (live.recording.clone(), self.looked_to.clone());
         tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
-            let (point, lags) = {
+            let (point, lags, begins_s) = {
                 let mut recording = lock(&recording);
-                (recording.take(&look), recording.lags().clone())
+                let point = recording.take(&look);
+                (point, recording.lags().clone(), recording.begins_s())
             };
             // The driver may have ended meanwhile.
             let _ = looked.blocking_send(Looked {
@@ -174,6 +186,7 @@ impl Driver {
                 look,
                 point,
                 lags,
+                begins_s,
                 took: begun.elapsed(),
             });
         });
@@ -216,10 +229,13 @@ impl Driver {
     /// A look has been taken: whoever listens is told.
     pub(super) fn looked(&mut self, looked: Looked) {
         let id = looked.test;
+        let soon = self.core.metrics_interval().as_secs_f64() * 2.0;
         let live = &mut self.served(id).live;
         live.looking = false;
         live.rest_until = Some(Instant::now() + looked.took * LOOKS_REST);
         live.lags = looked.lags;
+        live.looks += 1;
+        let came_late = looked.begins_s > soon && live.looks <= CATCH_UP_LOOKS;
         if let Some(point) = looked.point
             && self.served(id).live.listened()
         {
@@ -229,6 +245,9 @@ impl Driver {
                 .into_iter()
                 .for_each(|p| live.tell(Update::Progress(p)));
             live.tell(Update::Point(Box::new(point)));
+        }
+        if came_late {
+            self.catch_up(id);
         }
     }
 

@@ -207,3 +207,55 @@ fn each_worker_s_lag_is_its_own() {
     let lag = |peer: &str| recording.lags()[peer].round();
     assert_eq!((lag("peer-a"), lag("peer-b")), (0.0, 50.0));
 }
+
+#[test]
+fn a_node_that_came_late_takes_over_the_beginning_and_counts_nothing_twice() {
+    let mut whole = Recording::default();
+    let mut late = Recording::default();
+    for at in 1..=6 {
+        let at = f64::from(at);
+        let workers = || {
+            vec![
+                after("a", at, at as u64 * 10),
+                after("b", at, at as u64 * 20),
+            ]
+        };
+        whole.take(&look(at, workers()));
+        if at == 4.0 {
+            let first = late.take(&look(at, workers())).unwrap();
+            assert_eq!((first.from_s, first.sent), (0.0, 120));
+        }
+        if at == 5.0 {
+            // Told in its own order of workers; this node has looked meanwhile.
+            late.take(&look(at, vec![after("b", 5.0, 100), after("a", 5.0, 50)]));
+            let told = whole.keep("t");
+            late.adopt(Recording::read(told));
+        }
+        if at == 6.0 {
+            late.take(&look(at, vec![after("b", 6.0, 120), after("a", 6.0, 60)]));
+        }
+    }
+    assert_eq!(shown(&late, 100), shown(&whole, 100));
+    let nodes = |r: &Recording| r.keep("t").nodes;
+    assert_eq!(nodes(&late), nodes(&whole));
+    // What begins no finer is no gain.
+    let before = shown(&whole, 100);
+    whole.adopt(late);
+    assert_eq!(shown(&whole, 100), before);
+}
+
+/// Another node may have heard of a request that this one has yet to hear of.
+#[test]
+fn what_another_node_knew_already_is_not_counted_again() {
+    let mut ahead = Recording::default();
+    ahead.take(&look(1.0, vec![after("a", 1.0, 10)]));
+    ahead.take(&look(2.0, vec![after("a", 2.0, 25)]));
+    let mut late = Recording::default();
+    late.take(&look(2.0, vec![after("a", 1.9, 20)]));
+    late.adopt(Recording::read(ahead.keep("t")));
+    let next = late.take(&look(3.0, vec![after("a", 2.1, 24)])).unwrap();
+    assert_eq!(
+        (next.sent, next.histogram, next.response_time_ms),
+        (0, None, None)
+    );
+}
