@@ -187,7 +187,7 @@ fn a_change_that_makes_no_sense_is_refused_with_what_would() {
     complete(&nodes[0], &id);
     let late = steer(&nodes[0], &["pause", &id]);
     assert!(
-        late.code == 1 && late.stderr.contains("it is over"),
+        late.code == 1 && late.stderr.contains("the test has ended"),
         "{}",
         late.stderr
     );

@@ -760,7 +760,11 @@ impl World {
             }
             Output::Engine(_, order) => self.order(i, &order),
             Output::Event(_, event) => self.saw(&event.kind, &event.text),
-            Output::Verdict(..) | Output::Ended(_) | Output::Completed(_) | Output::Log(_) => {}
+            Output::Verdict(..)
+            | Output::Led(..)
+            | Output::Ended(_)
+            | Output::Completed(_)
+            | Output::Log(_) => {}
         }
     }
 

@@ -311,7 +311,7 @@ pub struct RunArgs {
     pub baseline: Option<PathBuf>,
     /// Exit with 99 if response times, errors or the rate are worse than the baseline's by more
     /// than this, and by more than noise
-    #[arg(long, value_name = "10%", requires = "baseline", value_parser = parse_limit)]
+    #[arg(long, value_name = "10%", requires = "baseline", value_parser = parse_limit, allow_hyphen_values = true)]
     pub fail_on_regression: Option<f64>,
     /// Files that the result is written to.
     #[command(flatten)]
@@ -392,7 +392,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "OTHER")]
     pub compare: Option<String>,
     /// Exit with 99 if it is worse than the other by more than this, and by more than noise
-    #[arg(long, value_name = "10%", requires = "compare", value_parser = parse_limit)]
+    #[arg(long, value_name = "10%", requires = "compare", value_parser = parse_limit, allow_hyphen_values = true)]
     pub fail_on_regression: Option<f64>,
     /// Which node to talk to.
     #[command(flatten)]
@@ -451,11 +451,12 @@ pub struct ScaleArgs {
         long,
         value_name = "N",
         conflicts_with = "users",
-        required_unless_present = "users"
+        required_unless_present = "users",
+        allow_negative_numbers = true
     )]
     pub rate: Option<String>,
     /// Users of the whole swarm that are full load from now on (closed model)
-    #[arg(short = 'u', long, value_name = "N")]
+    #[arg(short = 'u', long, value_name = "N", allow_negative_numbers = true)]
     pub users: Option<String>,
     /// Which node to talk to.
     #[command(flatten)]

@@ -11,6 +11,9 @@ use crate::report::text;
 /// Largest result file: one of thousands of nodes with a whole timeline.
 const MAX_FILE: u64 = 256 << 20;
 
+/// Highest limit: a hundred times as much.
+const MAX_LIMIT: f64 = 100.0;
+
 /// Reads a result as `--json` wrote it.
 ///
 /// # Errors
@@ -40,9 +43,10 @@ pub fn parse_limit(text: &str) -> Result<f64, String> {
     };
     match number.parse::<f64>() {
         // `10` rather means 10 % than a thousand.
-        Ok(n) if n >= 0.0 && n.is_finite() && (whole > 1.0 || n <= 1.0) => Ok(n / whole),
+        Ok(n) if n >= 0.0 && (whole > 1.0 || n <= 1.0) && n / whole <= MAX_LIMIT => Ok(n / whole),
         _ => Err(format!(
-            "{text:?} is no limit; write one such as 10% or 0.1"
+            "{text:?} is no limit; write one such as 10% or 0.1, from 0% to {}%",
+            MAX_LIMIT * 100.0
         )),
     }
 }
@@ -51,11 +55,11 @@ pub fn parse_limit(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// Stdout can't be written.
-pub fn show(compared: &Comparison, limit: Option<f64>, quiet: bool) -> Result<Exit, Failure> {
+pub fn show(compared: &Comparison, quiet: bool) -> Result<Exit, Failure> {
     if !quiet {
         out(&text::comparison(compared))?;
     }
-    let Some(limit) = limit else {
+    let Some(limit) = compared.limit else {
         return Ok(Exit::Fine);
     };
     let regressions = text::regressions(compared, limit);
@@ -64,7 +68,7 @@ pub fn show(compared: &Comparison, limit: Option<f64>, quiet: bool) -> Result<Ex
         true => super::output::note(regressions.trim_end()),
         false => out(&regressions)?,
     }
-    match compared.regressions(limit).next() {
+    match compared.failures().next() {
         Some(_) => Ok(Exit::Thresholds),
         None => Ok(Exit::Fine),
     }
@@ -80,7 +84,7 @@ mod tests {
         assert_eq!(parse_limit("10%"), Ok(0.1));
         assert_eq!(parse_limit("0.05"), Ok(0.05));
         assert_eq!(parse_limit("150 %"), Ok(1.5));
-        for wrong in ["10", "-1%", "ten", "inf%", ""] {
+        for wrong in ["10", "-1%", "ten", "inf%", "nan", "1e99%", ""] {
             assert!(
                 parse_limit(wrong).unwrap_err().contains("10% or 0.1"),
                 "{wrong}"

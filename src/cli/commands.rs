@@ -74,12 +74,20 @@ pub async fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
     }
 }
 
+/// Fewest digits of an id that name a test, as for the API.
+const LEAST_DIGITS: usize = 4;
+
 /// `stop-test`
 pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
     let backend = Backend::connect(&args.api).await?;
-    let id = test_id(&backend.tests().await?, &args.id)?;
+    let tests = backend.tests().await?;
+    let id = test_id(&tests, &args.id)?;
     backend.stop(&id, !args.now).await?;
-    line(&format!("stopping {id}"))?;
+    let listed = tests.tests.iter().find(|t| t.test_id == id);
+    line(&match listed.is_some_and(|t| t.state == "ended") {
+        true => format!("{id} has ended already"),
+        false => format!("stopping {id}"),
+    })?;
     Ok(Exit::Fine)
 }
 
@@ -146,6 +154,13 @@ pub(super) fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
             Some(test) => Ok(test.test_id.clone()),
             None => Err(Failure::run("this node knows no tests yet")),
         };
+    }
+    let digits = text.chars().filter(|c| *c != '-').count();
+    if digits < LEAST_DIGITS {
+        return Err(Failure::usage(format_args!(
+            "{text:?} is too short for a test's id: give at least {LEAST_DIGITS} digits of it, or \
+             `latest`"
+        )));
     }
     let found: Vec<&str> = list
         .tests
@@ -215,12 +230,12 @@ mod unit_tests {
         assert_eq!(test_id(&list, "0188").unwrap(), "0188-c");
         let ambiguous = test_id(&list, "0199").unwrap_err().message;
         assert!(ambiguous.contains("beginning of 2 tests"), "{ambiguous}");
-        assert!(
-            test_id(&list, "7")
-                .unwrap_err()
-                .message
-                .contains("vajra-node tests")
-        );
+        let unknown = test_id(&list, "7777").unwrap_err().message;
+        assert!(unknown.contains("vajra-node tests"), "{unknown}");
+        for short in ["", "018", "01-8"] {
+            let told = test_id(&list, short).unwrap_err().message;
+            assert!(told.contains("at least 4 digits"), "{told}");
+        }
         assert!(test_id(&tests_of(&[]), "latest").is_err());
     }
 

@@ -80,7 +80,7 @@ pub async fn before(
     let worst = report.checks.iter().find(|c| c.finding == Finding::Fail);
     if let Some(worst) = worst {
         return Err(Failure::run(format_args!(
-            "the pre-flight failed, and nothing was started: {} (--no-preflight starts it anyway)",
+            "the pre-flight failed, and nothing was started: {} (--no-preflight leaves these checks out)",
             worst.text
         )));
     }

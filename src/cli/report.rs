@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure};
 use super::exports::{self, Exports, recorded};
 use super::out_file::OutFile;
 use super::output::out;
-use crate::report::compare::compare;
+use crate::report::compare::{Comparison, compare};
 use crate::report::export::Needs;
 use crate::report::recorded::Recorded;
 use crate::report::text;
@@ -34,7 +34,10 @@ pub async fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     let json = args.json.as_deref();
     let json = json.map(|path| OutFile::open("json", path)).transpose()?;
     let exports = Exports::open(&args.exports, args.json.as_deref())?;
-    of.comparison = other.map(|other| compare(&other, &of));
+    of.comparison = other.map(|other| Comparison {
+        limit: args.fail_on_regression,
+        ..compare(&other, &of)
+    });
     let quiet = json.as_ref().is_some_and(OutFile::is_stdout) || exports.on_stdout();
     let only_text = json.is_none() && exports.is_empty();
     exports.write(&of)?;
@@ -49,7 +52,7 @@ pub async fn run(args: &ReportArgs) -> Result<Exit, Failure> {
         json.write_json(&of)?;
     }
     match compared {
-        Some(compared) => baseline::show(&compared, args.fail_on_regression, quiet),
+        Some(compared) => baseline::show(&compared, quiet),
         None => Ok(Exit::Fine),
     }
 }

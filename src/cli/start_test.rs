@@ -24,7 +24,7 @@ use super::suite;
 use crate::node::config::{LogLevel, NodeConfig};
 use crate::node::run::RunningNode;
 use crate::plan::{Local, Plan};
-use crate::report::compare::compare;
+use crate::report::compare::{Comparison, compare};
 use crate::report::export::Needs;
 use crate::report::recorded::Recorded;
 use crate::report::{TestResult, text};
@@ -214,7 +214,10 @@ impl Session {
         let mut recorded = recorded(&self.backend, result, files.needs).await;
         // What never ran is not compared with what did.
         let baseline = files.baseline.filter(|_| recorded.result.totals.sent > 0);
-        recorded.comparison = baseline.map(|baseline| compare(&baseline, &recorded));
+        recorded.comparison = baseline.map(|baseline| Comparison {
+            limit: args.fail_on_regression,
+            ..compare(&baseline, &recorded)
+        });
         let compared = recorded.comparison.clone();
         let only_json = files.json.as_ref().is_some_and(OutFile::is_stdout);
         let quiet = only_json || files.exports.on_stdout();
@@ -224,7 +227,7 @@ impl Session {
         }
         let exit = show_recorded(&recorded, files.json, args.strict, quiet)?;
         let against = match compared {
-            Some(compared) => baseline::show(&compared, args.fail_on_regression, quiet)?,
+            Some(compared) => baseline::show(&compared, quiet)?,
             None => Exit::Fine,
         };
         written?;

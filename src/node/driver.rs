@@ -139,6 +139,8 @@ pub struct Driver {
     waiting: Vec<WaitingStart>,
     steered: Vec<steering::Steered>,
     addresses: Vec<String>,
+    /// Unix time in milliseconds when the node's clock stood at nothing.
+    origin_unix_ms: u64,
     requests: u64,
     /// Who waits for the answer to a request of ours.
     preflights: Arc<Semaphore>,
@@ -165,6 +167,7 @@ impl Driver {
             .filter_map(|id| Some((id, Listed::of(&*parts.store.get(id)?))))
             .collect();
         Driver {
+            origin_unix_ms: unix_ms().saturating_sub(parts.room.clock.now().0 / 1_000_000),
             core: parts.core,
             net: parts.net,
             events: parts.events,
@@ -204,6 +207,12 @@ impl Driver {
 
     pub(super) fn now(&self) -> Time {
         Time(self.room.clock.now().0)
+    }
+
+    /// An instant as Unix time in milliseconds, by the wall clock when the driver began: always
+    /// the same for the same instant.
+    pub(super) fn unix_ms_of(&self, at: Time) -> u64 {
+        self.origin_unix_ms.saturating_add(at.0 / 1_000_000)
     }
 
     /// Runs until the node has left.

@@ -239,8 +239,22 @@ impl Store {
     fn read<T: DeserializeOwned>(&self, id: TestId, part: Part) -> Option<T> {
         let bytes = self.bytes(id, part)?;
         serde_json::from_slice(&bytes)
-            .inspect_err(|e| tracing::warn!(test = %id, "cannot read its {part:?}: {e}"))
+            .inspect_err(|e| self.set_aside(id, part, e))
             .ok()
+    }
+
+    /// What cannot be read is out of the way, so that it can be fetched from another node.
+    fn set_aside(&self, id: TestId, part: Part, why: &serde_json::Error) {
+        let Some(dir) = &self.dir else {
+            return;
+        };
+        let damaged = path(dir, id, part);
+        let aside = damaged.with_extension("json.damaged");
+        let (from, to) = (damaged.display(), aside.display());
+        match fs::rename(&damaged, &aside) {
+            Ok(()) => tracing::warn!(test = %id, "{from} cannot be read ({why}); it is {to} now"),
+            Err(e) => tracing::warn!(test = %id, "{from} cannot be read ({why}) nor moved: {e}"),
+        }
     }
 
     /// Whether a part of a test is here.
@@ -312,13 +326,17 @@ fn id_of(name: &str) -> Option<TestId> {
     name.parse().ok()
 }
 
-/// Writes a file that is there as a whole or not at all.
+/// Writes a file that is there as a whole or not at all. Its directory is made anew if somebody
+/// removed it.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let written = fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = made
+        .and_then(|()| fs::File::create(&temporary))
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
     written
         .and_then(|()| fs::rename(&temporary, path))
         .inspect_err(|_| {
@@ -326,6 +344,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
             // start.
             let _ = fs::remove_file(&temporary);
         })
+        .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -383,6 +402,43 @@ mod tests {
         assert_eq!(store.put(next, &result, None).unwrap(), [second]);
         assert!(!store.has(second, Part::Timeline));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), MAX_RESULTS);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_put_aside_and_makes_room_for_a_sound_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(dir.path().to_owned())).unwrap();
+        let (id, sound) = result(1);
+        store.put(id, &sound, Some(&timeline(id))).unwrap();
+        for part in [Part::Result, Part::Timeline] {
+            fs::write(path(dir.path(), id, part), "{").unwrap();
+        }
+        assert!(store.get(id).is_none() && store.timeline(id).is_none());
+        assert!(!store.has(id, Part::Result) && !store.has(id, Part::Timeline));
+        let aside = |name: String| fs::read(dir.path().join(name)).unwrap();
+        assert_eq!(aside(format!("{id}.json.damaged")), b"{");
+        assert_eq!(aside(format!("{id}.timeline.json.damaged")), b"{");
+        assert_eq!(store.ids(), []);
+        store.put(id, &sound, None).unwrap();
+        assert_eq!(*store.get(id).unwrap(), sound);
+    }
+
+    #[test]
+    fn a_directory_that_somebody_removed_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let results = dir.path().join("results");
+        let store = Store::open(Some(results.clone())).unwrap();
+        fs::remove_dir(&results).unwrap();
+        let (id, sound) = result(1);
+        store.put(id, &sound, None).unwrap();
+        assert_eq!(*store.get(id).unwrap(), sound);
+        fs::remove_dir_all(&results).unwrap();
+        fs::write(&results, "in the way").unwrap();
+        let told = store.put(id, &sound, None).unwrap_err().to_string();
+        assert!(told.contains(&format!("{id}.json: ")), "{told}");
+        // It is not lost for that.
+        assert_eq!(store.keep(id, &sound, None, 1), []);
+        assert_eq!(*store.get(id).unwrap(), sound);
     }
 
     #[test]

@@ -78,6 +78,12 @@ impl SwarmLog {
     }
 
     fn push(&mut self, event: SwarmEvent) {
+        let (kind, name, text) = (&event.kind, &event.name, &event.text);
+        tracing::info!(
+            peer = event.peer,
+            event = kind,
+            "node {name} {kind}: {text}"
+        );
         if self.events.len() == MAX_EVENTS {
             self.events.pop_front();
         }

@@ -18,7 +18,7 @@ use crate::protocol::test::Test;
 use crate::protocol::{NodeId, TestId, Time};
 use crate::report::{
     Event, NodeEntry, NodeList, Pool, Reign, ResultInput, TestEntry, TestList, TestResult,
-    WorkerInput, phase_word,
+    WorkerInput, phase_word, rfc3339,
 };
 
 impl Driver {
@@ -50,7 +50,10 @@ impl Driver {
             shares: self.shares_of(&me.node),
             ..NodeEntry::default()
         }];
-        nodes.extend(self.core.members().all().map(|k| self.node_entry(k, now)));
+        // Who has left said so: nobody waits for it.
+        let others = self.core.members().all();
+        let others = others.filter(|k| k.advert.status != Status::Leaving);
+        nodes.extend(others.map(|k| self.node_entry(k, now)));
         let pool = Pool::of(&nodes);
         NodeList { nodes, pool }
     }
@@ -118,7 +121,10 @@ impl Driver {
         tests.extend(kept.map(|(id, listed)| (*id, listed.entry.clone())));
         for (id, t) in self.core.tests() {
             let kept = self.tests.get(id).and_then(|s| s.result.as_ref());
-            let entry = kept.map_or_else(|| live_entry(t), |r| r.entry());
+            let entry = kept.map_or_else(
+                || live_entry(t, t.start().map(|s| self.unix_ms_of(s))),
+                |r| r.entry(),
+            );
             tests.insert(*id, entry);
         }
         TestList {
@@ -153,13 +159,9 @@ impl Driver {
     pub(super) fn result_input(&self, id: TestId) -> Option<ResultInput> {
         let t = self.core.tests().get(&id)?;
         let plan = self.tests.get(&id)?.plan.clone()?;
-        let now = self.now();
         let start = t.start();
         let since = |at: Time| start.map_or(0, |s| at.signed_since(s) / 1_000_000);
-        let started_unix_ms = start.map(|s| {
-            let ago = now.signed_since(s) / 1_000_000;
-            super::driver::unix_ms().saturating_add_signed(-ago)
-        });
+        let started_unix_ms = start.map(|s| self.unix_ms_of(s));
         Some(ResultInput {
             test: id,
             name: t.announcement().name.clone(),
@@ -174,6 +176,7 @@ impl Driver {
                 .map(|r| Reign {
                     term: r.term,
                     peer: network::show_peer(&r.node.peer),
+                    name: self.name_of(&r.node, t),
                     from_ms: since(r.from),
                     to_ms: r.to.map(since),
                 })
@@ -252,13 +255,13 @@ fn sent(steps: &[crate::protocol::metrics::StepCounters]) -> u64 {
     steps.iter().map(|s| s.counters.sent).sum()
 }
 
-fn live_entry(t: &Test) -> TestEntry {
+fn live_entry(t: &Test, started_unix_ms: Option<u64>) -> TestEntry {
     TestEntry {
         test_id: t.id().to_string(),
         name: Some(t.announcement().name.clone()).filter(|n| !n.is_empty()),
         state: phase_word(t.phase()).into(),
         verdict: None,
-        started_at: None,
+        started_at: started_unix_ms.map(rfc3339),
     }
 }
 

@@ -278,6 +278,15 @@ impl Profile {
         self.warm_up
     }
 
+    /// When the profile would end if a pause that is not over ended at `t`; as [`Self::end`] if
+    /// it is not paused.
+    pub fn end_if_resumed(&self, t: Duration) -> Duration {
+        match self.paused {
+            Some(most) => self.end() - most + t.saturating_sub(self.last_from()).min(most),
+            None => self.end(),
+        }
+    }
+
     /// When the profile ends.
     pub fn end(&self) -> Duration {
         match self.paused {
@@ -628,6 +637,23 @@ mod tests {
         let due: Vec<u64> = (0..p.numbers()).map(|k| p.arrival_ns(k)).collect();
         assert!(due.is_sorted());
         assert_eq!(p.total_arrivals(), Some(before + 12_000));
+    }
+
+    #[test]
+    fn a_pause_that_lasts_puts_the_end_off_as_long() {
+        let load = Load::open(10.0, Duration::from_secs(10));
+        let change = |at, what| LoadChange {
+            at: Duration::from_secs(at),
+            lag: Duration::ZERO,
+            what,
+        };
+        let pause = change(4, Change::Pause(Duration::from_secs(3600)));
+        let paused = Profile::changed(&load, std::slice::from_ref(&pause));
+        let ends = |p: &Profile, at| p.end_if_resumed(Duration::from_secs(at)).as_secs();
+        assert_eq!((ends(&paused, 4), ends(&paused, 9)), (10, 15));
+        assert_eq!(ends(&paused, 1_000_000), paused.end().as_secs());
+        let resumed = Profile::changed(&load, &[pause, change(9, Change::Resume)]);
+        assert_eq!((ends(&resumed, 9), ends(&resumed, 12)), (15, 15));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub enum Output {
     RunOnce(TestId, Once),
     /// Something happened that people want to know.
     Event(TestId, TestEvent),
+    /// Another node coordinates the test from now on.
+    Led(TestId, NodeId),
     /// The test ended here; its result should be kept.
     Ended(TestId),
     /// The result of an ended test is now complete.

@@ -129,6 +129,7 @@ impl World {
             Output::Verdict(_, verdict) => assert_ne!(verdict, Verdict::Reject),
             Output::Reply(..)
             | Output::Event(..)
+            | Output::Led(..)
             | Output::RunOnce(..)
             | Output::Completed(_)
             | Output::Log(_) => {}

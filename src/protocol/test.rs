@@ -342,6 +342,7 @@ impl Test {
         {
             self.leave_office();
             self.begin_reign(now, term, &node);
+            fx.outputs.push(Output::Led(self.id(), node.clone()));
             self.follow(now, term, &node, fx);
         }
     }

@@ -143,7 +143,7 @@ pub fn export(format: Format, of: &Recorded) -> Result<String, ExportError> {
             let times = text.and_then(decode).filter(|h| !h.is_empty());
             Ok(hgrm(&times.ok_or(ExportError::NoTimes)?))
         }
-        Format::Junit => Ok(junit(&of.result)),
+        Format::Junit => Ok(junit(&of.result, compared)),
     }
 }
 

@@ -217,6 +217,7 @@ fn reign(term: u64, name: &str, from_ms: i64, to_ms: Option<i64>) -> Reign {
     Reign {
         term,
         peer,
+        name: name.to_owned(),
         from_ms,
         to_ms,
     }

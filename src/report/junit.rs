@@ -1,15 +1,43 @@
 //! A result as JUnit XML, as CI systems read it: a test case for the run itself and one for
 //! each threshold; of a suite, a test suite for each plan.
 
+use super::compare::{Compared, Comparison};
 use super::result::TestResult;
 use super::suite::{PlanResult, SuiteResult};
+use super::text::comparison;
 use super::threshold::shown;
 use crate::plan::Threshold;
 
-/// One `<testsuites>` document.
-pub fn junit(result: &TestResult) -> String {
+/// One `<testsuites>` document. Of a comparison with a limit, each number that counts is a test
+/// case, too.
+pub fn junit(result: &TestResult, compared: Option<&Comparison>) -> String {
     let name = result.name.as_deref().unwrap_or("load test");
-    document(&[TestSuite::of(name, result)])
+    let mut suite = TestSuite::of(name, result);
+    suite.cases.extend(compared.into_iter().flat_map(against));
+    document(&[suite])
+}
+
+/// Whether the test is no worse than its baseline.
+fn against(of: &Comparison) -> Vec<Case> {
+    let Some(limit) = of.limit else {
+        return Vec::new();
+    };
+    let worse: Vec<&str> = of.failures().map(|m| m.metric.as_str()).collect();
+    let counting = of.metrics.iter().filter(|m| m.counts);
+    let case = |m: &Compared| {
+        let told = comparison::row(m, of.noise.judged);
+        Case {
+            name: format!("{} is not worse by more than {} %", m.metric, limit * 100.0),
+            came: match worse.contains(&m.metric.as_str()) {
+                true => Came::Badly(format!(
+                    "is {}, the baseline {} ({})",
+                    told.is, told.was, told.change
+                )),
+                false => Came::Well,
+            },
+        }
+    };
+    counting.map(case).collect()
 }
 
 /// One `<testsuites>` document with a test suite for each plan.
@@ -143,7 +171,8 @@ fn document(suites: &[TestSuite]) -> String {
 fn run(result: &TestResult) -> Case {
     let ended = result.end.as_deref() == Some("completed");
     let bad = !ended || result.verdict.as_deref() == Some("invalid");
-    let mut why = vec![result.end.clone().unwrap_or_default()];
+    let unended = || format!("the test has not ended: it is {}", result.state);
+    let mut why = vec![result.end.clone().unwrap_or_else(unended)];
     why.extend(result.reasons.iter().cloned());
     Case {
         name: "run".to_owned(),
@@ -174,7 +203,9 @@ fn escaped(text: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::report::Judged;
+    use crate::report::compare::compare;
+    use crate::report::recorded::Recorded;
+    use crate::report::{Judged, fixture};
 
     #[test]
     fn each_threshold_is_a_case_and_broken_ones_have_failed() {
@@ -193,7 +224,7 @@ mod tests {
             judged("rate > 5/s", true, Some(6.0)),
             judged("lag.p99 < 1ms", false, None),
         ];
-        let xml = junit(&result);
+        let xml = junit(&result, None);
         assert!(
             xml.contains("<testsuites tests=\"4\" failures=\"2\">"),
             "{xml}"
@@ -212,6 +243,37 @@ mod tests {
             xml.contains("<failure message=\"nothing was measured\"/>"),
             "{xml}"
         );
+    }
+
+    #[test]
+    fn a_number_that_is_worse_than_allowed_is_a_case_that_failed() {
+        let run = |slower| {
+            let (result, timeline) = fixture::run(fixture::Shape {
+                slower,
+                ..fixture::Shape::default()
+            });
+            Recorded {
+                timeline: Some(timeline),
+                ..Recorded::of(result)
+            }
+        };
+        let (base, slow) = (run(1.0), run(1.3));
+        let compared = |of: &Recorded, limit| Comparison {
+            limit,
+            ..compare(&base, of)
+        };
+        let xml = |of: &Recorded, limit| junit(&of.result, Some(&compared(of, limit)));
+        let p99 = "name=\"response_time.p99 is not worse by more than 10 %\"";
+        let worse = xml(&slow, Some(0.1));
+        let failed = format!("{p99}>\n      <failure message=\"is ");
+        assert!(worse.contains(&failed), "{worse}");
+        let same = xml(&base, Some(0.1));
+        assert!(same.contains(&format!("{p99}/>")), "{same}");
+        assert!(
+            !same.contains("is not worse by more than 10 %\">"),
+            "{same}"
+        );
+        assert!(!xml(&slow, None).contains("worse"));
     }
 
     #[test]

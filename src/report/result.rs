@@ -111,6 +111,9 @@ pub struct Reign {
     pub term: u64,
     /// Who.
     pub peer: String,
+    /// Its name, if it is known.
+    #[serde(default)]
+    pub name: String,
     /// Milliseconds after the start of the profile; negative before it.
     pub from_ms: i64,
     /// The same; null while in office.
@@ -150,7 +153,8 @@ pub struct NodeResult {
 pub struct Totals {
     /// Arrivals that the plan asked for: `sent + dropped + short`.
     pub planned: u64,
-    /// Requests written: `ok + failed + abandoned` (and those in flight, before the end).
+    /// Requests written: `ok + failed + abandoned`, and those of which it is not known how they
+    /// went: in flight before the end, and when a lost worker last reported.
     pub sent: u64,
     /// Succeeded.
     pub ok: u64,
@@ -161,6 +165,15 @@ pub struct Totals {
     /// Arrivals that a worker did not send: it was late, its lease had lapsed, or
     /// `max_in_flight` was reached.
     pub dropped: u64,
+    /// Of these, because the generator itself was too late for them.
+    #[serde(default)]
+    pub dropped_late: u64,
+    /// Of these, because `max_in_flight` was reached.
+    #[serde(default)]
+    pub dropped_full: u64,
+    /// Of these, because a worker had lost touch with the coordinator.
+    #[serde(default)]
+    pub dropped_lease: u64,
     /// Arrivals that no worker was there for.
     pub short: u64,
     /// Of those sent, the warm-up's; they are in no percentile.
@@ -175,6 +188,15 @@ pub struct Totals {
     /// Checks of responses that did not.
     #[serde(default)]
     pub checks_failed: u64,
+}
+
+impl Totals {
+    /// Sent, and not known how it went: in flight before the end, and when a lost worker last
+    /// reported.
+    pub fn unanswered(&self) -> u64 {
+        let told = self.ok + self.failed + self.abandoned;
+        self.sent.saturating_sub(told)
+    }
 }
 
 /// A step of a scenario, or all steps of one.
@@ -488,6 +510,15 @@ pub struct TestEntry {
 }
 
 impl TestResult {
+    /// What people call a node: its name, or its peer id if nobody knows that.
+    pub fn name_of<'a>(&'a self, peer: &'a str) -> &'a str {
+        let worker = self.nodes.iter().find(|n| n.peer == peer).map(|n| &n.name);
+        let reigned = self.coordinators.iter().find(|c| c.peer == peer);
+        let names = worker.into_iter().chain(reigned.map(|c| &c.name));
+        let mut known = names.filter(|name| !name.is_empty());
+        known.next().map_or(peer, String::as_str)
+    }
+
     /// The entry of a list.
     pub fn entry(&self) -> TestEntry {
         TestEntry {

@@ -282,6 +282,7 @@ mod tests {
         let reign = |term, name: &str, to_ms| Reign {
             term,
             peer: format!("peer-{name}"),
+            name: name.to_owned(),
             from_ms: 0,
             to_ms,
         };

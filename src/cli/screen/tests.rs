@@ -73,6 +73,7 @@ fn result(sent: u64) -> TestResult {
     r.coordinators = vec![Reign {
         term: 2,
         peer: "peer-beta".into(),
+        name: "beta".into(),
         from_ms: -900,
         to_ms: None,
     }];

@@ -44,6 +44,12 @@ impl Driver {
                 let term = self.term_of(test);
                 tracing::info!(%test, term, peer, event = event.kind, "{}: {}", event.kind, event.text);
             }
+            Output::Led(test, node) => {
+                let peer = network::show_peer(&node.peer);
+                let known = self.core.members().get(&node.peer);
+                let name = known.map_or("another node", |k| &k.advert.name);
+                tracing::info!(%test, term = self.term_of(test), peer, "{name} coordinates it");
+            }
             Output::Ended(test) => {
                 tracing::info!(%test, term = self.term_of(test), "ended");
             }

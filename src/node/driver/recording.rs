@@ -223,7 +223,8 @@ impl Driver {
             Task::Scenarios(_) => 0.0,
             _ => profile.rate_at(at),
         };
-        (asked, profile.users_at(at), profile.end().as_secs_f64())
+        let end = profile.end_if_resumed(at).as_secs_f64();
+        (asked, profile.users_at(at), end)
     }
 
     /// A look has been taken: whoever listens is told.

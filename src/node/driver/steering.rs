@@ -53,7 +53,7 @@ impl Driver {
         let known = self.core.tests().get(&test);
         let Some(t) = known else {
             return match self.old.contains_key(&test) || self.history.others.knows(test) {
-                true => refused("it is over"),
+                true => refused("the test has ended: its load cannot be changed any more"),
                 false => Err(CommandError::NotFound(format!("no test {test} here"))),
             };
         };

@@ -164,7 +164,8 @@ impl Coordinator {
             m.ledger.give_back();
         }
         m.ledger.register(now, lease, honoured);
-        let text = unable.clone().unwrap_or_else(|| {
+        let refused = unable.as_ref().map(|why| format!("{}: {why}", r.name));
+        let text = refused.unwrap_or_else(|| {
             honoured.map_or_else(
                 || format!("{}, capacity {}", r.name, r.capacity),
                 |h| format!("{}, carries on {:.1} %", r.name, percent(h.slots)),

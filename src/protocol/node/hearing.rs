@@ -36,23 +36,17 @@ impl Node {
     }
 
     pub(super) fn advert(&mut self, now: Time, advert: Advert, fx: &mut Effects) -> Verdict {
-        let (peer, tests, name) = (
-            advert.node.peer.clone(),
-            advert.tests.clone(),
-            advert.name.clone(),
-        );
+        let (peer, tests) = (advert.node.peer.clone(), advert.tests.clone());
         let news = self.members.heard(now, advert);
         match news {
             News::Stale => return Verdict::Ignore,
             News::Joined => {
-                fx.outputs.push(Output::Log(format!("node {name} joined")));
                 self.greet(now);
                 for t in self.tests.values_mut() {
                     t.somebody_returned(&peer, fx);
                 }
             }
-            News::Left => fx.outputs.push(Output::Log(format!("node {name} left"))),
-            News::Updated => {}
+            News::Left | News::Updated => {}
         }
         for known in tests {
             match self.tests.get_mut(&known.test) {

@@ -25,7 +25,9 @@ impl Test {
                     false => refuse(&self.settled, steer),
                 }
             }
-            Phase::Ended | Phase::Stopping => Some("it is over"),
+            Phase::Ended | Phase::Stopping => {
+                Some("the test has ended: its load cannot be changed any more")
+            }
             Phase::Running if begun => Some("it is being stopped"),
             _ => Some("its load has not begun yet; wait until it runs"),
         }

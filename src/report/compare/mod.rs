@@ -36,6 +36,10 @@ pub struct Comparison {
     pub noise: Noise,
     /// What is to be known before the numbers are believed.
     pub warnings: Vec<String>,
+    /// By how much of the baseline something may be worse (`--fail-on-regression`), if that was
+    /// asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
     /// The numbers.
     pub metrics: Vec<Compared>,
 }
@@ -182,6 +186,7 @@ pub fn compare(baseline: &Recorded, test: &Recorded) -> Comparison {
         }
     });
     Comparison {
+        limit: None,
         schema: 1,
         baseline: side(old),
         test: side(new),
@@ -309,6 +314,12 @@ impl Comparison {
         let judged = self.noise.judged;
         let counting = self.metrics.iter().filter(|m| m.counts);
         counting.filter(move |m| m.beyond(limit) && (!judged || m.within_noise == Some(false)))
+    }
+
+    /// What is worse than was asked for; nothing if nothing was.
+    pub fn failures(&self) -> impl Iterator<Item = &Compared> {
+        let asked = self.limit.into_iter();
+        asked.flat_map(|limit| self.regressions(limit))
     }
 
     /// What is beyond `limit` and does not count: it is within noise, or there were too few

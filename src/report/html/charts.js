@@ -155,8 +155,7 @@
   }
 
   // What is drawn as a vertical line: {n, at_s, kind, tone, who, text}, by time, numbered from 1.
-  // A coordinator that died took its events along, so its successor's term and its losses are
-  // told from the other lists where the events lack them.
+  // Where the events lack a term or a loss, since nobody was left to tell, the other lists have it.
   function marks(timeline, result) {
     var found = (result.events || []).map(function (e) {
       return {

@@ -90,7 +90,7 @@ pub fn html(
         test_id => result.test_id.as_str(),
         generator => concat!("vajra-node ", env!("CARGO_PKG_VERSION")),
         facts => value(facts(result)),
-        verdict => value(named_verdict(result)),
+        verdict => value(named_verdict(result, comparison)),
         reasons => result.reasons.clone(),
         tiles => value(tiles(result)),
         first => value(table::first(result, comparison)),

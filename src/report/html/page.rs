@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::plan::Model;
+use crate::report::compare::Comparison;
 use crate::report::result::TestResult;
 use crate::report::text::units;
 
@@ -64,8 +65,14 @@ fn load(r: &TestResult) -> String {
     }
 }
 
-/// The verdict, and whether the thresholds were kept.
-pub(super) fn named_verdict(r: &TestResult) -> Verdict {
+/// The verdict, whether the thresholds were kept, and whether it is worse than was allowed.
+pub(super) fn named_verdict(r: &TestResult, compared: Option<&Comparison>) -> Verdict {
+    let worse = compared.into_iter().flat_map(Comparison::failures);
+    let worse: Vec<&str> = worse.map(|m| m.metric.as_str()).collect();
+    let regression = match worse.is_empty() {
+        true => String::new(),
+        false => format!(" Worse than the baseline allows: {}.", worse.join(", ")),
+    };
     let broken = r.thresholds.iter().filter(|t| !t.held).count();
     let thresholds = match (broken, r.thresholds.len()) {
         (0, 0) => String::new(),
@@ -87,9 +94,12 @@ pub(super) fn named_verdict(r: &TestResult) -> Verdict {
         _ => ("", "The test has not ended; these are the numbers so far."),
     };
     Verdict {
-        tone: if broken > 0 { "bad" } else { tone },
+        tone: match broken > 0 || !worse.is_empty() {
+            true => "bad",
+            false => tone,
+        },
         word: r.verdict.clone().unwrap_or_else(|| r.state.clone()),
-        text: format!("{says}{stopped}{thresholds}"),
+        text: format!("{says}{stopped}{thresholds}{regression}"),
     }
 }
 

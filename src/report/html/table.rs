@@ -212,6 +212,14 @@ fn totals(r: &TestResult) -> Option<Table> {
         ("failed", t.failed, t.sent, "bad"),
         ("abandoned", t.abandoned, t.sent, "warn"),
         ("dropped", t.dropped, t.planned, "warn"),
+        (
+            "… sent too late by the generator",
+            t.dropped_late,
+            t.planned,
+            "warn",
+        ),
+        ("… beyond max_in_flight", t.dropped_full, t.planned, "warn"),
+        ("… without a lease", t.dropped_lease, t.planned, "warn"),
         ("short", t.short, t.planned, "warn"),
         ("warm-up", t.warm_up, t.sent, ""),
         (
@@ -308,9 +316,7 @@ fn errors(r: &TestResult) -> Option<Table> {
 
 /// What people call a peer.
 fn name(r: &TestResult, peer: &str) -> String {
-    let node = r.nodes.iter().find(|n| n.peer == peer);
-    let named = node.map(|n| n.name.as_str()).filter(|n| !n.is_empty());
-    named.unwrap_or(peer).to_owned()
+    r.name_of(peer).to_owned()
 }
 
 fn seconds(ms: i64) -> String {

@@ -38,6 +38,7 @@ fn full() -> TestResult {
     input.coordinators = vec![Reign {
         term: 1,
         peer: "peer-alpha".into(),
+        name: "alpha".into(),
         from_ms: -500,
         to_ms: None,
     }];
@@ -61,14 +62,14 @@ fn a_result_has_exactly_the_documented_keys() {
          start_skew_ms start_skew_within_ms coordinators nodes totals thresholds steps scenarios rate status_codes response_time_ms
          service_time_ms lag_ms histograms errors events changes values data labels plan",
     );
-    assert_keys(&json["coordinators"][0], "term peer from_ms to_ms");
+    assert_keys(&json["coordinators"][0], "term peer name from_ms to_ms");
     assert_keys(
         &json["nodes"][0],
         "peer incarnation name share sent ok failed dropped lag_p99_ms lost_at_ms environment",
     );
     assert_keys(
         &json["totals"],
-        "planned sent ok failed abandoned dropped short warm_up bytes_sent bytes_received
+        "planned sent ok failed abandoned dropped dropped_late dropped_full dropped_lease short warm_up bytes_sent bytes_received
          checks_passed checks_failed",
     );
     assert_keys(&json["rate"], "asked achieved");

@@ -38,6 +38,7 @@ fn eventful() -> ResultInput {
     input.coordinators = vec![Reign {
         term: 1,
         peer: "peer-beta".into(),
+        name: "beta".into(),
         from_ms: -500,
         to_ms: None,
     }];

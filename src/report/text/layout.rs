@@ -1,9 +1,10 @@
 //! Text within the page: cut, wrapped, in columns.
 
-use super::WIDTH;
-
 /// Indentation of everything.
 pub(super) const MARGIN: &str = "  ";
+
+/// Longest line of text that is wrapped: what every terminal has. Tables are wider.
+const LINE: usize = 80;
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -34,7 +35,7 @@ pub(super) fn fit(text: &str, most: usize) -> String {
 /// the first are indented as far as `first` is long.
 pub(super) fn wrap(first: &str, text: &str) -> String {
     let indent = first.chars().count();
-    let room = WIDTH.saturating_sub(indent).max(1);
+    let room = LINE.saturating_sub(indent).max(1);
     let mut out = first.to_owned();
     let mut used = 0;
     for word in plain(text).split_whitespace() {
@@ -116,10 +117,7 @@ mod tests {
         let lines: Vec<&str> = wrapped.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("    - word") && lines[1].starts_with("      word"));
-        assert!(
-            lines.iter().all(|l| l.chars().count() <= WIDTH),
-            "{wrapped}"
-        );
+        assert!(lines.iter().all(|l| l.chars().count() <= LINE), "{wrapped}");
         assert_eq!(wrapped.split_whitespace().count(), 31);
     }
 
@@ -127,7 +125,7 @@ mod tests {
     fn a_word_wider_than_the_page_is_broken() {
         let wrapped = wrap("  ", &format!("x {}", "y".repeat(250)));
         assert!(
-            wrapped.lines().all(|l| l.chars().count() <= WIDTH),
+            wrapped.lines().all(|l| l.chars().count() <= LINE),
             "{wrapped}"
         );
         assert_eq!(wrapped.matches('y').count(), 250);

@@ -82,11 +82,7 @@ fn changes(r: &TestResult) -> String {
 
 /// Who coordinated, and in which term; the latest ones, if there were many.
 fn coordinators(r: &TestResult) -> String {
-    let name = |peer: &str| {
-        let node = r.nodes.iter().find(|n| n.peer == peer);
-        let named = node.map(|n| n.name.as_str()).filter(|n| !n.is_empty());
-        fit(named.unwrap_or(peer), 60)
-    };
+    let name = |peer: &str| fit(r.name_of(peer), 60);
     let earlier = r.coordinators.len().saturating_sub(MAX_COORDINATORS);
     let each: Vec<String> = r.coordinators[earlier..]
         .iter()
@@ -107,19 +103,37 @@ fn totals(out: &mut String, r: &TestResult) {
         &format!("{sent} sent of {planned} planned"),
     );
     let optional = |n: u64| (n > 0).then_some(n);
+    let unanswered = match r.end {
+        None => "in flight",
+        // A lost worker's, when it last reported.
+        Some(_) => "unknown",
+    };
     let rows = [
-        ("ok", Some(t.ok), Some(t.sent)),
-        ("failed", Some(t.failed), Some(t.sent)),
-        ("abandoned", optional(t.abandoned), Some(t.sent)),
-        ("warm-up", optional(t.warm_up), Some(t.sent)),
-        ("dropped", optional(t.dropped), Some(t.planned)),
-        ("short", optional(t.short), Some(t.planned)),
+        ("ok", Some(t.ok), t.sent, String::new()),
+        ("failed", Some(t.failed), t.sent, String::new()),
+        ("abandoned", optional(t.abandoned), t.sent, String::new()),
+        (unanswered, optional(t.unanswered()), t.sent, String::new()),
+        ("warm-up", optional(t.warm_up), t.sent, String::new()),
+        ("dropped", optional(t.dropped), t.planned, dropped(t)),
+        ("short", optional(t.short), t.planned, String::new()),
     ];
-    for (title, n, whole) in rows {
-        if let (Some(n), Some(whole)) = (n, whole) {
+    for (title, n, whole, why) in rows {
+        if let Some(n) = n {
             let (shown, percent) = (units::count(n), units::percent(n, whole));
-            out.push_str(&format!("    {title:<10}{shown:>13}  {percent:>6.2} %\n"));
+            out.push_str(&format!(
+                "    {title:<10}{shown:>13}  {percent:>6.2} %{why}\n"
+            ));
         }
+    }
+    let checks = t.checks_passed + t.checks_failed;
+    if checks > 0 {
+        let (held, all) = (units::count(t.checks_passed), units::count(checks));
+        let percent = units::percent(t.checks_passed, checks);
+        field(
+            out,
+            "checks",
+            &format!("{held} of {all} held ({percent:.2} %)"),
+        );
     }
     let asked = match r.rate.asked {
         _ if r.load.model == Model::Closed => String::new(),
@@ -148,6 +162,27 @@ fn totals(out: &mut String, r: &TestResult) {
             "traffic",
             &format!("{received}/s received, {sent}/s sent"),
         );
+    }
+}
+
+/// Why arrivals were not sent.
+fn dropped(t: &Totals) -> String {
+    let causes = [
+        (t.dropped_late, "the generator was too late"),
+        (t.dropped_full, "max_in_flight was reached"),
+        (t.dropped_lease, "without a lease"),
+    ];
+    let told: Vec<String> = causes
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, why)| match *n == t.dropped {
+            true => (*why).to_owned(),
+            false => format!("{}: {why}", units::count(*n)),
+        })
+        .collect();
+    match told.is_empty() {
+        true => String::new(),
+        false => format!("  {}", told.join(", ")),
     }
 }
 
