@@ -920,5 +920,6 @@ fn tag(output: &Output) -> u64 {
         Output::Completed(_) => 20,
         Output::Log(_) => 21,
         Output::RunOnce(..) => 22,
+        Output::Led(..) => 23,
     }
 }

@@ -355,11 +355,11 @@ fn show_recorded(
 ) -> Result<Exit, Failure> {
     let result = &recorded.result;
     let verdict = outcome(result, strict);
-    if let Some(json) = json {
-        json.write_json(recorded)?;
-    }
+    let written = json.map_or(Ok(()), |json| json.write_json(recorded));
     if !quiet && (verdict.is_ok() || result.totals.sent > 0) {
         out(&text::summary(result))?;
     }
+    // What came out is shown also where it cannot be kept.
+    written?;
     verdict
 }
