@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Path as Segments, State};
 use axum::routing::get;
-use common::{Node, Target, eventually, serve, swarm, vajra};
+use common::{Node, Target, eventually, serve, start_detached, swarm, vajra};
 use vajra_node::plan::Sha256;
 
 type Seen = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -102,9 +102,7 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
     let mut nodes = swarm(dir.path(), 3, &[]);
     let load = "rate = 100\nduration = \"10m\"";
     let (plan, digest) = write_plan(dir.path(), &target.url, 100_000, "random", load);
-    let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let test = out.stdout.trim().to_owned();
+    let test = start_detached(&nodes[0], &[&plan]);
     let working = |asked: &Node, count: usize| {
         eventually(|| {
             let out = vajra(&["status", &test, "--api", &asked.api, "--json"]);
@@ -163,9 +161,7 @@ fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
     let mut nodes = swarm(dir.path(), 3, &[]);
     let load = "rate = 200\nduration = \"8s\"";
     let (plan, _) = write_plan(dir.path(), &url, 2_000, "unique", load);
-    let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let test = out.stdout.trim().to_owned();
+    let test = start_detached(&nodes[0], &[&plan]);
     eventually(|| match seen.lock().unwrap().len() {
         n if n >= 300 => Ok(()),
         n => Err(format!("{n} rows so far")),

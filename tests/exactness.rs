@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{Target, eventually, swarm, vajra};
+use common::{Target, eventually, start_detached, swarm, vajra};
 use serde_json::Value;
 
 /// Every raw value that the nodes recorded of a test: response, service and lag in µs.
@@ -94,18 +94,10 @@ fn a_stall_of_the_target_is_in_the_response_times_and_the_rate_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 1, &[]);
-    let started = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "300",
-        "--duration",
-        "5s",
-        "--api",
-        &nodes[0].api,
-        "--detach",
-    ]);
-    let id = started.stdout.trim().to_owned();
+    let id = start_detached(
+        &nodes[0],
+        &[&target.url, "--rate", "300", "--duration", "5s"],
+    );
     eventually(|| {
         if target.served() > 150 {
             Ok(())
@@ -230,8 +222,7 @@ fn a_generator_that_was_late_says_so_in_its_lag_and_not_in_the_service_time() {
     );
     std::fs::write(&plan, text).unwrap();
     let plan = plan.to_str().unwrap();
-    let started = vajra(&["start-test", plan, "--api", &nodes[0].api, "--detach"]);
-    let id = started.stdout.trim().to_owned();
+    let id = start_detached(&nodes[0], &[plan]);
     eventually(|| match target.served() {
         served if served > 150 => Ok(()),
         _ => Err("no load yet".into()),

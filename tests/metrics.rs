@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Node, Process, Target, eventually, get, require, swarm, vajra};
+use common::{Node, Process, Target, eventually, get, require, start_detached, swarm, vajra};
 use serde_json::Value;
 
 const CONFIG: &str = include_str!("../swarm-config/prometheus.yml");
@@ -158,21 +158,18 @@ fn prometheus_takes_what_nodes_say_and_alerts_and_dashboard_find_their_series() 
     let mut nodes = swarm(dir.path(), 3, &[]);
     let target = Target::start(dir.path(), &["--latency", "3ms", "--error-rate", "0.1"]);
     let prometheus = Prometheus::start(dir.path(), &nodes);
-    let started = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "300",
-        "--duration",
-        "2m",
-        "--name",
-        "watched",
-        "--detach",
-        "--api",
-        &nodes[0].api,
-    ]);
-    assert_eq!(started.code, 0, "{}", started.stderr);
-    let id = started.stdout.trim().to_owned();
+    let id = start_detached(
+        &nodes[0],
+        &[
+            &target.url,
+            "--rate",
+            "300",
+            "--duration",
+            "2m",
+            "--name",
+            "watched",
+        ],
+    );
 
     // Every panel shows something while a test runs.
     for (title, expr) in panels() {

@@ -6,7 +6,7 @@ mod common;
 use std::io::Write;
 use std::time::Duration;
 
-use common::{Node, Target, VAJRA, eventually, finish, swarm, vajra, within};
+use common::{Node, Target, VAJRA, eventually, finish, start_detached, swarm, vajra, within};
 use serde_json::Value;
 
 /// The result on a node, once it is complete.
@@ -105,19 +105,10 @@ fn a_test_is_stopped_from_another_node() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 3, &[]);
-    let started = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "100",
-        "--duration",
-        "10m",
-        "--api",
-        &nodes[0].api,
-        "--detach",
-    ]);
-    assert_eq!(started.code, 0, "{}", started.stderr);
-    let id = started.stdout.trim().to_owned();
+    let id = start_detached(
+        &nodes[0],
+        &[&target.url, "--rate", "100", "--duration", "10m"],
+    );
     eventually(|| {
         match nodes[1].json(&["tests"])["tests"]
             .as_array()
@@ -341,18 +332,10 @@ fn a_killed_coordinator_is_replaced_and_its_share_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let mut nodes = swarm(dir.path(), 3, &[]);
-    let started = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "200",
-        "--duration",
-        "12s",
-        "--api",
-        &nodes[0].api,
-        "--detach",
-    ]);
-    let id = started.stdout.trim().to_owned();
+    let id = start_detached(
+        &nodes[0],
+        &[&target.url, "--rate", "200", "--duration", "12s"],
+    );
     let leader = eventually(|| {
         let result = nodes[0].json(&["status", &id]);
         let sent = result["totals"]["sent"].as_u64().unwrap_or(0);
