@@ -165,9 +165,25 @@ fn a_killed_coordinator_is_replaced_and_nobody_else_dips() {
             _ => Ok(killed.elapsed()),
         }
     });
+    // Every node tells whom the test has lost, while it goes on.
+    for node in &nodes {
+        eventually(|| {
+            let so_far = node.ask(&["status", &id]);
+            let reasons = so_far["reasons"].to_string();
+            let told = reasons.contains(&format!("{} was lost", leader.name));
+            let counted = number(&so_far["totals"]["short"]) > 0;
+            match told && counted && so_far["state"] == "running" {
+                true => Ok(()),
+                false => Err(format!(
+                    "{}: {reasons}, {}",
+                    so_far["state"], so_far["totals"]
+                )),
+            }
+        });
+    }
     let result = same_result(&nodes, &id);
     // What the first coordinator saw happen is not lost with it.
-    for (kind, count) in [("elected", 2), ("assigned", 1), ("ended", 1)] {
+    for (kind, count) in [("elected", 2), ("assigned", 1), ("lost", 1), ("ended", 1)] {
         let events = result["events"].as_array().unwrap().iter();
         let told = events.filter(|e| e["kind"] == kind).count();
         assert_eq!(told, count, "{kind}: {}", result["events"]);

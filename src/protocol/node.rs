@@ -365,12 +365,12 @@ impl Node {
                 _ => BTreeSet::new(),
             };
             if let Some(t) = self.tests.get_mut(&id) {
-                t.tick(now, &able, fx);
                 for worker in t.left_behind(now) {
                     let known = self.members.get(&worker.peer);
                     let name = known.map_or("a node", |k| &k.advert.name);
                     t.lost_before(now, &worker, name, fx);
                 }
+                t.tick(now, &able, fx);
             }
         }
         self.advertise(now, fx);

@@ -284,7 +284,9 @@ impl Test {
     pub(super) fn with_unreported(&self, mut ended: Ended) -> Ended {
         for (worker, m) in self.merge.workers() {
             if m.carried() && !ended.roster.iter().any(|e| e.worker == *worker) {
-                ended.roster.push(unreported(worker, m));
+                let mut entry = unreported(worker, m);
+                entry.lost_at = self.lost_at(worker).or(entry.lost_at);
+                ended.roster.push(entry);
             }
         }
         ended
