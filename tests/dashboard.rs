@@ -25,7 +25,8 @@ fn with_browser<F: Future<Output = ()>>(story: impl FnOnce() -> F) {
     }
 }
 
-/// Runs a short test to its end from the command line; returns its id.
+/// Runs a test to its end from the command line, just long enough to be judged against
+/// another; returns its id.
 fn run(at: &Node, url: &str, name: &str) -> String {
     let args = [
         "start-test",
@@ -33,7 +34,7 @@ fn run(at: &Node, url: &str, name: &str) -> String {
         "--rate",
         "50",
         "--duration",
-        "3s",
+        "12s",
         "--yes",
     ];
     let mut all = args.to_vec();
@@ -77,9 +78,22 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         .await;
         b.says("this node").await;
         b.picture("swarm.png").await;
+        b.click(".node-name button").await;
+        let none = "const told = [...document.querySelectorAll('dialog dt')].filter(t => t.nextSibling.textContent === 'none'); \
+                    return told.map(t => t.textContent).join() === 'Shares,Labels'";
+        b.until("what a node has not", none).await;
+        b.picture("node.png").await;
+        b.click("dialog .actions button").await;
 
         // Start: what is missing is said where it is missing, what is written is drawn.
         b.click("a.btn.primary[href='#/start']").await;
+        b.says("Still to fill in: URL").await;
+        let asked = "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/plan')).length";
+        assert_eq!(
+            b.js(asked).await,
+            0,
+            "an empty form is no plan to ask about"
+        );
         b.click("#go").await;
         b.until("an error at the URL", "return document.activeElement.type === 'url' && document.activeElement.getAttribute('aria-invalid') === 'true'").await;
         b.write("URL", &target.url).await;
@@ -129,8 +143,21 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         b.click(".segments[aria-label='Scale'] button[data-value='auto']")
             .await;
         b.js("window.scrollTo(0, 0)").await;
+        b.picture("running.png").await;
+        // Numbers of one moment, progress and terms on one scale.
+        let note = "const tile = [...document.querySelectorAll('.tile')].find(t => t.innerText.startsWith('Requests')); \
+                    return tile.querySelector('.note').textContent";
+        let note = b.js(note).await;
+        assert!(note.as_str().unwrap().starts_with("in 0:"), "{note}");
+        let ends = "const right = e => e.getBoundingClientRect().right; \
+                    const filled = [...document.querySelectorAll('.track .fill')].filter(f => f.offsetWidth).pop(); \
+                    const reign = [...document.querySelectorAll('.terms .reign')].pop(); \
+                    return Math.abs(right(filled) - right(reign)) < 20";
+        b.until("one scale", ends).await;
         let lost = kill_somebody(&mut nodes, &id);
-        b.says("sends nothing").await;
+        // First that it sends nothing, and soon that it is lost.
+        let missed = "return /sends nothing|lost at/.test(document.body.innerText)";
+        b.until("the loss", missed).await;
         let more = points.replace(">= 8", ">= 25");
         b.until("what came after", &more).await;
         b.picture("test.png").await;
@@ -144,10 +171,14 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         b.click("#stop").await;
         b.click("dialog button[value='graceful']").await;
         b.says("The result is degraded").await;
-        let row = format!(
-            "return [...document.querySelectorAll('tr.off')].some(r => r.innerText.includes({lost:?}) && r.innerText.includes('lost at'))"
+        let rows = format!(
+            "const rows = [...document.querySelectorAll('.card[aria-label=\"Nodes\"] tbody tr')]; \
+             return rows.length === 5 && rows.every(r => r.innerText.includes({lost:?}) \
+                 ? r.className === 'off' && r.innerText.includes('lost at') && r.children[1].textContent === '–' \
+                 : r.innerText.includes('carried load'))"
         );
-        b.until("who was lost", &row).await;
+        b.until("who was lost, and who was not", &rows).await;
+        b.picture("ended.png").await;
         b.until(
             "no stop button",
             "return document.querySelector('#stop').hidden",
@@ -176,15 +207,32 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         b.picture("history.png").await;
         b.click(".pick a.btn.primary").await;
         b.says("2 tests side by side").await;
-        b.says("did not run the same plan").await;
-        b.until(
-            "the numbers",
-            "return document.querySelectorAll('.delta').length > 10",
-        )
-        .await;
+        b.says("The plans differ (load)").await;
+        // The words are the node's own, and colour is only where they say better or worse.
+        let judged = format!(
+            "const found = await (await fetch('/api/v1/tests/{id}/compare?with={before}')).json(); \
+             const rows = found.metrics.map(m => [m, document.querySelector(`tr[data-metric='${{m.metric}}'] .delta`)]); \
+             return found.noise.judged && rows.every(([m, delta]) => \
+                 (delta.querySelector('.judgement')?.textContent ?? null) === m.judgement \
+                 && delta.classList[1] === ({{ better: 'good', worse: 'bad' }}[m.judgement] ?? 'same'))"
+        );
+        b.until("the judgement", &judged).await;
         b.picture("compare.png").await;
         let compared = b.js("return location.hash").await;
         assert_eq!(compared, format!("#/compare/{before},{id}"));
+        // Of more than two each is held against the first.
+        b.js(&format!(
+            "location.hash = '#/compare/{before},{id},{before}'"
+        ))
+        .await;
+        b.says("3 tests side by side").await;
+        b.says("2: unnamed: the test is degraded").await;
+        let words = "const of = n => [...document.querySelectorAll(`tr[data-metric] > td:nth-child(${n})`)] \
+                         .filter(cell => cell.querySelector('.judgement')).length; \
+                     return of(4) > 0 && of(6) === 0";
+        b.until("a test held against another and itself", words)
+            .await;
+        b.picture("compare-three.png").await;
         b.assert_clean().await;
         b.close().await;
 
@@ -241,6 +289,7 @@ fn a_plan_that_is_pasted_shows_what_is_wrong_in_it() {
         b.until("the place", "return document.querySelector('#plan-error')?.textContent.includes('4 | [lod]\\n  |  ^^^')").await;
         b.until("no start", "return document.querySelector('#go').disabled")
             .await;
+        b.picture("paste.png").await;
         b.js(&typed(
             "[task]\ntype = \"SLEEP\"\nms = 5\n[load]\nrate = 10\nduration = \"2s\"\n",
         ))
@@ -305,6 +354,74 @@ fn a_plan_that_is_edited_during_its_preflight_is_not_started() {
     });
 }
 
+/// Starts a test of tasks that do nothing for so long; returns its id.
+fn start_sleeping(dir: &Path, at: &Node, ms: u32) -> String {
+    let plan = dir.join("plan.toml");
+    let text =
+        format!("[task]\ntype = \"SLEEP\"\nms = {ms}\n[load]\nrate = 5\nduration = \"5m\"\n");
+    std::fs::write(&plan, text).unwrap();
+    let plan = plan.to_str().unwrap();
+    let out = vajra(&["start-test", plan, "--yes", "--detach", "--api", &at.api]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    out.stdout.trim().to_owned()
+}
+
+#[test]
+fn a_test_that_stands_still_says_so_and_tells_no_time_left() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::start(dir.path(), "n0", &[]);
+        let id = start_sleeping(dir.path(), &node, 5);
+        let b = Browser::open(dir.path(), false).await;
+        let page = format!("http://{}/#/tests/{id}", node.api);
+        b.client.goto(&page).await.unwrap();
+        let shown = |badge: &str, left: &str| {
+            format!(
+                "return document.querySelector('.meta .badge').textContent === {badge:?} \
+                 && document.querySelector('.progress .meta').lastChild.textContent.endsWith({left:?})"
+            )
+        };
+        b.until("how it goes", &shown("running", " left")).await;
+        let pause = "[...document.querySelectorAll('.actions button')].find(e => e.innerText === 'Pause').click()";
+        b.js(pause).await;
+        b.until("the pause", &shown("paused", "paused")).await;
+        b.picture("paused.png").await;
+        b.js(&pause.replace("Pause", "Resume")).await;
+        b.until("how it goes on", &shown("running", " left")).await;
+        b.assert_clean().await;
+        b.close().await;
+    });
+}
+
+#[test]
+fn a_node_that_is_drained_shows_as_that_and_has_no_room() {
+    with_browser(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let nodes = swarm(dir.path(), 2, &[]);
+        let b = Browser::open(dir.path(), false).await;
+        let page = format!("http://{}/", nodes[0].api);
+        b.client.goto(&page).await.unwrap();
+        b.says("all of them").await;
+        let tile = |name: &str| {
+            format!(
+                "[...document.querySelectorAll('.tile')].find(t => t.innerText.startsWith({name:?})).querySelector('dd').innerText"
+            )
+        };
+        let same = format!("return {} === {}", tile("Free"), tile("Capacity"));
+        b.until("all the room there is", &same).await;
+        b.js("[...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('n1')).querySelector('td:last-child button').click()")
+            .await;
+        b.click("dialog button[value='drain']").await;
+        b.says("1 draining").await;
+        b.until("less room", &same.replace("===", "!==")).await;
+        let row = "const row = [...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('n1')); \
+                   return row.querySelector('.badge.warn').textContent === 'draining'";
+        b.until("its state", row).await;
+        b.assert_clean().await;
+        b.close().await;
+    });
+}
+
 /// Who waits for the last responses may still give them up.
 #[test]
 fn a_test_that_stops_gracefully_can_be_stopped_now() {
@@ -312,22 +429,7 @@ fn a_test_that_stops_gracefully_can_be_stopped_now() {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(dir.path(), "n0", &[]);
         // Tasks that are on their way for a minute.
-        let plan = dir.path().join("plan.toml");
-        std::fs::write(
-            &plan,
-            "[task]\ntype = \"SLEEP\"\nms = 60000\n[load]\nrate = 5\nduration = \"5m\"\n",
-        )
-        .unwrap();
-        let started = vajra(&[
-            "start-test",
-            plan.to_str().unwrap(),
-            "--yes",
-            "--detach",
-            "--api",
-            &node.api,
-        ]);
-        assert_eq!(started.code, 0, "{}", started.stderr);
-        let id = started.stdout.trim().to_owned();
+        let id = start_sleeping(dir.path(), &node, 60_000);
         let b = Browser::open(dir.path(), false).await;
         let page = format!("http://{}/#/tests/{id}", node.api);
         b.client.goto(&page).await.unwrap();

@@ -31,8 +31,7 @@ pub struct RawTask {
     #[serde(rename = "type")]
     #[schemars(required)]
     task_type: Option<TaskType>,
-    /// `HTTP`: the `http://` or `https://` URL to request. May be missing if `[local]` starts a
-    /// target, or `start-test` is given one.
+    /// `HTTP`: the `http://` or `https://` URL to request.
     pub url: Option<String>,
     /// Version of the protocol; for `2` see [connections](configuration.md#connections).
     #[schemars(extend("default" = HttpVersion::default()))]

@@ -454,7 +454,8 @@ pub struct Pool {
     pub healthy: u32,
     /// Capacity of the healthy ones.
     pub capacity: u64,
-    /// What of that is free.
+    /// What of that is free. Nodes that are being drained, or leave, have none: they take nothing
+    /// new.
     pub available: u64,
     /// What of that is in use.
     pub load: u64,
@@ -471,8 +472,10 @@ impl Pool {
             pool.healthy += 1;
             pool.capacity += u64::from(n.capacity);
             pool.load += u64::from(n.load);
-            // One that has more than it can take leaves the others' room alone.
-            pool.available += u64::from(n.capacity.saturating_sub(n.load));
+            if !matches!(n.status.as_str(), "draining" | "leaving") {
+                // One that has more than it can take leaves the others' room alone.
+                pool.available += u64::from(n.capacity.saturating_sub(n.load));
+            }
         }
         pool
     }

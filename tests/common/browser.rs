@@ -132,20 +132,52 @@ impl Browser {
     }
 
     /// Writes a picture of the page for the documentation, if `VAJRA_SCREENSHOTS` names a
-    /// folder.
+    /// folder; and pictures of the whole page on a desk and on a phone, in light and dark, for
+    /// whoever changes how it looks, if `VAJRA_SCREENSHOTS_ALL` does.
     pub async fn picture(&self, name: &str) {
-        let Some(dir) = std::env::var_os("VAJRA_SCREENSHOTS") else {
+        self.js("window.scrollTo(0, 0)").await;
+        if let Some(dir) = std::env::var_os("VAJRA_SCREENSHOTS") {
+            self.rest().await;
+            self.save(&Path::new(&dir).join(name)).await;
+        }
+        let Some(dir) = std::env::var_os("VAJRA_SCREENSHOTS_ALL") else {
             return;
         };
-        // Toasts are gone and charts are drawn when the page has come to rest.
+        let (width, height) = self.client.get_window_size().await.unwrap();
+        for (screen, width) in [("desk", 1440), ("phone", 390)] {
+            for theme in ["light", "dark"] {
+                self.client.set_window_size(width, 900).await.unwrap();
+                let themed = format!(
+                    "if (vajraTheme.current() !== {theme:?}) vajraTheme.toggle(); \
+                     return Math.max(900, document.documentElement.scrollHeight) + outerHeight - innerHeight"
+                );
+                let tall = self.until(theme, &themed).await.as_u64().unwrap();
+                let tall = u32::try_from(tall).unwrap();
+                self.client.set_window_size(width, tall).await.unwrap();
+                self.rest().await;
+                let name = format!("{screen}-{theme}-{name}");
+                self.save(&Path::new(&dir).join(name)).await;
+            }
+        }
+        let (width, height) = (width as u32, height as u32);
+        self.client.set_window_size(width, height).await.unwrap();
+        self.js("if (vajraTheme.current() === 'dark') vajraTheme.toggle()")
+            .await;
+    }
+
+    /// Waits until toasts are gone and charts are drawn.
+    async fn rest(&self) {
         self.until(
             "rest",
             "return !document.querySelector('.toast') && document.getAnimations().length === 0",
         )
         .await;
+    }
+
+    async fn save(&self, file: &Path) {
         let png = self.client.screenshot().await.unwrap();
-        std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(Path::new(&dir).join(name), png).unwrap();
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, png).unwrap();
     }
 
     /// Nothing went wrong in the page: no script broke, nothing was forbidden by its policy.

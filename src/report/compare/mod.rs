@@ -97,6 +97,36 @@ pub struct Compared {
     pub high: Option<f64>,
     /// Zero lies between `low` and `high`.
     pub within_noise: Option<bool>,
+    /// What comes of all that; null if there is no difference, or nothing to compare.
+    #[serde(default)]
+    pub judgement: Option<Judgement>,
+}
+
+/// What a difference means, in the words of every text and page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Judgement {
+    /// Worse: by more than noise, if that was judged.
+    Worse,
+    /// Better, likewise.
+    Better,
+    /// Not more than what the tests vary by themselves.
+    Noise,
+    /// Noise was judged, but of this there is too little to tell.
+    #[serde(rename = "not judged")]
+    NotJudged,
+}
+
+impl Judgement {
+    /// The word, as JSON has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Judgement::Worse => "worse",
+            Judgement::Better => "better",
+            Judgement::Noise => "noise",
+            Judgement::NotJudged => "not judged",
+        }
+    }
 }
 
 /// What is compared, in this order; whether it counts as a regression; its unit.
@@ -169,7 +199,7 @@ pub fn compare(baseline: &Recorded, test: &Recorded) -> Comparison {
         let found = judged.as_ref().ok().and_then(|noise| noise.of(metric));
         let (was, is) = (measured(metric, None, old), measured(metric, None, new));
         let difference = was.zip(is).map(|(was, is)| is - was);
-        Compared {
+        let mut compared = Compared {
             metric: name.to_owned(),
             unit: unit.to_owned(),
             counts,
@@ -183,7 +213,10 @@ pub fn compare(baseline: &Recorded, test: &Recorded) -> Comparison {
             low: found.map(|(low, _)| low),
             high: found.map(|(_, high)| high),
             within_noise: found.map(|(low, high)| low <= 0.0 && high >= 0.0),
-        }
+            judgement: None,
+        };
+        compared.judgement = compared.judge(judged.is_ok());
+        compared
     });
     Comparison {
         limit: None,
@@ -297,6 +330,20 @@ impl Compared {
             0.0 => Some(0.0),
             worse => Some(worse / was),
         }
+    }
+
+    /// What the difference means; `judged` if noise was.
+    fn judge(&self, judged: bool) -> Option<Judgement> {
+        let worse = match self.worse_by()? {
+            0.0 => return None,
+            by => by > 0.0,
+        };
+        Some(match self.within_noise {
+            Some(true) => Judgement::Noise,
+            None if judged => Judgement::NotJudged,
+            _ if worse => Judgement::Worse,
+            _ => Judgement::Better,
+        })
     }
 
     /// Whether it is worse than `limit` (a share: 0.1 is 10 %) allows, noise aside.

@@ -28,6 +28,7 @@ fn a_test_compared_with_itself_has_no_difference() {
     for m in &same.metrics {
         assert_eq!(m.difference, Some(0.0), "{}", m.metric);
         assert_ne!(m.within_noise, Some(false), "{}", m.metric);
+        assert_eq!(m.judgement, None, "{}", m.metric);
     }
     assert_eq!(names(same.regressions(0.0)), Vec::<&str>::new());
 }
@@ -65,6 +66,7 @@ fn a_target_that_got_slower_is_a_regression_in_every_time() {
     let p50 = metric(&compared, "response_time.p50");
     assert!((p50.change.unwrap() - 0.25).abs() < 0.05, "{p50:?}");
     assert!(p50.low.unwrap() > 0.0 && p50.high.unwrap() < p50.baseline.unwrap() * 0.4);
+    assert_eq!(p50.judgement, Some(Judgement::Worse));
     assert_eq!(
         names(compared.regressions(0.10)),
         [
@@ -79,6 +81,8 @@ fn a_target_that_got_slower_is_a_regression_in_every_time() {
     // The other way round it is an improvement.
     let better = compare(&slower, &base);
     assert_eq!(names(better.regressions(0.05)), Vec::<&str>::new());
+    let p50 = metric(&better, "response_time.p50");
+    assert_eq!(p50.judgement, Some(Judgement::Better));
 }
 
 #[test]
@@ -95,6 +99,7 @@ fn a_difference_of_a_few_slow_spells_is_excused_as_noise() {
         p99.change.unwrap() > 0.5 && p99.within_noise == Some(true),
         "{p99:?}"
     );
+    assert_eq!(p99.judgement, Some(Judgement::Noise));
     assert!(names(compared.excused(0.10)).contains(&"response_time.p99"));
     assert!(!names(compared.regressions(0.10)).contains(&"response_time.p99"));
 }
@@ -180,6 +185,8 @@ fn without_timelines_the_threshold_decides_alone_and_it_says_so() {
     );
     assert!(names(compared.regressions(0.10)).contains(&"response_time.p50"));
     assert_eq!(compared.excused(0.10).count(), 0);
+    let p50 = metric(&compared, "response_time.p50");
+    assert_eq!(p50.judgement, Some(Judgement::Worse));
 }
 
 #[test]
@@ -202,7 +209,10 @@ fn a_percentile_of_too_few_requests_is_not_judged_and_does_not_count() {
         })
     };
     let compared = compare(&few(1.0), &few(2.0));
-    assert_eq!(metric(&compared, "response_time.p99").within_noise, None);
+    let p99 = metric(&compared, "response_time.p99");
+    assert_eq!(p99.within_noise, None);
+    let written = serde_json::to_value(p99.judgement).unwrap();
+    assert_eq!(written, Judgement::NotJudged.word());
     assert!(names(compared.excused(0.10)).contains(&"response_time.p99"));
     assert!(names(compared.regressions(0.10)).contains(&"response_time.p50"));
 }

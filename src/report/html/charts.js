@@ -610,7 +610,7 @@
   }
 
   function inFlight(timeline, result, t) {
-    return over(timeline, result, t, count, countAxis(t), [
+    return over(timeline, result, t, count, Object.assign(countAxis(t), { minInterval: 1 }), [
       line("waiting or in flight", t.series[5], function (p) { return p.in_flight; }, {
         areaStyle: { opacity: 0.12 },
       }),

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use crate::plan::Threshold;
-use crate::report::compare::Comparison;
+use crate::report::compare::{Comparison, Judgement};
 use crate::report::result::*;
 use crate::report::text::{comparison, units};
 use crate::report::threshold::shown;
@@ -144,10 +144,10 @@ fn comparison_table(of: &Comparison) -> Option<Table> {
                 .join(" "),
         );
     for m in &of.metrics {
-        let told = comparison::row(m, of.noise.judged);
-        let tone = match told.word {
-            "worse" => "bad",
-            "better" => "good",
+        let told = comparison::row(m);
+        let tone = match m.judgement {
+            Some(Judgement::Worse) => "bad",
+            Some(Judgement::Better) => "good",
             _ => "",
         };
         let word = told.word.to_owned();

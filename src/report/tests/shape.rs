@@ -184,6 +184,26 @@ fn the_pool_counts_what_is_healthy() {
 }
 
 #[test]
+fn a_node_that_is_drained_has_no_room() {
+    let entry = |status: &str| NodeEntry {
+        status: status.into(),
+        health: "healthy".into(),
+        capacity: 10,
+        load: 4,
+        ..NodeEntry::default()
+    };
+    let pool = Pool::of(&["idle", "draining", "leaving"].map(entry));
+    let expected = Pool {
+        total: 3,
+        healthy: 3,
+        capacity: 30,
+        available: 6,
+        load: 12,
+    };
+    assert_eq!(pool, expected);
+}
+
+#[test]
 fn every_key_is_in_the_documentation() {
     fn collect(value: &Value, into: &mut Vec<String>) {
         match value {

@@ -2,7 +2,7 @@
 
 use super::layout::{Align::*, MARGIN, table, wrap};
 use super::units;
-use crate::report::compare::{Compared, Comparison, LEAST_ERRORS, Side};
+use crate::report::compare::{Compared, Comparison, Judgement, LEAST_ERRORS, Side};
 
 /// A metric in words.
 pub struct Told {
@@ -14,20 +14,13 @@ pub struct Told {
     pub change: String,
     /// Between what and what the change lies.
     pub between: String,
-    /// `worse`, `better`, `noise`, `not judged`, or nothing.
+    /// The judgement, or nothing.
     pub word: &'static str,
 }
 
-/// A metric in words; `judged` if noise was.
-pub fn row(m: &Compared, judged: bool) -> Told {
+/// A metric in words.
+pub fn row(m: &Compared) -> Told {
     let value = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| value(m, v));
-    let word = match (m.within_noise, m.worse_by()) {
-        (_, None | Some(0.0)) => "",
-        (Some(true), _) => "noise",
-        (None, _) if judged => "not judged",
-        (_, Some(by)) if by > 0.0 => "worse",
-        _ => "better",
-    };
     Told {
         was: value(m.baseline),
         is: value(m.test),
@@ -38,7 +31,7 @@ pub fn row(m: &Compared, judged: bool) -> Told {
             (Some(low), Some(high)) => format!("{} … {}", change(m, low), change(m, high)),
             _ => String::new(),
         },
-        word,
+        word: m.judgement.map_or("", Judgement::word),
     }
 }
 
@@ -104,7 +97,7 @@ pub fn comparison(of: &Comparison) -> String {
         .metrics
         .iter()
         .map(|m| {
-            let told = row(m, of.noise.judged);
+            let told = row(m);
             let word = told.word.to_owned();
             [
                 m.metric.clone(),
@@ -141,7 +134,7 @@ pub fn regressions(of: &Comparison, limit: f64) -> String {
     let mut out = String::from("\n");
     let percent = limit * 100.0;
     let line = |m: &Compared| {
-        let told = row(m, of.noise.judged);
+        let told = row(m);
         format!(
             "{} is {}, the baseline {} ({})",
             m.metric, told.is, told.was, told.change

@@ -43,7 +43,6 @@ export function tiles(names) {
     if (part.value.data !== String(value)) part.value.data = value;
     say(part.unit, unit);
     say(part.note, note);
-    part.note.title = note;
     part.tile.className = `tile ${kind}`;
   };
   return { el, set };

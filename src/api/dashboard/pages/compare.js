@@ -1,27 +1,25 @@
 // Tests side by side. The first, which is the oldest, is what the others are held against.
 
 import { Refused, get } from "../js/api.js";
-import { fill, h } from "../js/dom.js";
+import { fill, h, say } from "../js/dom.js";
 import { count, DASH, millis, percent, short, when } from "../js/format.js";
 import { Panel, Panels } from "../js/panel.js";
 import { histogram } from "../js/timeline.js";
-import { badge, card, notice, table, verdictBadge } from "../js/ui.js";
+import { card, notice, table, verdictBadge } from "../js/ui.js";
 
-/** Differences below this share are not worth a colour. */
-const SAME = 0.005;
-
-/** `[name, value of a result, how it is shown, better when: -1 less, 1 more, 0 neither, metric]`. */
+/** `[name, value of a result, how it is shown, the comparison's metric, if it has one]`. */
 const ROWS = [
-  ["Rate achieved", (r) => r.rate.achieved, (v) => `${short(v)}/s`, 1, "rate"],
-  ["Rate asked", (r) => r.rate.asked, (v) => `${short(v)}/s`, 0],
-  ["Requests", (r) => r.totals.sent, count, 0],
-  ["Errors", (r) => (r.totals.sent ? r.totals.failed / r.totals.sent : null), percent, -1, "error_rate"],
-  ["Missing", (r) => r.totals.dropped + r.totals.short, count, -1],
-  ["Response mean", (r) => r.response_time_ms?.mean, millis, -1, "response_time.mean"],
+  ["Rate achieved", (r) => r.rate.achieved, (v) => `${short(v)}/s`, "rate"],
+  ["Rate asked", (r) => r.rate.asked, (v) => `${short(v)}/s`],
+  ["Requests", (r) => r.totals.sent, count],
+  ["Errors", (r) => (r.totals.sent ? r.totals.failed / r.totals.sent : null), percent, "error_rate"],
+  ["Missing", (r) => r.totals.dropped + r.totals.short, count],
+  ["Dropped", (r) => (r.totals.planned ? r.totals.dropped / r.totals.planned : null), percent, "dropped"],
+  ["Response mean", (r) => r.response_time_ms?.mean, millis, "response_time.mean"],
   ...[["p50", "p50"], ["p75", "p75"], ["p90", "p90"], ["p95", "p95"], ["p99", "p99"], ["p99.9", "p999"], ["max", "max"]]
-    .map(([name, key]) => [`Response ${name}`, (r) => r.response_time_ms?.[key], millis, -1, `response_time.${name}`]),
-  ["Service p99", (r) => r.service_time_ms?.p99, millis, -1, "service_time.p99"],
-  ["Lag p99", (r) => r.lag_ms?.p99, millis, -1, "lag.p99"],
+    .map(([name, key]) => [`Response ${name}`, (r) => r.response_time_ms?.[key], millis, `response_time.${name}`]),
+  ["Service p99", (r) => r.service_time_ms?.p99, millis],
+  ["Lag p99", (r) => r.lag_ms?.p99, millis],
 ];
 
 export async function comparePage(main, list) {
@@ -36,33 +34,38 @@ export async function comparePage(main, list) {
   const colour = (theme, i) => theme.series[i];
   const swatch = (i) => { const s = h("i", { class: "swatch" }); s.style.background = window.vajraCharts.theme(window.vajraTheme.current() === "dark").series[i]; return s; };
 
-  const head = [["Measure"], ...loaded.flatMap((_, i) => (i ? [[names[i], "r"], ["Difference", "r"]] : [[names[0], "r"]]))];
-  const body = h("tbody", {}, ROWS.map(([name, of, show, better, metric]) => h("tr", { data: { metric: metric || "" } }, h("td", {}, name),
+  const head = [["Measure"], ...loaded.flatMap((_, i) => (i ? [[names[i], "r"], ["Change", "r"]] : [[names[0], "r"]]))];
+  // By test and metric: what a judgement is written into.
+  const cells = loaded.map(() => new Map());
+  const body = h("tbody", {}, ROWS.map(([name, of, show, metric]) => h("tr", { data: { metric: metric || "" } }, h("td", {}, name),
     loaded.flatMap(({ result }, i) => {
-      const cell = h("td", { class: "r" }, value(of(result), show));
-      return i ? [cell, h("td", { class: "r" }, delta(of(first), of(result), better))] : [cell];
+      const cell = h("td", { class: "r", data: { label: names[i] } }, value(of(result), show));
+      if (!i) return [cell];
+      const changed = h("td", { class: "r", data: { label: "Change" } }, h("span", { class: "delta same" }, change(of(first), of(result), show === percent)));
+      if (metric) cells[i].set(metric, changed);
+      return [cell, changed];
     }))));
-  const judged = h("div");
-  const numbers = card("Percentile by percentile", { pad: false, note: "Differences are to the first. An arrow shows where to, a colour whether that is better.", body: table(head, body) });
+  const warnings = h("div", { class: "slot" });
+  const numbers = card("Percentile by percentile", { pad: false, note: "Each test against the first, the baseline.", body: table(head, body, "cards pairs") });
 
-  const overlay = (title, of, about, format) => panels.add(new Panel(title, (theme) => lines(theme, title, loaded.map(({ timeline }, i) => [names[i], colour(theme, i), (timeline?.points || []).map((p) => [p.to_s, of(p)])]), format), { about, height: 260, group: "compare" }));
+  const failed = loaded.some(({ result }) => result.totals.failed);
+  const overlay = (title, of, about, format, wide = false) => panels.add(new Panel(title, (theme) => lines(theme, title, loaded.map(({ timeline }, i) => [names[i], colour(theme, i), (timeline?.points || []).map((p) => [p.to_s, of(p)])]), format), { about, height: 260, group: "compare", wide }));
   const charts = h("div", { class: "charts" },
     panels.add(new Panel("Distribution", (theme) => distribution(theme, loaded, names), { about: "How many of all requests took so long, as a share of each test", height: 280, wide: true, what: "No test has a timeline" })).el,
     overlay("Rate", (p) => p.rate, "Requests sent a second", (v) => `${short(v)}/s`).el,
     overlay("Response time p99", (p) => p.response_time_ms?.p99 ?? null, "Of each interval", millis).el,
-    overlay("Response time median", (p) => p.response_time_ms?.p50 ?? null, "Of each interval", millis).el,
-    overlay("Failed", (p) => p.failed / Math.max(p.to_s - p.from_s, 1e-9), "Requests a second", (v) => `${short(v)}/s`).el);
+    overlay("Response time median", (p) => p.response_time_ms?.p50 ?? null, "Of each interval", millis, !failed).el,
+    failed && overlay("Failed", (p) => p.failed / Math.max(p.to_s - p.from_s, 1e-9), "Requests a second", (v) => `${short(v)}/s`).el);
 
   fill(main, h("div", { class: "head" }, h("div", {}, h("h1", {}, `${loaded.length} tests side by side`), h("div", { class: "meta" }, h("a", { href: "#/history" }, "Pick others")))),
     h("div", { class: "running" }, loaded.map(({ result }, i) => h("a", { class: "card run", href: `#/tests/${result.test_id}` },
       h("div", { class: "line" }, h("strong", {}, swatch(i), names[i]), verdictBadge(result)),
       h("div", { class: "line muted small" }, h("span", {}, result.target), h("span", { class: "nowrap" }, when(result.started_at)))))),
-    differentPlans(loaded), judged, numbers.el, charts);
+    warnings, numbers.el, charts);
   panels.update();
   // Not waited for: the numbers stand without it, and who leaves meanwhile takes the charts along.
-  if (loaded.length === 2) {
-    judge(ids, judged, numbers.el).catch((e) => fill(judged, notice("warn", `Noise was not judged: ${e.message}`)));
-  }
+  const judged = ids.slice(1).map((id, i) => judge(ids[0], id, cells[i + 1], numbers.note));
+  Promise.all(judged).then((told) => fill(warnings, warned(told, names.slice(1))));
   return () => panels.dispose();
 }
 
@@ -72,46 +75,48 @@ async function optional(path) {
 
 const value = (v, show) => (v === null || v === undefined ? DASH : show(v));
 
-/** A difference as an arrow, a text and, where it matters, a colour. */
-function delta(from, to, better) {
-  if (from === null || from === undefined || to === null || to === undefined) return h("span", { class: "delta same" }, DASH);
-  if (from === to) return h("span", { class: "delta same" }, "same");
-  if (!from) return h("span", { class: "delta same" }, "new");
-  const change = (to - from) / from;
-  if (Math.abs(change) < SAME) return h("span", { class: "delta same" }, "about the same");
-  const good = Math.sign(change) === better;
-  const word = better === 0 ? "" : good ? " better" : " worse";
-  return h("span", { class: `delta ${better === 0 ? "" : good ? "good" : "bad"}` }, `${change > 0 ? "▲ +" : "▼ −"}${percent(Math.abs(change))}`, h("span", { style: { fontWeight: 400 } }, word));
+/** What was told of the tests, each once, with the names of those it is about unless it is about all. */
+function warned(told, names) {
+  const about = new Map();
+  told.forEach((texts, i) => texts.forEach((text) => about.set(text, [...(about.get(text) || []), names[i]])));
+  const lines = [...about].map(([text, whose]) => (whose.length === names.length ? text[0].toUpperCase() + text.slice(1) : `${whose.join(", ")}: ${text}`));
+  if (!lines.length) return null;
+  return notice("warn", lines.length > 1 ? h("ul", {}, lines.map((line) => h("li", {}, line))) : lines[0]);
 }
 
-/** Tests of different plans can be shown side by side, but not held against each other. */
-function differentPlans(loaded) {
-  const plan = (r) => JSON.stringify([r.plan?.task ?? r.target, r.load]);
-  const first = plan(loaded[0].result);
-  return loaded.every(({ result }) => plan(result) === first) ? null : notice("warn", "These tests did not run the same plan: a difference may be the plan's.");
+/** A change as the command line tells it: of shares in percentage points, else relative to what was. */
+function change(from, to, share) {
+  if (from === null || from === undefined || to === null || to === undefined) return DASH;
+  const [change, digits, unit] = share ? [(to - from) * 100, 2, "pp"] : [((to - from) / from) * 100, 1, "%"];
+  if (!Number.isFinite(change)) return from === to ? `+${(0).toFixed(digits)} ${unit}` : DASH;
+  const text = Math.abs(change).toFixed(digits);
+  return `${change < 0 && Number(text) > 0 ? "−" : "+"}${text} ${unit}`;
 }
+
+const TONES = { worse: "bad", better: "good" };
 
 /**
- * Whether differences are more than noise, as the node judges it from the intervals of both
- * tests (docs/result.md). The page itself has no opinion.
+ * Writes the node's judgement of a test against the first into its cells (docs/result.md), and
+ * returns what is to be known before it is believed. The page itself has no opinion.
  */
-async function judge([base, other], into, numbers) {
-  const found = await optional(`/tests/${other}/compare?with=${base}`);
-  if (!found?.metrics) return;
-  const told = [...(found.warnings || []), ...(!found.noise?.judged && found.noise?.why ? [`Noise was not judged: ${found.noise.why}`] : [])];
-  fill(into, told.length > 0 && notice("warn", told.length > 1 ? h("ul", {}, told.map((text) => h("li", {}, text))) : told[0]));
-  if (!found.noise?.judged) return;
-  const metrics = new Map(found.metrics.map((m) => [m.metric, m]));
-  const confidence = percent(found.noise.confidence);
-  numbers.querySelector("thead tr").append(h("th", { class: "r", scope: "col", title: `With ${confidence} confidence, from the tests' intervals` }, "Noise"));
-  for (const row of numbers.querySelectorAll("tbody tr")) {
-    const m = metrics.get(row.dataset.metric);
-    // A difference that may be chance has no colour.
-    if (m?.within_noise) row.querySelector(".delta")?.classList.replace("bad", "same");
-    if (m?.within_noise) row.querySelector(".delta")?.classList.replace("good", "same");
-    const judged = m && m.within_noise !== null && m.within_noise !== undefined;
-    row.append(h("td", { class: "r" }, !judged ? h("span", { class: "delta same" }, DASH)
-      : m.within_noise ? badge("idle", "within noise") : badge("live", "beyond noise")));
+async function judge(base, id, cells, note) {
+  try {
+    const found = await get(`/tests/${id}/compare?with=${base}`);
+    const { noise } = found;
+    for (const m of found.metrics) {
+      const cell = cells.get(m.metric);
+      if (!cell) continue;
+      const share = m.unit === "share";
+      // A difference that may be chance has no colour.
+      const tone = (noise.judged && TONES[m.judgement]) || "same";
+      const bound = (d) => change(m.baseline, m.baseline + d, share);
+      fill(cell, h("span", { class: `delta ${tone}` }, change(m.baseline, m.test, share), m.judgement && h("span", { class: "judgement" }, m.judgement)),
+        m.low !== null && h("span", { class: "sub" }, `${bound(m.low)} … ${bound(m.high)}`));
+    }
+    if (noise.judged) say(note, `Each test against the first, the baseline. Below a change: between what the true one lies, with a confidence of ${percent(noise.confidence)}. Noise: no change is among that.`);
+    return noise.judged ? found.warnings : [...found.warnings, `noise could not be judged: ${noise.why}`];
+  } catch (e) {
+    return [`this could not be compared: ${e.message}`];
   }
 }
 
@@ -149,7 +154,7 @@ function distribution(theme, loaded, names) {
   const labels = bounds.slice(from, to + 1).map((b) => `≤ ${millis(b)}`);
   return {
     ...rest,
-    xAxis: { ...axis, type: "category", data: labels, boundaryGap: false, splitLine: { show: false }, axisLabel: { color: theme.muted, hideOverlap: true } },
+    xAxis: { ...axis, type: "category", data: labels, boundaryGap: false, splitLine: { show: false }, axisLabel: { color: theme.muted, hideOverlap: true, showMaxLabel: false } },
     yAxis: { ...axis, type: "value", min: 0, axisLabel: { color: theme.muted, formatter: percent } },
     series: having.map(([, name, color], i) => {
       const all = cells[i].reduce((a, b) => a + b, 0) || 1;

@@ -7,6 +7,7 @@ import { failed, loading, notice, segments, toast } from "../js/ui.js";
 import { NEW, planForm } from "./start/form.js";
 import { outlinePanel } from "./start/outline.js";
 import { preflightCard } from "./start/preflight.js";
+import { label } from "./start/schema.js";
 
 /** Pause after the last key before the node is asked what the plan amounts to. */
 const SETTLE = 300;
@@ -26,7 +27,7 @@ export async function startPage(main) {
   let away = false;
 
   const outline = outlinePanel();
-  const problem = h("div");
+  const problem = h("div", { class: "slot" });
   const found = h("div", { "aria-live": "polite" });
   const left = h("div", { class: "main" });
   const go = h("button", { class: "btn primary", type: "button", id: "go", onclick: () => preflight() }, icon("start", 14), "Check and start");
@@ -67,6 +68,14 @@ export async function startPage(main) {
   /** Asks what the plan amounts to; with `all`, shows what is wrong also where nobody has been yet. */
   async function look(all = false) {
     const mine = ++asked;
+    const missing = mode === "form" ? form.missing() : null;
+    if (missing) {
+      form.showWrong(missing, "This is needed.", all === true);
+      outline.show(null, `Still to fill in: ${label(missing.split(".").pop())}.`);
+      fill(problem);
+      go.disabled = false;
+      return;
+    }
     try {
       const read = await post("/plan", written());
       if (mine !== asked) return;
@@ -79,7 +88,7 @@ export async function startPage(main) {
       checked = null;
       const refused = e instanceof Refused && e.status === 422;
       const shown = refused && mode === "form" && form.showWrong(place(e), e.message, all === true);
-      outline.show(null, shown ? "Fill in what is missing on the left." : "");
+      outline.show(null, shown ? "The form tells what is not right yet." : "");
       fill(problem, shown ? null : refused && mode === "text"
         ? notice("bad", h("strong", {}, "This is no plan yet"), h("pre", { class: "text small", id: "plan-error" }, e.message)) : failed(e, () => look()));
     }

@@ -10,6 +10,8 @@ import { graphPanel } from "./graph.js";
 /** Lag, in milliseconds, from which on a node spoils what it measures: what plans allow by default. */
 const LAG_WARNING = 100;
 
+const isDrained = (node) => node.status === "draining" || node.status === "leaving";
+
 /** How a node is, worst first: a kind, a word, and why. */
 export function health(node) {
   if (node.health === "gone") return ["bad", "gone", "nothing was heard of it for too long"];
@@ -17,7 +19,7 @@ export function health(node) {
   if (node.status === "isolated") return ["bad", "isolated", "none of its bootstrap addresses was ever reached"];
   if (node.health === "late") return ["warn", "late", "an advert is overdue"];
   if (node.status === "overloaded") return ["warn", "overloaded", "it is late with what it sends"];
-  if (node.status === "draining" || node.status === "leaving") return ["warn", node.status, "it takes no new share"];
+  if (isDrained(node)) return ["warn", node.status, "it takes no new share"];
   return ["good", node.status || "idle", "healthy"];
 }
 
@@ -27,7 +29,7 @@ export async function swarmPage(main) {
 
   const pool = tiles([
     ["nodes", "Nodes healthy"], ["capacity", "Capacity", "Tasks that the healthy nodes can run at once"],
-    ["load", "In use"], ["free", "Free"], ["running", "Tests running"],
+    ["load", "In use"], ["free", "Free", "Of the healthy nodes that take new shares"], ["running", "Tests running"],
   ]);
   const running = h("div", { class: "running" });
   const draw = { running: keyed(running, (t) => t.test_id, runCard) };
@@ -50,7 +52,9 @@ export async function swarmPage(main) {
     const { pool: p } = list;
     const active = tests.tests.filter((t) => t.state !== "ended");
     const lost = p.total - p.healthy;
-    pool.set("nodes", p.healthy, `of ${p.total}`, lost ? `${lost} late or gone` : "all of them", lost ? "warn" : "");
+    const drained = list.nodes.filter((n) => n.health === "healthy" && isDrained(n)).length;
+    const told = [lost && `${lost} late or gone`, drained && `${drained} draining`].filter(Boolean);
+    pool.set("nodes", p.healthy, `of ${p.total}`, told.join(", ") || "all of them", told.length ? "warn" : "");
     pool.set("capacity", short(p.capacity), "tasks");
     pool.set("load", short(p.load), "tasks", p.capacity ? percent(p.load / p.capacity) : "");
     pool.set("free", short(p.available), "tasks");
@@ -158,7 +162,7 @@ function nodeRow(first, tests, usual) {
     say(version, other ? `${n.version} ≠` : n.version);
     version.style.color = other ? "var(--warn)" : "";
     version.title = other ? `This page's node is ${usual()}` : "";
-    drain.hidden = n.health === "gone" || n.status === "draining";
+    drain.hidden = n.health === "gone" || isDrained(n);
     el.classList.toggle("off", n.health === "gone");
   };
   return { el, update };
@@ -172,14 +176,15 @@ async function askDrain(node, button) {
 function details(node, tests) {
   const named = (id) => tests.find((t) => t.test_id === id)?.name || tail(id);
   const [, word, why] = health(node);
+  const some = (parts) => (parts.length ? parts : "none");
   const lines = (values) => values.map((v) => h("div", { class: "mono" }, v));
   const list = facts([
     ["Health", `${word}: ${why}`], ["Machine", node.environment], ["Version", node.version],
     ["Capacity", `${count(node.load)} of ${count(node.capacity)} tasks in use`],
-    ["Shares", Object.entries(node.shares || {}).map(([id, s]) => h("div", {}, h("a", { href: `#/tests/${id}` }, named(id)), ` ${percent(s)}`))],
+    ["Shares", some(Object.entries(node.shares || {}).map(([id, s]) => h("div", {}, h("a", { href: `#/tests/${id}` }, named(id)), ` ${percent(s)}`)))],
     ["Task types", node.task_types?.join(", ")],
-    ["Labels", h("div", { class: "tags" }, Object.entries(node.labels || {}).map(([k, v]) => h("span", { class: "tag" }, `${k}=${v}`)))],
-    ["Addresses", lines(node.addresses || [])], ["Peer id", h("span", { class: "mono" }, node.peer)],
+    ["Labels", h("div", { class: "tags" }, some(Object.entries(node.labels || {}).map(([k, v]) => h("span", { class: "tag" }, `${k}=${v}`))))],
+    ["Addresses", some(lines(node.addresses || []))], ["Peer id", h("span", { class: "mono" }, node.peer)],
     ["Started", node.incarnation > 1e12 ? when(new Date(node.incarnation).toISOString()) : null],
   ]);
   dialogInfo(node.name || tail(node.peer), list);

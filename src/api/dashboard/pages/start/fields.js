@@ -23,7 +23,7 @@ export function field(form, path, schema, required) {
   const about = h("div", { class: "help", id: `${id}h` }, help, schema["x-range"] && help ? ` ${cap(schema["x-range"])}.` : "");
   const cls = `field ${WIDE.has(name) || made.wide ? "wide" : ""}`;
   if (made.check) return h("div", { class: cls }, h("div", { class: "check" }, made.el, h("label", { for: id }, label(name), h("div", { class: "help", style: { fontWeight: 400 } }, help))), wrong);
-  const head = made.input ? h("label", { for: id }, label(name), required ? "" : "") : h("span", { class: "label" }, label(name));
+  const head = made.input ? h("label", { for: id }, label(name)) : h("span", { class: "label" }, label(name));
   return h("div", { class: cls, role: made.input ? null : "group", "aria-label": made.input ? null : label(name) }, head, made.el, wrong, about);
 }
 

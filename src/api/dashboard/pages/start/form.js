@@ -3,13 +3,15 @@
 import { fill, h } from "../../js/dom.js";
 import { card, segments } from "../../js/ui.js";
 import { field } from "./fields.js";
-import { Schema, plain, setAt } from "./schema.js";
+import { Schema, plain } from "./schema.js";
 
 /** Keys that are seen at once; all others that a table has are below them, folded. */
 const FIRST = {
   task: ["url", "method", "headers", "body", "ms"],
   load: ["rate", "users", "think_time", "duration", "ramp_up", "warm_up", "stages"],
 };
+/** Needed, although the schema does not say so: a plan file may leave it to its `[local]` target. */
+const NEEDED = new Set(["url"]);
 /** What a new plan begins with. */
 export const NEW = { task: { type: "HTTP", method: "GET" }, load: { model: "open", rate: 100, duration: "30s" } };
 
@@ -28,7 +30,7 @@ export function planForm(rootSchema, value, changed) {
   let staged = Boolean(value.load?.stages);
 
   const part = (name) => schema.resolve(rootSchema.properties[name]);
-  const fields = (name, keys) => h("div", { class: "fields" }, keys.map(([key, s, required]) => field(form, [name, key], s, required)));
+  const fields = (name, keys) => h("div", { class: "fields" }, keys.map(([key, s, required]) => field(form, [name, key], s, required || NEEDED.has(key))));
   const folded = (title, name, keys, open) => keys.length > 0 && h("details", { open, style: { marginTop: "16px" } }, h("summary", { class: "small" }, title), h("div", { style: { marginTop: "14px" } }, fields(name, keys)));
 
   function drawTarget() {
@@ -93,13 +95,20 @@ export function planForm(rootSchema, value, changed) {
     h("div", { class: "fields", style: { marginTop: "14px" } }, top.map((key) => field(form, [key], part(key), false)),
       ["swarm", "limits"].flatMap((name) => schema.keys(part(name), value[name]).map(([key, s, required]) => field(form, [name, key], s, required)))));
   const thresholds = field(form, ["thresholds"], part("thresholds"), false);
-  thresholds.querySelector(".label")?.remove();
+  // The card's head says both.
+  for (const part of [".label", ".help"]) thresholds.querySelector(part)?.remove();
 
   const el = h("form", { novalidate: true, onsubmit: (e) => e.preventDefault() },
     card("Target", { body: target, note: plain(part("task").description) }).el,
     card("Load", { body: load, note: plain(part("load").description) }).el,
     card("Thresholds", { body: thresholds, note: "Such as response_time.p99 < 250ms, error_rate < 1%, rate > 990/s" }).el,
     h("section", { class: "card" }, h("div", { class: "pad" }, more)));
+
+  /** The first field that is needed and empty, as its path; null if there is none. */
+  const missing = () => {
+    for (const [path, { input }] of form.wrong) if (input?.required && input.isConnected && !input.value.trim()) return path;
+    return null;
+  };
 
   /** Shows what is wrong at its field; tells whether there was one. */
   const showWrong = (path, text, all) => {
@@ -124,7 +133,7 @@ export function planForm(rootSchema, value, changed) {
     }
     return false;
   };
-  return { el, showWrong, set: (path, v) => { setAt(value, path, v); } };
+  return { el, missing, showWrong };
 }
 
 /** Where a key comes in a list; those that are not in it come last. */

@@ -50,10 +50,10 @@ export function testActions(state, refresh) {
   return { el, update };
 }
 
-/** Whether the last change that counts was a pause. */
-function isPaused(result) {
-  const steps = (result.changes || []).filter((c) => c.what === "paused" || c.what === "resumed");
-  return steps.length > 0 && steps[steps.length - 1].what === "paused";
+/** Whether the load stands still: the last change that counts was a pause. */
+export function isPaused(result) {
+  const last = result.changes.filter((c) => c.what !== "scaled").pop();
+  return result.state === "running" && last?.what === "paused";
 }
 
 async function askStop(button, path, done, stopping) {

@@ -31,20 +31,24 @@ export function testCharts(state) {
   const others = list.filter((c) => !ORDER.includes(c.id) && c.id !== "distribution");
   for (const chart of [...wanted, ...others]) {
     const isTimes = chart.id === "percentiles";
+    const wide = ["rate", "percentiles", "heat", "nodes"].includes(chart.id);
     const tools = isTimes && h("div", { class: "actions" },
       segments("Percentiles", PERCENTILES.map((p) => [p, p]), shown, () => panel.update(true), true),
       segments("Scale", [["auto", "Auto"], ["linear", "Linear"], ["log", "Log"]], scale, (to) => { scale = to; panel.update(true); }));
+    const wanted = () => state.timeline.data.points.length > 0 && chart.wanted(state.timeline.data, state.result, null);
     const panel = panels.add(new Panel(chart.title, (theme) => {
       const timeline = chart.id === "heat" ? state.timeline.columns() : state.timeline.data;
-      if (!timeline.points.length || !chart.wanted(timeline, state.result, null)) return null;
+      if (!wanted()) return null;
       const option = chart.option(timeline, state.result, theme, null);
       return isTimes ? adjust(option, shown, scale) : option;
     }, {
       about: chart.about, group: GROUP, height: Math.min(chart.height, chart.id === "heat" ? 320 : 260), tools,
-      wide: ["rate", "percentiles", "heat", "nodes"].includes(chart.id), every: chart.id === "heat" ? HEAT_EVERY : 0,
+      wide, every: chart.id === "heat" ? HEAT_EVERY : 0,
       what: chart.id === "errors" ? "No errors" : "Nothing was measured yet",
     }));
     panel.live = chart.id !== "heat";
+    // What such a test never has, a second node say, needs no row of its own.
+    panel.offer = () => { panel.el.hidden = wide && state.timeline.data.points.length > 0 && !wanted(); };
     grid.append(panel.el);
   }
 
@@ -62,6 +66,7 @@ export function testCharts(state) {
     const missing = !state.timeline.available;
     note.hidden = !missing;
     if (missing && !note.childElementCount) fill(note, notice("warn", "This node has no timeline of the test. Its totals are below."));
+    for (const panel of panels.all) panel.offer();
     panels.update();
     const found = points.length ? marks(state.timeline.data, state.result) : [];
     happened.el.hidden = !found.length;

@@ -3,14 +3,14 @@
 import { fill, h, keyed, say } from "../../js/dom.js";
 import { clock, length, seconds, tail, when } from "../../js/format.js";
 import { badge, notice, setBadge, VERDICTS } from "../../js/ui.js";
-import { testActions } from "./actions.js";
+import { isPaused, testActions } from "./actions.js";
 
 export function testHead(state, refresh) {
   const title = h("h1");
   const meta = h("div", { class: "meta" });
   let word = badge("idle", "…");
   const actions = testActions(state, refresh);
-  const reasons = h("div");
+  const reasons = h("div", { class: "slot" });
   const elapsed = h("span", { class: "num" });
   const left = h("span", { class: "num muted" });
   const track = h("div", { class: "track", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 });
@@ -30,7 +30,8 @@ export function testHead(state, refresh) {
     const { result: r, progress: p } = state;
     const over = r.state === "ended";
     say(title, r.name || r.target);
-    const [kind, text] = !over ? ["live", p?.state && p.state !== "ended" ? p.state : r.state] : r.verdict ? [VERDICTS[r.verdict], r.verdict] : ["idle", "ended"];
+    const paused = isPaused(r);
+    const [kind, text] = paused ? ["idle", "paused"] : !over ? ["live", p?.state && p.state !== "ended" ? p.state : r.state] : r.verdict ? [VERDICTS[r.verdict], r.verdict] : ["idle", "ended"];
     if (!meta.childElementCount || meta.dataset.since !== String(r.started_at)) {
       meta.dataset.since = r.started_at;
       fill(meta, word, h("span", {}, r.target), r.started_at && h("span", {}, when(r.started_at)),
@@ -64,14 +65,17 @@ export function testHead(state, refresh) {
         before += s;
       });
       track.setAttribute("aria-valuenow", String(Math.round((100 * at) / total)));
-      say(elapsed, (p?.elapsed_s ?? 0) < 0 ? "about to start" : `${clock(Math.floor(at))} of ${clock(Math.round(total))}`);
-      say(left, at >= total ? "waiting for the last responses" : `${length(Math.max(1, Math.round(total - at)))} left`);
+      // When a test that stands still will end nobody knows.
+      say(elapsed, (p?.elapsed_s ?? 0) < 0 ? "about to start" : paused ? clock(Math.floor(at)) : `${clock(Math.floor(at))} of ${clock(Math.round(total))}`);
+      say(left, paused ? "paused" : at >= total ? "waiting for the last responses" : `${length(Math.max(1, Math.round(total - at)))} left`);
     }
 
     const reigns = r.coordinators || [];
     termsPart.hidden = !reigns.length;
-    const end = Math.max(1, 1000 * (over ? r.duration_s : at), ...reigns.map((c) => c.to_ms ?? 0));
-    drawTerms(reigns.map((c) => ({ ...c, end, name: r.nodes.find((n) => n.peer === c.peer)?.name || tail(c.peer) })));
+    // On the scale of the progress above it; who coordinates does so until now.
+    const now = 1000 * at;
+    const end = Math.max(1, 1000 * total, now, ...reigns.map((c) => c.to_ms ?? 0));
+    drawTerms(reigns.map((c) => ({ ...c, now, end, name: r.nodes.find((n) => n.peer === c.peer)?.name || tail(c.peer) })));
     terms.setAttribute("aria-label", reigns.map((c) => `term ${c.term}: ${r.nodes.find((n) => n.peer === c.peer)?.name || tail(c.peer)}`).join(", "));
   }
   return { el, update };
@@ -99,7 +103,7 @@ function reign(first) {
   const el = h("div", { class: "reign" });
   const update = (c) => {
     const from = Math.max(0, c.from_ms) / c.end;
-    const to = Math.min(c.end, c.to_ms ?? c.end) / c.end;
+    const to = Math.max(0, c.to_ms ?? c.now) / c.end;
     const series = window.vajraCharts.theme(window.vajraTheme.current() === "dark").series;
     const colour = series[(c.term - 1) % series.length];
     Object.assign(el.style, { left: `${from * 100}%`, width: `${Math.max(0.4, (to - from) * 100)}%`, background: `color-mix(in srgb, ${colour} 26%, var(--surface))` });

@@ -46,20 +46,22 @@ function measured({ threshold, value }) {
 function nodes() {
   const t = live([["Node"], ["Share", "r"], ["Sent", "r"], ["Failed", "r"], ["Dropped", "r"], ["Lag p99", "r"], ["State", "r"]],
     (n) => `${n.peer}/${n.incarnation}`, (n, row) => {
-      row.classList.toggle("off", n.lost_at_ms !== null && n.lost_at_ms !== undefined);
-      const name = h("div", {}, h("span", { style: { fontWeight: 550 } }, n.name || tail(n.peer)), h("span", { class: "sub" }, n.environment || tail(n.peer)));
       const lost = n.lost_at_ms !== null && n.lost_at_ms !== undefined;
-      return [name, percent(n.share), count(n.sent), count(n.failed), count(n.dropped), millis(n.lag_p99_ms),
-        lost ? badge("bad", `lost at ${clock(n.lost_at_ms / 1000)}`) : n.silent ? badge("warn", "sends nothing") : badge("good", "carries load")];
+      row.classList.toggle("off", lost);
+      const name = h("div", {}, h("span", { style: { fontWeight: 550 } }, n.name || tail(n.peer)), h("span", { class: "sub" }, n.environment || tail(n.peer)));
+      // What a lost node was last seen to carry, it does not carry any more.
+      return [name, lost ? DASH : percent(n.share), count(n.sent), count(n.failed), count(n.dropped), millis(n.lag_p99_ms),
+        lost ? badge("bad", `lost at ${clock(n.lost_at_ms / 1000)}`) : n.silent ? badge("warn", "sends nothing") : badge("good", n.over ? "carried load" : "carries load")];
     }, "cards");
   const part = card("Nodes", { pad: false, body: t.el, note: "", cls: "wide" });
   return { el: part.el, update({ result, timeline }) {
     part.el.hidden = !result.nodes.length;
+    const over = result.state === "ended";
     const quiet = result.state === "running" ? silent(timeline.data) : new Set();
     const lost = result.nodes.filter((n) => n.lost_at_ms !== null && n.lost_at_ms !== undefined).length;
     const skew = result.start_skew_ms === null ? "" : `, started within ${millis(result.start_skew_ms)}`;
     say(part.note, `${result.nodes.length} carried load${lost ? `, ${lost} lost` : ""}${skew}`);
-    t.draw(result.nodes.map((n) => ({ ...n, silent: quiet.has(`${n.peer}/${n.incarnation}`) })));
+    t.draw(result.nodes.map((n) => ({ ...n, over, silent: quiet.has(`${n.peer}/${n.incarnation}`) })));
   } };
 }
 
@@ -74,7 +76,7 @@ function steps(title, key) {
 }
 
 function distribution() {
-  const t = live([["Milliseconds"], ["Response time", "r", "From the instant a request was due"], ["Service time", "r", "From the actual send"], ["Lag", "r", "The generator's own error"]],
+  const t = live([["Percentile"], ["Response time", "r", "From the instant a request was due"], ["Service time", "r", "From the actual send"], ["Lag", "r", "The generator's own error"]],
     (row) => row[0], (row) => row);
   const part = card("Distribution", { pad: false, body: t.el, note: "Of the whole test, warm-up left out" });
   const rows = [["min", "min"], ["mean", "mean"], ["p50", "p50"], ["p75", "p75"], ["p90", "p90"], ["p95", "p95"], ["p99", "p99"], ["p999", "p99.9"], ["max", "max"]];

@@ -19,15 +19,18 @@ export function testTiles(state) {
     const { result: r, progress: p, timeline } = state;
     const over = r.state === "ended";
     const points = timeline.data.points;
-    const last = points[points.length - 1];
+    const [before, last] = [points[points.length - 2], points[points.length - 1]];
     const totals = r.totals;
-    const now = over ? r.rate.achieved : p?.rate ?? last?.rate ?? r.rate.achieved;
-    const asked = over ? r.rate.asked : p?.asked ?? last?.asked ?? 0;
-    const users = p?.users || (over ? 0 : last?.users);
+    // A point tells what was asked for at its end, and what came since its beginning: while the
+    // load rises the two are of different moments, unless one takes the middle.
+    const now = over ? r.rate.achieved : last?.rate ?? 0;
+    const asked = over ? r.rate.asked : ((before ?? last)?.asked + last?.asked) / 2 || 0;
+    const users = over ? 0 : last?.users;
     part.set("rate", short(now), "/s", users ? `${short(users)} users` : asked ? `of ${short(asked)} asked` : "", asked && now < asked * 0.98 && last && last.from_s > 1 ? "warn" : "");
-    const sent = Math.max(totals.sent, over ? 0 : p?.sent ?? 0);
-    const failed = Math.max(totals.failed, over ? 0 : p?.failed ?? 0);
-    part.set("sent", short(sent), "", r.load?.model === "open" && totals.planned ? `${short(totals.planned)} planned` : `in ${clock(Math.floor(r.duration_s))}`);
+    // Of one moment, all of them: what is told every second is newer than the result.
+    const { sent, failed, elapsed_s: at } = over || !p ? { ...totals, elapsed_s: r.duration_s } : p;
+    const planned = over && r.load?.model === "open" && totals.planned;
+    part.set("sent", short(sent), "", planned ? `${short(planned)} planned` : at > 0 ? `in ${clock(Math.floor(at))}` : "");
     const share = sent ? failed / sent : 0;
     part.set("errors", sent ? percent(share).replace(" %", "") : "–", sent ? "%" : "", `${short(failed)} failed`, share > 0.01 ? "bad" : failed ? "warn" : "");
     const whole = r.response_time_ms;
