@@ -68,13 +68,14 @@ fn every_node_has_the_whole_test_over_time_also_of_a_worker_that_died() {
     }
 }
 
-/// It joins, or is started anew, in the middle; also then it shows how the test began.
+/// One joins in the middle, and one is killed and started anew: both show how the test began, and
+/// in the end all of it, also what the life before has sent.
 #[test]
 fn a_node_that_comes_in_the_middle_has_the_beginning_too() {
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::on_loopback();
-    let nodes = swarm(dir.path(), 2, &[]);
-    let load = [&target.url, "--rate", "200", "--duration", "14s"];
+    let mut nodes = swarm(dir.path(), 4, &[]);
+    let load = [&target.url, "--rate", "200", "--duration", "18s"];
     let id = start_detached(&nodes[0], &load);
     let ends_of = |timeline: &Value| -> Vec<f64> {
         let points = timeline["points"].as_array();
@@ -85,19 +86,35 @@ fn a_node_that_comes_in_the_middle_has_the_beginning_too() {
         n if n < 5 => Err(format!("{n} intervals")),
         _ => Ok(()),
     });
-    let late = Node::start(dir.path(), "n2", &["--bootstrap", &nodes[0].listening]);
-    eventually(|| {
-        let so_far = timeline(&late, &id, "");
-        let begins = ends_of(&so_far).first().copied();
-        match so_far["state"] == "running" && begins.is_some_and(|s| s < 1.5) {
-            true => Ok(()),
-            false => Err(so_far.to_string()),
-        }
-    });
-    let result = complete(&late, &id);
-    let whole = timeline(&late, &id, "?histograms=true");
-    assert_eq!(sum(&whole, "sent"), result["totals"]["sent"]);
-    let merged = decode(result["histograms"]["response"].as_str().unwrap()).unwrap();
-    assert_eq!(added_up(&whole), merged);
-    assert!(ends_of(&whole).len() >= 12, "{:?}", ends_of(&whole));
+    nodes[1].process.kill();
+    let bootstrap = ["--bootstrap", &nodes[0].listening];
+    let again = Node::start(dir.path(), "n1", &bootstrap);
+    let late = Node::start(dir.path(), "late", &bootstrap);
+    for node in [&again, &late] {
+        eventually(|| {
+            let so_far = timeline(node, &id, "");
+            let begins = ends_of(&so_far).first().copied();
+            match so_far["state"] == "running" && begins.is_some_and(|s| s < 1.5) {
+                true => Ok(()),
+                false => Err(so_far.to_string()),
+            }
+        });
+    }
+    for node in [&again, &late] {
+        let result = complete(node, &id);
+        let merged = decode(result["histograms"]["response"].as_str().unwrap()).unwrap();
+        let whole = eventually(|| {
+            let whole = timeline(node, &id, "?histograms=true");
+            let adds_up = result["totals"]["sent"] == sum(&whole, "sent");
+            match adds_up && ends_of(&whole).len() >= 16 {
+                true => Ok(whole),
+                false => Err(format!("{:?}: {}", ends_of(&whole), sum(&whole, "sent"))),
+            }
+        });
+        assert_eq!(added_up(&whole), merged);
+        let points = whole["points"].as_array().unwrap();
+        assert!(points.windows(2).all(|w| w[0]["to_s"] == w[1]["from_s"]));
+        let most = points.iter().map(|p| p["sent"].as_u64().unwrap()).max();
+        assert!(most < Some(600), "{most:?} in one interval");
+    }
 }

@@ -40,6 +40,8 @@ use data::{DataRoom, Held};
 /// Longest sleep: the lease clock counts suspension and tokio's does not, so a node that was
 /// suspended notices at the latest after this.
 const MAX_SLEEP: Duration = Duration::from_millis(250);
+/// Difference of the wall clock and the node's own that is drift; more is a clock that was set.
+const MOST_DRIFT_MS: u64 = 1_000;
 /// Time that a leaving node gives its messages to get out.
 const FAREWELL: Duration = Duration::from_millis(300);
 /// Inspected plans waiting for the driver.
@@ -167,7 +169,7 @@ impl Driver {
             .filter_map(|id| Some((id, Listed::of(&*parts.store.get(id)?))))
             .collect();
         Driver {
-            origin_unix_ms: unix_ms().saturating_sub(parts.room.clock.now().0 / 1_000_000),
+            origin_unix_ms: origin_unix_ms(Time(parts.room.clock.now().0)),
             core: parts.core,
             net: parts.net,
             events: parts.events,
@@ -209,10 +211,15 @@ impl Driver {
         Time(self.room.clock.now().0)
     }
 
-    /// An instant as Unix time in milliseconds, by the wall clock when the driver began: always
-    /// the same for the same instant.
+    /// An instant as Unix time in milliseconds: always the same for the same instant, unless the
+    /// wall clock was set since the driver began.
     pub(super) fn unix_ms_of(&self, at: Time) -> u64 {
-        self.origin_unix_ms.saturating_add(at.0 / 1_000_000)
+        let now = origin_unix_ms(self.now());
+        let origin = match now.abs_diff(self.origin_unix_ms) > MOST_DRIFT_MS {
+            true => now,
+            false => self.origin_unix_ms,
+        };
+        origin.saturating_add(at.0 / 1_000_000)
     }
 
     /// Runs until the node has left.
@@ -504,6 +511,11 @@ fn network_verdict(verdict: Verdict) -> network::Verdict {
         Verdict::Ignore => network::Verdict::Ignore,
         Verdict::Reject => network::Verdict::Reject,
     }
+}
+
+/// Unix time in milliseconds when the node's clock stood at nothing.
+fn origin_unix_ms(now: Time) -> u64 {
+    unix_ms().saturating_sub(now.0 / 1_000_000)
 }
 
 pub(super) fn unix_ms() -> u64 {

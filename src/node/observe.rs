@@ -146,22 +146,18 @@ impl Driver {
     }
 
     fn observe_workers(&self, t: &Test) -> Vec<ObservedWorker> {
-        let me = &self.core.myself().node;
+        let (me, lost) = (&self.core.myself().node, t.lost());
         let carrying = t.merge().workers().iter().filter(|(_, m)| m.carried());
         let workers = carrying.map(|(node, metrics)| ObservedWorker {
             is_self: node == me,
             metrics: metrics.clone(),
-            lost: self.lost(t, node),
+            lost: lost.contains_key(node) || self.is_away(node),
         });
         workers.collect()
     }
 
-    fn lost(&self, t: &Test, node: &NodeId) -> bool {
+    fn is_away(&self, node: &NodeId) -> bool {
         let here = |k: &Known| k.advert.node == *node && k.health(self.now()) != Health::Gone;
-        let there = match *node == self.core.myself().node {
-            true => true,
-            false => self.core.members().get(&node.peer).is_some_and(here),
-        };
-        !there || t.lost_at(node).is_some()
+        *node != self.core.myself().node && !self.core.members().get(&node.peer).is_some_and(here)
     }
 }

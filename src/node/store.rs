@@ -22,6 +22,9 @@ pub const MAX_RESULTS: usize = 200;
 const MAX_TIMELINES_BYTES: u64 = 512 << 20;
 /// A larger file is no timeline of ours. One larger than a record is for this node alone.
 const MAX_TIMELINE_BYTES: u64 = 64 << 20;
+/// What a file that cannot be read is called in the end, and how many of them are kept.
+const DAMAGED: &str = "json.damaged";
+const MAX_DAMAGED: usize = 8;
 /// Most results kept in memory, and the most bytes of them with their timelines: a node that
 /// lives for a few tests.
 const MAX_IN_MEMORY: (usize, usize) = (20, 32 << 20);
@@ -222,6 +225,9 @@ impl Store {
             // Never empty here: nothing has no bytes.
             gone.extend(memory.pop_front().map(|r| r.id));
         }
+        drop(memory);
+        // An older result of it may be on disk.
+        gone.retain(|id| !self.has(*id, Part::Result));
         gone
     }
 
@@ -249,7 +255,16 @@ impl Store {
             return;
         };
         let damaged = path(dir, id, part);
-        let aside = damaged.with_extension("json.damaged");
+        let aside = damaged.with_extension(DAMAGED);
+        let is_aside = |e: &fs::DirEntry| e.path().extension().is_some_and(|e| e == "damaged");
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut old: Vec<PathBuf> = entries.filter(is_aside).map(|e| e.path()).collect();
+        old.sort();
+        // The newest tests' are the last ones. What cannot be removed is tried again next time.
+        let most = old.len().saturating_sub(MAX_DAMAGED - 1);
+        old[..most]
+            .iter()
+            .for_each(|path| drop(fs::remove_file(path)));
         let (from, to) = (damaged.display(), aside.display());
         match fs::rename(&damaged, &aside) {
             Ok(()) => tracing::warn!(test = %id, "{from} cannot be read ({why}); it is {to} now"),
@@ -263,9 +278,13 @@ impl Store {
         self.dir.as_ref().is_some_and(on_disk) || self.in_memory(id, part).is_some()
     }
 
-    /// Which version of a part is on disk, without reading it; `None` if it is not there.
+    /// Which version of a part is on disk, without reading it; `None` if it is not there, or a
+    /// newer one is in memory.
     pub fn version(&self, id: TestId, part: Part) -> Option<Version> {
         let dir = self.dir.as_ref()?;
+        if self.in_memory(id, part).is_some() {
+            return None;
+        }
         let metadata = fs::metadata(path(dir, id, part)).ok()?;
         Some(Version {
             bytes: metadata.len(),
@@ -285,19 +304,18 @@ impl Store {
 
     /// A part of a test as it is kept: JSON. A file that is too large is no part of ours.
     pub fn bytes(&self, id: TestId, part: Part) -> Option<Arc<[u8]>> {
-        let on_disk = self.dir.as_ref().and_then(|dir| {
-            let path = path(dir, id, part);
-            let length = fs::metadata(&path).ok()?.len();
-            let most = match part {
-                Part::Result => MAX_RECORD,
-                Part::Timeline => MAX_TIMELINE_BYTES,
-            };
-            (length <= most).then(|| fs::read(&path).ok())?
-        });
-        match on_disk {
-            Some(bytes) => Some(bytes.into()),
-            None => self.in_memory(id, part),
+        // What is in memory could not be written: a file is older.
+        if let Some(bytes) = self.in_memory(id, part) {
+            return Some(bytes);
         }
+        let path = path(self.dir.as_ref()?, id, part);
+        let length = fs::metadata(&path).ok()?.len();
+        let most = match part {
+            Part::Result => MAX_RECORD,
+            Part::Timeline => MAX_TIMELINE_BYTES,
+        };
+        let bytes = (length <= most).then(|| fs::read(&path).ok())??;
+        Some(bytes.into())
     }
 
     fn in_memory(&self, id: TestId, part: Part) -> Option<Arc<[u8]>> {
@@ -439,6 +457,43 @@ mod tests {
         // It is not lost for that.
         assert_eq!(store.keep(id, &sound, None, 1), []);
         assert_eq!(*store.get(id).unwrap(), sound);
+    }
+
+    #[test]
+    fn what_could_not_be_written_goes_before_an_older_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(dir.path().to_owned())).unwrap();
+        let (id, mut result) = result(1);
+        store.put(id, &result, None).unwrap();
+        assert!(store.version(id, Part::Result).is_some());
+        result.verdict = Some("valid".into());
+        assert_eq!(store.hold(id, &result, None), []);
+        assert_eq!(*store.get(id).unwrap(), result);
+        assert_eq!(store.version(id, Part::Result), None);
+        store.put(id, &result, None).unwrap();
+        assert!(store.version(id, Part::Result).is_some());
+    }
+
+    #[test]
+    fn only_a_few_damaged_files_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(dir.path().to_owned())).unwrap();
+        for i in 0..20 {
+            let (id, _) = result(i);
+            fs::write(path(dir.path(), id, Part::Result), "{").unwrap();
+            assert!(store.get(id).is_none());
+        }
+        let kept = fs::read_dir(dir.path()).unwrap().flatten();
+        let mut kept: Vec<PathBuf> = kept.map(|e| e.path()).collect();
+        kept.sort();
+        assert_eq!(kept.len(), MAX_DAMAGED);
+        let newest = TestId([19; 16]).to_string();
+        assert!(
+            kept[MAX_DAMAGED - 1]
+                .display()
+                .to_string()
+                .contains(&newest)
+        );
     }
 
     #[test]

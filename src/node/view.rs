@@ -188,7 +188,7 @@ impl Driver {
                 .map(|e| Event {
                     at_ms: e.at_ms,
                     kind: e.kind.clone(),
-                    peer: e.peer.as_ref().map(network::show_peer),
+                    peer: e.node.as_ref().map(|n| network::show_peer(&n.peer)),
                     text: e.text.clone(),
                 })
                 .collect(),
@@ -203,6 +203,7 @@ impl Driver {
 
     fn workers(&self, t: &Test) -> Vec<WorkerInput> {
         let roster = t.ended().map_or(&[][..], |e| &e.roster[..]);
+        let lost = t.lost();
         t.merge()
             .workers()
             .iter()
@@ -214,7 +215,7 @@ impl Driver {
                 incarnation: n.incarnation.0,
                 name: self.name_of(n, t),
                 metrics: m.clone(),
-                lost_at: t.lost_at(n),
+                lost_at: lost.get(n).copied(),
                 environment: self.environment_of(n),
             })
             .collect()

@@ -196,8 +196,8 @@ impl Coordinator {
         if torn && !coordinator.over(won_at) {
             coordinator.stop = Some((coordinator.own_stop(), won_at));
         }
-        if coordinator.start.is_some() {
-            coordinator.chronicle.start_known(won_at);
+        if let Some(start) = coordinator.start {
+            coordinator.chronicle.start_known(won_at, start);
         }
         let me = coordinator.charge.me.clone();
         coordinator.event(
@@ -337,26 +337,20 @@ impl Coordinator {
         text: String,
         fx: &mut Effects,
     ) {
-        let peer = about.map(|n| &n.peer);
-        self.chronicle.record(now, kind, peer, text.clone());
-        let event = TestEvent {
-            at_ms: self.start.map_or(0, |s| now.signed_since(s) / 1_000_000),
-            kind: kind.into(),
-            peer: peer.cloned(),
-            text,
-        };
+        let event = self.chronicle.record(now, kind, about, text);
         fx.outputs.push(Output::Event(self.charge.test, event));
     }
 
     /// What happened, in this term and before.
     pub fn events(&self) -> Vec<TestEvent> {
-        self.chronicle.events(self.start)
+        self.chronicle.events()
     }
 
     /// What the beats tell now of it.
     pub fn told(&self, now: Time) -> Vec<TestEvent> {
         let told_for = self.timings.authority_lease * TOLD_FOR;
-        self.chronicle.told(now, self.start, told_for)
+        self.chronicle
+            .told(now, told_for, self.timings.beat_interval())
     }
 
     /// Time passed, or something changed. `able` are the live nodes that could take part.

@@ -836,32 +836,15 @@ fn what_happened_is_told_with_some_beats_and_handed_on_to_a_successor() {
 }
 
 #[test]
-fn a_worker_that_does_not_come_back_to_a_successor_is_lost_when_its_accounts_close() {
-    let (first, _) = first_term();
-    for (on_lost, ends) in [(OnLost::Reassign, false), (OnLost::Fail, true)] {
-        let mut o = Office::new(2, |s| s.on_lost = on_lost);
-        o.c.start = first.c.start();
-        o.c.phase = Phase::Running;
-        o.register(0, 1, |_| {});
-        let carried = [node(0), node(1)];
-        let close = o.c.accounts_close;
-        let before = Time(close.0 - 1);
-        assert_eq!(o.c.left_behind(before, &carried), []);
-        assert_eq!(o.c.left_behind(close, &carried), [node(1)]);
-        assert_eq!(o.c.left_behind(close, &carried), [], "once");
-        let mut fx = Effects::default();
-        o.c.lost_before(close, &node(1), "beta", &mut fx);
-        let events = o.c.events();
-        let lost = events.last().expect("an event");
-        assert_eq!(
-            (lost.kind.as_str(), &lost.peer),
-            ("lost", &Some(node(1).peer))
-        );
-        assert!(lost.text.starts_with("beta: "), "{}", lost.text);
-        o.now = close;
-        o.tick();
-        let failed = o.ended.as_ref().map(|e| &e.reason);
-        let told = matches!(failed, Some(EndReason::Failed(why)) if why.contains("beta"));
-        assert_eq!((failed.is_some(), told), (ends, ends), "{failed:?}");
-    }
+fn the_accounts_of_an_earlier_term_close_once() {
+    let mut first = Office::new(1, |_| {});
+    assert!(
+        !first.c.closes_accounts(Time(u64::MAX / 2)),
+        "nobody came before"
+    );
+    let mut o = Office::new(2, |_| {});
+    let close = o.c.accounts_close;
+    assert!(!o.c.closes_accounts(Time(close.0 - 1)));
+    assert!(o.c.closes_accounts(close));
+    assert!(!o.c.closes_accounts(close));
 }

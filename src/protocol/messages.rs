@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decisions::{Decided, Decisions, Steer};
-use super::id::{Digest, Incarnation, NodeId, Peer, TestId};
+use super::id::{Digest, Incarnation, NodeId, TestId};
 use super::metrics::Snapshot;
 use super::preflight::{Preflight, PreflightReply};
 use super::time::RemoteTime;
@@ -369,7 +369,7 @@ pub struct TestEvent {
     /// `rebalanced`, `stop`, `ended`, …
     pub kind: String,
     /// Whom it is about.
-    pub peer: Option<Peer>,
+    pub node: Option<NodeId>,
     /// What people read.
     pub text: String,
 }

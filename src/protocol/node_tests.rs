@@ -9,7 +9,7 @@ use super::super::fakes::{measurement, node, spec};
 use super::*;
 use crate::protocol::effects::EngineOrder;
 use crate::protocol::messages::EndReason;
-use crate::protocol::spec::SLOTS;
+use crate::protocol::spec::{OnLost, SLOTS, TestSpec};
 
 const TEST: TestId = TestId([9; 16]);
 const MS: u64 = 1_000_000;
@@ -20,6 +20,7 @@ struct World {
     nodes: Vec<Node>,
     dead: Vec<bool>,
     unable: BTreeMap<usize, String>,
+    on_lost: OnLost,
     engines: Vec<Vec<EngineOrder>>,
     ended_at: Option<Time>,
 }
@@ -31,6 +32,7 @@ impl World {
             nodes: Vec::new(),
             dead: vec![false; count as usize],
             unable: BTreeMap::new(),
+            on_lost: OnLost::Reassign,
             engines: vec![Vec::new(); count as usize],
             ended_at: None,
         };
@@ -107,7 +109,10 @@ impl World {
                 }
             }
             Output::Inspect { test, .. } => {
-                let spec = Ok(spec(Duration::from_secs(10)));
+                let spec = Ok(TestSpec {
+                    on_lost: self.on_lost,
+                    ..spec(Duration::from_secs(10))
+                });
                 queue.push((
                     i,
                     Input::Inspected {
@@ -419,4 +424,89 @@ fn gossip_in_another_nodes_name_is_rejected() {
         },
     );
     assert!(outputs.contains(&Output::Verdict(5, Verdict::Reject)));
+}
+
+/// Kills the coordinator three seconds after the submission, when all have told of some load.
+fn without_its_coordinator(on_lost: OnLost) -> (World, usize, usize) {
+    let mut world = World::new(5);
+    world.on_lost = on_lost;
+    world.submit(0);
+    world.run_for(Duration::from_secs(3));
+    for i in 0..5 {
+        world.input(i, Input::Measured(TEST, measurement(10, false)));
+    }
+    let first = world.coordinator();
+    world.dead[first] = true;
+    let alive = (0..5).find(|i| *i != first).expect("four are left");
+    (world, first, alive)
+}
+
+fn kinds_about(test: &Test, node: &NodeId) -> Vec<String> {
+    let events = test.events();
+    let about = events.iter().filter(|e| e.node.as_ref() == Some(node));
+    about.map(|e| e.kind.clone()).collect()
+}
+
+#[test]
+fn a_coordinator_that_died_is_told_as_lost_on_every_node_while_the_test_runs() {
+    let (mut world, first, alive) = without_its_coordinator(OnLost::Reassign);
+    let dead = world.nodes[first].myself().node.clone();
+    world.run_for(Duration::from_millis(1_400));
+    assert!(world.test(alive).lost().is_empty(), "it may yet return");
+    world.run_for(Duration::from_millis(3_100));
+    for i in (0..5).filter(|i| *i != first) {
+        let test = world.test(i);
+        assert_eq!(test.lost().keys().collect::<Vec<_>>(), [&dead], "node {i}");
+        let told = ["elected", "registered", "lost"];
+        let mut kinds = kinds_about(test, &dead);
+        kinds.retain(|k| told.contains(&k.as_str()));
+        kinds.sort();
+        assert_eq!(kinds, ["elected", "lost", "registered"], "node {i}");
+        let elections = test.events().iter().filter(|e| e.kind == "elected").count();
+        assert_eq!(elections, 2, "node {i}");
+    }
+    let so_far = world.test(alive).lost()[&dead];
+    world.run_for(Duration::from_secs(6));
+    world.finish_engines();
+    world.run_for(Duration::from_secs(3));
+    let ended = world.test(alive).ended().expect("an end");
+    assert_eq!(ended.reason, EndReason::Completed);
+    assert_eq!(world.test(alive).lost().get(&dead), Some(&so_far));
+    assert_eq!(ended.events.iter().filter(|e| e.kind == "lost").count(), 1);
+}
+
+#[test]
+fn a_test_that_fails_with_a_loss_fails_with_its_coordinator() {
+    let (mut world, first, alive) = without_its_coordinator(OnLost::Fail);
+    world.run_for(Duration::from_secs(5));
+    world.finish_engines();
+    world.run_for(Duration::from_secs(3));
+    let ended = world.test(alive).ended().expect("an end");
+    let name = format!("worker n{first} was lost");
+    assert!(
+        matches!(&ended.reason, EndReason::Failed(why) if why.contains(&name)),
+        "{:?}",
+        ended.reason
+    );
+}
+
+/// Its node is another worker from then on, which nobody has lost.
+#[test]
+fn a_coordinator_that_is_started_anew_is_lost_and_its_new_life_is_not() {
+    let (mut world, first, alive) = without_its_coordinator(OnLost::Reassign);
+    let dead = world.nodes[first].myself().clone();
+    let myself = Myself {
+        node: NodeId {
+            incarnation: crate::protocol::Incarnation(dead.node.incarnation.0 + 1),
+            ..dead.node.clone()
+        },
+        ..dead.clone()
+    };
+    world.nodes[first] = Node::new(myself.clone(), Timings::lan(), world.now);
+    world.dead[first] = false;
+    world.run_for(Duration::from_millis(6_000));
+    let test = world.test(alive);
+    assert_eq!(test.lost().keys().collect::<Vec<_>>(), [&dead.node]);
+    assert!(world.shares()[first] > 0, "{:?}", world.shares());
+    assert!(kinds_about(test, &myself.node).contains(&"joined".to_owned()));
 }

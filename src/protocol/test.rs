@@ -275,14 +275,10 @@ impl Test {
             phase,
             decisions,
             settled,
-            events,
             ..
         } = message
             && *term >= self.election.term()
         {
-            if self.coordinator.is_none() {
-                events.iter().for_each(|event| self.note(event));
-            }
             let settled = (*settled as usize).min(decisions.len());
             self.settle(&decisions[..settled], fx);
             self.phase = *phase;
@@ -299,6 +295,7 @@ impl Test {
         }
         let change = self.election.handle(now, message, fx);
         self.react(now, change, fx);
+        self.note_events(message);
         self.tell_acknowledged();
         self.settle_own(now, fx);
         if let Some((order, at)) = self.election.heard().stop.map(|s| (s, now))
@@ -341,8 +338,9 @@ impl Test {
             && self.reigns.last().is_none_or(|r| r.term < term)
         {
             self.leave_office();
-            self.begin_reign(now, term, &node);
-            fx.outputs.push(Output::Led(self.id(), node.clone()));
+            if self.begin_reign(now, term, &node) {
+                fx.outputs.push(Output::Led(self.id(), node.clone()));
+            }
             self.follow(now, term, &node, fx);
         }
     }
@@ -353,11 +351,13 @@ impl Test {
         }
     }
 
-    fn begin_reign(&mut self, now: Time, term: u64, node: &NodeId) {
+    /// Returns whether there was room to note it.
+    fn begin_reign(&mut self, now: Time, term: u64, node: &NodeId) -> bool {
         if let Some(last) = self.reigns.last_mut() {
             last.to.get_or_insert(now);
         }
-        if self.reigns.len() < MAX_REIGNS {
+        let room = self.reigns.len() < MAX_REIGNS;
+        if room {
             self.reigns.push(Reign {
                 term,
                 node: node.clone(),
@@ -366,6 +366,7 @@ impl Test {
             });
         }
         self.next_announce = Time::MAX;
+        room
     }
 
     fn end_reign(&mut self, now: Time, term: u64) {
@@ -521,12 +522,16 @@ impl Test {
         if !self.election.has_authority(now) {
             return Vec::new();
         }
+        let office = self.coordinator.as_mut();
+        if !office.is_some_and(|c| c.closes_accounts(now)) {
+            return Vec::new();
+        }
+        let (told, office) = (self.lost(), self.coordinator.as_ref());
+        let came = |n: &NodeId| office.is_some_and(|c| c.knows(n));
         let workers = self.merge.workers().iter();
         let carried = workers.filter(|(_, m)| m.carried() && !m.is_final);
-        let untold = carried.filter(|(n, _)| self.lost_at(n).is_none());
-        let untold: Vec<NodeId> = untold.map(|(n, _)| n.clone()).collect();
-        let office = self.coordinator.as_mut();
-        office.map_or(Vec::new(), |c| c.left_behind(now, &untold))
+        let untold = carried.filter(|(n, _)| !told.contains_key(n) && !came(n));
+        untold.map(|(n, _)| n.clone()).collect()
     }
 
     /// One of them is lost.
@@ -562,10 +567,26 @@ impl Test {
         }
     }
 
-    /// Keeps what another node's beat tells; each is told more than once.
-    fn note(&mut self, event: &TestEvent) {
-        if self.events.len() < MAX_EVENTS && !self.events.contains(event) {
-            self.events.push(event.clone());
+    /// Keeps what the beat of the coordinator, if that is another node, tells of what happened;
+    /// each event is told more than once.
+    fn note_events(&mut self, message: &TestMessage) {
+        let TestMessage::Beat {
+            term,
+            coordinator,
+            events,
+            ..
+        } = message
+        else {
+            return;
+        };
+        let leads = |(t, node): &(u64, NodeId)| (t, node) == (term, coordinator);
+        if self.coordinator.is_some() || !self.election.leader().is_some_and(leads) {
+            return;
+        }
+        for event in events {
+            if self.events.len() < MAX_EVENTS && !self.events.contains(event) {
+                self.events.push(event.clone());
+            }
         }
     }
 }

@@ -24,18 +24,13 @@ fn against(of: &Comparison) -> Vec<Case> {
     };
     let worse: Vec<&str> = of.failures().map(|m| m.metric.as_str()).collect();
     let counting = of.metrics.iter().filter(|m| m.counts);
-    let case = |m: &Compared| {
-        let told = comparison::row(m, of.noise.judged);
-        Case {
-            name: format!("{} is not worse by more than {} %", m.metric, limit * 100.0),
-            came: match worse.contains(&m.metric.as_str()) {
-                true => Came::Badly(format!(
-                    "is {}, the baseline {} ({})",
-                    told.is, told.was, told.change
-                )),
-                false => Came::Well,
-            },
-        }
+    let percent = comparison::percent(limit);
+    let case = |m: &Compared| Case {
+        name: format!("{} is not worse by more than {percent}", m.metric),
+        came: match worse.contains(&m.metric.as_str()) {
+            true => Came::Badly(comparison::line(m)),
+            false => Came::Well,
+        },
     };
     counting.map(case).collect()
 }
@@ -265,7 +260,7 @@ mod tests {
         let xml = |of: &Recorded, limit| junit(&of.result, Some(&compared(of, limit)));
         let p99 = "name=\"response_time.p99 is not worse by more than 10 %\"";
         let worse = xml(&slow, Some(0.1));
-        let failed = format!("{p99}>\n      <failure message=\"is ");
+        let failed = format!("{p99}>\n      <failure message=\"response_time.p99 is ");
         assert!(worse.contains(&failed), "{worse}");
         let same = xml(&base, Some(0.1));
         assert!(same.contains(&format!("{p99}/>")), "{same}");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::merge::{added, decode, encode, stats};
+use super::result::Totals;
 use super::timeline::{MAX_NODE_RATES, MAX_POINTS, Point, Timeline, TimelineNode};
 use crate::protocol::merge::WorkerMetrics;
 use crate::protocol::metrics::{Counters, TimeKind, new_histogram};
@@ -21,6 +22,8 @@ const HEAT_A_DECADE: u32 = 8;
 const HEAT_LOWEST_US: f64 = 100.0;
 /// Factors of ten from there: up to 100 s.
 const HEAT_DECADES: u32 = 6;
+/// Shorter than any interval: within it two ends are one.
+const LEAST_S: f64 = 0.01;
 
 /// A test at one instant.
 #[derive(Clone, Debug)]
@@ -181,22 +184,56 @@ impl Recording {
         }
     }
 
-    /// Takes over what another node has written down of the same test, if it begins finer: this
-    /// one came later. What follows is what the metrics grow by from there.
-    pub fn adopt(&mut self, other: Recording) {
-        if other.begins_s() >= self.begins_s() {
-            return;
-        }
-        let mine: Vec<(TimelineNode, Sent)> =
-            self.nodes.drain(..).zip(self.sent.drain(..)).collect();
-        let sent = other.nodes.iter().map(|node| {
-            let same = mine.iter().find(|(n, _)| is_same(n, node));
-            same.map(|(_, sent)| *sent).unwrap_or_default()
+    /// This recording with the beginning that another node has written down, up to where this
+    /// one's first interval ends: what is shown while the test runs. It does not add up to the
+    /// result as each of the two does.
+    pub fn beginning_as(&self, other: &Recording) -> Recording {
+        let Some((first, rest)) = self.cells.split_first() else {
+            return self.clone();
+        };
+        let end = first.point.to_s;
+        let before = |c: &&Cell| c.point.to_s < end + LEAST_S;
+        let mut cells: Vec<Cell> = other.cells.iter().take_while(before).cloned().collect();
+        let Some(last) = cells.last_mut() else {
+            return self.clone();
+        };
+        last.point.to_s = end;
+        let mut nodes = other.nodes.clone();
+        let place = self.nodes.iter().map(|node| {
+            let known = nodes.iter().position(|n| is_same(n, node));
+            known.unwrap_or_else(|| {
+                nodes.push(node.clone());
+                nodes.len() - 1
+            })
         });
-        self.sent = sent.collect();
-        self.nodes = other.nodes;
-        self.last = Some(Box::new(Sums::of(&other.cells)));
-        self.cells = other.cells;
+        let place: Vec<usize> = place.collect();
+        for cell in rest {
+            let mut cell = cell.clone();
+            let mut rates = vec![0.0; nodes.len()];
+            for (rate, at) in cell.point.node_rates.iter().zip(&place) {
+                rates[*at] = *rate;
+            }
+            cell.point.node_rates = rates;
+            cells.push(cell);
+        }
+        Recording {
+            nodes,
+            cells,
+            ..self.clone()
+        }
+    }
+
+    /// Whether its intervals add up to these counts: it is the test over time of that result.
+    pub fn adds_up_to(&self, totals: &Totals) -> bool {
+        let sum = |of: fn(&Point) -> u64| {
+            self.cells
+                .iter()
+                .map(|c| of(&c.point))
+                .fold(0, u64::saturating_add)
+        };
+        let [sent, ok] = [sum(|p| p.sent), sum(|p| p.ok)];
+        let [failed, dropped] = [sum(|p| p.failed), sum(|p| p.dropped)];
+        [sent, ok, failed, dropped] == [totals.sent, totals.ok, totals.failed, totals.dropped]
     }
 
     /// When the first interval ends, in seconds after the start; infinity if there is none.
@@ -365,30 +402,6 @@ fn is_same(a: &TimelineNode, b: &TimelineNode) -> bool {
     a.peer == b.peer && a.incarnation == b.incarnation
 }
 
-impl Sums {
-    fn of(cells: &[Cell]) -> Sums {
-        let mut sums = Sums {
-            counted: Point::default(),
-            response: new_histogram(),
-            lag: new_histogram(),
-        };
-        for cell in cells {
-            add_counts(&mut sums.counted, &cell.point);
-            let all = [
-                (&mut sums.response, &cell.response),
-                (&mut sums.lag, &cell.lag),
-            ];
-            for (sum, text) in all {
-                if let Some(h) = text.as_deref().and_then(decode) {
-                    // Both are of the one configuration.
-                    let _ = sum.add(&h);
-                }
-            }
-        }
-        sums
-    }
-}
-
 /// What was counted, as an interval tells it.
 fn told(counted: &Counters) -> Point {
     let mut errors: BTreeMap<String, u64> = BTreeMap::new();
@@ -448,18 +461,9 @@ fn grown(now: &Point, before: Option<&Point>) -> Point {
 /// What was recorded since; none if nothing was.
 fn since(now: &Histogram<u64>, before: Option<&Histogram<u64>>) -> Option<Histogram<u64>> {
     let mut grown = now.clone();
-    if let Some(before) = before
-        && grown.subtract(before).is_err()
-    {
-        // Another node had heard more than this one: there is nothing new of that.
-        grown = new_histogram();
-        for value in now.iter_recorded() {
-            let at = value.value_iterated_to();
-            let count = value.count_at_value().saturating_sub(before.count_at(at));
-            grown.saturating_record_n(at, count);
-        }
-    }
-    (!grown.is_empty()).then_some(grown)
+    // What was merged earlier is part of what is merged now, so this cannot fail.
+    let subtracted = before.is_none_or(|b| grown.subtract(b).is_ok());
+    (subtracted && !grown.is_empty()).then_some(grown)
 }
 
 fn heat_bounds_us() -> impl Iterator<Item = f64> {

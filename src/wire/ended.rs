@@ -8,6 +8,7 @@ use super::limits::*;
 use super::parts;
 use super::{Wire, WireError, pb, put};
 use crate::protocol::messages::{EndReason, Ended, RosterEntry, TestEvent};
+use crate::protocol::{Incarnation, NodeId};
 
 /// Room for the envelopes around it.
 const ENVELOPE: usize = 16;
@@ -109,17 +110,22 @@ impl Wire for TestEvent {
         pb::v1::TestEvent {
             at_ms: self.at_ms.clamp(-max, max),
             kind: put::text(&self.kind, MAX_WORD),
-            peer: self.peer.as_ref().map(|p| p.as_bytes().to_vec()),
+            peer: self.node.as_ref().map(|n| n.peer.as_bytes().to_vec()),
+            incarnation: self.node.as_ref().map_or(0, |n| n.incarnation.0),
             text: put::text(&self.text, MAX_TEXT),
         }
     }
 
     fn from_wire(m: Self::Message) -> Result<TestEvent, WireError> {
+        let node = |peer| NodeId {
+            peer,
+            incarnation: Incarnation(m.incarnation),
+        };
         let peer = m.peer.map(|p| parts::peer("event.peer", &p));
         Ok(TestEvent {
             at_ms: check::signed("at_ms", m.at_ms, MAX_SPAN.as_millis() as u64)?,
             kind: check::word("event.kind", m.kind, MAX_WORD)?,
-            peer: peer.transpose()?,
+            node: peer.transpose()?.map(node),
             text: check::text("event.text", m.text, MAX_TEXT)?,
         })
     }

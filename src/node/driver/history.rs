@@ -45,6 +45,11 @@ const TIMELINE_SOURCE_WAIT: Duration = Duration::from_secs(7);
 const RESULT_WAIT: Duration = Duration::from_secs(15);
 const TIMELINE_WAIT: Duration = Duration::from_secs(10);
 
+/// How often those who were there are asked for the whole timeline of a test that has ended, and
+/// how long before each time.
+const TAKE_OVER_ROUNDS: u32 = 5;
+const TAKE_OVER_PAUSE: Duration = Duration::from_secs(1);
+
 /// What the driver has for results of others.
 pub(in crate::node) struct HistoryRoom {
     pub others: Others,
@@ -386,26 +391,60 @@ impl Driver {
         });
     }
 
+    /// Who is likely to have written a test down from its beginning.
+    fn who_was_there(&self, test: TestId) -> Vec<Peer> {
+        let t = self.core.tests().get(&test);
+        let first = t.and_then(|t| t.reigns().first()).map(|r| &r.node.peer);
+        let workers = t.map(|t| t.merge().workers());
+        let works = |peer: &Peer| workers.is_some_and(|w| w.keys().any(|n| n.peer == *peer));
+        let mut peers = self.live_peers();
+        peers.sort_by_key(|peer| (Some(peer) != first, !works(peer)));
+        peers.truncate(MAX_ASKED);
+        peers
+    }
+
     /// This node has come late to a test that runs: what it was like before, others have written
     /// down.
-    pub(super) fn catch_up(&self, test: TestId) {
-        let (Some(t), Some(served)) = (self.core.tests().get(&test), self.tests.get(&test)) else {
-            return;
-        };
-        // Who has coordinated since the beginning was there; so was, most likely, who works.
-        let first = t.reigns().first().map(|r| &r.node.peer);
-        let works = |peer: &Peer| t.merge().workers().keys().any(|n| n.peer == *peer);
-        let mut sources = self.live_peers();
-        sources.sort_by_key(|peer| (Some(peer) != first, !works(peer)));
-        sources.truncate(MAX_ASKED);
-        let (caller, recording) = (self.data.caller(), served.live.recording());
+    pub(super) fn catch_up(&mut self, test: TestId) {
+        let (sources, caller) = (self.who_was_there(test), self.data.caller());
+        let learn = self.learn.clone();
         tokio::spawn(async move {
             let found = find_timeline(&caller, test, sources.iter(), &mut Vec::new()).await;
-            if let Some(timeline) = found {
-                let adopt = move || lock(&recording).adopt(Recording::read(timeline));
-                // Without it the test is shown from when this node came.
-                let _ = tokio::task::spawn_blocking(adopt).await;
+            let found = found.map(|timeline| Arc::new(Recording::read(timeline)));
+            // The driver may have ended meanwhile.
+            let _ = learn.send(Learned::Beginning(test, found)).await;
+        });
+    }
+
+    /// A test has ended to which this node came late: whoever was there has written all of it
+    /// down, and that takes the place of what is here.
+    pub(super) fn take_over_timeline(&self, test: TestId, result: Arc<TestResult>, begins_s: f64) {
+        let (sources, caller) = (self.who_was_there(test), self.data.caller());
+        let (store, learn, term) = (self.store.clone(), self.learn.clone(), self.term_of(test));
+        tokio::spawn(async move {
+            for _ in 0..TAKE_OVER_ROUNDS {
+                // The others keep theirs at about the same time.
+                tokio::time::sleep(TAKE_OVER_PAUSE).await;
+                for source in &sources {
+                    let fetched = records::fetch_timeline(&caller, source, test);
+                    let Ok(Ok(timeline)) = timeout(TIMELINE_SOURCE_WAIT, fetched).await else {
+                        continue;
+                    };
+                    let (store, result) = (store.clone(), result.clone());
+                    let keep = move || {
+                        let recording = Recording::read(timeline.clone());
+                        let fits =
+                            recording.begins_s() < begins_s && recording.adds_up_to(&result.totals);
+                        fits.then(|| store.keep(test, &result, Some(&timeline), term))
+                    };
+                    if let Ok(Some(_)) = tokio::task::spawn_blocking(keep).await {
+                        // The driver may have ended meanwhile.
+                        let _ = learn.send(Learned::TookOver(test)).await;
+                        return;
+                    }
+                }
             }
+            tracing::debug!(%test, "nobody has its whole timeline");
         });
     }
 

@@ -12,7 +12,7 @@ use crate::node::history::Listed;
 use crate::node::records;
 use crate::node::swarm_log::SwarmLog;
 use crate::protocol::messages::Reply;
-use crate::report::{SwarmEvent, SwarmLink, SwarmLinks};
+use crate::report::{Recording, SwarmEvent, SwarmLink, SwarmLinks};
 
 /// What tasks learn of other nodes, on its way to the driver. A few are under way at a time.
 pub(super) const LEARN_QUEUE: usize = 64;
@@ -33,6 +33,10 @@ pub(super) enum Learned {
     Tests(Peer, Vec<Listed>),
     /// A test was fetched.
     Brought(Brought),
+    /// How a test began that this node has come late to, if anybody told.
+    Beginning(TestId, Option<Arc<Recording>>),
+    /// The timeline of an ended test has been replaced by a better one.
+    TookOver(TestId),
     /// A node's clock.
     Clock(Peer, Reading),
 }
@@ -58,6 +62,8 @@ impl Driver {
                 self.history.told(&peer, tests);
             }
             Learned::Brought(brought) => self.brought(brought),
+            Learned::Beginning(test, found) => self.caught_up(test, found),
+            Learned::TookOver(test) => self.took_over(test),
             Learned::Clock(peer, reading) => self.neighbours.clocks.read(peer, reading),
         }
     }

@@ -40,7 +40,7 @@ impl Driver {
             Output::Engine(test, order) => self.engine(test, order),
             Output::RunOnce(test, once) => self.run_once(test, once),
             Output::Event(test, event) => {
-                let peer = event.peer.as_ref().map(network::show_peer);
+                let peer = event.node.as_ref().map(|n| network::show_peer(&n.peer));
                 let term = self.term_of(test);
                 tracing::info!(%test, term, peer, event = event.kind, "{}: {}", event.kind, event.text);
             }

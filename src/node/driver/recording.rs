@@ -36,6 +36,12 @@ pub(in crate::node) struct Live {
     looked: Duration,
     /// How many have been taken.
     looks: u32,
+    /// This node has come late: its first interval ends then.
+    late: Option<f64>,
+    /// How it began, as another node tells it, is being fetched.
+    catching_up: bool,
+    /// How it began; what is recorded here goes on from there.
+    beginning: Option<Arc<Recording>>,
     /// A look is being taken.
     looking: bool,
     /// None is taken before; where looks take long, there are fewer of them.
@@ -174,11 +180,11 @@ impl Driver {
         live.looking = true;
         let (recording, looked) = (live.recording.clone(), self.looked_to.clone());
         tokio::task::spawn_blocking(move || {
-            let begun = Instant::now();
-            let (point, lags, begins_s) = {
+            let (begun, point, lags, begins_s) = {
                 let mut recording = lock(&recording);
+                let begun = Instant::now();
                 let point = recording.take(&look);
-                (point, recording.lags().clone(), recording.begins_s())
+                (begun, point, recording.lags().clone(), recording.begins_s())
             };
             // The driver may have ended meanwhile.
             let _ = looked.blocking_send(Looked {
@@ -236,7 +242,12 @@ impl Driver {
         live.rest_until = Some(Instant::now() + looked.took * LOOKS_REST);
         live.lags = looked.lags;
         live.looks += 1;
-        let came_late = looked.begins_s > soon && live.looks <= CATCH_UP_LOOKS;
+        if looked.begins_s > soon && live.looks == 1 {
+            live.late = Some(looked.begins_s);
+        }
+        let missing = live.late.is_some() && live.beginning.is_none() && !live.catching_up;
+        let catch_up = missing && live.looks <= CATCH_UP_LOOKS;
+        live.catching_up |= catch_up;
         if let Some(point) = looked.point
             && self.served(id).live.listened()
         {
@@ -247,8 +258,24 @@ impl Driver {
                 .for_each(|p| live.tell(Update::Progress(p)));
             live.tell(Update::Point(Box::new(point)));
         }
-        if came_late {
+        if catch_up {
             self.catch_up(id);
+        }
+    }
+
+    /// Somebody has told how a test began, or nobody has.
+    pub(super) fn caught_up(&mut self, test: TestId, found: Option<Arc<Recording>>) {
+        if let Some(served) = self.tests.get_mut(&test) {
+            served.live.catching_up = false;
+            served.live.beginning = found;
+        }
+    }
+
+    /// The timeline that is kept is a better one than what was recorded here.
+    pub(super) fn took_over(&mut self, test: TestId) {
+        if let Some(served) = self.tests.get_mut(&test) {
+            served.live.recording = Arc::default();
+            (served.live.beginning, served.live.late) = (None, None);
         }
     }
 
@@ -377,8 +404,12 @@ impl Driver {
             live.recording = Arc::default();
         }
         let again = std::mem::take(&mut live.again);
-        served.result = Some(result);
+        let late = live.late.filter(|_| result.complete);
+        served.result = Some(result.clone());
         served.data = None;
+        if let Some(begins_s) = late {
+            self.take_over_timeline(test, result, begins_s);
+        }
         if again {
             self.finish(test);
         }
@@ -392,7 +423,8 @@ impl Driver {
         histograms: bool,
         reply: oneshot::Sender<Result<Timeline, CommandError>>,
     ) {
-        let served = self.tests.get(&test).map(|s| s.live.recording.clone());
+        let served = self.tests.get(&test);
+        let served = served.map(|s| (s.live.recording.clone(), s.live.beginning.clone()));
         let t = self.core.tests().get(&test);
         let state = t.map_or("ended", |t| phase_word(t.phase()));
         let known = t.is_some() || self.store.has(test, Part::Result);
@@ -402,7 +434,11 @@ impl Driver {
             if reply.is_closed() {
                 return;
             }
-            let live = served.map(|r| lock(&r).clone()).filter(|r| !r.is_empty());
+            let live = served.map(|(recording, beginning)| {
+                let recording = lock(&recording).clone();
+                beginning.map_or_else(|| recording.clone(), |b| recording.beginning_as(&b))
+            });
+            let live = live.filter(|r| !r.is_empty());
             let kept = || store.timeline(test).map(Recording::read);
             let answer = match live.or_else(kept) {
                 Some(recording) => Ok(show(&recording)),

@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
-use super::super::id::Peer;
+use super::super::id::NodeId;
 use super::super::messages::TestEvent;
 use super::super::time::Time;
 
-/// Most events kept of a test; later ones are dropped, the first tell how it went wrong.
+/// Most events kept of a test; later ones are dropped.
 pub const MAX_EVENTS: usize = 200;
-/// Most events in a beat, the newest; of a burst of more, other nodes learn with the end.
+/// Most of these of the kinds that come once a worker, so that in a large swarm there is room
+/// for what else happens.
+const MAX_USUAL: usize = 150;
+/// Most events in a beat.
 pub const MAX_TOLD: usize = 16;
 
 /// The events of a test.
@@ -18,15 +21,16 @@ pub struct Chronicle {
     /// Those of earlier terms.
     earlier: Vec<TestEvent>,
     own: Vec<Happened>,
-    /// Since when the start of the profile is known, which all times count from.
-    dated: Option<Time>,
+    /// The start of the profile, which all times count from, as it was first known, and since
+    /// when it was.
+    start: Option<(Time, Time)>,
 }
 
 #[derive(Debug)]
 struct Happened {
     at: Time,
     kind: String,
-    peer: Option<Peer>,
+    node: Option<NodeId>,
     text: String,
 }
 
@@ -36,56 +40,84 @@ impl Chronicle {
         Chronicle {
             earlier,
             own: Vec::new(),
-            dated: None,
+            start: None,
         }
     }
 
-    /// Something happened.
-    pub fn record(&mut self, at: Time, kind: &str, peer: Option<&Peer>, text: String) {
-        if self.earlier.len() + self.own.len() < MAX_EVENTS {
-            self.own.push(Happened {
-                at,
-                kind: kind.into(),
-                peer: peer.cloned(),
-                text,
-            });
+    /// Something happened. Returns it as it is told.
+    pub fn record(
+        &mut self,
+        at: Time,
+        kind: &str,
+        node: Option<&NodeId>,
+        text: String,
+    ) -> TestEvent {
+        let happened = Happened {
+            at,
+            kind: kind.into(),
+            node: node.cloned(),
+            text,
+        };
+        let event = self.dated(&happened);
+        let usual = |kind: &&str| is_usual(kind);
+        let kinds = self.earlier.iter().map(|e| e.kind.as_str());
+        let kinds = kinds.chain(self.own.iter().map(|h| h.kind.as_str()));
+        let most = match is_usual(kind) {
+            true => kinds.filter(usual).count() < MAX_USUAL,
+            false => kinds.count() < MAX_EVENTS,
+        };
+        if most && self.earlier.len() + self.own.len() < MAX_EVENTS {
+            self.own.push(happened);
         }
+        event
     }
 
-    /// The start of the profile is known from now on.
-    pub fn start_known(&mut self, now: Time) {
-        self.dated.get_or_insert(now);
+    /// The start of the profile is known from now on. What was dated once keeps its date, also
+    /// if the start turns out to have been a little earlier.
+    pub fn start_known(&mut self, now: Time, start: Time) {
+        self.start.get_or_insert((start, now));
     }
 
     /// All of it, in the order in which it happened.
-    pub fn events(&self, start: Option<Time>) -> Vec<TestEvent> {
-        let own = self.own.iter().map(|h| h.dated(start));
+    pub fn events(&self) -> Vec<TestEvent> {
+        let own = self.own.iter().map(|h| self.dated(h));
         self.earlier.iter().cloned().chain(own).collect()
     }
 
-    /// What beats tell now: the newest events of the last so much time. Nothing before the
-    /// start is known: then they could not be dated.
-    pub fn told(&self, now: Time, start: Option<Time>, told_for: Duration) -> Vec<TestEvent> {
-        let (Some(dated), Some(_)) = (self.dated, start) else {
+    /// What a beat tells now: what happened in the last so much time. If that is more than fits,
+    /// a part of it, and the next beat after so much time another. Nothing before the start is
+    /// known: then it could not be dated.
+    pub fn told(&self, now: Time, told_for: Duration, beat: Duration) -> Vec<TestEvent> {
+        let Some((_, known)) = self.start else {
             return Vec::new();
         };
-        let newest = &self.own[self.own.len().saturating_sub(MAX_TOLD)..];
-        let fresh = newest
-            .iter()
-            .filter(|h| now.since(h.at.max(dated)) < told_for);
-        fresh.map(|h| h.dated(start)).collect()
+        let own = self.own.iter();
+        let fresh = own.filter(|h| now.since(h.at.max(known)) < told_for);
+        let fresh: Vec<&Happened> = fresh.collect();
+        let pages = fresh.len().div_ceil(MAX_TOLD).max(1);
+        let beats = u128::from(now.0) / beat.as_nanos().max(1);
+        let page = (beats % pages as u128) as usize;
+        let told = fresh.iter().skip(page * MAX_TOLD).take(MAX_TOLD);
+        told.map(|h| self.dated(h)).collect()
+    }
+
+    fn dated(&self, h: &Happened) -> TestEvent {
+        TestEvent {
+            at_ms: self
+                .start
+                .map_or(0, |(s, _)| h.at.signed_since(s) / 1_000_000),
+            kind: h.kind.clone(),
+            node: h.node.clone(),
+            text: h.text.clone(),
+        }
     }
 }
 
-impl Happened {
-    fn dated(&self, start: Option<Time>) -> TestEvent {
-        TestEvent {
-            at_ms: start.map_or(0, |s| self.at.signed_since(s) / 1_000_000),
-            kind: self.kind.clone(),
-            peer: self.peer.clone(),
-            text: self.text.clone(),
-        }
-    }
+fn is_usual(kind: &str) -> bool {
+    matches!(
+        kind,
+        "registered" | "returned" | "joined" | "refused" | "rebalanced" | "overloaded" | "relieved"
+    )
 }
 
 #[cfg(test)]
@@ -94,39 +126,65 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
     const TOLD_FOR: Duration = Duration::from_secs(2);
+    const BEAT: Duration = Duration::from_millis(250);
 
     fn dates(events: &[TestEvent]) -> Vec<(&str, i64)> {
         events.iter().map(|e| (&*e.kind, e.at_ms)).collect()
+    }
+
+    fn begun() -> Chronicle {
+        let mut c = Chronicle::after(Vec::new());
+        c.start_known(Time(0), Time(0));
+        c
     }
 
     #[test]
     fn events_from_before_the_start_are_dated_and_told_once_it_is_known() {
         let mut c = Chronicle::after(Vec::new());
         c.record(Time(S), "elected", None, String::new());
-        assert_eq!(c.told(Time(S), None, TOLD_FOR), []);
-        c.start_known(Time(9 * S));
-        let start = Some(Time(10 * S));
-        let told = c.told(Time(9 * S), start, TOLD_FOR);
+        assert_eq!(c.told(Time(S), TOLD_FOR, BEAT), []);
+        c.start_known(Time(9 * S), Time(10 * S));
+        // A worker that knows better comes: what was told stays as it was told.
+        c.start_known(Time(9 * S), Time(10 * S - 5_000_000));
+        let told = c.told(Time(9 * S), TOLD_FOR, BEAT);
         assert_eq!(dates(&told), [("elected", -9_000)]);
-        assert_eq!(c.told(Time(11 * S), start, TOLD_FOR), []);
+        assert_eq!(c.told(Time(11 * S), TOLD_FOR, BEAT), []);
         c.record(Time(12 * S), "lost", None, String::new());
-        let told = c.told(Time(13 * S), start, TOLD_FOR);
+        let told = c.told(Time(13 * S), TOLD_FOR, BEAT);
         assert_eq!(dates(&told), [("lost", 2_000)]);
-        let all = c.events(start);
+        let all = c.events();
         assert_eq!(dates(&all), [("elected", -9_000), ("lost", 2_000)]);
     }
 
     #[test]
-    fn of_a_burst_the_newest_are_told_and_of_too_many_the_first_are_kept() {
-        let earlier = Chronicle::after(Vec::new());
-        let mut c = Chronicle::after(earlier.events(None));
-        c.start_known(Time(0));
-        for i in 0..MAX_EVENTS as u64 + 1 {
-            c.record(Time(i), "joined", None, i.to_string());
+    fn of_a_burst_each_is_told_by_some_beat() {
+        let mut c = begun();
+        for i in 0..50 {
+            c.record(Time(i), "lost", None, i.to_string());
         }
-        let told = c.told(Time(S), Some(Time(0)), TOLD_FOR);
-        let texts: Vec<&str> = told.iter().map(|e| &*e.text).collect();
-        assert_eq!((texts.len(), texts[0]), (MAX_TOLD, "184"));
-        assert_eq!(c.events(None).len(), MAX_EVENTS);
+        let mut told = std::collections::BTreeSet::new();
+        for beat in 1..=4 {
+            let page = c.told(Time(beat * S / 4), TOLD_FOR, BEAT);
+            assert!(page.len() <= MAX_TOLD);
+            told.extend(page.into_iter().map(|e| e.text));
+        }
+        assert_eq!(told.len(), 50);
+    }
+
+    #[test]
+    fn workers_that_come_leave_room_for_what_happens_later() {
+        let mut c = begun();
+        for i in 0..1_000 {
+            c.record(Time(i), "registered", None, i.to_string());
+        }
+        assert_eq!(c.events().len(), MAX_USUAL);
+        for i in 0..1_000 {
+            c.record(Time(i), "lost", None, i.to_string());
+        }
+        assert_eq!(c.events().len(), MAX_EVENTS);
+        let mut next = Chronicle::after(c.events());
+        let told = next.record(Time(S), "elected", None, "dropped, but logged".into());
+        assert_eq!(told.text, "dropped, but logged");
+        assert_eq!(next.events(), c.events());
     }
 }

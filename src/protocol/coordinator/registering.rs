@@ -40,7 +40,7 @@ impl Coordinator {
             // Delays make a start look later than it was: the earliest is the truest.
             let start = now.shifted(since.saturating_neg());
             self.start = Some(self.start.map_or(start, |s| s.min(start)));
-            self.chronicle.start_known(now);
+            self.chronicle.start_known(now, start);
             self.phase = self.phase.max(Phase::Running);
         }
         self.pressing = true;
@@ -287,15 +287,16 @@ impl Coordinator {
         self.event(now, "lost", Some(node), text, fx);
     }
 
-    /// Of these workers, which have carried load in earlier terms, those that have not come
-    /// back when the accounts close. Once.
-    pub fn left_behind(&mut self, now: Time, carried: &[NodeId]) -> Vec<NodeId> {
-        if self.accounted || now < self.accounts_close || self.charge.term == 1 {
-            return Vec::new();
-        }
-        self.accounted = true;
-        let came = |node: &&NodeId| self.members.contains_key(*node);
-        carried.iter().filter(|n| !came(n)).cloned().collect()
+    /// Whether the accounts of an earlier term close now: whoever has carried load in it and
+    /// is no member is lost. True once.
+    pub fn closes_accounts(&mut self, now: Time) -> bool {
+        let closes = now >= self.accounts_close && self.charge.term > 1;
+        closes && !std::mem::replace(&mut self.accounted, true)
+    }
+
+    /// Whether a worker has registered in this term.
+    pub fn knows(&self, worker: &NodeId) -> bool {
+        self.members.contains_key(worker)
     }
 
     /// A worker of an earlier term, of this name, has not come back: it is lost.

@@ -73,7 +73,7 @@ impl Coordinator {
         }
         let delay = self.start_delay(ready);
         self.start = Some(now + delay);
-        self.chronicle.start_known(now);
+        self.chronicle.start_known(now, now + delay);
         self.phase = Phase::Running;
         self.event(
             now,

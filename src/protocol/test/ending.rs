@@ -282,10 +282,11 @@ impl Test {
 
     /// Workers of earlier terms that never came back, but whose metrics are known.
     pub(super) fn with_unreported(&self, mut ended: Ended) -> Ended {
+        let lost = self.lost();
         for (worker, m) in self.merge.workers() {
             if m.carried() && !ended.roster.iter().any(|e| e.worker == *worker) {
                 let mut entry = unreported(worker, m);
-                entry.lost_at = self.lost_at(worker).or(entry.lost_at);
+                entry.lost_at = lost.get(worker).copied().or(entry.lost_at);
                 ended.roster.push(entry);
             }
         }

@@ -1,5 +1,8 @@
 //! What a test looks like from outside.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use super::*;
 
 impl Test {
@@ -67,38 +70,46 @@ impl Test {
     }
 
     /// What happened, as this node knows it.
-    pub fn events(&self) -> Vec<TestEvent> {
+    pub fn events(&self) -> Cow<'_, [TestEvent]> {
         match (&self.ended, &self.coordinator) {
-            (Some(ended), _) if !self.concluded => ended.events.clone(),
-            (_, Some(coordinator)) => coordinator.events(),
-            _ => self.events.clone(),
+            (Some(ended), _) if !self.concluded => ended.events.as_slice().into(),
+            (_, Some(coordinator)) => coordinator.events().into(),
+            _ => self.events.as_slice().into(),
         }
     }
 
-    /// When a worker was lost, after the start of the profile: as the end tells, or before it
-    /// as the events do, so far as they are known here.
-    pub fn lost_at(&self, worker: &NodeId) -> Option<Duration> {
+    /// The workers that were lost, and when, after the start of the profile: as the end tells,
+    /// or before it as the events do, so far as they are known here.
+    pub fn lost(&self) -> BTreeMap<NodeId, Duration> {
         if let Some(ended) = &self.ended {
-            let told = ended.roster.iter().find(|e| e.worker == *worker);
-            return told.and_then(|e| e.lost_at);
+            let lost = ended.roster.iter();
+            let lost = lost.filter_map(|e| Some((e.worker.clone(), e.lost_at?)));
+            return lost.collect();
         }
-        let workers = || self.merge.workers().iter();
-        if workers().any(|(n, m)| n == worker && m.is_final) {
-            return None;
-        }
-        let newer = |n: &NodeId| n.peer == worker.peer && n.incarnation > worker.incarnation;
-        let restarted = workers().any(|(n, _)| newer(n));
         let events = self.events();
-        let about = events.iter().filter(|e| match e.kind.as_str() {
-            _ if e.peer.as_ref() != Some(&worker.peer) => false,
-            "registered" | "joined" | "returned" => !restarted,
-            "lost" => true,
-            _ => false,
-        });
-        // What is told may arrive in another order.
-        let newest = about.max_by_key(|e| e.at_ms)?;
-        let at_ms = u64::try_from(newest.at_ms).unwrap_or(0);
-        (newest.kind == "lost").then(|| Duration::from_millis(at_ms))
+        let mut newest: BTreeMap<&NodeId, &TestEvent> = BTreeMap::new();
+        for event in events.iter() {
+            let comes_or_goes = ["lost", "joined", "returned", "registered"];
+            let Some(node) = &event.node else {
+                continue;
+            };
+            if comes_or_goes.contains(&event.kind.as_str()) {
+                // What is told may arrive in another order.
+                let known = newest.entry(node).or_insert(event);
+                if event.at_ms >= known.at_ms {
+                    *known = event;
+                }
+            }
+        }
+        let workers = self.merge.workers();
+        let delivered = |node: &NodeId| workers.get(node).is_some_and(|m| m.is_final);
+        let lost = newest.into_iter();
+        let lost = lost.filter(|(node, e)| e.kind == "lost" && !delivered(node));
+        lost.map(|(node, e)| {
+            let at_ms = u64::try_from(e.at_ms).unwrap_or(0);
+            (node.clone(), Duration::from_millis(at_ms))
+        })
+        .collect()
     }
 
     /// This node's worker.

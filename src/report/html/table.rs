@@ -213,7 +213,7 @@ fn totals(r: &TestResult) -> Option<Table> {
         ("abandoned", t.abandoned, t.sent, "warn"),
         ("dropped", t.dropped, t.planned, "warn"),
         (
-            "… sent too late by the generator",
+            "… the generator was too late",
             t.dropped_late,
             t.planned,
             "warn",

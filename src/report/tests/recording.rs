@@ -208,54 +208,50 @@ fn each_worker_s_lag_is_its_own() {
     assert_eq!((lag("peer-a"), lag("peer-b")), (0.0, 50.0));
 }
 
+/// The worker that was lost before this node came is in the other's intervals only.
 #[test]
-fn a_node_that_came_late_takes_over_the_beginning_and_counts_nothing_twice() {
+fn a_node_that_came_late_shows_the_beginning_as_another_has_it() {
     let mut whole = Recording::default();
     let mut late = Recording::default();
     for at in 1..=6 {
-        let at = f64::from(at);
-        let workers = || {
-            vec![
-                after("a", at, at as u64 * 10),
-                after("b", at, at as u64 * 20),
-            ]
-        };
-        whole.take(&look(at, workers()));
-        if at == 4.0 {
-            let first = late.take(&look(at, workers())).unwrap();
-            assert_eq!((first.from_s, first.sent), (0.0, 120));
-        }
-        if at == 5.0 {
-            // Told in its own order of workers; this node has looked meanwhile.
-            late.take(&look(at, vec![after("b", 5.0, 100), after("a", 5.0, 50)]));
-            let told = whole.keep("t");
-            late.adopt(Recording::read(told));
-        }
-        if at == 6.0 {
-            late.take(&look(at, vec![after("b", 6.0, 120), after("a", 6.0, 60)]));
+        let (at, ten, one) = (f64::from(at), at as u64 * 10, at as u64);
+        let lost = after("c", f64::from(3).min(at), 30.min(ten));
+        whole.take(&look(
+            at,
+            vec![after("a", at, ten), after("b", at, one), lost],
+        ));
+        if at >= 4.0 {
+            // In its own order of workers.
+            late.take(&look(at, vec![after("b", at, one), after("a", at, ten)]));
         }
     }
-    assert_eq!(shown(&late, 100), shown(&whole, 100));
+    let shown_late = late.beginning_as(&Recording::read(whole.keep("t")));
+    let (late_points, points) = (shown(&shown_late, 100), shown(&whole, 100));
+    assert_eq!(late_points.len(), 6);
+    assert_eq!(late_points[..4], points[..4]);
+    for (late, point) in late_points[4..].iter().zip(&points[4..]) {
+        assert_eq!((late.from_s, late.sent), (point.from_s, point.sent));
+        assert_eq!(late.node_rates, point.node_rates);
+    }
     let nodes = |r: &Recording| r.keep("t").nodes;
-    assert_eq!(nodes(&late), nodes(&whole));
-    // What begins no finer is no gain.
-    let before = shown(&whole, 100);
-    whole.adopt(late);
-    assert_eq!(shown(&whole, 100), before);
+    assert_eq!(nodes(&shown_late), nodes(&whole));
+    // Of what ends before this one has anything, nothing is to be seen.
+    let none = Recording::default();
+    assert!(none.beginning_as(&whole).is_empty());
+    assert_eq!(shown(&late.beginning_as(&none), 100), shown(&late, 100));
 }
 
-/// Another node may have heard of a request that this one has yet to hear of.
 #[test]
-fn what_another_node_knew_already_is_not_counted_again() {
-    let mut ahead = Recording::default();
-    ahead.take(&look(1.0, vec![after("a", 1.0, 10)]));
-    ahead.take(&look(2.0, vec![after("a", 2.0, 25)]));
-    let mut late = Recording::default();
-    late.take(&look(2.0, vec![after("a", 1.9, 20)]));
-    late.adopt(Recording::read(ahead.keep("t")));
-    let next = late.take(&look(3.0, vec![after("a", 2.1, 24)])).unwrap();
-    assert_eq!(
-        (next.sent, next.histogram, next.response_time_ms),
-        (0, None, None)
-    );
+fn a_timeline_belongs_to_a_result_if_it_adds_up_to_it() {
+    let mut recording = Recording::default();
+    recording.take(&look(1.0, vec![after("a", 1.0, 10)]));
+    recording.take(&look(2.0, vec![after("a", 2.0, 25)]));
+    let mut totals = result(good()).totals;
+    let sum = |of: fn(&Point) -> u64| shown(&recording, 9).iter().map(of).sum::<u64>();
+    (totals.sent, totals.ok) = (sum(|p| p.sent), sum(|p| p.ok));
+    (totals.failed, totals.dropped) = (sum(|p| p.failed), sum(|p| p.dropped));
+    assert_eq!(totals.sent, 25);
+    assert!(recording.adds_up_to(&totals));
+    totals.sent += 1;
+    assert!(!recording.adds_up_to(&totals));
 }

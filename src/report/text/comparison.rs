@@ -128,18 +128,24 @@ pub fn comparison(of: &Comparison) -> String {
     out
 }
 
+/// A number of both, as one line.
+pub fn line(m: &Compared) -> String {
+    let told = row(m);
+    format!(
+        "{} is {}, the baseline {} ({})",
+        m.metric, told.is, told.was, told.change
+    )
+}
+
+/// A limit as people write it.
+pub fn percent(limit: f64) -> String {
+    format!("{} %", (limit * 1e6).round() / 1e4)
+}
+
 /// What came of `--fail-on-regression`: a line for each regression, and for what is beyond the
 /// limit and does not count.
 pub fn regressions(of: &Comparison, limit: f64) -> String {
     let mut out = String::from("\n");
-    let percent = limit * 100.0;
-    let line = |m: &Compared| {
-        let told = row(m);
-        format!(
-            "{} is {}, the baseline {} ({})",
-            m.metric, told.is, told.was, told.change
-        )
-    };
     for m in of.regressions(limit) {
         out.push_str(&wrap("  REGRESSION  ", &line(m)));
     }
@@ -157,7 +163,10 @@ pub fn regressions(of: &Comparison, limit: f64) -> String {
         };
         out.push_str(&wrap(
             MARGIN,
-            &format!("nothing is worse than the baseline by more than {percent} %{noise}"),
+            &format!(
+                "nothing is worse than the baseline by more than {}{noise}",
+                percent(limit)
+            ),
         ));
     } else if of.regressions(limit).any(|m| m.metric == "error_rate") {
         out.push_str(&wrap(

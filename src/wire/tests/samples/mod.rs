@@ -212,13 +212,13 @@ pub fn ended() -> Ended {
             TestEvent {
                 at_ms: -5,
                 kind: "elected".into(),
-                peer: Some(node(3).peer),
+                node: Some(node(3)),
                 text: "term 2".into(),
             },
             TestEvent {
                 at_ms: 100,
                 kind: "ended".into(),
-                peer: None,
+                node: None,
                 text: String::new(),
             },
         ],
