@@ -186,7 +186,7 @@ impl Recording {
 
     /// This recording with the beginning that another node has written down, up to where this
     /// one's first interval ends: what is shown while the test runs. It does not add up to the
-    /// result as each of the two does.
+    /// result as each of the two does. Rates are shown of nodes that have a place here.
     pub fn beginning_as(&self, other: &Recording) -> Recording {
         let Some((first, rest)) = self.cells.split_first() else {
             return self.clone();
@@ -198,28 +198,31 @@ impl Recording {
             return self.clone();
         };
         last.point.to_s = end;
-        let mut nodes = other.nodes.clone();
-        let place = self.nodes.iter().map(|node| {
-            let known = nodes.iter().position(|n| is_same(n, node));
-            known.unwrap_or_else(|| {
-                nodes.push(node.clone());
-                nodes.len() - 1
-            })
-        });
-        let place: Vec<usize> = place.collect();
-        for cell in rest {
-            let mut cell = cell.clone();
-            let mut rates = vec![0.0; nodes.len()];
-            for (rate, at) in cell.point.node_rates.iter().zip(&place) {
-                rates[*at] = *rate;
+        let place = |node: &TimelineNode| self.nodes.iter().position(|n| is_same(n, node));
+        let places: Vec<Option<usize>> = other.nodes.iter().map(place).collect();
+        for cell in &mut cells {
+            let mut rates = vec![0.0; self.nodes.len().min(MAX_NODE_RATES)];
+            for (rate, at) in cell.point.node_rates.iter().zip(&places) {
+                if let Some(place) = at.and_then(|at| rates.get_mut(at)) {
+                    *place = *rate;
+                }
             }
             cell.point.node_rates = rates;
-            cells.push(cell);
         }
+        cells.extend(rest.iter().cloned());
         Recording {
-            nodes,
             cells,
             ..self.clone()
+        }
+    }
+
+    /// Gives the nodes of another recording their places here, too.
+    pub fn place_nodes_of(&mut self, other: &Recording) {
+        for node in &other.nodes {
+            if !self.nodes.iter().any(|n| is_same(n, node)) {
+                self.nodes.push(node.clone());
+                self.sent.push(Sent::default());
+            }
         }
     }
 

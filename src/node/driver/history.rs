@@ -408,9 +408,20 @@ impl Driver {
     pub(super) fn catch_up(&mut self, test: TestId) {
         let (sources, caller) = (self.who_was_there(test), self.data.caller());
         let learn = self.learn.clone();
+        let own = self.served(test).live.recording();
         tokio::spawn(async move {
             let found = find_timeline(&caller, test, sources.iter(), &mut Vec::new()).await;
-            let found = found.map(|timeline| Arc::new(Recording::read(timeline)));
+            let read = move |timeline| {
+                let other = Recording::read(timeline);
+                lock(&own).place_nodes_of(&other);
+                Arc::new(other)
+            };
+            let found = match found {
+                Some(timeline) => tokio::task::spawn_blocking(move || read(timeline))
+                    .await
+                    .ok(),
+                None => None,
+            };
             // The driver may have ended meanwhile.
             let _ = learn.send(Learned::Beginning(test, found)).await;
         });

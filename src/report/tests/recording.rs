@@ -225,16 +225,26 @@ fn a_node_that_came_late_shows_the_beginning_as_another_has_it() {
             late.take(&look(at, vec![after("b", at, one), after("a", at, ten)]));
         }
     }
-    let shown_late = late.beginning_as(&Recording::read(whole.keep("t")));
+    let other = Recording::read(whole.keep("t"));
+    late.place_nodes_of(&other);
+    let shown_late = late.beginning_as(&other);
     let (late_points, points) = (shown(&shown_late, 100), shown(&whole, 100));
+    let names = |r: &Recording| r.keep("t").nodes.into_iter().map(|n| n.name);
+    let names: Vec<String> = names(&shown_late).collect();
+    assert_eq!(names, ["b", "a", "c"]);
     assert_eq!(late_points.len(), 6);
-    assert_eq!(late_points[..4], points[..4]);
-    for (late, point) in late_points[4..].iter().zip(&points[4..]) {
-        assert_eq!((late.from_s, late.sent), (point.from_s, point.sent));
-        assert_eq!(late.node_rates, point.node_rates);
+    for (i, (late, point)) in late_points.iter().zip(&points).enumerate() {
+        assert_eq!((late.from_s, late.to_s), (point.from_s, point.to_s));
+        assert_eq!(late.sent, point.sent);
+        let [a, b, c] = point.node_rates[..] else {
+            panic!("{point:?}");
+        };
+        match i {
+            0..4 => assert_eq!(late.node_rates, [b, a, c]),
+            // It was lost before this node came.
+            _ => assert_eq!(late.node_rates[..2], [b, a]),
+        }
     }
-    let nodes = |r: &Recording| r.keep("t").nodes;
-    assert_eq!(nodes(&shown_late), nodes(&whole));
     // Of what ends before this one has anything, nothing is to be seen.
     let none = Recording::default();
     assert!(none.beginning_as(&whole).is_empty());

@@ -10,6 +10,11 @@ const MAX_POINTS = 1200;
 /** Columns of the heat map: each has up to some dozens of cells. */
 const COLUMNS = 150;
 
+/** At so many points a timeline with one long first interval is loaded again. */
+const CATCH_UP = [3, 6];
+
+const length = (point) => point.to_s - point.from_s;
+
 export class Timeline {
   constructor(id) {
     this.id = id;
@@ -43,8 +48,10 @@ export class Timeline {
     // A listener that falls behind misses points, and some close before it listens.
     const gap = points.length > 0 && point.from_s > points[points.length - 1].to_s + 1e-6;
     this.push(point);
-    if (!gap && this.data.points.length <= MAX_POINTS && (point.node_rates || []).length <= this.data.nodes.length) return;
-    // A gap, too many points, or a node that is not known by name yet.
+    // A node that has just come to the test is about to learn how it began.
+    const late = CATCH_UP.includes(points.length) && length(points[0]) > 2.5 * length(point);
+    if (!gap && !late && this.data.points.length <= MAX_POINTS && (point.node_rates || []).length <= this.data.nodes.length) return;
+    // A gap, too many points, a node that is not known by name yet, or a beginning.
     this.load().catch(() => {});
     if (this.data.points.length > 2 * MAX_POINTS) this.data.points.splice(0, MAX_POINTS);
   }
