@@ -14,6 +14,8 @@ use crate::wire::limits::MAX_RECORD;
 
 /// How long a record is kept after its last part was asked for.
 const KEEP: Duration = Duration::from_secs(5);
+/// How long what is in memory is handed out as it was read.
+const FRESH: Duration = Duration::from_secs(1);
 /// Most records kept: a few fetch different ones at once.
 const MAX_KEPT: usize = 8;
 /// Most bytes of them: two of the longest.
@@ -29,12 +31,14 @@ struct Kept {
     /// Of the file that it was read from; none if it was in memory.
     version: Option<Version>,
     whole: Arc<Whole>,
+    read: Instant,
     used: Instant,
 }
 
 impl Recent {
     /// A record of which the part from an offset on is asked for. It is read anew if the file is
-    /// another one than before; what is not in a file is read anew for its first part.
+    /// another one than before; what is not in a file is read anew for its first part, unless that
+    /// was done just now: several who come at once would keep each other from the rest.
     pub fn get(
         &self,
         record: RecordName,
@@ -43,10 +47,14 @@ impl Recent {
         now: Instant,
         read: impl FnOnce() -> Option<Arc<[u8]>>,
     ) -> Option<Arc<Whole>> {
-        if version.is_some() || offset > 0 {
+        {
             let mut kept = self.lock();
             let found = kept.iter_mut().find(|k| k.record == record);
-            if let Some(found) = found.filter(|k| k.version == version) {
+            let is_good = |k: &&mut Kept| {
+                let fresh = now.saturating_duration_since(k.read) < FRESH;
+                k.version == version && (version.is_some() || offset > 0 || fresh)
+            };
+            if let Some(found) = found.filter(is_good) {
                 found.used = now;
                 return Some(found.whole.clone());
             }
@@ -59,6 +67,7 @@ impl Recent {
             record,
             version,
             whole: whole.clone(),
+            read: now,
             used: now,
         });
         let bytes = |kept: &VecDeque<Kept>| kept.iter().map(|k| k.whole.len()).sum::<usize>();
@@ -130,7 +139,9 @@ mod tests {
         let (recent, now) = (Recent::default(), Instant::now());
         assert!(reads(&recent, 1, None, 0, 3, now));
         assert!(!reads(&recent, 1, None, 1, 3, now));
-        assert!(reads(&recent, 1, None, 0, 3, now));
+        // Another caller, a moment later, does not change it for the first.
+        assert!(!reads(&recent, 1, None, 0, 3, now + FRESH / 2));
+        assert!(reads(&recent, 1, None, 0, 3, now + FRESH));
     }
 
     #[test]

@@ -30,7 +30,8 @@ const LEAST_S: f64 = 0.01;
 pub struct Look {
     /// The instant, after the start of the profile.
     pub at: Duration,
-    /// Arrivals a second that the plan asks for then; 0 in the closed model and for scenarios.
+    /// Arrivals a second that the plan asked for since the look before, on average; 0 in the
+    /// closed model and for scenarios.
     pub asked: f64,
     /// Users that it asks for then; 0 in the open model.
     pub users: u32,
@@ -318,13 +319,14 @@ impl Cell {
             false => b,
         };
         p.rate = mean(p.rate, n.rate);
+        p.asked = mean(p.asked, n.asked);
         p.node_rates
             .resize(n.node_rates.len().max(p.node_rates.len()), 0.0);
         let later = n.node_rates.iter().copied().chain(std::iter::repeat(0.0));
         for (rate, later) in p.node_rates.iter_mut().zip(later) {
             *rate = mean(*rate, later);
         }
-        (p.to_s, p.asked, p.users, p.in_flight) = (n.to_s, n.asked, n.users, n.in_flight);
+        (p.to_s, p.users, p.in_flight) = (n.to_s, n.users, n.in_flight);
         add_counts(p, &n);
         self.response = put_together(self.response.take(), next.response);
         self.lag = put_together(self.lag.take(), next.lag);

@@ -54,7 +54,7 @@ pub struct Point {
     pub from_s: f64,
     /// Its end.
     pub to_s: f64,
-    /// Arrivals a second that the plan asked for at its end; 0 in the closed model and for
+    /// Arrivals a second that the plan asked for in it; 0 in the closed model and for
     /// scenarios.
     pub asked: f64,
     /// Users that the plan asked for at its end; 0 in the open model.

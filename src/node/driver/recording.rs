@@ -22,6 +22,8 @@ use crate::report::{Look, Point, Progress, Recording, Timeline, TimelineNode, Up
 const LOOKS_REST: u32 = 9;
 /// Looks after which a node that came late asks others how the test began: until it knows whom.
 const CATCH_UP_LOOKS: u32 = 3;
+/// Instants of an interval at which its load is read: of a straight ramp any number is exact.
+const RATE_SAMPLES: u32 = 32;
 /// From so many nodes on, their reports are spread in time.
 const MANY_NODES: usize = 16;
 
@@ -136,14 +138,14 @@ impl Driver {
             }
             let rests = served.live.rest_until.is_some_and(|at| Instant::now() < at);
             if look > served.live.looked && !served.live.looking && !rests {
-                served.live.looked = look;
-                looks.push((*id, look));
+                let before = std::mem::replace(&mut served.live.looked, look);
+                looks.push((*id, before, look));
             }
             next = next.min(start + measure + interval);
             next = next.min(start + look + interval + half);
         }
-        for (id, at) in looks {
-            self.begin_look(id, at);
+        for (id, before, at) in looks {
+            self.begin_look(id, before, at);
         }
         next
     }
@@ -172,8 +174,8 @@ impl Driver {
     }
 
     /// Adds many histograms up, beside the loop.
-    fn begin_look(&mut self, id: TestId, at: Duration) {
-        let Some(look) = self.look(id, at) else {
+    fn begin_look(&mut self, id: TestId, before: Duration, at: Duration) {
+        let Some(look) = self.look(id, before, at) else {
             return;
         };
         let live = &mut self.served(id).live;
@@ -198,9 +200,10 @@ impl Driver {
         });
     }
 
-    fn look(&self, id: TestId, at: Duration) -> Option<Look> {
+    fn look(&self, id: TestId, before: Duration, at: Duration) -> Option<Look> {
         let t = self.core.tests().get(&id)?;
-        let (asked, users, _) = self.asked(id, t, at);
+        let (_, users, _) = self.asked(id, t, at);
+        let asked = self.asked_between(id, t, before, at);
         let workers = t.merge().workers().iter().map(|(n, m)| {
             let node = TimelineNode {
                 peer: network::show_peer(&n.peer),
@@ -220,17 +223,35 @@ impl Driver {
     /// What the plan asks for at an instant: arrivals a second, users; and its length in
     /// seconds. Of scenarios it is not known beforehand how many requests they are.
     pub(in crate::node) fn asked(&self, id: TestId, t: &Test, at: Duration) -> (f64, u32, f64) {
-        let Some(plan) = self.tests.get(&id).and_then(|s| s.plan.as_ref()) else {
+        let Some((plan, profile)) = self.profile(id, t) else {
             return (0.0, 0, 0.0);
         };
-        let changes = load_changes(t.decisions(), self.room.max_pause);
-        let profile = Profile::changed(&plan.load, &changes);
         let asked = match plan.task {
             Task::Scenarios(_) => 0.0,
             _ => profile.rate_at(at),
         };
         let end = profile.end_if_resumed(at).as_secs_f64();
         (asked, profile.users_at(at), end)
+    }
+
+    /// Arrivals a second that the plan asks for between two instants, on average.
+    fn asked_between(&self, id: TestId, t: &Test, from: Duration, to: Duration) -> f64 {
+        match self.profile(id, t) {
+            Some((plan, profile)) if !matches!(plan.task, Task::Scenarios(_)) => {
+                let part = to.saturating_sub(from) / RATE_SAMPLES;
+                let middles = (0..RATE_SAMPLES).map(|i| from + part * i + part / 2);
+                middles.map(|at| profile.rate_at(at)).sum::<f64>() / f64::from(RATE_SAMPLES)
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// A test's plan, and its load as it was changed on the way.
+    fn profile(&self, id: TestId, t: &Test) -> Option<(&Plan, Profile)> {
+        let plan = self.tests.get(&id)?.plan.as_deref()?;
+        let changes = load_changes(t.decisions(), self.room.max_pause);
+        let profile = Profile::changed(&plan.load, &changes);
+        Some((plan, profile))
     }
 
     /// A look has been taken: whoever listens is told.
@@ -363,7 +384,8 @@ impl Driver {
             return;
         };
         let last = input.workers.iter().map(|w| w.metrics.elapsed).max();
-        let look = last.and_then(|at| self.look(test, at));
+        let before = self.served(test).live.looked;
+        let look = last.and_then(|at| self.look(test, before, at));
         let (store, kept_to) = (self.store.clone(), self.kept_to.clone());
         let term = self.term_of(test);
         let served = self.served(test);

@@ -59,14 +59,11 @@ impl Chronicle {
             text,
         };
         let event = self.dated(&happened);
-        let usual = |kind: &&str| is_usual(kind);
-        let kinds = self.earlier.iter().map(|e| e.kind.as_str());
-        let kinds = kinds.chain(self.own.iter().map(|h| h.kind.as_str()));
-        let most = match is_usual(kind) {
-            true => kinds.filter(usual).count() < MAX_USUAL,
-            false => kinds.count() < MAX_EVENTS,
-        };
-        if most && self.earlier.len() + self.own.len() < MAX_EVENTS {
+        let earlier = self.earlier.iter().map(|e| e.kind.as_str());
+        let kinds = earlier.chain(self.own.iter().map(|h| h.kind.as_str()));
+        let usual = kinds.filter(|kind| is_usual(kind)).count();
+        let room = self.earlier.len() + self.own.len() < MAX_EVENTS;
+        if room && (usual < MAX_USUAL || !is_usual(kind)) {
             self.own.push(happened);
         }
         event
