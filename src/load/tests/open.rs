@@ -154,12 +154,11 @@ async fn a_share_given_later_starts_with_the_arrivals_due_then() {
     });
     let before = bench.until(|c| c.planned >= 200).await.planned;
     bench.run.set_share(SlotRange::WHOLE);
-    bench.until(|c| c.planned >= 600).await;
-    bench.run.set_share(SlotRange::EMPTY);
     let c = bench.end().await.counters;
-    assert!(before >= 200 && (600..=640).contains(&c.planned), "{c:?}");
+    // As many as were its own until then are nobody's: they are not made up for.
+    assert!(before >= 200, "{before}");
+    assert!((before..=1_000 - 199).contains(&c.planned), "{c:?}");
     assert_eq!(c.ok, server.served());
-    assert_eq!(c.dropped(), 0, "{c:?}");
 }
 
 #[tokio::test]
