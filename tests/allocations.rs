@@ -90,8 +90,10 @@ async fn no_allocation_for_a_request_in_steady_state() {
     for load in [Load::closed(8, minute), open] {
         let (allocated, sent) = steady_state(Plan::new(task(), load)).await;
         assert!(sent >= 500, "{sent} requests are too few to tell");
+        // One for a request would be as many as these; a queue that grows when the machine had
+        // no time for a while makes a few.
         assert!(
-            allocated < 10,
+            allocated * 20 < sent,
             "{allocated} allocations for {sent} requests"
         );
     }
