@@ -27,18 +27,27 @@ fn number(value: &Value) -> u64 {
         .unwrap_or_else(|| panic!("not a count: {value}"))
 }
 
+/// A plan of which nothing is dropped, however late the machine is: its verdict is that of the
+/// swarm alone.
+fn patient(dir: &std::path::Path, url: &str, rate: u32, seconds: u32) -> String {
+    let path = dir.join("patient.toml");
+    let text = format!(
+        "[task]\ntype = \"HTTP\"\nurl = \"{url}\"\n[load]\nrate = {rate}\nduration = \"{seconds}s\"\n\
+         max_lateness = \"10s\"\n[limits]\nlag_p99 = \"10s\"\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 #[test]
 fn every_node_shows_the_same_result_and_the_target_counted_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &["--latency", "2ms"]);
     let nodes = swarm(dir.path(), 3, &[]);
+    let plan = patient(dir.path(), &target.url, 300, 3);
     let out = vajra(&[
         "start-test",
-        &target.url,
-        "--rate",
-        "300",
-        "--duration",
-        "3s",
+        &plan,
         "--api",
         &nodes[2].api,
         "--wait-for",
@@ -304,13 +313,10 @@ fn only_nodes_with_the_label_take_part_and_the_others_are_not_missed() {
     let b = Node::start(dir.path(), "b", &["--bootstrap", &a.listening]);
     a.waits_to_see(&["a", "b"]);
     b.waits_to_see(&["a", "b"]);
+    let plan = patient(dir.path(), &target.url, 100, 1);
     let out = vajra(&[
         "start-test",
-        &target.url,
-        "--rate",
-        "100",
-        "--duration",
-        "1s",
+        &plan,
         "--where",
         "zone=red",
         "--api",
@@ -332,10 +338,8 @@ fn a_killed_coordinator_is_replaced_and_its_share_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let mut nodes = swarm(dir.path(), 3, &[]);
-    let id = start_detached(
-        &nodes[0],
-        &[&target.url, "--rate", "200", "--duration", "12s"],
-    );
+    let plan = patient(dir.path(), &target.url, 200, 12);
+    let id = start_detached(&nodes[0], &[&plan]);
     let leader = eventually(|| {
         let result = nodes[0].json(&["status", &id]);
         let sent = result["totals"]["sent"].as_u64().unwrap_or(0);
