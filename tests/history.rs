@@ -39,6 +39,13 @@ fn ids(node: &Node) -> Vec<String> {
         .collect()
 }
 
+fn waits_to_list(node: &Node, id: &str) {
+    eventually(|| match ids(node).iter().any(|listed| listed == id) {
+        true => Ok(()),
+        false => Err("is not in its list".into()),
+    });
+}
+
 /// The requests of all intervals of a test's timeline.
 fn sent_over_time(node: &Node, id: &str) -> u64 {
     let timeline = api(node, &format!("tests/{id}/timeline"));
@@ -95,10 +102,7 @@ fn a_test_is_shown_by_nodes_that_came_later_and_survives_those_that_ran_it() {
     assert_eq!(complete(&late, &id), fetched);
     assert_eq!(sent_over_time(&late, &id), result["totals"]["sent"]);
     let without_disk = ephemeral(dir, &late.listening);
-    eventually(|| match ids(&without_disk).contains(&id) {
-        true => Ok(()),
-        false => Err("is not in its list".into()),
-    });
+    waits_to_list(&without_disk, &id);
     assert_eq!(complete(&without_disk, &id), fetched);
     late.process.kill();
     assert_eq!(complete(&without_disk, &id), fetched);
@@ -149,10 +153,7 @@ fn a_holder_that_does_not_answer_does_not_keep_a_result_from_who_asks() {
     // Both have told it of the test, and each is asked first once.
     let told = format!("{id}.json");
     for holder in &holders {
-        eventually(|| match ids(&late).contains(&id) {
-            true => Ok(()),
-            false => Err("is not in its list".into()),
-        });
+        waits_to_list(&late, &id);
         holder.process.signal("STOP");
         let fetched = complete(&late, &id);
         assert!(results.contains(&fetched), "{fetched}");
@@ -173,10 +174,7 @@ fn a_result_that_is_damaged_where_it_lies_is_shown_elsewhere_only_when_it_is_men
     let id = run(&first, &target);
     let result = complete(&first, &id);
     let second = Node::start(dir, "n1", &["--bootstrap", &first.listening]);
-    eventually(|| match ids(&second).contains(&id) {
-        true => Ok(()),
-        false => Err("is not in its list".into()),
-    });
+    waits_to_list(&second, &id);
     let name = format!("{id}.json");
     let sound = std::fs::read(file(dir, "n0", &name)).unwrap();
     std::fs::write(file(dir, "n0", &name), &sound[..sound.len() / 2]).unwrap();
@@ -199,10 +197,7 @@ fn a_test_that_nobody_has_any_more_is_forgotten() {
     let id = run(&first, &target);
     complete(&first, &id);
     let second = Node::start(dir, "n1", &["--bootstrap", &first.listening]);
-    eventually(|| match ids(&second).contains(&id) {
-        true => Ok(()),
-        false => Err("is not in its list".into()),
-    });
+    waits_to_list(&second, &id);
     first.process.kill();
     eventually(|| match ids(&second).is_empty() {
         true => Ok(()),

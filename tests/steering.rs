@@ -11,17 +11,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get, post};
 use common::arrivals::{Arrivals, busiest_second};
-use common::{Node, eventually, serve, swarm, vajra, within};
+use common::{Node, eventually, serve, start_detached, swarm, vajra, within};
 use serde_json::Value;
-
-fn start(at: &Node, args: &[&str]) -> String {
-    let mut all = vec!["start-test"];
-    all.extend(args);
-    all.extend(["--api", &at.api, "--detach"]);
-    let out = vajra(&all);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    out.stdout.trim().to_owned()
-}
 
 fn complete(at: &Node, id: &str) -> Value {
     within(Duration::from_secs(60), || {
@@ -58,7 +49,7 @@ fn a_load_is_changed_over_the_whole_swarm_and_stays_so_when_the_coordinator_dies
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::on_loopback();
     let mut nodes = swarm(dir.path(), 4, &[]);
-    let id = start(
+    let id = start_detached(
         &nodes[0],
         &[&target.url, "--rate", "200", "--duration", "25s"],
     );
@@ -116,7 +107,7 @@ fn a_paused_test_goes_on_where_it_was() {
         if load[0] == "--users" {
             args.extend(["--think-time", "20ms"]);
         }
-        let id = start(&nodes[0], &args);
+        let id = start_detached(&nodes[0], &args);
         sees(&target, 20, 10_000);
         let paused = steer(&nodes[1], &["pause", &id]);
         assert_eq!(paused.code, 0, "{}", paused.stderr);
@@ -159,7 +150,7 @@ fn a_change_that_makes_no_sense_is_refused_with_what_would() {
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::on_loopback();
     let nodes = swarm(dir.path(), 1, &[]);
-    let id = start(
+    let id = start_detached(
         &nodes[0],
         &[&target.url, "--rate", "50", "--duration", "4s"],
     );
@@ -266,7 +257,7 @@ fn setup_and_teardown_run_once_in_the_swarm_also_when_the_coordinator_dies_betwe
     let mut nodes = swarm(dir.path(), 3, &[]);
     let file = dir.path().join("plan.toml");
     std::fs::write(&file, plan(&url)).unwrap();
-    let id = start(&nodes[0], &[file.to_str().unwrap()]);
+    let id = start_detached(&nodes[0], &[file.to_str().unwrap()]);
     let boss = eventually(|| {
         let status = nodes[0].json(&["status", &id]);
         let boss = status["coordinators"][0]["peer"]
