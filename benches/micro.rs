@@ -7,8 +7,8 @@ use std::time::Duration;
 use divan::Bencher;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
-use vajra_node::load::{Recorder, Times};
-use vajra_node::plan::{Arrivals, Load, Owned, Profile, SlotRange};
+use vajra_engine::{Recorder, Times};
+use vajra_plan::{Arrivals, Load, Owned, Profile, SlotRange};
 
 fn main() {
     divan::main();

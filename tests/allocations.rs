@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use common::Target;
 use hdrhistogram::Histogram;
-use vajra_node::load::{LeaseClock, LeaseInstant, LoadRun, LoadSpec};
-use vajra_node::plan::{HttpTask, Load, Plan, SlotRange, Task};
-use vajra_node::tasks::Site;
+use vajra_engine::{LeaseClock, LeaseInstant, LoadRun, LoadSpec};
+use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
+use vajra_tasks::Site;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::{Path as Segments, State};
 use axum::routing::get;
 use common::{Node, Target, eventually, serve, start_detached, swarm, vajra};
-use vajra_node::plan::Sha256;
+use vajra_plan::Sha256;
 
 type Seen = Arc<Mutex<BTreeMap<String, u32>>>;
 

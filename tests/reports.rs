@@ -255,7 +255,7 @@ fn what_cannot_be_written_or_read_is_told_before_the_test_starts() {
 fn a_run_that_does_not_come_about_leaves_the_files_as_they_were() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let baseline = include_str!("../src/report/tests/empty_result.json");
+    let baseline = vajra_fixtures::EMPTY_RESULT;
     std::fs::write(dir.join("base.json"), baseline).unwrap();
     std::fs::write(dir.join("r.csv"), "of last time").unwrap();
     let mut command = Command::new(common::VAJRA);

@@ -7,7 +7,7 @@ use common::arrivals::Arrivals;
 use common::{Node, api, complete, eventually, start_detached, swarm};
 use hdrhistogram::Histogram;
 use serde_json::Value;
-use vajra_node::report::decode;
+use vajra_results::decode;
 
 fn timeline(node: &Node, id: &str, query: &str) -> Value {
     api(node, &format!("tests/{id}/timeline{query}"))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vajra_node::protocol::Time;
+use vajra_core::protocol::Time;
 
 /// Largest drift that the protocol promises to bear, in parts per million.
 pub const MAX_DRIFT_PPM: i64 = 10_000;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use vajra_node::protocol::planted::Bug;
+use vajra_core::protocol::planted::Bug;
 
 use crate::RunArguments;
 use crate::mutants::{Caught, hunt};

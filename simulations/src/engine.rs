@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
-use vajra_node::protocol::decisions::{Decided, Decision, Steer, prolonged};
-use vajra_node::protocol::messages::StopOrder;
-use vajra_node::protocol::metrics::{Counters, Piece, StepCounters, TimeKind, new_histogram};
-use vajra_node::protocol::planted::{Bug, planted};
-use vajra_node::protocol::spec::SLOTS;
-use vajra_node::protocol::{EngineOrder, Measurement, Time};
+use vajra_core::metrics::{Counters, Piece, StepCounters, TimeKind, new_histogram};
+use vajra_core::protocol::decisions::{Decided, Decision, Steer, prolonged};
+use vajra_core::protocol::messages::StopOrder;
+use vajra_core::protocol::planted::{Bug, planted};
+use vajra_core::protocol::spec::SLOTS;
+use vajra_core::protocol::{EngineOrder, Measurement, Time};
 
 /// One test's load on one machine.
 #[derive(Debug)]

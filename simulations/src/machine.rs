@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use vajra_node::protocol::spec::{Myself, Timings};
-use vajra_node::protocol::test::Test;
-use vajra_node::protocol::{Incarnation, Node, NodeId, Peer, TestId, Time};
+use vajra_core::protocol::spec::{Myself, Timings};
+use vajra_core::protocol::test::Test;
+use vajra_core::protocol::{Incarnation, Node, NodeId, Peer, TestId, Time};
 
 use crate::engine::Engine;
 use crate::scenario::MachineSpec;

@@ -46,7 +46,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use vajra_node::protocol::planted::Bug;
+use vajra_core::protocol::planted::Bug;
 
 use scenario::Faults;
 

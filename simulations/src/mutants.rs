@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use vajra_node::protocol::planted::Bug;
+use vajra_core::protocol::planted::Bug;
 
 use crate::check::Violation;
 use crate::rules;

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use vajra_node::protocol::planted::{Bug, plant};
+use vajra_core::protocol::planted::{Bug, plant};
 
 use crate::check::{self, Violation};
 use crate::coverage::Coverage;

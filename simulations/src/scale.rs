@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use vajra_node::protocol::budget::{COPIES, METRICS_A_SECOND, most_nodes};
-use vajra_node::protocol::messages::{Gossip, Reply, Request};
+use vajra_core::protocol::budget::{COPIES, METRICS_A_SECOND, most_nodes};
+use vajra_core::protocol::messages::{Gossip, Reply, Request};
 
 use crate::check::{Checker, never_over::NeverOver, one_authority::OneAuthority};
 use crate::scenario::{Faults, SUBMITTED, Scenario};

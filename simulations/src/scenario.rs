@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
-use vajra_node::protocol::messages::TaskDescription;
-use vajra_node::protocol::spec::{Balance, OnLost, TestSpec, Timings};
+use vajra_core::protocol::messages::TaskDescription;
+use vajra_core::protocol::spec::{Balance, OnLost, TestSpec, Timings};
 
 use crate::clock::{Clock, MAX_DRIFT_PPM};
 use crate::fault::{FaultPlan, Timed};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use vajra_node::protocol::planted::Bug;
+use vajra_core::protocol::planted::Bug;
 
 use crate::fault::Timed;
 use crate::run::run;

@@ -2,9 +2,9 @@
 //! The sizes are those of the real encoding of ordinary messages (peer ids of 38 bytes, two
 //! addresses a node, one step), rounded up.
 
-use vajra_node::protocol::budget::{COUNTERS, HISTOGRAM};
-use vajra_node::protocol::messages::{Gossip, Reply, Request, TestMessage};
-use vajra_node::protocol::metrics::Piece;
+use vajra_core::metrics::Piece;
+use vajra_core::protocol::budget::{COUNTERS, HISTOGRAM};
+use vajra_core::protocol::messages::{Gossip, Reply, Request, TestMessage};
 
 /// Signature, author, sequence number, topic and framing of a gossip message.
 const SIGNED: u64 = 180;
@@ -95,7 +95,7 @@ pub fn reply(reply: &Reply) -> u64 {
 #[cfg(test)]
 mod tests {
     use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
-    use vajra_node::protocol::metrics::new_histogram;
+    use vajra_core::metrics::new_histogram;
 
     use super::*;
     use crate::rng::Rng;

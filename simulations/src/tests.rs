@@ -1,7 +1,7 @@
 //! The simulator's own tests, and the part of its sweep that every change must pass.
 #![allow(clippy::unwrap_used)]
 
-use vajra_node::protocol::planted::Bug;
+use vajra_core::protocol::planted::Bug;
 
 use crate::mutants::{Caught, hunt};
 use crate::run::run;

@@ -1,18 +1,18 @@
 //! The world: machines, a network, and time that jumps to the next event.
 //!
 //! The world decides nothing about load or leadership. It hands inputs to
-//! [`vajra_node::protocol::Node`] and carries out what comes back, late, twice or not at all,
+//! [`vajra_core::protocol::Node`] and carries out what comes back, late, twice or not at all,
 //! as the scenario's fault plan says; after every event the checkers look at it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vajra_node::protocol::decisions::{Once, Steer};
-use vajra_node::protocol::messages::{Gossip, Reply, Request, StopOrder};
-use vajra_node::protocol::planted::{Bug, planted};
-use vajra_node::protocol::spec::{SLOTS, Submission};
-use vajra_node::protocol::{EngineOrder, Input, NodeId, Output, Peer, TestId, Verdict};
+use vajra_core::protocol::decisions::{Once, Steer};
+use vajra_core::protocol::messages::{Gossip, Reply, Request, StopOrder};
+use vajra_core::protocol::planted::{Bug, planted};
+use vajra_core::protocol::spec::{SLOTS, Submission};
+use vajra_core::protocol::{EngineOrder, Input, NodeId, Output, Peer, TestId, Verdict};
 
 use crate::check::{Checker, Violation};
 use crate::coverage::Coverage;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use vajra_node::protocol::decisions::prolonged;
-use vajra_node::protocol::planted::{Bug, planted};
-use vajra_node::protocol::time::awaited;
+use vajra_core::protocol::decisions::prolonged;
+use vajra_core::protocol::planted::{Bug, planted};
+use vajra_core::protocol::time::awaited;
 
 use super::Checker;
 use crate::clock::MAX_DRIFT_PPM;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use vajra_node::protocol::messages::Phase;
+use vajra_core::protocol::messages::Phase;
 
 use super::Checker;
 use crate::clock::MAX_DRIFT_PPM;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use vajra_node::protocol::decisions::Decided;
-use vajra_node::protocol::time::awaited;
+use vajra_core::protocol::decisions::Decided;
+use vajra_core::protocol::time::awaited;
 
 use super::Checker;
 use crate::clock::MAX_DRIFT_PPM;

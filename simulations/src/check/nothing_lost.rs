@@ -2,9 +2,9 @@
 //! every node's result, to the request; of one that died there is never more than it sent.
 
 use hdrhistogram::serialization::Deserializer;
-use vajra_node::protocol::NodeId;
-use vajra_node::protocol::merge::Merge;
-use vajra_node::protocol::metrics::TimeKind;
+use vajra_core::metrics::TimeKind;
+use vajra_core::protocol::NodeId;
+use vajra_core::protocol::merge::Merge;
 
 use super::{Checker, given_up};
 use crate::world::{TEST, World};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use vajra_node::protocol::decisions::Decisions;
-use vajra_node::protocol::election::{BeatBody, Election};
-use vajra_node::protocol::messages::{Gossip, Phase, TestMessage};
-use vajra_node::protocol::spec::Timings;
-use vajra_node::protocol::{Effects, Output, TestId};
+use vajra_core::protocol::decisions::Decisions;
+use vajra_core::protocol::election::{BeatBody, Election};
+use vajra_core::protocol::messages::{Gossip, Phase, TestMessage};
+use vajra_core::protocol::spec::Timings;
+use vajra_core::protocol::{Effects, Output, TestId};
 
 use super::*;
 use crate::world::TEST;

@@ -8,10 +8,10 @@ mod shares;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use vajra_node::protocol::messages::TaskDescription;
-use vajra_node::protocol::planted::{Bug, plant};
-use vajra_node::protocol::spec::{Balance, Myself, OnLost, TestSpec};
-use vajra_node::protocol::{Incarnation, NodeId, Peer, Time};
+use vajra_core::protocol::messages::TaskDescription;
+use vajra_core::protocol::planted::{Bug, plant};
+use vajra_core::protocol::spec::{Balance, Myself, OnLost, TestSpec};
+use vajra_core::protocol::{Incarnation, NodeId, Peer, Time};
 
 /// A rule's check: what it found wrong, if anything.
 type Check = fn() -> Result<(), String>;

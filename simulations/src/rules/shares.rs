@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vajra_node::protocol::coordinator::{Charge, Coordinator};
-use vajra_node::protocol::decisions::{Decided, Decision, Steer};
-use vajra_node::protocol::election::Acknowledged;
-use vajra_node::protocol::messages::{
+use vajra_core::protocol::coordinator::{Charge, Coordinator};
+use vajra_core::protocol::decisions::{Decided, Decision, Steer};
+use vajra_core::protocol::election::Acknowledged;
+use vajra_core::protocol::messages::{
     Advert, Assign, ClockReply, EndReason, Gossip, Heartbeat, HeartbeatReply, Order, Register,
     RegisterReply, Reply, Request, ShareReport, Status,
 };
-use vajra_node::protocol::spec::{SLOTS, Submission, Timings};
-use vajra_node::protocol::split::split;
-use vajra_node::protocol::worker::Worker;
-use vajra_node::protocol::{Digest, Effects, Input, Node, Output, RemoteTime};
+use vajra_core::protocol::spec::{SLOTS, Submission, Timings};
+use vajra_core::protocol::split::split;
+use vajra_core::protocol::worker::Worker;
+use vajra_core::protocol::{Digest, Effects, Input, Node, Output, RemoteTime};
 
 use super::*;
 use crate::world::TEST;

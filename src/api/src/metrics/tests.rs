@@ -1,0 +1,278 @@
+//! What a page says of a swarm and its tests.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+
+use super::page;
+use crate::BuildInfo;
+use vajra_core::metrics::{
+    Counters, ErrorCount, ErrorKey, Piece, Snapshot, StepCounters, TimeKind, new_histogram,
+};
+use vajra_core::protocol::merge::Merge;
+use vajra_core::protocol::messages::Phase;
+use vajra_core::protocol::spec::SLOTS;
+use vajra_core::protocol::{Incarnation, NodeId, Peer, TestId};
+use vajra_network::NetworkStats;
+use vajra_plan::Limits;
+use vajra_results::{NodeEntry, NodeList, Pool};
+use vajra_runtime::observe::{Observation, ObservedTest, ObservedWorker};
+
+const TEST: TestId = TestId([7; 16]);
+
+/// A worker that sent requests which took so many milliseconds each.
+fn worker(is_self: bool, ms: &[u64]) -> ObservedWorker {
+    let node = NodeId {
+        peer: Peer::new(&[1]),
+        incarnation: Incarnation(1),
+    };
+    let mut times = new_histogram();
+    ms.iter().for_each(|ms| times.record(ms * 1_000).unwrap());
+    let mut data = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(&times, &mut data)
+        .unwrap();
+    let key = |message: &str| ErrorKey {
+        kind: "timeout".into(),
+        message: message.into(),
+    };
+    let once = ErrorCount {
+        count: 1,
+        ..ErrorCount::default()
+    };
+    let counters = Counters {
+        sent: ms.len() as u64,
+        ok: ms.len() as u64 - 2,
+        failed: 2,
+        dropped_late: 3,
+        in_flight: 4,
+        errors: BTreeMap::from([(key("a"), once), (key("b"), once)]),
+        status_codes: BTreeMap::from([(200, ms.len() as u64 - 2)]),
+        ..Counters::default()
+    };
+    let mut pieces = vec![Piece::Counters(vec![StepCounters {
+        name: "step".into(),
+        counters,
+    }])];
+    pieces.extend(TimeKind::ALL.map(|kind| Piece::Histogram {
+        step: 0,
+        kind,
+        data: data.clone().into(),
+    }));
+    let mut merge = Merge::default();
+    merge.take(&Snapshot {
+        test: TEST,
+        worker: node.clone(),
+        number: 1,
+        is_final: false,
+        pieces_total: pieces.len() as u32,
+        elapsed: Duration::from_secs(1),
+        slots: SLOTS / 2,
+        start_error: None,
+        engine_cpu: Duration::from_millis(250),
+        engine_threads: 1,
+        pieces,
+    });
+    ObservedWorker {
+        is_self,
+        metrics: merge.workers()[&node].clone(),
+        lost: false,
+    }
+}
+
+fn test(name: &str, workers: Vec<ObservedWorker>) -> ObservedTest {
+    ObservedTest {
+        id: TEST,
+        name: name.into(),
+        phase: Phase::Running,
+        verdict: None,
+        elapsed: Duration::from_secs(1),
+        duration: Duration::from_secs(60),
+        asked: 50.0,
+        users: 0,
+        term: 2,
+        coordinator_changes: 1,
+        limits: Limits::default(),
+        workers,
+    }
+}
+
+fn observation(tests: Vec<ObservedTest>) -> Observation {
+    let node = |is_self, health: &str| NodeEntry {
+        is_self,
+        health: health.into(),
+        name: "n\"0\\".into(),
+        peer: "12D3".into(),
+        status: "running".into(),
+        capacity: 10,
+        ..NodeEntry::default()
+    };
+    let nodes = vec![
+        node(true, "healthy"),
+        node(false, "healthy"),
+        node(false, "gone"),
+    ];
+    let pool = Pool::of(&nodes);
+    Observation {
+        nodes: NodeList { nodes, pool },
+        by_state: BTreeMap::from([("running", 1)]),
+        tests,
+        network: Some(NetworkStats {
+            gossip_rejected: 9,
+            ..NetworkStats::default()
+        }),
+        libp2p: None,
+        engine_threads: 3,
+    }
+}
+
+/// The value of a series, whose labels are found in whatever order.
+fn value(page: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let line = page.lines().find(|line| {
+        let series = line.strip_prefix(name);
+        let series = series.filter(|rest| rest.starts_with('{') || rest.starts_with(' '));
+        series.is_some_and(|rest| labels.iter().all(|l| rest.contains(l)))
+    })?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn a_test_is_told_as_a_whole_and_this_nodes_part_of_it() {
+    let workers = vec![
+        worker(true, &[1, 2, 3, 4]),
+        worker(false, &[1, 1, 900, 900]),
+    ];
+    let page = page(observation(vec![test("t", workers)]), BuildInfo::default()).unwrap();
+    let of = |name: &str, labels: &[&str]| value(&page, name, labels);
+    assert_eq!(
+        of("vajra_test_sent_requests_total", &["test=\"t\""]),
+        Some(8.0)
+    );
+    assert_eq!(of("vajra_worker_sent_requests_total", &[]), Some(4.0));
+    assert_eq!(of("vajra_test_workers", &[]), Some(2.0));
+    assert_eq!(of("vajra_worker_share_ratio", &[]), Some(0.5));
+    assert_eq!(of("vajra_test_asked_requests_per_second", &[]), Some(50.0));
+    assert_eq!(of("vajra_test_coordinator_changes_total", &[]), Some(1.0));
+    let up_to = |name: &str, le: &str| of(name, &[&format!("le=\"{le}\"")]);
+    assert_eq!(
+        up_to("vajra_test_response_time_seconds_bucket", "0.001"),
+        Some(3.0)
+    );
+    assert_eq!(
+        up_to("vajra_test_response_time_seconds_bucket", "0.005"),
+        Some(6.0)
+    );
+    assert_eq!(
+        up_to("vajra_test_response_time_seconds_bucket", "+Inf"),
+        Some(8.0)
+    );
+    assert_eq!(
+        up_to("vajra_worker_response_time_seconds_bucket", "+Inf"),
+        Some(4.0)
+    );
+    let lag = of("vajra_test_lag_p99_seconds", &[]).unwrap();
+    assert!((lag - 0.9).abs() < 0.001, "of the merged histogram: {lag}");
+}
+
+#[test]
+fn errors_are_told_by_kind_and_drops_by_reason() {
+    let page = page(
+        observation(vec![test("t", vec![worker(false, &[1, 2, 3])])]),
+        BuildInfo::default(),
+    )
+    .unwrap();
+    let of = |name: &str, label: &str| value(&page, name, &[label]);
+    assert_eq!(of("vajra_test_errors_total", "kind=\"timeout\""), Some(2.0));
+    assert_eq!(
+        of("vajra_test_dropped_arrivals_total", "reason=\"late\""),
+        Some(3.0)
+    );
+    assert_eq!(
+        of("vajra_test_dropped_arrivals_total", "reason=\"full\""),
+        Some(0.0)
+    );
+    assert_eq!(of("vajra_test_responses_total", "code=\"200\""), Some(1.0));
+    assert!(
+        !page.contains("vajra_worker_"),
+        "this node carries nothing of it"
+    );
+}
+
+#[test]
+fn a_verdict_is_a_label_and_only_there_once_it_is_known() {
+    let running = page(observation(vec![test("t", vec![])]), BuildInfo::default()).unwrap();
+    assert_eq!(
+        value(&running, "vajra_test_state", &["state=\"running\""]),
+        Some(1.0)
+    );
+    assert_eq!(value(&running, "vajra_test_verdict", &[]), None);
+    let ended = ObservedTest {
+        phase: Phase::Ended,
+        verdict: Some("invalid".into()),
+        ..test("t", vec![])
+    };
+    let ended = page(observation(vec![ended]), BuildInfo::default()).unwrap();
+    assert_eq!(
+        value(&ended, "vajra_test_verdict", &["verdict=\"invalid\""]),
+        Some(1.0)
+    );
+    assert_eq!(
+        value(&ended, "vajra_test_state", &["state=\"running\""]),
+        None
+    );
+}
+
+#[test]
+fn the_swarm_is_counted_by_health_and_its_network_told() {
+    let page = page(observation(Vec::new()), BuildInfo::default()).unwrap();
+    let nodes = |health: &str| value(&page, "vajra_swarm_nodes", &[health]);
+    assert_eq!(nodes("healthy"), Some(2.0));
+    assert_eq!(nodes("gone"), Some(1.0));
+    assert_eq!(nodes("late"), Some(0.0));
+    assert_eq!(value(&page, "vajra_tests", &["running"]), Some(1.0));
+    assert_eq!(value(&page, "vajra_tests", &["ended"]), Some(0.0));
+    let refused = "vajra_network_gossip_refused_messages_total";
+    assert_eq!(value(&page, refused, &["rejected"]), Some(9.0));
+    assert_eq!(value(&page, "vajra_engine_threads", &[]), Some(3.0));
+    assert!(value(&page, "process_cpu_seconds_total", &[]).unwrap() > 0.0);
+}
+
+#[test]
+fn a_name_with_quotes_and_line_breaks_stays_one_label() {
+    let odd = page(
+        observation(vec![test("a\"b\\c\nd", vec![])]),
+        BuildInfo::default(),
+    )
+    .unwrap();
+    assert!(odd.contains(r#"test="a\"b\\c\nd""#), "{odd}");
+    assert!(odd.contains(r#"node="n\"0\\""#));
+    for line in odd.lines().filter(|l| !l.starts_with('#')) {
+        let last = line.rsplit(' ').next().unwrap();
+        assert!(last.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn every_family_is_declared_once_with_a_help_text_under_its_samples_name() {
+    let workers = vec![worker(true, &[1, 2, 3])];
+    let page = page(observation(vec![test("t", workers)]), BuildInfo::default()).unwrap();
+    let mut declared: BTreeMap<&str, &str> = BTreeMap::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(declared.insert(name, kind), None, "{name} is there twice");
+            assert!(
+                page.contains(&format!("# HELP {name} ")),
+                "{name} has no help"
+            );
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let of_histogram = ["_bucket", "_sum", "_count"];
+            let mut base = of_histogram.iter().filter_map(|s| name.strip_suffix(s));
+            let known = declared.contains_key(name) || base.any(|b| declared.contains_key(b));
+            assert!(known, "{name} is not declared before it");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Nothing is without bounds.
+
+use super::*;
+use vajra_plan::MAX_PLAN_BYTES;
+
+#[tokio::test]
+async fn event_streams_are_bounded_and_a_closed_one_makes_room() {
+    let s = served(None).await;
+    let client = ApiClient::new(s.addr, None);
+    let mut streams = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        streams.push(client.events("latest").await.unwrap());
+    }
+    match client.events("latest").await.unwrap_err() {
+        ClientError::Refused { status, detail } => {
+            assert_eq!(status, 429);
+            assert!(detail.contains("event streams"), "{detail}");
+        }
+        other => panic!("{other}"),
+    }
+    // Whoever ends a test ends its streams, and with them their places.
+    s.progress.send(progress("ended")).unwrap();
+    for stream in &mut streams {
+        while stream.next().await.is_some() {}
+    }
+    client.events("latest").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused() {
+    let s = served(None).await;
+    let body = "x".repeat(2 * MAX_PLAN_BYTES + 1);
+    let answer = post_json(s.addr, "/api/v1/tests", &body).await;
+    assert_eq!(answer.status, 413);
+    assert!(
+        answer.head.contains("application/problem+json"),
+        "{}",
+        answer.head
+    );
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let s = served(None).await;
+    let mut idle = Vec::new();
+    for _ in 0..serve::MAX_CONNECTIONS {
+        idle.push(tokio::net::TcpStream::connect(s.addr).await.unwrap());
+    }
+    let addr = s.addr;
+    let mut waiting = tokio::spawn(async move { get(addr, "/healthz").await.status });
+    // Nobody gives a place up, so nothing but the passing of time can be awaited here.
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut waiting).await;
+    assert!(early.is_err(), "served beyond the limit");
+    idle.pop();
+    assert_eq!(waiting.await.unwrap(), 200);
+}

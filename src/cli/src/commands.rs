@@ -1,0 +1,274 @@
+//! The commands that ask a node something, or tell it something.
+
+use super::args::{
+    ApiArgs, DrainArgs, ListArgs, OneTestArgs, ScaleArgs, SteerArgs, StopArgs, WatchArgs,
+};
+use super::backend::Backend;
+use super::exit::{Exit, Failure};
+use super::follow::{Followed, OnInterrupt, follow};
+use super::interrupt::Interrupts;
+use super::out_file::print_json;
+use super::output::{line, out};
+use super::screen;
+use super::start_test::show;
+use vajra_plan::parse_count;
+use vajra_report::text;
+use vajra_results::{NodeList, TestList};
+use vajra_runtime::handle::Steering;
+
+/// `nodes`
+pub async fn nodes(args: &ListArgs) -> Result<Exit, Failure> {
+    let list = Backend::connect(&args.api).await?.nodes().await?;
+    match args.json {
+        true => print_json(&list)?,
+        false => out(&text::nodes(&list))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// `tests`
+pub async fn tests(args: &ListArgs) -> Result<Exit, Failure> {
+    let list = Backend::connect(&args.api).await?.tests().await?;
+    match args.json {
+        true => print_json(&list)?,
+        false => out(&text::tests(&list))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// `status`
+pub async fn status(args: &OneTestArgs) -> Result<Exit, Failure> {
+    let backend = Backend::connect(&args.api).await?;
+    let id = test_id(&backend.tests().await?, &args.id)?;
+    let result = backend.status(&id).await?;
+    match args.json {
+        true => print_json(&result)?,
+        false => out(&text::summary(&result))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// `watch`
+pub async fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
+    let backend = Backend::connect(&args.api).await?;
+    let id = test_id(&backend.tests().await?, &args.id)?;
+    let mut interrupts = Interrupts::new().map_err(Failure::run)?;
+    let followed = match args.json {
+        true => {
+            follow(&backend, &id, &mut interrupts, OnInterrupt::Leave, |p| {
+                line(&serde_json::to_string(p).map_err(Failure::run)?)
+            })
+            .await
+        }
+        false => {
+            let leave = OnInterrupt::Leave;
+            screen::follow(&backend, &id, &mut interrupts, leave, args.plain).await
+        }
+    };
+    match followed? {
+        Followed::Ended(result) if args.json => {
+            line(&serde_json::to_string(&result).map_err(Failure::run)?)?;
+            super::outcome::outcome(&result, args.strict)
+        }
+        Followed::Ended(result) => show(&result, None, args.strict),
+        Followed::Left => Ok(Exit::Fine),
+    }
+}
+
+/// Fewest digits of an id that name a test, as for the API.
+const LEAST_DIGITS: usize = 4;
+
+/// `stop-test`
+pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
+    let backend = Backend::connect(&args.api).await?;
+    let tests = backend.tests().await?;
+    let id = test_id(&tests, &args.id)?;
+    backend.stop(&id, !args.now).await?;
+    let listed = tests.tests.iter().find(|t| t.test_id == id);
+    line(&match listed.is_some_and(|t| t.state == "ended") {
+        true => format!("{id} has ended already"),
+        false => format!("stopping {id}"),
+    })?;
+    Ok(Exit::Fine)
+}
+
+/// `scale`
+pub async fn scale(args: &ScaleArgs) -> Result<Exit, Failure> {
+    let number = |option: &str, text: &str| {
+        parse_count(text).map_err(|e| Failure::usage(format_args!("{option}: {e}")))
+    };
+    let how = match (&args.rate, &args.users) {
+        (Some(rate), _) => Steering::Rate(number("--rate", rate)?),
+        (None, users) => {
+            let users = number("--users", users.as_deref().unwrap_or_default())?;
+            match users.fract() == 0.0 && (1.0..=1e6).contains(&users) {
+                true => Steering::Users(users as u32),
+                false => {
+                    return Err(Failure::usage(format_args!(
+                        "--users: {users} is not a whole number from 1 to 1000000"
+                    )));
+                }
+            }
+        }
+    };
+    change(&args.api, &args.id, how).await
+}
+
+/// `pause`, `resume`
+pub async fn steer(args: &SteerArgs, how: Steering) -> Result<Exit, Failure> {
+    change(&args.api, &args.id, how).await
+}
+
+async fn change(api: &ApiArgs, id: &str, how: Steering) -> Result<Exit, Failure> {
+    let backend = Backend::connect(api).await?;
+    let id = test_id(&backend.tests().await?, id)?;
+    let at = backend.steer(&id, how).await?;
+    let what = match how {
+        Steering::Rate(rate) => format!("full load is {rate}/s"),
+        Steering::Users(users) => format!("full load is {users} users"),
+        Steering::Pause => "no load".to_owned(),
+        Steering::Resume => "the plan goes on".to_owned(),
+    };
+    line(&format!("{id}: {what} from {at:.1} s after the start on"))?;
+    Ok(Exit::Fine)
+}
+
+/// `drain`
+pub async fn drain(args: &DrainArgs) -> Result<Exit, Failure> {
+    let backend = Backend::connect(&args.api).await?;
+    let peer = match &args.peer {
+        Some(text) => Some(peer(&backend.nodes().await?, text)?),
+        None => None,
+    };
+    backend.drain(peer.as_deref()).await?;
+    let who = peer.unwrap_or_else(|| "the node".into());
+    line(&format!(
+        "{who} finishes what it has and takes no new share"
+    ))?;
+    Ok(Exit::Fine)
+}
+
+/// The test that is meant by an id, the beginning of one, or `latest`.
+pub(super) fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
+    if text == "latest" {
+        return match list.tests.first() {
+            Some(test) => Ok(test.test_id.clone()),
+            None => Err(Failure::run("this node knows no tests yet")),
+        };
+    }
+    let digits = text.chars().filter(|c| *c != '-').count();
+    if digits < LEAST_DIGITS {
+        return Err(Failure::usage(format_args!(
+            "{text:?} is too short for a test's id: give at least {LEAST_DIGITS} digits of it, or \
+             `latest`"
+        )));
+    }
+    let found: Vec<&str> = list
+        .tests
+        .iter()
+        .map(|t| t.test_id.as_str())
+        .filter(|id| id.starts_with(text))
+        .collect();
+    match found.as_slice() {
+        [id] => Ok((*id).to_owned()),
+        [] => Err(Failure::run(format_args!(
+            "this node knows no test {text:?}; `vajra-node tests` lists them"
+        ))),
+        [first, second, ..] => Err(Failure::run(format_args!(
+            "{text:?} is the beginning of {} tests, {first} and {second} among them; give more of \
+             the id",
+            found.len()
+        ))),
+    }
+}
+
+/// The node that is meant by its peer id, the beginning or end of one, or its name.
+fn peer(list: &NodeList, text: &str) -> Result<String, Failure> {
+    let fits = |peer: &str, name: &str| {
+        name == text || (!text.is_empty() && (peer.starts_with(text) || peer.ends_with(text)))
+    };
+    let found: Vec<&str> = list
+        .nodes
+        .iter()
+        .filter(|node| fits(&node.peer, &node.name))
+        .map(|node| node.peer.as_str())
+        .collect();
+    match found.as_slice() {
+        [peer] => Ok((*peer).to_owned()),
+        [] => Err(Failure::run(format_args!(
+            "no node {text:?} is in the swarm; `vajra-node nodes` lists them"
+        ))),
+        _ => Err(Failure::run(format_args!(
+            "{text:?} fits {} nodes; give the whole peer id",
+            found.len()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use vajra_results::{NodeEntry, Pool, TestEntry};
+
+    fn tests_of(ids: &[&str]) -> TestList {
+        let entry = |id: &&str| TestEntry {
+            test_id: (*id).to_owned(),
+            name: None,
+            state: "ended".into(),
+            verdict: None,
+            started_at: None,
+        };
+        TestList {
+            tests: ids.iter().map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn a_test_is_found_by_a_unique_beginning_or_as_the_latest() {
+        let list = tests_of(&["0199-b", "0199-a", "0188-c"]);
+        assert_eq!(test_id(&list, "latest").unwrap(), "0199-b");
+        assert_eq!(test_id(&list, "0188").unwrap(), "0188-c");
+        let ambiguous = test_id(&list, "0199").unwrap_err().message;
+        assert!(ambiguous.contains("beginning of 2 tests"), "{ambiguous}");
+        let unknown = test_id(&list, "7777").unwrap_err().message;
+        assert!(unknown.contains("vajra-node tests"), "{unknown}");
+        for short in ["", "018", "01-8"] {
+            let told = test_id(&list, short).unwrap_err().message;
+            assert!(told.contains("at least 4 digits"), "{told}");
+        }
+        assert!(test_id(&tests_of(&[]), "latest").is_err());
+    }
+
+    #[test]
+    fn a_node_is_found_by_name_or_either_end_of_its_peer_id() {
+        let entry = |peer: &str, name: &str| NodeEntry {
+            peer: peer.into(),
+            incarnation: 1,
+            name: name.into(),
+            is_self: false,
+            addresses: Vec::new(),
+            version: String::new(),
+            status: "idle".into(),
+            health: "healthy".into(),
+            capacity: 1,
+            load: 0,
+            task_types: Vec::new(),
+            ..NodeEntry::default()
+        };
+        let nodes = vec![entry("12D3KooWaaa", "one"), entry("12D3KooWbbb", "two")];
+        let list = NodeList {
+            pool: Pool::of(&nodes),
+            nodes,
+        };
+        assert_eq!(peer(&list, "two").unwrap(), "12D3KooWbbb");
+        assert_eq!(peer(&list, "aaa").unwrap(), "12D3KooWaaa");
+        assert!(
+            peer(&list, "12D3")
+                .unwrap_err()
+                .message
+                .contains("fits 2 nodes")
+        );
+        assert!(peer(&list, "three").is_err() && peer(&list, "").is_err());
+    }
+}

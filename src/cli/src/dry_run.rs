@@ -1,0 +1,59 @@
+//! `start-test --dry-run`: what would run.
+
+use std::path::Path;
+
+use super::exit::{Exit, Failure};
+use super::out_file::OutFile;
+use super::output::out;
+use vajra_plan::{Plan, Task};
+use vajra_results::Outline;
+
+/// Prints what would run.
+///
+/// # Errors
+/// If it can't be written.
+pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
+    match json {
+        Some(path) => OutFile::open("json", path)?.write_json(&Outline::of(plan))?,
+        None => out(&text(plan)?)?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// Prints what would run, without the plan itself.
+///
+/// # Errors
+/// If it can't be written.
+pub fn outline(plan: &Plan) -> Result<(), Failure> {
+    out(&Outline::of(plan).summary())
+}
+
+/// As text, with the plan where that reads well.
+fn text(plan: &Plan) -> Result<String, Failure> {
+    let mut text = Outline::of(plan).summary();
+    if matches!(plan.task, Task::Scenarios(_)) {
+        // The plan file itself is easier to read.
+        return Ok(text);
+    }
+    text += "\nthe plan:\n\n";
+    text += &toml::to_string(plan).map_err(Failure::run)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::time::Duration;
+    use vajra_plan::{HttpTask, Load, parse_toml};
+
+    #[test]
+    fn the_plan_that_is_shown_reads_back() {
+        let load = Load::closed(7, Duration::from_secs(3));
+        let plan = Plan::new(Task::Http(HttpTask::get("http://127.0.0.1:1/")), load);
+        let text = super::text(&plan).unwrap();
+        assert!(text.contains("7 users for 3s"), "{text}");
+        let (_, shown) = text.split_once("the plan:\n\n").unwrap();
+        assert_eq!(parse_toml(shown).unwrap().into_plan().unwrap(), plan);
+    }
+}

@@ -1,0 +1,139 @@
+//! `start-test --find-max`: one test after the other, in search of the highest rate at which
+//! the thresholds hold.
+
+use std::time::Duration;
+
+use super::args::RunArgs;
+use super::backend::Backend;
+use super::exit::{Exit, Failure};
+use super::follow::{Followed, OnInterrupt, follow};
+use super::interrupt::Interrupts;
+use super::out_file::OutFile;
+use super::outcome::outcome;
+use super::output::{note, out};
+use super::terminal::ProgressLine;
+use vajra_plan::{Load, Model, Plan, parse_count};
+use vajra_report::text;
+use vajra_results::TestResult;
+use vajra_results::search::{Search, Tried};
+
+/// Where the search begins if no rate is given.
+const FIRST: f64 = 100.0;
+
+/// Where it ends if no limit is given: the highest rate of a plan.
+const LIMIT: f64 = 1_000_000.0;
+
+/// Between two tests, for the target to calm down.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether a plan can be searched with; before anything is started.
+///
+/// # Errors
+/// What is in the way.
+pub fn check(plan: &Plan, args: &RunArgs) -> Result<(), Failure> {
+    if !plan.load.stages.is_empty() {
+        return Err(Failure::input(
+            "--find-max sets the rate itself, and the plan has stages; give it a plan with a rate",
+        ));
+    }
+    if plan.load.requests.is_some() {
+        return Err(Failure::input(
+            "--find-max needs tests of one length; leave the plan's load.requests out",
+        ));
+    }
+    let first = first(&plan.load);
+    let limit = limit(args)?;
+    if first > limit {
+        return Err(Failure::input(format_args!(
+            "--max-rate: {limit} is below {first}, where the search begins"
+        )));
+    }
+    at_rate(plan, limit)
+        .validate()
+        .map_err(|e| Failure::input(format_args!("--max-rate {limit}: {e}")))
+}
+
+fn first(load: &Load) -> f64 {
+    load.rate
+        .filter(|_| load.model == Model::Open)
+        .unwrap_or(FIRST)
+}
+
+fn limit(args: &RunArgs) -> Result<f64, Failure> {
+    let given = args.max_rate.as_deref().map(parse_count).transpose();
+    let given = given.map_err(|e| Failure::input(format_args!("--max-rate: {e}")))?;
+    Ok(given.unwrap_or(LIMIT))
+}
+
+/// The plan at a rate: users, if it has them, are left out.
+fn at_rate(plan: &Plan, rate: f64) -> Plan {
+    let mut plan = plan.clone();
+    plan.load.model = Model::Open;
+    plan.load.rate = Some(rate);
+    plan.load.users = None;
+    plan.load.think_time = vajra_plan::ThinkTime::NONE;
+    plan
+}
+
+/// Searches, shows the table, and says how it counts: thresholds that hold at no rate at all
+/// are not kept.
+///
+/// # Errors
+/// A test could not run, or the JSON can't be written.
+pub async fn run(
+    backend: &Backend,
+    plan: Plan,
+    args: &RunArgs,
+    json: Option<OutFile>,
+    interrupts: &mut Interrupts,
+) -> Result<Exit, Failure> {
+    let mut search = Search::new(first(&plan.load), limit(args)?, &args.threshold);
+    let mut stopped = false;
+    while let Some(rate) = search.next() {
+        if !search.tried.is_empty() {
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = interrupts.next() => { stopped = true; break; }
+            }
+        }
+        let result = one(backend, at_rate(&plan, rate), interrupts).await?;
+        if outcome(&result, false)? == Exit::Stopped {
+            stopped = true;
+            break;
+        }
+        let tried = Tried::of(rate, &result, &args.threshold);
+        note(text::tried(&tried).trim_end());
+        search.add(tried);
+    }
+    let only_json = json.as_ref().is_some_and(OutFile::is_stdout);
+    if let Some(json) = json {
+        json.write_json(&search)?;
+    }
+    if !only_json {
+        out(&text::found(&search))?;
+    }
+    Ok(match search.max_rate {
+        _ if stopped => Exit::Stopped,
+        None => Exit::Thresholds,
+        Some(_) => Exit::Fine,
+    })
+}
+
+async fn one(
+    backend: &Backend,
+    plan: Plan,
+    interrupts: &mut Interrupts,
+) -> Result<TestResult, Failure> {
+    let id = backend.start(plan).await?;
+    let mut progress = ProgressLine::on_stderr();
+    let followed = follow(backend, &id, interrupts, OnInterrupt::StopTest, |p| {
+        progress.show(&text::progress(p));
+        Ok(())
+    })
+    .await;
+    progress.close();
+    match followed? {
+        Followed::Ended(result) => Ok(*result),
+        Followed::Left => Err(Failure::stopped("interrupted")),
+    }
+}

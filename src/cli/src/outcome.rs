@@ -1,0 +1,57 @@
+//! From a test's result to its exit code: could not run, stopped, a threshold not kept, not
+//! valid, fine.
+
+use super::exit::{Exit, Failure};
+use vajra_results::TestResult;
+
+/// The exit code of a result; with `strict`, a verdict other than `valid` counts.
+///
+/// # Errors
+/// The test could not run, and why.
+pub fn outcome(result: &TestResult, strict: bool) -> Result<Exit, Failure> {
+    match result.end.as_deref() {
+        // The first reason says why; the others follow from it, and are in the report.
+        Some("failed") => match result.reasons.first() {
+            Some(why) => Err(Failure::run(why)),
+            None => Err(Failure::run("the test ended early")),
+        },
+        Some("stopped") if !result.events.iter().any(|e| e.kind == "threshold") => {
+            Ok(Exit::Stopped)
+        }
+        _ if result.thresholds.iter().any(|t| !t.held) => Ok(Exit::Thresholds),
+        Some("stopped") => Ok(Exit::Thresholds),
+        _ if strict && result.verdict.as_deref() != Some("valid") => Ok(Exit::NotValid),
+        _ => Ok(Exit::Fine),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn exit(end: &str, verdict: &str, strict: bool) -> Exit {
+        let json = format!(
+            r#"{{"schema":1,"test_id":"","name":null,"tags":{{}},"target":"",
+            "load":{{"model":"open","rate":1,"duration":"1s"}},"state":"ended",
+            "end":"{end}","complete":true,"verdict":"{verdict}","reasons":["why"],
+            "started_at":null,"duration_s":1,"start_skew_ms":null,"start_skew_within_ms":null,"coordinators":[],"nodes":[],
+            "totals":{{"planned":0,"sent":0,"ok":0,"failed":0,"abandoned":0,"dropped":0,"short":0,
+            "warm_up":0,"bytes_sent":0,"bytes_received":0}},"rate":{{"asked":0,"achieved":0}},
+            "status_codes":{{}},"response_time_ms":null,"service_time_ms":null,"lag_ms":null,
+            "histograms":{{"response":null,"service":null,"lag":null}},"errors":[],"events":[]}}"#
+        );
+        let result: TestResult = serde_json::from_str(&json).unwrap();
+        outcome(&result, strict).unwrap_or_else(|failure| failure.exit)
+    }
+
+    #[test]
+    fn the_first_exit_code_that_applies_is_taken() {
+        assert_eq!(exit("completed", "valid", true), Exit::Fine);
+        assert_eq!(exit("completed", "invalid", false), Exit::Fine);
+        assert_eq!(exit("completed", "degraded", true), Exit::NotValid);
+        assert_eq!(exit("completed", "invalid", true), Exit::NotValid);
+        assert_eq!(exit("stopped", "degraded", true), Exit::Stopped);
+        assert_eq!(exit("failed", "invalid", true), Exit::CouldNotRun);
+    }
+}

@@ -1,0 +1,211 @@
+//! The lists: nodes, thresholds, errors by kind, events.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Cell, Paragraph, Row, Table};
+
+use super::crew::{Health, Member};
+use super::draw::{panel, title};
+use super::model::Model;
+use super::palette::Palette;
+use super::scale;
+use vajra_report::text::plain;
+use vajra_results::units;
+use vajra_results::{ErrorEntry, Event, TestResult};
+
+/// The nodes: the worst first, and as many as there are rows for.
+pub fn nodes(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
+    let members = m.members();
+    let counted = |health| members.iter().filter(|m| m.health == health).count();
+    let carrying = counted(Health::Well) + counted(Health::Late);
+    let mut spans = vec![
+        Span::styled("nodes", p.strong()),
+        Span::raw(format!(" {carrying} ")),
+    ];
+    for (health, word, style) in [
+        (Health::Lost, "lost", p.bad()),
+        (Health::Idle, "idle", p.dim()),
+    ] {
+        if counted(health) > 0 {
+            spans.push(Span::styled(format!("{} {word} ", counted(health)), style));
+        }
+    }
+    let inner = panel(frame, area, p, Line::from(spans), Line::default());
+    let room = usize::from(inner.height);
+    // The titles take a row as soon as there is one for them, what is left out another.
+    let titles = usize::from(room >= 3);
+    let most = match members.len() + titles > room {
+        true => room.saturating_sub(titles + 1),
+        false => members.len(),
+    };
+    let mut rows: Vec<Row> = members.iter().take(most).map(|m| row(m, p)).collect();
+    if members.len() > most && room > titles {
+        let more = format!("{} more", members.len() - most);
+        rows.push(Row::new([Cell::new(""), Cell::new(more)]).style(p.dim()));
+    }
+    let widths = [
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(7),
+        Constraint::Length(9),
+        Constraint::Length(9),
+    ];
+    let mut table = Table::new(rows, widths).column_spacing(1);
+    if titles == 1 {
+        let right = |text: &'static str| Cell::new(Line::from(text).right_aligned());
+        let head = [
+            Cell::new(""),
+            Cell::new("name"),
+            right("share"),
+            right("rate"),
+            right("lag p99"),
+        ];
+        table = table.header(Row::new(head).style(p.dim()));
+    }
+    frame.render_widget(table, inner);
+}
+
+fn row(m: &Member, p: &Palette) -> Row<'static> {
+    // Whoever has no share has a word in its place.
+    let (mark, style, word) = match m.health {
+        Health::Lost => ("✗", p.bad(), "lost"),
+        Health::Late => ("!", p.warn(), "late"),
+        Health::Well => ("●", p.good(), ""),
+        Health::Left => ("○", p.dim(), "left"),
+        Health::Idle => ("○", p.dim(), "idle"),
+    };
+    let mut name = vec![Span::raw(plain(&m.name))];
+    if m.is_self {
+        name.push(Span::styled(" (here)", p.dim()));
+    }
+    if m.coordinates {
+        name.push(Span::styled(" ★", p.key()));
+    }
+    let busy = ["overloaded", "draining", "leaving"].contains(&m.status.as_str());
+    match m.health {
+        Health::Late => name.push(Span::styled(" late", style)),
+        Health::Well if busy => name.push(Span::styled(format!(" {}", m.status), p.warn())),
+        _ => {}
+    }
+    let share = m.share.map(|s| format!("{:.1} %", s * 100.0));
+    let right = |text: String| Cell::new(Line::from(text).right_aligned());
+    let row = Row::new([
+        Cell::new(Span::styled(mark, style)),
+        Cell::new(Line::from(name)),
+        right(share.unwrap_or_else(|| word.to_owned())),
+        right(m.rate.map_or(String::new(), scale::rate)),
+        right(m.lag_p99.map_or(String::new(), units::time)),
+    ]);
+    match m.health {
+        Health::Lost => row.style(p.bad()),
+        Health::Idle | Health::Left => row.style(p.dim()),
+        _ => row,
+    }
+}
+
+/// Rows that the thresholds want, their title with them; 0 without any.
+pub fn thresholds_wanted(m: &Model) -> u16 {
+    match m.result.as_ref().map_or(0, |r| r.thresholds.len()) {
+        0 => 0,
+        n => (n as u16).saturating_add(2).min(10),
+    }
+}
+
+/// The thresholds, broken ones first.
+pub fn thresholds(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
+    let Some(r) = m.result.as_ref().filter(|_| area.height > 1) else {
+        return;
+    };
+    let right = Line::styled("so far", p.dim());
+    let inner = panel(frame, area, p, title(p, "thresholds"), right);
+    let mut judged: Vec<_> = r.thresholds.iter().collect();
+    judged.sort_by_key(|t| t.held);
+    let line = |t: &&vajra_results::Judged| {
+        let (mark, style) = match t.held {
+            true => ("✓", p.good()),
+            false => ("✗", p.bad()),
+        };
+        let value = vajra_results::shown_value(t);
+        Line::from(vec![
+            Span::styled(format!("{mark} "), style),
+            Span::raw(plain(&t.threshold)),
+            Span::styled(format!("   {value}"), style),
+        ])
+    };
+    let lines: Vec<Line> = judged.iter().map(line).collect();
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// Rows that the errors want, their title with them; 0 without any.
+pub fn errors_wanted(m: &Model) -> u16 {
+    match m.result.as_ref().map_or(0, |r| r.errors.len()) {
+        0 => 0,
+        n => (n as u16).saturating_add(2),
+    }
+}
+
+/// The errors, most frequent first.
+pub fn errors(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
+    let Some(r) = m.result.as_ref().filter(|_| area.height > 1) else {
+        return;
+    };
+    let inner = panel(frame, area, p, title(p, "errors"), Line::default());
+    let lines: Vec<Line> = r.errors.iter().map(|e| error(e, p)).collect();
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+fn error(e: &ErrorEntry, p: &Palette) -> Line<'static> {
+    Line::from(vec![
+        Span::styled(format!("{:>9}  ", units::count(e.count)), p.bad()),
+        Span::styled(format!("{} ", plain(&e.kind)), p.strong()),
+        Span::raw(plain(&e.message)),
+    ])
+}
+
+/// The events, newest first.
+pub fn events(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
+    let right = Line::styled("newest first", p.dim());
+    let inner = panel(frame, area, p, title(p, "events"), right);
+    if let Some(r) = &m.result {
+        let lines: Vec<Line> = newest(r).map(|e| event(e, p)).collect();
+        frame.render_widget(Paragraph::new(lines), inner);
+    }
+}
+
+fn newest(r: &TestResult) -> impl Iterator<Item = &Event> {
+    r.events.iter().rev()
+}
+
+fn event(e: &Event, p: &Palette) -> Line<'static> {
+    let style = match e.kind.as_str() {
+        "lost" | "threshold" | "setup_failed" | "teardown_failed" => p.bad(),
+        "stop" | "paused" => p.warn(),
+        _ => p.strong(),
+    };
+    let at = e.at_ms as f64 / 1e3;
+    Line::from(vec![
+        Span::styled(format!("{at:>8.1} s  "), p.dim()),
+        Span::styled(format!("{} ", plain(&e.kind)), style),
+        Span::raw(plain(&e.text)),
+    ])
+}
+
+/// Errors and events together, where there is room for one panel only: errors have at most
+/// half of it.
+pub fn happened(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
+    let failed = m.result.as_ref().map_or(0, |r| r.errors.len());
+    let word = match failed {
+        0 => "events",
+        _ => "errors, events",
+    };
+    let inner = panel(frame, area, p, title(p, word), Line::default());
+    let Some(r) = &m.result else {
+        return;
+    };
+    let room = usize::from(inner.height);
+    let events = r.events.len().min(room / 2);
+    let errors = r.errors.iter().take(room - events).map(|e| error(e, p));
+    let lines: Vec<Line> = errors.chain(newest(r).map(|e| event(e, p))).collect();
+    frame.render_widget(Paragraph::new(lines), inner);
+}

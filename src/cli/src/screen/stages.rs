@@ -1,0 +1,210 @@
+//! The plan's load as the view shows it: which stage is on, and what is asked for when, ahead
+//! of time.
+
+use std::time::Duration;
+
+use vajra_plan::{Change, Line, Load, LoadChange, Model, Profile};
+use vajra_results::ChangeResult;
+
+/// How long a pause may be (`docs/running.md`): the profile wants to know; what is drawn of it
+/// ends before.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// The load over time.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// Arrivals a second are asked for, or users.
+    pub model: Model,
+    /// Requests of the whole swarm after which the test ends, if the plan says so.
+    pub requests: Option<u64>,
+    lines: Vec<Line>,
+    profile: Profile,
+    /// From when to when the plan's time stood still, in seconds after the start.
+    pauses: Vec<(f64, Option<f64>)>,
+}
+
+/// The stage that is on.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Now {
+    /// Its number, from 1.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+    /// Its name.
+    pub name: &'static str,
+    /// What is left of it.
+    pub left: Duration,
+    /// The plan's time stands still.
+    pub paused: bool,
+}
+
+impl Plan {
+    /// The load of a plan, as it was changed on the way.
+    pub fn of(load: &Load, changes: &[ChangeResult]) -> Plan {
+        let mut pauses: Vec<(f64, Option<f64>)> = Vec::new();
+        for change in changes {
+            match (change.what.as_str(), pauses.last_mut()) {
+                ("paused", _) => pauses.push((change.at_s, None)),
+                ("resumed", Some((_, to @ None))) => *to = Some(change.at_s),
+                _ => {}
+            }
+        }
+        let each = changes.iter().filter_map(|change| {
+            let what = match (change.what.as_str(), change.level) {
+                ("scaled", Some(level)) => Change::Level(level),
+                ("paused", _) => Change::Pause(LONGEST_PAUSE),
+                ("resumed", _) => Change::Resume,
+                _ => return None,
+            };
+            let at = Duration::try_from_secs_f64(change.at_s).ok()?;
+            let lag = Duration::ZERO;
+            Some(LoadChange { at, lag, what })
+        });
+        let each: Vec<LoadChange> = each.collect();
+        Plan {
+            model: load.model,
+            requests: load.requests,
+            lines: load.lines(),
+            profile: Profile::changed(load, &each),
+            pauses,
+        }
+    }
+
+    /// Length of the stages together, in seconds, without pauses.
+    pub fn length_s(&self) -> f64 {
+        self.lines.iter().map(|l| l.length.as_secs_f64()).sum()
+    }
+
+    /// Arrivals a second, or users, that are asked for at an instant.
+    pub fn level_at(&self, at_s: f64) -> f64 {
+        let at = Duration::try_from_secs_f64(at_s).unwrap_or_default();
+        match self.model {
+            Model::Open => self.profile.rate_at(at),
+            Model::Closed => f64::from(self.profile.users_at(at)),
+        }
+    }
+
+    /// How far the plan's own time has come, which stands still in pauses.
+    fn position_s(&self, at_s: f64) -> f64 {
+        let stood = self.pauses.iter().map(|(from, to)| {
+            let to = to.unwrap_or(f64::INFINITY).min(at_s);
+            (to - from).max(0.0)
+        });
+        (at_s - stood.sum::<f64>()).max(0.0)
+    }
+
+    /// What is left of the plan's own time at an instant, in seconds.
+    pub fn left_s(&self, at_s: f64) -> f64 {
+        (self.length_s() - self.position_s(at_s)).max(0.0)
+    }
+
+    /// The plan's time stands still at an instant.
+    pub fn paused_at(&self, at_s: f64) -> bool {
+        let within = |(from, to): &(f64, Option<f64>)| *from <= at_s && to.is_none_or(|t| at_s < t);
+        self.pauses.iter().any(within)
+    }
+
+    /// Where each stage but the first begins: parts of the whole plan, 0 to 1.
+    pub fn bounds(&self) -> Vec<f64> {
+        let whole = self.length_s();
+        let mut at = 0.0;
+        let stages = self.stages();
+        let (_, before) = match stages.split_last() {
+            Some(split) => split,
+            None => return Vec::new(),
+        };
+        let bounds = before.iter().map(|(_, length)| {
+            at += length.as_secs_f64();
+            at / whole
+        });
+        bounds.collect()
+    }
+
+    /// How much of the plan is done: 0 to 1.
+    pub fn done(&self, at_s: f64) -> f64 {
+        let whole = self.length_s();
+        match whole > 0.0 {
+            true => (self.position_s(at_s) / whole).clamp(0.0, 1.0),
+            false => 0.0,
+        }
+    }
+
+    /// The stages; the lines of a step stage are one.
+    fn stages(&self) -> Vec<(&'static str, Duration)> {
+        let mut stages: Vec<(&'static str, Duration)> = Vec::new();
+        for line in &self.lines {
+            match stages.last_mut() {
+                Some((name, length)) if (*name, line.name) == ("step", "step") => {
+                    *length += line.length
+                }
+                _ => stages.push((line.name, line.length)),
+            }
+        }
+        stages
+    }
+
+    /// The stage that is on at an instant; none after the last.
+    pub fn now(&self, at_s: f64) -> Option<Now> {
+        let stages = self.stages();
+        let (mut end, of) = (Duration::ZERO, stages.len());
+        let at = Duration::try_from_secs_f64(self.position_s(at_s)).unwrap_or_default();
+        (1..).zip(stages).find_map(|(number, (name, length))| {
+            end += length;
+            (at < end).then(|| Now {
+                number,
+                of,
+                name,
+                left: end - at,
+                paused: self.paused_at(at_s),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ramped() -> Load {
+        let mut load = Load::open(100.0, Duration::from_secs(20));
+        load.ramp_up = Duration::from_secs(10);
+        load
+    }
+
+    fn change(at_s: f64, what: &str) -> ChangeResult {
+        ChangeResult {
+            at_s,
+            what: what.into(),
+            level: None,
+        }
+    }
+
+    #[test]
+    fn the_stage_that_is_on_is_told_with_what_is_left_of_it() {
+        let plan = Plan::of(&ramped(), &[]);
+        let now = plan.now(4.0).map(|n| (n.number, n.of, n.name, n.left));
+        assert_eq!(now, Some((1, 2, "ramp-up", Duration::from_secs(6))));
+        assert_eq!(plan.now(12.0).map(|n| n.name), Some("sustain"));
+        assert_eq!(plan.now(30.0), None);
+        assert_eq!(plan.bounds(), [1.0 / 3.0]);
+    }
+
+    #[test]
+    fn a_pause_holds_the_plan_where_it_is() {
+        let changes = [change(5.0, "paused"), change(9.0, "resumed")];
+        let plan = Plan::of(&ramped(), &changes);
+        assert_eq!(plan.done(7.0), plan.done(5.0));
+        assert!(plan.paused_at(6.0) && !plan.paused_at(9.0));
+        assert_eq!(plan.now(14.5).map(|n| n.number), Some(2));
+        let open = Plan::of(&ramped(), &changes[..1]);
+        assert!(open.paused_at(1_000.0));
+        assert_eq!(open.level_at(20.0), 0.0);
+    }
+
+    #[test]
+    fn the_load_is_known_ahead_of_time_in_either_model() {
+        assert_eq!(Plan::of(&ramped(), &[]).level_at(20.0), 100.0);
+        let closed = Load::closed(7, Duration::from_secs(5));
+        assert_eq!(Plan::of(&closed, &[]).level_at(1.0), 7.0);
+    }
+}

@@ -1,0 +1,12 @@
+//! The core of Vajra: the swarm protocol and the metrics that it merges, without I/O.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`protocol`] | sans-IO state machines: membership, election, leases, shares, the merge |
+//! | [`metrics`] | counters and histograms of a worker, defined once |
+//!
+//! Nothing here has a socket, a thread, a clock or a random number generator of its own. The
+//! runtime drives it with real ones, the simulator with simulated ones.
+
+pub mod metrics;
+pub mod protocol;

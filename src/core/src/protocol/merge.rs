@@ -1,0 +1,264 @@
+//! The merged view of a test's metrics.
+//!
+//! For every worker and every piece the newest is kept, and nothing is ever added up on the
+//! way in. So taking in snapshots is commutative, associative and idempotent: messages may
+//! come late, twice or in any order and the view is the same. Histograms stay encoded (a few
+//! KB each); a reader decodes and adds them, and only then reads percentiles.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::coordinator::MAX_WORKERS;
+use super::id::{NodeId, TestId};
+use super::planted::{Bug, planted};
+use crate::metrics::{Piece, Snapshot, StartError, StepCounters, TimeKind};
+
+/// Something, and the number of the snapshot it came with.
+type Numbered<T> = (u64, T);
+
+/// The newest of everything that one worker measured.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct WorkerMetrics {
+    /// Number of the newest snapshot that any piece came from.
+    pub number: u64,
+    /// That one is final.
+    pub is_final: bool,
+    /// Pieces that a whole snapshot has.
+    pub pieces_total: u32,
+    /// Time since the start of the profile.
+    pub elapsed: Duration,
+    /// The share acted on then.
+    pub slots: u32,
+    /// Measured against planned start.
+    pub start_error: Option<StartError>,
+    /// CPU time of the engine threads.
+    pub engine_cpu: Duration,
+    /// The engine threads.
+    pub engine_threads: u32,
+    counters: Option<Numbered<Vec<StepCounters>>>,
+    histograms: BTreeMap<(u32, TimeKind), Numbered<Arc<[u8]>>>,
+}
+
+impl WorkerMetrics {
+    /// The newest counters of every step.
+    pub fn counters(&self) -> &[StepCounters] {
+        self.counters.as_ref().map_or(&[], |(_, c)| c)
+    }
+
+    /// The newest histogram of a step, encoded.
+    pub fn histogram(&self, step: u32, kind: TimeKind) -> Option<&Arc<[u8]>> {
+        self.histograms.get(&(step, kind)).map(|(_, data)| data)
+    }
+
+    /// Every histogram of a kind, and of which step it is.
+    pub fn histograms(&self, kind: TimeKind) -> impl Iterator<Item = (u32, &Arc<[u8]>)> {
+        self.histograms
+            .iter()
+            .filter(move |((_, k), _)| *k == kind)
+            .map(|((step, _), (_, data))| (*step, data))
+    }
+
+    /// It has had a part of the load.
+    pub fn carried(&self) -> bool {
+        let planned = |s: &StepCounters| s.counters.planned > 0 || s.counters.sent > 0;
+        self.slots > 0 || self.counters().iter().any(planned)
+    }
+
+    /// All pieces are of the newest snapshot.
+    pub fn whole(&self) -> bool {
+        let counters = self.counters.iter().filter(|(n, _)| *n == self.number);
+        let histograms = self.histograms.values().filter(|(n, _)| *n == self.number);
+        self.pieces_total > 0 && counters.count() + histograms.count() >= self.pieces_total as usize
+    }
+
+    fn take(&mut self, snapshot: &Snapshot) -> bool {
+        let mut news = false;
+        let older = planted(Bug::OlderSnapshotKept);
+        if snapshot.number > self.number || older {
+            news = true;
+            self.number = snapshot.number;
+            self.is_final = snapshot.is_final;
+            self.pieces_total = snapshot.pieces_total;
+            self.elapsed = snapshot.elapsed;
+            self.slots = snapshot.slots;
+            self.start_error = snapshot.start_error;
+            self.engine_cpu = snapshot.engine_cpu;
+            self.engine_threads = snapshot.engine_threads;
+        }
+        for piece in &snapshot.pieces {
+            match piece {
+                Piece::Counters(steps) => {
+                    if self
+                        .counters
+                        .as_ref()
+                        .is_none_or(|(n, _)| snapshot.number > *n || older)
+                    {
+                        let mut steps = steps.clone();
+                        if planted(Bug::SnapshotsSummed)
+                            && let Some((_, known)) = &self.counters
+                        {
+                            for (step, known) in steps.iter_mut().zip(known) {
+                                step.counters.add(&known.counters);
+                            }
+                        }
+                        self.counters = Some((snapshot.number, steps));
+                        news = true;
+                    }
+                }
+                Piece::Histogram { step, kind, data } => {
+                    let kept = self.histograms.get(&(*step, *kind));
+                    if kept.is_none_or(|(n, _)| snapshot.number > *n || older) {
+                        self.histograms
+                            .insert((*step, *kind), (snapshot.number, data.clone()));
+                        news = true;
+                    }
+                }
+            }
+        }
+        news
+    }
+}
+
+/// The merged view of one test.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Merge {
+    workers: BTreeMap<NodeId, WorkerMetrics>,
+}
+
+impl Merge {
+    /// Takes in a snapshot, or some pieces of one. Says whether anything was new.
+    pub fn take(&mut self, snapshot: &Snapshot) -> bool {
+        if !self.workers.contains_key(&snapshot.worker) && self.workers.len() >= MAX_WORKERS {
+            return false;
+        }
+        self.workers
+            .entry(snapshot.worker.clone())
+            .or_default()
+            .take(snapshot)
+    }
+
+    /// Every worker heard of, and its newest metrics.
+    pub fn workers(&self) -> &BTreeMap<NodeId, WorkerMetrics> {
+        &self.workers
+    }
+
+    /// Whether a worker's snapshot of this number, or a newer one, is here as a whole.
+    pub fn has(&self, worker: &NodeId, number: u64) -> bool {
+        self.workers
+            .get(worker)
+            .is_some_and(|m| m.number >= number && m.whole())
+    }
+
+    /// What is held of a worker, as a snapshot that can be sent on.
+    pub fn snapshot(&self, test: TestId, worker: &NodeId) -> Option<Snapshot> {
+        let m = self.workers.get(worker)?;
+        let counters = m
+            .counters
+            .iter()
+            .filter(|(n, _)| *n == m.number)
+            .map(|(_, steps)| Piece::Counters(steps.clone()));
+        let histograms = m
+            .histograms
+            .iter()
+            .filter(|(_, (n, _))| *n == m.number)
+            .map(|((step, kind), (_, data))| Piece::Histogram {
+                step: *step,
+                kind: *kind,
+                data: data.clone(),
+            });
+        Some(Snapshot {
+            test,
+            worker: worker.clone(),
+            number: m.number,
+            is_final: m.is_final,
+            pieces_total: m.pieces_total,
+            elapsed: m.elapsed,
+            slots: m.slots,
+            start_error: m.start_error,
+            engine_cpu: m.engine_cpu,
+            engine_threads: m.engine_threads,
+            pieces: counters.chain(histograms).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fakes::{node, snapshot};
+    use super::*;
+
+    const TEST: TestId = TestId([1; 16]);
+
+    fn merged(order: &[&Snapshot]) -> Merge {
+        let mut merge = Merge::default();
+        for s in order {
+            merge.take(s);
+        }
+        merge
+    }
+
+    #[test]
+    fn order_repetition_and_loss_of_older_ones_change_nothing() {
+        let (a1, a2, b1) = (
+            snapshot(node(1), 1, 10),
+            snapshot(node(1), 2, 25),
+            snapshot(node(2), 1, 7),
+        );
+        let expected = merged(&[&a1, &a2, &b1]);
+        for order in [
+            vec![&a2, &a1, &b1],
+            vec![&b1, &a2, &a2, &a1, &b1],
+            vec![&a2, &b1],
+        ] {
+            assert_eq!(merged(&order), expected);
+        }
+    }
+
+    #[test]
+    fn pieces_that_arrive_apart_make_the_same_whole() {
+        let whole = snapshot(node(1), 3, 99);
+        let mut parts: Vec<Snapshot> = whole
+            .pieces
+            .iter()
+            .map(|p| Snapshot {
+                pieces: vec![p.clone()],
+                ..whole.clone()
+            })
+            .collect();
+        parts.reverse();
+        let mut merge = Merge::default();
+        for (i, part) in parts.iter().enumerate() {
+            assert!(!merge.has(&node(1), 3), "whole after {i} pieces");
+            assert!(merge.take(part));
+        }
+        assert!(merge.has(&node(1), 3));
+        assert_eq!(merge.snapshot(TEST, &node(1)), Some(whole));
+    }
+
+    #[test]
+    fn a_newer_piece_beside_older_ones_is_not_a_whole_snapshot() {
+        let old = snapshot(node(1), 1, 5);
+        let mut new = snapshot(node(1), 2, 6);
+        new.pieces.truncate(1);
+        let mut merge = merged(&[&old]);
+        merge.take(&new);
+        assert!(!merge.has(&node(1), 2));
+        assert!(!merge.has(&node(1), 1));
+        assert!(!merge.take(&old));
+    }
+
+    #[test]
+    fn another_incarnation_is_another_worker() {
+        let mut again = node(1);
+        again.incarnation.0 += 1;
+        let merge = merged(&[&snapshot(node(1), 5, 50), &snapshot(again, 1, 3)]);
+        let sent: u64 = merge
+            .workers()
+            .values()
+            .flat_map(|m| m.counters())
+            .map(|s| s.counters.sent)
+            .sum();
+        assert_eq!(sent, 53);
+    }
+}

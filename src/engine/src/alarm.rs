@@ -1,0 +1,176 @@
+//! Waking up in time, as the plan's pacing asks. The runtime's own timers round up to the
+//! millisecond; a kernel timer on the lease clock is some tens of microseconds late.
+
+use super::clock::{LeaseClock, LeaseInstant};
+use vajra_plan::Pacing;
+
+/// Between two wake-ups of batched pacing, in nanoseconds.
+const BATCH_NS: u64 = 1_000_000;
+
+/// How long before an arrival spinning begins, in nanoseconds: a timer is later than this in
+/// one of some hundred cases.
+const SPIN_NS: u64 = 100_000;
+
+/// Closer than this, other work is let in and the clock read again, instead of sleeping:
+/// setting a timer and waking up takes about as long.
+const TOO_SHORT_NS: u64 = 20_000;
+
+/// Wakes one waiter at an instant of the lease clock.
+pub struct Alarm {
+    clock: LeaseClock,
+    pacing: Pacing,
+    /// When it woke up last.
+    last: LeaseInstant,
+    timer: timer::Timer,
+}
+
+impl Alarm {
+    /// To be made and used on one runtime.
+    pub fn new(clock: LeaseClock, pacing: Pacing) -> std::io::Result<Alarm> {
+        Ok(Alarm {
+            clock,
+            pacing,
+            last: LeaseInstant(0),
+            timer: timer::Timer::new()?,
+        })
+    }
+
+    /// Waits until `at`, or a little less where that is near; then the caller looks again.
+    /// Batched pacing returns a millisecond after the last time at the earliest, unless `at` has
+    /// passed: then more fell due than one turn does.
+    pub async fn until(&mut self, at: LeaseInstant) {
+        let now = self.clock.now();
+        let (at, near) = match self.pacing {
+            Pacing::Precise => (at.0, TOO_SHORT_NS),
+            Pacing::Batched if at <= now => (at.0, 0),
+            Pacing::Batched => (at.0.max(self.last.0 + BATCH_NS), TOO_SHORT_NS),
+            Pacing::Spin => (at.0.saturating_sub(SPIN_NS), 0),
+        };
+        if at == u64::MAX {
+            std::future::pending().await
+        } else if at <= now.0 + near {
+            tokio::task::yield_now().await;
+        } else {
+            self.timer.until(LeaseInstant(at), self.clock).await;
+        }
+        self.last = self.clock.now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod timer {
+    use std::os::fd::OwnedFd;
+
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
+    };
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+
+    use super::{LeaseClock, LeaseInstant};
+
+    pub struct Timer(AsyncFd<OwnedFd>);
+
+    impl Timer {
+        pub fn new() -> std::io::Result<Timer> {
+            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+            let fd = timerfd_create(TimerfdClockId::Boottime, flags)?;
+            // SAFETY: the descriptor was opened two lines above and is owned by the `OwnedFd`
+            // that moves into the `AsyncFd`. That never hands it out but by shared reference,
+            // and so it stays open and the same until the registration has been undone.
+            #[allow(unsafe_code)]
+            let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? };
+            Ok(Timer(fd))
+        }
+
+        pub async fn until(&mut self, at: LeaseInstant, clock: LeaseClock) {
+            let zero = Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            let value = Timespec {
+                tv_sec: (at.0 / 1_000_000_000) as _,
+                tv_nsec: (at.0 % 1_000_000_000) as _,
+            };
+            let spec = Itimerspec {
+                it_interval: zero,
+                it_value: value,
+            };
+            if timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::ABSTIME, &spec).is_err() {
+                return tokio::task::yield_now().await;
+            }
+            // Setting the timer takes back an expiry that nobody has read. What the runtime
+            // still remembers of an earlier one is told from this one by the clock.
+            while clock.now() < at {
+                match self.0.readable().await {
+                    Ok(mut ready) => ready.clear_ready(),
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod timer {
+    use std::time::Duration;
+
+    use super::{LeaseClock, LeaseInstant};
+
+    pub struct Timer;
+
+    impl Timer {
+        pub fn new() -> std::io::Result<Timer> {
+            Ok(Timer)
+        }
+
+        /// The runtime's timers round up to the millisecond; the last one is waited out by
+        /// reading the clock again and again.
+        pub async fn until(&mut self, at: LeaseInstant, clock: LeaseClock) {
+            let left = Duration::from_nanos(at.0.saturating_sub(clock.now().0));
+            if let Some(most) = left.checked_sub(Duration::from_millis(2)) {
+                tokio::time::sleep(most).await;
+            }
+            while clock.now() < at {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    async fn waits(pacing: Pacing, ahead_ns: i64, times: u32) -> Duration {
+        let clock = LeaseClock::new();
+        let mut alarm = Alarm::new(clock, pacing).unwrap();
+        alarm.until(clock.now()).await;
+        let began = Instant::now();
+        for _ in 0..times {
+            let at = clock.now().0.saturating_add_signed(ahead_ns);
+            alarm.until(LeaseInstant(at)).await;
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test]
+    async fn batched_pacing_wakes_once_a_millisecond_but_not_while_more_is_due() {
+        let apart = waits(Pacing::Batched, 50_000, 50).await;
+        assert!(apart >= Duration::from_millis(50), "{apart:?}");
+        let due = waits(Pacing::Batched, -1, 500).await;
+        assert!(due < Duration::from_millis(250), "{due:?}");
+    }
+
+    #[tokio::test]
+    async fn precise_and_spinning_pacing_wake_for_each_arrival() {
+        for pacing in [Pacing::Precise, Pacing::Spin] {
+            let all = waits(pacing, 200_000, 50).await;
+            assert!(all < Duration::from_millis(150), "{pacing}: {all:?}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Users that wait, think, and send again.
+
+use super::server::OK;
+use super::*;
+use vajra_plan::ThinkTime;
+use vajra_plan::{Change, LoadChange, SLOTS, Stage, StageType, owns};
+
+fn users(server: &Server, users: u32, think: Duration, duration: Duration) -> Plan {
+    http(
+        server,
+        Load {
+            think_time: ThinkTime::Constant(think),
+            ..Load::closed(users, duration)
+        },
+    )
+}
+
+#[tokio::test]
+async fn each_user_has_one_request_at_a_time() {
+    let server = Server::new(OK);
+    server.stall();
+    let mut bench = bench(users(&server, 10, Duration::ZERO, ms(800)));
+    bench.go(SlotRange::WHOLE);
+    let c = bench.until(|c| c.sent >= 10).await;
+    assert_eq!((c.planned, c.in_flight), (10, 10));
+    server.resume();
+    let c = bench.end().await.counters;
+    assert!(c.ok > 100, "{c:?}");
+    assert_eq!((c.ok, server.connections()), (server.served(), 10));
+}
+
+#[tokio::test]
+async fn users_think_between_requests() {
+    let server = Server::new(OK);
+    let mut bench = bench(users(&server, 5, ms(50), ms(500)));
+    bench.go(SlotRange::WHOLE);
+    let step = bench.end().await;
+    let c = &step.counters;
+    assert!((25..=50).contains(&c.ok), "{c:?}");
+    assert!(
+        step.response.value_at_quantile(0.5) < 40_000,
+        "thinking is no response time"
+    );
+}
+
+#[tokio::test]
+async fn a_share_has_the_users_that_it_owns() {
+    let server = Server::new(OK);
+    server.stall();
+    let bench = bench(users(&server, 20, ms(10), 60 * SECOND));
+    let half = SlotRange {
+        offset: 100_000,
+        slots: SLOTS / 2,
+    };
+    let owned = (0..20).filter(|u| owns(half, *u)).count() as u64;
+    bench.go(half);
+    bench.until(|c| c.in_flight == owned).await;
+    bench.run.set_share(SlotRange::WHOLE);
+    bench.until(|c| c.sent >= 20).await;
+    assert_eq!(
+        bench.now().await.counters.planned,
+        20,
+        "a user is in two places"
+    );
+    bench.run.set_share(SlotRange::EMPTY);
+    server.resume();
+    let c = bench.until(|c| c.in_flight == 0 && c.ok >= 20).await;
+    tokio::time::sleep(ms(50)).await;
+    assert_eq!(
+        bench.now().await.counters.sent,
+        c.sent,
+        "users of others go on"
+    );
+}
+
+/// A user whose turn comes at the very end does not keep the run from ending.
+#[tokio::test]
+async fn a_user_whose_turn_is_missed_at_the_end_does_not_hold_it_up() {
+    let server = Server::new(OK);
+    let mut bench = bench(users(&server, 3, ms(1), ms(300)));
+    let start = bench.after(ms(20));
+    bench.run.set_share(SlotRange::WHOLE);
+    bench.run.set_lease(bench.after(60 * SECOND));
+    while bench.clock.now() < LeaseInstant(start.0 + 310_000_000) {
+        tokio::time::sleep(ms(10)).await;
+    }
+    bench.run.set_start(start);
+    let c = bench.end().await.counters;
+    assert_eq!((c.sent, server.served()), (0, 0), "{c:?}");
+}
+
+#[tokio::test]
+async fn users_without_a_lease_send_nothing_and_return_with_the_next() {
+    let server = Server::new(OK);
+    let mut bench = bench(users(&server, 4, ms(5), ms(600)));
+    let start = bench.go(SlotRange::WHOLE);
+    bench.run.set_lease(LeaseInstant(start.0 + 150_000_000));
+    let lapsed = bench.until(|c| c.dropped_lease == 4).await;
+    tokio::time::sleep(ms(50)).await;
+    assert_eq!(bench.now().await.counters.sent, lapsed.sent);
+    bench.run.set_lease(bench.after(60 * SECOND));
+    bench.until(|c| c.sent > lapsed.sent + 8).await;
+    let c = bench.end().await.counters;
+    assert_eq!((c.dropped_lease, c.ok), (4, server.served()));
+}
+
+#[tokio::test]
+async fn a_request_cap_is_met_exactly_by_complementary_shares() {
+    let server = Server::new(OK);
+    let load = Load {
+        requests: Some(333),
+        ..Load::closed(20, 60 * SECOND)
+    };
+    let plan = http(&server, load);
+    let mut first = bench(plan.clone());
+    let mut second = bench(plan);
+    first.go(SlotRange {
+        offset: 0,
+        slots: 400_000,
+    });
+    second.go(SlotRange {
+        offset: 400_000,
+        slots: 600_000,
+    });
+    let (a, b) = (first.end().await.counters, second.end().await.counters);
+    assert_eq!((a.ok + b.ok, server.served()), (333, 333));
+}
+
+#[tokio::test]
+async fn users_of_a_spike_are_at_work_only_during_it() {
+    let server = Server::new(server::OK);
+    let stage = |kind, target: u32, n| Stage {
+        kind,
+        target: Some(f64::from(target)),
+        length: ms(n),
+        steps: None,
+    };
+    let load = Load {
+        think_time: ThinkTime::Constant(ms(10)),
+        stages: vec![
+            stage(StageType::Sustain, 1, 400),
+            stage(StageType::Spike, 20, 400),
+            stage(StageType::Sustain, 1, 400),
+        ],
+        ..Load::closed(20, ms(1200))
+    };
+    let mut bench = bench(http(&server, load));
+    let start = bench.go(SlotRange::WHOLE);
+    let mut sent = Vec::new();
+    for part in [ms(390), ms(800), ms(1190)] {
+        while bench.clock.now() < LeaseInstant(start.0 + part.as_nanos() as u64) {
+            tokio::time::sleep(ms(1)).await;
+        }
+        sent.push(bench.now().await.counters.sent);
+    }
+    let c = bench.end().await.counters;
+    assert_eq!(c.failed, 0, "{c:?}");
+    let spike = sent[1] - sent[0];
+    let after = sent[2] - sent[1];
+    assert!(sent[0] <= 41, "one user: {sent:?}");
+    assert!(spike >= 5 * sent[0] && after <= 60, "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_load_that_is_changed_twice_in_a_row_calls_nobody_twice() {
+    let server = Server::new(OK);
+    let mut bench = bench(users(&server, 2, ms(20), 2 * SECOND));
+    bench.go(SlotRange::WHOLE);
+    bench.until(|c| c.ok >= 2).await;
+    let change = |at, level| LoadChange {
+        at,
+        lag: Duration::ZERO,
+        what: Change::Level(level),
+    };
+    let more = change(ms(900), 50.0);
+    bench.run.set_changes(&[more]);
+    // The users to come have been called when the next change comes.
+    tokio::time::sleep(ms(100)).await;
+    bench.run.set_changes(&[more, change(ms(1_200), 5.0)]);
+    let c = bench.end().await.counters;
+    assert!(c.ok > 50, "{c:?}");
+    assert_eq!((c.planned, c.dropped_full), (c.sent, 0));
+}

@@ -1,0 +1,113 @@
+#![allow(clippy::unwrap_used)]
+//! The engine against a real server on loopback.
+
+mod closed;
+mod connecting;
+mod gate;
+mod http2;
+mod open;
+mod scenario;
+mod server;
+mod stopping;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::sync::mpsc;
+
+use super::*;
+use server::Server;
+use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
+use vajra_tasks::Site;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// A run, and the news of its end.
+struct Bench {
+    run: LoadRun,
+    clock: LeaseClock,
+    ended: mpsc::UnboundedReceiver<()>,
+}
+
+fn http(server: &Server, load: Load) -> Plan {
+    Plan::new(Task::Http(HttpTask::get(&server.url())), load)
+}
+
+/// Unless a test is about lateness, none drops an arrival because the machine is busy.
+fn bench_with(plan: Plan, threads: usize, dump: Option<std::path::PathBuf>) -> Bench {
+    bench_at(plan, threads, dump, Site::default())
+}
+
+fn bench_at(mut plan: Plan, threads: usize, dump: Option<std::path::PathBuf>, site: Site) -> Bench {
+    if plan.load.max_lateness == ms(100) {
+        plan.load.max_lateness = 5 * SECOND;
+    }
+    plan.validate().unwrap();
+    let clock = LeaseClock::new();
+    let (tx, ended) = mpsc::unbounded_channel();
+    let run = LoadRun::prepare(LoadSpec {
+        plan: Arc::new(plan),
+        threads,
+        clock,
+        site: Arc::new(site),
+        own_test: true,
+        histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
+        dump,
+        finished: Box::new(move || tx.send(()).unwrap_or_default()),
+    });
+    Bench {
+        run: run.unwrap(),
+        clock,
+        ended,
+    }
+}
+
+fn bench(plan: Plan) -> Bench {
+    bench_with(plan, 2, None)
+}
+
+impl Bench {
+    fn after(&self, d: Duration) -> LeaseInstant {
+        LeaseInstant(self.clock.now().0 + d.as_nanos() as u64)
+    }
+
+    /// A lease for the whole test, a start in a moment, and this share.
+    fn go(&self, share: SlotRange) -> LeaseInstant {
+        let start = self.after(ms(20));
+        self.run.set_lease(self.after(60 * SECOND));
+        self.run.set_start(start);
+        self.run.set_share(share);
+        start
+    }
+
+    async fn end(&mut self) -> StepSnapshot {
+        self.ended.recv().await.unwrap();
+        let step = self.now().await;
+        let c = &step.counters;
+        assert_eq!(c.sent, c.ok + c.failed + c.abandoned, "{c:?}");
+        assert_eq!(c.planned, c.sent + c.dropped(), "{c:?}");
+        assert_eq!(c.in_flight, 0, "{c:?}");
+        assert!(self.ended.recv().await.is_none(), "the end is told once");
+        step
+    }
+
+    async fn now(&self) -> StepSnapshot {
+        self.run.snapshot().await.steps.remove(0)
+    }
+
+    async fn until(&self, reached: impl Fn(&Counters) -> bool) -> Counters {
+        loop {
+            let counters = self.now().await.counters;
+            if reached(&counters) {
+                return counters;
+            }
+            tokio::time::sleep(ms(1)).await;
+        }
+    }
+}

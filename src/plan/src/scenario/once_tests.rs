@@ -1,0 +1,258 @@
+#![allow(clippy::unwrap_used)]
+//! Setup, teardown and constants as people write them.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{Given, Plan, Task, parse_plan, parse_plan_with};
+
+const PLAN: &str = r#"
+[http]
+base_url = "http://10.0.0.1:8080"
+timeout = "3s"
+headers = { authorization = "Bearer {{ setup.token }}", x-host = "{{ vars.host }}" }
+
+[vars]
+host = "a"
+size = 5
+ratio = 0.5
+fast = true
+
+[data.users]
+file = "users.csv"
+
+[[setup]]
+name = "log in"
+url = "/login"
+json = { key = "{{ env.KEY }}", host = "{{ vars.host }}" }
+extract = { token = "$.token", id = "$.id" }
+think = "1s"
+
+[[setup]]
+name = "make"
+method = "PUT"
+url = "/users/{{ id }}/{{ setup.token }}"
+timeout = "2s"
+think = "1h"
+
+[[scenario]]
+[[scenario.step]]
+name = "look"
+url = "/users/{{ setup.id }}?n={{ vars.size }}&u={{ users.name }}"
+
+[[teardown]]
+name = "tidy up"
+method = "DELETE"
+url = "/users/{{ setup.id }}"
+extract = { what = "status" }
+
+[[teardown]]
+name = "say so"
+url = "/gone/{{ what }}"
+
+[load]
+rate = 10
+duration = "1s"
+"#;
+
+fn read(text: &str, vars: &Values) -> Result<Plan, String> {
+    let rows = |_: &str| Ok("name\nann\n".to_owned());
+    let given = Given {
+        vars: vars.clone(),
+        ..Given::default()
+    };
+    let file = parse_plan_with(text, false, &rows, &given).map_err(|e| e.to_string())?;
+    file.into_plan().map_err(|e| e.to_string())
+}
+
+fn scenarios(plan: &Plan) -> &Scenarios {
+    match &plan.task {
+        Task::Scenarios(scenarios) => scenarios,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn setup_teardown_and_constants_are_read_and_survive_the_canonical_form() {
+    let plan = read(PLAN, &Values::new()).unwrap();
+    assert_eq!(Plan::from_bytes(&plan.to_bytes()), Ok(plan.clone()));
+    let all = scenarios(&plan);
+    assert_eq!((all.setup.len(), all.teardown.len()), (2, 2));
+    assert_eq!(all.setup[0].method, "POST");
+    assert_eq!(
+        all.teardown[0].url,
+        "http://10.0.0.1:8080/users/{{ setup.id }}"
+    );
+    assert_eq!(all.vars["size"], Scalar::Integer(5));
+    assert_eq!(all.vars["fast"], Scalar::Bool(true));
+    let measured: Vec<String> = all.step_names().collect();
+    assert_eq!(measured, ["scenario 1/look"]);
+}
+
+#[test]
+fn a_plan_without_them_has_the_canonical_form_that_it_had() {
+    let text = "[http]\nbase_url = \"http://h\"\n[[scenario]]\nname = \"a\"\n[[scenario.step]]\n\
+                url = \"/\"\n[load]\nrate = 1\nduration = \"1s\"\n";
+    let plan = read(text, &Values::new()).unwrap();
+    let bytes = String::from_utf8(plan.to_bytes()).unwrap();
+    for word in ["setup", "teardown", "vars"] {
+        assert!(!bytes.contains(word), "{bytes}");
+    }
+}
+
+#[test]
+fn given_vars_replace_the_plan_s_and_may_be_new() {
+    let given = Values::from([
+        ("host".to_owned(), Scalar::Text("b".into())),
+        ("extra".to_owned(), Scalar::Integer(1)),
+    ]);
+    let plan = read(PLAN, &given).unwrap();
+    let vars = &scenarios(&plan).vars;
+    assert_eq!((vars.len(), &vars["host"]), (5, &given["host"]));
+    let uses = PLAN.replace("{{ vars.size }}", "{{ vars.extra }}");
+    assert!(read(&uses, &given).is_ok());
+    let told = read(&uses, &Values::new()).unwrap_err();
+    assert!(told.contains("{{ vars.extra }} is not known"), "{told}");
+}
+
+#[test]
+fn either_may_take_as_long_as_its_steps_at_most_five_minutes() {
+    let plan = read(PLAN, &Values::new()).unwrap();
+    let all = scenarios(&plan);
+    // The pause after the last step is none.
+    assert_eq!(all.setup_limit(), Duration::from_secs(3 + 1 + 2 + 1));
+    assert_eq!(all.teardown_limit(), Duration::from_secs(3 + 3 + 1));
+    let long = read(
+        &PLAN.replace("think = \"1s\"", "think = \"10m\""),
+        &Values::new(),
+    );
+    assert_eq!(
+        scenarios(&long.unwrap()).setup_limit(),
+        Duration::from_secs(300)
+    );
+    assert_eq!(all.only(Phase::Setup).setup_limit(), Duration::ZERO);
+}
+
+#[test]
+fn common_headers_that_can_t_be_filled_in_yet_are_left_out() {
+    let plan = read(PLAN, &Values::new()).unwrap();
+    let names = |phase| {
+        let only = scenarios(&plan).only(phase);
+        let headers = only.http.headers.into_iter().map(|(name, _)| name);
+        headers.collect::<Vec<_>>()
+    };
+    assert_eq!(names(Phase::Setup), ["x-host"]);
+    assert_eq!(names(Phase::Teardown), ["authorization", "x-host"]);
+}
+
+#[test]
+fn another_base_url_moves_them_too() {
+    let rows = |_: &str| Ok("name\nann\n".to_owned());
+    let file = parse_plan(PLAN, false, &rows).unwrap();
+    let moved = file.with_url("http://127.0.0.1:9").unwrap();
+    let all = scenarios(&moved);
+    assert_eq!(all.setup[0].url, "http://127.0.0.1:9/login");
+    assert!(all.teardown[1].url.starts_with("http://127.0.0.1:9/gone"));
+}
+
+#[test]
+fn what_makes_no_sense_is_told_with_its_place() {
+    let seventeen = "[[setup]]\nurl = \"/\"\n".repeat(15) + "[load]";
+    for (from, to, expected) in [
+        (
+            "{{ setup.id }}?n",
+            "{{ setup.ids }}?n",
+            "scenario \"scenario 1\", step \"look\": {{ setup.ids }} is not known here; there are: \
+             iteration, scenario, setup.id, setup.token, user, users, vars.fast, vars.host, \
+             vars.ratio, vars.size, env.NAME",
+        ),
+        (
+            "{{ vars.size }}",
+            "{{ vars.length }}",
+            "{{ vars.length }} is not known here; there are: ",
+        ),
+        (
+            "\"/login\"",
+            "\"/login/{{ setup.token }}\"",
+            "setup step \"log in\": {{ setup.token }} is not known here; there are: vars.fast, ",
+        ),
+        (
+            "\"/login\"",
+            "\"/login/{{ users.name }}\"",
+            "setup step \"log in\": {{ users }} is data, of which setup has no row",
+        ),
+        (
+            "{{ what }}",
+            "{{ id }}",
+            "teardown step \"say so\": {{ id }} is not known here; there are: setup.id, ",
+        ),
+        (
+            "name = \"make\"",
+            "name = \"log in\"",
+            "setup step \"log in\": has the name of another one",
+        ),
+        (
+            "what = \"status\"",
+            "setup = \"status\"",
+            "extract.setup is no free name",
+        ),
+        (
+            "id = \"$.id\"",
+            "vars = \"$.id\"",
+            "extract.vars is no free name",
+        ),
+        (
+            "file = \"users.csv\"",
+            "file = \"users.csv\"\n[data.vars]\nfile = \"users.csv\"",
+            "data.vars: is no name for data",
+        ),
+        ("[load]", &seventeen, "setup: has 17 steps; at most 16"),
+        (
+            "size = 5",
+            "size = [5]",
+            "a text, a number, or true or false",
+        ),
+        ("size = 5", "\"a size\" = 5", "vars.a size: is no name"),
+        (
+            "url = \"/gone/{{ what }}\"",
+            "url = \"gone\"",
+            "teardown step \"say so\": \"gone\" is no URL",
+        ),
+        (
+            "method = \"PUT\"",
+            "metod = \"PUT\"",
+            "(setup.metod): unknown key `metod`; did you mean `method`?",
+        ),
+    ] {
+        let broken = PLAN.replacen(from, to, 1);
+        assert_ne!(broken, PLAN, "{from}");
+        let told = read(&broken, &Values::new()).unwrap_err();
+        assert!(told.contains(expected), "{to}: {told}");
+        assert!(!told.contains('\n'), "{told}");
+    }
+}
+
+#[test]
+fn they_are_for_scenarios_only() {
+    let task = "[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nrate = 1\nduration = \"1s\"\n";
+    for (more, expected) in [
+        (
+            "[[setup]]\nurl = \"http://h/\"\n",
+            "setup: is for scenarios",
+        ),
+        (
+            "[[teardown]]\nurl = \"http://h/\"\n",
+            "teardown: is for scenarios",
+        ),
+        ("[vars]\na = 1\n", "vars: are for the steps of scenarios"),
+    ] {
+        let told = read(&format!("{task}{more}"), &Values::new()).unwrap_err();
+        assert!(told.contains(expected), "{told}");
+    }
+    let given = Values::from([("a".to_owned(), Scalar::Integer(1))]);
+    let told = read(task, &given).unwrap_err();
+    assert!(
+        told.contains("vars: are for the steps of scenarios"),
+        "{told}"
+    );
+}

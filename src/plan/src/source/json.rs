@@ -1,0 +1,127 @@
+//! JSON as a tree. Whether a text is JSON at all is `serde_json`'s to say; what is left is to
+//! find out where in it everything stands.
+
+use super::{Key, Node, Value};
+use crate::parse::PlanError;
+
+/// The tree of a JSON text.
+///
+/// # Errors
+/// What is no JSON, and where.
+pub fn json(text: &str) -> Result<Node, PlanError> {
+    // This also bounds how deep values nest.
+    if let Err(e) = serde_json::from_str::<serde_json::Value>(text) {
+        let lines = text.split_inclusive('\n');
+        let before: usize = lines.take(e.line().saturating_sub(1)).map(str::len).sum();
+        let mut at = match e.is_eof() {
+            true => text.trim_end().len(),
+            false => (before + e.column().saturating_sub(1)).min(text.len()),
+        };
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let full = e.to_string();
+        let problem = full
+            .rsplit_once(" at line ")
+            .map_or(&*full, |(what, _)| what);
+        return Err(PlanError::syntax(text, at..at, "", problem));
+    }
+    let mut scanner = Scanner { text, at: 0 };
+    let tree = scanner.value();
+    tree.ok_or_else(|| PlanError::syntax(text, scanner.at..scanner.at, "", "is no JSON"))
+}
+
+/// Goes through a text that is known to be JSON.
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Scanner<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied()
+    }
+
+    /// The next character is this one; goes past it.
+    fn take(&mut self, wanted: u8) -> bool {
+        let there = self.next() == Some(wanted);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn value(&mut self) -> Option<Node> {
+        let first = self.next()?;
+        let start = self.at;
+        let value = match first {
+            b'{' => self.table()?,
+            b'[' => self.list()?,
+            b'"' => Value::Text(self.string()?),
+            _ => self.plain()?,
+        };
+        Some(Node {
+            at: start..self.at,
+            value,
+        })
+    }
+
+    fn table(&mut self) -> Option<Value> {
+        self.at += 1;
+        let mut entries = Vec::new();
+        while !self.take(b'}') {
+            self.next()?;
+            let start = self.at;
+            let name = self.string()?;
+            let at = start..self.at;
+            if !self.take(b':') {
+                return None;
+            }
+            entries.push((Key { at, name }, self.value()?));
+            self.take(b',');
+        }
+        Some(Value::Table(entries))
+    }
+
+    fn list(&mut self) -> Option<Value> {
+        self.at += 1;
+        let mut nodes = Vec::new();
+        while !self.take(b']') {
+            nodes.push(self.value()?);
+            self.take(b',');
+        }
+        Some(Value::List(nodes))
+    }
+
+    fn string(&mut self) -> Option<String> {
+        let start = self.at;
+        let mut escaped = false;
+        let inside = self.text.as_bytes().get(start + 1..)?.iter();
+        let end = inside.take_while(|b| {
+            let ends = **b == b'"' && !escaped;
+            escaped = **b == b'\\' && !escaped;
+            !ends
+        });
+        self.at = start + end.count() + 2;
+        serde_json::from_str(self.text.get(start..self.at)?).ok()
+    }
+
+    /// A number, true, false or null.
+    fn plain(&mut self) -> Option<Value> {
+        let rest = &self.text[self.at..];
+        let length = rest.find([',', ']', '}', ' ', '\t', '\r', '\n']);
+        let word = &rest[..length.unwrap_or(rest.len())];
+        self.at += word.len();
+        match word {
+            "null" => Some(Value::Null),
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            _ => match word.parse() {
+                Ok(whole) => Some(Value::Whole(whole)),
+                Err(_) => word.parse().ok().map(Value::Number),
+            },
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Results as people and other tools read them: [`text`], one [`html`] page, [`junit`], CSV,
+//! histogram logs. [`export`] is the entry point for files.
+
+pub mod assets;
+mod csv;
+pub mod export;
+mod hlog;
+pub mod html;
+mod junit;
+mod spectrum;
+pub mod text;
+
+pub use junit::{junit, junit_of_suite};

@@ -1,0 +1,106 @@
+//! A distribution as bars.
+
+use hdrhistogram::Histogram;
+
+use vajra_results::units;
+
+/// Length of the longest bar.
+const BAR: usize = 40;
+
+/// Ranges up to the 99.9th percentile; one more holds what is beyond.
+const RANGES: u64 = 10;
+
+/// How many values of microseconds each range holds, by the largest value of the range: so
+/// many ranges (at least one) of equal length from `low` up to the 99.9th percentile, and the
+/// rest; what is below `low` is in the first. Each value is in exactly one, also where a bound
+/// falls within one of the histogram's own steps.
+pub fn ranges(h: &Histogram<u64>, low: u64, many: u64) -> Vec<(u64, u64)> {
+    let top = h.value_at_quantile(0.999).max(1);
+    let length = top.saturating_sub(low).div_ceil(many.max(1));
+    let bounds = (1..many).map(|i| low + i * length);
+    let bounds = bounds.filter(|bound| *bound > low && *bound < top);
+    let mut ranges: Vec<(u64, u64)> = bounds.chain([top]).map(|bound| (bound, 0)).collect();
+    let mut beyond = 0;
+    for value in h.iter_recorded() {
+        let (at, n) = (value.value_iterated_to(), value.count_at_value());
+        match ranges.iter_mut().find(|(bound, _)| at <= *bound) {
+            Some((_, count)) => *count += n,
+            None => beyond += n,
+        }
+    }
+    if beyond > 0 {
+        ranges.push((h.max(), beyond));
+    }
+    ranges
+}
+
+/// A line for each range: its upper bound, how many values it holds, and a bar.
+pub(super) fn bars(h: &Histogram<u64>) -> String {
+    let ranges = ranges(h, 0, RANGES);
+    let most = ranges.iter().map(|(_, n)| *n).max().unwrap_or(0).max(1);
+    let mut out = String::new();
+    for (bound, n) in ranges {
+        let length = (n as f64 / most as f64 * BAR as f64).round() as usize;
+        // What there is, is seen.
+        let bar = "▇".repeat(length.max(usize::from(n > 0)));
+        let (bound, n) = (units::time(bound as f64 / 1e3), units::count(n));
+        let line = format!("    ≤ {bound:>10}  {n:>13}  {bar}");
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use vajra_core::metrics::new_histogram;
+
+    /// Above 2 ms the histogram's own steps are wider than a microsecond, and most bounds
+    /// fall within one.
+    #[test]
+    fn every_value_is_in_one_range_only() {
+        let mut h = new_histogram();
+        let mut value = 1_000_003_u64;
+        for _ in 0..50_000 {
+            value = value
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            h.record(1 + (value >> 33) % 9_876_543).unwrap();
+        }
+        for low in [0, 1_000, 5_000_000, 9_876_543, 99_999_999] {
+            let ranges = ranges(&h, low, RANGES);
+            assert_eq!(ranges.iter().map(|(_, n)| n).sum::<u64>(), h.len());
+            assert!(ranges.is_sorted_by(|a, b| a.0 < b.0), "{ranges:?}");
+        }
+    }
+
+    #[test]
+    fn one_value_fills_one_bar() {
+        let mut h = new_histogram();
+        h.record_n(5_000, 7).unwrap();
+        let shown = bars(&h);
+        assert_eq!(shown.matches('▇').count(), BAR);
+        assert!(
+            shown.ends_with(&format!("7  {}\n", "▇".repeat(BAR))),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn the_tail_beyond_the_999th_permille_is_shown_apart() {
+        let mut h = new_histogram();
+        h.record_n(1_000, 99_990).unwrap();
+        h.record_n(2_000_000, 10).unwrap();
+        let shown = bars(&h);
+        assert!(
+            shown
+                .lines()
+                .last()
+                .unwrap()
+                .contains("2.00 s             10  ▇"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! The line of progress.
+
+use super::WIDTH;
+use super::layout::fit;
+use vajra_results::result::Progress;
+use vajra_results::units;
+
+/// From this on, lag is worth a place in the line: well above what scheduling causes, well
+/// below what spoils a result.
+const NOTABLE_LAG_MS: f64 = 10.0;
+
+/// One line: elapsed, rate now against asked, percentiles now, errors, nodes.
+pub fn progress(p: &Progress) -> String {
+    let line = match p.elapsed_s <= 0.0 && p.sent == 0 {
+        true => before(p),
+        false => running(p),
+    };
+    fit(&line, WIDTH)
+}
+
+/// The same of one of several tests.
+pub fn named_progress(name: &str, p: &Progress) -> String {
+    fit(
+        &format!("{}: {}", fit(name, 20), progress(p).trim_start()),
+        WIDTH,
+    )
+}
+
+fn before(p: &Progress) -> String {
+    match p.state.as_str() {
+        "running" => format!("starting in {:.1} s", -p.elapsed_s),
+        "electing" => "electing a coordinator".to_owned(),
+        "registering" => "waiting for workers".to_owned(),
+        state => state.to_owned(),
+    }
+}
+
+fn running(p: &Progress) -> String {
+    let time = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), units::time);
+    let load = match p.users {
+        0 if p.asked > 0.0 => format!(" of {}", units::brief(p.asked)),
+        0 => String::new(),
+        1 => " by 1 user".to_owned(),
+        users => format!(" by {} users", units::count(users.into())),
+    };
+    let lag = match p.lag_p99_ms {
+        Some(lag) if lag >= NOTABLE_LAG_MS => format!("  lag {}", units::time(lag)),
+        _ => String::new(),
+    };
+    let state = match p.state.as_str() {
+        "stopping" => "  stopping",
+        _ => "",
+    };
+    format!(
+        "{:>6.1}/{} s  {}/s{load}  p50 {}  p99 {}{lag}  errors {}  nodes {}{state}",
+        p.elapsed_s,
+        seconds(p.duration_s),
+        units::brief(p.rate),
+        time(p.p50_ms),
+        time(p.p99_ms),
+        units::count(p.failed),
+        p.nodes,
+    )
+}
+
+/// Seconds, with a decimal where there is one to show.
+fn seconds(s: f64) -> String {
+    match (s * 10.0).round() % 10.0 == 0.0 {
+        true => format!("{s:.0}"),
+        false => format!("{s:.1}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> Progress {
+        Progress {
+            test_id: "t".into(),
+            state: "running".into(),
+            elapsed_s: 12.04,
+            duration_s: 30.0,
+            nodes: 5,
+            asked: 5_000.0,
+            users: 0,
+            rate: 4_998.7,
+            sent: 60_000,
+            failed: 1_234,
+            p50_ms: Some(1.02),
+            p99_ms: Some(3.4),
+            lag_p99_ms: Some(0.2),
+        }
+    }
+
+    #[test]
+    fn the_open_model_is_shown_against_the_rate_asked() {
+        assert_eq!(
+            progress(&line()),
+            "  12.0/30 s  4999/s of 5000  p50 1.02 ms  p99 3.40 ms  errors 1,234  nodes 5"
+        );
+    }
+
+    #[test]
+    fn the_closed_model_is_shown_with_its_users() {
+        let closed = Progress {
+            asked: 0.0,
+            users: 10,
+            duration_s: 0.5,
+            state: "stopping".into(),
+            ..line()
+        };
+        assert_eq!(
+            progress(&closed),
+            "  12.0/0.5 s  4999/s by 10 users  p50 1.02 ms  p99 3.40 ms  errors 1,234  nodes 5  stopping"
+        );
+    }
+
+    #[test]
+    fn lag_is_mentioned_once_it_matters() {
+        let late = Progress {
+            lag_p99_ms: Some(120.0),
+            p50_ms: None,
+            ..line()
+        };
+        let shown = progress(&late);
+        assert!(
+            shown.contains("p50 –  p99 3.40 ms  lag 120.00 ms  errors"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn before_the_start_it_says_what_is_awaited() {
+        let early = |state: &str| Progress {
+            state: state.into(),
+            elapsed_s: -0.52,
+            sent: 0,
+            ..line()
+        };
+        assert_eq!(progress(&early("electing")), "electing a coordinator");
+        assert_eq!(progress(&early("registering")), "waiting for workers");
+        assert_eq!(progress(&early("running")), "starting in 0.5 s");
+    }
+}

@@ -1,0 +1,142 @@
+//! The summary, word for word and within its width.
+
+use vajra_core::metrics::{ErrorCount, ErrorKey};
+use vajra_fixtures::measured::*;
+use vajra_report::text::{WIDTH, summary};
+use vajra_results::result::Reign;
+
+/// A test with something in every part of the summary.
+fn eventful() -> ResultInput {
+    let mut alpha = worker("alpha", 490);
+    let c = &mut alpha.counters;
+    (c.planned, c.ok, c.failed, c.dropped_full, c.warm_up) = (500, 480, 10, 5, 50);
+    (c.bytes_sent, c.bytes_received) = (50_000, 5_000_000);
+    c.status_codes = [(200, 480), (503, 7)].into();
+    for (kind, message, count) in [
+        ("status", "503 Service Unavailable", 7),
+        ("connect", "refused", 3),
+    ] {
+        let key = ErrorKey {
+            kind: kind.into(),
+            message: message.into(),
+        };
+        let count = ErrorCount {
+            count,
+            ..ErrorCount::default()
+        };
+        c.errors.insert(key, count);
+    }
+    alpha.times[0] = (1..=440).map(|i| i * 100).collect();
+    alpha.start_error = start_error(1_250, 300);
+    let mut beta = worker("beta", 200);
+    beta.lost_at = Some(Duration::from_millis(6_500));
+    beta.elapsed = Duration::from_secs(4);
+    let mut input = input(vec![alpha, beta]);
+    Arc::make_mut(&mut input.plan)
+        .tags
+        .insert("env".into(), "ci".into());
+    input.coordinators = vec![Reign {
+        term: 1,
+        peer: "peer-beta".into(),
+        name: "beta".into(),
+        from_ms: -500,
+        to_ms: None,
+    }];
+    input
+}
+
+#[test]
+fn the_summary_tells_everything_word_for_word() {
+    let expected = include_str!("summary.txt");
+    let shown = summary(&eventful().build());
+    assert_eq!(shown, expected, "\n{shown}");
+}
+
+#[test]
+fn the_first_percentiles_are_those_of_response_time() {
+    let shown = summary(&result(good()));
+    let p99: Vec<&str> = shown
+        .lines()
+        .filter(|l| l.trim_start().starts_with("p99 "))
+        .collect();
+    assert_eq!(
+        p99,
+        [
+            "    p99        1.00 ms",
+            "    p99         900 µs",
+            "    p99          10 µs"
+        ]
+    );
+}
+
+#[test]
+fn nothing_that_a_test_brings_along_widens_the_page_or_drives_the_terminal() {
+    let mut input = eventful();
+    let long = "\u{1b}]0;x\u{7}".repeat(80);
+    input.name = long.clone();
+    Arc::make_mut(&mut input.plan)
+        .tags
+        .insert(long.clone(), long.clone());
+    for w in &mut input.workers {
+        w.name = long.clone();
+    }
+    input.reason = Some(EndReason::Failed(long.clone()));
+    let mut r = input.build();
+    r.target = format!("http://{long}/");
+    r.errors[0].message = long.clone();
+    r.totals.sent = 10_u64.pow(12);
+    r.status_codes = (100..200).map(|code| (code.to_string(), 1_000)).collect();
+    let shown = summary(&r);
+    let widest = shown.lines().max_by_key(|l| l.chars().count()).unwrap();
+    assert!(widest.chars().count() <= WIDTH, "{widest}");
+    assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
+}
+
+#[test]
+fn a_running_test_has_no_verdict_yet() {
+    let mut input = input(good());
+    (input.phase, input.reason) = (Phase::Running, None);
+    let shown = summary(&input.build());
+    assert!(
+        shown.contains("verdict     none yet: the test is running"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_stopped_test_says_so_beside_its_verdict() {
+    let mut input = input(good());
+    input.reason = Some(EndReason::Stopped);
+    let shown = summary(&input.build());
+    assert!(
+        shown.ends_with("verdict     valid (stopped before its end)\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn of_many_nodes_the_lost_ones_are_shown() {
+    let mut r = result(good());
+    let template = r.nodes[0].clone();
+    r.nodes = vec![template; 200];
+    r.nodes[150].name = "unlucky".into();
+    r.nodes[150].lost_at_ms = Some(1_000);
+    let shown = summary(&r);
+    assert!(
+        shown.contains("unlucky") && shown.contains("and 150 more"),
+        "{shown}"
+    );
+    assert_eq!(shown.matches("alpha ").count(), 49);
+}
+
+#[test]
+fn labels_are_in_the_summary() {
+    let text = summary(&vajra_fixtures::labelled::labelled());
+    for line in [
+        "  label        sent    failed",
+        "  api           200         4",
+        "  scenario",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+}

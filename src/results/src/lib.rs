@@ -1,0 +1,38 @@
+//! The result of a test: the model, and how it is built from what workers measured.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`compose`] | building a result from the workers' snapshots |
+//! | [`result`] | the model, as JSON shows it |
+//! | [`timeline`] | the test over time |
+//! | [`compare`] | comparison of two results, with noise |
+//! | [`search`], [`suite`] | several tests: the search for the highest rate, suites of plans |
+//! | [`preflight`], [`swarm`] | what pre-flight checks found, and the state of the swarm |
+//! | [`recorded`] | a result in a file |
+//! | [`units`] | numbers with units, as texts |
+
+pub mod compare;
+pub mod compose;
+mod merge;
+mod outline;
+pub mod preflight;
+pub mod recorded;
+mod recording;
+pub mod result;
+pub mod search;
+pub mod suite;
+pub mod swarm;
+mod threshold;
+pub mod timeline;
+pub mod units;
+mod verdict;
+
+pub use compose::{ResultInput, WorkerInput, phase_word, rfc3339};
+pub use merge::{added, decode, encode, stats};
+pub use outline::Outline;
+pub use recording::{Look, Recording};
+pub use result::*;
+pub use suite::{PlanResult, SuiteResult};
+pub use swarm::{SwarmEvent, SwarmEvents, SwarmLink, SwarmLinks, SwarmNow};
+pub use threshold::{check, measured, shown, shown_value};
+pub use timeline::{Point, Timeline, TimelineNode};

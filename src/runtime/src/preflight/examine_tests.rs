@@ -1,0 +1,127 @@
+#![allow(clippy::unwrap_used)]
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use super::*;
+use vajra_core::protocol::spec::SLOTS;
+use vajra_plan::{HttpTask, Load};
+use vajra_tasks::TargetPolicy;
+
+fn local(policy: TargetPolicy) -> Local {
+    Local {
+        site: Arc::new(Site {
+            policy,
+            ..Site::default()
+        }),
+        threads: 2,
+        task_types: tasks::TASK_TYPES.map(str::to_owned).to_vec(),
+        labels: BTreeMap::new(),
+        draining: false,
+    }
+}
+
+fn on_loopback() -> TargetPolicy {
+    TargetPolicy {
+        loopback_only: true,
+        ..TargetPolicy::default()
+    }
+}
+
+fn plan(url: &str) -> Plan {
+    let task = Task::Http(HttpTask::get(url));
+    Plan::new(task, Load::open(50.0, Duration::from_secs(5)))
+}
+
+async fn found(local: Local, plan: &Plan, own: bool) -> PreflightReply {
+    let bytes = plan.to_bytes();
+    let request = Preflight {
+        digest: Digest::of(&bytes),
+        plan: bytes.into(),
+        slots: SLOTS,
+    };
+    let permits = Arc::new(Semaphore::new(1));
+    let permit = permits.acquire_owned().await.unwrap();
+    examine(local, request, own, permit).await
+}
+
+#[track_caller]
+fn finding(reply: &PreflightReply, name: &str) -> (Finding, String) {
+    let check = reply.checks.iter().find(|c| c.name == name);
+    let check = check.unwrap_or_else(|| panic!("no {name} in {reply:?}"));
+    (check.finding, check.text.clone())
+}
+
+#[tokio::test]
+async fn a_node_that_is_well_passes_everything_that_it_looks_at() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plan = plan(&format!("http://{}/", listener.local_addr().unwrap()));
+    let reply = found(local(on_loopback()), &plan, false).await;
+    assert!(reply.able);
+    for name in ["plan", "able", "target", "descriptors", "ports", "memory"] {
+        assert_eq!(finding(&reply, name).0, Finding::Pass, "{reply:#?}");
+    }
+}
+
+/// What the policy forbids as a test is not even connected to.
+#[tokio::test]
+async fn a_forbidden_target_gets_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plan = plan(&format!("http://{}/", listener.local_addr().unwrap()));
+    let reply = found(local(TargetPolicy::default()), &plan, false).await;
+    assert!(!reply.able);
+    let (found_, text) = finding(&reply, "able");
+    assert_eq!(found_, Finding::Warn);
+    assert!(text.contains("--allow-target"), "{text}");
+    let came = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(came.is_err(), "somebody came");
+    let reply = found(local(TargetPolicy::default()), &plan, true).await;
+    assert!(reply.able, "its own tests may go there");
+}
+
+#[tokio::test]
+async fn a_plan_that_is_not_the_one_named_or_none_at_all_fails() {
+    let bytes = plan("http://127.0.0.1:1/").to_bytes();
+    let permits = Arc::new(Semaphore::new(1));
+    let mut request = Preflight {
+        digest: Digest([0; 32]),
+        plan: bytes.into(),
+        slots: SLOTS,
+    };
+    let permit = permits.clone().acquire_owned().await.unwrap();
+    let reply = examine(local(on_loopback()), request.clone(), false, permit).await;
+    assert_eq!(finding(&reply, "plan").0, Finding::Fail);
+    request.plan = Arc::from(&b"{\"rate\": 1}"[..]);
+    let permit = permits.acquire_owned().await.unwrap();
+    let reply = examine(local(on_loopback()), request, false, permit).await;
+    assert!(!reply.able);
+    assert!(finding(&reply, "plan").1.contains("can't read it"));
+}
+
+#[tokio::test]
+async fn a_node_that_is_drained_or_lacks_a_label_takes_no_part_without_looking() {
+    let mut wanting = plan("http://127.0.0.1:1/");
+    wanting.swarm.labels.insert("region".into(), "mars".into());
+    let reply = found(local(on_loopback()), &wanting, true).await;
+    let (found_, text) = finding(&reply, "able");
+    assert_eq!(found_, Finding::Skip);
+    assert!(text.contains("region=mars"), "{text}");
+    let drained = Local {
+        draining: true,
+        ..local(on_loopback())
+    };
+    let reply = found(drained, &plan("http://127.0.0.1:1/"), true).await;
+    assert_eq!(finding(&reply, "able").0, Finding::Skip);
+}
+
+#[tokio::test]
+async fn a_task_that_sends_nothing_needs_no_target() {
+    let sleep = Plan::new(
+        Task::Sleep { ms: 1 },
+        Load::open(5.0, Duration::from_secs(1)),
+    );
+    let reply = found(local(on_loopback()), &sleep, false).await;
+    assert!(reply.able);
+    let names: Vec<_> = reply.checks.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["plan", "able", "memory", "cpu"]);
+}

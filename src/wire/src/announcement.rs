@@ -1,0 +1,80 @@
+//! A test's announcement.
+
+use std::collections::BTreeSet;
+
+use super::check;
+use super::limits::*;
+use super::parts;
+use super::{Wire, WireError, pb, put};
+use vajra_core::protocol::messages::Announcement;
+use vajra_core::protocol::{Digest, NodeId};
+
+/// One elector at least, an odd number, each peer once.
+fn electorate(list: Vec<pb::worker::NodeId>) -> Result<Vec<NodeId>, WireError> {
+    let field = "electorate";
+    let electors: Vec<NodeId> = check::list(field, list, MAX_ELECTORS)?;
+    if electors.len().is_multiple_of(2) {
+        return Err(WireError::Invalid {
+            field,
+            why: "has no odd number of electors",
+        });
+    }
+    let peers: BTreeSet<_> = electors.iter().map(|e| &e.peer).collect();
+    if peers.len() < electors.len() {
+        return Err(WireError::Invalid {
+            field,
+            why: "names a peer twice",
+        });
+    }
+    Ok(electors)
+}
+
+impl Wire for Announcement {
+    type Message = pb::v1::Announcement;
+
+    /// A plan too long to ride along is left out, and fetched.
+    fn to_wire(&self) -> Self::Message {
+        let plan = self.plan.as_ref().filter(|p| p.len() <= MAX_INLINE_PLAN);
+        pb::v1::Announcement {
+            test: self.test.0.to_vec(),
+            submitter: Some(self.submitter.to_wire()),
+            name: put::text(&self.name, MAX_PLAN_NAME),
+            digest: self.digest.0.to_vec(),
+            plan_len: self.plan_len,
+            plan: plan.map(|p| p.to_vec()),
+            electorate: self.electorate.iter().map(Wire::to_wire).collect(),
+            submitted_unix_ms: self.submitted_unix_ms,
+        }
+    }
+
+    /// A plan that rides along is the one that the digest names.
+    fn from_wire(m: Self::Message) -> Result<Announcement, WireError> {
+        let digest = parts::digest(&m.digest)?;
+        if m.plan_len == 0 {
+            return Err(WireError::Missing("plan_len"));
+        }
+        if let Some(plan) = &m.plan {
+            check::length("plan", plan.len(), MAX_INLINE_PLAN)?;
+            if plan.len() as u64 != u64::from(m.plan_len) || Digest::of(plan) != digest {
+                return Err(WireError::Invalid {
+                    field: "plan",
+                    why: "is not the one that length and digest name",
+                });
+            }
+        }
+        Ok(Announcement {
+            test: parts::test(&m.test)?,
+            submitter: check::required("submitter", m.submitter)?,
+            name: check::text("name", m.name, MAX_PLAN_NAME)?,
+            digest,
+            plan_len: check::at_most("plan_len", m.plan_len, MAX_PLAN as u32)?,
+            plan: m.plan.map(Into::into),
+            electorate: electorate(m.electorate)?,
+            submitted_unix_ms: check::at_most(
+                "submitted_unix_ms",
+                m.submitted_unix_ms,
+                MAX_UNIX_MS,
+            )?,
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! Topic `tests`: announcement, election, authority, stop and end.
+
+use pb::v1::test_message::Body;
+
+use super::check;
+use super::decision;
+use super::limits::MAX_TOLD;
+use super::parts;
+use super::{Wire, WireError, pb, put};
+use vajra_core::protocol::decisions::Decisions;
+use vajra_core::protocol::messages::{Phase, StartHeard, TestMessage};
+
+/// Terms begin at 1; nothing is said in term 0.
+pub fn term(value: u64) -> Result<u64, WireError> {
+    if value == 0 {
+        return Err(WireError::Missing("term"));
+    }
+    check::number("term", value)
+}
+
+impl Wire for Phase {
+    type Message = i32;
+
+    fn to_wire(&self) -> i32 {
+        use pb::v1::Phase as W;
+        let phase = match self {
+            Phase::Electing => W::Electing,
+            Phase::Registering => W::Registering,
+            Phase::Running => W::Running,
+            Phase::Stopping => W::Stopping,
+            Phase::Ended => W::Ended,
+        };
+        phase.into()
+    }
+
+    fn from_wire(m: i32) -> Result<Phase, WireError> {
+        use pb::v1::Phase as W;
+        Ok(match W::try_from(m).unwrap_or_default() {
+            W::Unknown => return Err(WireError::Unknown("phase")),
+            W::Electing => Phase::Electing,
+            W::Registering => Phase::Registering,
+            W::Running => Phase::Running,
+            W::Stopping => Phase::Stopping,
+            W::Ended => Phase::Ended,
+        })
+    }
+}
+
+impl Wire for TestMessage {
+    type Message = pb::v1::TestMessage;
+
+    fn to_wire(&self) -> Self::Message {
+        let body = match self {
+            TestMessage::Announced(a) => Body::Announced(a.to_wire()),
+            TestMessage::Poll {
+                test,
+                term,
+                candidate,
+                sending,
+            } => Body::Poll(pb::v1::Poll {
+                test: test.0.to_vec(),
+                term: *term,
+                candidate: Some(candidate.to_wire()),
+                sending: *sending,
+            }),
+            TestMessage::PollAnswer {
+                test,
+                term,
+                candidate,
+                elector,
+                sending,
+                yes,
+                seen_term,
+            } => Body::PollAnswer(pb::v1::PollAnswer {
+                test: test.0.to_vec(),
+                term: *term,
+                candidate: Some(candidate.to_wire()),
+                sending: *sending,
+                elector: Some(elector.to_wire()),
+                yes: *yes,
+                seen_term: *seen_term,
+            }),
+            TestMessage::Claim {
+                test,
+                term,
+                candidate,
+                sending,
+            } => Body::Claim(pb::v1::Claim {
+                test: test.0.to_vec(),
+                term: *term,
+                candidate: Some(candidate.to_wire()),
+                sending: *sending,
+            }),
+            TestMessage::Vote {
+                test,
+                term,
+                candidate,
+                elector,
+                sending,
+                share_lease,
+                stop,
+                start,
+                decisions,
+            } => Body::Vote(pb::v1::Vote {
+                test: test.0.to_vec(),
+                term: *term,
+                candidate: Some(candidate.to_wire()),
+                sending: *sending,
+                elector: Some(elector.to_wire()),
+                share_lease_ns: put::ns(*share_lease),
+                stop: stop.as_ref().map(Wire::to_wire),
+                since_start_ns: start.map(|s| put::signed_ns(s.since)),
+                start_term: start.map_or(0, |s| s.term),
+                decisions: decision::to_wire(&decisions.list),
+                decisions_term: decisions.term,
+            }),
+            TestMessage::Beat {
+                test,
+                term,
+                coordinator,
+                number,
+                share_lease,
+                since_start,
+                phase,
+                decisions,
+                settled,
+                events,
+            } => Body::Beat(pb::v1::Beat {
+                test: test.0.to_vec(),
+                term: *term,
+                coordinator: Some(coordinator.to_wire()),
+                number: *number,
+                share_lease_ns: put::ns(*share_lease),
+                since_start_ns: since_start.map(put::signed_ns),
+                phase: phase.to_wire(),
+                decisions: decision::to_wire(decisions),
+                settled: *settled,
+                events: events.iter().map(Wire::to_wire).collect(),
+            }),
+            TestMessage::BeatAck {
+                test,
+                term,
+                coordinator,
+                elector,
+                number,
+            } => Body::BeatAck(pb::v1::BeatAck {
+                test: test.0.to_vec(),
+                term: *term,
+                coordinator: Some(coordinator.to_wire()),
+                number: *number,
+                elector: Some(elector.to_wire()),
+            }),
+            TestMessage::Resign { test, term, node } => Body::Resign(pb::v1::Resign {
+                test: test.0.to_vec(),
+                term: *term,
+                node: Some(node.to_wire()),
+            }),
+            TestMessage::Stop { test, by, order } => Body::Stop(pb::v1::Stop {
+                test: test.0.to_vec(),
+                by: Some(by.to_wire()),
+                order: Some(order.to_wire()),
+            }),
+            TestMessage::Steer {
+                test,
+                by,
+                id,
+                steer,
+            } => Body::Steer(pb::v1::Steer {
+                test: test.0.to_vec(),
+                by: Some(by.to_wire()),
+                id: *id,
+                how: Some(decision::steer_to_wire(*steer)),
+            }),
+            TestMessage::Ended(e) => Body::Ended(e.to_wire()),
+        };
+        pb::v1::TestMessage { body: Some(body) }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<TestMessage, WireError> {
+        Ok(match m.body.ok_or(WireError::Unknown("test message"))? {
+            Body::Announced(m) => TestMessage::Announced(Wire::from_wire(m)?),
+            Body::Poll(m) => TestMessage::Poll {
+                test: parts::test(&m.test)?,
+                term: term(m.term)?,
+                candidate: check::required("candidate", m.candidate)?,
+                sending: m.sending,
+            },
+            Body::PollAnswer(m) => TestMessage::PollAnswer {
+                test: parts::test(&m.test)?,
+                term: term(m.term)?,
+                candidate: check::required("candidate", m.candidate)?,
+                elector: check::required("elector", m.elector)?,
+                sending: m.sending,
+                yes: m.yes,
+                seen_term: check::number("seen_term", m.seen_term)?,
+            },
+            Body::Claim(m) => TestMessage::Claim {
+                test: parts::test(&m.test)?,
+                term: term(m.term)?,
+                candidate: check::required("candidate", m.candidate)?,
+                sending: m.sending,
+            },
+            Body::Vote(m) => TestMessage::Vote {
+                test: parts::test(&m.test)?,
+                term: term(m.term)?,
+                candidate: check::required("candidate", m.candidate)?,
+                elector: check::required("elector", m.elector)?,
+                sending: m.sending,
+                share_lease: check::span("share_lease_ns", m.share_lease_ns)?,
+                stop: check::optional(m.stop)?,
+                start: m
+                    .since_start_ns
+                    .map(|ns| {
+                        Ok::<_, WireError>(StartHeard {
+                            term: term(m.start_term)?,
+                            since: check::signed_ns("since_start_ns", ns)?,
+                        })
+                    })
+                    .transpose()?,
+                decisions: Decisions {
+                    term: check::number("decisions_term", m.decisions_term)?,
+                    list: decision::shared(m.decisions)?,
+                },
+            },
+            Body::Beat(m) => TestMessage::Beat {
+                test: parts::test(&m.test)?,
+                term: term(m.term)?,
+                coordinator: check::required("coordinator", m.coordinator)?,
+                number: check::number("number", m.number)?,
+                share_lease: check::span("share_lease_ns", m.share_lease_ns)?,
+                since_start: m
+                    .since_start_ns
+                    .map(|ns| check::signed_ns("since_start_ns", ns))
+                    .transpose()?,
+                phase: Phase::from_wire(m.phase)?,
+                settled: check::at_most("settled", m.settled, m.decisions.len() as u32)?,
+                decisions: decision::shared(m.decisions)?,
+                events: check::list("events", m.events, MAX_TOLD)?,
+            },
+            Body::BeatAck(m) => TestMessage::BeatAck {
+                test: parts::test(&m.test)?,
+                term: term(m.term)?,
+                coordinator: check::required("coordinator", m.coordinator)?,
+                elector: check::required("elector", m.elector)?,
+                number: check::number("number", m.number)?,
+            },
+            Body::Resign(m) => TestMessage::Resign {
+                test: parts::test(&m.test)?,
+                term: term(m.term)?,
+                node: check::required("node", m.node)?,
+            },
+            Body::Stop(m) => TestMessage::Stop {
+                test: parts::test(&m.test)?,
+                by: check::required("by", m.by)?,
+                order: check::required("order", m.order)?,
+            },
+            Body::Steer(m) => TestMessage::Steer {
+                test: parts::test(&m.test)?,
+                by: check::required("by", m.by)?,
+                id: m.id,
+                steer: decision::steer_from_wire(m.how)?,
+            },
+            Body::Ended(m) => TestMessage::Ended(Wire::from_wire(m)?),
+        })
+    }
+}

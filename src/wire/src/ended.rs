@@ -1,0 +1,132 @@
+//! The end of a test: reason, roster and events.
+
+use prost::Message as _;
+
+use super::check;
+use super::decision;
+use super::limits::*;
+use super::parts;
+use super::{Wire, WireError, pb, put};
+use vajra_core::protocol::messages::{EndReason, Ended, RosterEntry, TestEvent};
+use vajra_core::protocol::{Incarnation, NodeId};
+
+/// Room for the envelopes around it.
+const ENVELOPE: usize = 16;
+
+/// Cuts what is for people only until the rest fits a gossip message: events from the last
+/// (the first tell how it went wrong), then the workers' names. The roster is what a
+/// complete result is judged by, and stays.
+fn fit(m: &mut pb::v1::Ended) {
+    let room = MAX_GOSSIP - ENVELOPE;
+    while m.encoded_len() > room && !m.events.is_empty() {
+        m.events.truncate(m.events.len() * 3 / 4);
+    }
+    if m.encoded_len() > room {
+        m.roster.iter_mut().for_each(|r| r.name.clear());
+    }
+}
+
+impl Wire for Ended {
+    type Message = pb::v1::Ended;
+
+    fn to_wire(&self) -> Self::Message {
+        use pb::v1::EndReason as W;
+        let (reason, message) = match &self.reason {
+            EndReason::Completed => (W::Completed, String::new()),
+            EndReason::Stopped => (W::Stopped, String::new()),
+            EndReason::Failed(why) => (W::Failed, put::text(why, MAX_TEXT)),
+        };
+        let mut ended = pb::v1::Ended {
+            test: self.test.0.to_vec(),
+            term: self.term,
+            coordinator: Some(self.coordinator.to_wire()),
+            reason: reason.into(),
+            message,
+            roster: self.roster.iter().map(Wire::to_wire).collect(),
+            events: self
+                .events
+                .iter()
+                .take(MAX_EVENTS)
+                .map(Wire::to_wire)
+                .collect(),
+            decisions: decision::to_wire(&self.decisions),
+        };
+        fit(&mut ended);
+        ended
+    }
+
+    /// The term may be 0: a submitter can end what never had a coordinator.
+    fn from_wire(m: Self::Message) -> Result<Ended, WireError> {
+        use pb::v1::EndReason as W;
+        let reason = match W::try_from(m.reason).unwrap_or_default() {
+            W::Unknown => return Err(WireError::Unknown("reason")),
+            W::Completed => EndReason::Completed,
+            W::Stopped => EndReason::Stopped,
+            W::Failed => EndReason::Failed(check::text("message", m.message, MAX_TEXT)?),
+        };
+        Ok(Ended {
+            test: parts::test(&m.test)?,
+            term: check::number("term", m.term)?,
+            coordinator: check::required("coordinator", m.coordinator)?,
+            reason,
+            roster: check::list("roster", m.roster, MAX_ROSTER)?,
+            events: check::list("events", m.events, MAX_EVENTS)?,
+            decisions: decision::from_wire(m.decisions)?,
+        })
+    }
+}
+
+impl Wire for RosterEntry {
+    type Message = pb::v1::RosterEntry;
+
+    fn to_wire(&self) -> Self::Message {
+        pb::v1::RosterEntry {
+            worker: Some(self.worker.to_wire()),
+            name: put::text(&self.name, MAX_NAME),
+            last_snapshot: self.last_snapshot,
+            r#final: self.is_final,
+            lost_at_ns: self.lost_at.map(put::ns),
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<RosterEntry, WireError> {
+        let last = m.last_snapshot.map(|n| check::number("last_snapshot", n));
+        let lost = m.lost_at_ns.map(|ns| check::span("lost_at_ns", ns));
+        Ok(RosterEntry {
+            worker: check::required("worker", m.worker)?,
+            name: check::text("name", m.name, MAX_NAME)?,
+            last_snapshot: last.transpose()?,
+            is_final: m.r#final,
+            lost_at: lost.transpose()?,
+        })
+    }
+}
+
+impl Wire for TestEvent {
+    type Message = pb::v1::TestEvent;
+
+    fn to_wire(&self) -> Self::Message {
+        let max = MAX_SPAN.as_millis() as i64;
+        pb::v1::TestEvent {
+            at_ms: self.at_ms.clamp(-max, max),
+            kind: put::text(&self.kind, MAX_WORD),
+            peer: self.node.as_ref().map(|n| n.peer.as_bytes().to_vec()),
+            incarnation: self.node.as_ref().map_or(0, |n| n.incarnation.0),
+            text: put::text(&self.text, MAX_TEXT),
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<TestEvent, WireError> {
+        let node = |peer| NodeId {
+            peer,
+            incarnation: Incarnation(m.incarnation),
+        };
+        let peer = m.peer.map(|p| parts::peer("event.peer", &p));
+        Ok(TestEvent {
+            at_ms: check::signed("at_ms", m.at_ms, MAX_SPAN.as_millis() as u64)?,
+            kind: check::word("event.kind", m.kind, MAX_WORD)?,
+            node: peer.transpose()?.map(node),
+            text: check::text("event.text", m.text, MAX_TEXT)?,
+        })
+    }
+}

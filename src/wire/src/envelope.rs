@@ -1,0 +1,221 @@
+//! Requests and replies in their envelopes.
+
+use prost::Message as _;
+
+use super::election::term;
+use super::limits::*;
+use super::{Wire, WireError, check, page, parts, pb, put, record, shape};
+use vajra_core::protocol::messages::{BlobPart, Reply, Request};
+
+/// A request's bytes: at most [`MAX_CONTROL`], except for metrics with many or large pieces
+/// (those of any plan of a few steps fit [`MAX_BULK`]) and for whole plans.
+pub fn encode_request(request: &Request) -> Vec<u8> {
+    use pb::v1::request::Body;
+    let body = match request {
+        Request::Register(r) => Body::Register(r.to_wire()),
+        Request::Heartbeat(h) => Body::Heartbeat(h.to_wire()),
+        Request::Assign(a) => Body::Assign(a.to_wire()),
+        Request::Stop { test, term, order } => Body::Stop(pb::worker::StopTestRequest {
+            test_id: test.to_string(),
+            graceful: order.graceful,
+            timeout_seconds: put::int32(put::seconds(order.timeout)),
+            term: *term,
+            timeout_ns: put::ns(order.timeout),
+        }),
+        Request::Metrics(s) => Body::Metrics(s.to_wire()),
+        Request::FetchAnnouncement(test) => Body::FetchAnnouncement(pb::v1::FetchAnnouncement {
+            test: test.0.to_vec(),
+        }),
+        Request::FetchPlan(digest) => Body::FetchPlan(pb::v1::FetchPlan {
+            digest: digest.0.to_vec(),
+        }),
+        Request::FetchSnapshots { test, after } => Body::FetchSnapshots(pb::v1::FetchSnapshots {
+            test: test.0.to_vec(),
+            after: after.as_ref().map(Wire::to_wire),
+        }),
+        Request::Drain => Body::Drain(pb::v1::Drain {}),
+        Request::Preflight(p) => Body::Preflight(p.to_wire()),
+        Request::Clock => Body::Clock(pb::v1::Clock {}),
+        Request::FetchBlob { digest, offset } => Body::FetchBlob(pb::v1::FetchBlob {
+            digest: digest.0.to_vec(),
+            offset: *offset,
+        }),
+        Request::TakeData(plan) => Body::TakeData(pb::v1::TakeData {
+            plan: plan.to_vec(),
+        }),
+        Request::FetchRecord { record, offset } => {
+            Body::FetchRecord(record::request_to_wire(*record, *offset))
+        }
+    };
+    pb::v1::Request { body: Some(body) }.encode_to_vec()
+}
+
+/// A request from its bytes.
+///
+/// # Errors
+/// Any [`WireError`]. One that [is newer](WireError::is_newer) deserves a
+/// [`Reply::Refused`].
+pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
+    use pb::v1::request::Body;
+    shape::check(bytes, &shape::BULK_REQUESTS)?;
+    let message = pb::v1::Request::decode(bytes)?;
+    Ok(match message.body.ok_or(WireError::Unknown("request"))? {
+        Body::Register(m) => Request::Register(Wire::from_wire(m)?),
+        Body::Heartbeat(m) => Request::Heartbeat(Wire::from_wire(m)?),
+        Body::Assign(m) => Request::Assign(Wire::from_wire(m)?),
+        Body::Stop(m) => Request::Stop {
+            test: parts::test_by_text(&m.test_id)?,
+            term: term(m.term)?,
+            order: vajra_core::protocol::messages::StopOrder {
+                graceful: m.graceful,
+                timeout: check::span("timeout_ns", m.timeout_ns)?,
+            },
+        },
+        Body::Metrics(m) => Request::Metrics(Wire::from_wire(m)?),
+        Body::FetchAnnouncement(m) => Request::FetchAnnouncement(parts::test(&m.test)?),
+        Body::FetchPlan(m) => Request::FetchPlan(parts::digest(&m.digest)?),
+        Body::FetchSnapshots(m) => Request::FetchSnapshots {
+            test: parts::test(&m.test)?,
+            after: check::optional(m.after)?,
+        },
+        Body::Drain(_) => Request::Drain,
+        Body::Preflight(m) => Request::Preflight(Wire::from_wire(m)?),
+        Body::Clock(_) => Request::Clock,
+        Body::FetchBlob(m) => Request::FetchBlob {
+            digest: parts::digest(&m.digest)?,
+            offset: check::at_most("offset", m.offset, MAX_BLOB)?,
+        },
+        Body::TakeData(m) => {
+            check::length("plan", m.plan.len(), MAX_PLAN)?;
+            Request::TakeData(m.plan.into())
+        }
+        Body::FetchRecord(m) => record::request_from_wire(m)?,
+    })
+}
+
+/// A reply's bytes: at most [`MAX_CONTROL`], and [`MAX_BULK`] for plans, snapshots and parts
+/// of data files and records.
+///
+/// Of snapshots as many are sent as fit, from the first, and `more` says if any were left
+/// over; a plan that is too long is none.
+pub fn encode_reply(reply: &Reply) -> Vec<u8> {
+    use pb::v1::reply::Body;
+    let body = match reply {
+        Reply::Register(r) => Body::Register(r.to_wire()),
+        Reply::Heartbeat(h) => Body::Heartbeat(h.to_wire()),
+        Reply::Assign(a) => Body::Assign(a.to_wire()),
+        Reply::Stop {
+            stopped,
+            message,
+            interrupted,
+        } => Body::Stop(pb::worker::StopTestResponse {
+            stopped: *stopped,
+            message: put::text(message, MAX_TEXT),
+            tasks_interrupted: put::int32(*interrupted),
+            interrupted: (*interrupted).min(MAX_TASKS),
+        }),
+        Reply::Metrics {
+            test,
+            number,
+            received,
+        } => Body::Metrics(pb::worker::MetricsAcknowledgment {
+            received: *received,
+            message: String::new(),
+            test: test.0.to_vec(),
+            number: *number,
+        }),
+        Reply::Announcement(a) => Body::Announcement(pb::v1::FetchedAnnouncement {
+            announcement: a.as_ref().map(Wire::to_wire),
+        }),
+        Reply::Plan(plan) => Body::Plan(pb::v1::FetchedPlan {
+            plan: plan
+                .as_ref()
+                .filter(|p| p.len() <= MAX_PLAN)
+                .map(|p| p.to_vec()),
+        }),
+        Reply::Snapshots {
+            test,
+            snapshots,
+            more,
+        } => Body::Snapshots(page::to_wire(*test, snapshots, *more)),
+        Reply::Drained => Body::Drained(pb::v1::Drained {}),
+        Reply::Preflight(p) => Body::Preflight(p.to_wire()),
+        Reply::Clock { unix_ms } => Body::Clock(pb::v1::ClockReading {
+            unix_ms: (*unix_ms).min(MAX_UNIX_MS),
+        }),
+        Reply::Blob(part) => Body::Blob(pb::v1::FetchedBlob {
+            part: part.as_ref().map(|p| pb::v1::BlobPart {
+                total: p.total,
+                bytes: p.bytes.to_vec(),
+            }),
+        }),
+        Reply::Data { missing, unable } => Body::Data(pb::v1::DataTaken {
+            missing: *missing,
+            unable: unable.as_ref().map(|why| put::text(why, MAX_TEXT)),
+        }),
+        Reply::Record(part) => Body::Record(pb::v1::FetchedRecord {
+            part: part.as_ref().map(Wire::to_wire),
+        }),
+        Reply::Refused(why) => Body::Refused(pb::v1::Refused {
+            message: put::text(why, MAX_TEXT),
+        }),
+    };
+    pb::v1::Reply { body: Some(body) }.encode_to_vec()
+}
+
+/// A reply from its bytes. Whether it fits the request is for the asker to check, and
+/// whether a plan is the one of the digest asked for.
+///
+/// # Errors
+/// Any [`WireError`].
+pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
+    use pb::v1::reply::Body;
+    shape::check(bytes, &shape::BULK_REPLIES)?;
+    let message = pb::v1::Reply::decode(bytes)?;
+    Ok(match message.body.ok_or(WireError::Unknown("reply"))? {
+        Body::Register(m) => Reply::Register(Wire::from_wire(m)?),
+        Body::Heartbeat(m) => Reply::Heartbeat(Wire::from_wire(m)?),
+        Body::Assign(m) => Reply::Assign(Wire::from_wire(m)?),
+        Body::Stop(m) => Reply::Stop {
+            stopped: m.stopped,
+            message: check::text("message", m.message, MAX_TEXT)?,
+            interrupted: check::at_most("interrupted", m.interrupted, MAX_TASKS)?,
+        },
+        Body::Metrics(m) => Reply::Metrics {
+            test: parts::test(&m.test)?,
+            number: check::number("number", m.number)?,
+            received: m.received,
+        },
+        Body::Announcement(m) => Reply::Announcement(check::optional(m.announcement)?),
+        Body::Plan(m) => {
+            if let Some(plan) = &m.plan {
+                check::length("plan", plan.len(), MAX_PLAN)?;
+            }
+            Reply::Plan(m.plan.map(Into::into))
+        }
+        Body::Snapshots(m) => page::from_wire(m)?,
+        Body::Drained(_) => Reply::Drained,
+        Body::Preflight(m) => Reply::Preflight(Wire::from_wire(m)?),
+        Body::Clock(m) => Reply::Clock {
+            unix_ms: check::at_most("unix_ms", m.unix_ms, MAX_UNIX_MS)?,
+        },
+        Body::Blob(m) => Reply::Blob(m.part.map(blob_part).transpose()?),
+        Body::Data(m) => Reply::Data {
+            missing: check::at_most("missing", m.missing, MAX_DATA)?,
+            unable: m
+                .unable
+                .map(|why| check::text("unable", why, MAX_TEXT))
+                .transpose()?,
+        },
+        Body::Record(m) => Reply::Record(check::optional(m.part)?),
+        Body::Refused(m) => Reply::Refused(check::text("message", m.message, MAX_TEXT)?),
+    })
+}
+
+fn blob_part(m: pb::v1::BlobPart) -> Result<BlobPart, WireError> {
+    check::length("bytes", m.bytes.len(), MAX_CHUNK)?;
+    Ok(BlobPart {
+        total: check::at_most("total", m.total, MAX_BLOB)?,
+        bytes: m.bytes.into(),
+    })
+}

@@ -1,0 +1,89 @@
+//! Pages of snapshots: what one reply to FetchSnapshots carries.
+
+use super::limits::*;
+use super::split::{fit_bulk, len_bound};
+use super::{Wire, WireError, check, parts, pb};
+use vajra_core::metrics::{Piece, Snapshot};
+use vajra_core::protocol::TestId;
+use vajra_core::protocol::messages::Reply;
+
+/// The longest beginning of `snapshots` that one reply may carry, at least the first.
+pub fn to_wire(test: TestId, snapshots: &[Snapshot], more: bool) -> pb::v1::FetchedSnapshots {
+    let (mut len, mut histograms, mut nested) = (0, 0, 0);
+    let mut page = Vec::new();
+    for s in snapshots {
+        let size = len_bound(s);
+        let n = histograms_of(s);
+        len += size;
+        histograms += n;
+        nested += nested_of(s) + n;
+        let full = len > MAX_CHUNK
+            || histograms > MAX_PAGE_HISTOGRAMS
+            || nested > MAX_NESTED
+            || page.len() == MAX_SNAPSHOTS;
+        if full && !page.is_empty() {
+            break;
+        }
+        page.push(if size > MAX_CHUNK {
+            fit_bulk(s).to_wire()
+        } else {
+            s.to_wire()
+        });
+    }
+    pb::v1::FetchedSnapshots {
+        test: test.0.to_vec(),
+        more: more || page.len() < snapshots.len(),
+        snapshots: page,
+    }
+}
+
+/// A page of one test's snapshots, each worker once and in order, so that asking for what
+/// comes after the last always ends.
+pub fn from_wire(m: pb::v1::FetchedSnapshots) -> Result<Reply, WireError> {
+    let field = "snapshots";
+    let histograms = m.snapshots.iter().map(|s| s.histograms.len()).sum();
+    check::count(
+        "histograms of all snapshots",
+        histograms,
+        MAX_PAGE_HISTOGRAMS,
+    )?;
+    let test = parts::test(&m.test)?;
+    let snapshots: Vec<Snapshot> = check::list(field, m.snapshots, MAX_SNAPSHOTS)?;
+    if snapshots.iter().any(|s| s.test != test) {
+        return Err(WireError::Invalid {
+            field,
+            why: "has one of another test",
+        });
+    }
+    if !snapshots.is_sorted_by(|a, b| a.worker < b.worker) {
+        return Err(WireError::Invalid {
+            field,
+            why: "is not in the order of workers",
+        });
+    }
+    if m.more && snapshots.is_empty() {
+        return Err(WireError::Invalid {
+            field,
+            why: "is empty, yet more are said to follow",
+        });
+    }
+    Ok(Reply::Snapshots {
+        test,
+        snapshots,
+        more: m.more,
+    })
+}
+
+fn histograms_of(s: &Snapshot) -> usize {
+    let is_histogram = |p: &&Piece| matches!(p, Piece::Histogram { .. });
+    s.pieces.iter().filter(is_histogram).count()
+}
+
+/// Nested messages but histograms: itself, worker, latency, counters, steps and their errors.
+fn nested_of(s: &Snapshot) -> usize {
+    let steps = s.pieces.iter().map(|p| match p {
+        Piece::Counters(steps) => steps.iter().map(|s| 1 + s.counters.errors.len()).sum(),
+        Piece::Histogram { .. } => 0,
+    });
+    4 + steps.sum::<usize>()
+}

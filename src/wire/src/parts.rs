@@ -1,0 +1,185 @@
+//! What many messages are made of: nodes, tests, digests, orders, clock readings.
+
+use super::check;
+use super::limits::{MAX_PEER, MAX_SLOTS};
+use super::{Wire, WireError, pb, put};
+use vajra_core::protocol::messages::{ClockReply, Order, ShareReport, Status, StopOrder};
+use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
+
+/// Length of a UUID as text.
+const UUID_TEXT: usize = 36;
+
+/// A peer's name.
+pub fn peer(field: &'static str, bytes: &[u8]) -> Result<Peer, WireError> {
+    if bytes.is_empty() {
+        return Err(WireError::Missing(field));
+    }
+    check::length(field, bytes.len(), MAX_PEER)?;
+    Ok(Peer::new(bytes))
+}
+
+/// A peer's name as people and the fixed set see it.
+pub fn worker_id(node: &NodeId) -> String {
+    bs58::encode(node.peer.as_bytes()).into_string()
+}
+
+/// A test by its 16 bytes.
+pub fn test(bytes: &[u8]) -> Result<TestId, WireError> {
+    check::exactly("test", bytes).map(TestId)
+}
+
+/// A test by its UUID, in the one form that we write.
+pub fn test_by_text(text: &str) -> Result<TestId, WireError> {
+    check::length("test_id", text.len(), UUID_TEXT)?;
+    text.parse()
+        .ok()
+        .filter(|id: &TestId| id.to_string() == text)
+        .ok_or(WireError::Invalid {
+            field: "test_id",
+            why: "is not a UUID in lower case",
+        })
+}
+
+/// A plan's digest.
+pub fn digest(bytes: &[u8]) -> Result<Digest, WireError> {
+    check::exactly("digest", bytes).map(Digest)
+}
+
+/// A share of at most the whole, that begins within it.
+fn share(slots: u32, offset: u32) -> Result<(u32, u32), WireError> {
+    Ok((
+        check::at_most("slots", slots, MAX_SLOTS)?,
+        check::at_most("offset", offset, MAX_SLOTS)?,
+    ))
+}
+
+impl Wire for NodeId {
+    type Message = pb::worker::NodeId;
+
+    fn to_wire(&self) -> Self::Message {
+        pb::worker::NodeId {
+            peer: self.peer.as_bytes().to_vec(),
+            incarnation: self.incarnation.0,
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<NodeId, WireError> {
+        Ok(NodeId {
+            peer: peer("peer", &m.peer)?,
+            incarnation: Incarnation(m.incarnation),
+        })
+    }
+}
+
+impl Wire for StopOrder {
+    type Message = pb::worker::StopOrder;
+
+    fn to_wire(&self) -> Self::Message {
+        pb::worker::StopOrder {
+            graceful: self.graceful,
+            timeout_ns: put::ns(self.timeout),
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<StopOrder, WireError> {
+        Ok(StopOrder {
+            graceful: m.graceful,
+            timeout: check::span("timeout_ns", m.timeout_ns)?,
+        })
+    }
+}
+
+impl Wire for ShareReport {
+    type Message = pb::worker::ShareReport;
+
+    fn to_wire(&self) -> Self::Message {
+        pb::worker::ShareReport {
+            slots: self.slots,
+            offset: self.offset,
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<ShareReport, WireError> {
+        let (slots, offset) = share(m.slots, m.offset)?;
+        Ok(ShareReport { slots, offset })
+    }
+}
+
+impl Wire for Order {
+    type Message = pb::worker::Order;
+
+    fn to_wire(&self) -> Self::Message {
+        pb::worker::Order {
+            number: self.number,
+            slots: self.slots,
+            offset: self.offset,
+            start_ns: self.start.map(|t| t.0),
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<Order, WireError> {
+        let (slots, offset) = share(m.slots, m.offset)?;
+        let start = m.start_ns.map(|ns| check::clock("start_ns", ns));
+        Ok(Order {
+            number: check::number("order.number", m.number)?,
+            slots,
+            offset,
+            start: start.transpose()?,
+        })
+    }
+}
+
+impl Wire for ClockReply {
+    type Message = pb::worker::ClockReply;
+
+    fn to_wire(&self) -> Self::Message {
+        pb::worker::ClockReply {
+            received_ns: self.received.0,
+            sent_ns: self.sent.0,
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<ClockReply, WireError> {
+        Ok(ClockReply {
+            received: check::clock("received_ns", m.received_ns)?,
+            sent: check::clock("sent_ns", m.sent_ns)?,
+        })
+    }
+}
+
+impl Wire for Status {
+    type Message = i32;
+
+    fn to_wire(&self) -> i32 {
+        use pb::worker::WorkerStatus as W;
+        let status = match self {
+            Status::Unknown => W::Unknown,
+            Status::Idle => W::Idle,
+            Status::Running => W::Running,
+            Status::Overloaded => W::Overloaded,
+            Status::Error => W::Error,
+            Status::Draining => W::Draining,
+            Status::Leaving => W::Leaving,
+        };
+        status.into()
+    }
+
+    /// A status that only newer versions know is unknown, and no reason to refuse the rest.
+    fn from_wire(m: i32) -> Result<Status, WireError> {
+        use pb::worker::WorkerStatus as W;
+        Ok(match W::try_from(m).unwrap_or_default() {
+            W::Unknown => Status::Unknown,
+            W::Idle => Status::Idle,
+            W::Running => Status::Running,
+            W::Overloaded => Status::Overloaded,
+            W::Error => Status::Error,
+            W::Draining => Status::Draining,
+            W::Leaving => Status::Leaving,
+        })
+    }
+}
+
+/// A clock's reading as a millisecond field of the fixed set.
+pub fn clock_ms(t: RemoteTime) -> i64 {
+    put::int64(t.0 / 1_000_000)
+}

@@ -1,0 +1,58 @@
+//! Records: the parts of what a node keeps. What is in them is JSON, which its reader checks.
+
+use super::limits::{MAX_CHUNK, MAX_RECORD};
+use super::{Wire, WireError, check, parts, pb};
+use vajra_core::protocol::messages::{RecordName, RecordPart, Request};
+
+/// The question for a part of a record.
+pub fn request_to_wire(record: RecordName, offset: u64) -> pb::v1::FetchRecord {
+    use pb::v1::RecordKind as K;
+    let (kind, test) = match record {
+        RecordName::Tests => (K::Tests, None),
+        RecordName::Result(test) => (K::Result, Some(test)),
+        RecordName::Timeline(test) => (K::Timeline, Some(test)),
+        RecordName::Links => (K::Links, None),
+    };
+    pb::v1::FetchRecord {
+        kind: kind.into(),
+        test: test.map_or_else(Vec::new, |t| t.0.to_vec()),
+        offset,
+    }
+}
+
+/// The same, read. A kind that only newer versions know is told apart from garbage.
+pub fn request_from_wire(m: pb::v1::FetchRecord) -> Result<Request, WireError> {
+    use pb::v1::RecordKind as K;
+    let record = match K::try_from(m.kind).unwrap_or_default() {
+        K::Unknown => return Err(WireError::Unknown("kind")),
+        K::Tests => RecordName::Tests,
+        K::Result => RecordName::Result(parts::test(&m.test)?),
+        K::Timeline => RecordName::Timeline(parts::test(&m.test)?),
+        K::Links => RecordName::Links,
+    };
+    Ok(Request::FetchRecord {
+        record,
+        offset: check::at_most("offset", m.offset, MAX_RECORD)?,
+    })
+}
+
+impl Wire for RecordPart {
+    type Message = pb::v1::RecordPart;
+
+    fn to_wire(&self) -> Self::Message {
+        pb::v1::RecordPart {
+            digest: self.digest.0.to_vec(),
+            total: self.total,
+            bytes: self.bytes.to_vec(),
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<RecordPart, WireError> {
+        check::length("bytes", m.bytes.len(), MAX_CHUNK)?;
+        Ok(RecordPart {
+            digest: parts::digest(&m.digest)?,
+            total: check::at_most("total", m.total, MAX_RECORD)?,
+            bytes: m.bytes.into(),
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! Whatever comes in, decoding returns: garbage, cut and bent messages, and messages made to
+//! cost more memory than they are long.
+
+use super::samples;
+use crate::limits::*;
+use crate::*;
+use vajra_core::protocol::messages::{Gossip, Reply, Request};
+
+/// SplitMix64: the same numbers in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}
+
+/// Decodes as everything; what is accepted must survive another round.
+fn survive(bytes: &[u8]) {
+    for topic in Topic::ALL {
+        if let Ok(g) = decode_gossip(topic, bytes) {
+            let (topic, again) = encode_gossip(&g);
+            assert_eq!(decode_gossip(topic, &again), Ok(g));
+        }
+    }
+    if let Ok(r) = decode_request(bytes) {
+        assert_eq!(decode_request(&encode_request(&r)), Ok(r));
+    }
+    if let Ok(r) = decode_reply(bytes) {
+        assert_eq!(decode_reply(&encode_reply(&r)), Ok(r));
+    }
+    let _ = check_histogram(bytes);
+}
+
+fn valid() -> Vec<Vec<u8>> {
+    let gossip = samples::gossip();
+    let gossip = gossip.iter().map(|g: &Gossip| encode_gossip(g).1);
+    let requests = samples::requests();
+    let requests = requests.iter().map(|r: &Request| encode_request(r));
+    let replies = samples::replies();
+    let replies = replies.iter().map(|r: &Reply| encode_reply(r));
+    gossip.chain(requests).chain(replies).collect()
+}
+
+#[test]
+fn random_bytes_never_panic() {
+    let mut numbers = Numbers(1);
+    for _ in 0..20_000 {
+        let len = numbers.below(200);
+        let bytes: Vec<u8> = (0..len).map(|_| numbers.next() as u8).collect();
+        survive(&bytes);
+    }
+}
+
+#[test]
+fn truncated_messages_never_panic() {
+    for bytes in valid() {
+        let step = 1 + bytes.len() / 200;
+        for len in (0..bytes.len()).step_by(step) {
+            survive(&bytes[..len]);
+        }
+    }
+}
+
+#[test]
+fn bent_messages_never_panic() {
+    let mut numbers = Numbers(2);
+    for bytes in valid() {
+        for _ in 0..200 {
+            let mut bent = bytes.clone();
+            for _ in 0..=numbers.below(3) {
+                match (numbers.below(3), bent.len()) {
+                    (_, 0) => bent.push(numbers.next() as u8),
+                    (0, n) => bent[numbers.below(n)] = numbers.next() as u8,
+                    (1, n) => bent[numbers.below(n)] ^= 1 << numbers.below(8),
+                    (_, n) => bent.insert(numbers.below(n), numbers.next() as u8),
+                }
+            }
+            survive(&bent);
+        }
+    }
+}
+
+#[test]
+fn bent_histograms_never_panic() {
+    let mut numbers = Numbers(3);
+    let good = samples::histogram(200);
+    for _ in 0..2000 {
+        let mut bent = good.to_vec();
+        let at = numbers.below(bent.len());
+        bent[at] ^= 1 << numbers.below(8);
+        let _ = check_histogram(&bent);
+    }
+}
+
+fn oversize<T: std::fmt::Debug + PartialEq>(result: Result<T, WireError>, limit: usize) {
+    assert!(
+        matches!(result, Err(WireError::Oversize { max, .. }) if max == limit),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn nothing_oversized_is_looked_at() {
+    oversize(
+        decode_gossip(Topic::Nodes, &vec![0; MAX_GOSSIP + 1]),
+        MAX_GOSSIP,
+    );
+    oversize(decode_request(&vec![0; MAX_BULK + 1]), MAX_BULK);
+    oversize(decode_reply(&vec![0; MAX_BULK + 1]), MAX_BULK);
+}
+
+/// One field of an envelope, `len` bytes long in all or a little more.
+fn envelope(field: u32, mut body: Vec<u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::encode_varint(u64::from(field << 3 | 2), &mut bytes);
+    prost::encoding::encode_varint(body.len() as u64, &mut bytes);
+    bytes.append(&mut body);
+    bytes
+}
+
+#[test]
+fn only_metrics_plans_snapshots_and_data_may_be_large() {
+    for field in [1, 2, 3, 4, 20, 21, 22, 23, 40, 51, 99] {
+        let bytes = envelope(field, vec![0x0a; MAX_CONTROL]);
+        oversize(decode_request(&bytes), MAX_CONTROL);
+    }
+    for field in [1, 2, 3, 4, 5, 20, 23, 30, 41, 50, 51, 99] {
+        let bytes = envelope(field, vec![0x0a; MAX_CONTROL]);
+        oversize(decode_reply(&bytes), MAX_CONTROL);
+    }
+}
+
+/// Empty nested messages take two bytes each, and hundreds once decoded.
+#[test]
+fn a_megabyte_of_empty_messages_is_refused_before_it_is_decoded() {
+    let refused = |result: Result<(), WireError>| {
+        assert!(
+            matches!(
+                result,
+                Err(WireError::TooMany {
+                    field: "nested messages",
+                    ..
+                })
+            ),
+            "{result:?}"
+        );
+    };
+    let snapshots = [0x12, 0x00].repeat(500_000);
+    refused(decode_reply(&envelope(22, snapshots)).map(drop));
+    let errors = [0x52, 0x00].repeat(500_000);
+    refused(decode_request(&envelope(5, errors.clone())).map(drop));
+    refused(decode_reply(&envelope(22, envelope(2, errors))).map(drop));
+    let steps = envelope(31, [0x0a, 0x00].repeat(500_000));
+    refused(decode_request(&envelope(5, steps)).map(drop));
+    let parts = [0x0a, 0x00].repeat(500_000);
+    refused(decode_reply(&envelope(40, parts)).map(drop));
+}

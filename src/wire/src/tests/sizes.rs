@@ -1,0 +1,353 @@
+//! What is sent fits where it goes.
+
+use std::collections::BTreeMap;
+
+use super::samples;
+use crate::limits::*;
+use crate::*;
+use vajra_core::metrics::*;
+use vajra_core::protocol::decisions::{Decided, Decision};
+use vajra_core::protocol::messages::*;
+use vajra_core::protocol::{Incarnation, NodeId};
+
+fn key(piece: &Piece) -> String {
+    match piece {
+        Piece::Counters(_) => "counters".into(),
+        Piece::Histogram { step, kind, .. } => format!("{step} {kind:?}"),
+    }
+}
+
+/// All pieces of some parts, by name; none may occur twice.
+fn gathered(parts: &[Snapshot]) -> BTreeMap<String, Piece> {
+    let mut all = BTreeMap::new();
+    for piece in parts.iter().flat_map(|p| &p.pieces) {
+        assert_eq!(all.insert(key(piece), piece.clone()), None);
+    }
+    all
+}
+
+fn gossip_len(part: &Snapshot) -> usize {
+    encode_gossip(&Gossip::Snapshot(part.clone())).1.len()
+}
+
+/// A snapshot of so many steps with three histograms of `values` values each.
+fn large(steps: u32, values: u64) -> Snapshot {
+    let step = StepCounters {
+        name: "step".into(),
+        counters: samples::counters(),
+    };
+    let mut pieces = vec![Piece::Counters(vec![step; steps as usize])];
+    let data = samples::histogram(values);
+    for step in 0..steps {
+        pieces.extend(TimeKind::ALL.map(|kind| Piece::Histogram {
+            step,
+            kind,
+            data: data.clone(),
+        }));
+    }
+    Snapshot {
+        pieces_total: pieces.len() as u32,
+        pieces,
+        ..samples::snapshot()
+    }
+}
+
+/// Counts that no compression shortens, in every entry.
+fn incompressible() -> std::sync::Arc<[u8]> {
+    let mut h = new_histogram();
+    let mut n = 1u64;
+    for v in h.clone().iter_all() {
+        n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        h.saturating_record_n(v.value_iterated_to(), n >> 30);
+    }
+    samples::encoded(&h)
+}
+
+#[test]
+fn a_small_snapshot_is_one_message() {
+    let s = samples::snapshot();
+    assert_eq!(split_snapshot(&s), (vec![s.clone()], 0));
+    let empty = Snapshot {
+        pieces: Vec::new(),
+        ..s
+    };
+    assert_eq!(split_snapshot(&empty), (vec![empty], 0));
+}
+
+#[test]
+fn a_large_snapshot_is_split_without_loss_and_every_part_is_accepted() {
+    let s = large(20, 1000);
+    let (parts, too_large) = split_snapshot(&s);
+    assert_eq!(too_large, 0);
+    assert_eq!(gathered(&parts), gathered(std::slice::from_ref(&s)));
+    let mut total = 0;
+    for part in &parts {
+        let (topic, bytes) = encode_gossip(&Gossip::Snapshot(part.clone()));
+        assert!(bytes.len() <= MAX_GOSSIP, "{}", bytes.len());
+        total += bytes.len();
+        let Ok(Gossip::Snapshot(back)) = decode_gossip(topic, &bytes) else {
+            panic!("refused");
+        };
+        assert_eq!(gathered(&[back]), gathered(std::slice::from_ref(part)));
+        assert_eq!((part.number, part.is_final), (s.number, s.is_final));
+        assert_eq!(part.pieces_total, s.pieces_total);
+    }
+    assert!(parts.len() > 1);
+    assert!(
+        parts.len() <= 1 + total.div_ceil(MAX_GOSSIP),
+        "{} parts of {total} bytes",
+        parts.len()
+    );
+}
+
+#[test]
+fn a_piece_too_large_for_gossip_is_left_out_and_counted_and_goes_by_request() {
+    let mut s = samples::snapshot();
+    let data = incompressible();
+    assert!(data.len() > MAX_GOSSIP && data.len() <= MAX_HISTOGRAM);
+    s.pieces[2] = Piece::Histogram {
+        step: 1,
+        kind: TimeKind::Service,
+        data,
+    };
+    let (parts, too_large) = split_snapshot(&s);
+    assert_eq!(too_large, 1);
+    let mut expected = gathered(std::slice::from_ref(&s));
+    expected.remove("1 Service");
+    assert_eq!(gathered(&parts), expected);
+    assert!(parts.iter().all(|p| gossip_len(p) <= MAX_GOSSIP));
+
+    let bytes = encode_request(&Request::Metrics(s.clone()));
+    assert!(bytes.len() <= MAX_BULK);
+    assert_eq!(decode_request(&bytes), Ok(Request::Metrics(s)));
+}
+
+/// The worst that a step can come to is far from the limit of a bulk message.
+#[test]
+fn the_largest_snapshot_of_one_step_fits_a_bulk_message_whole() {
+    let errors = (0..MAX_STEP_ERRORS).map(|i| {
+        let kind = format!("{i:032}");
+        let message = "x".repeat(MAX_ERROR_MESSAGE);
+        let count = ErrorCount {
+            count: MAX_COUNT,
+            first_ms: 1 << 29,
+            last_ms: 1 << 29,
+        };
+        (ErrorKey { kind, message }, count)
+    });
+    let counters = Counters {
+        status_codes: STATUS_CODES.map(|code| (code, MAX_COUNT)).collect(),
+        errors: errors.collect(),
+        ..samples::counters()
+    };
+    let mut pieces = vec![Piece::Counters(vec![StepCounters {
+        name: "x".repeat(MAX_PLAN_NAME),
+        counters,
+    }])];
+    let data = incompressible();
+    pieces.extend(TimeKind::ALL.map(|kind| Piece::Histogram {
+        step: 0,
+        kind,
+        data: data.clone(),
+    }));
+    let s = Snapshot {
+        pieces,
+        ..samples::snapshot()
+    };
+    assert!(encode_request(&Request::Metrics(s.clone())).len() <= MAX_BULK);
+    let reply = Reply::Snapshots {
+        test: s.test,
+        snapshots: vec![s],
+        more: false,
+    };
+    assert_eq!(decode_reply(&encode_reply(&reply)), Ok(reply));
+}
+
+/// Follows the cursor as a fetching node does.
+fn fetch_all(held: &[Snapshot]) -> (Vec<Snapshot>, usize) {
+    let (mut fetched, mut pages) = (Vec::new(), 0);
+    loop {
+        let rest = &held[fetched.len()..];
+        let reply = Reply::Snapshots {
+            test: samples::TEST,
+            snapshots: rest.to_vec(),
+            more: false,
+        };
+        let bytes = encode_reply(&reply);
+        assert!(bytes.len() <= MAX_BULK);
+        let Ok(Reply::Snapshots {
+            snapshots, more, ..
+        }) = decode_reply(&bytes)
+        else {
+            panic!("refused");
+        };
+        assert!(!snapshots.is_empty());
+        fetched.extend(snapshots);
+        pages += 1;
+        if !more {
+            return (fetched, pages);
+        }
+    }
+}
+
+fn swarm(n: u8, of: &Snapshot) -> Vec<Snapshot> {
+    (0..n)
+        .map(|i| Snapshot {
+            worker: samples::node(i),
+            ..of.clone()
+        })
+        .collect()
+}
+
+#[test]
+fn snapshots_of_many_workers_are_fetched_page_by_page() {
+    let one_step = swarm(60, &large(1, 5000));
+    let (fetched, pages) = fetch_all(&one_step);
+    assert_eq!(fetched, one_step);
+    assert!(pages > 1);
+}
+
+#[test]
+fn a_page_also_ends_where_its_reader_would_refuse_more() {
+    let many_steps = swarm(40, &large(30, 3));
+    let (fetched, pages) = fetch_all(&many_steps);
+    assert_eq!(fetched, many_steps);
+    assert!(pages >= 40 * 90 / MAX_PAGE_HISTOGRAMS, "{pages}");
+}
+
+#[test]
+fn a_snapshot_larger_than_a_page_is_sent_as_far_as_it_fits() {
+    let mut s = samples::snapshot();
+    let data = incompressible();
+    let pieces = (0..4).flat_map(|step| TimeKind::ALL.map(|kind| (step, kind)));
+    s.pieces.truncate(1);
+    s.pieces.extend(pieces.map(|(step, kind)| Piece::Histogram {
+        step,
+        kind,
+        data: data.clone(),
+    }));
+    s.pieces_total = s.pieces.len() as u32;
+    let (fetched, pages) = fetch_all(std::slice::from_ref(&s));
+    assert_eq!((fetched.len(), pages), (1, 1));
+    assert!(fetched[0].pieces.len() > 3);
+}
+
+fn end_of(workers: u64) -> Ended {
+    let entry = |i| RosterEntry {
+        worker: NodeId {
+            incarnation: Incarnation(u64::MAX - i),
+            ..samples::node(1)
+        },
+        name: "n".repeat(MAX_NAME),
+        last_snapshot: Some(100),
+        is_final: true,
+        lost_at: None,
+    };
+    let event = TestEvent {
+        text: "t".repeat(MAX_TEXT),
+        ..samples::ended().events[0].clone()
+    };
+    Ended {
+        roster: (0..workers).map(entry).collect(),
+        events: vec![event; 1000],
+        ..samples::ended()
+    }
+}
+
+#[test]
+fn the_end_of_a_large_test_keeps_its_roster_and_the_first_events() {
+    for (workers, names, events) in [(10, true, true), (100, true, true), (600, false, false)] {
+        let whole = end_of(workers);
+        let (topic, bytes) = encode_gossip(&Gossip::Test(TestMessage::Ended(whole.clone())));
+        assert!(
+            bytes.len() <= MAX_GOSSIP,
+            "{workers} workers take {} bytes",
+            bytes.len()
+        );
+        let Ok(Gossip::Test(TestMessage::Ended(e))) = decode_gossip(topic, &bytes) else {
+            panic!("refused");
+        };
+        assert!(
+            e.roster
+                .iter()
+                .map(|r| &r.worker)
+                .eq(whole.roster.iter().map(|r| &r.worker))
+        );
+        assert_eq!(e.roster[0].name.is_empty(), !names);
+        assert_eq!(!e.events.is_empty(), events);
+    }
+}
+
+#[test]
+fn the_longest_beat_fits() {
+    let decision = |id| Decided {
+        id,
+        ..samples::decisions()[0].clone()
+    };
+    let mut decisions: Vec<Decided> = (1..MAX_DECISIONS as u64).map(decision).collect();
+    decisions.push(Decided {
+        what: Decision::SetUp(vec![b'7'; MAX_VALUES].into()),
+        ..decision(MAX_DECISIONS as u64)
+    });
+    let event = end_of(0).events[0].clone();
+    let beat = TestMessage::Beat {
+        test: samples::ended().test,
+        term: MAX_NUMBER,
+        coordinator: samples::node(1),
+        number: MAX_NUMBER,
+        share_lease: MAX_SPAN,
+        since_start: Some(i64::from(i32::MAX)),
+        phase: Phase::Running,
+        decisions: decisions.into(),
+        settled: 1,
+        events: vec![event; MAX_TOLD],
+    };
+    let beat = Gossip::Test(beat);
+    let (topic, bytes) = encode_gossip(&beat);
+    assert!(bytes.len() <= MAX_GOSSIP, "{}", bytes.len());
+    assert_eq!(decode_gossip(topic, &bytes), Ok(beat));
+}
+
+#[test]
+fn a_plan_too_long_to_ride_along_is_left_to_be_fetched() {
+    let plan = vec![b' '; MAX_INLINE_PLAN + 1];
+    let announcement = Announcement {
+        digest: vajra_core::protocol::Digest::of(&plan),
+        plan_len: plan.len() as u32,
+        plan: Some(plan.into()),
+        ..samples::announcement()
+    };
+    let (topic, bytes) = encode_gossip(&Gossip::Test(TestMessage::Announced(announcement)));
+    let Ok(Gossip::Test(TestMessage::Announced(a))) = decode_gossip(topic, &bytes) else {
+        panic!("refused");
+    };
+    assert_eq!((a.plan, a.plan_len), (None, MAX_INLINE_PLAN as u32 + 1));
+    let whole = Reply::Plan(Some(vec![7; MAX_PLAN].into()));
+    let bytes = encode_reply(&whole);
+    assert!(bytes.len() <= MAX_BULK);
+    assert_eq!(decode_reply(&bytes), Ok(whole));
+}
+
+#[test]
+fn the_largest_part_of_a_record_fits_a_reply() {
+    let whole = Reply::Record(Some(RecordPart {
+        digest: vajra_core::protocol::Digest([7; 32]),
+        total: MAX_RECORD,
+        bytes: vec![7; MAX_CHUNK].into(),
+    }));
+    let bytes = encode_reply(&whole);
+    assert!(bytes.len() <= MAX_BULK);
+    assert_eq!(decode_reply(&bytes), Ok(whole));
+}
+
+#[test]
+fn the_largest_part_of_a_file_fits_a_reply() {
+    let part = BlobPart {
+        total: MAX_BLOB,
+        bytes: vec![7; MAX_CHUNK].into(),
+    };
+    let whole = Reply::Blob(Some(part));
+    let bytes = encode_reply(&whole);
+    assert!(bytes.len() <= MAX_BULK);
+    assert_eq!(decode_reply(&bytes), Ok(whole));
+}
