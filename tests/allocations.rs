@@ -13,7 +13,7 @@ use common::Target;
 use hdrhistogram::Histogram;
 use vajra_engine::{LeaseClock, LeaseInstant, LoadRun, LoadSpec};
 use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
-use vajra_tasks::Site;
+use vajra_tasks::TaskContext;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -53,7 +53,7 @@ async fn steady_state(plan: Plan) -> (u64, u64) {
         plan: Arc::new(plan),
         threads: 1,
         clock,
-        site: Arc::new(Site::default()),
+        site: Arc::new(TaskContext::default()),
         own_test: true,
         histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
         dump: None,

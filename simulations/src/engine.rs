@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use vajra_core::metrics::{Counters, Piece, StepCounters, TimeKind, new_histogram};
-use vajra_core::protocol::decisions::{Decided, Decision, Steer, prolonged};
+use vajra_core::protocol::decisions::{Decision, LoadCommand, LogEntry, prolonged};
 use vajra_core::protocol::messages::StopOrder;
 use vajra_core::protocol::planted::{Bug, planted};
 use vajra_core::protocol::spec::SLOTS;
@@ -25,7 +25,7 @@ pub struct Engine {
     stop: Option<StopOrder>,
     settled: Time,
     /// The decisions acted on.
-    decisions: Arc<[Decided]>,
+    decisions: Arc<[LogEntry]>,
     max_pause: Duration,
     /// Slot-nanoseconds sent in, times thousandths of an arrival a second.
     work: u128,
@@ -66,7 +66,7 @@ impl Engine {
     }
 
     /// The decisions acted on.
-    pub fn decisions(&self) -> &[Decided] {
+    pub fn decisions(&self) -> &[LogEntry] {
         &self.decisions
     }
 
@@ -87,9 +87,11 @@ impl Engine {
             };
             at = next;
             match d.what {
-                Decision::Steered(Steer::Load { level_milli }) => level = u128::from(level_milli),
-                Decision::Steered(Steer::Pause) => paused = true,
-                Decision::Steered(Steer::Resume) => paused = false,
+                Decision::Steered(LoadCommand::Load { level_milli }) => {
+                    level = u128::from(level_milli)
+                }
+                Decision::Steered(LoadCommand::Pause) => paused = true,
+                Decision::Steered(LoadCommand::Resume) => paused = false,
                 _ => {}
             }
         }
@@ -156,7 +158,7 @@ impl Engine {
             EngineOrder::Start(at) => self.start = Some(*at),
             EngineOrder::Share { slots, .. } => self.slots = *slots,
             EngineOrder::Lease(until) => self.lease = *until,
-            EngineOrder::Decided(decisions) => self.decisions = decisions.clone(),
+            EngineOrder::LogEntry(decisions) => self.decisions = decisions.clone(),
             EngineOrder::Stop(order) => self.stop = Some(*order),
         }
     }

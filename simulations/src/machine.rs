@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use vajra_core::protocol::spec::{Myself, Timings};
-use vajra_core::protocol::test::Test;
+use vajra_core::protocol::spec::{LocalNode, Timings};
+use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{Incarnation, Node, NodeId, Peer, TestId, Time};
 
 use crate::engine::Engine;
@@ -75,7 +75,7 @@ pub fn index(peer: &Peer) -> Option<usize> {
 }
 
 fn process(index: usize, life: u64, spec: &MachineSpec, timings: Timings, now: Time) -> Node {
-    let myself = Myself {
+    let myself = LocalNode {
         node: NodeId {
             peer: peer(index),
             incarnation: Incarnation(life),
@@ -154,7 +154,7 @@ impl Machine {
     }
 
     /// The test as its process knows it.
-    pub fn test(&self, id: TestId) -> Option<&Test> {
+    pub fn test(&self, id: TestId) -> Option<&TestRun> {
         self.node
             .tests()
             .get(&id)

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vajra_core::protocol::decisions::{Once, Steer};
+use vajra_core::Hook;
+use vajra_core::protocol::decisions::LoadCommand;
 use vajra_core::protocol::messages::{Gossip, Reply, Request, StopOrder};
 use vajra_core::protocol::planted::{Bug, planted};
 use vajra_core::protocol::spec::{SLOTS, Submission};
-use vajra_core::protocol::{EngineOrder, Input, NodeId, Output, Peer, TestId, Verdict};
+use vajra_core::protocol::{Acceptance, EngineOrder, Input, NodeId, Output, Peer, TestId};
 
 use crate::check::{Checker, Violation};
 use crate::coverage::Coverage;
@@ -98,7 +99,7 @@ pub enum Event {
         /// In which life.
         life: u64,
         /// Which.
-        once: Once,
+        once: Hook,
     },
     /// The engine's load may be over, and nothing in flight any more.
     LoadOver {
@@ -135,7 +136,7 @@ pub struct World {
     /// When somebody first ordered a stop, in true time, and where.
     pub stopped: Option<(Duration, usize, u64)>,
     /// How often setup and teardown were begun.
-    pub ran: BTreeMap<Once, u32>,
+    pub ran: BTreeMap<Hook, u32>,
     /// What has been seen.
     pub coverage: Coverage,
     /// Events handled.
@@ -441,10 +442,10 @@ impl World {
             }
             Fault::Scale { node, percent } if self.machines[node].test(TEST).is_some() => {
                 let level_milli = RATE * 10 * u64::from(percent);
-                self.steer(node, index, Steer::Load { level_milli })
+                self.steer(node, index, LoadCommand::Load { level_milli })
             }
             Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
-                self.steer(node, index, Steer::Pause)
+                self.steer(node, index, LoadCommand::Pause)
             }
             Fault::Stop { node, graceful } if self.machines[node].test(TEST).is_some() => {
                 self.coverage.saw("stops");
@@ -487,21 +488,21 @@ impl World {
                 None
             }
             Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
-                self.steer(node, usize::MAX / 2 - index, Steer::Resume)
+                self.steer(node, usize::MAX / 2 - index, LoadCommand::Resume)
             }
             _ => None,
         }
     }
 
     /// Somebody asks for a change of the load, unless the node tells them that it makes no sense.
-    fn steer(&mut self, i: usize, id: usize, steer: Steer) -> Option<usize> {
+    fn steer(&mut self, i: usize, id: usize, steer: LoadCommand) -> Option<usize> {
         let machine = &self.machines[i];
         let local = machine.local(self.now);
         let refused = machine.test(TEST).and_then(|t| t.refuses(local, steer));
         if machine.state != State::Up || refused.is_some() {
             return None;
         }
-        self.input(i, Input::Steer(TEST, 1 + id as u64, steer));
+        self.input(i, Input::LoadCommand(TEST, 1 + id as u64, steer));
         Some(i)
     }
 
@@ -698,7 +699,7 @@ impl World {
     fn output(&mut self, i: usize, output: Output) {
         let now = self.now;
         let life = self.machines[i].life;
-        if !matches!(output, Output::Verdict(..) | Output::Reply(..)) {
+        if !matches!(output, Output::Acceptance(..) | Output::Reply(..)) {
             self.trace.note(&[tag(&output)], || {
                 format!("{:10.6} n{i}    -> {output:?}", now.as_secs_f64())
             });
@@ -741,7 +742,7 @@ impl World {
                     self.send(i, to, event);
                 }
             }
-            Output::Verdict(_, Verdict::Reject) => {
+            Output::Acceptance(_, Acceptance::Reject) => {
                 self.blamed = Some(format!("n{i} rejected a message that nobody forged"));
             }
             Output::Inspect { .. } => {
@@ -751,8 +752,8 @@ impl World {
             Output::RunOnce(_, once) => {
                 *self.ran.entry(once).or_default() += 1;
                 self.coverage.saw(match once {
-                    Once::Setup => "setups",
-                    Once::Teardown => "teardowns",
+                    Hook::Setup => "setups",
+                    Hook::Teardown => "teardowns",
                 });
                 let most = Duration::from_millis(if self.rng.chance(950) { 800 } else { 4_000 });
                 let at = now + self.rng.time(Duration::from_millis(1)..most);
@@ -760,7 +761,7 @@ impl World {
             }
             Output::Engine(_, order) => self.order(i, &order),
             Output::Event(_, event) => self.saw(&event.kind, &event.text),
-            Output::Verdict(..)
+            Output::Acceptance(..)
             | Output::Led(..)
             | Output::Ended(_)
             | Output::Completed(_)
@@ -855,7 +856,7 @@ impl World {
                 self.started_last = self.started_last.max(Some(begins));
                 engine.ends().and_then(|end| clock.truth(end))
             }
-            EngineOrder::Decided(_) => engine.ends().and_then(|end| clock.truth(end)),
+            EngineOrder::LogEntry(_) => engine.ends().and_then(|end| clock.truth(end)),
             EngineOrder::Stop(stop) if stop.graceful => Some(now),
             EngineOrder::Stop(_) => Some(now + Duration::from_millis(1)),
             _ => None,
@@ -910,7 +911,7 @@ fn tag(output: &Output) -> u64 {
         Output::Publish(Gossip::Snapshot(_)) => 12,
         Output::Send(..) => 13,
         Output::Reply(..) => 14,
-        Output::Verdict(..) => 15,
+        Output::Acceptance(..) => 15,
         Output::Inspect { .. } => 16,
         Output::Engine(_, EngineOrder::Share { slots, .. }) => 1_000 + u64::from(*slots),
         Output::Engine(_, EngineOrder::Lease(until)) => until.0,

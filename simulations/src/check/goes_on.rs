@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use vajra_core::protocol::messages::Phase;
+use vajra_core::protocol::messages::TestState;
 
 use super::Checker;
 use crate::clock::MAX_DRIFT_PPM;
@@ -92,7 +92,7 @@ impl GoesOn {
                 .machines
                 .iter()
                 .filter_map(|m| m.test(TEST))
-                .all(|t| t.phase() < Phase::Stopping)
+                .all(|t| t.phase() < TestState::Stopping)
         };
         from + bound(world) <= world.now
             && world.now < until

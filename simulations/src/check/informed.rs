@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use vajra_core::protocol::decisions::Decided;
+use vajra_core::protocol::decisions::LogEntry;
 use vajra_core::protocol::time::awaited;
 
 use super::Checker;
@@ -14,11 +14,11 @@ use crate::world::{TEST, World};
 /// Remembers what was settled first, and when.
 #[derive(Debug, Default)]
 pub struct Informed {
-    settled: Vec<(Decided, Duration)>,
+    settled: Vec<(LogEntry, Duration)>,
 }
 
 impl Informed {
-    fn differs(&self, list: &[Decided]) -> bool {
+    fn differs(&self, list: &[LogEntry]) -> bool {
         let mut both = self.settled.iter().zip(list);
         both.any(|((known, _), other)| known != other)
     }

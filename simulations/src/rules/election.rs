@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vajra_core::protocol::decisions::Decisions;
 use vajra_core::protocol::election::{BeatBody, Election};
-use vajra_core::protocol::messages::{Gossip, Phase, TestMessage};
+use vajra_core::protocol::messages::{Gossip, TestMessage, TestState};
 use vajra_core::protocol::spec::Timings;
 use vajra_core::protocol::{Effects, Output, TestId};
 
@@ -77,7 +77,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         number,
         share_lease: Duration::from_secs(9),
         since_start: None,
-        phase: Phase::Running,
+        phase: TestState::Running,
         decisions: Arc::from([]),
         settled: 0,
         events: Vec::new(),

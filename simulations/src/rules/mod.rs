@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use vajra_core::protocol::messages::TaskDescription;
 use vajra_core::protocol::planted::{Bug, plant};
-use vajra_core::protocol::spec::{Balance, Myself, OnLost, TestSpec};
+use vajra_core::protocol::spec::{Balance, LocalNode, OnLost, TestSpec};
 use vajra_core::protocol::{Incarnation, NodeId, Peer, Time};
 
 /// A rule's check: what it found wrong, if anything.
@@ -103,8 +103,8 @@ fn node(i: u32) -> NodeId {
     }
 }
 
-fn myself(node: NodeId) -> Myself {
-    Myself {
+fn myself(node: NodeId) -> LocalNode {
+    LocalNode {
         node,
         name: "n".into(),
         version: "simulated".into(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vajra_core::protocol::coordinator::{Charge, Coordinator};
-use vajra_core::protocol::decisions::{Decided, Decision, Steer};
+use vajra_core::protocol::coordinator::{Coordinator, CoordinatorInit};
+use vajra_core::protocol::decisions::{Decision, LoadCommand, LogEntry};
 use vajra_core::protocol::election::Acknowledged;
 use vajra_core::protocol::messages::{
     Advert, Assign, ClockReply, EndReason, Gossip, Heartbeat, HeartbeatReply, Order, Register,
@@ -28,8 +28,8 @@ impl Office {
     }
 
     /// Takes over from somebody who had decided this.
-    fn after(term: u64, on_lost: OnLost, timings: Timings, decisions: Vec<Decided>) -> Office {
-        let charge = Charge {
+    fn after(term: u64, on_lost: OnLost, timings: Timings, decisions: Vec<LogEntry>) -> Office {
+        let charge = CoordinatorInit {
             test: TEST,
             me: node(99),
             term,
@@ -388,11 +388,11 @@ pub fn who_slept_blames_nobody() -> Result<(), String> {
 }
 
 pub fn no_renewal_before_earlier_decisions_are_settled() -> Result<(), String> {
-    let pause = Decided {
+    let pause = LogEntry {
         id: 7,
         at: Duration::from_secs(1),
         lag: Duration::ZERO,
-        what: Decision::Steered(Steer::Pause),
+        what: Decision::Steered(LoadCommand::Pause),
     };
     let mut office = Office::after(1, OnLost::Reassign, Timings::lan(), vec![pause]);
     office.register(0, 1, node(0), 1, None);

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use vajra_plan::{Blob, Plan};
 use vajra_results::preflight::PreflightReport;
 use vajra_results::{NodeEntry, NodeList, TestList, TestResult, Timeline};
-use vajra_runtime::handle::{Steering, Update};
+use vajra_runtime::handle::{LoadRequest, Update};
 
 /// How long to wait for a connection on what is usually loopback.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -188,12 +188,12 @@ impl ApiClient {
     ///
     /// # Errors
     /// Any [`ClientError`].
-    pub async fn steer(&self, id: &str, how: Steering) -> Result<f64, ClientError> {
+    pub async fn steer(&self, id: &str, how: LoadRequest) -> Result<f64, ClientError> {
         let (verb, body) = match how {
-            Steering::Rate(rate) => ("scale", serde_json::json!({ "rate": rate })),
-            Steering::Users(users) => ("scale", serde_json::json!({ "users": users })),
-            Steering::Pause => ("pause", serde_json::json!({})),
-            Steering::Resume => ("resume", serde_json::json!({})),
+            LoadRequest::Rate(rate) => ("scale", serde_json::json!({ "rate": rate })),
+            LoadRequest::Users(users) => ("scale", serde_json::json!({ "users": users })),
+            LoadRequest::Pause => ("pause", serde_json::json!({})),
+            LoadRequest::Resume => ("resume", serde_json::json!({})),
         };
         let path = format!("/api/v1/tests/{}/{verb}", escape(id));
         let answer: serde_json::Value = self.json(Method::POST, &path, Some(body)).await?;

@@ -19,7 +19,7 @@ use vajra_core::protocol::TestId;
 use vajra_report::export::{ExportError, Format, Needs, export};
 use vajra_results::TestResult;
 use vajra_results::compare::{Comparison, compare};
-use vajra_results::recorded::Recorded;
+use vajra_results::result_file::Recorded;
 use vajra_results::timeline::MAX_POINTS;
 
 /// Reports made at once; more wait. Making one keeps a core busy for up to a second, which the

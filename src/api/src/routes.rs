@@ -31,7 +31,7 @@ use vajra_plan::{self as plan, Plan};
 use vajra_results::preflight::PreflightReport;
 use vajra_results::timeline::MAX_POINTS;
 use vajra_results::{NodeEntry, NodeList, Pool, TestPage, TestResult, Timeline};
-use vajra_runtime::handle::{StartOptions, Steering, Update};
+use vajra_runtime::handle::{LoadRequest, StartOptions, Update};
 
 /// Where the node says whether it is well; the one path that never needs a token.
 pub(super) const HEALTH: &str = "/healthz";
@@ -315,8 +315,8 @@ async fn scale(
     };
     let new: NewLoad = serde_json::from_slice(&body).map_err(|e| wrong(e.to_string()))?;
     let how = match (new.rate, new.users) {
-        (Some(rate), None) => Steering::Rate(rate),
-        (None, Some(users)) => Steering::Users(users),
+        (Some(rate), None) => LoadRequest::Rate(rate),
+        (None, Some(users)) => LoadRequest::Users(users),
         _ => return Err(wrong("it has one of them".into())),
     };
     steer(&s, &id, how).await
@@ -336,7 +336,7 @@ async fn pause(
     body: Body,
 ) -> Result<Json<Steered>, Problem> {
     let Nothing {} = read(body).await?;
-    steer(&s, &id, Steering::Pause).await
+    steer(&s, &id, LoadRequest::Pause).await
 }
 
 /// Lets a paused test go on.
@@ -353,10 +353,10 @@ async fn resume(
     body: Body,
 ) -> Result<Json<Steered>, Problem> {
     let Nothing {} = read(body).await?;
-    steer(&s, &id, Steering::Resume).await
+    steer(&s, &id, LoadRequest::Resume).await
 }
 
-async fn steer(s: &Shared, id: &str, how: Steering) -> Result<Json<Steered>, Problem> {
+async fn steer(s: &Shared, id: &str, how: LoadRequest) -> Result<Json<Steered>, Problem> {
     let id = find::test(s, id).await?;
     let at = s.node.steer(id, how).await?;
     Ok(Json(Steered {

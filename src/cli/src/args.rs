@@ -9,7 +9,7 @@ use vajra_plan::{Arrivals, Pacing, ThinkTime, Threshold};
 
 use super::baseline::parse_limit;
 use super::product::Product;
-use super::texts::{Header, HostPort, Pair};
+use super::value_parsers::{Header, HostPort, Pair};
 
 /// The command line of a product, as clap describes it.
 pub fn command(product: &Product) -> clap::Command {

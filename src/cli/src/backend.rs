@@ -17,7 +17,7 @@ use vajra_plan::{Blob, Plan};
 use vajra_results::preflight::PreflightReport;
 use vajra_results::{NodeList, TestList, TestResult, Timeline};
 use vajra_runtime::config::API_PORT;
-use vajra_runtime::handle::{CommandError, NodeHandle, StartOptions, Steering, Update};
+use vajra_runtime::handle::{CommandError, LoadRequest, NodeHandle, StartOptions, Update};
 
 /// How long a node may take to answer before it counts as not there. On loopback it answers
 /// within a millisecond; a token and a WAN may be in between.
@@ -200,7 +200,7 @@ impl Backend {
     ///
     /// # Errors
     /// As [`Backend::stop`], or it makes no sense now.
-    pub async fn steer(&self, id: &str, how: Steering) -> Result<f64, Failure> {
+    pub async fn steer(&self, id: &str, how: LoadRequest) -> Result<f64, Failure> {
         match self {
             Backend::Api(client, _) => client.steer(id, how).await.map_err(|e| self.lost(e)),
             Backend::Here(node) => {

@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure};
 use super::output::out;
 use vajra_report::text;
 use vajra_results::compare::Comparison;
-use vajra_results::recorded::Recorded;
+use vajra_results::result_file::Recorded;
 
 /// Largest result file: one of thousands of nodes with a whole timeline.
 const MAX_FILE: u64 = 256 << 20;
@@ -60,7 +60,7 @@ pub fn show(compared: &Comparison, quiet: bool) -> Result<Exit, Failure> {
         out(&text::comparison(compared))?;
     }
     let Some(limit) = compared.limit else {
-        return Ok(Exit::Fine);
+        return Ok(Exit::Success);
     };
     let regressions = text::regressions(compared, limit);
     match quiet {
@@ -70,7 +70,7 @@ pub fn show(compared: &Comparison, quiet: bool) -> Result<Exit, Failure> {
     }
     match compared.failures().next() {
         Some(_) => Ok(Exit::Thresholds),
-        None => Ok(Exit::Fine),
+        None => Ok(Exit::Success),
     }
 }
 

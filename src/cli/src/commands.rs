@@ -14,7 +14,7 @@ use super::start_test::show;
 use vajra_plan::parse_count;
 use vajra_report::text;
 use vajra_results::{NodeList, TestList};
-use vajra_runtime::handle::Steering;
+use vajra_runtime::handle::LoadRequest;
 
 /// `nodes`
 pub async fn nodes(args: &ListArgs) -> Result<Exit, Failure> {
@@ -23,7 +23,7 @@ pub async fn nodes(args: &ListArgs) -> Result<Exit, Failure> {
         true => print_json(&list)?,
         false => out(&text::nodes(&list))?,
     }
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// `tests`
@@ -33,7 +33,7 @@ pub async fn tests(args: &ListArgs) -> Result<Exit, Failure> {
         true => print_json(&list)?,
         false => out(&text::tests(&list))?,
     }
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// `status`
@@ -45,7 +45,7 @@ pub async fn status(args: &OneTestArgs) -> Result<Exit, Failure> {
         true => print_json(&result)?,
         false => out(&text::summary(&result))?,
     }
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// `watch`
@@ -71,7 +71,7 @@ pub async fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
             super::outcome::outcome(&result, args.strict)
         }
         Followed::Ended(result) => show(&result, None, args.strict),
-        Followed::Left => Ok(Exit::Fine),
+        Followed::Left => Ok(Exit::Success),
     }
 }
 
@@ -89,7 +89,7 @@ pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
         true => format!("{id} has ended already"),
         false => format!("stopping {id}"),
     })?;
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// `scale`
@@ -98,11 +98,11 @@ pub async fn scale(args: &ScaleArgs) -> Result<Exit, Failure> {
         parse_count(text).map_err(|e| Failure::usage(format_args!("{option}: {e}")))
     };
     let how = match (&args.rate, &args.users) {
-        (Some(rate), _) => Steering::Rate(number("--rate", rate)?),
+        (Some(rate), _) => LoadRequest::Rate(number("--rate", rate)?),
         (None, users) => {
             let users = number("--users", users.as_deref().unwrap_or_default())?;
             match users.fract() == 0.0 && (1.0..=1e6).contains(&users) {
-                true => Steering::Users(users as u32),
+                true => LoadRequest::Users(users as u32),
                 false => {
                     return Err(Failure::usage(format_args!(
                         "--users: {users} is not a whole number from 1 to 1000000"
@@ -115,22 +115,22 @@ pub async fn scale(args: &ScaleArgs) -> Result<Exit, Failure> {
 }
 
 /// `pause`, `resume`
-pub async fn steer(args: &SteerArgs, how: Steering) -> Result<Exit, Failure> {
+pub async fn steer(args: &SteerArgs, how: LoadRequest) -> Result<Exit, Failure> {
     change(&args.api, &args.id, how).await
 }
 
-async fn change(api: &ApiArgs, id: &str, how: Steering) -> Result<Exit, Failure> {
+async fn change(api: &ApiArgs, id: &str, how: LoadRequest) -> Result<Exit, Failure> {
     let backend = Backend::connect(api).await?;
     let id = test_id(&backend.tests().await?, id)?;
     let at = backend.steer(&id, how).await?;
     let what = match how {
-        Steering::Rate(rate) => format!("full load is {rate}/s"),
-        Steering::Users(users) => format!("full load is {users} users"),
-        Steering::Pause => "no load".to_owned(),
-        Steering::Resume => "the plan goes on".to_owned(),
+        LoadRequest::Rate(rate) => format!("full load is {rate}/s"),
+        LoadRequest::Users(users) => format!("full load is {users} users"),
+        LoadRequest::Pause => "no load".to_owned(),
+        LoadRequest::Resume => "the plan goes on".to_owned(),
     };
     line(&format!("{id}: {what} from {at:.1} s after the start on"))?;
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// `drain`
@@ -145,7 +145,7 @@ pub async fn drain(args: &DrainArgs) -> Result<Exit, Failure> {
     line(&format!(
         "{who} finishes what it has and takes no new share"
     ))?;
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// The test that is meant by an id, the beginning of one, or `latest`.

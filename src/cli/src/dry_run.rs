@@ -17,7 +17,7 @@ pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
         Some(path) => OutFile::open("json", path)?.write_json(&Outline::of(plan))?,
         None => out(&text(plan)?)?,
     }
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// Prints what would run, without the plan itself.

@@ -4,11 +4,11 @@ use std::fmt;
 use std::process::ExitCode;
 
 /// The exit codes of every command. Where several apply, the order of
-/// this list decides, [`Exit::Fine`] aside.
+/// this list decides, [`Exit::Success`] aside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
     /// It did what was asked.
-    Fine = 0,
+    Success = 0,
     /// The command line makes no sense.
     Usage = 2,
     /// A plan or a configuration is wrong.
@@ -35,7 +35,7 @@ impl Exit {
             Exit::NotValid,
         ];
         let rank = |exit: &Exit| order.iter().position(|o| o == exit).unwrap_or(order.len());
-        of.into_iter().min_by_key(rank).unwrap_or(Exit::Fine)
+        of.into_iter().min_by_key(rank).unwrap_or(Exit::Success)
     }
 }
 
@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn of_several_exits_the_first_of_the_list_counts() {
         use Exit::*;
-        assert_eq!(Exit::first([]), Fine);
-        assert_eq!(Exit::first([Fine, NotValid, Fine]), NotValid);
+        assert_eq!(Exit::first([]), Success);
+        assert_eq!(Exit::first([Success, NotValid, Success]), NotValid);
         assert_eq!(Exit::first([NotValid, Thresholds, Stopped]), Stopped);
         assert_eq!(Exit::first([Thresholds, CouldNotRun]), CouldNotRun);
     }

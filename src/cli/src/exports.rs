@@ -9,7 +9,7 @@ use super::exit::Failure;
 use super::out_file::OutFile;
 use super::output::note;
 use vajra_report::export::{Format, Needs, export};
-use vajra_results::recorded::Recorded;
+use vajra_results::result_file::Recorded;
 use vajra_results::timeline::MAX_POINTS;
 use vajra_results::{TestResult, Timeline};
 

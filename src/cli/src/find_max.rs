@@ -115,7 +115,7 @@ pub async fn run(
     Ok(match search.max_rate {
         _ if stopped => Exit::Stopped,
         None => Exit::Thresholds,
-        Some(_) => Exit::Fine,
+        Some(_) => Exit::Success,
     })
 }
 

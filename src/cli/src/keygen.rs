@@ -22,5 +22,5 @@ pub fn run(args: &KeygenArgs) -> Result<Exit, Failure> {
         }
         None => out(&key.to_file())?,
     }
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::args::{NodeArgs, SwarmArgs};
 use super::exit::Failure;
-use super::texts::{Bootstrap, HostPort, ListenOn, Pair, from_text, from_texts};
+use super::value_parsers::{Bootstrap, HostPort, ListenOn, Pair, from_text, from_texts};
 use vajra_network::SwarmName;
 use vajra_runtime::config::{LogFormat, LogLevel, TimingProfile};
 

@@ -55,8 +55,8 @@ pub mod start_test;
 pub mod suite;
 pub mod target;
 pub mod terminal;
-pub mod texts;
 pub mod validate;
+pub mod value_parsers;
 
 use std::process::ExitCode;
 
@@ -68,7 +68,7 @@ use exit::{Exit, Failure};
 pub use product::Product;
 pub use vajra_api::BuildInfo;
 
-use vajra_runtime::handle::Steering;
+use vajra_runtime::handle::LoadRequest;
 
 /// Runs the command line of this process.
 pub fn main(product: &Product) -> ExitCode {
@@ -105,8 +105,8 @@ fn run(cli: &Cli, product: &Product) -> Result<Exit, Failure> {
             Some(Command::Schema(args)) => schema::run(args),
             Some(Command::StopTest(args)) => commands::stop_test(args).await,
             Some(Command::Scale(args)) => commands::scale(args).await,
-            Some(Command::Pause(args)) => commands::steer(args, Steering::Pause).await,
-            Some(Command::Resume(args)) => commands::steer(args, Steering::Resume).await,
+            Some(Command::Pause(args)) => commands::steer(args, LoadRequest::Pause).await,
+            Some(Command::Resume(args)) => commands::steer(args, LoadRequest::Resume).await,
             Some(Command::Tests(args)) => commands::tests(args).await,
             Some(Command::Status(args)) => commands::status(args).await,
             Some(Command::Report(args)) => report::run(args).await,

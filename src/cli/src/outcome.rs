@@ -21,7 +21,7 @@ pub fn outcome(result: &TestResult, strict: bool) -> Result<Exit, Failure> {
         _ if result.thresholds.iter().any(|t| !t.held) => Ok(Exit::Thresholds),
         Some("stopped") => Ok(Exit::Thresholds),
         _ if strict && result.verdict.as_deref() != Some("valid") => Ok(Exit::NotValid),
-        _ => Ok(Exit::Fine),
+        _ => Ok(Exit::Success),
     }
 }
 
@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn the_first_exit_code_that_applies_is_taken() {
-        assert_eq!(exit("completed", "valid", true), Exit::Fine);
-        assert_eq!(exit("completed", "invalid", false), Exit::Fine);
+        assert_eq!(exit("completed", "valid", true), Exit::Success);
+        assert_eq!(exit("completed", "invalid", false), Exit::Success);
         assert_eq!(exit("completed", "degraded", true), Exit::NotValid);
         assert_eq!(exit("completed", "invalid", true), Exit::NotValid);
         assert_eq!(exit("stopped", "degraded", true), Exit::Stopped);

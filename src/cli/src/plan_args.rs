@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::args::{LoadArgs, StartArgs};
 use super::exit::Failure;
-use super::texts::{Header, Pair};
 use super::validate::is_json;
+use super::value_parsers::{Header, Pair};
 use vajra_plan::{
     Blob, Given, HttpTask, HttpVersion, Load, Local, MAX_DATA_FILE, MAX_PLAN_BYTES, Model, Plan,
     PlanFile, Scalar, Task, ThinkTime, Values, parse_bytes, parse_count, parse_duration,

@@ -25,7 +25,7 @@ pub async fn show(plan: &Plan, args: &ValidateArgs) -> Result<Exit, Failure> {
     })?;
     let exit = match report.verdict {
         Finding::Fail => Exit::CouldNotRun,
-        _ => Exit::Fine,
+        _ => Exit::Success,
     };
     if args.json {
         print_json(&report)?;

@@ -13,7 +13,7 @@ use super::output::out;
 use vajra_report::export::Needs;
 use vajra_report::text;
 use vajra_results::compare::{Comparison, compare};
-use vajra_results::recorded::Recorded;
+use vajra_results::result_file::Recorded;
 
 /// Runs it.
 ///
@@ -53,7 +53,7 @@ pub async fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     }
     match compared {
         Some(compared) => baseline::show(&compared, quiet),
-        None => Ok(Exit::Fine),
+        None => Ok(Exit::Success),
     }
 }
 

@@ -29,7 +29,7 @@ pub async fn run(args: &NodeArgs, product: &Product) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
     let (mut node, api) = tokio::select! {
         started = start_with_api(&settings, product) => started?,
-        () = interrupts.next() => return Ok(Exit::Fine),
+        () = interrupts.next() => return Ok(Exit::Success),
     };
     introduce(&settings.node, &node, &api, product);
     announce(&node, &api)?;
@@ -47,7 +47,7 @@ pub async fn run(args: &NodeArgs, product: &Product) -> Result<Exit, Failure> {
         }
         () = interrupts.next() => {}
     }
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// Starts a node and, on a thread of its own, its API. The API's port is bound first, so that the

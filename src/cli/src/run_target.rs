@@ -48,7 +48,7 @@ pub async fn run(args: &TargetArgs) -> Result<Exit, Failure> {
         ))
     })?;
     line(&format!("served {served}"))?;
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 fn options(args: &TargetArgs) -> Result<TargetOptions, Failure> {

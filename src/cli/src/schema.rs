@@ -15,5 +15,5 @@ pub fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
         false => serde_json::to_string_pretty(&schema()).map_err(Failure::run)?,
     };
     line(text.trim_end())?;
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }

@@ -17,7 +17,7 @@ pub fn completions(args: &CompletionsArgs, product: &Product) -> Result<Exit, Fa
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     out(&String::from_utf8_lossy(&script))?;
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// Prints the manual page of the whole, or writes a page for every command into a directory.
@@ -30,7 +30,7 @@ pub fn man(args: &ManArgs, product: &Product) -> Result<Exit, Failure> {
         let man = clap_mangen::Man::new(command(product));
         man.render(&mut page).map_err(Failure::run)?;
         out(&String::from_utf8_lossy(&page))?;
-        return Ok(Exit::Fine);
+        return Ok(Exit::Success);
     };
     let written = fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(command(product), dir))
@@ -42,5 +42,5 @@ pub fn man(args: &ManArgs, product: &Product) -> Result<Exit, Failure> {
         });
     written?;
     line(&format!("written to {}", dir.display()))?;
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }

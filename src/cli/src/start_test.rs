@@ -27,7 +27,7 @@ use vajra_report::export::Needs;
 use vajra_report::text;
 use vajra_results::TestResult;
 use vajra_results::compare::{Comparison, compare};
-use vajra_results::recorded::Recorded;
+use vajra_results::result_file::Recorded;
 use vajra_runtime::config::{LogLevel, NodeConfig};
 use vajra_runtime::run::RunningNode;
 
@@ -200,14 +200,14 @@ impl Session {
         };
         if args.run.detach {
             line(&id)?;
-            return Ok(Exit::Fine);
+            return Ok(Exit::Success);
         }
         note(&format!("test {id}"));
         let stop = OnInterrupt::StopTest;
         let followed = screen::follow(&self.backend, &id, interrupts, stop, args.run.plain).await;
         match followed? {
             Followed::Ended(result) => self.report(&args.run, *result, files).await,
-            Followed::Left => Ok(Exit::Fine),
+            Followed::Left => Ok(Exit::Success),
         }
     }
 
@@ -235,7 +235,7 @@ impl Session {
         let exit = show_recorded(&recorded, files.json, args.strict, quiet)?;
         let against = match compared {
             Some(compared) => baseline::show(&compared, quiet)?,
-            None => Exit::Fine,
+            None => Exit::Success,
         };
         written?;
         Ok(Exit::first([exit, against]))

@@ -142,7 +142,7 @@ fn outline(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
             }
         }
     }
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// Runs a suite.
@@ -286,7 +286,7 @@ impl Ended {
 
     /// It could not run, or did not keep a threshold.
     fn is_failure(&self) -> bool {
-        let kept = [Some(Exit::Fine), Some(Exit::NotValid), None];
+        let kept = [Some(Exit::Success), Some(Exit::NotValid), None];
         !kept.contains(&self.exit)
     }
 }
@@ -295,7 +295,7 @@ impl Ended {
 fn word(exit: Option<Exit>) -> &'static str {
     match exit {
         None => "not_begun",
-        Some(Exit::Fine) => "passed",
+        Some(Exit::Success) => "passed",
         Some(Exit::Stopped) => "stopped",
         Some(Exit::Thresholds) => "thresholds",
         Some(Exit::NotValid) => "not_valid",

@@ -61,7 +61,7 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     }
     line(&format!("{name} is a valid plan"))?;
     dry_run::outline(&plan)?;
-    Ok(Exit::Fine)
+    Ok(Exit::Success)
 }
 
 /// A plan file is TOML unless its name says JSON.

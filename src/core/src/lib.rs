@@ -8,5 +8,8 @@
 //! Nothing here has a socket, a thread, a clock or a random number generator of its own. The
 //! runtime drives it with real ones, the simulator with simulated ones.
 
+mod hook;
 pub mod metrics;
 pub mod protocol;
+
+pub use hook::Hook;

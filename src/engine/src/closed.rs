@@ -15,7 +15,7 @@ use std::rc::Rc;
 use super::clock::LeaseInstant;
 use super::control::ShareChange;
 use super::engine::{Engine, Model, Next, as_ns};
-use super::seat::{Job, Seat};
+use super::session_slot::{PendingRequest, SessionSlot};
 use super::thread::Pacer;
 use vajra_plan::{Owned, SlotRange};
 use vajra_tasks::{Arrival, Task};
@@ -28,9 +28,9 @@ const PARKED_NS: u64 = 10_000_000;
 
 /// The users of a thread, and when each of them sends next.
 pub struct Closed {
-    users: RefCell<BTreeMap<u32, Rc<Seat>>>,
+    users: RefCell<BTreeMap<u32, Rc<SessionSlot>>>,
     /// Seats that still have something to do, by the place their entries in `due` name.
-    seats: RefCell<Vec<Option<Rc<Seat>>>>,
+    seats: RefCell<Vec<Option<Rc<SessionSlot>>>>,
     due: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
     /// Requests left of the plan's `requests`; fixed at the first share that has users.
     quota: Cell<Option<u64>>,
@@ -38,7 +38,7 @@ pub struct Closed {
 }
 
 impl<T: Task> Model<T> for Closed {
-    fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, now: LeaseInstant) -> Next {
+    fn after(&self, engine: &Engine<T>, seat: &Rc<SessionSlot>, now: LeaseInstant) -> Next {
         engine.busy.set(engine.busy.get() - 1);
         if self.quota.get() == Some(0) {
             engine.shared.control.wake(engine.thread);
@@ -77,7 +77,7 @@ impl Closed {
     }
 
     /// Lets a user send at `at`, and wakes the pacer if that is before all others.
-    fn call<T: Task>(&self, engine: &Engine<T>, seat: &Rc<Seat>, at: LeaseInstant) {
+    fn call<T: Task>(&self, engine: &Engine<T>, seat: &Rc<SessionSlot>, at: LeaseInstant) {
         let mut due = self.due.borrow_mut();
         let first = due.peek().is_none_or(|Reverse((first, _))| at.0 < *first);
         let place = seat.place.get();
@@ -94,10 +94,10 @@ impl Closed {
     fn request<T: Task>(
         &self,
         engine: &Engine<T>,
-        seat: &Rc<Seat>,
+        seat: &Rc<SessionSlot>,
         due: LeaseInstant,
         now: LeaseInstant,
-    ) -> Option<Job> {
+    ) -> Option<PendingRequest> {
         if self.quota.get() == Some(0) {
             self.leave(seat);
             return None;
@@ -141,7 +141,7 @@ impl Closed {
         engine.busy.set(engine.busy.get() + 1);
         let (user, turn) = (seat.user.get(), seat.turns.get());
         seat.turns.set(turn.wrapping_add(1));
-        Some(Job {
+        Some(PendingRequest {
             due,
             waited_since: None,
             arrival: Arrival {
@@ -153,7 +153,7 @@ impl Closed {
         })
     }
 
-    fn leave(&self, seat: &Seat) {
+    fn leave(&self, seat: &SessionSlot) {
         self.seats.borrow_mut()[seat.place.get()] = None;
         seat.retire();
     }
@@ -174,7 +174,7 @@ impl Closed {
             let turns = known.as_ref().map_or(0, |seat| seat.turns.get());
             // One that had left, and is there again now that the load is another.
             let seat = known.filter(|seat| !seat.retired.get()).unwrap_or_else(|| {
-                let seat = Rc::new(Seat::default());
+                let seat = Rc::new(SessionSlot::default());
                 let mut seats = self.seats.borrow_mut();
                 seat.place.set(seats.len());
                 seats.push(Some(seat.clone()));
@@ -240,7 +240,7 @@ impl<T: Task> Pacer<T> for Closed {
             return;
         };
         let now = engine.shared.control.now();
-        let benched: Vec<Rc<Seat>> = self.users.borrow().values().cloned().collect();
+        let benched: Vec<Rc<SessionSlot>> = self.users.borrow().values().cloned().collect();
         for seat in benched
             .iter()
             .filter(|s| s.benched.get() && !s.retired.get())

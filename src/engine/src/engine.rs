@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::clock::{LeaseInstant, thread_cpu};
 use super::control::Control;
 use super::recorder::{Counters, Recorder, Times};
-use super::seat::{Job, Seat};
+use super::session_slot::{PendingRequest, SessionSlot};
 use vajra_plan::{Plan, Profile};
 use vajra_tasks::{Client, Gate, Outcome, Session, Task, Traffic};
 
@@ -41,7 +41,7 @@ pub struct Shared {
 /// What a session does after a request.
 pub enum Next {
     /// Another one.
-    Run(Job),
+    Run(PendingRequest),
     /// Wait for one.
     Wait,
     /// End.
@@ -51,7 +51,7 @@ pub enum Next {
 /// Decides what comes after a request: the open or the closed model.
 pub trait Model<T: Task>: 'static {
     /// The seat's request is done, at `now`.
-    fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, now: LeaseInstant) -> Next;
+    fn after(&self, engine: &Engine<T>, seat: &Rc<SessionSlot>, now: LeaseInstant) -> Next;
 }
 
 /// One engine thread's state.
@@ -67,7 +67,7 @@ pub struct Engine<T: Task> {
     /// What was measured.
     pub recorder: Rc<RefCell<Recorder>>,
     /// Arrivals that wait for a connection, in order.
-    pub queue: RefCell<VecDeque<Job>>,
+    pub queue: RefCell<VecDeque<PendingRequest>>,
     /// Sessions that have a request.
     pub busy: Cell<usize>,
     /// Sessions that have yet to open their first connection.
@@ -212,7 +212,12 @@ impl<T: Task> Engine<T> {
 
     /// Spawns a session onto the thread, with its first request; without one it gets ready
     /// for it.
-    pub fn seat<M: Model<T>>(self: &Rc<Self>, model: &Rc<M>, seat: Rc<Seat>, job: Option<Job>) {
+    pub fn seat<M: Model<T>>(
+        self: &Rc<Self>,
+        model: &Rc<M>,
+        seat: Rc<SessionSlot>,
+        job: Option<PendingRequest>,
+    ) {
         seat.taken.set(true);
         seat.opening.set(true);
         self.opening.set(self.opening.get() + 1);
@@ -244,7 +249,7 @@ impl<T: Task> Engine<T> {
     }
 
     /// A session has opened its first connection, or could not.
-    fn opened(&self, seat: &Seat) {
+    fn opened(&self, seat: &SessionSlot) {
         if seat.opening.replace(false) {
             self.opening.set(self.opening.get() - 1);
             if !self.queue.borrow().is_empty() {
@@ -258,8 +263,8 @@ impl<T: Task> Engine<T> {
     async fn run(
         &self,
         session: &mut <T::Client as Client>::Session,
-        seat: &Seat,
-        job: Job,
+        seat: &SessionSlot,
+        job: PendingRequest,
         now: LeaseInstant,
     ) -> LeaseInstant {
         let picked = job.waited_since.unwrap_or(now);
@@ -308,7 +313,7 @@ impl<T: Task> Engine<T> {
     async fn request(
         &self,
         session: &mut <T::Client as Client>::Session,
-        seat: &Seat,
+        seat: &SessionSlot,
         step: usize,
         due: LeaseInstant,
         lag_ns: u64,
@@ -370,7 +375,7 @@ impl<T: Task> Engine<T> {
 /// The fence at the trigger.
 struct LeaseGate<'a, T: Task> {
     engine: &'a Engine<T>,
-    seat: &'a Seat,
+    seat: &'a SessionSlot,
     step: usize,
     due: LeaseInstant,
     sent: Option<LeaseInstant>,

@@ -21,15 +21,15 @@
 //! `tls`, …), so that totals add up, although its target never saw it. At a stop or the end,
 //! arrivals that still wait for a connection count as `dropped_full`.
 
-mod alarm;
 mod clock;
 mod closed;
 mod control;
 mod engine;
 mod open;
+mod pacing_timer;
 mod recorder;
 mod run;
-mod seat;
+mod session_slot;
 mod thread;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::clock::LeaseInstant;
 use super::control::ShareChange;
 use super::engine::{Engine, Model, Next, as_ns};
-use super::seat::{Job, Seat};
+use super::session_slot::{PendingRequest, SessionSlot};
 use super::thread::{Pacer, portion};
 use vajra_plan::{Owned, SlotRange};
 use vajra_tasks::{Arrival, Task};
@@ -30,7 +30,7 @@ const OPENING: usize = 256;
 
 /// The sessions of the open model, and what is due.
 pub struct Open {
-    idle: RefCell<Vec<Rc<Seat>>>,
+    idle: RefCell<Vec<Rc<SessionSlot>>>,
     sessions: Cell<usize>,
     max_in_flight: Cell<usize>,
     /// Most sessions.
@@ -54,7 +54,7 @@ struct Schedule {
 }
 
 impl<T: Task> Model<T> for Open {
-    fn after(&self, engine: &Engine<T>, seat: &Rc<Seat>, _: LeaseInstant) -> Next {
+    fn after(&self, engine: &Engine<T>, seat: &Rc<SessionSlot>, _: LeaseInstant) -> Next {
         // With fewer connections than before, the surplus ends as it becomes free.
         if self.sessions.get() > self.most.get() {
             self.sessions.set(self.sessions.get() - 1);
@@ -224,7 +224,7 @@ impl Open {
     fn prepare<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
         while self.sessions.get() < self.most.get() {
             self.sessions.set(self.sessions.get() + 1);
-            let seat = Rc::<Seat>::default();
+            let seat = Rc::<SessionSlot>::default();
             engine.seat(self, seat.clone(), None);
             self.idle.borrow_mut().push(seat);
         }
@@ -234,7 +234,7 @@ impl Open {
         self.sessions.get() < self.most.get() && engine.opening.get() < OPENING
     }
 
-    fn open<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, job: Job) {
+    fn open<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, job: PendingRequest) {
         self.sessions.set(self.sessions.get() + 1);
         engine.busy.set(engine.busy.get() + 1);
         engine.seat(self, Rc::default(), Some(job));
@@ -267,7 +267,7 @@ impl Open {
         if engine.load() >= self.max_in_flight.get() {
             return engine.count(|c| c.dropped_full += 1);
         }
-        let job = Job {
+        let job = PendingRequest {
             due,
             waited_since: None,
             arrival: Arrival {
@@ -283,7 +283,7 @@ impl Open {
         } else if self.may_open(engine) {
             self.open(engine, job);
         } else {
-            let waiting = Job {
+            let waiting = PendingRequest {
                 waited_since: Some(now),
                 ..job
             };

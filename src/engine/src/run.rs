@@ -12,9 +12,9 @@ use super::clock::{LeaseClock, LeaseInstant, descriptor_limit};
 use super::control::Control;
 use super::engine::{Report, Shared, as_ns};
 use super::recorder::Counters;
-use super::thread::{Ask, Seed};
+use super::thread::{Ask, ThreadInit};
 use vajra_plan::{LoadChange, Model, Plan, Profile, SlotRange, Values};
-use vajra_tasks::{self as tasks, FailingTask, Handed, Prepared, Site};
+use vajra_tasks::{self as tasks, FailingTask, Prepared, SetupValues, TaskContext};
 
 /// Reports asked of a thread and not given yet. A thread answers within a millisecond, and
 /// one is asked for a second; more wait their turn.
@@ -29,7 +29,7 @@ pub struct LoadSpec {
     /// The clock that start and lease are told on.
     pub clock: LeaseClock,
     /// What the plan may use of this node.
-    pub site: Arc<Site>,
+    pub site: Arc<TaskContext>,
     /// The test was started from this node.
     pub own_test: bool,
     /// Histograms are made like this one: bounds and digits in microseconds.
@@ -105,7 +105,7 @@ pub struct LoadRun {
     shared: Arc<Shared>,
     prototype: Histogram<u64>,
     threads: Vec<Thread>,
-    handed: Handed,
+    handed: SetupValues,
 }
 
 impl LoadRun {
@@ -138,7 +138,7 @@ impl LoadRun {
             connections,
             plan: spec.plan,
         });
-        let handed = Handed::default();
+        let handed = SetupValues::default();
         let team = Arc::new(Team {
             handed: handed.clone(),
             shared: shared.clone(),
@@ -176,7 +176,7 @@ impl LoadRun {
     ) -> std::io::Result<()> {
         let (asks, inbox) = mpsc::channel(ASKS);
         let last = Arc::new(Mutex::new(None));
-        let seed = Seed {
+        let seed = ThreadInit {
             shared: self.shared.clone(),
             thread,
             prototype: self.prototype.clone(),
@@ -303,9 +303,9 @@ fn threads_for(plan: &Plan, wanted: usize, connections: u32) -> usize {
 /// What the threads of a run have in common until its end.
 struct Team {
     shared: Arc<Shared>,
-    site: Arc<Site>,
+    site: Arc<TaskContext>,
     own: bool,
-    handed: Handed,
+    handed: SetupValues,
     task: OnceLock<Prepared>,
     working: AtomicUsize,
     finished: Box<dyn Fn() + Send + Sync>,

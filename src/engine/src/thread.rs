@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
-use super::alarm::Alarm;
 use super::clock::LeaseInstant;
 use super::closed::Closed;
 use super::control::ShareChange;
 use super::engine::{Engine, Model, Report, Shared, as_ns};
 use super::open::Open;
+use super::pacing_timer::PacingTimer;
 use super::recorder::Recorder;
 use vajra_plan as plan;
 use vajra_tasks::{Client, Prepared, Task};
@@ -45,7 +45,7 @@ pub trait Pacer<T: Task>: Model<T> {
 }
 
 /// What a thread is started with.
-pub struct Seed {
+pub struct ThreadInit {
     /// What all threads share.
     pub shared: Arc<Shared>,
     /// Which one it is.
@@ -60,7 +60,7 @@ pub struct Seed {
     pub last: Arc<Mutex<Option<Report>>>,
 }
 
-impl Seed {
+impl ThreadInit {
     /// Runs the thread to its end, on a runtime of its own.
     pub fn run(self, task: Prepared) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -103,7 +103,7 @@ async fn work<T: Task, P: Pacer<T>>(
     mut asks: mpsc::Receiver<Ask>,
     last: &Mutex<Option<Report>>,
 ) -> std::io::Result<()> {
-    let mut alarm = Alarm::new(
+    let mut alarm = PacingTimer::new(
         engine.shared.control.clock(),
         engine.shared.plan.load.pacing,
     )?;
@@ -134,7 +134,7 @@ async fn work<T: Task, P: Pacer<T>>(
 async fn arrivals<T: Task, P: Pacer<T>>(
     engine: &Rc<Engine<T>>,
     pacer: &Rc<P>,
-    alarm: &mut Alarm,
+    alarm: &mut PacingTimer,
 ) -> LeaseInstant {
     let (shared, control) = (&engine.shared, &engine.shared.control);
     let graceful = as_ns(shared.plan.graceful_timeout());
@@ -183,7 +183,7 @@ async fn arrivals<T: Task, P: Pacer<T>>(
 
 /// Waits until nothing is in flight any more, or the deadline, or an earlier one that a stop
 /// brings.
-async fn drain<T: Task>(engine: &Rc<Engine<T>>, alarm: &mut Alarm, deadline: LeaseInstant) {
+async fn drain<T: Task>(engine: &Rc<Engine<T>>, alarm: &mut PacingTimer, deadline: LeaseInstant) {
     let control = &engine.shared.control;
     let mut deadline = deadline;
     while engine.load() > 0 {

@@ -21,7 +21,7 @@ use libp2p::{Swarm, Transport, identify, kad, mdns, noise, ping, swarm, tcp, yam
 
 use super::codec::Codec;
 use super::config::{NetworkConfig, NetworkError};
-use super::keep;
+use super::keep_alive;
 use super::name::SwarmName;
 use vajra_wire::{MAX_BULK, MAX_CONTROL, MAX_GOSSIP, Topic};
 
@@ -85,7 +85,7 @@ type Requests = request_response::Behaviour<Codec>;
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
-    pub keep: keep::Behaviour,
+    pub keep: keep_alive::Behaviour,
     pub ping: ping::Behaviour,
     pub identify: identify::Behaviour,
     pub kad: kad::Behaviour<MemoryStore>,
@@ -155,7 +155,7 @@ pub(super) fn swarm(
 
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(limits()),
-        keep: keep::Behaviour::new(),
+        keep: keep_alive::Behaviour::new(),
         ping: ping::Behaviour::new(
             ping::Config::new()
                 .with_interval(PING_EVERY)

@@ -7,7 +7,7 @@ use libp2p::identity::Keypair;
 
 use super::address::AddressError;
 use super::key::SwarmKey;
-use super::known::KnownPeers;
+use super::known_peers::KnownPeers;
 use super::name::SwarmName;
 
 /// Everything a network needs to know at its start.

@@ -11,11 +11,11 @@ use libp2p::{Multiaddr, PeerId, kad, mdns};
 use tokio::task::JoinHandle;
 
 use super::address;
+use super::bootstrap::Dialled;
 use super::event_loop::{EventLoop, unix_s};
 use super::handle::NetworkEvent;
-use super::known::{KnownPeer, KnownPeers};
+use super::known_peers::{KnownPeer, KnownPeers};
 use super::peers::Source;
-use super::seeds::Dialled;
 
 /// Up to this many connections peers are dialled as they are found: in a swarm of up to
 /// fifty nodes everybody is connected to everybody. Bootstrap addresses are tried regardless,

@@ -1,5 +1,5 @@
 //! The event loop: one task that owns the swarm and everything that changes with it. Its
-//! parts are in [`super::links`] (connections), [`super::discovery`] (finding and dialling),
+//! parts are in [`super::connections`] (connections), [`super::discovery`] (finding and dialling),
 //! [`super::gossip`] and [`super::requests`].
 
 use std::collections::{HashMap, HashSet};
@@ -17,14 +17,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::address;
 use super::behaviour::{self, Behaviour, BehaviourEvent};
+use super::bootstrap::Seeds;
 use super::config::{NetworkConfig, NetworkError};
+use super::connections::Links;
 use super::discovery::{Dial, Saver, Walks};
 use super::handle::{Command, NetworkEvent, NetworkHandle};
-use super::links::Links;
 use super::outbox::Outbox;
 use super::peers::AddressBook;
 use super::requests::Requests;
-use super::seeds::Seeds;
 use super::stats::Stats;
 
 /// How often due dials, time-outs and savings are looked for; the shortest back-off is a
@@ -245,7 +245,7 @@ impl EventLoop {
                 bytes,
             } => self.request(to, id, lane, bytes),
             Command::Reply(ticket, bytes) => self.reply(ticket, bytes),
-            Command::Verdict(ticket, verdict) => self.verdict(&ticket, verdict),
+            Command::Acceptance(ticket, verdict) => self.verdict(&ticket, verdict),
             Command::Dial(addresses) => self.learn_addresses(addresses),
             // Whoever asked may be gone.
             Command::Links(tell) => drop(tell.send(self.links_seen())),

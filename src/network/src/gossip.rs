@@ -6,7 +6,7 @@ use libp2p::{PeerId, gossipsub::TopicHash};
 use super::address;
 use super::behaviour::{topic, topic_name};
 use super::event_loop::EventLoop;
-use super::handle::{GossipTicket, NetworkEvent, Verdict};
+use super::handle::{Acceptance, GossipTicket, NetworkEvent};
 use vajra_wire::{self as wire, Topic};
 
 impl EventLoop {
@@ -53,12 +53,12 @@ impl EventLoop {
         };
         // Strict validation lets nothing pass without a signed source.
         let Some(author) = message.source else {
-            self.verdict(&ticket, Verdict::Reject);
+            self.verdict(&ticket, Acceptance::Reject);
             return;
         };
         // The subscription filter lets no other topic pass.
         let Some(of) = which(&message.topic) else {
-            self.verdict(&ticket, Verdict::Reject);
+            self.verdict(&ticket, Acceptance::Reject);
             return;
         };
         let content = match wire::decode_gossip(of, &message.data) {
@@ -66,9 +66,9 @@ impl EventLoop {
             Err(error) => {
                 tracing::debug!(%forwarder, %author, topic = %message.topic, %error, "gossip refused");
                 let verdict = if error.is_newer() {
-                    Verdict::Ignore
+                    Acceptance::Ignore
                 } else {
-                    Verdict::Reject
+                    Acceptance::Reject
                 };
                 self.verdict(&ticket, verdict);
                 return;
@@ -91,10 +91,10 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn verdict(&mut self, ticket: &GossipTicket, verdict: Verdict) {
+    pub(super) fn verdict(&mut self, ticket: &GossipTicket, verdict: Acceptance) {
         match verdict {
-            Verdict::Accept => self.report(ticket, MessageAcceptance::Accept),
-            Verdict::Ignore => {
+            Acceptance::Accept => self.report(ticket, MessageAcceptance::Accept),
+            Acceptance::Ignore => {
                 self.report(ticket, MessageAcceptance::Ignore);
                 self.stats.update(|s| {
                     s.gossip_ignored += 1;
@@ -103,7 +103,7 @@ impl EventLoop {
                     }
                 });
             }
-            Verdict::Reject => {
+            Acceptance::Reject => {
                 self.report(ticket, MessageAcceptance::Reject);
                 self.stats.update(|s| {
                     s.gossip_rejected += 1;

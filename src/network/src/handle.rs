@@ -49,7 +49,7 @@ pub(super) enum Command {
         bytes: Vec<u8>,
     },
     Reply(RequestTicket, Vec<u8>),
-    Verdict(GossipTicket, Verdict),
+    Acceptance(GossipTicket, Acceptance),
     Dial(Vec<Multiaddr>),
     Links(oneshot::Sender<Vec<LinkSeen>>),
     Shutdown(oneshot::Sender<()>),
@@ -147,7 +147,7 @@ impl fmt::Debug for RequestTicket {
 
 /// What becomes of a gossip message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Acceptance {
     /// Forward it.
     Accept,
     /// Do not forward it: of an ended, unknown or newer thing.
@@ -274,8 +274,8 @@ impl NetworkHandle {
     }
 
     /// Says what becomes of a gossip message.
-    pub fn verdict(&self, ticket: GossipTicket, verdict: Verdict) {
-        self.send(Command::Verdict(ticket, verdict));
+    pub fn verdict(&self, ticket: GossipTicket, verdict: Acceptance) {
+        self.send(Command::Acceptance(ticket, verdict));
     }
 
     /// Addresses where nodes are said to be, each with `/p2p/`; others are ignored. They are

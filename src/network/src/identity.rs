@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use libp2p::identity::Keypair;
 
 use super::address;
-use super::known::KnownPeers;
+use super::known_peers::KnownPeers;
 use super::name::SwarmName;
 use vajra_core::protocol::{Incarnation, Peer};
 

@@ -24,22 +24,22 @@
 mod address;
 mod backoff;
 mod behaviour;
+mod bootstrap;
 mod codec;
 mod config;
+mod connections;
 mod discovery;
 mod event_loop;
 mod gossip;
 mod handle;
 mod identity;
-mod keep;
+mod keep_alive;
 mod key;
-mod known;
-mod links;
+mod known_peers;
 mod name;
 mod outbox;
 mod peers;
 mod requests;
-mod seeds;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -50,12 +50,12 @@ pub use address::{
 pub use config::{NetworkConfig, NetworkError};
 pub use event_loop::{Running, spawn};
 pub use handle::{
-    COMMAND_QUEUE, EVENT_QUEUE, GossipTicket, LinkSeen, NetworkEvent, NetworkHandle, RequestFailed,
-    RequestTicket, Verdict,
+    Acceptance, COMMAND_QUEUE, EVENT_QUEUE, GossipTicket, LinkSeen, NetworkEvent, NetworkHandle,
+    RequestFailed, RequestTicket,
 };
 pub use identity::{DataDir, DataDirError, Identity};
 pub use key::{SwarmKey, SwarmKeyError};
-pub use known::{KnownPeers, MAX_KNOWN};
+pub use known_peers::{KnownPeers, MAX_KNOWN};
 pub use libp2p::Multiaddr;
 pub use libp2p::identity::Keypair;
 pub use name::{BadSwarmName, SwarmName};

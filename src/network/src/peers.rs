@@ -12,7 +12,7 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::address;
 use super::backoff::Jitter;
-use super::known::KnownPeer;
+use super::known_peers::KnownPeer;
 
 /// Most peers in the book; idle ones with the most failures make room.
 pub(super) const MAX_PEERS: usize = 1024;

@@ -7,9 +7,8 @@
 //! part of it.
 
 mod curve;
-mod near;
+mod diagnostics;
 mod parse;
-mod place;
 mod poisson;
 mod profile;
 mod raw;
@@ -18,6 +17,7 @@ mod schema;
 mod slots;
 mod source;
 mod stages;
+mod suggest;
 mod suite;
 mod think;
 mod threshold;
@@ -35,18 +35,18 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use diagnostics::show as show_plan_error;
 pub use parse::{
     Given, InSuite, Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json,
     parse_plan, parse_plan_with, parse_toml,
 };
-pub use place::show as show_plan_error;
 pub use poisson::hash;
 pub use profile::{Change, LoadChange, Profile};
 pub use scenario::{
     Blob, Body, Check, Data, Draws, Extract, Format, MAX_ALL_FILES as MAX_DATA_OF_PLAN,
-    MAX_FILE as MAX_DATA_FILE, MAX_ONCE_STEPS, MAX_VALUES_BYTES, Mix, Phase, Pick, Received,
-    Scalar, Scenario, Scenarios, Sha256, Step, Table, Values, decode_values, encode_values,
-    environment, explain, has_holes, pause, value_of, variables,
+    MAX_FILE as MAX_DATA_FILE, MAX_ONCE_STEPS, MAX_VALUES_BYTES, Mix, Pick, Received, Scalar,
+    Scenario, Scenarios, Sha256, Step, Table, Values, decode_values, encode_values, environment,
+    explain, has_holes, pause, value_of, variables,
 };
 pub use schema::{markdown, schema};
 pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
@@ -56,6 +56,7 @@ pub use think::ThinkTime;
 pub use threshold::{Measure, Metric, Point, Scope, Threshold};
 pub use units::{parse_bytes, parse_count, parse_duration, show_duration};
 pub use url::TargetUrl;
+pub use vajra_core::Hook;
 
 /// A whole test plan.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::diagnostics::{below, show};
 use super::parse::{Given, InSuite, RawFile, parse_plan_with};
-use super::place::{below, show};
 use super::scenario::{Values, is_name};
 use super::threshold::Measure;
 use super::{Local, MAX_PLAN_BYTES, PlanError, PlanFile, units};

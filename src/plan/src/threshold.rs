@@ -10,8 +10,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Task;
-use super::near::near;
 use super::schema::schema_of_text;
+use super::suggest::near;
 use super::units::{self, parse_count, parse_duration};
 
 /// What is compared, as it is written.

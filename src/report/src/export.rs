@@ -5,10 +5,10 @@ use super::csv::csv;
 use super::hlog::{HlogError, hlog};
 use super::html::{self, HtmlError};
 use super::junit::junit;
-use super::spectrum::hgrm;
+use super::percentiles::hgrm;
 use vajra_results::compare::Comparison;
 use vajra_results::decode;
-use vajra_results::recorded::Recorded;
+use vajra_results::result_file::Recorded;
 use vajra_results::timeline::MAX_POINTS;
 
 /// A form.

@@ -201,7 +201,7 @@ mod tests {
     use vajra_fixtures::results as fixture;
     use vajra_results::Judged;
     use vajra_results::compare::compare;
-    use vajra_results::recorded::Recorded;
+    use vajra_results::result_file::Recorded;
 
     #[test]
     fn each_threshold_is_a_case_and_broken_ones_have_failed() {

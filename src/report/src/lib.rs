@@ -7,7 +7,7 @@ pub mod export;
 mod hlog;
 pub mod html;
 mod junit;
-mod spectrum;
+mod percentiles;
 pub mod text;
 
 pub use junit::{junit, junit_of_suite};

@@ -11,28 +11,28 @@
 //! | [`recorded`] | a result in a file |
 //! | [`units`] | numbers with units, as texts |
 
+pub mod build;
 pub mod compare;
-pub mod compose;
 mod merge;
-mod outline;
+mod plan_preview;
 pub mod preflight;
-pub mod recorded;
-mod recording;
 pub mod result;
+pub mod result_file;
 pub mod search;
 pub mod suite;
 pub mod swarm;
 mod threshold;
 pub mod timeline;
+mod timeline_recorder;
 pub mod units;
 mod verdict;
 
-pub use compose::{ResultInput, WorkerInput, phase_word, rfc3339};
+pub use build::{ResultInput, WorkerInput, phase_word, rfc3339};
 pub use merge::{added, decode, encode, stats};
-pub use outline::Outline;
-pub use recording::{Look, Recording};
+pub use plan_preview::Outline;
 pub use result::*;
 pub use suite::{PlanResult, SuiteResult};
 pub use swarm::{SwarmEvent, SwarmEvents, SwarmLink, SwarmLinks, SwarmNow};
 pub use threshold::{check, measured, shown, shown_value};
 pub use timeline::{Point, Timeline, TimelineNode};
+pub use timeline_recorder::{Look, Recording};

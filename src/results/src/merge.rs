@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 
-use super::compose::WorkerInput;
+use super::build::WorkerInput;
 use super::result::{Histograms, Stats};
 use vajra_core::metrics::{TimeKind, new_histogram};
 use vajra_core::protocol::merge::WorkerMetrics;

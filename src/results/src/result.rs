@@ -44,7 +44,7 @@ pub struct TestResult {
     /// clocks that are known worst are known.
     pub start_skew_within_ms: Option<f64>,
     /// Who coordinated, by term.
-    pub coordinators: Vec<Reign>,
+    pub coordinators: Vec<Tenure>,
     /// The workers.
     pub nodes: Vec<NodeResult>,
     /// What was counted.
@@ -106,7 +106,7 @@ pub struct ChangeResult {
 
 /// A coordinator's time in office.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Reign {
+pub struct Tenure {
     /// Its term.
     pub term: u64,
     /// Who.

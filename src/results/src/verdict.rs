@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::compose::{ResultInput, WorkerInput};
+use super::build::{ResultInput, WorkerInput};
 use super::merge::LagP99;
 use super::result::{Event, Totals};
 use vajra_core::metrics::Counters;

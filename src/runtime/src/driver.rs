@@ -19,9 +19,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::blobs::Blobs;
-use super::engine::{EngineRoom, EngineRun};
+use super::engine::{EngineHost, EngineRun};
 use super::handle::{Command, CommandError, StartOptions};
-use super::history::Listed;
+use super::history::ResultSummary;
 use super::inspect;
 use super::preflight::AT_ONCE;
 use super::store::Store;
@@ -30,7 +30,7 @@ use data::{DataRoom, Held};
 use vajra_core::protocol::messages::{Gossip, Request, Status, StopOrder};
 use vajra_core::protocol::spec::{Submission, TestSpec};
 use vajra_core::protocol::{
-    EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time, Verdict,
+    Acceptance, EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time,
 };
 use vajra_network::{
     self as network, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket,
@@ -63,7 +63,7 @@ pub struct Parts {
     /// What callers want.
     pub commands: mpsc::Receiver<Command>,
     /// The load engine.
-    pub room: EngineRoom,
+    pub room: EngineHost,
     /// Measurements of it.
     pub measured: mpsc::Receiver<(TestId, Measurement)>,
     /// Runs of it that are over.
@@ -122,7 +122,7 @@ pub struct Driver {
     net: Option<NetworkHandle>,
     events: mpsc::Receiver<NetworkEvent>,
     commands: mpsc::Receiver<Command>,
-    pub(super) room: EngineRoom,
+    pub(super) room: EngineHost,
     measured: mpsc::Receiver<(TestId, Measurement)>,
     finished: mpsc::Receiver<TestId>,
     inspected: mpsc::Receiver<Inspected>,
@@ -154,7 +154,7 @@ pub struct Driver {
     unreached: usize,
     connected: BTreeSet<Peer>,
     /// Tests that ended, here or in an earlier life; their results are in the store.
-    pub(super) old: BTreeMap<TestId, Listed>,
+    pub(super) old: BTreeMap<TestId, ResultSummary>,
     _dir: Option<DataDir>,
 }
 
@@ -168,7 +168,7 @@ impl Driver {
         let (kept_to, kept) = mpsc::channel(INSPECT_QUEUE);
         let old = parts.store.ids().into_iter();
         let old = old
-            .filter_map(|id| Some((id, Listed::of(&*parts.store.get(id)?))))
+            .filter_map(|id| Some((id, ResultSummary::of(&*parts.store.get(id)?))))
             .collect();
         Driver {
             origin_unix_ms: origin_unix_ms(Time(parts.room.clock.now().0)),
@@ -507,11 +507,11 @@ impl Driver {
     }
 }
 
-fn network_verdict(verdict: Verdict) -> network::Verdict {
+fn network_verdict(verdict: Acceptance) -> network::Acceptance {
     match verdict {
-        Verdict::Accept => network::Verdict::Accept,
-        Verdict::Ignore => network::Verdict::Ignore,
-        Verdict::Reject => network::Verdict::Reject,
+        Acceptance::Accept => network::Acceptance::Accept,
+        Acceptance::Ignore => network::Acceptance::Ignore,
+        Acceptance::Reject => network::Acceptance::Reject,
     }
 }
 

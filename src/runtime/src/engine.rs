@@ -12,23 +12,23 @@ use tokio::sync::mpsc;
 use vajra_core::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, StepCounters, TimeKind, new_histogram,
 };
-use vajra_core::protocol::decisions::{Decided, Decision, Steer, values};
+use vajra_core::protocol::decisions::{Decision, LoadCommand, LogEntry, values};
 use vajra_core::protocol::{EngineOrder, Measurement, TestId};
 use vajra_engine::{
     LeaseClock, LeaseInstant, LoadRun, LoadSnapshot, LoadSpec, PrepareError, StopMode,
 };
 use vajra_plan::{Change, LoadChange, Plan, SlotRange, decode_values};
-use vajra_tasks::{self as tasks, Site};
+use vajra_tasks::{self as tasks, TaskContext};
 
 /// What every run on this node shares.
 #[derive(Debug, Clone)]
-pub struct EngineRoom {
+pub struct EngineHost {
     /// Engine threads of a run.
     pub threads: usize,
     /// The clock that leases are counted on.
     pub clock: LeaseClock,
     /// What plans may use of this node.
-    pub site: Arc<Site>,
+    pub site: Arc<TaskContext>,
     /// Every raw value is written here, for comparison with the merged percentiles.
     pub dump: Option<PathBuf>,
     /// A measurement of a test is ready.
@@ -47,14 +47,14 @@ const SHORTEST: Duration = Duration::from_millis(500);
 
 /// Whether the engine keeps up, from one measurement to the next.
 #[derive(Debug, Default)]
-struct Strain {
+struct OverloadDetector {
     at: LeaseInstant,
     cpu: Duration,
     dropped_late: u64,
     in_a_row: u32,
 }
 
-impl Strain {
+impl OverloadDetector {
     /// It does not: in the last intervals it dropped arrivals that it was too late for, or its
     /// threads had no time left.
     fn overloaded(&mut self, now: LeaseInstant, snapshot: &LoadSnapshot, threads: usize) -> bool {
@@ -83,11 +83,11 @@ pub struct EngineRun {
     is_final: bool,
     /// The same, for measurements that have not been told yet.
     ended: Arc<AtomicBool>,
-    strain: Arc<Mutex<Strain>>,
+    strain: Arc<Mutex<OverloadDetector>>,
     max_pause: Duration,
 }
 
-impl EngineRoom {
+impl EngineHost {
     /// Why this node cannot or will not carry a plan's load, if so. Resolves the target's
     /// name. Whether the plan's data is here is another matter.
     pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
@@ -168,7 +168,7 @@ impl EngineRun {
                 offset: *offset,
                 slots: *slots,
             }),
-            EngineOrder::Decided(decisions) => {
+            EngineOrder::LogEntry(decisions) => {
                 match values(decisions).map(|bytes| decode_values(bytes)) {
                     Some(Ok(values)) => self.run.hand(&values),
                     Some(Err(why)) => {
@@ -226,7 +226,7 @@ impl EngineRun {
 }
 
 /// How the load changes by these decisions.
-pub fn load_changes(decisions: &[Decided], max_pause: Duration) -> Vec<LoadChange> {
+pub fn load_changes(decisions: &[LogEntry], max_pause: Duration) -> Vec<LoadChange> {
     let steered = decisions.iter().filter_map(|d| {
         let Decision::Steered(steer) = d.what else {
             return None;
@@ -235,9 +235,9 @@ pub fn load_changes(decisions: &[Decided], max_pause: Duration) -> Vec<LoadChang
             at: d.at,
             lag: d.lag,
             what: match steer {
-                Steer::Load { level_milli } => Change::Level(level_milli as f64 / 1e3),
-                Steer::Pause => Change::Pause(max_pause),
-                Steer::Resume => Change::Resume,
+                LoadCommand::Load { level_milli } => Change::Level(level_milli as f64 / 1e3),
+                LoadCommand::Pause => Change::Pause(max_pause),
+                LoadCommand::Resume => Change::Resume,
             },
         })
     });
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn an_engine_is_overloaded_after_two_intervals_without_time_left_or_with_late_drops() {
         let second = |s: u64| LeaseInstant(s * 1_000_000_000);
-        let mut strain = Strain::default();
+        let mut strain = OverloadDetector::default();
         assert!(!strain.overloaded(second(1), &snapshot(990, 0), 1));
         assert!(strain.overloaded(second(2), &snapshot(1_970, 0), 1));
         assert!(

@@ -31,7 +31,7 @@ const WANTED_AT_ONCE: usize = 4;
 const MOST_WANTED: usize = 64;
 /// How long a fetch goes on.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+struct RetryPolicy {
     /// Pause after all sources were asked in vain.
     repeat: Duration,
     /// Without any part for so long, a file is given up.
@@ -40,7 +40,7 @@ struct Patience {
     longest: Duration,
 }
 
-const PATIENCE: Patience = Patience {
+const PATIENCE: RetryPolicy = RetryPolicy {
     repeat: Duration::from_millis(500),
     // More than a part may take.
     give_up: Duration::from_secs(35),
@@ -79,7 +79,7 @@ pub struct Fetcher {
     caller: Caller,
     jobs: Arc<Mutex<HashMap<Sha256, Arc<Job>>>>,
     places: Arc<Semaphore>,
-    patience: Patience,
+    patience: RetryPolicy,
 }
 
 impl std::fmt::Debug for Fetcher {

@@ -64,7 +64,7 @@ fn swarm(
         }
     });
     let mut fetcher = Fetcher::new(blobs.clone(), caller);
-    fetcher.patience = Patience {
+    fetcher.patience = RetryPolicy {
         repeat: Duration::from_millis(1),
         give_up: Duration::from_millis(50),
         longest: Duration::from_secs(60),

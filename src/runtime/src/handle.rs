@@ -59,7 +59,7 @@ pub struct StartOptions {
 
 /// How the load of a running test is to change.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Steering {
+pub enum LoadRequest {
     /// Full load is so many arrivals a second from now on (0.001 to 1,000,000); open model.
     Rate(f64),
     /// Full load is so many users from now on (1 to 1,000,000); closed model.
@@ -82,9 +82,9 @@ pub enum Command {
     /// Stop a test everywhere.
     Stop(TestId, bool, oneshot::Sender<Result<(), CommandError>>),
     /// Change the load of a running test.
-    Steer(
+    LoadCommand(
         TestId,
-        Steering,
+        LoadRequest,
         oneshot::Sender<Result<Duration, CommandError>>,
     ),
     /// All nodes known.
@@ -205,8 +205,8 @@ impl NodeHandle {
     /// # Errors
     /// [`CommandError::NotFound`] if this node knows no such test, [`CommandError::Refused`]
     /// if it makes no sense now, or no coordinator took it up.
-    pub async fn steer(&self, test: TestId, how: Steering) -> Result<Duration, CommandError> {
-        self.ask(|tx| Command::Steer(test, how, tx)).await?
+    pub async fn steer(&self, test: TestId, how: LoadRequest) -> Result<Duration, CommandError> {
+        self.ask(|tx| Command::LoadCommand(test, how, tx)).await?
     }
 
     /// The nodes of the swarm, as this one sees them.

@@ -35,7 +35,7 @@ const _: () = assert!(MAX_HOLDERS == 8 && WEIGHT.is_multiple_of(8 * 7 * 5 * 3));
 
 /// An ended test in the list that nodes give each other.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Listed {
+pub struct ResultSummary {
     /// As in every list.
     #[serde(flatten)]
     pub entry: TestEntry,
@@ -46,10 +46,10 @@ pub struct Listed {
     pub timeline: bool,
 }
 
-impl Listed {
+impl ResultSummary {
     /// The entry of a result; whether there is a timeline is for others to add.
-    pub fn of(result: &TestResult) -> Listed {
-        Listed {
+    pub fn of(result: &TestResult) -> ResultSummary {
+        ResultSummary {
             entry: result.entry(),
             complete: result.complete,
             timeline: false,
@@ -86,7 +86,7 @@ pub struct Others {
 impl Others {
     /// A node has told which results it holds, at this Unix time in milliseconds; what it told
     /// before is replaced.
-    pub fn told(&mut self, peer: &Peer, tests: Vec<Listed>, unix_ms: u64) {
+    pub fn told(&mut self, peer: &Peer, tests: Vec<ResultSummary>, unix_ms: u64) {
         self.gone(peer);
         let latest = unix_ms.saturating_add(MAX_AHEAD_MS);
         for listed in tests.into_iter().take(MAX_RESULTS) {
@@ -140,7 +140,7 @@ impl Others {
         }
     }
 
-    fn learn(&mut self, peer: &Peer, id: TestId, listed: Listed) {
+    fn learn(&mut self, peer: &Peer, id: TestId, listed: ResultSummary) {
         let holding = Holding {
             complete: listed.complete,
             timeline: listed.timeline,
@@ -246,9 +246,9 @@ impl Others {
 /// Tests that were looked for just now, and are nowhere. Whoever asks for one again is told so
 /// at once, and nobody else is asked.
 #[derive(Debug, Default)]
-pub struct InVain(VecDeque<(TestId, Instant)>);
+pub struct NegativeCache(VecDeque<(TestId, Instant)>);
 
-impl InVain {
+impl NegativeCache {
     /// A test was looked for.
     pub fn looked(&mut self, test: TestId, now: Instant) {
         self.found(test);
@@ -296,8 +296,8 @@ mod tests {
         TestId(id)
     }
 
-    fn listed(id: TestId, complete: bool) -> Listed {
-        Listed {
+    fn listed(id: TestId, complete: bool) -> ResultSummary {
+        ResultSummary {
             entry: TestEntry {
                 test_id: id.to_string(),
                 name: None,
@@ -347,7 +347,7 @@ mod tests {
         assert!(!others.knows(id(1)) && others.holders(id(1)).is_empty());
     }
 
-    fn many(from: u64, count: u64) -> Vec<Listed> {
+    fn many(from: u64, count: u64) -> Vec<ResultSummary> {
         (from..from + count).map(|i| listed(id(i), true)).collect()
     }
 
@@ -422,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_test_looked_for_in_vain_is_not_looked_for_again_for_a_while() {
-        let (mut vain, now) = (InVain::default(), Instant::now());
+        let (mut vain, now) = (NegativeCache::default(), Instant::now());
         vain.looked(id(0), now);
         assert!(vain.has(id(0), now) && !vain.has(id(1), now));
         assert!(!vain.has(id(0), now + IN_VAIN_FOR));
@@ -476,7 +476,7 @@ mod tests {
         assert_eq!(json["complete"], true);
         assert_eq!(json["state"], "ended");
         assert_eq!(json["name"], serde_json::Value::Null);
-        let back: Option<Listed> = serde_json::from_value(json).ok();
+        let back: Option<ResultSummary> = serde_json::from_value(json).ok();
         assert_eq!(back, Some(listed(id(0), true)));
     }
 }

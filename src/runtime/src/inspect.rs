@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vajra_core::protocol::messages::TaskDescription;
 use vajra_core::protocol::spec;
-use vajra_plan::{Balance, Model, OnLostWorker, Phase, Plan, Profile, Task};
+use vajra_plan::{Balance, Hook, Model, OnLostWorker, Plan, Profile, Task};
 
 /// A setup that takes too long says so itself, and what it was doing; only then is it given up.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -21,8 +21,8 @@ pub fn spec_of(plan: &Plan) -> spec::TestSpec {
     spec::TestSpec {
         length: profile.last_due(),
         end: profile.end(),
-        setup: limit(Phase::Setup),
-        teardown: limit(Phase::Teardown),
+        setup: limit(Hook::Setup),
+        teardown: limit(Hook::Teardown),
         // A moment more than the engines take, so that what they say at last is heard.
         grace: plan.graceful_timeout() + Duration::from_millis(500),
         min_workers: plan.swarm.min_workers,

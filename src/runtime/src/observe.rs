@@ -10,8 +10,8 @@ use libp2p::metrics::Registry;
 use super::driver::Driver;
 use vajra_core::protocol::membership::{Health, Known};
 use vajra_core::protocol::merge::WorkerMetrics;
-use vajra_core::protocol::messages::Phase;
-use vajra_core::protocol::test::Test;
+use vajra_core::protocol::messages::TestState;
+use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{NodeId, TestId};
 use vajra_network::NetworkStats;
 use vajra_plan::Limits;
@@ -48,7 +48,7 @@ pub struct ObservedTest {
     /// Its name; may be empty.
     pub name: String,
     /// How far it is.
-    pub phase: Phase,
+    pub phase: TestState,
     /// `valid`, `degraded`, `invalid`; none before the result is there.
     pub verdict: Option<String>,
     /// Since the start of the profile; zero before it.
@@ -104,7 +104,7 @@ impl Driver {
         }
         let forgotten = self.old.keys();
         let forgotten = forgotten.filter(|id| !self.core.tests().contains_key(id));
-        *by_state.entry(phase_word(Phase::Ended)).or_default() += forgotten.count() as u64;
+        *by_state.entry(phase_word(TestState::Ended)).or_default() += forgotten.count() as u64;
         Observation {
             nodes: self.nodes(),
             by_state,
@@ -115,7 +115,7 @@ impl Driver {
         }
     }
 
-    fn observe_test(&self, t: &Test) -> ObservedTest {
+    fn observe_test(&self, t: &TestRun) -> ObservedTest {
         let served = self.tests.get(&t.id());
         let plan = served.and_then(|s| s.plan.as_deref());
         let started = t.start().map_or(0, |s| self.now().signed_since(s));
@@ -125,7 +125,7 @@ impl Driver {
             elapsed = Duration::from_secs_f64(result.duration_s.max(0.0));
         }
         let (mut asked, mut users, duration_s) = self.asked(t.id(), t, elapsed);
-        if t.phase() == Phase::Ended {
+        if t.phase() == TestState::Ended {
             (asked, users) = (0.0, 0);
         }
         let reigns = t.reigns();
@@ -145,7 +145,7 @@ impl Driver {
         }
     }
 
-    fn observe_workers(&self, t: &Test) -> Vec<ObservedWorker> {
+    fn observe_workers(&self, t: &TestRun) -> Vec<ObservedWorker> {
         let (me, lost) = (&self.core.myself().node, t.lost());
         let carrying = t.merge().workers().iter().filter(|(_, m)| m.carried());
         let workers = carrying.map(|(node, metrics)| ObservedWorker {

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::calls::Caller;
-use super::history::Listed;
+use super::history::ResultSummary;
 use vajra_core::protocol::messages::{RecordName, RecordPart, Reply, Request};
 use vajra_core::protocol::{Digest, Peer, TestId};
 use vajra_network::RequestFailed;
@@ -84,7 +84,7 @@ fn invalid(why: impl ToString) -> RecordError {
 #[derive(Debug, Deserialize)]
 struct TestsRecord {
     /// Newest first.
-    tests: Vec<Listed>,
+    tests: Vec<ResultSummary>,
 }
 
 /// A node's connections.
@@ -138,7 +138,7 @@ impl Whole {
 }
 
 /// A list of tests as it is handed out: of those given, newest first, as many as fit.
-pub fn tests_record(tests: impl IntoIterator<Item = Listed>) -> Vec<u8> {
+pub fn tests_record(tests: impl IntoIterator<Item = ResultSummary>) -> Vec<u8> {
     let (mut list, end) = (br#"{"tests":["#.to_vec(), b"]}");
     let begin = list.len();
     for listed in tests {
@@ -163,7 +163,7 @@ pub fn tests_record(tests: impl IntoIterator<Item = Listed>) -> Vec<u8> {
 ///
 /// # Errors
 /// Any [`RecordError`]; so for all of these.
-pub async fn fetch_tests(caller: &Caller, from: &Peer) -> Result<Vec<Listed>, RecordError> {
+pub async fn fetch_tests(caller: &Caller, from: &Peer) -> Result<Vec<ResultSummary>, RecordError> {
     let bytes = fetch(caller, from, RecordName::Tests, MAX_LIST).await?;
     let list: TestsRecord = parse(&bytes)?;
     Ok(list.tests)

@@ -135,11 +135,11 @@ async fn answers_that_cannot_be_are_refused() {
 #[tokio::test]
 async fn a_list_of_tests_has_as_many_as_fit() {
     let listed = |name: usize| {
-        let mut listed = Listed::of(&result());
+        let mut listed = ResultSummary::of(&result());
         listed.entry.name = Some("n".repeat(name));
         listed
     };
-    let told = async |tests: Vec<Listed>| {
+    let told = async |tests: Vec<ResultSummary>| {
         let record = tests_record(tests);
         assert!(record.len() as u64 <= MAX_LIST);
         fetch_tests(&holder(record), &peer()).await.unwrap()
@@ -147,7 +147,7 @@ async fn a_list_of_tests_has_as_many_as_fit() {
     assert_eq!(told(vec![]).await, []);
     let few = vec![listed(1), listed(2)];
     assert_eq!(told(few.clone()).await, few);
-    let many: Vec<Listed> = (0..200).map(|i| listed(2_000 + i)).collect();
+    let many: Vec<ResultSummary> = (0..200).map(|i| listed(2_000 + i)).collect();
     let got = told(many.clone()).await;
     assert!(got.len() > 100, "{}", got.len());
     assert_eq!(got, many[..got.len()]);

@@ -9,16 +9,16 @@ use tokio::sync::{mpsc, oneshot};
 use super::blobs::{Blobs, MAX_OPEN_STORE, MAX_STORE};
 use super::config::{DataPlace, NodeConfig, TimingProfile};
 use super::driver::{Driver, Parts};
-use super::engine::EngineRoom;
+use super::engine::EngineHost;
 use super::handle::NodeHandle;
 use super::store::Store;
 use vajra_core::protocol::Time;
-use vajra_core::protocol::spec::{Myself, Timings};
+use vajra_core::protocol::spec::{LocalNode, Timings};
 use vajra_engine::{self as load, LeaseClock};
 use vajra_network::{
     self as network, DataDir, DataDirError, Identity, NetworkConfig, NetworkError, NetworkEvent,
 };
-use vajra_tasks::{Secrets, Site, TASK_TYPES, Tables, TargetPolicy};
+use vajra_tasks::{Secrets, TASK_TYPES, Tables, TargetPolicy, TaskContext};
 
 /// Measurements and ends of runs waiting for the driver: one a test and second.
 const ENGINE_QUEUE: usize = 256;
@@ -190,7 +190,7 @@ async fn set_up(
         TimingProfile::Wan => Timings::wan(),
         TimingProfile::Lan => Timings::lan(),
     };
-    let myself = Myself {
+    let myself = LocalNode {
         node: vajra_core::protocol::NodeId {
             peer: identity.peer(),
             incarnation: identity.incarnation,
@@ -204,10 +204,10 @@ async fn set_up(
     };
     let (measured, measured_rx) = mpsc::channel(ENGINE_QUEUE);
     let (finished, finished_rx) = mpsc::channel(ENGINE_QUEUE);
-    let room = EngineRoom {
+    let room = EngineHost {
         threads: config.engine_threads.get(),
         clock,
-        site: Arc::new(Site {
+        site: Arc::new(TaskContext {
             policy,
             secrets: Secrets::new(&config.allow_secret),
             sources: config.source_addresses.clone(),

@@ -23,7 +23,7 @@ const MAX_KEPT_BYTES: usize = 2 * MAX_RECORD as usize;
 
 /// The records handed out last. A clone is the same.
 #[derive(Clone, Debug, Default)]
-pub struct Recent(Arc<Mutex<VecDeque<Kept>>>);
+pub struct TransferCache(Arc<Mutex<VecDeque<Kept>>>);
 
 #[derive(Debug)]
 struct Kept {
@@ -35,7 +35,7 @@ struct Kept {
     used: Instant,
 }
 
-impl Recent {
+impl TransferCache {
     /// A record of which the part from an offset on is asked for. It is read anew if the file is
     /// another one than before; what is not in a file is read anew for its first part, unless that
     /// was done just now: several who come at once would keep each other from the rest.
@@ -106,7 +106,7 @@ mod tests {
 
     /// Asks for a part; returns whether the record was read for it.
     fn reads(
-        recent: &Recent,
+        recent: &TransferCache,
         i: u8,
         version: Option<Version>,
         offset: u64,
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_file_is_read_once_for_all_parts_until_it_is_another() {
-        let (recent, now) = (Recent::default(), Instant::now());
+        let (recent, now) = (TransferCache::default(), Instant::now());
         assert!(reads(&recent, 1, version(3), 0, 3, now));
         assert!(!reads(&recent, 1, version(3), 0, 3, now));
         assert!(!reads(&recent, 1, version(3), 2, 3, now));
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_is_in_memory_is_read_for_its_first_part() {
-        let (recent, now) = (Recent::default(), Instant::now());
+        let (recent, now) = (TransferCache::default(), Instant::now());
         assert!(reads(&recent, 1, None, 0, 3, now));
         assert!(!reads(&recent, 1, None, 1, 3, now));
         // Another caller, a moment later, does not change it for the first.
@@ -146,14 +146,14 @@ mod tests {
 
     #[test]
     fn a_record_that_is_not_there_is_looked_for_again() {
-        let (recent, now) = (Recent::default(), Instant::now());
+        let (recent, now) = (TransferCache::default(), Instant::now());
         assert!(recent.get(record(1), None, 0, now, || None).is_none());
         assert!(reads(&recent, 1, None, 1, 3, now));
     }
 
     #[test]
     fn records_are_kept_for_some_seconds_after_their_last_part() {
-        let (recent, now) = (Recent::default(), Instant::now());
+        let (recent, now) = (TransferCache::default(), Instant::now());
         reads(&recent, 1, version(3), 0, 3, now);
         reads(&recent, 2, version(3), 0, 3, now);
         let later = now + KEEP / 2;
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn few_records_and_bytes_are_kept() {
-        let (recent, now) = (Recent::default(), Instant::now());
+        let (recent, now) = (TransferCache::default(), Instant::now());
         for i in 0..=MAX_KEPT as u8 {
             reads(&recent, i, version(3), 0, 3, now);
         }

@@ -12,12 +12,12 @@ use crate::engine::load_changes;
 use vajra_core::protocol::membership::{Health, Known};
 use vajra_core::protocol::messages::Status;
 use vajra_core::protocol::spec::SLOTS;
-use vajra_core::protocol::test::Test;
+use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{NodeId, TestId, Time};
 use vajra_network as network;
 use vajra_plan::decode_values;
 use vajra_results::{
-    Event, NodeEntry, NodeList, Pool, Reign, ResultInput, TestEntry, TestList, TestResult,
+    Event, NodeEntry, NodeList, Pool, ResultInput, Tenure, TestEntry, TestList, TestResult,
     WorkerInput, phase_word, rfc3339,
 };
 
@@ -59,7 +59,7 @@ impl Driver {
     }
 
     fn own_load(&self) -> u32 {
-        let workers = self.core.tests().values().filter_map(Test::worker);
+        let workers = self.core.tests().values().filter_map(TestRun::worker);
         workers.map(|w| w.in_flight()).sum()
     }
 
@@ -173,7 +173,7 @@ impl Driver {
             coordinators: t
                 .reigns()
                 .iter()
-                .map(|r| Reign {
+                .map(|r| Tenure {
                     term: r.term,
                     peer: network::show_peer(&r.node.peer),
                     name: self.name_of(&r.node, t),
@@ -201,7 +201,7 @@ impl Driver {
         })
     }
 
-    fn workers(&self, t: &Test) -> Vec<WorkerInput> {
+    fn workers(&self, t: &TestRun) -> Vec<WorkerInput> {
         let roster = t.ended().map_or(&[][..], |e| &e.roster[..]);
         let lost = t.lost();
         t.merge()
@@ -235,7 +235,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn name_of(&self, node: &NodeId, t: &Test) -> String {
+    pub(super) fn name_of(&self, node: &NodeId, t: &TestRun) -> String {
         if node.peer == self.core.myself().node.peer {
             return self.core.myself().name.clone();
         }
@@ -256,7 +256,7 @@ fn sent(steps: &[vajra_core::metrics::StepCounters]) -> u64 {
     steps.iter().map(|s| s.counters.sent).sum()
 }
 
-fn live_entry(t: &Test, started_unix_ms: Option<u64>) -> TestEntry {
+fn live_entry(t: &TestRun, started_unix_ms: Option<u64>) -> TestEntry {
     TestEntry {
         test_id: t.id().to_string(),
         name: Some(t.announcement().name.clone()).filter(|n| !n.is_empty()),

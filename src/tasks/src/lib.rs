@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use data::Tables;
 pub use http::{HttpClient, HttpPrepared, HttpSession, Probe, Reached};
 pub use policy::{AllowTarget, Refusal, TargetPolicy};
-pub use scenario::{Handed, OnceError, ScenarioPrepared, run_once};
+pub use scenario::{OnceError, ScenarioPrepared, SetupValues, run_once};
 pub use secrets::{SecretError, Secrets};
 pub use simple::{BusyTask, FailingTask, SleepTask};
 
@@ -256,7 +256,7 @@ impl From<PrepareError> for Failure {
 
 /// What a node puts at the disposal of the tasks it runs.
 #[derive(Debug, Default)]
-pub struct Site {
+pub struct TaskContext {
     /// What it may be aimed at.
     pub policy: TargetPolicy,
     /// What plans may refer to.
@@ -277,7 +277,7 @@ pub struct Site {
 /// See [`PrepareError`].
 pub async fn prepare(
     task: &plan::Task,
-    site: &Arc<Site>,
+    site: &Arc<TaskContext>,
     own: bool,
 ) -> Result<Prepared, PrepareError> {
     let (task, site) = (task.clone(), site.clone());
@@ -296,10 +296,10 @@ pub async fn prepare(
 /// See [`PrepareError`].
 pub fn prepare_blocking(
     task: &plan::Task,
-    site: &Arc<Site>,
+    site: &Arc<TaskContext>,
     own: bool,
 ) -> Result<Prepared, PrepareError> {
-    prepare_with(task, site, own, &Handed::default())
+    prepare_with(task, site, own, &SetupValues::default())
 }
 
 /// [`prepare_blocking`] for a task that gets a setup's values, now or later.
@@ -308,9 +308,9 @@ pub fn prepare_blocking(
 /// See [`PrepareError`].
 pub fn prepare_with(
     task: &plan::Task,
-    site: &Arc<Site>,
+    site: &Arc<TaskContext>,
     own: bool,
-    handed: &Handed,
+    handed: &SetupValues,
 ) -> Result<Prepared, PrepareError> {
     Ok(match task {
         plan::Task::Http(http) => Prepared::Http(Arc::new(HttpPrepared::new(http, site, own)?)),
@@ -318,7 +318,7 @@ pub fn prepare_with(
         plan::Task::Cpu { ms } => Prepared::Cpu(Arc::new(BusyTask { ms: *ms })),
         plan::Task::Scenarios(scenarios) => {
             // Any node that takes part may have to carry these out.
-            for phase in [plan::Phase::Setup, plan::Phase::Teardown] {
+            for phase in [plan::Hook::Setup, plan::Hook::Teardown] {
                 if !scenarios.once(phase).is_empty() {
                     ScenarioPrepared::new(&scenarios.only(phase), site, own, handed)?;
                 }

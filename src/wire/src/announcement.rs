@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::check;
+use super::common;
+use super::decode;
 use super::limits::*;
-use super::parts;
-use super::{Wire, WireError, pb, put};
+use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::messages::Announcement;
 use vajra_core::protocol::{Digest, NodeId};
 
 /// One elector at least, an odd number, each peer once.
 fn electorate(list: Vec<pb::worker::NodeId>) -> Result<Vec<NodeId>, WireError> {
     let field = "electorate";
-    let electors: Vec<NodeId> = check::list(field, list, MAX_ELECTORS)?;
+    let electors: Vec<NodeId> = decode::list(field, list, MAX_ELECTORS)?;
     if electors.len().is_multiple_of(2) {
         return Err(WireError::Invalid {
             field,
@@ -38,7 +38,7 @@ impl Wire for Announcement {
         pb::v1::Announcement {
             test: self.test.0.to_vec(),
             submitter: Some(self.submitter.to_wire()),
-            name: put::text(&self.name, MAX_PLAN_NAME),
+            name: encode::text(&self.name, MAX_PLAN_NAME),
             digest: self.digest.0.to_vec(),
             plan_len: self.plan_len,
             plan: plan.map(|p| p.to_vec()),
@@ -49,12 +49,12 @@ impl Wire for Announcement {
 
     /// A plan that rides along is the one that the digest names.
     fn from_wire(m: Self::Message) -> Result<Announcement, WireError> {
-        let digest = parts::digest(&m.digest)?;
+        let digest = common::digest(&m.digest)?;
         if m.plan_len == 0 {
             return Err(WireError::Missing("plan_len"));
         }
         if let Some(plan) = &m.plan {
-            check::length("plan", plan.len(), MAX_INLINE_PLAN)?;
+            decode::length("plan", plan.len(), MAX_INLINE_PLAN)?;
             if plan.len() as u64 != u64::from(m.plan_len) || Digest::of(plan) != digest {
                 return Err(WireError::Invalid {
                     field: "plan",
@@ -63,14 +63,14 @@ impl Wire for Announcement {
             }
         }
         Ok(Announcement {
-            test: parts::test(&m.test)?,
-            submitter: check::required("submitter", m.submitter)?,
-            name: check::text("name", m.name, MAX_PLAN_NAME)?,
+            test: common::test(&m.test)?,
+            submitter: decode::required("submitter", m.submitter)?,
+            name: decode::text("name", m.name, MAX_PLAN_NAME)?,
             digest,
-            plan_len: check::at_most("plan_len", m.plan_len, MAX_PLAN as u32)?,
+            plan_len: decode::at_most("plan_len", m.plan_len, MAX_PLAN as u32)?,
             plan: m.plan.map(Into::into),
             electorate: electorate(m.electorate)?,
-            submitted_unix_ms: check::at_most(
+            submitted_unix_ms: decode::at_most(
                 "submitted_unix_ms",
                 m.submitted_unix_ms,
                 MAX_UNIX_MS,

@@ -1,10 +1,10 @@
 //! AssignTask.
 
-use super::check;
+use super::common;
+use super::decode;
 use super::election::term;
 use super::limits::*;
-use super::parts;
-use super::{Wire, WireError, pb, put};
+use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::Incarnation;
 use vajra_core::protocol::messages::{Assign, AssignReply, TaskDescription};
 
@@ -15,21 +15,21 @@ impl Wire for Assign {
         let task = &self.description;
         pb::worker::TaskAssignment {
             test_id: self.test.to_string(),
-            task_type: put::text(&task.task_type, MAX_TASK_TYPE),
-            parameters: put::map(&task.parameters, MAX_PARAMETERS, MAX_KEY, MAX_PARAMETER),
-            target_tps: put::int32(put::rounded_up(task.target_rate_milli.into(), 1000)),
-            duration_seconds: put::seconds(task.duration),
-            ramp_up_seconds: put::int32(put::seconds(task.ramp_up)),
-            max_concurrency: put::int32(task.max_concurrency),
-            assigned_at_ms: parts::clock_ms(self.sent),
+            task_type: encode::text(&task.task_type, MAX_TASK_TYPE),
+            parameters: encode::map(&task.parameters, MAX_PARAMETERS, MAX_KEY, MAX_PARAMETER),
+            target_tps: encode::int32(encode::rounded_up(task.target_rate_milli.into(), 1000)),
+            duration_seconds: encode::seconds(task.duration),
+            ramp_up_seconds: encode::int32(encode::seconds(task.ramp_up)),
+            max_concurrency: encode::int32(task.max_concurrency),
+            assigned_at_ms: common::clock_ms(self.sent),
             term: self.term,
             incarnation: self.incarnation.0,
             registration: self.registration,
             plan_digest: self.digest.0.to_vec(),
             order: Some(self.order.to_wire()),
             target_rate_milli: task.target_rate_milli.min(MAX_RATE_MILLI),
-            duration_ns: put::ns(task.duration),
-            ramp_up_ns: put::ns(task.ramp_up),
+            duration_ns: encode::ns(task.duration),
+            ramp_up_ns: encode::ns(task.ramp_up),
             max_tasks: task.max_concurrency.min(MAX_TASKS),
             sent_ns: self.sent.0,
         }
@@ -38,22 +38,22 @@ impl Wire for Assign {
     fn from_wire(m: Self::Message) -> Result<Assign, WireError> {
         let rate = m.target_rate_milli;
         let description = TaskDescription {
-            task_type: check::word("task_type", m.task_type, MAX_TASK_TYPE)?,
-            parameters: check::map("parameters", m.parameters, MAX_PARAMETERS, MAX_PARAMETER)?,
-            target_rate_milli: check::at_most("target_rate_milli", rate, MAX_RATE_MILLI)?,
-            duration: check::span("duration_ns", m.duration_ns)?,
-            ramp_up: check::span("ramp_up_ns", m.ramp_up_ns)?,
-            max_concurrency: check::at_most("max_tasks", m.max_tasks, MAX_TASKS)?,
+            task_type: decode::word("task_type", m.task_type, MAX_TASK_TYPE)?,
+            parameters: decode::map("parameters", m.parameters, MAX_PARAMETERS, MAX_PARAMETER)?,
+            target_rate_milli: decode::at_most("target_rate_milli", rate, MAX_RATE_MILLI)?,
+            duration: decode::span("duration_ns", m.duration_ns)?,
+            ramp_up: decode::span("ramp_up_ns", m.ramp_up_ns)?,
+            max_concurrency: decode::at_most("max_tasks", m.max_tasks, MAX_TASKS)?,
         };
         Ok(Assign {
-            test: parts::test_by_text(&m.test_id)?,
+            test: common::test_by_text(&m.test_id)?,
             term: term(m.term)?,
             incarnation: Incarnation(m.incarnation),
-            registration: check::number("registration", m.registration)?,
-            digest: parts::digest(&m.plan_digest)?,
-            order: check::required("order", m.order)?,
+            registration: decode::number("registration", m.registration)?,
+            digest: common::digest(&m.plan_digest)?,
+            order: decode::required("order", m.order)?,
             description,
-            sent: check::clock("sent_ns", m.sent_ns)?,
+            sent: decode::clock("sent_ns", m.sent_ns)?,
         })
     }
 }
@@ -64,8 +64,8 @@ impl Wire for AssignReply {
     fn to_wire(&self) -> Self::Message {
         pb::worker::TaskAssignmentResponse {
             accepted: self.accepted,
-            message: put::text(&self.message, MAX_TEXT),
-            estimated_task_count: put::int64(self.estimated_tasks),
+            message: encode::text(&self.message, MAX_TEXT),
+            estimated_task_count: encode::int64(self.estimated_tasks),
             test: self.test.0.to_vec(),
             estimated_tasks: self.estimated_tasks.min(MAX_COUNT),
         }
@@ -73,10 +73,10 @@ impl Wire for AssignReply {
 
     fn from_wire(m: Self::Message) -> Result<AssignReply, WireError> {
         Ok(AssignReply {
-            test: parts::test(&m.test)?,
+            test: common::test(&m.test)?,
             accepted: m.accepted,
-            message: check::text("message", m.message, MAX_TEXT)?,
-            estimated_tasks: check::at_most("estimated_tasks", m.estimated_tasks, MAX_COUNT)?,
+            message: decode::text("message", m.message, MAX_TEXT)?,
+            estimated_tasks: decode::at_most("estimated_tasks", m.estimated_tasks, MAX_COUNT)?,
         })
     }
 }

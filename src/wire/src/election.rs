@@ -2,46 +2,46 @@
 
 use pb::v1::test_message::Body;
 
-use super::check;
+use super::common;
 use super::decision;
+use super::decode;
 use super::limits::MAX_TOLD;
-use super::parts;
-use super::{Wire, WireError, pb, put};
+use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::decisions::Decisions;
-use vajra_core::protocol::messages::{Phase, StartHeard, TestMessage};
+use vajra_core::protocol::messages::{StartHeard, TestMessage, TestState};
 
 /// Terms begin at 1; nothing is said in term 0.
 pub fn term(value: u64) -> Result<u64, WireError> {
     if value == 0 {
         return Err(WireError::Missing("term"));
     }
-    check::number("term", value)
+    decode::number("term", value)
 }
 
-impl Wire for Phase {
+impl Wire for TestState {
     type Message = i32;
 
     fn to_wire(&self) -> i32 {
-        use pb::v1::Phase as W;
+        use pb::v1::TestState as W;
         let phase = match self {
-            Phase::Electing => W::Electing,
-            Phase::Registering => W::Registering,
-            Phase::Running => W::Running,
-            Phase::Stopping => W::Stopping,
-            Phase::Ended => W::Ended,
+            TestState::Electing => W::Electing,
+            TestState::Registering => W::Registering,
+            TestState::Running => W::Running,
+            TestState::Stopping => W::Stopping,
+            TestState::Ended => W::Ended,
         };
         phase.into()
     }
 
-    fn from_wire(m: i32) -> Result<Phase, WireError> {
-        use pb::v1::Phase as W;
+    fn from_wire(m: i32) -> Result<TestState, WireError> {
+        use pb::v1::TestState as W;
         Ok(match W::try_from(m).unwrap_or_default() {
             W::Unknown => return Err(WireError::Unknown("phase")),
-            W::Electing => Phase::Electing,
-            W::Registering => Phase::Registering,
-            W::Running => Phase::Running,
-            W::Stopping => Phase::Stopping,
-            W::Ended => Phase::Ended,
+            W::Electing => TestState::Electing,
+            W::Registering => TestState::Registering,
+            W::Running => TestState::Running,
+            W::Stopping => TestState::Stopping,
+            W::Ended => TestState::Ended,
         })
     }
 }
@@ -107,9 +107,9 @@ impl Wire for TestMessage {
                 candidate: Some(candidate.to_wire()),
                 sending: *sending,
                 elector: Some(elector.to_wire()),
-                share_lease_ns: put::ns(*share_lease),
+                share_lease_ns: encode::ns(*share_lease),
                 stop: stop.as_ref().map(Wire::to_wire),
-                since_start_ns: start.map(|s| put::signed_ns(s.since)),
+                since_start_ns: start.map(|s| encode::signed_ns(s.since)),
                 start_term: start.map_or(0, |s| s.term),
                 decisions: decision::to_wire(&decisions.list),
                 decisions_term: decisions.term,
@@ -130,8 +130,8 @@ impl Wire for TestMessage {
                 term: *term,
                 coordinator: Some(coordinator.to_wire()),
                 number: *number,
-                share_lease_ns: put::ns(*share_lease),
-                since_start_ns: since_start.map(put::signed_ns),
+                share_lease_ns: encode::ns(*share_lease),
+                since_start_ns: since_start.map(encode::signed_ns),
                 phase: phase.to_wire(),
                 decisions: decision::to_wire(decisions),
                 settled: *settled,
@@ -160,12 +160,12 @@ impl Wire for TestMessage {
                 by: Some(by.to_wire()),
                 order: Some(order.to_wire()),
             }),
-            TestMessage::Steer {
+            TestMessage::LoadCommand {
                 test,
                 by,
                 id,
                 steer,
-            } => Body::Steer(pb::v1::Steer {
+            } => Body::LoadCommand(pb::v1::LoadCommand {
                 test: test.0.to_vec(),
                 by: Some(by.to_wire()),
                 id: *id,
@@ -180,83 +180,83 @@ impl Wire for TestMessage {
         Ok(match m.body.ok_or(WireError::Unknown("test message"))? {
             Body::Announced(m) => TestMessage::Announced(Wire::from_wire(m)?),
             Body::Poll(m) => TestMessage::Poll {
-                test: parts::test(&m.test)?,
+                test: common::test(&m.test)?,
                 term: term(m.term)?,
-                candidate: check::required("candidate", m.candidate)?,
+                candidate: decode::required("candidate", m.candidate)?,
                 sending: m.sending,
             },
             Body::PollAnswer(m) => TestMessage::PollAnswer {
-                test: parts::test(&m.test)?,
+                test: common::test(&m.test)?,
                 term: term(m.term)?,
-                candidate: check::required("candidate", m.candidate)?,
-                elector: check::required("elector", m.elector)?,
+                candidate: decode::required("candidate", m.candidate)?,
+                elector: decode::required("elector", m.elector)?,
                 sending: m.sending,
                 yes: m.yes,
-                seen_term: check::number("seen_term", m.seen_term)?,
+                seen_term: decode::number("seen_term", m.seen_term)?,
             },
             Body::Claim(m) => TestMessage::Claim {
-                test: parts::test(&m.test)?,
+                test: common::test(&m.test)?,
                 term: term(m.term)?,
-                candidate: check::required("candidate", m.candidate)?,
+                candidate: decode::required("candidate", m.candidate)?,
                 sending: m.sending,
             },
             Body::Vote(m) => TestMessage::Vote {
-                test: parts::test(&m.test)?,
+                test: common::test(&m.test)?,
                 term: term(m.term)?,
-                candidate: check::required("candidate", m.candidate)?,
-                elector: check::required("elector", m.elector)?,
+                candidate: decode::required("candidate", m.candidate)?,
+                elector: decode::required("elector", m.elector)?,
                 sending: m.sending,
-                share_lease: check::span("share_lease_ns", m.share_lease_ns)?,
-                stop: check::optional(m.stop)?,
+                share_lease: decode::span("share_lease_ns", m.share_lease_ns)?,
+                stop: decode::optional(m.stop)?,
                 start: m
                     .since_start_ns
                     .map(|ns| {
                         Ok::<_, WireError>(StartHeard {
                             term: term(m.start_term)?,
-                            since: check::signed_ns("since_start_ns", ns)?,
+                            since: decode::signed_ns("since_start_ns", ns)?,
                         })
                     })
                     .transpose()?,
                 decisions: Decisions {
-                    term: check::number("decisions_term", m.decisions_term)?,
+                    term: decode::number("decisions_term", m.decisions_term)?,
                     list: decision::shared(m.decisions)?,
                 },
             },
             Body::Beat(m) => TestMessage::Beat {
-                test: parts::test(&m.test)?,
+                test: common::test(&m.test)?,
                 term: term(m.term)?,
-                coordinator: check::required("coordinator", m.coordinator)?,
-                number: check::number("number", m.number)?,
-                share_lease: check::span("share_lease_ns", m.share_lease_ns)?,
+                coordinator: decode::required("coordinator", m.coordinator)?,
+                number: decode::number("number", m.number)?,
+                share_lease: decode::span("share_lease_ns", m.share_lease_ns)?,
                 since_start: m
                     .since_start_ns
-                    .map(|ns| check::signed_ns("since_start_ns", ns))
+                    .map(|ns| decode::signed_ns("since_start_ns", ns))
                     .transpose()?,
-                phase: Phase::from_wire(m.phase)?,
-                settled: check::at_most("settled", m.settled, m.decisions.len() as u32)?,
+                phase: TestState::from_wire(m.phase)?,
+                settled: decode::at_most("settled", m.settled, m.decisions.len() as u32)?,
                 decisions: decision::shared(m.decisions)?,
-                events: check::list("events", m.events, MAX_TOLD)?,
+                events: decode::list("events", m.events, MAX_TOLD)?,
             },
             Body::BeatAck(m) => TestMessage::BeatAck {
-                test: parts::test(&m.test)?,
+                test: common::test(&m.test)?,
                 term: term(m.term)?,
-                coordinator: check::required("coordinator", m.coordinator)?,
-                elector: check::required("elector", m.elector)?,
-                number: check::number("number", m.number)?,
+                coordinator: decode::required("coordinator", m.coordinator)?,
+                elector: decode::required("elector", m.elector)?,
+                number: decode::number("number", m.number)?,
             },
             Body::Resign(m) => TestMessage::Resign {
-                test: parts::test(&m.test)?,
+                test: common::test(&m.test)?,
                 term: term(m.term)?,
-                node: check::required("node", m.node)?,
+                node: decode::required("node", m.node)?,
             },
             Body::Stop(m) => TestMessage::Stop {
-                test: parts::test(&m.test)?,
-                by: check::required("by", m.by)?,
-                order: check::required("order", m.order)?,
+                test: common::test(&m.test)?,
+                by: decode::required("by", m.by)?,
+                order: decode::required("order", m.order)?,
             },
-            Body::Steer(m) => TestMessage::Steer {
-                test: parts::test(&m.test)?,
-                by: check::required("by", m.by)?,
+            Body::LoadCommand(m) => TestMessage::LoadCommand {
+                test: common::test(&m.test)?,
+                by: decode::required("by", m.by)?,
                 id: m.id,
                 steer: decision::steer_from_wire(m.how)?,
             },

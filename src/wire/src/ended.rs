@@ -2,11 +2,11 @@
 
 use prost::Message as _;
 
-use super::check;
+use super::common;
 use super::decision;
+use super::decode;
 use super::limits::*;
-use super::parts;
-use super::{Wire, WireError, pb, put};
+use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::messages::{EndReason, Ended, RosterEntry, TestEvent};
 use vajra_core::protocol::{Incarnation, NodeId};
 
@@ -34,7 +34,7 @@ impl Wire for Ended {
         let (reason, message) = match &self.reason {
             EndReason::Completed => (W::Completed, String::new()),
             EndReason::Stopped => (W::Stopped, String::new()),
-            EndReason::Failed(why) => (W::Failed, put::text(why, MAX_TEXT)),
+            EndReason::Failed(why) => (W::Failed, encode::text(why, MAX_TEXT)),
         };
         let mut ended = pb::v1::Ended {
             test: self.test.0.to_vec(),
@@ -62,15 +62,15 @@ impl Wire for Ended {
             W::Unknown => return Err(WireError::Unknown("reason")),
             W::Completed => EndReason::Completed,
             W::Stopped => EndReason::Stopped,
-            W::Failed => EndReason::Failed(check::text("message", m.message, MAX_TEXT)?),
+            W::Failed => EndReason::Failed(decode::text("message", m.message, MAX_TEXT)?),
         };
         Ok(Ended {
-            test: parts::test(&m.test)?,
-            term: check::number("term", m.term)?,
-            coordinator: check::required("coordinator", m.coordinator)?,
+            test: common::test(&m.test)?,
+            term: decode::number("term", m.term)?,
+            coordinator: decode::required("coordinator", m.coordinator)?,
             reason,
-            roster: check::list("roster", m.roster, MAX_ROSTER)?,
-            events: check::list("events", m.events, MAX_EVENTS)?,
+            roster: decode::list("roster", m.roster, MAX_ROSTER)?,
+            events: decode::list("events", m.events, MAX_EVENTS)?,
             decisions: decision::from_wire(m.decisions)?,
         })
     }
@@ -82,19 +82,19 @@ impl Wire for RosterEntry {
     fn to_wire(&self) -> Self::Message {
         pb::v1::RosterEntry {
             worker: Some(self.worker.to_wire()),
-            name: put::text(&self.name, MAX_NAME),
+            name: encode::text(&self.name, MAX_NAME),
             last_snapshot: self.last_snapshot,
             r#final: self.is_final,
-            lost_at_ns: self.lost_at.map(put::ns),
+            lost_at_ns: self.lost_at.map(encode::ns),
         }
     }
 
     fn from_wire(m: Self::Message) -> Result<RosterEntry, WireError> {
-        let last = m.last_snapshot.map(|n| check::number("last_snapshot", n));
-        let lost = m.lost_at_ns.map(|ns| check::span("lost_at_ns", ns));
+        let last = m.last_snapshot.map(|n| decode::number("last_snapshot", n));
+        let lost = m.lost_at_ns.map(|ns| decode::span("lost_at_ns", ns));
         Ok(RosterEntry {
-            worker: check::required("worker", m.worker)?,
-            name: check::text("name", m.name, MAX_NAME)?,
+            worker: decode::required("worker", m.worker)?,
+            name: decode::text("name", m.name, MAX_NAME)?,
             last_snapshot: last.transpose()?,
             is_final: m.r#final,
             lost_at: lost.transpose()?,
@@ -109,10 +109,10 @@ impl Wire for TestEvent {
         let max = MAX_SPAN.as_millis() as i64;
         pb::v1::TestEvent {
             at_ms: self.at_ms.clamp(-max, max),
-            kind: put::text(&self.kind, MAX_WORD),
+            kind: encode::text(&self.kind, MAX_WORD),
             peer: self.node.as_ref().map(|n| n.peer.as_bytes().to_vec()),
             incarnation: self.node.as_ref().map_or(0, |n| n.incarnation.0),
-            text: put::text(&self.text, MAX_TEXT),
+            text: encode::text(&self.text, MAX_TEXT),
         }
     }
 
@@ -121,12 +121,12 @@ impl Wire for TestEvent {
             peer,
             incarnation: Incarnation(m.incarnation),
         };
-        let peer = m.peer.map(|p| parts::peer("event.peer", &p));
+        let peer = m.peer.map(|p| common::peer("event.peer", &p));
         Ok(TestEvent {
-            at_ms: check::signed("at_ms", m.at_ms, MAX_SPAN.as_millis() as u64)?,
-            kind: check::word("event.kind", m.kind, MAX_WORD)?,
+            at_ms: decode::signed("at_ms", m.at_ms, MAX_SPAN.as_millis() as u64)?,
+            kind: decode::word("event.kind", m.kind, MAX_WORD)?,
             node: peer.transpose()?.map(node),
-            text: check::text("event.text", m.text, MAX_TEXT)?,
+            text: decode::text("event.text", m.text, MAX_TEXT)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use super::election::term;
 use super::limits::*;
-use super::{Wire, WireError, check, page, parts, pb, put, record, shape};
+use super::{Wire, WireError, common, decode, encode, page, pb, record, size_guard};
 use vajra_core::protocol::messages::{BlobPart, Reply, Request};
 
 /// A request's bytes: at most [`MAX_CONTROL`], except for metrics with many or large pieces
@@ -18,9 +18,9 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         Request::Stop { test, term, order } => Body::Stop(pb::worker::StopTestRequest {
             test_id: test.to_string(),
             graceful: order.graceful,
-            timeout_seconds: put::int32(put::seconds(order.timeout)),
+            timeout_seconds: encode::int32(encode::seconds(order.timeout)),
             term: *term,
-            timeout_ns: put::ns(order.timeout),
+            timeout_ns: encode::ns(order.timeout),
         }),
         Request::Metrics(s) => Body::Metrics(s.to_wire()),
         Request::FetchAnnouncement(test) => Body::FetchAnnouncement(pb::v1::FetchAnnouncement {
@@ -57,36 +57,36 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
 /// [`Reply::Refused`].
 pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
     use pb::v1::request::Body;
-    shape::check(bytes, &shape::BULK_REQUESTS)?;
+    size_guard::check(bytes, &size_guard::BULK_REQUESTS)?;
     let message = pb::v1::Request::decode(bytes)?;
     Ok(match message.body.ok_or(WireError::Unknown("request"))? {
         Body::Register(m) => Request::Register(Wire::from_wire(m)?),
         Body::Heartbeat(m) => Request::Heartbeat(Wire::from_wire(m)?),
         Body::Assign(m) => Request::Assign(Wire::from_wire(m)?),
         Body::Stop(m) => Request::Stop {
-            test: parts::test_by_text(&m.test_id)?,
+            test: common::test_by_text(&m.test_id)?,
             term: term(m.term)?,
             order: vajra_core::protocol::messages::StopOrder {
                 graceful: m.graceful,
-                timeout: check::span("timeout_ns", m.timeout_ns)?,
+                timeout: decode::span("timeout_ns", m.timeout_ns)?,
             },
         },
         Body::Metrics(m) => Request::Metrics(Wire::from_wire(m)?),
-        Body::FetchAnnouncement(m) => Request::FetchAnnouncement(parts::test(&m.test)?),
-        Body::FetchPlan(m) => Request::FetchPlan(parts::digest(&m.digest)?),
+        Body::FetchAnnouncement(m) => Request::FetchAnnouncement(common::test(&m.test)?),
+        Body::FetchPlan(m) => Request::FetchPlan(common::digest(&m.digest)?),
         Body::FetchSnapshots(m) => Request::FetchSnapshots {
-            test: parts::test(&m.test)?,
-            after: check::optional(m.after)?,
+            test: common::test(&m.test)?,
+            after: decode::optional(m.after)?,
         },
         Body::Drain(_) => Request::Drain,
         Body::Preflight(m) => Request::Preflight(Wire::from_wire(m)?),
         Body::Clock(_) => Request::Clock,
         Body::FetchBlob(m) => Request::FetchBlob {
-            digest: parts::digest(&m.digest)?,
-            offset: check::at_most("offset", m.offset, MAX_BLOB)?,
+            digest: common::digest(&m.digest)?,
+            offset: decode::at_most("offset", m.offset, MAX_BLOB)?,
         },
         Body::TakeData(m) => {
-            check::length("plan", m.plan.len(), MAX_PLAN)?;
+            decode::length("plan", m.plan.len(), MAX_PLAN)?;
             Request::TakeData(m.plan.into())
         }
         Body::FetchRecord(m) => record::request_from_wire(m)?,
@@ -110,8 +110,8 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             interrupted,
         } => Body::Stop(pb::worker::StopTestResponse {
             stopped: *stopped,
-            message: put::text(message, MAX_TEXT),
-            tasks_interrupted: put::int32(*interrupted),
+            message: encode::text(message, MAX_TEXT),
+            tasks_interrupted: encode::int32(*interrupted),
             interrupted: (*interrupted).min(MAX_TASKS),
         }),
         Reply::Metrics {
@@ -151,13 +151,13 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
         }),
         Reply::Data { missing, unable } => Body::Data(pb::v1::DataTaken {
             missing: *missing,
-            unable: unable.as_ref().map(|why| put::text(why, MAX_TEXT)),
+            unable: unable.as_ref().map(|why| encode::text(why, MAX_TEXT)),
         }),
         Reply::Record(part) => Body::Record(pb::v1::FetchedRecord {
             part: part.as_ref().map(Wire::to_wire),
         }),
         Reply::Refused(why) => Body::Refused(pb::v1::Refused {
-            message: put::text(why, MAX_TEXT),
+            message: encode::text(why, MAX_TEXT),
         }),
     };
     pb::v1::Reply { body: Some(body) }.encode_to_vec()
@@ -170,7 +170,7 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
 /// Any [`WireError`].
 pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
     use pb::v1::reply::Body;
-    shape::check(bytes, &shape::BULK_REPLIES)?;
+    size_guard::check(bytes, &size_guard::BULK_REPLIES)?;
     let message = pb::v1::Reply::decode(bytes)?;
     Ok(match message.body.ok_or(WireError::Unknown("reply"))? {
         Body::Register(m) => Reply::Register(Wire::from_wire(m)?),
@@ -178,18 +178,18 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
         Body::Assign(m) => Reply::Assign(Wire::from_wire(m)?),
         Body::Stop(m) => Reply::Stop {
             stopped: m.stopped,
-            message: check::text("message", m.message, MAX_TEXT)?,
-            interrupted: check::at_most("interrupted", m.interrupted, MAX_TASKS)?,
+            message: decode::text("message", m.message, MAX_TEXT)?,
+            interrupted: decode::at_most("interrupted", m.interrupted, MAX_TASKS)?,
         },
         Body::Metrics(m) => Reply::Metrics {
-            test: parts::test(&m.test)?,
-            number: check::number("number", m.number)?,
+            test: common::test(&m.test)?,
+            number: decode::number("number", m.number)?,
             received: m.received,
         },
-        Body::Announcement(m) => Reply::Announcement(check::optional(m.announcement)?),
+        Body::Announcement(m) => Reply::Announcement(decode::optional(m.announcement)?),
         Body::Plan(m) => {
             if let Some(plan) = &m.plan {
-                check::length("plan", plan.len(), MAX_PLAN)?;
+                decode::length("plan", plan.len(), MAX_PLAN)?;
             }
             Reply::Plan(m.plan.map(Into::into))
         }
@@ -197,25 +197,25 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
         Body::Drained(_) => Reply::Drained,
         Body::Preflight(m) => Reply::Preflight(Wire::from_wire(m)?),
         Body::Clock(m) => Reply::Clock {
-            unix_ms: check::at_most("unix_ms", m.unix_ms, MAX_UNIX_MS)?,
+            unix_ms: decode::at_most("unix_ms", m.unix_ms, MAX_UNIX_MS)?,
         },
         Body::Blob(m) => Reply::Blob(m.part.map(blob_part).transpose()?),
         Body::Data(m) => Reply::Data {
-            missing: check::at_most("missing", m.missing, MAX_DATA)?,
+            missing: decode::at_most("missing", m.missing, MAX_DATA)?,
             unable: m
                 .unable
-                .map(|why| check::text("unable", why, MAX_TEXT))
+                .map(|why| decode::text("unable", why, MAX_TEXT))
                 .transpose()?,
         },
-        Body::Record(m) => Reply::Record(check::optional(m.part)?),
-        Body::Refused(m) => Reply::Refused(check::text("message", m.message, MAX_TEXT)?),
+        Body::Record(m) => Reply::Record(decode::optional(m.part)?),
+        Body::Refused(m) => Reply::Refused(decode::text("message", m.message, MAX_TEXT)?),
     })
 }
 
 fn blob_part(m: pb::v1::BlobPart) -> Result<BlobPart, WireError> {
-    check::length("bytes", m.bytes.len(), MAX_CHUNK)?;
+    decode::length("bytes", m.bytes.len(), MAX_CHUNK)?;
     Ok(BlobPart {
-        total: check::at_most("total", m.total, MAX_BLOB)?,
+        total: decode::at_most("total", m.total, MAX_BLOB)?,
         bytes: m.bytes.into(),
     })
 }

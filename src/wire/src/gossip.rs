@@ -3,7 +3,7 @@
 use pb::v1::gossip::Body;
 use prost::Message as _;
 
-use super::check;
+use super::decode;
 use super::limits::MAX_GOSSIP;
 use super::{Wire, WireError, pb};
 use vajra_core::protocol::messages::Gossip;
@@ -44,7 +44,7 @@ pub fn encode_gossip(message: &Gossip) -> (Topic, Vec<u8>) {
 /// # Errors
 /// Any [`WireError`]; one that [is newer](WireError::is_newer) is nobody's fault.
 pub fn decode_gossip(topic: Topic, bytes: &[u8]) -> Result<Gossip, WireError> {
-    check::size(bytes, MAX_GOSSIP)?;
+    decode::size(bytes, MAX_GOSSIP)?;
     let message = pb::v1::Gossip::decode(bytes)?;
     match (topic, message.body.ok_or(WireError::Unknown("gossip"))?) {
         (Topic::Nodes, Body::Advert(a)) => Ok(Gossip::Advert(Wire::from_wire(a)?)),

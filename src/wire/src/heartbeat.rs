@@ -1,11 +1,11 @@
 //! Heartbeat.
 
-use super::check;
+use super::common;
 use super::decision;
+use super::decode;
 use super::election::term;
 use super::limits::*;
-use super::parts;
-use super::{Wire, WireError, pb, put};
+use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::Incarnation;
 use vajra_core::protocol::messages::{Heartbeat, HeartbeatReply, Status};
 
@@ -14,10 +14,10 @@ impl Wire for Heartbeat {
 
     fn to_wire(&self) -> Self::Message {
         pb::worker::HeartbeatRequest {
-            worker_id: parts::worker_id(&self.node),
-            current_load: put::int32(self.load),
+            worker_id: common::worker_id(&self.node),
+            current_load: encode::int32(self.load),
             status: self.status.to_wire(),
-            timestamp_ms: parts::clock_ms(self.sent),
+            timestamp_ms: common::clock_ms(self.sent),
             test: self.test.0.to_vec(),
             term: self.term,
             node: Some(self.node.to_wire()),
@@ -34,18 +34,18 @@ impl Wire for Heartbeat {
 
     fn from_wire(m: Self::Message) -> Result<Heartbeat, WireError> {
         Ok(Heartbeat {
-            test: parts::test(&m.test)?,
+            test: common::test(&m.test)?,
             term: term(m.term)?,
-            node: check::required("node", m.node)?,
-            registration: check::number("registration", m.registration)?,
-            number: check::number("number", m.number)?,
-            answered: check::number("answered", m.answered)?,
-            applied: check::number("applied", m.applied)?,
-            load: check::at_most("load", m.load, MAX_TASKS)?,
+            node: decode::required("node", m.node)?,
+            registration: decode::number("registration", m.registration)?,
+            number: decode::number("number", m.number)?,
+            answered: decode::number("answered", m.answered)?,
+            applied: decode::number("applied", m.applied)?,
+            load: decode::at_most("load", m.load, MAX_TASKS)?,
             status: Status::from_wire(m.status)?,
             finished: m.finished,
-            decisions: check::at_most("decisions", m.decisions, MAX_DECISIONS as u32)?,
-            sent: check::clock("sent_ns", m.sent_ns)?,
+            decisions: decode::at_most("decisions", m.decisions, MAX_DECISIONS as u32)?,
+            sent: decode::clock("sent_ns", m.sent_ns)?,
         })
     }
 }
@@ -56,13 +56,13 @@ impl Wire for HeartbeatReply {
     fn to_wire(&self) -> Self::Message {
         pb::worker::HeartbeatResponse {
             healthy: self.lease.is_some(),
-            message: put::text(&self.message, MAX_TEXT),
+            message: encode::text(&self.message, MAX_TEXT),
             test: self.test.0.to_vec(),
             term: self.term,
             incarnation: self.incarnation.0,
             registration: self.registration,
             number: self.number,
-            lease_ns: self.lease.map(put::ns),
+            lease_ns: self.lease.map(encode::ns),
             register_again: self.register_again,
             order: self.order.as_ref().map(Wire::to_wire),
             stop: self.stop.as_ref().map(Wire::to_wire),
@@ -72,20 +72,20 @@ impl Wire for HeartbeatReply {
     }
 
     fn from_wire(m: Self::Message) -> Result<HeartbeatReply, WireError> {
-        let lease = m.lease_ns.map(|ns| check::span("lease_ns", ns));
+        let lease = m.lease_ns.map(|ns| decode::span("lease_ns", ns));
         Ok(HeartbeatReply {
-            test: parts::test(&m.test)?,
+            test: common::test(&m.test)?,
             term: term(m.term)?,
             incarnation: Incarnation(m.incarnation),
-            registration: check::number("registration", m.registration)?,
-            number: check::number("number", m.number)?,
+            registration: decode::number("registration", m.registration)?,
+            number: decode::number("number", m.number)?,
             lease: lease.transpose()?,
             register_again: m.register_again,
-            message: check::text("message", m.message, MAX_TEXT)?,
-            order: check::optional(m.order)?,
-            stop: check::optional(m.stop)?,
+            message: decode::text("message", m.message, MAX_TEXT)?,
+            order: decode::optional(m.order)?,
+            stop: decode::optional(m.stop)?,
             decisions: decision::from_wire(m.decisions)?,
-            clock: check::required("clock", m.clock)?,
+            clock: decode::required("clock", m.clock)?,
         })
     }
 }

@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
 use super::WireError;
-use super::check;
+use super::decode;
 use super::limits::{HISTOGRAM_COUNTS, HISTOGRAM_HEADER, MAX_COUNT, MAX_HISTOGRAM, MAX_INFLATED};
 use vajra_core::metrics::{DIGITS, HIGHEST_US, LOWEST_US};
 
@@ -69,7 +69,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 
 /// The V2 encoding inside, at most [`MAX_INFLATED`] bytes of it.
 fn inflate(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
-    check::length(FIELD, bytes.len(), MAX_HISTOGRAM)?;
+    decode::length(FIELD, bytes.len(), MAX_HISTOGRAM)?;
     ensure(
         u32_at(bytes, 0) == Some(COMPRESSED_COOKIE),
         "is not in the compressed V2 encoding",
@@ -86,7 +86,7 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
         .take(MAX_INFLATED as u64 + 1)
         .read_to_end(&mut plain)
         .map_err(|_| invalid("does not inflate"))?;
-    check::length(FIELD, plain.len(), MAX_INFLATED)?;
+    decode::length(FIELD, plain.len(), MAX_INFLATED)?;
     ensure(
         decoder.total_in() == packed.len() as u64,
         "goes on after its end",

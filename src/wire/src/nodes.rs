@@ -1,9 +1,9 @@
 //! Topic `nodes`: adverts.
 
-use super::check;
+use super::common;
+use super::decode;
 use super::limits::*;
-use super::parts;
-use super::{Wire, WireError, pb, put};
+use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::messages::{Advert, KnownTest, Status};
 
 /// A multiaddress as text, as far as it can be told without parsing: dialling does that.
@@ -12,9 +12,9 @@ fn is_address(s: &str) -> bool {
 }
 
 fn addresses(list: Vec<String>) -> Result<Vec<String>, WireError> {
-    check::count("addresses", list.len(), MAX_ADDRESSES)?;
+    decode::count("addresses", list.len(), MAX_ADDRESSES)?;
     for address in &list {
-        check::length("addresses", address.len(), MAX_ADDRESS)?;
+        decode::length("addresses", address.len(), MAX_ADDRESS)?;
         if !is_address(address) {
             return Err(WireError::Invalid {
                 field: "addresses",
@@ -33,40 +33,40 @@ impl Wire for Advert {
         pb::v1::Advert {
             node: Some(self.node.to_wire()),
             number: self.number,
-            name: put::text(&self.name, MAX_NAME),
-            version: put::text(&self.version, MAX_VERSION),
+            name: encode::text(&self.name, MAX_NAME),
+            version: encode::text(&self.version, MAX_VERSION),
             addresses: addresses.take(MAX_ADDRESSES).cloned().collect(),
             capacity: self.capacity.min(MAX_TASKS),
             load: self.load.min(MAX_TASKS),
-            task_types: put::texts(&self.task_types, MAX_TASK_TYPES, MAX_TASK_TYPE),
-            labels: put::map(&self.labels, MAX_LABELS, MAX_KEY, MAX_LABEL),
+            task_types: encode::texts(&self.task_types, MAX_TASK_TYPES, MAX_TASK_TYPE),
+            labels: encode::map(&self.labels, MAX_LABELS, MAX_KEY, MAX_LABEL),
             status: self.status.to_wire(),
-            interval_ns: put::ns(self.interval),
+            interval_ns: encode::ns(self.interval),
             tests: self
                 .tests
                 .iter()
                 .take(MAX_KNOWN_TESTS)
                 .map(Wire::to_wire)
                 .collect(),
-            environment: put::text(&self.environment, MAX_ENVIRONMENT),
+            environment: encode::text(&self.environment, MAX_ENVIRONMENT),
         }
     }
 
     fn from_wire(m: Self::Message) -> Result<Advert, WireError> {
         Ok(Advert {
-            node: check::required("node", m.node)?,
-            number: check::number("number", m.number)?,
-            name: check::text("name", m.name, MAX_NAME)?,
-            version: check::text("version", m.version, MAX_VERSION)?,
+            node: decode::required("node", m.node)?,
+            number: decode::number("number", m.number)?,
+            name: decode::text("name", m.name, MAX_NAME)?,
+            version: decode::text("version", m.version, MAX_VERSION)?,
             addresses: addresses(m.addresses)?,
-            capacity: check::at_most("capacity", m.capacity, MAX_TASKS)?,
-            load: check::at_most("load", m.load, MAX_TASKS)?,
-            task_types: check::words("task_types", m.task_types, MAX_TASK_TYPES, MAX_TASK_TYPE)?,
-            labels: check::map("labels", m.labels, MAX_LABELS, MAX_LABEL)?,
+            capacity: decode::at_most("capacity", m.capacity, MAX_TASKS)?,
+            load: decode::at_most("load", m.load, MAX_TASKS)?,
+            task_types: decode::words("task_types", m.task_types, MAX_TASK_TYPES, MAX_TASK_TYPE)?,
+            labels: decode::map("labels", m.labels, MAX_LABELS, MAX_LABEL)?,
             status: Status::from_wire(m.status)?,
-            interval: check::some_span("interval_ns", m.interval_ns)?,
-            tests: check::list("tests", m.tests, MAX_KNOWN_TESTS)?,
-            environment: check::text("environment", m.environment, MAX_ENVIRONMENT)?,
+            interval: decode::some_span("interval_ns", m.interval_ns)?,
+            tests: decode::list("tests", m.tests, MAX_KNOWN_TESTS)?,
+            environment: decode::text("environment", m.environment, MAX_ENVIRONMENT)?,
         })
     }
 }
@@ -85,10 +85,10 @@ impl Wire for KnownTest {
 
     fn from_wire(m: Self::Message) -> Result<KnownTest, WireError> {
         Ok(KnownTest {
-            test: parts::test(&m.test)?,
-            term: check::number("term", m.term)?,
-            coordinator: check::optional(m.coordinator)?,
-            digest: parts::digest(&m.digest)?,
+            test: common::test(&m.test)?,
+            term: decode::number("term", m.term)?,
+            coordinator: decode::optional(m.coordinator)?,
+            digest: common::digest(&m.digest)?,
         })
     }
 }

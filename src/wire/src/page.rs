@@ -2,7 +2,7 @@
 
 use super::limits::*;
 use super::split::{fit_bulk, len_bound};
-use super::{Wire, WireError, check, parts, pb};
+use super::{Wire, WireError, common, decode, pb};
 use vajra_core::metrics::{Piece, Snapshot};
 use vajra_core::protocol::TestId;
 use vajra_core::protocol::messages::Reply;
@@ -42,13 +42,13 @@ pub fn to_wire(test: TestId, snapshots: &[Snapshot], more: bool) -> pb::v1::Fetc
 pub fn from_wire(m: pb::v1::FetchedSnapshots) -> Result<Reply, WireError> {
     let field = "snapshots";
     let histograms = m.snapshots.iter().map(|s| s.histograms.len()).sum();
-    check::count(
+    decode::count(
         "histograms of all snapshots",
         histograms,
         MAX_PAGE_HISTOGRAMS,
     )?;
-    let test = parts::test(&m.test)?;
-    let snapshots: Vec<Snapshot> = check::list(field, m.snapshots, MAX_SNAPSHOTS)?;
+    let test = common::test(&m.test)?;
+    let snapshots: Vec<Snapshot> = decode::list(field, m.snapshots, MAX_SNAPSHOTS)?;
     if snapshots.iter().any(|s| s.test != test) {
         return Err(WireError::Invalid {
             field,

@@ -1,8 +1,8 @@
 //! Pre-flight: a plan to be looked at, and what was found.
 
-use super::check;
+use super::decode;
 use super::limits::*;
-use super::{Wire, WireError, parts, pb, put};
+use super::{Wire, WireError, common, encode, pb};
 use vajra_core::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
 
 impl Wire for Preflight {
@@ -17,11 +17,11 @@ impl Wire for Preflight {
     }
 
     fn from_wire(m: Self::Message) -> Result<Preflight, WireError> {
-        check::length("plan", m.plan.len(), MAX_PLAN)?;
+        decode::length("plan", m.plan.len(), MAX_PLAN)?;
         Ok(Preflight {
-            digest: parts::digest(&m.digest)?,
+            digest: common::digest(&m.digest)?,
             plan: m.plan.into(),
-            slots: check::at_most("slots", m.slots, MAX_SLOTS)?,
+            slots: decode::at_most("slots", m.slots, MAX_SLOTS)?,
         })
     }
 }
@@ -40,7 +40,7 @@ impl Wire for PreflightReply {
     fn from_wire(m: Self::Message) -> Result<PreflightReply, WireError> {
         Ok(PreflightReply {
             able: m.able,
-            checks: check::list("checks", m.checks, MAX_CHECKS)?,
+            checks: decode::list("checks", m.checks, MAX_CHECKS)?,
         })
     }
 }
@@ -50,30 +50,30 @@ impl Wire for Check {
 
     fn to_wire(&self) -> Self::Message {
         pb::v1::PreflightCheck {
-            name: put::text(&self.name, MAX_WORD),
-            subject: put::text(&self.subject, MAX_SUBJECT),
+            name: encode::text(&self.name, MAX_WORD),
+            subject: encode::text(&self.subject, MAX_SUBJECT),
             finding: self.finding.to_wire(),
             value: self.value.map(|v| v.min(MAX_COUNT)),
             limit: self.limit.map(|v| v.min(MAX_COUNT)),
-            text: put::text(&self.text, MAX_TEXT),
-            hint: put::text(&self.hint, MAX_TEXT),
+            text: encode::text(&self.text, MAX_TEXT),
+            hint: encode::text(&self.hint, MAX_TEXT),
         }
     }
 
     fn from_wire(m: Self::Message) -> Result<Check, WireError> {
         let figure = |field, value: Option<u64>| {
             value
-                .map(|v| check::at_most(field, v, MAX_COUNT))
+                .map(|v| decode::at_most(field, v, MAX_COUNT))
                 .transpose()
         };
         Ok(Check {
-            name: check::word("name", m.name, MAX_WORD)?,
-            subject: check::text("subject", m.subject, MAX_SUBJECT)?,
+            name: decode::word("name", m.name, MAX_WORD)?,
+            subject: decode::text("subject", m.subject, MAX_SUBJECT)?,
             finding: Finding::from_wire(m.finding)?,
             value: figure("value", m.value)?,
             limit: figure("limit", m.limit)?,
-            text: check::text("text", m.text, MAX_TEXT)?,
-            hint: check::text("hint", m.hint, MAX_TEXT)?,
+            text: decode::text("text", m.text, MAX_TEXT)?,
+            hint: decode::text("hint", m.hint, MAX_TEXT)?,
         })
     }
 }

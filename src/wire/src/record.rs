@@ -1,7 +1,7 @@
 //! Records: the parts of what a node keeps. What is in them is JSON, which its reader checks.
 
 use super::limits::{MAX_CHUNK, MAX_RECORD};
-use super::{Wire, WireError, check, parts, pb};
+use super::{Wire, WireError, common, decode, pb};
 use vajra_core::protocol::messages::{RecordName, RecordPart, Request};
 
 /// The question for a part of a record.
@@ -26,13 +26,13 @@ pub fn request_from_wire(m: pb::v1::FetchRecord) -> Result<Request, WireError> {
     let record = match K::try_from(m.kind).unwrap_or_default() {
         K::Unknown => return Err(WireError::Unknown("kind")),
         K::Tests => RecordName::Tests,
-        K::Result => RecordName::Result(parts::test(&m.test)?),
-        K::Timeline => RecordName::Timeline(parts::test(&m.test)?),
+        K::Result => RecordName::Result(common::test(&m.test)?),
+        K::Timeline => RecordName::Timeline(common::test(&m.test)?),
         K::Links => RecordName::Links,
     };
     Ok(Request::FetchRecord {
         record,
-        offset: check::at_most("offset", m.offset, MAX_RECORD)?,
+        offset: decode::at_most("offset", m.offset, MAX_RECORD)?,
     })
 }
 
@@ -48,10 +48,10 @@ impl Wire for RecordPart {
     }
 
     fn from_wire(m: Self::Message) -> Result<RecordPart, WireError> {
-        check::length("bytes", m.bytes.len(), MAX_CHUNK)?;
+        decode::length("bytes", m.bytes.len(), MAX_CHUNK)?;
         Ok(RecordPart {
-            digest: parts::digest(&m.digest)?,
-            total: check::at_most("total", m.total, MAX_RECORD)?,
+            digest: common::digest(&m.digest)?,
+            total: decode::at_most("total", m.total, MAX_RECORD)?,
             bytes: m.bytes.into(),
         })
     }

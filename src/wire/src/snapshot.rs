@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check;
+use super::common;
+use super::decode;
 use super::limits::*;
-use super::parts;
-use super::{Wire, WireError, histogram, pb, put, summary};
+use super::{Wire, WireError, encode, histogram, pb, summary};
 use vajra_core::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, Snapshot, StartError, StepCounters, TimeKind,
 };
@@ -30,7 +30,7 @@ impl Wire for Snapshot {
             return Err(WireError::Missing("number"));
         }
         let pieces = pieces(m.counters, m.errors, m.histograms)?;
-        let total = check::at_most("pieces_total", m.pieces_total, MAX_PIECES as u32)?;
+        let total = decode::at_most("pieces_total", m.pieces_total, MAX_PIECES as u32)?;
         if pieces.len() > total as usize {
             return Err(WireError::Invalid {
                 field: "pieces_total",
@@ -39,26 +39,26 @@ impl Wire for Snapshot {
         }
         let start_error = match m.start_error_us {
             Some(us) => Some(StartError {
-                us: check::signed("start_error_us", us, MAX_SPAN.as_micros() as u64)?,
+                us: decode::signed("start_error_us", us, MAX_SPAN.as_micros() as u64)?,
                 within_us: m.start_error_within_us,
             }),
             None => None,
         };
         Ok(Snapshot {
-            test: parts::test_by_text(&m.test_id)?,
-            worker: check::required("worker", m.worker)?,
-            number: check::number("number", m.number)?,
+            test: common::test_by_text(&m.test_id)?,
+            worker: decode::required("worker", m.worker)?,
+            number: decode::number("number", m.number)?,
             is_final: m.r#final,
             pieces_total: total,
-            elapsed: check::span("elapsed_ns", m.elapsed_ns)?,
-            slots: check::at_most("slots", m.slots, MAX_SLOTS)?,
+            elapsed: decode::span("elapsed_ns", m.elapsed_ns)?,
+            slots: decode::at_most("slots", m.slots, MAX_SLOTS)?,
             start_error,
-            engine_cpu: std::time::Duration::from_nanos(check::at_most(
+            engine_cpu: std::time::Duration::from_nanos(decode::at_most(
                 "engine_cpu_ns",
                 m.engine_cpu_ns,
                 MAX_NUMBER,
             )?),
-            engine_threads: check::at_most("engine_threads", m.engine_threads, MAX_THREADS)?,
+            engine_threads: decode::at_most("engine_threads", m.engine_threads, MAX_THREADS)?,
             pieces,
         })
     }
@@ -68,18 +68,18 @@ impl Wire for Snapshot {
 pub fn bare(s: &Snapshot) -> pb::worker::WorkerMetrics {
     let max_error = MAX_SPAN.as_micros() as i64;
     let mut m = pb::worker::WorkerMetrics {
-        worker_id: parts::worker_id(&s.worker),
+        worker_id: common::worker_id(&s.worker),
         test_id: s.test.to_string(),
-        timestamp_ms: put::int64(s.elapsed.as_millis()),
+        timestamp_ms: encode::int64(s.elapsed.as_millis()),
         worker: Some(s.worker.to_wire()),
         number: s.number,
         r#final: s.is_final,
         pieces_total: s.pieces_total,
-        elapsed_ns: put::ns(s.elapsed),
+        elapsed_ns: encode::ns(s.elapsed),
         slots: s.slots,
         start_error_us: s.start_error.map(|e| e.us.clamp(-max_error, max_error)),
         start_error_within_us: s.start_error.map_or(0, |e| e.within_us),
-        engine_cpu_ns: put::number(u64::try_from(s.engine_cpu.as_nanos()).unwrap_or(u64::MAX)),
+        engine_cpu_ns: encode::number(u64::try_from(s.engine_cpu.as_nanos()).unwrap_or(u64::MAX)),
         engine_threads: s.engine_threads.min(MAX_THREADS),
         ..Default::default()
     };
@@ -111,8 +111,8 @@ fn errors(step: u32, s: &StepCounters) -> Vec<pb::worker::ErrorDetail> {
     let mut cut: BTreeMap<ErrorKey, ErrorCount> = BTreeMap::new();
     for (key, e) in &s.counters.errors {
         let mut key = ErrorKey {
-            kind: put::text(&key.kind, MAX_WORD),
-            message: put::text(&key.message, MAX_ERROR_MESSAGE),
+            kind: encode::text(&key.kind, MAX_WORD),
+            message: encode::text(&key.message, MAX_ERROR_MESSAGE),
         };
         if key.kind.is_empty() || (cut.len() >= room && !cut.contains_key(&key)) {
             key = ErrorKey {
@@ -130,9 +130,9 @@ fn errors(step: u32, s: &StepCounters) -> Vec<pb::worker::ErrorDetail> {
         .map(|(key, e)| pb::worker::ErrorDetail {
             message: key.message,
             error_type: key.kind,
-            count: put::int32(e.count),
-            first_occurred_ms: put::int64(e.first_ms.min(max_ms)),
-            last_occurred_ms: put::int64(e.last_ms.min(max_ms)),
+            count: encode::int32(e.count),
+            first_occurred_ms: encode::int64(e.first_ms.min(max_ms)),
+            last_occurred_ms: encode::int64(e.last_ms.min(max_ms)),
             occurrences: e.count,
             step,
         })
@@ -145,15 +145,15 @@ fn pieces(
     histograms: Vec<pb::worker::EncodedHistogram>,
 ) -> Result<Vec<Piece>, WireError> {
     let all = MAX_PIECES - 1;
-    check::count("histograms", histograms.len(), all)?;
+    decode::count("histograms", histograms.len(), all)?;
     let mut pieces = Vec::with_capacity(1 + histograms.len());
     match counters {
         Some(counters) => pieces.push(Piece::Counters(steps(counters, errors)?)),
-        None => check::count("errors without counters", errors.len(), 0)?,
+        None => decode::count("errors without counters", errors.len(), 0)?,
     }
     let mut seen = BTreeSet::new();
     for h in histograms {
-        let step = check::at_most("histogram.step", h.step, MAX_STEPS as u32 - 1)?;
+        let step = decode::at_most("histogram.step", h.step, MAX_STEPS as u32 - 1)?;
         let kind = TimeKind::from_wire(h.kind)?;
         if !seen.insert((step, kind)) {
             return Err(WireError::Invalid {
@@ -175,15 +175,15 @@ fn steps(
     counters: pb::worker::AllCounters,
     errors: Vec<pb::worker::ErrorDetail>,
 ) -> Result<Vec<StepCounters>, WireError> {
-    let mut steps: Vec<StepCounters> = check::list("steps", counters.steps, MAX_STEPS)?;
+    let mut steps: Vec<StepCounters> = decode::list("steps", counters.steps, MAX_STEPS)?;
     for e in errors {
         let step = steps.get_mut(e.step as usize).ok_or(WireError::Invalid {
             field: "error.step",
             why: "names no step that is here",
         })?;
         let key = ErrorKey {
-            kind: check::word("error_type", e.error_type, MAX_WORD)?,
-            message: check::text("error.message", e.message, MAX_ERROR_MESSAGE)?,
+            kind: decode::word("error_type", e.error_type, MAX_WORD)?,
+            message: decode::text("error.message", e.message, MAX_ERROR_MESSAGE)?,
         };
         let ms = |field, ms: i64| {
             u64::try_from(ms)
@@ -195,7 +195,7 @@ fn steps(
                 })
         };
         let count = ErrorCount {
-            count: check::at_most("occurrences", e.occurrences, MAX_COUNT)?,
+            count: decode::at_most("occurrences", e.occurrences, MAX_COUNT)?,
             first_ms: ms("first_occurred_ms", e.first_occurred_ms)?,
             last_ms: ms("last_occurred_ms", e.last_occurred_ms)?,
         };
@@ -205,7 +205,7 @@ fn steps(
                 why: "has one twice",
             });
         }
-        check::count("errors", step.counters.errors.len(), MAX_STEP_ERRORS)?;
+        decode::count("errors", step.counters.errors.len(), MAX_STEP_ERRORS)?;
     }
     Ok(steps)
 }
@@ -245,7 +245,7 @@ impl Wire for StepCounters {
             .filter(|(code, _)| STATUS_CODES.contains(code));
         let (status_codes, status_counts) = codes.map(|(code, n)| (u32::from(*code), n)).unzip();
         pb::worker::StepCounters {
-            name: put::text(&self.name, MAX_PLAN_NAME),
+            name: encode::text(&self.name, MAX_PLAN_NAME),
             planned: c.planned,
             sent: c.sent,
             ok: c.ok,
@@ -267,9 +267,9 @@ impl Wire for StepCounters {
 
     /// Errors are added by the caller: they stand beside the steps.
     fn from_wire(m: Self::Message) -> Result<StepCounters, WireError> {
-        let count = |field, n| check::at_most(field, n, MAX_COUNT);
+        let count = |field, n| decode::at_most(field, n, MAX_COUNT);
         Ok(StepCounters {
-            name: check::text("step.name", m.name, MAX_PLAN_NAME)?,
+            name: decode::text("step.name", m.name, MAX_PLAN_NAME)?,
             counters: Counters {
                 planned: count("planned", m.planned)?,
                 sent: count("sent", m.sent)?,
@@ -311,7 +311,7 @@ fn status_codes(codes: &[u32], counts: &[u64]) -> Result<BTreeMap<u16, u64>, Wir
                     field,
                     why: "has one of other than three digits",
                 })?;
-            Ok((code, check::at_most("status_counts", *n, MAX_COUNT)?))
+            Ok((code, decode::at_most("status_counts", *n, MAX_COUNT)?))
         })
         .collect()
 }

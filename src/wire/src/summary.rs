@@ -3,7 +3,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::{histogram, pb, put};
+use super::{encode, histogram, pb};
 use vajra_core::metrics::{Piece, Snapshot, StepCounters, TimeKind, new_histogram};
 
 /// Longest that [`fill`] makes a message: three counters, rate, tasks and nine percentiles.
@@ -27,10 +27,10 @@ fn totals(m: &mut pb::worker::WorkerMetrics, steps: &[StepCounters], elapsed_s: 
         failed = failed.saturating_add(c.failed);
         in_flight = in_flight.saturating_add(c.in_flight);
     }
-    m.total_requests = put::int64(sent);
-    m.successful_requests = put::int64(ok);
-    m.failed_requests = put::int64(failed);
-    m.active_tasks = put::int32(in_flight);
+    m.total_requests = encode::int64(sent);
+    m.successful_requests = encode::int64(ok);
+    m.failed_requests = encode::int64(failed);
+    m.active_tasks = encode::int32(in_flight);
     m.current_tps = if elapsed_s > 0.0 {
         sent as f64 / elapsed_s
     } else {

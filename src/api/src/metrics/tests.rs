@@ -12,7 +12,7 @@ use vajra_core::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, Snapshot, StepCounters, TimeKind, new_histogram,
 };
 use vajra_core::protocol::merge::Merge;
-use vajra_core::protocol::messages::Phase;
+use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::spec::SLOTS;
 use vajra_core::protocol::{Incarnation, NodeId, Peer, TestId};
 use vajra_network::NetworkStats;
@@ -86,7 +86,7 @@ fn test(name: &str, workers: Vec<ObservedWorker>) -> ObservedTest {
     ObservedTest {
         id: TEST,
         name: name.into(),
-        phase: Phase::Running,
+        phase: TestState::Running,
         verdict: None,
         elapsed: Duration::from_secs(1),
         duration: Duration::from_secs(60),
@@ -209,7 +209,7 @@ fn a_verdict_is_a_label_and_only_there_once_it_is_known() {
     );
     assert_eq!(value(&running, "vajra_test_verdict", &[]), None);
     let ended = ObservedTest {
-        phase: Phase::Ended,
+        phase: TestState::Ended,
         verdict: Some("invalid".into()),
         ..test("t", vec![])
     };

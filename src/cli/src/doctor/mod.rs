@@ -9,7 +9,7 @@ mod cpu;
 mod facts;
 mod limits;
 mod multicast;
-mod places;
+mod ports_and_disk;
 
 use std::io;
 
@@ -55,7 +55,7 @@ pub async fn run(args: &DoctorArgs, product: &Product) -> Result<Exit, Failure> 
     checks.extend(limits::all(&facts));
     checks.extend(cpu::all(&facts));
     checks.push(clock::clock(&facts));
-    checks.extend(places::all(&settings).await);
+    checks.extend(ports_and_disk::all(&settings).await);
     checks.push(match settings.node.mdns {
         true => multicast::mdns(&facts),
         false => Check::new("mdns", Finding::Skip, "it is switched off"),
@@ -77,7 +77,7 @@ fn show(
 ) -> Result<Exit, Failure> {
     let exit = match verdict {
         Finding::Fail => Exit::CouldNotRun,
-        _ => Exit::Fine,
+        _ => Exit::Success,
     };
     let checks: Vec<PreflightCheck> = checks.into_iter().map(Into::into).collect();
     if json {
@@ -138,7 +138,7 @@ mod tests {
             };
             show(true, finding, checks, build).map_err(|e| e.message)
         };
-        assert_eq!(of(Finding::Warn), Ok(Exit::Fine));
+        assert_eq!(of(Finding::Warn), Ok(Exit::Success));
         assert_eq!(of(Finding::Fail), Ok(Exit::CouldNotRun));
     }
 }

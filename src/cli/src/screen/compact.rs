@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
-use super::crew::Health;
 use super::model::{Model, Role};
+use super::nodes::Health;
 use super::palette::Palette;
 use super::{charts, head, scale};
 use vajra_report::text::plain;

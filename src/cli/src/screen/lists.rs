@@ -5,9 +5,9 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
-use super::crew::{Health, Member};
 use super::draw::{panel, title};
 use super::model::Model;
+use super::nodes::{Health, Member};
 use super::palette::Palette;
 use super::scale;
 use vajra_report::text::plain;

@@ -13,7 +13,6 @@
 
 pub mod charts;
 pub mod compact;
-pub mod crew;
 pub mod draw;
 #[cfg(test)]
 mod fakes;
@@ -22,6 +21,7 @@ pub mod history;
 pub mod keys;
 pub mod lists;
 pub mod model;
+pub mod nodes;
 pub mod numbers;
 pub mod palette;
 pub mod scale;
@@ -52,7 +52,7 @@ use palette::Palette;
 use tty::Tty;
 use vajra_report::text;
 use vajra_results::Update;
-use vajra_runtime::handle::Steering;
+use vajra_runtime::handle::LoadRequest;
 
 /// Between two frames: often enough for a clock that runs, seldom enough to cost nothing.
 const FRAME: Duration = Duration::from_millis(250);
@@ -223,8 +223,8 @@ impl View<'_> {
             Action::Suspend => tty.suspend(),
             Action::Pause | Action::Resume if owner && answer.is_none() => {
                 let how = match action {
-                    Action::Pause => Steering::Pause,
-                    _ => Steering::Resume,
+                    Action::Pause => LoadRequest::Pause,
+                    _ => LoadRequest::Resume,
                 };
                 model.say("asking the swarm …");
                 *answer = Some(Box::pin(self.steer(how)));
@@ -233,10 +233,10 @@ impl View<'_> {
         }
     }
 
-    async fn steer(&self, how: Steering) -> Result<String, Failure> {
+    async fn steer(&self, how: LoadRequest) -> Result<String, Failure> {
         let at = self.backend.steer(self.id, how).await?;
         Ok(match how {
-            Steering::Pause => format!("paused at {at:.1} s; r resumes"),
+            LoadRequest::Pause => format!("paused at {at:.1} s; r resumes"),
             _ => format!("goes on from {at:.1} s"),
         })
     }

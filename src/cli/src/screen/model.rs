@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::crew::{Crew, Member};
 use super::history::History;
+use super::nodes::{Crew, Member};
 use super::stages::Plan;
 use vajra_results::{NodeList, Point, Progress, TestResult, Timeline, decode};
 
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::screen::fakes;
     use vajra_plan::Load;
-    use vajra_results::Reign;
+    use vajra_results::Tenure;
 
     fn model() -> Model {
         Model::new("t", Role::Watcher)
@@ -279,7 +279,7 @@ mod tests {
     fn the_coordinator_is_the_one_whose_time_in_office_has_no_end() {
         let mut m = model();
         let mut result = fakes::result(&Load::open(10.0, Duration::from_secs(30)));
-        let reign = |term, name: &str, to_ms| Reign {
+        let reign = |term, name: &str, to_ms| Tenure {
             term,
             peer: format!("peer-{name}"),
             name: name.to_owned(),

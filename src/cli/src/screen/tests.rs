@@ -14,7 +14,7 @@ use super::palette::Palette;
 use super::{charts, keys};
 use vajra_core::metrics::new_histogram;
 use vajra_plan::Load;
-use vajra_results::{ErrorEntry, Event, Judged, Reign, TestResult};
+use vajra_results::{ErrorEntry, Event, Judged, Tenure, TestResult};
 
 fn drawn(m: &Model, palette: &Palette, width: u16, height: u16) -> Buffer {
     let backend = TestBackend::new(width, height);
@@ -70,7 +70,7 @@ fn result(sent: u64) -> TestResult {
         worker("beta", 0.5, sent / 2),
         worker("gamma", 0.33, 1_000),
     ];
-    r.coordinators = vec![Reign {
+    r.coordinators = vec![Tenure {
         term: 2,
         peer: "peer-beta".into(),
         name: "beta".into(),

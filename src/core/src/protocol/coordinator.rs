@@ -7,30 +7,31 @@
 //! nothing that it has no report about until one share lease after its election, when every
 //! lease granted before it has lapsed.
 
-mod chronicle;
 mod deciding;
+mod event_log;
 mod registering;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chronicle::Chronicle;
-pub use chronicle::{MAX_EVENTS, MAX_TOLD};
+use event_log::EventLog;
+pub use event_log::{MAX_EVENTS, MAX_TOLD};
 
-use super::decisions::{Decided, Decision, Once, Record, Steer, values};
+use super::decisions::{Decision, LoadCommand, LogEntry, Record, values};
 use super::effects::{Effects, Output};
 use super::election::Acknowledged;
 use super::id::{Digest, NodeId, TestId};
 use super::ledger::Ledger;
 use super::messages::{
-    Assign, ClockReply, EndReason, Ended, Heartbeat, HeartbeatReply, Order, Phase, Register,
-    RegisterReply, Request, RosterEntry, ShareReport, Status, StopOrder, TestEvent,
+    Assign, ClockReply, EndReason, Ended, Heartbeat, HeartbeatReply, Order, Register,
+    RegisterReply, Request, RosterEntry, ShareReport, Status, StopOrder, TestEvent, TestState,
 };
 use super::planted::{Bug, planted};
 use super::spec::{Balance, OnLost, SLOTS, TestSpec, Timings};
 use super::split::split;
 use super::time::{RemoteTime, Time, awaited};
+use crate::Hook;
 
 /// Most workers of a test: what a flat swarm is planned for, ten times over.
 pub const MAX_WORKERS: usize = 10_000;
@@ -92,7 +93,7 @@ const HELD_BY_NOBODY: &str = "its coordinator was lost before any worker was kno
 
 /// What a coordinator needs to know about its test.
 #[derive(Clone, Debug)]
-pub struct Charge {
+pub struct CoordinatorInit {
     /// The test.
     pub test: TestId,
     /// This node.
@@ -112,7 +113,7 @@ pub struct Charge {
     /// A stop that was heard before the election.
     pub stop: Option<StopOrder>,
     /// What was decided before.
-    pub decisions: Vec<Decided>,
+    pub decisions: Vec<LogEntry>,
     /// What is known to have happened before.
     pub events: Vec<TestEvent>,
 }
@@ -120,7 +121,7 @@ pub struct Charge {
 /// The coordinator of one test in one term.
 #[derive(Debug)]
 pub struct Coordinator {
-    charge: Charge,
+    charge: CoordinatorInit,
     timings: Timings,
     members: BTreeMap<NodeId, Member>,
     last_order: u64,
@@ -131,17 +132,17 @@ pub struct Coordinator {
     start: Option<Time>,
     /// What a majority of electors knows of this term: a successor will hear it.
     acknowledged: Acknowledged,
-    phase: Phase,
+    phase: TestState,
     stop: Option<(StopOrder, Time)>,
     failure: Option<String>,
     /// Something changed that the next tick acts on; it need not wait for its time.
     pressing: bool,
     /// Some slots may become free then.
     next_lapse: Time,
-    chronicle: Chronicle,
+    chronicle: EventLog,
     decisions: Record,
     /// Setup or teardown is being run here, until this instant at most.
-    running: Option<(Once, Time)>,
+    running: Option<(Hook, Time)>,
     /// The teardown was run here.
     torn_down: bool,
     /// It has failed for this reason: its load is stopped, and then it ends.
@@ -152,7 +153,7 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// Takes office.
-    pub fn new(charge: Charge, timings: Timings, fx: &mut Effects) -> Coordinator {
+    pub fn new(charge: CoordinatorInit, timings: Timings, fx: &mut Effects) -> Coordinator {
         let mut charge = charge;
         if planted(Bug::StartForgotten) {
             charge.start = None;
@@ -171,9 +172,9 @@ impl Coordinator {
             accounted: false,
             start: charge.start,
             phase: if charge.start.is_some() {
-                Phase::Running
+                TestState::Running
             } else {
-                Phase::Registering
+                TestState::Registering
             },
             stop: charge.stop.map(|s| (s, won_at)),
             acknowledged: Acknowledged::default(),
@@ -182,7 +183,7 @@ impl Coordinator {
             next_lapse: Time::MAX,
             members: BTreeMap::new(),
             last_order: 0,
-            chronicle: Chronicle::after(std::mem::take(&mut charge.events)),
+            chronicle: EventLog::after(std::mem::take(&mut charge.events)),
             decisions: Record::of(&charge.decisions),
             running: None,
             torn_down: false,
@@ -192,7 +193,7 @@ impl Coordinator {
             timings,
         };
         // A teardown is begun after the load; what made it end early may not be known here.
-        let torn = coordinator.decisions.begun_before(Once::Teardown);
+        let torn = coordinator.decisions.begun_before(Hook::Teardown);
         if torn && !coordinator.over(won_at) {
             coordinator.stop = Some((coordinator.own_stop(), won_at));
         }
@@ -229,7 +230,7 @@ impl Coordinator {
     }
 
     /// How far the test is.
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> TestState {
         self.phase
     }
 
@@ -356,7 +357,7 @@ impl Coordinator {
     /// Time passed, or something changed. `able` are the live nodes that could take part.
     /// Called only under authority. Returns the end of the test, once.
     pub fn tick(&mut self, now: Time, able: &BTreeSet<NodeId>, fx: &mut Effects) -> Option<Ended> {
-        if self.phase == Phase::Ended {
+        if self.phase == TestState::Ended {
             return None;
         }
         self.pressing = false;
@@ -374,7 +375,7 @@ impl Coordinator {
             self.stopping = Some(reason);
             self.stop(now, self.own_stop(), fx);
         }
-        if self.phase == Phase::Registering {
+        if self.phase == TestState::Registering {
             // A setup that runs is let finish, so that the teardown finds what it has made.
             let waits = self.running.is_some() && self.stop.is_none_or(|(s, _)| s.graceful);
             if self.stop.is_some() && !waits {
@@ -387,9 +388,9 @@ impl Coordinator {
                 return self.end_after_teardown(now, EndReason::Failed(reason), fx);
             }
         }
-        if self.phase == Phase::Running {
+        if self.phase == TestState::Running {
             if self.over(now) {
-                self.phase = Phase::Stopping;
+                self.phase = TestState::Stopping;
             } else if self.nobody_holds(now) {
                 let reason = EndReason::Failed(HELD_BY_NOBODY.into());
                 return self.end_after_teardown(now, reason, fx);
@@ -399,7 +400,7 @@ impl Coordinator {
                 self.rebalance(now, fx);
             }
         }
-        if self.phase >= Phase::Running && self.complete(now) {
+        if self.phase >= TestState::Running && self.complete(now) {
             let reason = match (self.stopping.take(), self.stop) {
                 (Some(why), _) => EndReason::Failed(why),
                 (None, Some(_)) => EndReason::Stopped,
@@ -449,10 +450,10 @@ impl Coordinator {
         let all = carriers.all(|(_, m)| m.delivered());
         // A successor must first give every worker the time to report.
         let accounted = now >= self.accounts_close;
-        if accounted && all && (some || self.phase == Phase::Stopping) {
+        if accounted && all && (some || self.phase == TestState::Stopping) {
             return true;
         }
-        if self.phase != Phase::Stopping {
+        if self.phase != TestState::Stopping {
             return false;
         }
         let over = match (self.stop, self.profile_end()) {
@@ -466,7 +467,7 @@ impl Coordinator {
     }
 
     fn end(&mut self, now: Time, reason: EndReason, fx: &mut Effects) -> Ended {
-        self.phase = Phase::Ended;
+        self.phase = TestState::Ended;
         let text = match &reason {
             EndReason::Completed => "the plan was carried out".to_owned(),
             EndReason::Stopped => "stopped".to_owned(),

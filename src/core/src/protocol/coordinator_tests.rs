@@ -22,7 +22,7 @@ impl Office {
         let mut spec = spec(Duration::from_secs(10));
         spec.balance = Balance::Capacity;
         change(&mut spec);
-        let charge = Charge {
+        let charge = CoordinatorInit {
             test: TEST,
             me: node(99),
             term,
@@ -193,12 +193,12 @@ fn the_start_waits_for_able_nodes_at_most_for_the_registration_window() {
     o.beat(0, 1, 0);
     o.beat(0, 2, 0);
     o.tick();
-    assert_eq!(o.c.phase(), Phase::Registering);
+    assert_eq!(o.c.phase(), TestState::Registering);
     for (number, ms) in [(3, 1_000), (4, 2_000), (5, 2_999)] {
         o.at(ms).beat(0, number, 0);
         o.tick();
     }
-    assert_eq!(o.c.phase(), Phase::Registering);
+    assert_eq!(o.c.phase(), TestState::Registering);
     o.at(3_000).tick();
     assert_eq!(o.slots(0), SLOTS);
 }
@@ -295,7 +295,7 @@ fn a_profile_that_a_worker_knows_to_have_started_is_not_started_again() {
     let mut o = Office::new(3, |_| {});
     o.at(100)
         .register(0, 1, |r| r.since_start = Some(4_000 * MS as i64));
-    assert_eq!(o.c.phase(), Phase::Running);
+    assert_eq!(o.c.phase(), TestState::Running);
     o.at(200)
         .register(1, 1, |r| r.since_start = Some(4_105 * MS as i64));
     let start = o.c.start().expect("known");
@@ -541,7 +541,7 @@ fn under_hold_a_worker_that_comes_back_between_two_orders_keeps_what_it_has() {
 fn under_hold_a_successor_that_finds_no_share_ends_the_test_and_says_so() {
     let mut o = Office::new(2, |s| s.on_lost = OnLost::Hold);
     o.c.start = Some(Time(0));
-    o.c.phase = Phase::Running;
+    o.c.phase = TestState::Running;
     let window = o.c.accounts_close + o.c.timings.registration_window;
     o.register(0, 1, |_| {});
     o.beat(0, 1, 0);
@@ -569,12 +569,12 @@ impl Office {
         self
     }
 
-    fn steer(&mut self, id: u64, steer: Steer) -> bool {
+    fn steer(&mut self, id: u64, steer: LoadCommand) -> bool {
         self.c.steer(self.now, id, steer, &mut Effects::default())
     }
 
     /// One step; whether setup or teardown is to be run now.
-    fn runs(&mut self) -> Option<Once> {
+    fn runs(&mut self) -> Option<Hook> {
         let mut fx = Effects::default();
         let ended = self.c.tick(self.now, &self.able, &mut fx);
         self.ended = self.ended.take().or(ended);
@@ -585,13 +585,13 @@ impl Office {
         })
     }
 
-    fn ran(&mut self, once: Once, how: Result<&str, &str>) {
+    fn ran(&mut self, once: Hook, how: Result<&str, &str>) {
         let how = how.map(|v| v.as_bytes().into()).map_err(str::to_owned);
         self.c.ran(self.now, once, how, &mut Effects::default());
     }
 
     /// A worker that is ready, of a plan with a setup and a teardown.
-    fn with_setup(term: u64, decisions: Vec<Decided>) -> Office {
+    fn with_setup(term: u64, decisions: Vec<LogEntry>) -> Office {
         let mut o = Office::new(term, |s| {
             s.setup = Some(Duration::from_secs(2));
             s.teardown = Some(Duration::from_secs(2));
@@ -613,8 +613,8 @@ impl Office {
     }
 }
 
-fn begun(once: Once) -> Decided {
-    Decided {
+fn begun(once: Hook) -> LogEntry {
+    LogEntry {
         id: 0,
         at: Duration::ZERO,
         lag: Duration::ZERO,
@@ -622,7 +622,7 @@ fn begun(once: Once) -> Decided {
     }
 }
 
-const HALF: Steer = Steer::Load { level_milli: 500 };
+const HALF: LoadCommand = LoadCommand::Load { level_milli: 500 };
 
 #[test]
 fn a_change_of_the_load_is_told_to_workers_once_a_majority_knows_it() {
@@ -660,13 +660,13 @@ fn a_load_that_has_not_begun_or_is_over_is_not_changed() {
 fn a_pause_moves_the_end() {
     let mut o = Office::running(1);
     o.at(1_000);
-    assert!(o.steer(1, Steer::Pause));
+    assert!(o.steer(1, LoadCommand::Pause));
     let start = o.c.start().expect("a start");
     let longest = o.c.timings.max_pause;
     let length = Duration::from_secs(10);
     assert_eq!(o.c.profile_end(), Some(start + length + longest));
     o.at(4_000);
-    assert!(o.steer(2, Steer::Resume));
+    assert!(o.steer(2, LoadCommand::Resume));
     let pause = Duration::from_secs(3);
     assert_eq!(o.c.profile_end(), Some(start + length + pause));
 }
@@ -675,8 +675,8 @@ fn a_pause_moves_the_end() {
 fn nothing_is_run_before_a_majority_knows_that_it_is() {
     let mut o = Office::with_setup(1, Vec::new());
     assert_eq!(o.runs(), None);
-    assert_eq!(o.c.decisions()[0].what, Decision::Begun(Once::Setup));
-    assert_eq!(o.settled().runs(), Some(Once::Setup));
+    assert_eq!(o.c.decisions()[0].what, Decision::Begun(Hook::Setup));
+    assert_eq!(o.settled().runs(), Some(Hook::Setup));
     assert_eq!(o.runs(), None, "once");
     assert!(o.c.start().is_none(), "no load before its setup");
 }
@@ -686,7 +686,7 @@ fn the_load_begins_once_a_majority_has_the_setups_values() {
     let mut o = Office::with_setup(1, Vec::new());
     o.runs();
     o.settled().runs();
-    o.ran(Once::Setup, Ok("{}"));
+    o.ran(Hook::Setup, Ok("{}"));
     o.runs();
     assert!(o.c.start().is_none());
     o.settled().runs();
@@ -698,7 +698,7 @@ fn a_setup_that_fails_or_takes_too_long_ends_the_test() {
     let mut o = Office::with_setup(1, Vec::new());
     o.runs();
     o.settled().runs();
-    o.ran(Once::Setup, Err("status 503"));
+    o.ran(Hook::Setup, Err("status 503"));
     assert_eq!(o.runs(), None, "there is nothing to tear down");
     assert_eq!(o.why(), "the setup failed: status 503");
     let mut o = Office::with_setup(1, Vec::new());
@@ -710,7 +710,7 @@ fn a_setup_that_fails_or_takes_too_long_ends_the_test() {
 
 #[test]
 fn what_an_earlier_coordinator_began_is_not_run_again() {
-    let mut o = Office::with_setup(2, vec![begun(Once::Setup)]);
+    let mut o = Office::with_setup(2, vec![begun(Hook::Setup)]);
     assert_eq!(o.runs(), None);
     assert!(
         o.why().contains("was lost while the setup ran"),
@@ -721,20 +721,20 @@ fn what_an_earlier_coordinator_began_is_not_run_again() {
 
 #[test]
 fn the_teardown_runs_between_the_load_and_the_end() {
-    let values = Decided {
+    let values = LogEntry {
         what: Decision::SetUp(b"{}"[..].into()),
-        ..begun(Once::Setup)
+        ..begun(Hook::Setup)
     };
-    let mut o = Office::with_setup(2, vec![begun(Once::Setup), values]);
+    let mut o = Office::with_setup(2, vec![begun(Hook::Setup), values]);
     let order = StopOrder {
         graceful: true,
         timeout: Duration::ZERO,
     };
     o.c.stop(o.now, order, &mut Effects::default());
     assert_eq!(o.runs(), None);
-    assert_eq!(o.settled().runs(), Some(Once::Teardown));
+    assert_eq!(o.settled().runs(), Some(Hook::Teardown));
     assert!(o.ended.is_none());
-    o.ran(Once::Teardown, Err("status 500"));
+    o.ran(Hook::Teardown, Err("status 500"));
     o.runs();
     let ended = o.ended.as_ref().expect("an end");
     assert_eq!(ended.reason, EndReason::Stopped);
@@ -763,12 +763,12 @@ fn the_load_is_over_before_the_teardown_also_if_the_test_has_failed() {
     assert!(o.sent.iter().any(told), "{:?}", o.sent);
     assert!(o.c.stops().is_some(), "a successor has to know");
     assert_eq!(o.runs(), None);
-    assert!(!o.c.decisions.begun(Once::Teardown), "there is load yet");
+    assert!(!o.c.decisions.begun(Hook::Teardown), "there is load yet");
     o.heartbeat(0, 6, 5, 1, |hb| hb.finished = true);
     o.c.snapshot_received(&node(0), 9, true);
     assert_eq!(o.runs(), None);
-    assert_eq!(o.settled().runs(), Some(Once::Teardown));
-    o.ran(Once::Teardown, Ok("{}"));
+    assert_eq!(o.settled().runs(), Some(Hook::Teardown));
+    o.ran(Hook::Teardown, Ok("{}"));
     o.runs();
     assert!(o.why().contains("n1"), "{}", o.why());
 }
@@ -779,9 +779,10 @@ fn a_load_whose_teardown_was_begun_does_not_go_on() {
     let mut charge = o.c.charge.clone();
     (charge.term, charge.start) = (2, o.c.start);
     charge.won_at = Time(5_000 * MS);
-    let next = |charge: Charge| Coordinator::new(charge, Timings::lan(), &mut Effects::default());
+    let next =
+        |charge: CoordinatorInit| Coordinator::new(charge, Timings::lan(), &mut Effects::default());
     assert!(!next(charge.clone()).over(Time(5_000 * MS)));
-    charge.decisions = vec![begun(Once::Teardown)];
+    charge.decisions = vec![begun(Hook::Teardown)];
     assert!(next(charge).over(Time(5_000 * MS)));
 }
 
@@ -791,9 +792,9 @@ fn what_would_count_only_after_the_end_is_not_decided() {
     let end = o.c.profile_end().expect("a start");
     let before = |ms: u64| end.0 / MS - ms;
     o.at(before(400));
-    assert!(!o.steer(1, Steer::Pause));
+    assert!(!o.steer(1, LoadCommand::Pause));
     o.at(before(500));
-    assert!(o.steer(2, Steer::Pause));
+    assert!(o.steer(2, LoadCommand::Pause));
 }
 
 /// The workers of a first term, and what its coordinator saw.
@@ -821,7 +822,7 @@ fn what_happened_is_told_with_some_beats_and_handed_on_to_a_successor() {
     assert!(told.iter().all(|e| e.at_ms < 0), "{told:?}");
     assert_eq!(o.c.told(Time(2_000 * MS)), []);
 
-    let charge = Charge {
+    let charge = CoordinatorInit {
         term: 2,
         start: o.c.start(),
         events: told.clone(),

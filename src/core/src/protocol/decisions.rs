@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::planted::{Bug, planted};
 use super::time::{Time, awaited};
+use crate::Hook;
 
 /// Most decisions of a test: each beat carries them all.
 pub const MAX_DECISIONS: usize = 64;
@@ -22,7 +23,7 @@ pub const MAX_VALUES: usize = 4 * 1024;
 
 /// How a running test's load is to change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Steer {
+pub enum LoadCommand {
     /// The level that the plan calls full load becomes this many thousandths: arrivals a
     /// second, or users. All other levels change in proportion.
     Load {
@@ -35,29 +36,20 @@ pub enum Steer {
     Resume,
 }
 
-/// Something that is run once in the whole swarm.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Once {
-    /// Before the load.
-    Setup,
-    /// After it.
-    Teardown,
-}
-
 /// What was decided.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
     /// The load changes.
-    Steered(Steer),
+    Steered(LoadCommand),
     /// Setup or teardown is run from now on by this term's coordinator, and by nobody else.
-    Begun(Once),
+    Begun(Hook),
     /// The setup was run; these are the values that it hands on.
     SetUp(Arc<[u8]>),
 }
 
 /// A decision, and since when it counts.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Decided {
+pub struct LogEntry {
     /// The asker's number for it, by which it is known to have been heard; 0 if nobody asked.
     pub id: u64,
     /// When it counts, after the start of the profile.
@@ -74,7 +66,7 @@ pub struct Decisions {
     /// The term of the coordinator whose list it is.
     pub term: u64,
     /// In their order.
-    pub list: Arc<[Decided]>,
+    pub list: Arc<[LogEntry]>,
 }
 
 impl Decisions {
@@ -88,12 +80,12 @@ impl Decisions {
 
 /// How much longer than planned a test takes by its pauses: by at most `longest` if it is
 /// paused now.
-pub fn prolonged(decisions: &[Decided], longest: Duration) -> Duration {
+pub fn prolonged(decisions: &[LogEntry], longest: Duration) -> Duration {
     let (mut sum, mut since) = (Duration::ZERO, None);
     for d in decisions {
         match d.what {
-            Decision::Steered(Steer::Pause) => since = Some(d.at),
-            Decision::Steered(Steer::Resume) => {
+            Decision::Steered(LoadCommand::Pause) => since = Some(d.at),
+            Decision::Steered(LoadCommand::Resume) => {
                 sum += since.take().map_or(Duration::ZERO, |s| d.at - s);
             }
             _ => {}
@@ -103,23 +95,23 @@ pub fn prolonged(decisions: &[Decided], longest: Duration) -> Duration {
 }
 
 /// The load has been changed.
-pub fn steered(decisions: &[Decided]) -> bool {
-    let steers = |d: &Decided| matches!(d.what, Decision::Steered(_));
+pub fn steered(decisions: &[LogEntry]) -> bool {
+    let steers = |d: &LogEntry| matches!(d.what, Decision::Steered(_));
     decisions.iter().any(steers)
 }
 
 /// The load stands still after all of these.
-pub fn paused(decisions: &[Decided]) -> bool {
+pub fn paused(decisions: &[LogEntry]) -> bool {
     let last = decisions.iter().rev().find_map(|d| match d.what {
-        Decision::Steered(Steer::Pause) => Some(true),
-        Decision::Steered(Steer::Resume) => Some(false),
+        Decision::Steered(LoadCommand::Pause) => Some(true),
+        Decision::Steered(LoadCommand::Resume) => Some(false),
         _ => None,
     });
     last.unwrap_or(false)
 }
 
 /// The values that the setup handed on, once it was run.
-pub fn values(decisions: &[Decided]) -> Option<&Arc<[u8]>> {
+pub fn values(decisions: &[LogEntry]) -> Option<&Arc<[u8]>> {
     decisions.iter().find_map(|d| match &d.what {
         Decision::SetUp(values) => Some(values),
         _ => None,
@@ -127,16 +119,16 @@ pub fn values(decisions: &[Decided]) -> Option<&Arc<[u8]>> {
 }
 
 /// Why a change of the load makes no sense after these decisions, if so.
-pub fn refuse(decisions: &[Decided], steer: Steer) -> Option<&'static str> {
+pub fn refuse(decisions: &[LogEntry], steer: LoadCommand) -> Option<&'static str> {
     match steer {
         // What was paused can always go on.
-        Steer::Resume if paused(decisions) && decisions.len() + OWN <= MAX_DECISIONS => None,
+        LoadCommand::Resume if paused(decisions) && decisions.len() + OWN <= MAX_DECISIONS => None,
         _ if decisions.len() + OWN >= MAX_DECISIONS => {
             Some("its load has been changed too often; a test takes 60 changes")
         }
-        Steer::Pause if paused(decisions) => Some("it is paused already"),
-        Steer::Resume if !paused(decisions) => Some("it is not paused"),
-        Steer::Load { level_milli: 0 } => Some("a load of 0 is a pause"),
+        LoadCommand::Pause if paused(decisions) => Some("it is paused already"),
+        LoadCommand::Resume if !paused(decisions) => Some("it is not paused"),
+        LoadCommand::Load { level_milli: 0 } => Some("a load of 0 is a pause"),
         _ => None,
     }
 }
@@ -144,7 +136,7 @@ pub fn refuse(decisions: &[Decided], steer: Steer) -> Option<&'static str> {
 /// A coordinator's list.
 #[derive(Debug)]
 pub struct Record {
-    list: Vec<Decided>,
+    list: Vec<LogEntry>,
     /// As many were decided before its term.
     inherited: usize,
     /// As many are known to a majority.
@@ -153,7 +145,7 @@ pub struct Record {
 
 impl Record {
     /// What an earlier coordinator left.
-    pub fn of(inherited: &[Decided]) -> Record {
+    pub fn of(inherited: &[LogEntry]) -> Record {
         Record {
             list: inherited.to_vec(),
             inherited: inherited.len(),
@@ -162,12 +154,12 @@ impl Record {
     }
 
     /// All of it, settled or not.
-    pub fn all(&self) -> &[Decided] {
+    pub fn all(&self) -> &[LogEntry] {
         &self.list
     }
 
     /// What may be acted on.
-    pub fn settled(&self) -> &[Decided] {
+    pub fn settled(&self) -> &[LogEntry] {
         &self.list[..self.settled]
     }
 
@@ -184,17 +176,17 @@ impl Record {
     /// somebody who has not heard of it; nor if a change that counts by now is not settled.
     pub fn renews(&self, since_start: Duration) -> bool {
         let informed = self.settled >= self.inherited;
-        let late = |d: &Decided| matches!(d.what, Decision::Steered(_)) && d.at <= since_start;
+        let late = |d: &LogEntry| matches!(d.what, Decision::Steered(_)) && d.at <= since_start;
         (informed && !self.list[self.settled..].iter().any(late)) || planted(Bug::RenewedUninformed)
     }
 
     /// Setup or teardown has been begun.
-    pub fn begun(&self, once: Once) -> bool {
+    pub fn begun(&self, once: Hook) -> bool {
         self.list.iter().any(|d| d.what == Decision::Begun(once))
     }
 
     /// By a coordinator of an earlier term.
-    pub fn begun_before(&self, once: Once) -> bool {
+    pub fn begun_before(&self, once: Hook) -> bool {
         let before = &self.list[..self.inherited];
         before.iter().any(|d| d.what == Decision::Begun(once))
     }
@@ -212,7 +204,7 @@ impl Record {
     /// Decides something of its own. It never counts before an earlier decision does.
     pub fn decide(&mut self, since_start: Duration, what: Decision) {
         let at = since_start.max(self.last_at());
-        self.list.push(Decided {
+        self.list.push(LogEntry {
             id: 0,
             at,
             lag: Duration::ZERO,
@@ -231,14 +223,14 @@ impl Record {
         (start, now): (Time, Time),
         delay: Duration,
         lease: Duration,
-        (id, steer): (u64, Steer),
-    ) -> Option<&Decided> {
+        (id, steer): (u64, LoadCommand),
+    ) -> Option<&LogEntry> {
         let known = self.list.iter().any(|d| d.id == id);
         if known || refuse(&self.list, steer).is_some() {
             return None;
         }
         let at = (now.since(start) + delay).max(self.last_at());
-        self.list.push(Decided {
+        self.list.push(LogEntry {
             id,
             at,
             lag: awaited(lease),
@@ -255,7 +247,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn steer(record: &mut Record, at: u64, id: u64, steer: Steer) -> bool {
+    fn steer(record: &mut Record, at: u64, id: u64, steer: LoadCommand) -> bool {
         let now = Time(at * 1_000_000_000);
         let lease = 2 * SECOND;
         record
@@ -266,7 +258,7 @@ mod tests {
     #[test]
     fn a_request_is_decided_once_and_counts_a_moment_later() {
         let mut record = Record::of(&[]);
-        let load = Steer::Load { level_milli: 5 };
+        let load = LoadCommand::Load { level_milli: 5 };
         assert!(steer(&mut record, 10, 1, load));
         assert!(!steer(&mut record, 11, 1, load), "heard again");
         assert_eq!(record.all()[0].at, 11 * SECOND);
@@ -276,18 +268,23 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_not_decided() {
         let mut record = Record::of(&[]);
-        assert!(!steer(&mut record, 1, 1, Steer::Resume));
-        assert!(steer(&mut record, 2, 2, Steer::Pause));
-        assert!(!steer(&mut record, 3, 3, Steer::Pause));
-        assert!(steer(&mut record, 8, 4, Steer::Resume));
+        assert!(!steer(&mut record, 1, 1, LoadCommand::Resume));
+        assert!(steer(&mut record, 2, 2, LoadCommand::Pause));
+        assert!(!steer(&mut record, 3, 3, LoadCommand::Pause));
+        assert!(steer(&mut record, 8, 4, LoadCommand::Resume));
         assert_eq!(prolonged(record.all(), SECOND), 6 * SECOND);
-        assert!(!steer(&mut record, 9, 5, Steer::Load { level_milli: 0 }));
+        assert!(!steer(
+            &mut record,
+            9,
+            5,
+            LoadCommand::Load { level_milli: 0 }
+        ));
     }
 
     #[test]
     fn a_pause_without_an_end_prolongs_by_the_longest() {
         let mut record = Record::of(&[]);
-        assert!(steer(&mut record, 2, 2, Steer::Pause));
+        assert!(steer(&mut record, 2, 2, LoadCommand::Pause));
         assert!(paused(record.all()));
         assert_eq!(prolonged(record.all(), 60 * SECOND), 60 * SECOND);
     }
@@ -295,11 +292,11 @@ mod tests {
     #[test]
     fn the_list_of_the_highest_term_counts_and_in_it_the_longest() {
         let mut record = Record::of(&[]);
-        steer(&mut record, 1, 1, Steer::Pause);
-        let short: Arc<[Decided]> = record.all().into();
-        steer(&mut record, 5, 2, Steer::Resume);
-        let long: Arc<[Decided]> = record.all().into();
-        let list = |term, list: &Arc<[Decided]>| Decisions {
+        steer(&mut record, 1, 1, LoadCommand::Pause);
+        let short: Arc<[LogEntry]> = record.all().into();
+        steer(&mut record, 5, 2, LoadCommand::Resume);
+        let long: Arc<[LogEntry]> = record.all().into();
+        let list = |term, list: &Arc<[LogEntry]>| Decisions {
             term,
             list: list.clone(),
         };
@@ -313,15 +310,15 @@ mod tests {
     #[test]
     fn decisions_are_in_the_order_in_which_they_count() {
         let mut record = Record::of(&[]);
-        steer(&mut record, 10, 1, Steer::Load { level_milli: 5 });
-        record.decide(10 * SECOND, Decision::Begun(Once::Teardown));
+        steer(&mut record, 10, 1, LoadCommand::Load { level_milli: 5 });
+        record.decide(10 * SECOND, Decision::Begun(Hook::Teardown));
         assert!(record.all().is_sorted_by_key(|d| d.at), "{record:?}");
     }
 
     #[test]
     fn nothing_is_renewed_while_a_change_counts_that_is_not_settled() {
         let mut record = Record::of(&[]);
-        steer(&mut record, 10, 1, Steer::Pause);
+        steer(&mut record, 10, 1, LoadCommand::Pause);
         assert!(record.renews(10 * SECOND), "it does not count yet");
         assert!(!record.renews(11 * SECOND));
         record.acknowledged(1);
@@ -331,11 +328,11 @@ mod tests {
     #[test]
     fn a_list_is_settled_as_far_as_a_majority_knows_it() {
         let mut record = Record::of(&[]);
-        steer(&mut record, 1, 1, Steer::Pause);
+        steer(&mut record, 1, 1, LoadCommand::Pause);
         let mut next = Record::of(record.all());
         assert!(!next.renews(SECOND) && next.settled().is_empty());
         next.acknowledged(1);
         assert!(next.renews(SECOND) && next.settled().len() == 1);
-        assert!(!next.begun(Once::Setup));
+        assert!(!next.begun(Hook::Setup));
     }
 }

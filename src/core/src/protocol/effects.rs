@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::decisions::{Decided, Once};
+use super::decisions::LogEntry;
 use super::id::{NodeId, Peer, TestId};
 use super::messages::{Gossip, Reply, Request, StopOrder, TestEvent, TestMessage};
 use super::time::Time;
+use crate::Hook;
 
 /// What became of a gossip message; decides whether the network forwards it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Acceptance {
     /// Sound and of use: forward it.
     Accept,
     /// Sound, but about something ended, unknown or older: do not forward, do not blame.
@@ -30,7 +31,7 @@ pub enum Output {
     /// Answer a request that came in under this ticket.
     Reply(u64, Reply),
     /// Tell the network what to do with a gossip message that came in under this ticket.
-    Verdict(u64, Verdict),
+    Acceptance(u64, Acceptance),
     /// Parse this plan, decide whether this node can carry it, and say so by
     /// [`super::Input::Inspected`].
     Inspect {
@@ -45,7 +46,7 @@ pub enum Output {
     Engine(TestId, EngineOrder),
     /// Run the plan's setup or teardown, as long as this node has authority, and say by
     /// [`super::Input::Ran`] how it went.
-    RunOnce(TestId, Once),
+    RunOnce(TestId, Hook),
     /// Something happened that people want to know.
     Event(TestId, TestEvent),
     /// Another node coordinates the test from now on.
@@ -75,7 +76,7 @@ pub enum EngineOrder {
     /// Send nothing from this instant on unless another order moves it.
     Lease(Time),
     /// Act on these decisions: all that count so far, in their order.
-    Decided(Arc<[Decided]>),
+    LogEntry(Arc<[LogEntry]>),
     /// Stop.
     Stop(StopOrder),
 }
@@ -86,12 +87,12 @@ pub struct Effects {
     /// For the driver, in order.
     pub outputs: Vec<Output>,
     /// Messages to oneself, still to be handled.
-    pub(super) to_self: VecDeque<ToSelf>,
+    pub(super) to_self: VecDeque<Loopback>,
 }
 
 /// A message that needs no network.
 #[derive(Debug)]
-pub(super) enum ToSelf {
+pub(super) enum Loopback {
     Gossip(TestMessage),
     Request(Request),
     Reply(Reply),
@@ -100,14 +101,14 @@ pub(super) enum ToSelf {
 impl Effects {
     /// Publishes to everybody, oneself included.
     pub(super) fn publish(&mut self, message: TestMessage) {
-        self.to_self.push_back(ToSelf::Gossip(message.clone()));
+        self.to_self.push_back(Loopback::Gossip(message.clone()));
         self.outputs.push(Output::Publish(Gossip::Test(message)));
     }
 
     /// Sends to a node, which may be oneself.
     pub(super) fn send(&mut self, me: &NodeId, to: &Peer, request: Request) {
         if *to == me.peer {
-            self.to_self.push_back(ToSelf::Request(request));
+            self.to_self.push_back(Loopback::Request(request));
         } else {
             self.outputs.push(Output::Send(to.clone(), request));
         }

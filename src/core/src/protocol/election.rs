@@ -17,10 +17,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decisions::{Decided, Decisions};
+use super::decisions::{Decisions, LogEntry};
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
-use super::messages::{Phase, StartHeard, StopOrder, TestEvent, TestMessage};
+use super::messages::{StartHeard, StopOrder, TestEvent, TestMessage, TestState};
 use super::planted::{Bug, planted};
 use super::spec::Timings;
 use super::time::{Time, awaited, held};
@@ -37,9 +37,9 @@ pub struct BeatBody {
     /// Nanoseconds since the start of the profile.
     pub since_start: Option<i64>,
     /// How far the test is.
-    pub phase: Phase,
+    pub phase: TestState,
     /// What was decided.
-    pub decisions: Arc<[Decided]>,
+    pub decisions: Arc<[LogEntry]>,
     /// What happened of late.
     pub events: Vec<TestEvent>,
 }
@@ -74,7 +74,7 @@ pub struct Acknowledged {
 struct BeatHeard<'a> {
     number: u64,
     share_lease: Duration,
-    decisions: &'a Arc<[Decided]>,
+    decisions: &'a Arc<[LogEntry]>,
 }
 
 /// What changed in who leads.

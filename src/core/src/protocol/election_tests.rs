@@ -139,7 +139,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         number,
         share_lease: Duration::from_secs(4),
         since_start: None,
-        phase: Phase::Running,
+        phase: TestState::Running,
         decisions: Arc::from([]),
         settled: 0,
         events: Vec::new(),

@@ -10,7 +10,7 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use super::id::{Incarnation, NodeId, Peer, TestId};
 use super::messages::{Advert, Status, TaskDescription};
 use super::spec::{Balance, OnLost, TestSpec};
-use super::test::Measurement;
+use super::test_run::Measurement;
 use crate::metrics::{Counters, Piece, Snapshot, StepCounters, TimeKind, new_histogram};
 
 /// A node by its number, in its first life.

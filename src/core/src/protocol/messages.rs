@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decisions::{Decided, Decisions, Steer};
+use super::decisions::{Decisions, LoadCommand, LogEntry};
 use super::id::{Digest, Incarnation, NodeId, TestId};
 use super::preflight::{Preflight, PreflightReply};
 use super::time::RemoteTime;
@@ -192,9 +192,9 @@ pub enum TestMessage {
         /// before it. A node without a clock-offset estimate can use it.
         since_start: Option<i64>,
         /// How far the test is.
-        phase: Phase,
+        phase: TestState,
         /// What was decided in this term and before.
-        decisions: Arc<[Decided]>,
+        decisions: Arc<[LogEntry]>,
         /// A majority knows the first so many of them.
         settled: u32,
         /// What happened of late, so that every node can tell, and a successor, too; at most
@@ -233,7 +233,7 @@ pub enum TestMessage {
         order: StopOrder,
     },
     /// Somebody wants the load changed.
-    Steer {
+    LoadCommand {
         /// Which test.
         test: TestId,
         /// Who asks.
@@ -241,7 +241,7 @@ pub enum TestMessage {
         /// Which request it is: the coordinator heeds each once.
         id: u64,
         /// How.
-        steer: Steer,
+        steer: LoadCommand,
     },
     /// The test is over.
     Ended(Ended),
@@ -261,7 +261,7 @@ impl TestMessage {
             | TestMessage::BeatAck { test, .. }
             | TestMessage::Resign { test, .. }
             | TestMessage::Stop { test, .. }
-            | TestMessage::Steer { test, .. } => *test,
+            | TestMessage::LoadCommand { test, .. } => *test,
         }
     }
 
@@ -276,7 +276,7 @@ impl TestMessage {
             | TestMessage::BeatAck { elector, .. } => elector,
             TestMessage::Beat { coordinator, .. } => coordinator,
             TestMessage::Resign { node, .. } => node,
-            TestMessage::Stop { by, .. } | TestMessage::Steer { by, .. } => by,
+            TestMessage::Stop { by, .. } | TestMessage::LoadCommand { by, .. } => by,
         }
     }
 }
@@ -292,7 +292,7 @@ pub struct StartHeard {
 
 /// How far a test is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Phase {
+pub enum TestState {
     /// No coordinator yet.
     #[default]
     Electing,
@@ -342,7 +342,7 @@ pub struct Ended {
     /// What happened, as the coordinator saw it.
     pub events: Vec<TestEvent>,
     /// What was decided.
-    pub decisions: Vec<Decided>,
+    pub decisions: Vec<LogEntry>,
 }
 
 /// A worker in the final roster.
@@ -675,7 +675,7 @@ pub struct HeartbeatReply {
     /// The test is to be stopped.
     pub stop: Option<StopOrder>,
     /// What was decided and is settled, if the worker does not know all of it.
-    pub decisions: Vec<Decided>,
+    pub decisions: Vec<LogEntry>,
     /// Clock readings.
     pub clock: ClockReply,
 }

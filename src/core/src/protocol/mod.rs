@@ -46,12 +46,12 @@ pub mod preflight;
 pub mod rendezvous;
 pub mod spec;
 pub mod split;
-pub mod test;
+pub mod test_run;
 pub mod time;
 pub mod worker;
 
-pub use effects::{Effects, EngineOrder, Output, Verdict};
+pub use effects::{Acceptance, Effects, EngineOrder, Output};
 pub use id::{Digest, Incarnation, NodeId, Peer, TestId};
 pub use node::{Input, Node};
-pub use test::Measurement;
+pub use test_run::Measurement;
 pub use time::{RemoteTime, Time};

@@ -1,25 +1,27 @@
 //! The whole protocol of one node: what comes in goes to the right test, what goes out is
 //! collected, and messages of the node to itself are handled on the spot.
 
-mod asking;
-mod hearing;
+mod gossip;
+mod queries;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decisions::{Once, Steer};
-use super::effects::{Effects, Output, ToSelf, Verdict};
+use super::decisions::LoadCommand;
+use super::effects::{Acceptance, Effects, Loopback, Output};
 use super::id::{NodeId, Peer, TestId};
 use super::membership::{Membership, News};
 use super::messages::{
-    Advert, Announcement, Gossip, KnownTest, Phase, Reply, Request, Status, StopOrder, TestMessage,
+    Advert, Announcement, Gossip, KnownTest, Reply, Request, Status, StopOrder, TestMessage,
+    TestState,
 };
 use super::planted::{Bug, planted};
 use super::rendezvous::electorate;
-use super::spec::{Myself, Submission, TestSpec, Timings};
-use super::test::{Measurement, Test};
+use super::spec::{LocalNode, Submission, TestSpec, Timings};
+use super::test_run::{Measurement, TestRun};
 use super::time::Time;
+use crate::Hook;
 
 /// Most tests alive at once on a node; announcements beyond it are ignored.
 pub const MAX_LIVE_TESTS: usize = 32;
@@ -92,10 +94,10 @@ pub enum Input {
     /// This node coordinates the test and has found that it is to end, for this reason.
     AbortTest(TestId, StopOrder, String),
     /// The load of a test is to be changed; the number is the asker's own for this request.
-    Steer(TestId, u64, Steer),
+    LoadCommand(TestId, u64, LoadCommand),
     /// This node ran setup or teardown, as [`Output::RunOnce`] asked: the setup's values, or
     /// why it failed.
-    Ran(TestId, Once, Result<Arc<[u8]>, String>),
+    Ran(TestId, Hook, Result<Arc<[u8]>, String>),
     /// This node takes no new share from now on.
     Drain,
     /// This node leaves.
@@ -105,10 +107,10 @@ pub enum Input {
 /// The protocol of one node.
 #[derive(Debug)]
 pub struct Node {
-    myself: Arc<Myself>,
+    myself: Arc<LocalNode>,
     timings: Timings,
     members: Membership,
-    tests: BTreeMap<TestId, Test>,
+    tests: BTreeMap<TestId, TestRun>,
     /// Tests ended and forgotten: never taken up again.
     forgotten: BTreeSet<TestId>,
     asked: BTreeMap<TestId, Time>,
@@ -124,7 +126,7 @@ pub struct Node {
 
 impl Node {
     /// A node that starts at `now`.
-    pub fn new(myself: Myself, timings: Timings, now: Time) -> Node {
+    pub fn new(myself: LocalNode, timings: Timings, now: Time) -> Node {
         Node {
             myself: Arc::new(myself),
             timings,
@@ -144,7 +146,7 @@ impl Node {
     }
 
     /// This node.
-    pub fn myself(&self) -> &Myself {
+    pub fn myself(&self) -> &LocalNode {
         &self.myself
     }
 
@@ -154,7 +156,7 @@ impl Node {
     }
 
     /// Every test known.
-    pub fn tests(&self) -> &BTreeMap<TestId, Test> {
+    pub fn tests(&self) -> &BTreeMap<TestId, TestRun> {
         &self.tests
     }
 
@@ -170,11 +172,11 @@ impl Node {
 
     /// What this node is doing.
     pub fn status(&self, now: Time) -> Status {
-        let carries = |t: &Test| {
+        let carries = |t: &TestRun| {
             t.worker()
                 .is_some_and(|w| w.share(now) > 0 && !w.finished())
         };
-        let overloaded = |t: &Test| carries(t) && t.worker().is_some_and(|w| w.overloaded());
+        let overloaded = |t: &TestRun| carries(t) && t.worker().is_some_and(|w| w.overloaded());
         if self.leaving {
             Status::Leaving
         } else if self.draining {
@@ -190,7 +192,7 @@ impl Node {
 
     /// When [`Input::Tick`] is due, if nothing else comes in before.
     pub fn next_wake(&self) -> Time {
-        let tests = self.tests.values().map(Test::next_wake).min();
+        let tests = self.tests.values().map(TestRun::next_wake).min();
         self.next_advert.min(tests.unwrap_or(Time::MAX))
     }
 
@@ -225,7 +227,7 @@ impl Node {
                 message,
             } => {
                 let verdict = self.gossip(now, &author, message, fx);
-                fx.outputs.push(Output::Verdict(ticket, verdict));
+                fx.outputs.push(Output::Acceptance(ticket, verdict));
             }
             Input::Request {
                 from,
@@ -263,7 +265,7 @@ impl Node {
                     t.abort(now, order, why, fx);
                 }
             }
-            Input::Steer(test, id, steer) => {
+            Input::LoadCommand(test, id, steer) => {
                 if let Some(t) = self.tests.get_mut(&test) {
                     t.request_steer(now, id, steer, fx);
                 }
@@ -286,22 +288,22 @@ impl Node {
 
     fn drain(&mut self) {
         self.draining = true;
-        self.tests.values_mut().for_each(Test::drain);
+        self.tests.values_mut().for_each(TestRun::drain);
     }
 
-    fn hear_myself(&mut self, now: Time, message: ToSelf, fx: &mut Effects) {
+    fn hear_myself(&mut self, now: Time, message: Loopback, fx: &mut Effects) {
         let me = self.myself.node.peer.clone();
         match message {
-            ToSelf::Gossip(message) => {
+            Loopback::Gossip(message) => {
                 if let Some(t) = self.tests.get_mut(&message.test()) {
                     t.message(now, &message, fx);
                 }
             }
-            ToSelf::Request(request) => {
+            Loopback::Request(request) => {
                 let reply = self.request(now, &me, &request, fx);
-                fx.to_self.push_back(ToSelf::Reply(reply));
+                fx.to_self.push_back(Loopback::Reply(reply));
             }
-            ToSelf::Reply(reply) => self.reply(now, &me, reply, fx),
+            Loopback::Reply(reply) => self.reply(now, &me, reply, fx),
         }
     }
 
@@ -359,7 +361,7 @@ impl Node {
             .collect();
         for id in due {
             let able = match self.tests.get(&id) {
-                Some(t) if t.wants_able() && t.phase() == Phase::Registering => {
+                Some(t) if t.wants_able() && t.phase() == TestState::Registering => {
                     self.able(now, t.spec())
                 }
                 _ => BTreeSet::new(),
@@ -421,7 +423,7 @@ impl Node {
             .tests
             .values()
             .filter(|t| t.ended().is_none())
-            .map(Test::id)
+            .map(TestRun::id)
             .collect();
         if self
             .advertised
@@ -456,7 +458,7 @@ impl Node {
             load: self
                 .tests
                 .values()
-                .filter_map(Test::worker)
+                .filter_map(TestRun::worker)
                 .map(|w| w.in_flight())
                 .sum(),
             task_types: self.myself.task_types.clone(),

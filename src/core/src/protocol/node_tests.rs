@@ -37,7 +37,7 @@ impl World {
             ended_at: None,
         };
         for i in 0..count {
-            let myself = Myself {
+            let myself = LocalNode {
                 node: node(i),
                 name: format!("n{i}"),
                 version: "0".into(),
@@ -131,7 +131,7 @@ impl World {
             Output::Ended(_) => {
                 self.ended_at.get_or_insert(self.now);
             }
-            Output::Verdict(_, verdict) => assert_ne!(verdict, Verdict::Reject),
+            Output::Acceptance(_, verdict) => assert_ne!(verdict, Acceptance::Reject),
             Output::Reply(..)
             | Output::Event(..)
             | Output::Led(..)
@@ -195,7 +195,7 @@ impl World {
         (0..self.nodes.len()).find(leads).expect("somebody leads")
     }
 
-    fn test(&self, i: usize) -> &Test {
+    fn test(&self, i: usize) -> &TestRun {
         &self.nodes[i].tests()[&TEST]
     }
 }
@@ -423,7 +423,7 @@ fn gossip_in_another_nodes_name_is_rejected() {
             message,
         },
     );
-    assert!(outputs.contains(&Output::Verdict(5, Verdict::Reject)));
+    assert!(outputs.contains(&Output::Acceptance(5, Acceptance::Reject)));
 }
 
 /// Kills the coordinator three seconds after the submission, when all have told of some load.
@@ -441,7 +441,7 @@ fn without_its_coordinator(on_lost: OnLost) -> (World, usize, usize) {
     (world, first, alive)
 }
 
-fn kinds_about(test: &Test, node: &NodeId) -> Vec<String> {
+fn kinds_about(test: &TestRun, node: &NodeId) -> Vec<String> {
     let events = test.events();
     let about = events.iter().filter(|e| e.node.as_ref() == Some(node));
     about.map(|e| e.kind.clone()).collect()
@@ -495,7 +495,7 @@ fn a_test_that_fails_with_a_loss_fails_with_its_coordinator() {
 fn a_coordinator_that_is_started_anew_is_lost_and_its_new_life_is_not() {
     let (mut world, first, alive) = without_its_coordinator(OnLost::Reassign);
     let dead = world.nodes[first].myself().clone();
-    let myself = Myself {
+    let myself = LocalNode {
         node: NodeId {
             incarnation: crate::protocol::Incarnation(dead.node.incarnation.0 + 1),
             ..dead.node.clone()

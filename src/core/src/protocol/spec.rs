@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::decisions::{Decided, prolonged, steered};
+use super::decisions::{LogEntry, prolonged, steered};
 use super::id::{Digest, Incarnation, NodeId, TestId};
 use super::messages::TaskDescription;
 
@@ -64,7 +64,7 @@ impl TestSpec {
     }
 
     /// How long load is made, after the start, with what was decided on the way.
-    pub fn lasts(&self, decisions: &[Decided], timings: &Timings) -> Duration {
+    pub fn lasts(&self, decisions: &[LogEntry], timings: &Timings) -> Duration {
         match steered(decisions) {
             false => self.length,
             true => self.end + prolonged(decisions, timings.max_pause),
@@ -90,7 +90,7 @@ impl TestSpec {
 
 /// This node, as it describes itself.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Myself {
+pub struct LocalNode {
     /// Peer and incarnation.
     pub node: NodeId,
     /// A name for people.
@@ -127,7 +127,7 @@ impl Submission {
     }
 }
 
-impl Myself {
+impl LocalNode {
     /// The incarnation.
     pub fn incarnation(&self) -> Incarnation {
         self.node.incarnation

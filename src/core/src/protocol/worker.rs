@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::ClockEstimate;
-use super::decisions::{Decided, values};
+use super::decisions::{LogEntry, values};
 use super::effects::{Effects, EngineOrder};
 use super::id::{Digest, Incarnation, NodeId, Peer, TestId};
 use super::messages::{
@@ -17,7 +17,7 @@ use super::messages::{
     ShareReport, Status, StopOrder,
 };
 use super::planted::{Bug, planted};
-use super::spec::{Myself, OnLost, SLOTS, TestSpec, Timings};
+use super::spec::{LocalNode, OnLost, SLOTS, TestSpec, Timings};
 use super::time::{RemoteTime, Time, held};
 use crate::metrics::{Piece, Snapshot, StartError};
 
@@ -43,7 +43,7 @@ enum Stage {
 pub struct Worker {
     test: TestId,
     me: NodeId,
-    myself: Arc<Myself>,
+    myself: Arc<LocalNode>,
     timings: Timings,
     spec: TestSpec,
     digest: Digest,
@@ -66,7 +66,7 @@ pub struct Worker {
     start_error: Option<StartError>,
     stop: Option<StopOrder>,
     /// The decisions acted on.
-    decisions: Arc<[Decided]>,
+    decisions: Arc<[LogEntry]>,
     finished: bool,
     leaving: bool,
     draining: bool,
@@ -85,7 +85,7 @@ impl Worker {
     /// carry nothing, if so.
     pub fn new(
         test: TestId,
-        myself: Arc<Myself>,
+        myself: Arc<LocalNode>,
         spec: TestSpec,
         digest: Digest,
         unable: Option<String>,
@@ -155,15 +155,15 @@ impl Worker {
     }
 
     /// The decisions acted on.
-    pub fn decisions(&self) -> &Arc<[Decided]> {
+    pub fn decisions(&self) -> &Arc<[LogEntry]> {
         &self.decisions
     }
 
     /// These are settled: they are acted on from now on. What is settled only grows.
-    pub fn decide(&mut self, settled: &[Decided], fx: &mut Effects) {
+    pub fn decide(&mut self, settled: &[LogEntry], fx: &mut Effects) {
         if settled.len() > self.decisions.len() {
             self.decisions = settled.into();
-            fx.engine(self.test, EngineOrder::Decided(self.decisions.clone()));
+            fx.engine(self.test, EngineOrder::LogEntry(self.decisions.clone()));
         }
     }
 

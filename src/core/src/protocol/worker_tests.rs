@@ -20,7 +20,7 @@ struct Seat {
 
 impl Seat {
     fn new() -> Seat {
-        let myself = Myself {
+        let myself = LocalNode {
             node: node(1),
             name: "n1".into(),
             version: "0".into(),
@@ -349,7 +349,7 @@ fn a_share_waits_for_the_setups_values() {
     assert_eq!(s.w.share(s.now), 0);
     let mut reply = s.answer(2);
     reply.order = Some(order);
-    reply.decisions = vec![Decided {
+    reply.decisions = vec![LogEntry {
         id: 0,
         at: Duration::ZERO,
         lag: Duration::ZERO,
@@ -357,7 +357,7 @@ fn a_share_waits_for_the_setups_values() {
     }];
     s.answered(3, &reply);
     assert_eq!(s.w.share(s.now), 10);
-    let decided = |o: &EngineOrder| matches!(o, EngineOrder::Decided(_));
+    let decided = |o: &EngineOrder| matches!(o, EngineOrder::LogEntry(_));
     let share = |o: &EngineOrder| matches!(o, EngineOrder::Share { .. });
     let (decided, share) = (
         s.engine.iter().position(decided),

@@ -60,7 +60,7 @@ async fn connections_start_from_the_node_s_addresses_in_turn() {
         }
     });
     let sources = [2, 3].map(|n| IpAddr::V4(Ipv4Addr::new(127, 0, 0, n)));
-    let site = vajra_tasks::Site {
+    let site = vajra_tasks::TaskContext {
         sources: sources.to_vec(),
         ..Default::default()
     };

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use super::*;
 use server::Server;
 use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
-use vajra_tasks::Site;
+use vajra_tasks::TaskContext;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -41,10 +41,15 @@ fn http(server: &Server, load: Load) -> Plan {
 
 /// Unless a test is about lateness, none drops an arrival because the machine is busy.
 fn bench_with(plan: Plan, threads: usize, dump: Option<std::path::PathBuf>) -> Bench {
-    bench_at(plan, threads, dump, Site::default())
+    bench_at(plan, threads, dump, TaskContext::default())
 }
 
-fn bench_at(mut plan: Plan, threads: usize, dump: Option<std::path::PathBuf>, site: Site) -> Bench {
+fn bench_at(
+    mut plan: Plan,
+    threads: usize,
+    dump: Option<std::path::PathBuf>,
+    site: TaskContext,
+) -> Bench {
     if plan.load.max_lateness == ms(100) {
         plan.load.max_lateness = 5 * SECOND;
     }

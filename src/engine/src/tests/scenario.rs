@@ -30,7 +30,7 @@ fn step(url: &str, more: &str) -> String {
 
 /// Runs to the end, and holds every step to the sums that must be right.
 async fn run(plan: Plan) -> Vec<StepSnapshot> {
-    let site = Site::default();
+    let site = TaskContext::default();
     let read = |data: &Data| site.data.put(data, data.read(ROWS.as_bytes()).unwrap());
     let _held: Vec<_> = plan.task.data().map(|(_, data)| read(data)).collect();
     let mut bench = bench_at(plan, 2, None, site);

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{HandshakeKind, RootCertStore, ServerConfig, crypto::r
 use super::server::OK;
 use super::*;
 use vajra_plan::{HttpVersion, TlsOptions};
-use vajra_tasks::{Secrets, Site};
+use vajra_tasks::{Secrets, TaskContext};
 
 /// An authority that nobody knows, and what it has signed.
 struct Authority {
@@ -134,10 +134,10 @@ fn plan(task: HttpTask) -> Plan {
 }
 
 async fn run(task: HttpTask) -> Counters {
-    run_at(task, Site::default()).await
+    run_at(task, TaskContext::default()).await
 }
 
-async fn run_at(task: HttpTask, site: Site) -> Counters {
+async fn run_at(task: HttpTask, site: TaskContext) -> Counters {
     let mut bench = bench_at(plan(task), 2, None, site);
     bench.go(SlotRange::WHOLE);
     bench.end().await.counters
@@ -229,9 +229,9 @@ async fn a_client_certificate_is_shown_and_its_key_stays_on_the_node() {
     let mut task = server.task();
     task.tls.client_cert = Some(certificate.pem());
     task.tls.client_key = Some(reference.clone());
-    let site = Site {
+    let site = TaskContext {
         secrets: Secrets::new([&reference]),
-        ..Site::default()
+        ..TaskContext::default()
     };
     let c = run_at(task.clone(), site).await;
     assert_eq!((c.ok, c.failed), (30, 0), "{:?}", c.errors);

@@ -13,7 +13,7 @@ async fn gossip_arrives_with_its_author() {
         heard(|| b.handle.publish(&claim(&b.peer)), &mut a).await;
     assert_eq!((author, forwarder), (b.peer.clone(), b.peer.clone()));
     assert_eq!(message, claim(&b.peer));
-    a.handle.verdict(ticket, Verdict::Accept);
+    a.handle.verdict(ticket, Acceptance::Accept);
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_rejected_author_is_counted() {
     let mut a = start(config(&[])).await;
     let b = start(config(&[&a])).await;
     let (_, _, ticket, _) = heard(|| b.handle.publish(&claim(&b.peer)), &mut a).await;
-    a.handle.verdict(ticket, Verdict::Reject);
+    a.handle.verdict(ticket, Acceptance::Reject);
     a.counted(|s| s.offenders.get(&b.peer).is_some_and(|o| o.authored == 1))
         .await;
 }

@@ -8,8 +8,8 @@ use regex::Regex;
 use serde_json_path::JsonPath;
 
 use super::extract::{path_of, pattern_of};
-use super::received::{Received, plain};
-use super::written::written;
+use super::response::{Received, plain};
+use super::text_serde::written;
 use crate::schema::schema_of_text;
 use crate::units::{parse_duration, show_duration};
 

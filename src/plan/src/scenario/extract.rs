@@ -6,8 +6,8 @@ use std::str::FromStr;
 use regex::Regex;
 use serde_json_path::JsonPath;
 
-use super::received::{Received, plain};
-use super::written::written;
+use super::response::{Received, plain};
+use super::text_serde::written;
 use crate::schema::schema_of_text;
 
 /// What an extraction may be.

@@ -5,15 +5,15 @@ mod blob;
 mod check;
 mod data;
 mod extract;
+mod hooks;
 mod mix;
-mod once;
 mod raw;
-mod received;
+mod response;
 mod table;
 mod text;
+mod text_serde;
 mod validate;
 mod values;
-mod written;
 
 #[cfg(test)]
 mod once_tests;
@@ -29,10 +29,10 @@ pub use blob::{Blob, Sha256};
 pub use check::Check;
 pub use data::{Data, MAX_ALL_FILES, MAX_FILE, Pick, is_name};
 pub use extract::Extract;
+pub use hooks::{MAX_ONCE_STEPS, pause};
 pub use mix::Mix;
-pub use once::{MAX_ONCE_STEPS, Phase, pause};
 pub use raw::{RawData, RawHttp, RawScenario, RawSteps};
-pub use received::Received;
+pub use response::Received;
 pub use table::{Format, Table};
 pub use text::{Draws, environment, explain, has_holes, variables};
 pub use values::{

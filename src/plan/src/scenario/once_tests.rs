@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{Given, Plan, Task, parse_plan, parse_plan_with};
+use vajra_core::Hook;
 
 const PLAN: &str = r#"
 [http]
@@ -130,7 +131,7 @@ fn either_may_take_as_long_as_its_steps_at_most_five_minutes() {
         scenarios(&long.unwrap()).setup_limit(),
         Duration::from_secs(300)
     );
-    assert_eq!(all.only(Phase::Setup).setup_limit(), Duration::ZERO);
+    assert_eq!(all.only(Hook::Setup).setup_limit(), Duration::ZERO);
 }
 
 #[test]
@@ -141,8 +142,8 @@ fn common_headers_that_can_t_be_filled_in_yet_are_left_out() {
         let headers = only.http.headers.into_iter().map(|(name, _)| name);
         headers.collect::<Vec<_>>()
     };
-    assert_eq!(names(Phase::Setup), ["x-host"]);
-    assert_eq!(names(Phase::Teardown), ["authorization", "x-host"]);
+    assert_eq!(names(Hook::Setup), ["x-host"]);
+    assert_eq!(names(Hook::Teardown), ["authorization", "x-host"]);
 }
 
 #[test]

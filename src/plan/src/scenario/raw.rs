@@ -8,14 +8,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::validate::{MAX_LABELS, MAX_NAME, MAX_OF_STEP, MAX_STEPS, MAX_WEIGHT};
-use super::{
-    Blob, Body, Check, Data, Extract, Format, Phase, Pick, Scenario, Scenarios, Step, Values,
-};
+use super::{Blob, Body, Check, Data, Extract, Format, Pick, Scenario, Scenarios, Step, Values};
 use crate::parse::PlanError;
 use crate::raw::{RawHeaders, ten_seconds};
 use crate::source::Seg;
 use crate::validate::{MAX_ADDRESSES, MAX_STREAMS};
 use crate::{HttpTask, HttpVersion, ThinkTime, TlsOptions, units};
+use vajra_core::Hook;
 
 /// What all steps of all scenarios have in common.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -78,7 +77,7 @@ impl RawSteps {
         self.0.is_empty()
     }
 
-    fn steps(self, phase: Phase, base: &str) -> Result<Vec<Step>, PlanError> {
+    fn steps(self, phase: Hook, base: &str) -> Result<Vec<Step>, PlanError> {
         let steps = self.0.into_iter().enumerate();
         let place = phase.to_string();
         let path = [Seg::from(place.as_str())];
@@ -176,8 +175,8 @@ impl Scenarios {
         let scenarios = all
             .map(|(i, raw)| scenario(i, raw, &base))
             .collect::<Result<Vec<_>, _>>()?;
-        let setup = setup.steps(Phase::Setup, &base)?;
-        let teardown = teardown.steps(Phase::Teardown, &base)?;
+        let setup = setup.steps(Hook::Setup, &base)?;
+        let teardown = teardown.steps(Hook::Teardown, &base)?;
         let first = scenarios.iter().flat_map(|s| &s.steps).next();
         let url = match first {
             Some(step) if base.is_empty() => step.url.clone(),

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use serde::{Deserialize, Serialize};
 
 use super::data::is_name;
-use super::received::plain;
+use super::response::plain;
 
 /// Most rows of a data file.
 pub const MAX_ROWS: u64 = 1_000_000;

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::data::{MAX_ALL_FILES, MAX_FILES, is_name};
 use super::text::{BUILT_IN, PREFIXES, paths, trial, variables};
 use super::values::validate_vars;
-use super::{Data, MAX_ONCE_STEPS, Phase, Pick, Scenario, Scenarios, Step};
-use crate::near::near;
+use super::{Data, MAX_ONCE_STEPS, Pick, Scenario, Scenarios, Step};
 use crate::parse::PlanError;
 use crate::source::Seg;
+use crate::suggest::near;
 use crate::validate::{HOUR, MS, lasting, validate_request};
 use crate::{Load, Model, Profile, TargetUrl};
+use vajra_core::Hook;
 
 /// Most steps of all scenarios together.
 pub const MAX_STEPS: usize = 64;
@@ -71,7 +72,7 @@ impl Scenarios {
             Some(name) => PlanError::at(format!("vars.{name}"), why),
             None => PlanError::field("vars", why),
         })?;
-        for phase in [Phase::Setup, Phase::Teardown] {
+        for phase in [Hook::Setup, Hook::Teardown] {
             self.validate_once(phase)?;
         }
         let mut names = BTreeSet::new();
@@ -229,11 +230,11 @@ impl Scenarios {
     }
 
     /// What every step of a phase, or of a scenario, knows of `vars` and `setup`.
-    fn names_for(&self, phase: Option<Phase>) -> BTreeSet<String> {
+    fn names_for(&self, phase: Option<Hook>) -> BTreeSet<String> {
         let vars = self.vars.keys().map(|name| format!("vars.{name}"));
         let found = match phase {
             // Its own steps get to know them one by one.
-            Some(Phase::Setup) => BTreeSet::new(),
+            Some(Hook::Setup) => BTreeSet::new(),
             _ => self.setup_names(),
         };
         let found = found.into_iter().map(|name| format!("setup.{name}"));
@@ -243,7 +244,7 @@ impl Scenarios {
     /// The headers that all steps have and that a phase can fill in: those with rows of data
     /// or values of an iteration are for scenarios, and those with the setup's values are not
     /// for the setup itself.
-    pub(super) fn headers_for(&self, phase: Phase) -> Vec<(String, String)> {
+    pub(super) fn headers_for(&self, phase: Hook) -> Vec<(String, String)> {
         let known = self.names_for(Some(phase));
         let knows = |name: &String| known.contains(name) || name.starts_with("env.");
         let fits = |text: &str| variables(text).is_ok_and(|names| names.iter().all(knows));
@@ -251,7 +252,7 @@ impl Scenarios {
         headers.filter(|(_, value)| fits(value)).cloned().collect()
     }
 
-    fn validate_once(&self, phase: Phase) -> Result<(), PlanError> {
+    fn validate_once(&self, phase: Hook) -> Result<(), PlanError> {
         let steps = self.once(phase);
         if steps.len() > MAX_ONCE_STEPS {
             let why = format!(
@@ -276,7 +277,7 @@ impl Scenarios {
         steps: &[Step],
         mut known: BTreeSet<String>,
         common: &[&str],
-        phase: Option<Phase>,
+        phase: Option<Hook>,
     ) -> Result<(), (usize, Wrong)> {
         let mut names = BTreeSet::new();
         for (n, step) in steps.iter().enumerate() {
@@ -289,7 +290,7 @@ impl Scenarios {
                     .map_err(|why| (n, why.into()))?;
             }
             known.extend(step.extract.keys().cloned());
-            if phase == Some(Phase::Setup) {
+            if phase == Some(Hook::Setup) {
                 known.extend(step.extract.keys().map(|name| format!("setup.{name}")));
             }
         }
@@ -300,7 +301,7 @@ impl Scenarios {
         &self,
         text: &str,
         known: &BTreeSet<String>,
-        phase: Option<Phase>,
+        phase: Option<Hook>,
     ) -> Result<(), String> {
         for name in variables(text)? {
             if known.contains(&name) || name.starts_with("env.") {

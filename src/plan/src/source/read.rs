@@ -8,8 +8,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexp
 use serde::forward_to_deserialize_any;
 
 use super::{Key, Node, Value};
-use crate::near::near;
 use crate::parse::PlanError;
+use crate::suggest::near;
 
 /// Why something can't be read, and where.
 #[derive(Clone, PartialEq, Debug)]

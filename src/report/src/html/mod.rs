@@ -13,7 +13,7 @@ use minijinja::{Environment, Value, context};
 use serde_json::json;
 
 use self::page::{facts, named_verdict, tiles, title};
-use super::spectrum::curve;
+use super::percentiles::curve;
 use crate::assets;
 use vajra_plan::Values;
 use vajra_results::Recording;

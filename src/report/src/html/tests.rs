@@ -150,7 +150,7 @@ fn thresholds_and_a_comparison_come_first() {
         held: false,
         value: Some(16.1),
     }];
-    let old = vajra_results::recorded::Recorded::of(fixture::result());
+    let old = vajra_results::result_file::Recorded::of(fixture::result());
     let compared = vajra_results::compare::compare(&old, &old);
     let page = html(&result, None, Some(&compared)).unwrap();
     let text = readable(&page);

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use vajra_fixtures::results::{self as fixture, Shape};
     use vajra_results::compare::compare;
-    use vajra_results::recorded::Recorded;
+    use vajra_results::result_file::Recorded;
 
     fn of(shape: Shape) -> Recorded {
         let (result, timeline) = fixture::run(shape);

@@ -6,21 +6,21 @@
 
 mod bars;
 pub mod comparison;
-mod found;
 mod layout;
 mod lists;
 mod preflight;
 mod progress;
+mod search_summary;
 mod suite;
 mod summary;
 
 pub use bars::ranges;
 pub use comparison::{comparison, regressions};
-pub use found::{found, tried};
 pub use layout::plain;
 pub use lists::{nodes, tests};
 pub use preflight::preflight;
 pub use progress::{named_progress, progress};
+pub use search_summary::{found, tried};
 pub use suite::{plan_title, suite};
 pub use summary::summary;
 

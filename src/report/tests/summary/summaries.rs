@@ -3,7 +3,7 @@
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
 use vajra_report::text::{WIDTH, summary};
-use vajra_results::result::Reign;
+use vajra_results::result::Tenure;
 
 /// A test with something in every part of the summary.
 fn eventful() -> ResultInput {
@@ -35,7 +35,7 @@ fn eventful() -> ResultInput {
     Arc::make_mut(&mut input.plan)
         .tags
         .insert("env".into(), "ci".into());
-    input.coordinators = vec![Reign {
+    input.coordinators = vec![Tenure {
         term: 1,
         peer: "peer-beta".into(),
         name: "beta".into(),
@@ -95,7 +95,7 @@ fn nothing_that_a_test_brings_along_widens_the_page_or_drives_the_terminal() {
 #[test]
 fn a_running_test_has_no_verdict_yet() {
     let mut input = input(good());
-    (input.phase, input.reason) = (Phase::Running, None);
+    (input.phase, input.reason) = (TestState::Running, None);
     let shown = summary(&input.build());
     assert!(
         shown.contains("verdict     none yet: the test is running"),

@@ -6,8 +6,8 @@ mod noise;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::recorded::Recorded;
 use super::result::TestResult;
+use super::result_file::Recorded;
 use super::threshold::measured;
 use crate::units;
 use vajra_plan::{Metric, Point};

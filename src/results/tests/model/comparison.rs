@@ -1,7 +1,7 @@
 //! What two tests say about each other.
 use vajra_fixtures::results::{self as fixture, Shape};
 use vajra_results::compare::*;
-use vajra_results::recorded::Recorded;
+use vajra_results::result_file::Recorded;
 
 fn of(shape: Shape) -> Recorded {
     let (result, timeline) = fixture::run(shape);

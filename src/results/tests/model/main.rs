@@ -4,8 +4,8 @@
 mod comparison;
 mod labels;
 mod merging;
-mod recorded;
-mod recording;
+mod result_file;
 mod shape;
+mod timeline_recorder;
 mod totals;
 mod verdicts;

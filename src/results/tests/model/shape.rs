@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
-use vajra_results::result::{Event, NodeEntry, NodeList, Pool, Reign, TestList};
+use vajra_results::result::{Event, NodeEntry, NodeList, Pool, Tenure, TestList};
 
 fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = value
@@ -35,7 +35,7 @@ fn full() -> TestResult {
         .errors
         .insert(key, ErrorCount::default());
     let mut input = input(workers);
-    input.coordinators = vec![Reign {
+    input.coordinators = vec![Tenure {
         term: 1,
         peer: "peer-alpha".into(),
         name: "alpha".into(),
@@ -96,7 +96,7 @@ fn values_have_the_documented_types() {
 #[test]
 fn what_is_absent_is_null_and_not_left_out() {
     let mut input = input(Vec::new());
-    (input.phase, input.reason, input.complete) = (Phase::Electing, None, false);
+    (input.phase, input.reason, input.complete) = (TestState::Electing, None, false);
     (input.name, input.started_unix_ms) = (String::new(), None);
     let json = serde_json::to_value(input.build()).unwrap();
     for key in [

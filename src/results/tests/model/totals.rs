@@ -104,7 +104,7 @@ fn a_running_test_is_measured_until_its_newest_report() {
         w.is_final = false;
     }
     let mut input = input(vec![a, b]);
-    (input.phase, input.reason, input.complete) = (Phase::Running, None, false);
+    (input.phase, input.reason, input.complete) = (TestState::Running, None, false);
     let r = input.build();
     assert_eq!((r.duration_s, r.rate.asked), (3.0, 100.0));
     assert!((r.rate.achieved - 299.0 / 3.0).abs() < 1e-9);
@@ -124,7 +124,7 @@ fn of_a_running_test_that_lost_a_worker_it_is_told_what_is_missing_so_far() {
         w.is_final = false;
     }
     let mut input = input(vec![a, b, lost]);
-    (input.phase, input.reason, input.complete) = (Phase::Running, None, false);
+    (input.phase, input.reason, input.complete) = (TestState::Running, None, false);
     assert_eq!(input.build().totals.short, 0, "it may be late");
     input.workers[2].lost_at = Some(Duration::from_millis(1_500));
     input.plan = plan(Load::open(200.0, Duration::from_secs(10)));
@@ -145,7 +145,7 @@ fn the_rates_of_a_running_test_are_over_the_time_without_its_pauses() {
     let mut a = worker("a", 300);
     (a.elapsed, a.is_final) = (Duration::from_secs(8), false);
     let mut input = input(vec![a]);
-    (input.phase, input.reason, input.complete) = (Phase::Running, None, false);
+    (input.phase, input.reason, input.complete) = (TestState::Running, None, false);
     let change = |at, what| LoadChange {
         at: Duration::from_secs(at),
         lag: Duration::ZERO,

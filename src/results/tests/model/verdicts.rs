@@ -22,7 +22,7 @@ fn a_plan_carried_out_is_valid_without_a_word() {
 #[test]
 fn before_its_end_a_test_has_no_verdict() {
     let mut input = input(good());
-    (input.phase, input.reason) = (Phase::Stopping, None);
+    (input.phase, input.reason) = (TestState::Stopping, None);
     assert_eq!(input.build().verdict, None);
 }
 

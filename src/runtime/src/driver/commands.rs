@@ -17,7 +17,7 @@ impl Driver {
                 // Whoever asked may be gone; so below.
                 let _ = reply.send(answer);
             }
-            Command::Steer(test, how, reply) => self.steer(test, how, reply),
+            Command::LoadCommand(test, how, reply) => self.steer(test, how, reply),
             Command::Nodes(reply) => {
                 let _ = reply.send(self.nodes());
             }

@@ -4,11 +4,11 @@
 use super::*;
 use crate::blobs::{Blobs, Hold};
 use crate::calls::{Call, Caller, Calls};
+use crate::distribute::{RetryPolicy, spread};
 use crate::fetch::Fetcher;
-use crate::spread::{Patience, spread};
 use vajra_core::protocol::messages::{BlobPart, Reply};
 use vajra_plan::Table;
-use vajra_tasks::Site;
+use vajra_tasks::TaskContext;
 use vajra_wire::limits::MAX_CHUNK;
 
 /// Parts of files read for others at once, each a mebibyte; more are told to ask again.
@@ -64,7 +64,11 @@ impl DataRoom {
 ///
 /// # Errors
 /// The first that can't be used, and why.
-async fn hold(blobs: &Blobs, site: &Arc<Site>, plan: &Arc<Plan>) -> Result<Held, (String, String)> {
+async fn hold(
+    blobs: &Blobs,
+    site: &Arc<TaskContext>,
+    plan: &Arc<Plan>,
+) -> Result<Held, (String, String)> {
     let (blobs, site, plan) = (blobs.clone(), site.clone(), plan.clone());
     let read = tokio::task::spawn_blocking(move || {
         let files = blobs.hold(plan.task.data().map(|(_, data)| data.digest));
@@ -87,7 +91,7 @@ async fn hold(blobs: &Blobs, site: &Arc<Site>, plan: &Arc<Plan>) -> Result<Held,
 /// Which could not be fetched or used, and why.
 pub(super) async fn bring(
     (fetcher, blobs): (Fetcher, Blobs),
-    site: &Arc<Site>,
+    site: &Arc<TaskContext>,
     plan: &Arc<Plan>,
     sources: &[Peer],
 ) -> Result<Held, String> {
@@ -176,7 +180,7 @@ impl Driver {
         let nodes: Vec<Peer> = able.map(|a| a.node.peer.clone()).collect();
         let (ready, caller) = (self.data.ready.clone(), self.data.caller.clone());
         let plan: Arc<[u8]> = start.plan.to_bytes().into();
-        let patience = Patience::of(nodes.len(), plan.len());
+        let patience = RetryPolicy::of(nodes.len(), plan.len());
         start.spread = true;
         tracing::info!("{} nodes fetch the test's data", nodes.len());
         tokio::spawn(async move {
@@ -266,7 +270,7 @@ fn part(blobs: &Blobs, digest: Sha256, offset: u64) -> Reply {
 }
 
 /// Begins to fetch the data of a plan that this node could carry, and tells how much is missing.
-async fn take(fetcher: &Fetcher, room: &EngineRoom, plan: &Arc<[u8]>, from: &[Peer]) -> Reply {
+async fn take(fetcher: &Fetcher, room: &EngineHost, plan: &Arc<[u8]>, from: &[Peer]) -> Reply {
     let unable = |why: String| Reply::Data {
         missing: 0,
         unable: Some(why),

@@ -13,9 +13,9 @@ use super::recording::lock;
 use super::*;
 use crate::calls::Caller;
 use crate::clocks::in_turn;
-use crate::history::{InVain, Listed, Others};
+use crate::history::{NegativeCache, Others, ResultSummary};
 use crate::records::{self, LinkTold, LinksRecord, MAX_LINKS, RecordError, Whole};
-use crate::serving::Recent;
+use crate::serving::TransferCache;
 use crate::store::{MAX_RESULTS, Part};
 use vajra_core::protocol::messages::{RecordName, Reply};
 use vajra_results::{Recording, Timeline};
@@ -54,17 +54,17 @@ const TAKE_OVER_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct HistoryRoom {
     pub others: Others,
     serving: Arc<Semaphore>,
-    recent: Recent,
+    recent: TransferCache,
     newcomers: VecDeque<Peer>,
     last_asked: Option<Peer>,
     next_ask: Instant,
     /// Who waits for which tests.
     bringing: HashMap<TestId, Vec<Command>>,
-    vain: InVain,
+    vain: NegativeCache,
 }
 
 /// What was fetched of a test and is kept now.
-pub(super) struct Brought {
+pub(super) struct Fetched {
     test: TestId,
     result: Option<Arc<TestResult>>,
     /// What had to go for it.
@@ -86,17 +86,17 @@ impl HistoryRoom {
         HistoryRoom {
             others: Others::default(),
             serving: Arc::new(Semaphore::new(SERVED_AT_ONCE)),
-            recent: Recent::default(),
+            recent: TransferCache::default(),
             newcomers: VecDeque::new(),
             last_asked: None,
             next_ask: Instant::now() + ASK_EVERY,
             bringing: HashMap::new(),
-            vain: InVain::default(),
+            vain: NegativeCache::default(),
         }
     }
 
     /// A node has told which results it holds.
-    pub fn told(&mut self, peer: &Peer, tests: Vec<Listed>) {
+    pub fn told(&mut self, peer: &Peer, tests: Vec<ResultSummary>) {
         self.others.told(peer, tests, unix_ms());
         for (test, _) in self.others.entries() {
             if self.others.holds(peer, test) {
@@ -178,10 +178,12 @@ impl Driver {
     }
 
     /// The newest ended tests of which there are results here, newest first.
-    fn listed(&self) -> Vec<(TestId, Listed)> {
+    fn listed(&self) -> Vec<(TestId, ResultSummary)> {
         let mut tests = self.old.clone();
         let results = self.tests.iter();
-        tests.extend(results.filter_map(|(id, s)| Some((*id, Listed::of(s.result.as_ref()?)))));
+        tests.extend(
+            results.filter_map(|(id, s)| Some((*id, ResultSummary::of(s.result.as_ref()?)))),
+        );
         tests.into_iter().rev().take(MAX_RESULTS).collect()
     }
 }
@@ -214,7 +216,7 @@ impl Live {
 /// record is not read.
 fn kept(
     store: &Store,
-    recent: &Recent,
+    recent: &TransferCache,
     (record, test, part): (RecordName, TestId, Part),
     offset: u64,
     live: Option<Live>,
@@ -379,7 +381,7 @@ impl Driver {
             let fetched = result.is_some() || timeline.is_some();
             let new = result.clone();
             let kept = tokio::task::spawn_blocking(move || keep(&store, test, new, timeline, term));
-            let brought = Brought {
+            let brought = Fetched {
                 test,
                 result,
                 gone: kept.await.unwrap_or_default(),
@@ -387,7 +389,7 @@ impl Driver {
                 lacking,
             };
             // The driver may have ended meanwhile.
-            let _ = learn.send(Learned::Brought(brought)).await;
+            let _ = learn.send(Learned::Fetched(brought)).await;
         });
     }
 
@@ -460,7 +462,7 @@ impl Driver {
     }
 
     /// A test has been fetched, or could not be: whoever waited for it is answered.
-    pub(super) fn brought(&mut self, brought: Brought) {
+    pub(super) fn brought(&mut self, brought: Fetched) {
         let test = brought.test;
         let history = &mut self.history;
         for peer in &brought.lacking.result {
@@ -474,7 +476,7 @@ impl Driver {
             false => history.vain.looked(test, Instant::now()),
         }
         if let Some(result) = brought.result {
-            self.old.insert(test, Listed::of(&result));
+            self.old.insert(test, ResultSummary::of(&result));
             if let Some(served) = self.tests.get_mut(&test) {
                 served.result = Some(result);
             }

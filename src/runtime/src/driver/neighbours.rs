@@ -5,10 +5,10 @@ use futures::future::join_all;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::history::{Brought, links_told};
+use super::history::{Fetched, links_told};
 use super::*;
 use crate::clocks::{Clocks, Reading};
-use crate::history::Listed;
+use crate::history::ResultSummary;
 use crate::records;
 use crate::swarm_log::SwarmLog;
 use vajra_core::protocol::messages::Reply;
@@ -30,9 +30,9 @@ const LINKS_FRESH: Duration = Duration::from_secs(3);
 /// What tasks learn of other nodes.
 pub(super) enum Learned {
     /// Which results a node holds.
-    Tests(Peer, Vec<Listed>),
+    Tests(Peer, Vec<ResultSummary>),
     /// A test was fetched.
-    Brought(Brought),
+    Fetched(Fetched),
     /// How a test began that this node has come late to, if anybody told.
     Beginning(TestId, Option<Arc<Recording>>),
     /// The timeline of an ended test has been replaced by a better one.
@@ -61,7 +61,7 @@ impl Driver {
             Learned::Tests(peer, tests) => {
                 self.history.told(&peer, tests);
             }
-            Learned::Brought(brought) => self.brought(brought),
+            Learned::Fetched(brought) => self.brought(brought),
             Learned::Beginning(test, found) => self.caught_up(test, found),
             Learned::TookOver(test) => self.took_over(test),
             Learned::Clock(peer, reading) => self.neighbours.clocks.read(peer, reading),
@@ -76,7 +76,7 @@ impl Driver {
         }
     }
 
-    /// Once a second: who is here, and one question or two.
+    /// Hook a second: who is here, and one question or two.
     pub(super) fn look_around(&mut self) {
         let now = self.now();
         let members = self.core.members();

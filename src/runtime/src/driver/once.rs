@@ -3,22 +3,23 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use vajra_core::protocol::decisions::{MAX_VALUES, Once};
-use vajra_plan::{MAX_VALUES_BYTES, Phase, Task, Values, decode_values, encode_values};
+use vajra_core::Hook;
+use vajra_core::protocol::decisions::MAX_VALUES;
+use vajra_plan::{MAX_VALUES_BYTES, Task, Values, decode_values, encode_values};
 use vajra_tasks::run_once;
 
 // What a plan may hand on, the protocol carries.
 const _: () = assert!(MAX_VALUES_BYTES <= MAX_VALUES);
 
 /// How setup or teardown of a test ended.
-pub(super) type Ran = (TestId, Once, Result<Arc<[u8]>, String>);
+pub(super) type Ran = (TestId, Hook, Result<Arc<[u8]>, String>);
 
 /// Until when this node may send in a test's setup or teardown, on the lease clock.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Authority(Arc<AtomicU64>);
 
 impl Driver {
-    pub(super) fn run_once(&mut self, test: TestId, once: Once) {
+    pub(super) fn run_once(&mut self, test: TestId, once: Hook) {
         let Some(plan) = self.tests.get(&test).and_then(|s| s.plan.clone()) else {
             let why = "the plan is not here".to_owned();
             return self.input(Input::Ran(test, once, Err(why)));
@@ -30,10 +31,6 @@ impl Driver {
         let known = self.core.tests().get(&test).and_then(|t| t.values());
         let values = known.and_then(|bytes| decode_values(bytes).ok());
         let values: Values = values.unwrap_or_default();
-        let phase = match once {
-            Once::Setup => Phase::Setup,
-            Once::Teardown => Phase::Teardown,
-        };
         let authority = Authority::default();
         self.served(test).authority = authority.clone();
         self.tell_authority();
@@ -41,7 +38,7 @@ impl Driver {
         let may_send = move || clock.now().0 < authority.0.load(Ordering::Acquire);
         let own = self.served(test).own;
         let site = self.room.site.clone();
-        let work = run_once(scenarios, phase, values, site, own, may_send);
+        let work = run_once(scenarios, once, values, site, own, may_send);
         let told = self.ran.clone();
         tokio::spawn(async move {
             let how = work.await.map_err(|e| e.to_string());

@@ -13,7 +13,7 @@ impl Driver {
         let (mut gossip, mut request) = (gossip, request);
         for output in outputs {
             match output {
-                Output::Verdict(_, verdict) => {
+                Output::Acceptance(_, verdict) => {
                     if let (Some(net), Some(ticket)) = (&self.net, gossip.take()) {
                         net.verdict(ticket, network_verdict(verdict));
                     }
@@ -55,7 +55,7 @@ impl Driver {
             }
             Output::Completed(test) => self.finish(test),
             Output::Log(text) => tracing::info!("{text}"),
-            Output::Verdict(..) | Output::Reply(..) => {}
+            Output::Acceptance(..) | Output::Reply(..) => {}
         }
     }
 

@@ -13,7 +13,7 @@ use crate::engine::load_changes;
 use crate::handle::EVENT_QUEUE;
 use crate::store::Part;
 use vajra_core::metrics::Counters;
-use vajra_core::protocol::test::Test;
+use vajra_core::protocol::test_run::TestRun;
 use vajra_plan::{Profile, Task};
 use vajra_results::{Look, Point, Progress, Recording, Timeline, TimelineNode, Update, phase_word};
 
@@ -222,7 +222,7 @@ impl Driver {
 
     /// What the plan asks for at an instant: arrivals a second, users; and its length in
     /// seconds. Of scenarios it is not known beforehand how many requests they are.
-    pub(crate) fn asked(&self, id: TestId, t: &Test, at: Duration) -> (f64, u32, f64) {
+    pub(crate) fn asked(&self, id: TestId, t: &TestRun, at: Duration) -> (f64, u32, f64) {
         let Some((plan, profile)) = self.profile(id, t) else {
             return (0.0, 0, 0.0);
         };
@@ -235,7 +235,7 @@ impl Driver {
     }
 
     /// Arrivals a second that the plan asks for between two instants, on average.
-    fn asked_between(&self, id: TestId, t: &Test, from: Duration, to: Duration) -> f64 {
+    fn asked_between(&self, id: TestId, t: &TestRun, from: Duration, to: Duration) -> f64 {
         match self.profile(id, t) {
             Some((plan, profile)) if !matches!(plan.task, Task::Scenarios(_)) => {
                 let part = to.saturating_sub(from) / RATE_SAMPLES;
@@ -247,7 +247,7 @@ impl Driver {
     }
 
     /// A test's plan, and its load as it was changed on the way.
-    fn profile(&self, id: TestId, t: &Test) -> Option<(&Plan, Profile)> {
+    fn profile(&self, id: TestId, t: &TestRun) -> Option<(&Plan, Profile)> {
         let plan = self.tests.get(&id)?.plan.as_deref()?;
         let changes = load_changes(t.decisions(), self.room.max_pause);
         let profile = Profile::changed(&plan.load, &changes);
@@ -304,7 +304,7 @@ impl Driver {
     /// last reports: there is nothing to look at.
     pub(super) fn tell_waiting(&mut self) {
         let now = self.now();
-        let waits = |t: &Test| match t.start() {
+        let waits = |t: &TestRun| match t.start() {
             Some(start) => now < start || t.ended().is_some(),
             None => true,
         };
@@ -338,7 +338,7 @@ impl Driver {
             // The last line, with state `ended`, is sent with the result.
             state: phase_word(
                 t.phase()
-                    .min(vajra_core::protocol::messages::Phase::Stopping),
+                    .min(vajra_core::protocol::messages::TestState::Stopping),
             )
             .into(),
             elapsed_s,
@@ -417,7 +417,7 @@ impl Driver {
     /// A result has been kept, or could not be: whoever listens is told of the end.
     pub(super) fn kept_now(&mut self, kept: Kept) {
         let Kept { test, result, gone } = kept;
-        self.old.insert(test, Listed::of(&result));
+        self.old.insert(test, ResultSummary::of(&result));
         gone.iter().for_each(|id| drop(self.old.remove(id)));
         let on_disk = self.store.is_on_disk();
         let served = self.served(test);

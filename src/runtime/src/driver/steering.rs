@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::engine::load_changes;
-use crate::handle::Steering;
-use vajra_core::protocol::decisions::Steer;
-use vajra_core::protocol::test::Test;
+use crate::handle::LoadRequest;
+use vajra_core::protocol::decisions::LoadCommand;
+use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::time::awaited;
 use vajra_plan::{Change, LoadChange, Model, PlanError, Profile};
 
@@ -18,7 +18,7 @@ const MOST: usize = 64;
 pub(super) struct Steered {
     test: TestId,
     id: u64,
-    steer: Steer,
+    steer: LoadCommand,
     until: Instant,
     reply: oneshot::Sender<Result<Duration, CommandError>>,
 }
@@ -27,7 +27,7 @@ impl Driver {
     pub(super) fn steer(
         &mut self,
         test: TestId,
-        how: Steering,
+        how: LoadRequest,
         reply: oneshot::Sender<Result<Duration, CommandError>>,
     ) {
         match self.steerable(test, how) {
@@ -40,7 +40,7 @@ impl Driver {
                     until: Instant::now() + PATIENCE,
                     reply,
                 });
-                self.input(Input::Steer(test, id, steer));
+                self.input(Input::LoadCommand(test, id, steer));
             }
             // Whoever asked may be gone; so below.
             Err(why) => drop(reply.send(Err(why))),
@@ -48,7 +48,7 @@ impl Driver {
     }
 
     /// What the protocol is to be asked for, if it makes sense.
-    fn steerable(&self, test: TestId, how: Steering) -> Result<Steer, CommandError> {
+    fn steerable(&self, test: TestId, how: LoadRequest) -> Result<LoadCommand, CommandError> {
         let refused = |why: &str| Err(CommandError::Refused(why.to_owned()));
         let known = self.core.tests().get(&test);
         let Some(t) = known else {
@@ -61,32 +61,34 @@ impl Driver {
             return refused("its plan has not arrived at this node yet; try again");
         };
         let steer = match (how, plan.load.model) {
-            (Steering::Rate(rate), Model::Open) if (0.001..=1e6).contains(&rate) => Steer::Load {
-                level_milli: (rate * 1e3).round() as u64,
-            },
-            (Steering::Users(users), Model::Closed) if (1..=1_000_000).contains(&users) => {
-                Steer::Load {
+            (LoadRequest::Rate(rate), Model::Open) if (0.001..=1e6).contains(&rate) => {
+                LoadCommand::Load {
+                    level_milli: (rate * 1e3).round() as u64,
+                }
+            }
+            (LoadRequest::Users(users), Model::Closed) if (1..=1_000_000).contains(&users) => {
+                LoadCommand::Load {
                     level_milli: u64::from(users) * 1_000,
                 }
             }
-            (Steering::Rate(rate), Model::Open) => {
+            (LoadRequest::Rate(rate), Model::Open) => {
                 return refused(&format!(
                     "rate {rate} is not allowed; it must be between 0.001 and 1000000 a second"
                 ));
             }
-            (Steering::Users(users), Model::Closed) => {
+            (LoadRequest::Users(users), Model::Closed) => {
                 return refused(&format!(
                     "{users} users are not allowed; it must be between 1 and 1000000"
                 ));
             }
-            (Steering::Rate(_), Model::Closed) => {
+            (LoadRequest::Rate(_), Model::Closed) => {
                 return refused("its load is users; give a number of users instead of a rate");
             }
-            (Steering::Users(_), Model::Open) => {
+            (LoadRequest::Users(_), Model::Open) => {
                 return refused("its load is a rate; give a rate instead of users");
             }
-            (Steering::Pause, _) => Steer::Pause,
-            (Steering::Resume, _) => Steer::Resume,
+            (LoadRequest::Pause, _) => LoadCommand::Pause,
+            (LoadRequest::Resume, _) => LoadCommand::Resume,
         };
         if let Some(why) = t.refuses(self.now(), steer) {
             return refused(why);
@@ -101,20 +103,20 @@ impl Driver {
 
     /// Whether the plan's data have rows for what a change makes of its load: numbers that
     /// are passed over where the load sinks take rows with them.
-    fn rows_suffice(&self, t: &Test, plan: &Plan, steer: Steer) -> Result<(), PlanError> {
+    fn rows_suffice(&self, t: &TestRun, plan: &Plan, steer: LoadCommand) -> Result<(), PlanError> {
         let at = t.start().map_or(Duration::ZERO, |s| self.now().since(s));
         let workers = self.core.members().live(self.now()).count() + 1;
         let lag = awaited(self.core.timings().share_lease(workers));
         let mut changes = load_changes(t.decisions(), self.room.max_pause);
         let mut change = |what| changes.push(LoadChange { at, lag, what });
         match steer {
-            Steer::Load { level_milli } => change(Change::Level(level_milli as f64 / 1e3)),
+            LoadCommand::Load { level_milli } => change(Change::Level(level_milli as f64 / 1e3)),
             // However long it lasts: what counts is that it goes on.
-            Steer::Pause => {
+            LoadCommand::Pause => {
                 change(Change::Pause(Duration::ZERO));
                 change(Change::Resume);
             }
-            Steer::Resume => change(Change::Resume),
+            LoadCommand::Resume => change(Change::Resume),
         }
         let profile = Profile::changed(&plan.load, &changes);
         plan.enough_rows(profile.numbers())?;

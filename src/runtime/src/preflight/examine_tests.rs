@@ -10,9 +10,9 @@ use vajra_tasks::TargetPolicy;
 
 fn local(policy: TargetPolicy) -> Local {
     Local {
-        site: Arc::new(Site {
+        site: Arc::new(TaskContext {
             policy,
-            ..Site::default()
+            ..TaskContext::default()
         }),
         threads: 2,
         task_types: tasks::TASK_TYPES.map(str::to_owned).to_vec(),

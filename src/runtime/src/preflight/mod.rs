@@ -31,7 +31,9 @@ use super::inspect::spec_of;
 use vajra_core::protocol::Digest;
 use vajra_core::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
 use vajra_plan::{Plan, Task};
-use vajra_tasks::{self as tasks, HttpPrepared, PrepareError, Prepared, Probe, Refusal, Site};
+use vajra_tasks::{
+    self as tasks, HttpPrepared, PrepareError, Prepared, Probe, Refusal, TaskContext,
+};
 
 pub use self::swarm::{Answer, Asked, Swarm, report};
 
@@ -54,7 +56,7 @@ const TARGETS_AT_ONCE: usize = 8;
 #[derive(Debug)]
 pub struct Local {
     /// What plans may use of it.
-    pub site: Arc<Site>,
+    pub site: Arc<TaskContext>,
     /// Engine threads.
     pub threads: usize,
     /// Task types it can run.

@@ -12,14 +12,14 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::stream::{Counted, Stream};
 use super::tls::Tls;
-use crate::{Failure, Refusal, Site, Traffic};
+use crate::{Failure, Refusal, TaskContext, Traffic};
 use vajra_plan::TargetUrl;
 
 /// Where a plan's requests go, and what may be asked for again.
 #[derive(Debug)]
 pub struct Destination {
     url: TargetUrl,
-    site: Arc<Site>,
+    site: Arc<TaskContext>,
     own: bool,
     tls: Option<Tls>,
     addresses: Addresses,
@@ -84,7 +84,7 @@ impl Destination {
     /// An address that may not be a target, or a host that does not resolve.
     pub fn new(
         url: TargetUrl,
-        site: &Arc<Site>,
+        site: &Arc<TaskContext>,
         own: bool,
         tls: Option<Tls>,
         listed: &[SocketAddr],

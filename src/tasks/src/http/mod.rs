@@ -28,7 +28,9 @@ use self::dial::{Destination, Dialer};
 pub use self::message::Message;
 pub use self::probe::{Probe, Reached};
 use self::tls::Tls;
-use super::{Client, Failure, Gate, Outcome, PrepareError, Secrets, Session, Site, Task, Traffic};
+use super::{
+    Client, Failure, Gate, Outcome, PrepareError, Secrets, Session, Task, TaskContext, Traffic,
+};
 use vajra_plan::{HttpTask, HttpVersion, Received, TargetUrl};
 
 /// A request and where it goes, ready to be sent.
@@ -58,7 +60,11 @@ impl HttpPrepared {
     ///
     /// # Errors
     /// See [`PrepareError`].
-    pub fn new(task: &HttpTask, site: &Arc<Site>, own: bool) -> Result<HttpPrepared, PrepareError> {
+    pub fn new(
+        task: &HttpTask,
+        site: &Arc<TaskContext>,
+        own: bool,
+    ) -> Result<HttpPrepared, PrepareError> {
         let url = TargetUrl::parse(&task.url).map_err(PrepareError::Request)?;
         let tls = match url.https {
             true => Some(Tls::new(&url.host, task, &site.secrets)?),

@@ -114,14 +114,22 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::Site;
+    use crate::TaskContext;
     use vajra_plan::TargetUrl;
 
     const WAIT: Duration = Duration::from_secs(5);
 
     fn to(url: &str, listed: &[SocketAddr]) -> Destination {
         let url = TargetUrl::parse(url).unwrap();
-        Destination::new(url, &Arc::new(Site::default()), true, None, listed, None).unwrap()
+        Destination::new(
+            url,
+            &Arc::new(TaskContext::default()),
+            true,
+            None,
+            listed,
+            None,
+        )
+        .unwrap()
     }
 
     /// An address on which nobody listens: one that was just given back.

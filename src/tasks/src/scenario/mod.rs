@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use once::{OnceError, run_once};
 pub use ready::ScenarioPrepared;
 use session::{ScenarioSession, Thread};
-pub use variables::Handed;
+pub use variables::SetupValues;
 
 use super::{Client, Task, Traffic};
 

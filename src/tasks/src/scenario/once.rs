@@ -15,11 +15,11 @@ use tokio::task::LocalSet;
 
 use super::session::ScenarioSession;
 use crate::{
-    Arrival, Client as _, Failure, Gate, Outcome, PrepareError, Prepared, Session as _, Site,
-    Task as _, Traffic,
+    Arrival, Client as _, Failure, Gate, Outcome, PrepareError, Prepared, Session as _, Task as _,
+    TaskContext, Traffic,
 };
 use vajra_plan::{
-    Phase, Received, Scalar, Scenarios, Step, Task, Values, encode_values, show_duration,
+    Hook, Received, Scalar, Scenarios, Step, Task, Values, encode_values, show_duration,
 };
 
 /// Why a phase came to no good end.
@@ -29,7 +29,7 @@ pub enum OnceError {
     #[error("{phase}: {why}")]
     Unable {
         /// Which.
-        phase: Phase,
+        phase: Hook,
         /// Why.
         why: PrepareError,
     },
@@ -37,7 +37,7 @@ pub enum OnceError {
     #[error("{phase} step {step:?}: {why}")]
     Failed {
         /// Which.
-        phase: Phase,
+        phase: Hook,
         /// Its name.
         step: String,
         /// What came, and what was expected.
@@ -47,7 +47,7 @@ pub enum OnceError {
     #[error("{phase} step {step:?}: not sent, as this node no longer coordinates the test")]
     Withheld {
         /// Which.
-        phase: Phase,
+        phase: Hook,
         /// The step that was not sent.
         step: String,
     },
@@ -55,7 +55,7 @@ pub enum OnceError {
     #[error("{phase} step {step:?}: the {phase} was not over after {}", show_duration(*limit))]
     Late {
         /// Which.
-        phase: Phase,
+        phase: Hook,
         /// The step that it had come to.
         step: String,
         /// What it may take.
@@ -65,7 +65,7 @@ pub enum OnceError {
     #[error("{phase}: it can't be run here: {why}")]
     NoThread {
         /// Which.
-        phase: Phase,
+        phase: Hook,
         /// Why.
         why: String,
     },
@@ -79,9 +79,9 @@ pub enum OnceError {
 /// ends it.
 pub fn run_once<F: Fn() -> bool + Send + 'static>(
     scenarios: &Scenarios,
-    phase: Phase,
+    phase: Hook,
     values: Values,
-    site: Arc<Site>,
+    site: Arc<TaskContext>,
     own: bool,
     may_send: F,
 ) -> impl Future<Output = Result<Values, OnceError>> + Send + use<F> {
@@ -111,10 +111,10 @@ pub fn run_once<F: Fn() -> bool + Send + 'static>(
 /// A phase about to be carried out.
 struct Once {
     only: Scenarios,
-    phase: Phase,
+    phase: Hook,
     limit: Duration,
     values: Values,
-    site: Arc<Site>,
+    site: Arc<TaskContext>,
     own: bool,
 }
 
@@ -213,7 +213,7 @@ impl Once {
                 }
             }
             found.extend(extracted(step, &session));
-            if phase == Phase::Setup {
+            if phase == Hook::Setup {
                 encode_values(&found).map_err(failed)?;
                 session.hand(&found);
             }

@@ -11,8 +11,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::{OnceError, run_once};
-use crate::{Secrets, Site};
-use vajra_plan::{Phase, Scalar, Scenarios, Task, Values, parse_toml};
+use crate::{Secrets, TaskContext};
+use vajra_plan::{Hook, Scalar, Scenarios, Task, Values, parse_toml};
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
@@ -74,8 +74,8 @@ fn scenarios(url: &str, more: &str) -> Scenarios {
 
 async fn setup(url: &str, steps: &str) -> Result<Values, OnceError> {
     let plan = scenarios(url, steps);
-    let site = Arc::new(Site::default());
-    run_once(&plan, Phase::Setup, Values::new(), site, true, || true).await
+    let site = Arc::new(TaskContext::default());
+    run_once(&plan, Hook::Setup, Values::new(), site, true, || true).await
 }
 
 fn step(name: &str, more: &str) -> String {
@@ -100,16 +100,16 @@ async fn a_setup_hands_on_what_it_finds_and_a_teardown_uses_it() {
         ) + "[[teardown]]\nurl = \"/gone/{{ setup.id }}\"\nmethod = \"DELETE\"\nextract = { what = \"body\" }\n\
                [[teardown]]\nurl = \"/{{ what }}\"\nheaders = { x-key = \"{{ env.PATH }}\" }\n"),
     );
-    let site = Arc::new(Site {
+    let site = Arc::new(TaskContext {
         secrets: Secrets::new(["env:PATH"]),
-        ..Site::default()
+        ..TaskContext::default()
     });
     let asked = Arc::new(AtomicU32::new(0));
     let counting = asked.clone();
     let may_send = move || counting.fetch_add(1, Ordering::SeqCst) < u32::MAX;
     let found = run_once(
         &plan,
-        Phase::Setup,
+        Hook::Setup,
         Values::new(),
         site.clone(),
         true,
@@ -119,7 +119,7 @@ async fn a_setup_hands_on_what_it_finds_and_a_teardown_uses_it() {
     let expected = Values::from([("id".into(), text("42")), ("token".into(), text("t7"))]);
     assert_eq!(found, Ok(expected.clone()));
     assert_eq!(asked.load(Ordering::SeqCst), 2);
-    let found = run_once(&plan, Phase::Teardown, expected, site, true, || true).await;
+    let found = run_once(&plan, Hook::Teardown, expected, site, true, || true).await;
     assert_eq!(found, Ok(Values::from([("what".into(), text("ok"))])));
     let path = std::env::var("PATH").unwrap();
     assert_eq!(
@@ -189,10 +189,10 @@ async fn nothing_is_sent_without_leave() {
     let left = AtomicU32::new(1);
     let once = move || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
     let may_send = move || once().is_ok();
-    let site = Arc::new(Site::default());
-    let ended = run_once(&plan, Phase::Setup, Values::new(), site, true, may_send).await;
+    let site = Arc::new(TaskContext::default());
+    let ended = run_once(&plan, Hook::Setup, Values::new(), site, true, may_send).await;
     let expected = OnceError::Withheld {
-        phase: Phase::Setup,
+        phase: Hook::Setup,
         step: "b".into(),
     };
     assert_eq!(ended, Err(expected));
@@ -230,10 +230,10 @@ async fn until(holds: impl Fn() -> bool) {
 fn the_future_may_be_awaited_on_any_thread() {
     fn sendable(_: impl Send + 'static) {}
     let plan = scenarios("http://127.0.0.1:1", "");
-    let site = Arc::new(Site::default());
+    let site = Arc::new(TaskContext::default());
     sendable(run_once(
         &plan,
-        Phase::Setup,
+        Hook::Setup,
         Values::new(),
         site,
         true,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use minijinja::{Environment, Value};
 
-use super::variables::{Constants, Handed};
+use super::variables::{Constants, SetupValues};
 use crate::http::AGENT;
-use crate::{Failure, HttpPrepared, PrepareError, Secrets, Site};
+use crate::{Failure, HttpPrepared, PrepareError, Secrets, TaskContext};
 use vajra_plan::{
     self as plan, Body, HttpTask, HttpVersion, Mix, Pick, Scenarios, Table, TargetUrl, environment,
     explain, has_holes, value_of, variables,
@@ -33,7 +33,7 @@ pub struct ScenarioPrepared {
     /// What templates find in every iteration.
     pub constants: Arc<Constants>,
     /// The setup's values.
-    pub handed: Handed,
+    pub handed: SetupValues,
 }
 
 impl std::fmt::Debug for ScenarioPrepared {
@@ -84,9 +84,9 @@ impl ScenarioPrepared {
     /// See [`PrepareError`].
     pub fn new(
         plan: &Scenarios,
-        site: &Arc<Site>,
+        site: &Arc<TaskContext>,
         own: bool,
-        handed: &Handed,
+        handed: &SetupValues,
     ) -> Result<ScenarioPrepared, PrepareError> {
         let mut environment = environment();
         let mut names = Vec::new();

@@ -23,9 +23,9 @@ pub struct Constants {
 
 /// The setup's values, for all who run the plan here: there once they were handed out.
 #[derive(Clone, Debug, Default)]
-pub struct Handed(Arc<OnceLock<Value>>);
+pub struct SetupValues(Arc<OnceLock<Value>>);
 
-impl Handed {
+impl SetupValues {
     /// Hands them out. They are given once; whatever comes later changes nothing.
     pub fn give(&self, values: &Values) {
         // An error tells that they were there already.

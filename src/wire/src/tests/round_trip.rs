@@ -24,7 +24,7 @@ fn gossip_variant(g: &Gossip) -> u8 {
             TestMessage::Resign { .. } => 9,
             TestMessage::Stop { .. } => 10,
             TestMessage::Ended(_) => 11,
-            TestMessage::Steer { .. } => 12,
+            TestMessage::LoadCommand { .. } => 12,
         },
     }
 }

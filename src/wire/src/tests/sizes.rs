@@ -6,7 +6,7 @@ use super::samples;
 use crate::limits::*;
 use crate::*;
 use vajra_core::metrics::*;
-use vajra_core::protocol::decisions::{Decided, Decision};
+use vajra_core::protocol::decisions::{Decision, LogEntry};
 use vajra_core::protocol::messages::*;
 use vajra_core::protocol::{Incarnation, NodeId};
 
@@ -280,12 +280,12 @@ fn the_end_of_a_large_test_keeps_its_roster_and_the_first_events() {
 
 #[test]
 fn the_longest_beat_fits() {
-    let decision = |id| Decided {
+    let decision = |id| LogEntry {
         id,
         ..samples::decisions()[0].clone()
     };
-    let mut decisions: Vec<Decided> = (1..MAX_DECISIONS as u64).map(decision).collect();
-    decisions.push(Decided {
+    let mut decisions: Vec<LogEntry> = (1..MAX_DECISIONS as u64).map(decision).collect();
+    decisions.push(LogEntry {
         what: Decision::SetUp(vec![b'7'; MAX_VALUES].into()),
         ..decision(MAX_DECISIONS as u64)
     });
@@ -297,7 +297,7 @@ fn the_longest_beat_fits() {
         number: MAX_NUMBER,
         share_lease: MAX_SPAN,
         since_start: Some(i64::from(i32::MAX)),
-        phase: Phase::Running,
+        phase: TestState::Running,
         decisions: decisions.into(),
         settled: 1,
         events: vec![event; MAX_TOLD],

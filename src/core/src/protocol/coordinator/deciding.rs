@@ -8,17 +8,17 @@ const SETUP_LOST: &str = "its coordinator was lost while the setup ran, and it i
 
 impl Coordinator {
     /// Everything decided so far, which beats carry.
-    pub fn decisions(&self) -> &[Decided] {
+    pub fn decisions(&self) -> &[LogEntry] {
         self.decisions.all()
     }
 
     /// What may be acted on.
-    pub fn settled(&self) -> &[Decided] {
+    pub fn settled(&self) -> &[LogEntry] {
         self.decisions.settled()
     }
 
     /// Somebody wants the load changed. Says whether there is something new for the electors.
-    pub fn steer(&mut self, now: Time, id: u64, steer: Steer, fx: &mut Effects) -> bool {
+    pub fn steer(&mut self, now: Time, id: u64, steer: LoadCommand, fx: &mut Effects) -> bool {
         let over = self.stop.is_some() || self.over(now) || self.ending.is_some();
         let Some(start) = self.start.filter(|s| now >= *s && !over) else {
             return false;
@@ -36,12 +36,12 @@ impl Coordinator {
             return false;
         };
         let (kind, text) = match steer {
-            Steer::Load { level_milli } => {
+            LoadCommand::Load { level_milli } => {
                 let level = level_milli as f64 / 1e3;
                 ("scaled", format!("full load is {level} from {at:.1} s on"))
             }
-            Steer::Pause => ("paused", format!("from {at:.1} s on")),
-            Steer::Resume => ("resumed", format!("from {at:.1} s on")),
+            LoadCommand::Pause => ("paused", format!("from {at:.1} s on")),
+            LoadCommand::Resume => ("resumed", format!("from {at:.1} s on")),
         };
         self.event(now, kind, None, text, fx);
         true
@@ -62,19 +62,19 @@ impl Coordinator {
         if values(self.decisions.all()).is_some() {
             return Ok(false);
         }
-        if self.decisions.begun_before(Once::Setup) && !planted(Bug::RunTwice) {
+        if self.decisions.begun_before(Hook::Setup) && !planted(Bug::RunTwice) {
             return Err(SETUP_LOST.into());
         }
-        self.run(now, Once::Setup, fx);
+        self.run(now, Hook::Setup, fx);
         Ok(false)
     }
 
     /// Runs setup or teardown, once a majority knows that it has been begun.
-    fn run(&mut self, now: Time, once: Once, fx: &mut Effects) {
+    fn run(&mut self, now: Time, once: Hook, fx: &mut Effects) {
         let spec = &self.charge.spec;
         let limit = match once {
-            Once::Setup => spec.setup,
-            Once::Teardown => spec.teardown,
+            Hook::Setup => spec.setup,
+            Hook::Teardown => spec.teardown,
         };
         let before = self.decisions.begun_before(once) && planted(Bug::RunTwice);
         if !self.decisions.begun(once) {
@@ -92,7 +92,7 @@ impl Coordinator {
     pub fn ran(
         &mut self,
         now: Time,
-        once: Once,
+        once: Hook,
         how: Result<std::sync::Arc<[u8]>, String>,
         fx: &mut Effects,
     ) {
@@ -102,21 +102,21 @@ impl Coordinator {
         self.running = None;
         self.pressing = true;
         let (kind, text) = match (once, &how) {
-            (Once::Setup, Ok(_)) => ("setup", "the setup was run".to_owned()),
-            (Once::Teardown, Ok(_)) => ("teardown", "the teardown was run".to_owned()),
-            (Once::Setup, Err(why)) => ("setup_failed", format!("the setup failed: {why}")),
-            (Once::Teardown, Err(why)) => {
+            (Hook::Setup, Ok(_)) => ("setup", "the setup was run".to_owned()),
+            (Hook::Teardown, Ok(_)) => ("teardown", "the teardown was run".to_owned()),
+            (Hook::Setup, Err(why)) => ("setup_failed", format!("the setup failed: {why}")),
+            (Hook::Teardown, Err(why)) => {
                 ("teardown_failed", format!("the teardown failed: {why}"))
             }
         };
         self.event(now, kind, None, text.clone(), fx);
         match (once, how) {
-            (Once::Setup, Ok(values)) => {
+            (Hook::Setup, Ok(values)) => {
                 let since = self.since_start(now).unwrap_or_default();
                 self.decisions.decide(since, Decision::SetUp(values));
             }
-            (Once::Setup, Err(_)) => self.ending = Some(EndReason::Failed(text)),
-            (Once::Teardown, _) => self.torn_down = true,
+            (Hook::Setup, Err(_)) => self.ending = Some(EndReason::Failed(text)),
+            (Hook::Teardown, _) => self.torn_down = true,
         }
     }
 
@@ -143,15 +143,15 @@ impl Coordinator {
         if spec.teardown.is_none() || !made || self.torn_down {
             return Some(self.end(now, reason, fx));
         }
-        if self.decisions.begun_before(Once::Teardown) && !planted(Bug::RunTwice) {
+        if self.decisions.begun_before(Hook::Teardown) && !planted(Bug::RunTwice) {
             let text = "the coordinator was lost while the teardown ran, and it is not run a \
                 second time";
             self.event(now, "teardown_failed", None, text.into(), fx);
             return Some(self.end(now, reason, fx));
         }
-        self.phase = Phase::Stopping;
+        self.phase = TestState::Stopping;
         self.ending = Some(reason);
-        self.run(now, Once::Teardown, fx);
+        self.run(now, Hook::Teardown, fx);
         None
     }
 }

@@ -41,7 +41,7 @@ impl Coordinator {
             let start = now.shifted(since.saturating_neg());
             self.start = Some(self.start.map_or(start, |s| s.min(start)));
             self.chronicle.start_known(now, start);
-            self.phase = self.phase.max(Phase::Running);
+            self.phase = self.phase.max(TestState::Running);
         }
         self.pressing = true;
         self.supersede(now, &r.node, fx);
@@ -124,7 +124,7 @@ impl Coordinator {
         // Under `hold` nobody took the share of a worker that comes back: it carries on with
         // what it says that it has, and no order of an earlier registration counts any more.
         let keeps = self.holds();
-        let joined = self.phase >= Phase::Running;
+        let joined = self.phase >= TestState::Running;
         let known = self.members.contains_key(&r.node);
         let m = self
             .members

@@ -74,7 +74,7 @@ impl Coordinator {
         let delay = self.start_delay(ready);
         self.start = Some(now + delay);
         self.chronicle.start_known(now, now + delay);
-        self.phase = Phase::Running;
+        self.phase = TestState::Running;
         self.event(
             now,
             "assigned",

@@ -187,11 +187,11 @@ fn elections() {
                 spoil!(Stop, "by", m => m.by = None);
                 spoil!(Stop, "order", m => m.order = None);
             }
-            TestMessage::Steer { .. } => {
-                spoil!(Steer, "by", m => m.by = None);
-                spoil!(Steer, "steer", m => m.how = None);
-                spoil!(Steer, "level_milli", m => {
-                    m.how = Some(v1::steer::How::LevelMilli(MAX_RATE_MILLI + 1));
+            TestMessage::LoadCommand { .. } => {
+                spoil!(LoadCommand, "by", m => m.by = None);
+                spoil!(LoadCommand, "steer", m => m.how = None);
+                spoil!(LoadCommand, "level_milli", m => {
+                    m.how = Some(v1::load_command::How::LevelMilli(MAX_RATE_MILLI + 1));
                 });
             }
             TestMessage::Announced(_) | TestMessage::Ended(_) => {}

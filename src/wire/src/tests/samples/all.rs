@@ -78,17 +78,17 @@ pub fn gossip() -> Vec<Gossip> {
             by: node(2),
             order: stop(),
         },
-        TestMessage::Steer {
+        TestMessage::LoadCommand {
             test,
             by: node(2),
             id: u64::MAX,
-            steer: Steer::Load { level_milli: 7 },
+            steer: LoadCommand::Load { level_milli: 7 },
         },
-        TestMessage::Steer {
+        TestMessage::LoadCommand {
             test,
             by: node(2),
             id: 1,
-            steer: Steer::Resume,
+            steer: LoadCommand::Resume,
         },
         TestMessage::Ended(ended()),
     ];
@@ -100,11 +100,11 @@ pub fn gossip() -> Vec<Gossip> {
         })));
     }
     for phase in [
-        Phase::Electing,
-        Phase::Registering,
-        Phase::Running,
-        Phase::Stopping,
-        Phase::Ended,
+        TestState::Electing,
+        TestState::Registering,
+        TestState::Running,
+        TestState::Stopping,
+        TestState::Ended,
     ] {
         all.push(Gossip::Test(TestMessage::Beat {
             test,
@@ -112,7 +112,7 @@ pub fn gossip() -> Vec<Gossip> {
             coordinator: coordinator.clone(),
             number: 8,
             share_lease: Duration::from_millis(2500),
-            since_start: (phase != Phase::Electing).then_some(-3),
+            since_start: (phase != TestState::Electing).then_some(-3),
             phase,
             decisions: decisions().into(),
             settled: 4,

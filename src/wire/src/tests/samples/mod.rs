@@ -9,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use vajra_core::Hook;
 use vajra_core::metrics::*;
 use vajra_core::protocol::decisions::*;
 use vajra_core::protocol::messages::*;
@@ -27,16 +28,16 @@ pub fn node(n: u8) -> NodeId {
 }
 
 /// One of every kind of decision.
-pub fn decisions() -> Vec<Decided> {
+pub fn decisions() -> Vec<LogEntry> {
     let all = [
-        Decision::Begun(Once::Setup),
+        Decision::Begun(Hook::Setup),
         Decision::SetUp(Arc::from(&br#"{"token":"t"}"#[..])),
-        Decision::Steered(Steer::Load { level_milli: 1_500 }),
-        Decision::Steered(Steer::Pause),
-        Decision::Steered(Steer::Resume),
-        Decision::Begun(Once::Teardown),
+        Decision::Steered(LoadCommand::Load { level_milli: 1_500 }),
+        Decision::Steered(LoadCommand::Pause),
+        Decision::Steered(LoadCommand::Resume),
+        Decision::Begun(Hook::Teardown),
     ];
-    let decided = (0u64..).zip(all).map(|(i, what)| Decided {
+    let decided = (0u64..).zip(all).map(|(i, what)| LogEntry {
         id: i << 40,
         at: Duration::from_nanos(i * 1_000_000_007),
         lag: Duration::from_millis(2_550 * i),

@@ -9,17 +9,17 @@ impl Node {
         author: &Peer,
         message: Gossip,
         fx: &mut Effects,
-    ) -> Verdict {
+    ) -> Acceptance {
         let said_by = match &message {
             Gossip::Advert(a) => &a.node.peer,
             Gossip::Test(m) => &m.author().peer,
             Gossip::Snapshot(s) => &s.worker.peer,
         };
         if said_by != author {
-            return Verdict::Reject;
+            return Acceptance::Reject;
         }
         if *author == self.myself.node.peer {
-            return Verdict::Ignore;
+            return Acceptance::Ignore;
         }
         match message {
             Gossip::Advert(advert) => self.advert(now, advert, fx),
@@ -27,19 +27,19 @@ impl Node {
             Gossip::Snapshot(snapshot) => {
                 let test = self.tests.get_mut(&snapshot.test);
                 if test.is_some_and(|t| t.snapshot(now, &snapshot, fx)) {
-                    Verdict::Accept
+                    Acceptance::Accept
                 } else {
-                    Verdict::Ignore
+                    Acceptance::Ignore
                 }
             }
         }
     }
 
-    pub(super) fn advert(&mut self, now: Time, advert: Advert, fx: &mut Effects) -> Verdict {
+    pub(super) fn advert(&mut self, now: Time, advert: Advert, fx: &mut Effects) -> Acceptance {
         let (peer, tests) = (advert.node.peer.clone(), advert.tests.clone());
         let news = self.members.heard(now, advert);
         match news {
-            News::Stale => return Verdict::Ignore,
+            News::Stale => return Acceptance::Ignore,
             News::Joined => {
                 self.greet(now);
                 for t in self.tests.values_mut() {
@@ -55,7 +55,7 @@ impl Node {
                 None => self.ask_about(now, &peer, known.test, fx),
             }
         }
-        Verdict::Accept
+        Acceptance::Accept
     }
 
     pub(super) fn ask_about(&mut self, now: Time, peer: &Peer, test: TestId, fx: &mut Effects) {
@@ -73,7 +73,7 @@ impl Node {
         now: Time,
         message: TestMessage,
         fx: &mut Effects,
-    ) -> Verdict {
+    ) -> Acceptance {
         if let TestMessage::Announced(announcement) = &message
             && !self.tests.contains_key(&announcement.test)
         {
@@ -82,9 +82,9 @@ impl Node {
         match self.tests.get_mut(&message.test()) {
             Some(t) if t.ended().is_none() || matches!(message, TestMessage::Ended(_)) => {
                 t.message(now, &message, fx);
-                Verdict::Accept
+                Acceptance::Accept
             }
-            _ => Verdict::Ignore,
+            _ => Acceptance::Ignore,
         }
     }
 
@@ -97,13 +97,13 @@ impl Node {
         now: Time,
         announcement: Announcement,
         fx: &mut Effects,
-    ) -> Verdict {
+    ) -> Acceptance {
         let id = announcement.test;
         if self.forgotten.contains(&id) || self.live_tests() >= MAX_LIVE_TESTS || self.leaving {
-            return Verdict::Ignore;
+            return Acceptance::Ignore;
         }
         self.forget_ended();
-        let mut test = Test::new(
+        let mut test = TestRun::new(
             announcement,
             self.myself.clone(),
             self.timings.clone(),
@@ -114,12 +114,12 @@ impl Node {
             test.drain();
         }
         self.tests.insert(id, test);
-        Verdict::Accept
+        Acceptance::Accept
     }
 
     pub(super) fn forget_ended(&mut self) {
         let ended = self.tests.values().filter(|t| t.ended().is_some());
-        let mut ids: Vec<TestId> = ended.map(Test::id).collect();
+        let mut ids: Vec<TestId> = ended.map(TestRun::id).collect();
         ids.sort();
         let surplus = ids.len().saturating_sub(MAX_ENDED_TESTS);
         for id in ids.into_iter().take(surplus) {

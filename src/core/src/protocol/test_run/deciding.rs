@@ -7,17 +7,17 @@ use super::*;
 /// takes.
 const ASKING: Duration = Duration::from_secs(10);
 
-impl Test {
+impl TestRun {
     /// The settled decisions, as far as they are known here.
-    pub fn decisions(&self) -> &[Decided] {
+    pub fn decisions(&self) -> &[LogEntry] {
         &self.settled
     }
 
     /// Why the load can't be changed in this way now, if so.
-    pub fn refuses(&self, now: Time, steer: Steer) -> Option<&'static str> {
+    pub fn refuses(&self, now: Time, steer: LoadCommand) -> Option<&'static str> {
         let begun = self.start().is_some_and(|s| now >= s);
         match self.phase() {
-            Phase::Running if begun && self.stop.is_none() => {
+            TestState::Running if begun && self.stop.is_none() => {
                 let lasts = |s: &TestSpec| s.lasts(&self.settled, &self.timings);
                 let end = self.start().zip(self.spec.as_ref().map(lasts));
                 match end.is_some_and(|(s, l)| now + self.timings.start_delay >= s + l) {
@@ -25,16 +25,16 @@ impl Test {
                     false => refuse(&self.settled, steer),
                 }
             }
-            Phase::Ended | Phase::Stopping => {
+            TestState::Ended | TestState::Stopping => {
                 Some("the test has ended: its load cannot be changed any more")
             }
-            Phase::Running if begun => Some("it is being stopped"),
+            TestState::Running if begun => Some("it is being stopped"),
             _ => Some("its load has not begun yet; wait until it runs"),
         }
     }
 
     /// A change of the load was asked for here: it is repeated until it is decided.
-    pub fn request_steer(&mut self, now: Time, id: u64, steer: Steer, fx: &mut Effects) {
+    pub fn request_steer(&mut self, now: Time, id: u64, steer: LoadCommand, fx: &mut Effects) {
         if self.ended.is_none() {
             self.asked.push((id, steer, now + ASKING));
             self.ask_again(now, fx);
@@ -50,7 +50,7 @@ impl Test {
             .retain(|(id, _, until)| !over && now < *until && !decided(*id));
         for (id, steer, _) in &self.asked {
             self.next_steer = now + REPEAT;
-            fx.publish(TestMessage::Steer {
+            fx.publish(TestMessage::LoadCommand {
                 test: self.announcement.test,
                 by: self.myself.node.clone(),
                 id: *id,
@@ -59,7 +59,7 @@ impl Test {
         }
     }
 
-    pub(super) fn hear_steer(&mut self, now: Time, id: u64, steer: Steer, fx: &mut Effects) {
+    pub(super) fn hear_steer(&mut self, now: Time, id: u64, steer: LoadCommand, fx: &mut Effects) {
         let authority = self.election.has_authority(now) && self.ended.is_none();
         let office = self.coordinator.as_mut().filter(|_| authority);
         if office.is_some_and(|c| c.steer(now, id, steer, fx)) {
@@ -69,7 +69,7 @@ impl Test {
     }
 
     /// These decisions are settled. What is settled only grows, and is the same for all.
-    pub(super) fn settle(&mut self, settled: &[Decided], fx: &mut Effects) {
+    pub(super) fn settle(&mut self, settled: &[LogEntry], fx: &mut Effects) {
         if settled.len() > self.settled.len() {
             self.settled = settled.into();
         }
@@ -79,7 +79,7 @@ impl Test {
     }
 
     /// Setup or teardown was run by this node: the setup's values, or why it failed.
-    pub fn ran(&mut self, now: Time, once: Once, how: Result<Arc<[u8]>, String>, fx: &mut Effects) {
+    pub fn ran(&mut self, now: Time, once: Hook, how: Result<Arc<[u8]>, String>, fx: &mut Effects) {
         let authority = self.election.has_authority(now) && self.ended.is_none();
         if let Some(coordinator) = self.coordinator.as_mut().filter(|_| authority) {
             coordinator.ran(now, once, how, fx);

@@ -16,7 +16,7 @@ const SPIN_NS: u64 = 100_000;
 const TOO_SHORT_NS: u64 = 20_000;
 
 /// Wakes one waiter at an instant of the lease clock.
-pub struct Alarm {
+pub struct PacingTimer {
     clock: LeaseClock,
     pacing: Pacing,
     /// When it woke up last.
@@ -24,10 +24,10 @@ pub struct Alarm {
     timer: timer::Timer,
 }
 
-impl Alarm {
+impl PacingTimer {
     /// To be made and used on one runtime.
-    pub fn new(clock: LeaseClock, pacing: Pacing) -> std::io::Result<Alarm> {
-        Ok(Alarm {
+    pub fn new(clock: LeaseClock, pacing: Pacing) -> std::io::Result<PacingTimer> {
+        Ok(PacingTimer {
             clock,
             pacing,
             last: LeaseInstant(0),
@@ -148,7 +148,7 @@ mod tests {
 
     async fn waits(pacing: Pacing, ahead_ns: i64, times: u32) -> Duration {
         let clock = LeaseClock::new();
-        let mut alarm = Alarm::new(clock, pacing).unwrap();
+        let mut alarm = PacingTimer::new(clock, pacing).unwrap();
         alarm.until(clock.now()).await;
         let began = Instant::now();
         for _ in 0..times {

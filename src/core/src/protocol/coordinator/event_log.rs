@@ -17,7 +17,7 @@ pub const MAX_TOLD: usize = 16;
 
 /// The events of a test.
 #[derive(Debug)]
-pub struct Chronicle {
+pub struct EventLog {
     /// Those of earlier terms.
     earlier: Vec<TestEvent>,
     own: Vec<Happened>,
@@ -34,10 +34,10 @@ struct Happened {
     text: String,
 }
 
-impl Chronicle {
+impl EventLog {
     /// What is known to have happened before.
-    pub fn after(earlier: Vec<TestEvent>) -> Chronicle {
-        Chronicle {
+    pub fn after(earlier: Vec<TestEvent>) -> EventLog {
+        EventLog {
             earlier,
             own: Vec::new(),
             start: None,
@@ -129,15 +129,15 @@ mod tests {
         events.iter().map(|e| (&*e.kind, e.at_ms)).collect()
     }
 
-    fn begun() -> Chronicle {
-        let mut c = Chronicle::after(Vec::new());
+    fn begun() -> EventLog {
+        let mut c = EventLog::after(Vec::new());
         c.start_known(Time(0), Time(0));
         c
     }
 
     #[test]
     fn events_from_before_the_start_are_dated_and_told_once_it_is_known() {
-        let mut c = Chronicle::after(Vec::new());
+        let mut c = EventLog::after(Vec::new());
         c.record(Time(S), "elected", None, String::new());
         assert_eq!(c.told(Time(S), TOLD_FOR, BEAT), []);
         c.start_known(Time(9 * S), Time(10 * S));
@@ -179,7 +179,7 @@ mod tests {
             c.record(Time(i), "lost", None, i.to_string());
         }
         assert_eq!(c.events().len(), MAX_EVENTS);
-        let mut next = Chronicle::after(c.events());
+        let mut next = EventLog::after(c.events());
         let told = next.record(Time(S), "elected", None, "dropped, but logged".into());
         assert_eq!(told.text, "dropped, but logged");
         assert_eq!(next.events(), c.events());

@@ -16,7 +16,7 @@ const LARGE: usize = 16 * 1024;
 
 /// How long nodes are waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Time between two questions to a node.
     ask_again: Duration,
     /// A node that has got no further for so long is not waited for.
@@ -25,15 +25,15 @@ pub struct Patience {
     longest: Duration,
 }
 
-impl Patience {
+impl RetryPolicy {
     /// With so many nodes and a plan of such a length: of a thousand nodes no more than two
     /// hundred are asked a second.
-    pub fn of(nodes: usize, plan: usize) -> Patience {
+    pub fn of(nodes: usize, plan: usize) -> RetryPolicy {
         let pause = match plan > LARGE {
             true => Duration::from_secs(2),
             false => Duration::from_millis(200),
         };
-        Patience {
+        RetryPolicy {
             ask_again: pause.max(Duration::from_millis(5) * nodes as u32),
             silent: Duration::from_secs(15),
             longest: Duration::from_secs(300),
@@ -46,7 +46,7 @@ pub async fn spread(
     caller: &Caller,
     nodes: &[Peer],
     plan: &Arc<[u8]>,
-    patience: Patience,
+    patience: RetryPolicy,
 ) -> Vec<(Peer, String)> {
     let each = nodes.iter().map(|node| async move {
         let why = ready(caller, node, plan, patience).await.err()?;
@@ -60,7 +60,7 @@ async fn ready(
     caller: &Caller,
     node: &Peer,
     plan: &Arc<[u8]>,
-    patience: Patience,
+    patience: RetryPolicy,
 ) -> Result<(), String> {
     let began = Instant::now();
     let (mut last, mut least) = (began, u64::MAX);
@@ -98,7 +98,7 @@ mod tests {
         Ok(Reply::Data { missing, unable })
     }
 
-    const SHORT: Patience = Patience {
+    const SHORT: RetryPolicy = RetryPolicy {
         ask_again: Duration::from_millis(1),
         silent: Duration::from_millis(100),
         longest: Duration::from_secs(60),
@@ -150,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn it_does_not_wait_for_ever() {
         let caller = nodes(|_, n| data(u64::MAX - 1 - n, None));
-        let patience = Patience {
+        let patience = RetryPolicy {
             longest: Duration::from_millis(100),
             ..SHORT
         };

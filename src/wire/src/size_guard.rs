@@ -31,7 +31,7 @@ pub const BULK_REPLIES: Shape = Shape(&[(21, &LEAF), (22, &SNAPSHOTS), (40, &PAR
 
 /// Checks an envelope's length, and the number of nested messages if it is a large one.
 pub fn check(bytes: &[u8], bulk: &Shape) -> Result<(), WireError> {
-    super::check::size(bytes, MAX_BULK)?;
+    super::decode::size(bytes, MAX_BULK)?;
     if bytes.len() <= MAX_CONTROL {
         return Ok(());
     }
@@ -62,7 +62,7 @@ fn walk(
             continue;
         };
         *nested += 1;
-        super::check::count("nested messages", *nested, MAX_NESTED)?;
+        super::decode::count("nested messages", *nested, MAX_NESTED)?;
         let (message, rest) = usize::try_from(decode_varint(&mut bytes)?)
             .ok()
             .and_then(|len| bytes.split_at_checked(len))

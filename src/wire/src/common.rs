@@ -1,8 +1,8 @@
 //! What many messages are made of: nodes, tests, digests, orders, clock readings.
 
-use super::check;
+use super::decode;
 use super::limits::{MAX_PEER, MAX_SLOTS};
-use super::{Wire, WireError, pb, put};
+use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::messages::{ClockReply, Order, ShareReport, Status, StopOrder};
 use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
 
@@ -14,7 +14,7 @@ pub fn peer(field: &'static str, bytes: &[u8]) -> Result<Peer, WireError> {
     if bytes.is_empty() {
         return Err(WireError::Missing(field));
     }
-    check::length(field, bytes.len(), MAX_PEER)?;
+    decode::length(field, bytes.len(), MAX_PEER)?;
     Ok(Peer::new(bytes))
 }
 
@@ -25,12 +25,12 @@ pub fn worker_id(node: &NodeId) -> String {
 
 /// A test by its 16 bytes.
 pub fn test(bytes: &[u8]) -> Result<TestId, WireError> {
-    check::exactly("test", bytes).map(TestId)
+    decode::exactly("test", bytes).map(TestId)
 }
 
 /// A test by its UUID, in the one form that we write.
 pub fn test_by_text(text: &str) -> Result<TestId, WireError> {
-    check::length("test_id", text.len(), UUID_TEXT)?;
+    decode::length("test_id", text.len(), UUID_TEXT)?;
     text.parse()
         .ok()
         .filter(|id: &TestId| id.to_string() == text)
@@ -42,14 +42,14 @@ pub fn test_by_text(text: &str) -> Result<TestId, WireError> {
 
 /// A plan's digest.
 pub fn digest(bytes: &[u8]) -> Result<Digest, WireError> {
-    check::exactly("digest", bytes).map(Digest)
+    decode::exactly("digest", bytes).map(Digest)
 }
 
 /// A share of at most the whole, that begins within it.
 fn share(slots: u32, offset: u32) -> Result<(u32, u32), WireError> {
     Ok((
-        check::at_most("slots", slots, MAX_SLOTS)?,
-        check::at_most("offset", offset, MAX_SLOTS)?,
+        decode::at_most("slots", slots, MAX_SLOTS)?,
+        decode::at_most("offset", offset, MAX_SLOTS)?,
     ))
 }
 
@@ -77,14 +77,14 @@ impl Wire for StopOrder {
     fn to_wire(&self) -> Self::Message {
         pb::worker::StopOrder {
             graceful: self.graceful,
-            timeout_ns: put::ns(self.timeout),
+            timeout_ns: encode::ns(self.timeout),
         }
     }
 
     fn from_wire(m: Self::Message) -> Result<StopOrder, WireError> {
         Ok(StopOrder {
             graceful: m.graceful,
-            timeout: check::span("timeout_ns", m.timeout_ns)?,
+            timeout: decode::span("timeout_ns", m.timeout_ns)?,
         })
     }
 }
@@ -119,9 +119,9 @@ impl Wire for Order {
 
     fn from_wire(m: Self::Message) -> Result<Order, WireError> {
         let (slots, offset) = share(m.slots, m.offset)?;
-        let start = m.start_ns.map(|ns| check::clock("start_ns", ns));
+        let start = m.start_ns.map(|ns| decode::clock("start_ns", ns));
         Ok(Order {
-            number: check::number("order.number", m.number)?,
+            number: decode::number("order.number", m.number)?,
             slots,
             offset,
             start: start.transpose()?,
@@ -141,8 +141,8 @@ impl Wire for ClockReply {
 
     fn from_wire(m: Self::Message) -> Result<ClockReply, WireError> {
         Ok(ClockReply {
-            received: check::clock("received_ns", m.received_ns)?,
-            sent: check::clock("sent_ns", m.sent_ns)?,
+            received: decode::clock("received_ns", m.received_ns)?,
+            sent: decode::clock("sent_ns", m.sent_ns)?,
         })
     }
 }
@@ -181,5 +181,5 @@ impl Wire for Status {
 
 /// A clock's reading as a millisecond field of the fixed set.
 pub fn clock_ms(t: RemoteTime) -> i64 {
-    put::int64(t.0 / 1_000_000)
+    encode::int64(t.0 / 1_000_000)
 }

@@ -11,7 +11,7 @@ use vajra_tasks::Arrival;
 
 /// A request to make.
 #[derive(Clone, Copy, Debug)]
-pub struct Job {
+pub struct PendingRequest {
     /// When it is planned.
     pub due: LeaseInstant,
     /// When the engine turned to it, if it then had to wait for a connection: such a wait
@@ -23,14 +23,14 @@ pub struct Job {
 
 /// One session's place.
 #[derive(Debug, Default)]
-pub struct Seat {
+pub struct SessionSlot {
     /// Where the closed model keeps it.
     pub place: Cell<usize>,
     /// Which user it is, in the closed model.
     pub user: Cell<u32>,
     /// How many requests that user had.
     pub turns: Cell<u32>,
-    job: Cell<Option<Job>>,
+    job: Cell<Option<PendingRequest>>,
     waker: RefCell<Option<Waker>>,
     /// Its session has yet to open its first connection.
     pub opening: Cell<bool>,
@@ -48,19 +48,19 @@ pub struct Seat {
     pub benched: Cell<bool>,
 }
 
-impl Seat {
+impl SessionSlot {
     /// Hands over a request, at `now`. If the session is still opening its connection, the
     /// request waits for that.
-    pub fn give_at(&self, job: Job, now: LeaseInstant) {
+    pub fn give_at(&self, job: PendingRequest, now: LeaseInstant) {
         let waited_since = job.waited_since.or(self.opening.get().then_some(now));
-        self.give(Job {
+        self.give(PendingRequest {
             waited_since,
             ..job
         });
     }
 
     /// Hands over a request.
-    pub fn give(&self, job: Job) {
+    pub fn give(&self, job: PendingRequest) {
         self.job.set(Some(job));
         self.wake();
     }
@@ -78,7 +78,7 @@ impl Seat {
     }
 
     /// The next request, while `idle` is kept going; none if there is no further one.
-    pub async fn next(&self, idle: impl Future<Output = ()>) -> Option<Job> {
+    pub async fn next(&self, idle: impl Future<Output = ()>) -> Option<PendingRequest> {
         if let Some(job) = self.job.take() {
             return Some(job);
         }

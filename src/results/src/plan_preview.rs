@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use vajra_plan::{Model, Phase, Plan, Profile, Task, show_duration};
+use vajra_plan::{Hook, Model, Plan, Profile, Task, show_duration};
 
 /// What a plan amounts to.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -93,7 +93,7 @@ impl Outline<'_> {
             let _ = writeln!(text, "  {:<9} {level} for {length}{requests}", stage.name);
         }
         if let Task::Scenarios(scenarios) = &self.plan.task {
-            for phase in [Phase::Setup, Phase::Teardown] {
+            for phase in [Hook::Setup, Hook::Teardown] {
                 let steps = scenarios.once(phase).iter().map(|s| s.name.as_str());
                 let steps: Vec<&str> = steps.collect();
                 if !steps.is_empty() {

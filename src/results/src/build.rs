@@ -12,7 +12,7 @@ use super::verdict::{self, Facts};
 use vajra_core::metrics::Counters;
 use vajra_core::protocol::TestId;
 use vajra_core::protocol::merge::WorkerMetrics;
-use vajra_core::protocol::messages::{EndReason, Phase};
+use vajra_core::protocol::messages::{EndReason, TestState};
 use vajra_core::protocol::spec::SLOTS;
 use vajra_plan::{Change, LoadChange, Model, Pick, Plan, Profile, Step, Task, Values};
 
@@ -29,7 +29,7 @@ pub struct ResultInput {
     /// Its name.
     pub name: String,
     /// How far it is.
-    pub phase: Phase,
+    pub phase: TestState,
     /// All final snapshots are here.
     pub complete: bool,
     /// Why it ended.
@@ -39,7 +39,7 @@ pub struct ResultInput {
     /// Unix time of the start of the profile in milliseconds.
     pub started_unix_ms: Option<u64>,
     /// Who coordinated.
-    pub coordinators: Vec<Reign>,
+    pub coordinators: Vec<Tenure>,
     /// Who carried load.
     pub workers: Vec<WorkerInput>,
     /// What happened.
@@ -99,7 +99,7 @@ impl ResultInput {
             state: phase_word(self.phase).to_owned(),
             end: self.reason.as_ref().map(|r| end_word(r).to_owned()),
             complete,
-            verdict: (self.phase == Phase::Ended).then(|| judged.verdict.to_owned()),
+            verdict: (self.phase == TestState::Ended).then(|| judged.verdict.to_owned()),
             reasons: judged.reasons,
             started_at: self.started_unix_ms.map(rfc3339),
             duration_s: duration.as_secs_f64(),
@@ -497,13 +497,13 @@ fn errors(all: &Counters) -> Vec<ErrorEntry> {
 }
 
 /// The word for a phase.
-pub fn phase_word(phase: Phase) -> &'static str {
+pub fn phase_word(phase: TestState) -> &'static str {
     match phase {
-        Phase::Electing => "electing",
-        Phase::Registering => "registering",
-        Phase::Running => "running",
-        Phase::Stopping => "stopping",
-        Phase::Ended => "ended",
+        TestState::Electing => "electing",
+        TestState::Registering => "registering",
+        TestState::Running => "running",
+        TestState::Stopping => "stopping",
+        TestState::Ended => "ended",
     }
 }
 

@@ -2,8 +2,9 @@
 //! load and after it.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
+
+use vajra_core::Hook;
 
 use super::{Scenario, Scenarios, Step};
 use crate::poisson::hash;
@@ -16,56 +17,28 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// For what is no step's own time: resolving names, reading secrets.
 const READY: Duration = Duration::from_secs(1);
 
-/// What is carried out once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Phase {
-    /// Before the load.
-    Setup,
-    /// After it.
-    Teardown,
-}
-
-impl Phase {
-    /// The number that its "iteration" draws random values by: no arrival of a test has it.
-    pub fn number(self) -> u64 {
-        match self {
-            Phase::Setup => u64::MAX,
-            Phase::Teardown => u64::MAX - 1,
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Phase::Setup => "setup",
-            Phase::Teardown => "teardown",
-        })
-    }
-}
-
 impl Scenarios {
     /// The steps of a phase.
-    pub fn once(&self, phase: Phase) -> &[Step] {
+    pub fn once(&self, phase: Hook) -> &[Step] {
         match phase {
-            Phase::Setup => &self.setup,
-            Phase::Teardown => &self.teardown,
+            Hook::Setup => &self.setup,
+            Hook::Teardown => &self.teardown,
         }
     }
 
     /// Most time for the setup: its steps' time-outs and pauses and a second, at most five
     /// minutes; zero without one.
     pub fn setup_limit(&self) -> Duration {
-        self.limit(Phase::Setup)
+        self.limit(Hook::Setup)
     }
 
     /// The same for the teardown.
     pub fn teardown_limit(&self) -> Duration {
-        self.limit(Phase::Teardown)
+        self.limit(Hook::Teardown)
     }
 
     /// The same for either.
-    pub fn limit(&self, phase: Phase) -> Duration {
+    pub fn limit(&self, phase: Hook) -> Duration {
         let steps = self.once(phase);
         if steps.is_empty() {
             return Duration::ZERO;
@@ -89,7 +62,7 @@ impl Scenarios {
     }
 
     /// A phase as a plan of its own whose only scenario it is.
-    pub fn only(&self, phase: Phase) -> Scenarios {
+    pub fn only(&self, phase: Hook) -> Scenarios {
         Scenarios {
             http: HttpTask {
                 headers: self.headers_for(phase),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-impl Test {
+impl TestRun {
     /// This node's engine measured.
     pub fn measured(&mut self, now: Time, m: Measurement, nodes: usize, fx: &mut Effects) {
         let Some(worker) = &mut self.worker else {

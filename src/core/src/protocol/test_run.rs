@@ -11,20 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Allowance;
-use super::coordinator::{Charge, Coordinator, MAX_EVENTS};
-use super::decisions::{Decided, Once, Steer, refuse};
+use super::coordinator::{Coordinator, CoordinatorInit, MAX_EVENTS};
+use super::decisions::{LoadCommand, LogEntry, refuse};
 use super::effects::{Effects, Output};
 use super::election::{BeatBody, Change, Election};
 use super::id::{NodeId, Peer, TestId};
 use super::merge::Merge;
 use super::messages::{
-    Announcement, EndReason, Ended, Gossip, Phase, Reply, Request, StopOrder, TestEvent,
-    TestMessage,
+    Announcement, EndReason, Ended, Gossip, Reply, Request, StopOrder, TestEvent, TestMessage,
+    TestState,
 };
 use super::planted::{Bug, planted};
-use super::spec::{Myself, TestSpec, Timings};
+use super::spec::{LocalNode, TestSpec, Timings};
 use super::time::{Time, awaited};
 use super::worker::Worker;
+use crate::Hook;
 use crate::metrics::{Piece, Snapshot};
 
 /// Time between repetitions of what must not be missed: announcement, stop, end, fetches.
@@ -55,7 +56,7 @@ pub struct Measurement {
 
 /// A coordinator's time in office, as seen here.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Reign {
+pub struct Tenure {
     /// Its term.
     pub term: u64,
     /// Who.
@@ -68,11 +69,11 @@ pub struct Reign {
 
 /// One test on one node.
 #[derive(Debug)]
-pub struct Test {
+pub struct TestRun {
     announcement: Announcement,
     announced_at: Time,
     next_announce: Time,
-    myself: Arc<Myself>,
+    myself: Arc<LocalNode>,
     timings: Timings,
     plan: Option<Arc<[u8]>>,
     next_plan_fetch: Time,
@@ -84,7 +85,7 @@ pub struct Test {
     merge: Merge,
     snapshots: u64,
     allowance: Allowance,
-    phase: Phase,
+    phase: TestState,
     last_beat: Option<Time>,
     stop: Option<(StopOrder, Time)>,
     /// This node repeats the stop until it is heeded.
@@ -92,12 +93,12 @@ pub struct Test {
     /// The stop was asked for here.
     stop_is_mine: bool,
     /// The settled decisions, as far as they are known here.
-    settled: Arc<[Decided]>,
+    settled: Arc<[LogEntry]>,
     /// Changes of the load asked for here and not decided yet, and until when they are
     /// repeated.
-    asked: Vec<(u64, Steer, Time)>,
+    asked: Vec<(u64, LoadCommand, Time)>,
     next_steer: Time,
-    reigns: Vec<Reign>,
+    reigns: Vec<Tenure>,
     events: Vec<TestEvent>,
     ended: Option<Ended>,
     ended_at: Time,
@@ -111,15 +112,15 @@ pub struct Test {
     draining: bool,
 }
 
-impl Test {
+impl TestRun {
     /// A test whose announcement arrived at `now`.
     pub fn new(
         announcement: Announcement,
-        myself: Arc<Myself>,
+        myself: Arc<LocalNode>,
         timings: Timings,
         now: Time,
         fx: &mut Effects,
-    ) -> Test {
+    ) -> TestRun {
         let election = Election::new(
             announcement.test,
             myself.node.clone(),
@@ -128,7 +129,7 @@ impl Test {
             now,
         );
         let mine = announcement.submitter == myself.node;
-        let mut test = Test {
+        let mut test = TestRun {
             plan: None,
             next_plan_fetch: now,
             plan_fetches: 0,
@@ -139,7 +140,7 @@ impl Test {
             merge: Merge::default(),
             snapshots: 0,
             allowance: Allowance::default(),
-            phase: Phase::Electing,
+            phase: TestState::Electing,
             last_beat: None,
             stop: None,
             next_stop: Time::MAX,
@@ -262,7 +263,7 @@ impl Test {
                 return;
             }
             TestMessage::Stop { order, .. } => self.hear_stop(now, *order, fx),
-            TestMessage::Steer { id, steer, .. } => self.hear_steer(now, *id, *steer, fx),
+            TestMessage::LoadCommand { id, steer, .. } => self.hear_steer(now, *id, *steer, fx),
             _ => {}
         }
         if self.ended.is_some() {
@@ -358,7 +359,7 @@ impl Test {
         }
         let room = self.reigns.len() < MAX_REIGNS;
         if room {
-            self.reigns.push(Reign {
+            self.reigns.push(Tenure {
                 term,
                 node: node.clone(),
                 from: now,
@@ -380,7 +381,7 @@ impl Test {
             return;
         };
         let heard = self.election.heard().clone();
-        let charge = Charge {
+        let charge = CoordinatorInit {
             test: self.id(),
             me: self.myself.node.clone(),
             term,
@@ -517,7 +518,7 @@ impl Test {
     }
 
     /// If this node coordinates, the workers of earlier terms that have not come back in time,
-    /// and that nobody has told of. Once.
+    /// and that nobody has told of. Hook.
     pub fn left_behind(&mut self, now: Time) -> Vec<NodeId> {
         if !self.election.has_authority(now) {
             return Vec::new();

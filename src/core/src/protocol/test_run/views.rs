@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-impl Test {
+impl TestRun {
     /// The announcement.
     pub fn announcement(&self) -> &Announcement {
         &self.announcement
@@ -27,9 +27,9 @@ impl Test {
     }
 
     /// How far it is.
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> TestState {
         match &self.coordinator {
-            _ if self.ended.is_some() => Phase::Ended,
+            _ if self.ended.is_some() => TestState::Ended,
             Some(c) => c.phase().max(self.phase),
             None => self.phase,
         }
@@ -65,7 +65,7 @@ impl Test {
     }
 
     /// The coordinators so far.
-    pub fn reigns(&self) -> &[Reign] {
+    pub fn reigns(&self) -> &[Tenure] {
         &self.reigns
     }
 

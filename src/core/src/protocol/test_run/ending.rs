@@ -4,7 +4,7 @@ use super::super::merge::WorkerMetrics;
 use super::super::messages::RosterEntry;
 use super::*;
 
-impl Test {
+impl TestRun {
     /// A stop was asked for here: it is repeated until it is heeded.
     pub fn request_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
         if self.ended.is_some() {

@@ -1,7 +1,7 @@
 //! Results in files.
 
 use vajra_fixtures::results as fixture;
-use vajra_results::recorded::Recorded;
+use vajra_results::result_file::Recorded;
 
 #[test]
 fn a_result_reads_back_with_its_timeline_and_without() {
