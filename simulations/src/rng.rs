@@ -1,4 +1,4 @@
-//! Randomness that is nothing but its seed: SplitMix64 (Steele, Lea and Flood, 2014).
+//! Pseudo-random numbers that depend on the seed alone.
 //!
 //! Every part of a world draws from a stream of its own, so that taking one fault out of a
 //! plan does not change the latency of every message after it.
@@ -6,9 +6,11 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use vajra_core::splitmix::SplitMix64;
+
 /// A stream of pseudo-random numbers.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct Rng(SplitMix64);
 
 impl Rng {
     /// The stream of this name under this seed.
@@ -16,23 +18,13 @@ impl Rng {
         let mut hash = crate::trace::Hash::default();
         hash.number(seed);
         hash.bytes(stream.as_bytes());
-        Rng(hash.value())
-    }
-
-    /// Any 64 bits.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Rng(SplitMix64::new(hash.value()))
     }
 
     /// A number in the range; its start if it is empty.
     pub fn within(&mut self, range: Range<u64>) -> u64 {
         let width = range.end.saturating_sub(range.start);
-        let drawn = (u128::from(self.next()) * u128::from(width)) >> 64;
-        range.start + drawn as u64
+        range.start + self.0.below(width)
     }
 
     /// An index below `len`, which is at least 1.

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`protocol`] | sans-IO state machines: membership, election, leases, shares, the merge |
+//! | [`splitmix`] | a seeded generator of pseudo-random numbers |
 //! | [`metrics`] | counters and histograms of a worker, defined once |
 //!
 //! Nothing here has a socket, a thread, a clock or a random number generator of its own. The
@@ -11,5 +12,6 @@
 mod hook;
 pub mod metrics;
 pub mod protocol;
+pub mod splitmix;
 
 pub use hook::Hook;

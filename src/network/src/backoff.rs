@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use vajra_core::splitmix::SplitMix64;
+
 /// Wait before the first retry.
 pub(super) const FIRST: Duration = Duration::from_millis(200);
 
 /// Longest wait: a node that comes back is found again within half a minute.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
-/// Numbers that spread retries; nothing secret (splitmix64).
+/// Spreads retries.
 #[derive(Debug)]
-pub(super) struct Jitter(u64);
+pub(super) struct Jitter(SplitMix64);
 
 impl Jitter {
     pub(super) fn new(seed: u64) -> Jitter {
-        Jitter(seed)
+        Jitter(SplitMix64::new(seed))
     }
 
     /// The wait after so many failures in a row: doubling from [`FIRST`] to [`LONGEST`],
@@ -24,15 +26,7 @@ impl Jitter {
         let full = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
         let half = full / 2;
         let nanos = half.as_nanos() as u64;
-        half + Duration::from_nanos(self.next() % (nanos + 1))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        half + Duration::from_nanos(self.0.below(nanos + 1))
     }
 }
 

@@ -40,7 +40,6 @@ pub use parse::{
     Given, InSuite, Local, LocalTarget, MAX_PLAN_BYTES, PlanError, PlanFile, parse_json,
     parse_plan, parse_plan_with, parse_toml,
 };
-pub use poisson::hash;
 pub use profile::{Change, LoadChange, Profile};
 pub use scenario::{
     Blob, Body, Check, Data, Draws, Extract, Format, MAX_ALL_FILES as MAX_DATA_OF_PLAN,
@@ -57,6 +56,7 @@ pub use threshold::{Measure, Metric, Point, Scope, Threshold};
 pub use units::{parse_bytes, parse_count, parse_duration, show_duration};
 pub use url::TargetUrl;
 pub use vajra_core::Hook;
+pub use vajra_core::splitmix::hash;
 
 /// A whole test plan.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -8,6 +8,8 @@
 //! order, on any node, without a table; and only exact operations (integers, and IEEE
 //! square root, sum and product) are used, so that all machines agree to the bit.
 
+use vajra_core::splitmix::{hash, unit};
+
 /// Spans with at most this many points are drawn at once.
 const LEAF: u64 = 16;
 
@@ -86,27 +88,9 @@ fn in_leaf(node: u64, n: u64, k: u64) -> f64 {
     unit(points[(k as usize).min(n.saturating_sub(1))])
 }
 
-/// A hash as a number from 0 to 1, 1 excluded.
-pub fn unit(hash: u64) -> f64 {
-    (hash >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// SplitMix64's output function, over a node and a counter.
-pub fn hash(node: u64, i: u64) -> u64 {
-    let mut x =
-        mix(node ^ 0x5851_F42D_4C95_7F2D).wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    mix(x)
-}
-
-fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
-}
-
 #[cfg(test)]
 mod tests {
+
     use super::*;
 
     fn all(total: u64) -> Vec<f64> {

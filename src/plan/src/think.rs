@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::poisson::{hash, unit};
 use super::schema::schema_of_text;
 use super::units::{DURATION_PATTERN, parse_duration, show_duration};
+use vajra_core::splitmix::{hash, unit};
 
 /// Longest pause, given or drawn.
 const LONGEST: Duration = Duration::from_secs(3600);

@@ -4,8 +4,6 @@
 //! and can write down when. One thread serves everything: a target that uses every core would
 //! compete with the generator beside it. Sleeping has the runtime's resolution of a millisecond.
 
-mod dice;
-
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::fs::File;
@@ -27,7 +25,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
-use dice::Dice;
+use vajra_core::splitmix::SplitMix64;
 
 /// How the target behaves.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +110,7 @@ struct State {
     jitter: Duration,
     error_rate: f64,
     served: Cell<u64>,
-    dice: RefCell<Dice>,
+    dice: RefCell<SplitMix64>,
     arrivals: Option<RefCell<BufWriter<File>>>,
 }
 
@@ -123,7 +121,7 @@ impl State {
             jitter: options.jitter,
             error_rate: options.error_rate,
             served: Cell::new(0),
-            dice: RefCell::new(Dice::new(options.seed)),
+            dice: RefCell::new(SplitMix64::new(options.seed)),
             arrivals: options.arrivals.as_deref().map(create).transpose()?,
         })
     }

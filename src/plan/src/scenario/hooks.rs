@@ -7,8 +7,8 @@ use std::time::Duration;
 use vajra_core::Hook;
 
 use super::{Scenario, Scenarios, Step};
-use crate::poisson::hash;
 use crate::{HttpTask, ThinkTime};
+use vajra_core::splitmix::hash;
 
 /// Most steps of a setup, and of a teardown.
 pub const MAX_ONCE_STEPS: usize = 16;

@@ -9,7 +9,7 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, escape_formatter,
 };
 
-use crate::poisson::hash;
+use vajra_core::splitmix::hash;
 
 /// Variables that every step has, besides data, extracted values and `env`.
 pub const BUILT_IN: [&str; 3] = ["iteration", "user", "scenario"];

@@ -16,6 +16,7 @@
 //! answer.
 
 use std::collections::BTreeMap;
+use vajra_core::splitmix::SplitMix64;
 
 use super::super::merge::decode;
 use super::super::timeline::{Point as Interval, Timeline};
@@ -95,7 +96,7 @@ pub(super) fn judge(old: &Timeline, new: &Timeline, alike: bool) -> Result<Judge
         ));
     }
     let (a, b) = (Run::of(a), Run::of(b));
-    let mut dice = Dice(SEED);
+    let mut dice = Dice(SplitMix64::new(SEED));
     let mut differences: [Vec<f64>; JUDGED.len()] =
         std::array::from_fn(|_| Vec::with_capacity(RESAMPLES));
     for _ in 0..RESAMPLES {
@@ -250,18 +251,10 @@ impl Run {
     }
 }
 
-/// Draws of blocks, by SplitMix64 (Steele, Lea and Flood 2014).
-struct Dice(u64);
+/// Draws of blocks.
+struct Dice(SplitMix64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     /// How often each of `n` intervals is taken: `n` in all, in blocks of the cube root of
     /// `n`, the length that keeps the error least as `n` grows.
     fn draw(&mut self, n: usize) -> Vec<u32> {
@@ -269,7 +262,7 @@ impl Dice {
         let mut drawn = vec![0; n];
         let mut taken = 0;
         while taken < n {
-            let from = ((u128::from(self.next()) * n as u128) >> 64) as usize;
+            let from = self.0.below(n as u64) as usize;
             for i in 0..block.min(n - taken) {
                 drawn[(from + i) % n] += 1;
             }

@@ -5,23 +5,7 @@ use super::samples;
 use crate::limits::*;
 use crate::*;
 use vajra_core::protocol::messages::{Gossip, Reply, Request};
-
-/// SplitMix64: the same numbers in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-}
+use vajra_core::splitmix::SplitMix64;
 
 /// Decodes as everything; what is accepted must survive another round.
 fn survive(bytes: &[u8]) {
@@ -52,10 +36,10 @@ fn valid() -> Vec<Vec<u8>> {
 
 #[test]
 fn random_bytes_never_panic() {
-    let mut numbers = Numbers(1);
+    let mut numbers = SplitMix64::new(1);
     for _ in 0..20_000 {
         let len = numbers.below(200);
-        let bytes: Vec<u8> = (0..len).map(|_| numbers.next() as u8).collect();
+        let bytes: Vec<u8> = (0..len).map(|_| numbers.next_u64() as u8).collect();
         survive(&bytes);
     }
 }
@@ -72,16 +56,18 @@ fn truncated_messages_never_panic() {
 
 #[test]
 fn bent_messages_never_panic() {
-    let mut numbers = Numbers(2);
+    let mut numbers = SplitMix64::new(2);
     for bytes in valid() {
         for _ in 0..200 {
             let mut bent = bytes.clone();
             for _ in 0..=numbers.below(3) {
                 match (numbers.below(3), bent.len()) {
-                    (_, 0) => bent.push(numbers.next() as u8),
-                    (0, n) => bent[numbers.below(n)] = numbers.next() as u8,
-                    (1, n) => bent[numbers.below(n)] ^= 1 << numbers.below(8),
-                    (_, n) => bent.insert(numbers.below(n), numbers.next() as u8),
+                    (_, 0) => bent.push(numbers.next_u64() as u8),
+                    (0, n) => bent[numbers.below(n as u64) as usize] = numbers.next_u64() as u8,
+                    (1, n) => bent[numbers.below(n as u64) as usize] ^= 1 << numbers.below(8),
+                    (_, n) => {
+                        bent.insert(numbers.below(n as u64) as usize, numbers.next_u64() as u8)
+                    }
                 }
             }
             survive(&bent);
@@ -91,11 +77,11 @@ fn bent_messages_never_panic() {
 
 #[test]
 fn bent_histograms_never_panic() {
-    let mut numbers = Numbers(3);
+    let mut numbers = SplitMix64::new(3);
     let good = samples::histogram(200);
     for _ in 0..2000 {
         let mut bent = good.to_vec();
-        let at = numbers.below(bent.len());
+        let at = numbers.below(bent.len() as u64) as usize;
         bent[at] ^= 1 << numbers.below(8);
         let _ = check_histogram(&bent);
     }
