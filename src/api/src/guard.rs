@@ -2,7 +2,7 @@
 //!
 //! A page in a visitor's browser can send requests to loopback. It cannot choose their Host
 //! (after DNS rebinding that is the page's own name), nor leave out where they come from (Origin
-//! where it wants the answer, else `Sec-Fetch-TaskContext`), nor send `application/json` (or anything by
+//! where it wants the answer, else `Sec-Fetch-Site`), nor send `application/json` (or anything by
 //! `PUT`) without asking first. So these are what is checked.
 
 use std::net::IpAddr;

@@ -44,7 +44,7 @@ async fn a_page_of_another_site_is_refused() {
 async fn a_page_of_another_site_cannot_ask_without_an_origin_either() {
     let s = served(None).await;
     let asked = |path: &'static str, from: &str| {
-        let from = format!("Sec-Fetch-TaskContext: {from}\r\n");
+        let from = format!("Sec-Fetch-Site: {from}\r\n");
         raw(s.addr, request(s.addr, "GET", path, &from))
     };
     for path in ["/api/v1/tests/latest/timeline", "/api/v1/nodes", "/metrics"] {
