@@ -56,7 +56,7 @@ bench mode="closed" *arguments:
 # Replace the pictures in docs/images (needs Chromium)
 screenshots:
     mkdir -p target/screenshots
-    VAJRA_SCREENSHOTS=target/screenshots cargo test --test dashboard
+    VAJRA_SCREENSHOTS=target/screenshots cargo test --test external dashboard
     for picture in docs/images/*.png; do cp "target/screenshots/$(basename "$picture")" "$picture"; done
 
 # Run the example test on three local nodes

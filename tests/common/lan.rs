@@ -125,11 +125,15 @@ impl Lan {
         command
     }
 
-    /// What it prints, as JSON.
+    /// Runs a subcommand on a host; returns the JSON that it prints, or why it failed.
+    pub fn try_json(&self, host: usize, args: &[&str]) -> Result<Value, String> {
+        super::finish(&mut self.command(host, args)).parsed()
+    }
+
+    /// The same for a command that must succeed.
     pub fn json(&self, host: usize, args: &[&str]) -> Value {
-        let out = super::finish(&mut self.command(host, args));
-        assert_eq!(out.code, 0, "{args:?}: {}", out.stderr);
-        out.json()
+        self.try_json(host, args)
+            .unwrap_or_else(|e| panic!("{args:?}: {e}"))
     }
 }
 

@@ -194,11 +194,7 @@ impl Node {
 
     /// Runs a subcommand against this node and parses what it prints as JSON.
     pub fn json(&self, args: &[&str]) -> Value {
-        let mut all = args.to_vec();
-        all.extend(["--api", &self.api, "--json"]);
-        let out = vajra(&all);
-        assert_eq!(out.code, 0, "{args:?}: {}", out.stderr);
-        serde_json::from_str(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", out.stdout))
+        self.ask(args)
     }
 
     /// The names of the nodes that this one sees as healthy, itself included.
@@ -299,16 +295,39 @@ pub fn start_detached(at: &Node, args: &[&str]) -> String {
     out.stdout.trim().to_owned()
 }
 
-/// A test's result on a node, once it shows a complete one.
-pub fn complete(node: &Node, id: &str) -> Value {
+/// How a test runs a command against a node: on this host, or inside the node's namespace.
+pub trait Ask {
+    /// Runs a subcommand; returns what it prints, or why it failed.
+    fn try_ask(&self, args: &[&str]) -> Result<Value, String>;
+
+    /// The same for a command that must succeed.
+    fn ask(&self, args: &[&str]) -> Value {
+        self.try_ask(args)
+            .unwrap_or_else(|e| panic!("{args:?}: {e}"))
+    }
+}
+
+impl Ask for Node {
+    fn try_ask(&self, args: &[&str]) -> Result<Value, String> {
+        vajra(&[args, &["--api", &self.api, "--json"]].concat()).parsed()
+    }
+}
+
+/// Waits for a node to have the complete result of a test.
+pub fn complete(node: &impl Ask, id: &str) -> Value {
     eventually(|| {
-        let out = vajra(&["status", id, "--api", &node.api, "--json"]);
-        let result = serde_json::from_str::<Value>(&out.stdout).unwrap_or_default();
+        let result = node.try_ask(&["status", id])?;
         match result["complete"] == true {
             true => Ok(result),
-            false => Err(format!("{}{}", out.stdout, out.stderr)),
+            false => Err(format!("not complete: {}", result["state"])),
         }
     })
+}
+
+/// Keeps the present state for a time that is part of the test case, such as a pause of six
+/// seconds. Not for waiting until something happens: that is [`eventually`].
+pub fn hold(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// What a node's API answers, as JSON; of a path under `/api/v1/`.
@@ -326,6 +345,14 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// What it printed as JSON, if it succeeded.
+    fn parsed(&self) -> Result<Value, String> {
+        match self.code {
+            0 => serde_json::from_str(&self.stdout).map_err(|e| format!("{e}: {}", self.stdout)),
+            code => Err(format!("exit code {code}: {}", self.stderr)),
+        }
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }

@@ -1,8 +1,4 @@
 //! Suites with the real binary: in sequence, in parallel, broken, stopped.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -10,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use common::{Target, VAJRA, swarm, vajra};
+use crate::common::{Target, VAJRA, swarm, vajra};
 use serde_json::Value;
 
 /// The paths that a server was asked for.

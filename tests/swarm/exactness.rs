@@ -1,13 +1,10 @@
 //! The numbers are right: against every raw value, against the target's own count, against a
 //! server that stalls.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::path::Path;
 use std::time::Duration;
 
-use common::{Target, eventually, start_detached, swarm, vajra};
+use crate::common::{Target, complete, eventually, hold, start_detached, swarm, vajra};
 use serde_json::Value;
 
 /// Every raw value that the nodes recorded of a test: response, service and lag in µs.
@@ -106,16 +103,9 @@ fn a_stall_of_the_target_is_in_the_response_times_and_the_rate_is_kept() {
         }
     });
     target.process.signal("STOP");
-    std::thread::sleep(Duration::from_secs(1));
+    hold(Duration::from_secs(1));
     target.process.signal("CONT");
-    let result: Value = eventually(|| {
-        let result = nodes[0].json(&["status", &id]);
-        if result["complete"] == true {
-            Ok(result)
-        } else {
-            Err(result["state"].to_string())
-        }
-    });
+    let result: Value = complete(&nodes[0], &id);
     assert_eq!(result["totals"]["sent"], 1500, "{}", result["totals"]);
     assert_eq!(target.served(), 1500);
     let response = &result["response_time_ms"];
@@ -228,15 +218,9 @@ fn a_generator_that_was_late_says_so_in_its_lag_and_not_in_the_service_time() {
         _ => Err("no load yet".into()),
     });
     nodes[0].process.signal("STOP");
-    std::thread::sleep(Duration::from_millis(500));
+    hold(Duration::from_millis(500));
     nodes[0].process.signal("CONT");
-    let result: Value = eventually(|| {
-        let result = nodes[0].json(&["status", &id]);
-        match result["complete"] == true {
-            true => Ok(result),
-            false => Err(result["state"].to_string()),
-        }
-    });
+    let result: Value = complete(&nodes[0], &id);
     assert_eq!(result["totals"]["sent"], 1500, "{}", result["totals"]);
     assert_eq!(target.served(), 1500);
     // A tenth of the arrivals fell into the stop: the longest waits are half a second.

@@ -2,18 +2,15 @@
 //! whose own log says what came of it: never more than the plan, the load whole again in
 //! time, and a result that adds up.
 //!
-//! `cargo test --test chaos -- --nocapture` prints what was measured; `VAJRA_CHAOS_RATE=2000`
+//! `cargo test --test faults chaos -- --nocapture` prints what was measured; `VAJRA_CHAOS_RATE=2000`
 //! makes it at another rate.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use common::arrivals::{Arrivals, busiest_second, lowest, whole_after};
-use common::lan::{Lan, NEEDS};
-use common::{Node, Process, eventually, require, swarm, vajra, within};
+use crate::common::arrivals::{Arrivals, busiest_second, lowest, whole_after};
+use crate::common::lan::{Lan, NEEDS};
+use crate::common::{Ask, Node, Process, complete, eventually, hold, require, swarm, vajra};
 use serde_json::Value;
 
 /// Two at a time: on two cores, more would measure each other.
@@ -49,17 +46,6 @@ fn number(value: &Value) -> usize {
         .unwrap_or_else(|| panic!("not a count: {value}")) as usize
 }
 
-/// How a command reaches a node.
-trait Ask {
-    fn ask(&self, args: &[&str]) -> Value;
-}
-
-impl Ask for Node {
-    fn ask(&self, args: &[&str]) -> Value {
-        self.json(args)
-    }
-}
-
 fn start(at: &Node, url: &str, seconds: &str) -> String {
     let rate = rate().to_string();
     let out = vajra(&[
@@ -84,16 +70,6 @@ fn under_way(at: &impl Ask, id: &str, target: &Arrivals) -> String {
         match result["coordinators"][0]["peer"].as_str() {
             Some(peer) if target.count() as f64 > 2.0 * rate() => Ok(peer.to_owned()),
             _ => Err(format!("{} after {}", result["state"], target.count())),
-        }
-    })
-}
-
-fn complete(at: &impl Ask, id: &str) -> Value {
-    within(Duration::from_secs(60), || {
-        let result = at.ask(&["status", id]);
-        match result["complete"] == true {
-            true => Ok(result),
-            false => Err(format!("not complete: {}", result["state"])),
         }
     })
 }
@@ -264,7 +240,7 @@ fn a_killed_submitter_is_a_worker_like_any_other() {
         Err("the submitter coordinates".to_owned())
     });
     let before = submitted.len();
-    std::thread::sleep(Duration::from_secs(2));
+    hold(Duration::from_secs(2));
     let mut submitter = remove(&mut nodes, |n| n.peer == submitter);
     submitter.process.kill();
     let result = same_result(&nodes, &id);
@@ -291,7 +267,7 @@ fn stopped_for_ten_seconds(coordinator: bool) {
     let witness = nodes.iter().find(|n| n.peer != stopped.peer).unwrap();
     let at = Instant::now();
     stopped.process.signal("STOP");
-    std::thread::sleep(Duration::from_secs(10));
+    hold(Duration::from_secs(10));
     let log = target.log();
     let back = whole_after(&log, rate(), at, Instant::now());
     stopped.process.signal("CONT");
@@ -403,10 +379,8 @@ struct Host<'a> {
 }
 
 impl Ask for Host<'_> {
-    fn ask(&self, args: &[&str]) -> Value {
-        let mut all = args.to_vec();
-        all.push("--json");
-        self.lan.json(self.at, &all)
+    fn try_ask(&self, args: &[&str]) -> Result<Value, String> {
+        self.lan.try_json(self.at, &[args, &["--json"]].concat())
     }
 }
 
@@ -448,7 +422,7 @@ fn cut_off(tag: &str, coordinator: bool) {
         });
     }
     let wanted = rate().to_string();
-    let out = common::finish(&mut lan.command(
+    let out = crate::common::finish(&mut lan.command(
         0,
         &[
             "start-test",
@@ -473,7 +447,7 @@ fn cut_off(tag: &str, coordinator: bool) {
     };
     let cut = Instant::now();
     away.iter().for_each(|at| lan.plug(*at, false));
-    std::thread::sleep(Duration::from_secs(9));
+    hold(Duration::from_secs(9));
     let log = target.log();
     let healed = Instant::now();
     away.iter().for_each(|at| lan.plug(*at, true));

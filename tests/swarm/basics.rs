@@ -1,25 +1,11 @@
 //! Several real nodes on loopback, one real target: what the swarm promises.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::io::Write;
-use std::time::Duration;
 
-use common::{Node, Target, VAJRA, eventually, finish, start_detached, swarm, vajra, within};
+use crate::common::{
+    Node, Target, VAJRA, complete, eventually, finish, start_detached, swarm, vajra,
+};
 use serde_json::Value;
-
-/// The result on a node, once it is complete.
-fn complete(node: &Node, id: &str) -> Value {
-    within(Duration::from_secs(30), || {
-        let result = node.json(&["status", id]);
-        if result["complete"] == true {
-            Ok(result)
-        } else {
-            Err(format!("not complete: {}", result["state"]))
-        }
-    })
-}
 
 fn number(value: &Value) -> u64 {
     value

@@ -1,14 +1,11 @@
 //! Nodes on a LAN of their own: three network namespaces on a bridge, made and removed here.
 //! Needs root (or a user namespace that may make them) and iproute2; elsewhere these tests
 //! report themselves ignored.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::lan::{Lan, NEEDS};
-use common::{Node, Process, require, within};
+use crate::common::lan::{Lan, NEEDS};
+use crate::common::{Node, Process, require, within};
 
 #[test]
 fn nodes_on_a_lan_find_each_other_by_mdns_alone_and_run_a_test() {

@@ -1,13 +1,10 @@
 //! Reports of real tests, in every form, by the command line and by the API; and what other
 //! programs make of them.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
-use common::{Finished, Target, finish, get, require, swarm, vajra};
+use crate::common::{Finished, Target, finish, get, require, swarm, vajra};
 use serde_json::Value;
 
 fn read(dir: &Path, name: &str) -> String {
@@ -20,7 +17,7 @@ fn json(dir: &Path, name: &str) -> Value {
 
 /// Runs `start-test --standalone` against a target, with files in `dir`.
 fn run(dir: &Path, url: &str, seconds: &str, more: &[&str]) -> Finished {
-    let mut command = Command::new(common::VAJRA);
+    let mut command = Command::new(crate::common::VAJRA);
     command.current_dir(dir).args([
         "start-test",
         url,
@@ -38,7 +35,7 @@ fn run(dir: &Path, url: &str, seconds: &str, more: &[&str]) -> Finished {
 /// Runs `report` in `dir`.
 fn report(dir: &Path, args: &[&str]) -> Finished {
     finish(
-        Command::new(common::VAJRA)
+        Command::new(crate::common::VAJRA)
             .current_dir(dir)
             .arg("report")
             .args(args),
@@ -258,7 +255,7 @@ fn a_run_that_does_not_come_about_leaves_the_files_as_they_were() {
     let baseline = vajra_fixtures::EMPTY_RESULT;
     std::fs::write(dir.join("base.json"), baseline).unwrap();
     std::fs::write(dir.join("r.csv"), "of last time").unwrap();
-    let mut command = Command::new(common::VAJRA);
+    let mut command = Command::new(crate::common::VAJRA);
     // Port 1 is nobody's.
     command.current_dir(dir).args([
         "start-test",

@@ -1,30 +1,19 @@
 //! Changing the load of a running test, and what is run once around it, over real nodes.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::common::arrivals::{Arrivals, busiest_second};
+use crate::common::{
+    Node, complete, eventually, hold, serve, start_detached, swarm, vajra, within,
+};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get, post};
-use common::arrivals::{Arrivals, busiest_second};
-use common::{Node, eventually, serve, start_detached, swarm, vajra, within};
 use serde_json::Value;
 
-fn complete(at: &Node, id: &str) -> Value {
-    within(Duration::from_secs(60), || {
-        let result = at.json(&["status", id]);
-        match result["complete"] == true {
-            true => Ok(result),
-            false => Err(format!("not complete: {}", result["state"])),
-        }
-    })
-}
-
-fn steer(at: &Node, args: &[&str]) -> common::Finished {
+fn steer(at: &Node, args: &[&str]) -> crate::common::Finished {
     let mut all = args.to_vec();
     all.extend(["--api", &at.api]);
     vajra(&all)
@@ -120,7 +109,7 @@ fn a_paused_test_goes_on_where_it_was() {
         );
         let before = target.count();
         // Longer than the plan itself: its time stands still.
-        std::thread::sleep(Duration::from_secs(6));
+        hold(Duration::from_secs(6));
         assert_eq!(target.count(), before);
         let resumed = steer(&nodes[1], &["resume", &id]);
         assert_eq!(resumed.code, 0, "{}", resumed.stderr);

@@ -1,13 +1,10 @@
 //! Pre-flight over a swarm of real nodes, by its own command and before a test.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{Node, Target, swarm, vajra};
+use crate::common::{Node, Target, swarm, vajra};
 use serde_json::Value;
 
 fn plan(dir: &Path, url: &str) -> String {

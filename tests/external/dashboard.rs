@@ -1,14 +1,9 @@
 //! The dashboard in a real browser, against real nodes on loopback.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
 
 use std::path::Path;
 
-use browser::{Browser, CHROMEDRIVER};
-use common::{Node, Target, eventually, require, swarm, vajra};
+use crate::browser::{Browser, CHROMEDRIVER};
+use crate::common::{Node, Target, eventually, require, swarm, vajra};
 use tokio::runtime::Builder;
 
 fn browser_is_there() -> bool {
@@ -459,13 +454,13 @@ fn a_test_that_stops_gracefully_can_be_stopped_now() {
 
 /// Starts a node that answers at this address, whoever answered there before.
 fn node_at(dir: &Path, api: &str) -> Node {
-    let mut command = std::process::Command::new(common::VAJRA);
+    let mut command = std::process::Command::new(crate::common::VAJRA);
     let data = dir.join("n0");
     command
         .args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"])
         .args(["--api", api, "--name", "n0"])
         .args(["--data-dir", data.to_str().unwrap()]);
-    Node::from_process(common::Process::spawn(command, dir.join("n0.log")))
+    Node::from_process(crate::common::Process::spawn(command, dir.join("n0.log")))
 }
 
 #[test]

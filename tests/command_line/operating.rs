@@ -1,13 +1,9 @@
 //! What people who operate nodes use: versions, completions, manuals, logs, `doctor`.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::net::TcpListener;
 use std::process::Command;
 
-use common::{Node, Target, VAJRA, eventually, finish, require, vajra};
+use crate::common::{Node, Target, VAJRA, eventually, finish, require, vajra};
 use serde_json::Value;
 
 /// Every command that `--help` lists.
@@ -30,7 +26,8 @@ fn the_version_tells_the_commit_on_the_command_line_and_in_the_api() {
     let commit = shown.split_once(" (").map(|(_, c)| c.trim_end_matches(')'));
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), "n0", &[]);
-    let api: Value = serde_json::from_str(&common::get(&node.api, "/api/v1/version")).unwrap();
+    let api: Value =
+        serde_json::from_str(&crate::common::get(&node.api, "/api/v1/version")).unwrap();
     assert_eq!(api["commit"].as_str(), commit);
     let head = Command::new("git")
         .args(["rev-parse", "HEAD"])
@@ -291,7 +288,7 @@ fn source() -> String {
 #[test]
 fn troubleshooting_quotes_what_the_program_says() {
     let source = source();
-    let page = include_str!("../docs/troubleshooting.md");
+    let page = include_str!("../../docs/troubleshooting.md");
     let quotes: Vec<&str> = page.lines().filter_map(|l| l.strip_prefix("> ")).collect();
     assert!(quotes.len() > 20, "{quotes:#?}");
     for quote in quotes {

@@ -1,9 +1,5 @@
 //! The full-screen view on a real terminal, which `script` (util-linux) lends: it takes the
 //! alternate screen, and gives the terminal back however it ends.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -11,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{VAJRA, require, within};
+use crate::common::{VAJRA, require, within};
 
 /// Takes and leaves the alternate screen (xterm's private mode 1049), and shows the cursor.
 const TAKEN: &str = "\x1b[?1049h";

@@ -1,12 +1,9 @@
 //! Bad input: one line on stderr that says what to do, the documented exit code, and nothing
 //! left running.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Finished, Node, Target, VAJRA, eventually, finish, vajra};
+use crate::common::{Finished, Node, Target, VAJRA, eventually, finish, vajra};
 
 /// Every complaint is short, and names these words.
 fn complains(out: &Finished, code: i32, words: &[&str]) {

@@ -1,10 +1,7 @@
 //! A test over time, as nodes write it down.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod common;
-
-use common::arrivals::Arrivals;
-use common::{Node, api, complete, eventually, start_detached, swarm};
+use crate::common::arrivals::Arrivals;
+use crate::common::{Node, api, complete, eventually, start_detached, swarm};
 use hdrhistogram::Histogram;
 use serde_json::Value;
 use vajra_results::decode;

@@ -1,17 +1,11 @@
 //! What a command leaves behind, whatever ends it: nothing running, nothing but what was asked
 //! for on stdout, and no panic.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::{Duration, Instant};
 
-const VAJRA: &str = env!("CARGO_BIN_EXE_vajra-node");
-
-/// Ten times what anything here takes on a quiet machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::common::{VAJRA, eventually};
 
 /// A local swarm that would run for far longer than any test here.
 const LONG_LOCAL_PLAN: &str = "[task]\ntype = \"HTTP\"\n[load]\nmodel = \"open\"\nrate = 20\n\
@@ -77,11 +71,10 @@ fn is_running(pid: u32) -> bool {
 
 /// Processes that are nobody's children here can only be looked at, not waited for.
 fn eventually_all_end(pids: &[u32]) {
-    let began = Instant::now();
-    while pids.iter().any(|pid| is_running(*pid)) {
-        assert!(began.elapsed() < PATIENCE, "still running: {pids:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    eventually(|| match pids.iter().any(|pid| is_running(*pid)) {
+        true => Err(format!("still running: {pids:?}")),
+        false => Ok(()),
+    });
 }
 
 #[test]

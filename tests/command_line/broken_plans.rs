@@ -1,12 +1,9 @@
 //! Plans that are none, and everything that `validate` says of them: what is wrong, the line
 //! with a mark under it, and what may help.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::process::Command;
 
-use common::{VAJRA, finish};
+use crate::common::{VAJRA, finish};
 
 /// What is wrong, the plan's file and text, and what is told.
 const CASES: &[(&str, &str, &str, &str)] = &[
@@ -808,7 +805,7 @@ fn every_broken_plan_is_shown_where_it_is_broken() {
 
 #[test]
 fn the_schema_and_the_reference_are_printed() {
-    let out = common::vajra(&["schema"]);
+    let out = crate::common::vajra(&["schema"]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     let schema = out.json();
     assert_eq!(
@@ -816,9 +813,9 @@ fn the_schema_and_the_reference_are_printed() {
         "https://json-schema.org/draft/2020-12/schema"
     );
     assert_eq!(schema["properties"]["load"]["$ref"], "#/$defs/Load");
-    let out = common::vajra(&["schema", "--markdown"]);
+    let out = crate::common::vajra(&["schema", "--markdown"]);
     assert_eq!(
         out.stdout.trim_end(),
-        include_str!("../docs/plan-reference.md").trim_end()
+        include_str!("../../docs/plan-reference.md").trim_end()
     );
 }

@@ -1,16 +1,13 @@
 //! Scenarios over several real nodes, against a web application made for the test.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::common::{serve, swarm, vajra};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use common::{serve, swarm, vajra};
 use serde_json::{Value, json};
 
 /// What the shop has seen of each user.
@@ -257,7 +254,7 @@ fn every_row_is_used_once_over_the_swarm_and_values_are_handed_on() {
     everybody_buys_once(600, 4);
 }
 
-/// Prints how long each step takes; `cargo test --test scenarios -- --ignored --nocapture`
+/// Prints how long each step takes; `cargo test --test swarm scenarios -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
 fn measured_with_ten_thousand_users() {
@@ -353,7 +350,7 @@ fn every_plan_of_the_cookbook_is_valid_and_runs() {
 #[test]
 fn a_threshold_broken_on_the_way_ends_the_test_everywhere() {
     let dir = tempfile::tempdir().unwrap();
-    let target = common::Target::start(dir.path(), &["--error-rate", "0.1"]);
+    let target = crate::common::Target::start(dir.path(), &["--error-rate", "0.1"]);
     let nodes = swarm(dir.path(), 3, &[]);
     let plan = dir.path().join("plan.toml");
     let text = format!(
@@ -416,7 +413,7 @@ fn a_broken_plan_is_shown_where_it_is_broken() {
 #[test]
 fn a_label_is_measured_as_its_steps_together() {
     let dir = tempfile::tempdir().unwrap();
-    let target = common::Target::start(dir.path(), &[]);
+    let target = crate::common::Target::start(dir.path(), &[]);
     let plan = format!(
         "thresholds = [\"error_rate[label:api] < 1%\", \"response_time.p99[label:all] < 5s\"]\n\
          [http]\nbase_url = \"{}\"\n\

@@ -1,13 +1,10 @@
 //! The API's description, judged by others: a validator of OpenAPI documents, and a fuzzer that
 //! reads the document and looks for answers that are not in it. Needs `openapi-spec-validator`
 //! and `schemathesis` from PyPI; elsewhere these tests report themselves ignored.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::process::Command;
 
-use common::{Node, VAJRA, finish, get, require};
+use crate::common::{Node, VAJRA, finish, get, require};
 
 fn runs(name: &str) -> bool {
     let command = Command::new(name).arg("--version").output();

@@ -1,13 +1,10 @@
 //! Real nodes on loopback: a test is shown where it never ran, and survives those who ran it; and
 //! every node tells what it knows of the others.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{
+use crate::common::{
     Node, Process, Target, VAJRA, api, complete, eventually, start_detached, swarm, vajra,
 };
 use serde_json::Value;

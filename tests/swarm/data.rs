@@ -1,18 +1,15 @@
 //! Data files over several real nodes: they are where they are needed, whoever was there first.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::common::{Node, Target, eventually, serve, start_detached, swarm, vajra};
 use axum::Router;
 use axum::extract::{Path as Segments, State};
 use axum::routing::get;
-use common::{Node, Target, eventually, serve, start_detached, swarm, vajra};
 use vajra_plan::Sha256;
 
 type Seen = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -239,7 +236,7 @@ fn call(api: &str, head: &str, kind: &str, body: &str) -> String {
 }
 
 /// Prints how long a test waits for its data, and what it costs in memory; for a quiet machine.
-/// `cargo test --test data -- --ignored --nocapture`
+/// `cargo test --test swarm data -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
 fn measured_with_ten_and_fifty_megabytes() {
@@ -264,9 +261,10 @@ fn measured_with_ten_and_fifty_megabytes() {
         let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
         let announced = began.elapsed();
         assert_eq!(out.code, 0, "{}", out.stderr);
-        while target.served() == 0 {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        eventually(|| match target.served() {
+            0 => Err("no load yet".into()),
+            _ => Ok(()),
+        });
         let loaded = began.elapsed();
         let during = resident(&nodes[1]);
         let size = stored(dir.path(), "n1", digest).unwrap().len() >> 20;

@@ -1,21 +1,20 @@
 //! Metrics as a monitoring system sees them: Prometheus itself scrapes a swarm that runs a
 //! test, with the configuration, the alerts and the dashboard that are shipped. Needs
 //! `prometheus` and `promtool`; elsewhere these tests report themselves ignored.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Node, Process, Target, eventually, get, require, start_detached, swarm, vajra};
+use crate::common::{
+    Node, Process, Target, eventually, get, require, start_detached, swarm, vajra,
+};
 use serde_json::Value;
 
-const CONFIG: &str = include_str!("../swarm-config/prometheus.yml");
-const ALERTS: &str = include_str!("../swarm-config/prometheus-alerts.yml");
-const DASHBOARD: &str = include_str!("../swarm-config/grafana-dashboard.json");
+const CONFIG: &str = include_str!("../../swarm-config/prometheus.yml");
+const ALERTS: &str = include_str!("../../swarm-config/prometheus-alerts.yml");
+const DASHBOARD: &str = include_str!("../../swarm-config/grafana-dashboard.json");
 
 fn has_prometheus() -> bool {
     let runs = |name| {

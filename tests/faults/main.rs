@@ -1,0 +1,8 @@
+//! Faults: killed, stopped and partitioned nodes, in network namespaces where one is needed.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod chaos;
+mod namespaces;
