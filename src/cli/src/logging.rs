@@ -16,7 +16,8 @@ pub fn start(level: LogLevel, format: LogFormat) {
         LogLevel::Off => "off",
         _ => "error",
     };
-    let filter = EnvFilter::new(format!("{theirs},vajra_node={}", level.as_str()));
+    // A directive matches the beginning of a target: `vajra` stands for every crate of ours.
+    let filter = EnvFilter::new(format!("{theirs},vajra={}", level.as_str()));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Stderr)
