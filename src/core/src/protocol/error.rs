@@ -51,3 +51,21 @@ pub enum HookError {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PlanRejection(pub String);
+
+impl From<String> for HookError {
+    fn from(reason: String) -> HookError {
+        HookError::Failed(reason)
+    }
+}
+
+impl From<&str> for HookError {
+    fn from(reason: &str) -> HookError {
+        HookError::Failed(reason.into())
+    }
+}
+
+impl From<String> for PlanRejection {
+    fn from(reason: String) -> PlanRejection {
+        PlanRejection(reason)
+    }
+}

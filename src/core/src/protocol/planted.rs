@@ -23,7 +23,7 @@ macro_rules! bugs {
             }
 
             /// Description of the faulty behaviour.
-            pub fn what(self) -> &'static str {
+            pub fn description(self) -> &'static str {
                 match self { $(Bug::$name => $rule,)* }
             }
         }
