@@ -7,17 +7,15 @@ mod load_commands;
 mod observed;
 mod plan;
 mod requests;
+mod state;
 mod views;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use end::{End, Stop};
-use load_commands::LoadChanges;
-use observed::Observed;
-pub use observed::Tenure;
-use plan::PlanCopy;
+pub use state::Tenure;
+use state::{End, LoadChanges, Observed, PlanCopy, Stop};
 
 use super::budget::Allowance;
 use super::coordinator::{Coordinator, CoordinatorInit, MAX_EVENTS};

@@ -7,13 +7,12 @@
 mod contact;
 mod delivery;
 mod share;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use contact::{Contact, Stage};
-use delivery::Delivery;
-use share::{Lease, ProfileStart};
+use state::{Contact, Delivery, Lease, ProfileStart, Stage};
 
 use super::effects::{Effects, EngineOrder};
 use super::id::{Digest, Incarnation, NodeId, Peer, TestId};

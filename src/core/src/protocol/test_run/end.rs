@@ -4,57 +4,6 @@ use super::super::merge::WorkerMetrics;
 use super::super::messages::RosterEntry;
 use super::*;
 
-/// The stop order, and its repetition.
-#[derive(Debug)]
-pub(super) struct Stop {
-    /// Order, and the time of its arrival.
-    pub(super) order: Option<(StopOrder, Time)>,
-    /// The stop was requested on this node.
-    pub(super) requested_here: bool,
-    pub(super) next_repeat: Time,
-}
-
-impl Default for Stop {
-    fn default() -> Stop {
-        Stop {
-            order: None,
-            requested_here: false,
-            next_repeat: Time::MAX,
-        }
-    }
-}
-
-/// The end of the test, and the collection of its result.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) ended: Option<Ended>,
-    /// Time at which the end became known.
-    pub(super) at: Time,
-    /// The end was concluded on this node, not received from a coordinator.
-    pub(super) concluded: bool,
-    repeats: u32,
-    pub(super) next_repeat: Time,
-    /// All snapshots of the result are on this node.
-    pub(super) complete: bool,
-    pub(super) next_fetch: Time,
-    fetches: u32,
-}
-
-impl Default for End {
-    fn default() -> End {
-        End {
-            ended: None,
-            at: Time::MAX,
-            concluded: false,
-            repeats: 0,
-            next_repeat: Time::MAX,
-            complete: false,
-            next_fetch: Time::MAX,
-            fetches: 0,
-        }
-    }
-}
-
 impl TestRun {
     /// Requests a stop, and repeats the request until the test ends.
     pub fn request_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {

@@ -3,23 +3,6 @@
 use super::super::log::setup_values;
 use super::*;
 
-/// Load commands requested on this node.
-#[derive(Debug)]
-pub(super) struct LoadChanges {
-    /// Id, command, and end of the repetition of each that is not in the log yet.
-    pending: Vec<(u64, LoadCommand, Time)>,
-    pub(super) next_repeat: Time,
-}
-
-impl Default for LoadChanges {
-    fn default() -> LoadChanges {
-        LoadChanges {
-            pending: Vec::new(),
-            next_repeat: Time::MAX,
-        }
-    }
-}
-
 /// Time for which a load command of this node is repeated: longer than a fail-over takes.
 const REPEAT_FOR: Duration = Duration::from_secs(10);
 

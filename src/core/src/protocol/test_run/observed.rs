@@ -5,42 +5,6 @@ use super::*;
 /// Most recorded tenures; a test with more elections measures nothing useful.
 const MAX_TENURES: usize = 64;
 
-/// A coordinator's tenure, as observed on this node.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Tenure {
-    /// Term of the coordinator.
-    pub term: u64,
-    /// The coordinator.
-    pub node: NodeId,
-    /// Time of its election, or of its first beat that arrived.
-    pub from: Time,
-    /// Time at which it resigned or another coordinator followed.
-    pub to: Option<Time>,
-}
-
-/// State reported by the coordinators.
-#[derive(Debug)]
-pub(super) struct Observed {
-    pub(super) state: TestState,
-    pub(super) last_beat: Option<Time>,
-    /// Committed log entries.
-    pub(super) committed: Arc<[LogEntry]>,
-    pub(super) tenures: Vec<Tenure>,
-    pub(super) events: Vec<TestEvent>,
-}
-
-impl Default for Observed {
-    fn default() -> Observed {
-        Observed {
-            state: TestState::Electing,
-            last_beat: None,
-            committed: Arc::from([]),
-            tenures: Vec::new(),
-            events: Vec::new(),
-        }
-    }
-}
-
 impl TestRun {
     /// Returns whether the tenure was recorded.
     pub(super) fn start_tenure(&mut self, now: Time, term: u64, node: &NodeId) -> bool {

@@ -3,14 +3,6 @@
 use super::super::id::Digest;
 use super::*;
 
-/// This node's copy of the plan.
-#[derive(Debug)]
-pub(super) struct PlanCopy {
-    pub(super) bytes: Option<Arc<[u8]>>,
-    pub(super) next_fetch: Time,
-    pub(super) fetches: usize,
-}
-
 impl TestRun {
     pub(super) fn plan_arrived(&mut self, plan: Arc<[u8]>, fx: &mut Effects) {
         if self.plan.bytes.is_some() || Digest::of(&plan) != self.announcement.digest {

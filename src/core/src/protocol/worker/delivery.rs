@@ -1,69 +1,7 @@
 //! Delivery of the worker's snapshots to its coordinator.
 
+use super::state::LATE_DELIVERIES;
 use super::*;
-
-/// Deliveries of a final snapshot after the end, unless its coordinator appears again: 20 s at two
-/// per second, longer than a test without a coordinator lasts.
-const LATE_DELIVERIES: u32 = 40;
-
-/// The last snapshot, and its delivery.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    last: Option<Snapshot>,
-    /// Newest snapshot that the coordinator has acknowledged.
-    acknowledged: Option<u64>,
-    /// Time of the next delivery.
-    pub(super) next: Time,
-    /// Deliveries left once the test has ended on this node.
-    left: Option<u32>,
-}
-
-impl Default for Delivery {
-    fn default() -> Delivery {
-        Delivery {
-            last: None,
-            acknowledged: None,
-            next: Time::MAX,
-            left: None,
-        }
-    }
-}
-
-impl Delivery {
-    /// A final snapshot is delivered again to a new coordinator.
-    pub(super) fn new_coordinator(&mut self, now: Time) {
-        if self.last.as_ref().is_some_and(|s| s.is_final) {
-            self.acknowledged = None;
-            self.next = now;
-        }
-    }
-
-    /// The test has ended.
-    pub(super) fn end(&mut self) {
-        self.left = Some(LATE_DELIVERIES);
-        if !self.final_is_missing() {
-            self.next = Time::MAX;
-        }
-    }
-
-    /// Whether the coordinator has not acknowledged the final snapshot.
-    fn final_is_missing(&self) -> bool {
-        let unacknowledged = |s: &Snapshot| s.is_final && Some(s.number) > self.acknowledged;
-        self.last.as_ref().is_some_and(unacknowledged)
-    }
-
-    /// Whether another delivery is allowed; counts it.
-    fn take_attempt(&mut self) -> bool {
-        match &mut self.left {
-            Some(0) => false,
-            Some(left) => {
-                *left -= 1;
-                true
-            }
-            None => true,
-        }
-    }
-}
 
 impl Worker {
     /// The engine measured. A final snapshot is delivered until it is acknowledged.
