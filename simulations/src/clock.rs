@@ -1,11 +1,11 @@
-//! A machine's own clock: its origin is its own, and it runs up to 1 % fast or slow.
+//! The clock of a machine: it has its own origin and is up to 1 % fast or slow.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vajra_core::protocol::Time;
 
-/// Largest drift that the protocol promises to bear, in parts per million.
+/// Largest drift that the protocol tolerates, in parts per million.
 pub const MAX_DRIFT_PPM: i64 = 10_000;
 
 const MILLION: i128 = 1_000_000;
@@ -13,28 +13,28 @@ const MILLION: i128 = 1_000_000;
 /// A clock, as a function of true time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Clock {
-    /// What it shows when the world begins, in nanoseconds.
+    /// Local time at the start of the world, in nanoseconds.
     pub origin: u64,
-    /// How much faster than true time it runs, in parts per million.
+    /// Drift in parts per million; positive is fast.
     pub drift_ppm: i64,
 }
 
 impl Clock {
-    /// It stood still for this long.
+    /// Stops the clock for this long.
     pub fn stop(&mut self, truth: Duration) {
         self.origin -= self.local(truth).0 - self.origin;
     }
 }
 
 impl Clock {
-    /// What it shows at this true time.
+    /// Local time at a true time.
     pub fn local(&self, truth: Duration) -> Time {
         let t = truth.as_nanos() as i128;
         let run = t + t * i128::from(self.drift_ppm) / MILLION;
         Time(self.origin + run as u64)
     }
 
-    /// The first true time at which it shows `local` or more; `None` if that is never.
+    /// First true time at which the local time is `local` or later; `None` if never.
     pub fn truth(&self, local: Time) -> Option<Duration> {
         if local == Time::MAX {
             return None;
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn truth_is_the_first_instant_at_which_the_clock_shows_it() {
+    fn truth_is_the_first_time_with_that_local_time() {
         for drift_ppm in [-10_000, -1, 0, 3, 10_000] {
             let clock = Clock {
                 origin: 77,

@@ -1,4 +1,4 @@
-//! The commands: what they print, and how they end.
+//! The commands: their output and exit codes.
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use vajra_core::protocol::planted::Bug;
 
-use crate::RunArguments;
+use crate::arguments::RunArguments;
 use crate::mutants::{Caught, hunt};
 use crate::run::run as run_scenario;
 use crate::scenario::{Faults, Scenario};
@@ -16,13 +16,13 @@ use crate::shrink::shrink;
 use crate::sweep::{Until, sweep as run_seeds};
 use crate::trace::Trace;
 
-fn chosen(arguments: &RunArguments) -> anyhow::Result<Scenario> {
+fn load_scenario(arguments: &RunArguments) -> anyhow::Result<Scenario> {
     let mut scenario = match &arguments.scenario {
         Some(file) => {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("cannot read {}", file.display()))?;
             Scenario::from_toml(&text)
-                .with_context(|| format!("{} is no scenario", file.display()))?
+                .with_context(|| format!("{} is not a scenario", file.display()))?
         }
         None => {
             let seed = arguments.seed.unwrap_or_default();
@@ -35,11 +35,11 @@ fn chosen(arguments: &RunArguments) -> anyhow::Result<Scenario> {
 
 /// `simulate run`
 pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
-    let mut scenario = chosen(arguments)?;
+    let mut scenario = load_scenario(arguments)?;
     if arguments.shrink
         && let Some(shrunk) = shrink(scenario.clone(), arguments.plant)
     {
-        eprintln!("made small in {} runs", shrunk.runs);
+        eprintln!("shrunk in {} runs", shrunk.runs);
         scenario = shrunk.scenario;
     }
     if arguments.show {
@@ -60,7 +60,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         println!("{fault}");
     }
     let outcome = run_scenario(scenario, Trace::new(arguments.trace), arguments.plant);
-    println!("saw: {}", outcome.coverage);
+    println!("coverage: {}", outcome.coverage);
     println!(
         "{} events in {:.3} s of virtual time, trace hash {:016x}",
         outcome.events,
@@ -73,7 +73,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             ExitCode::FAILURE
         }
         None => {
-            println!("all invariants held");
+            println!("no invariant violated");
             ExitCode::SUCCESS
         }
     })
@@ -86,7 +86,7 @@ pub fn sweep(
     jobs: usize,
     failed: &Path,
 ) -> anyhow::Result<ExitCode> {
-    // A panic is a broken invariant like any other, and is reported as one.
+    // A panic is reported as a violated invariant.
     std::panic::set_hook(Box::new(|_| {}));
     let swept = run_seeds(seeds, nodes, jobs, None, Until::Done);
     let seconds = swept.took.as_secs_f64();
@@ -96,7 +96,7 @@ pub fn sweep(
         swept.seeds as f64 / seconds,
         swept.events
     );
-    println!("saw: {}", swept.coverage);
+    println!("coverage: {}", swept.coverage);
     for (seed, violation) in &swept.failed {
         println!("seed {seed}: {violation}");
         let scenario = Scenario::from_seed(*seed, nodes, Faults::All);
@@ -116,12 +116,12 @@ pub fn sweep(
     let missing = swept.coverage.missing();
     if !missing.is_empty() {
         println!(
-            "never occurred: {}; a sweep that has not seen it shows nothing about it",
+            "never occurred, so not covered by this sweep: {}",
             missing.join(", ")
         );
     }
     if swept.failed.is_empty() {
-        println!("all invariants held");
+        println!("no invariant violated");
     } else {
         println!("{} seeds FAILED", swept.failed.len());
     }
@@ -136,7 +136,7 @@ pub fn sweep(
 pub fn mutants(seeds: Range<u64>, only: Option<Bug>, jobs: usize) -> anyhow::Result<ExitCode> {
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = Vec::new();
-    println!("| planted | what it does wrong | caught after | by |");
+    println!("| bug | faulty behaviour | detected after | by |");
     println!("|---|---|---|---|");
     for bug in Bug::ALL.iter().filter(|b| only.is_none_or(|o| o == **b)) {
         let (after, by) = match hunt(*bug, seeds.clone(), jobs) {
@@ -148,16 +148,23 @@ pub fn mutants(seeds: Range<u64>, only: Option<Bug>, jobs: usize) -> anyhow::Res
                 format!("{after} seeds"),
                 format!("\"{}\" (seed {seed})", violation.invariant),
             ),
-            Caught::Rule { what } => ("at once".to_owned(), format!("its rule alone: {what}")),
+            Caught::Rule { description } => (
+                "at once".to_owned(),
+                format!("a check of the rule: {description}"),
+            ),
             Caught::Missed => {
                 missed.push(bug.key());
                 (
                     format!("not in {} seeds", seeds.end - seeds.start),
-                    "nothing: MISSED".into(),
+                    "MISSED".into(),
                 )
             }
         };
-        println!("| `{}` | {} | {after} | {by} |", bug.key(), bug.what());
+        println!(
+            "| `{}` | {} | {after} | {by} |",
+            bug.key(),
+            bug.description()
+        );
     }
     if missed.is_empty() {
         println!("\nevery bug was caught");

@@ -1,5 +1,5 @@
-//! What a run, or a whole sweep, has seen happen. A sweep that never saw a take-over has
-//! shown nothing about take-overs.
+//! Situations that occurred in a run or a sweep. A sweep without a take-over shows nothing about
+//! take-overs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
-/// What a sweep must have seen to mean anything.
+/// Situations that must occur in a sweep.
 pub const SITUATIONS: &[&str] = &[
     "elections",
     "take-overs",
@@ -27,14 +27,14 @@ pub const SITUATIONS: &[&str] = &[
     "drains",
     "stops",
     "workers lost",
-    "workers returned",
-    "shares carried on",
-    "overloaded workers relieved",
+    "workers rejoined",
+    "shares kept",
+    "shares of overloaded workers reduced",
     "refusals",
     "stretched leases",
     "wide-area swarms",
-    "held shares",
-    "ended by a loss",
+    "shares held",
+    "tests ended by a loss",
     "loads scaled",
     "loads paused",
     "setups",
@@ -53,7 +53,7 @@ impl Coverage {
         *self.0.entry(what).or_default() += 1;
     }
 
-    /// How often it did.
+    /// Number of occurrences.
     pub fn count(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or(0)
     }

@@ -1,5 +1,5 @@
-//! A load engine that sends nothing but counts what it would have sent: it obeys the orders
-//! of the protocol, and holds its lease by its own machine's clock.
+//! A load engine that sends nothing but counts what it would have sent. It follows the orders of
+//! the protocol and enforces its lease by the local clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use vajra_core::metrics::{Counters, Piece, StepCounters, TimeKind, new_histogram};
-use vajra_core::protocol::decisions::{Decision, LoadCommand, LogEntry, prolonged};
+use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry, paused_for};
 use vajra_core::protocol::messages::StopOrder;
 use vajra_core::protocol::planted::{Bug, planted};
 use vajra_core::protocol::spec::SLOTS;
@@ -16,24 +16,24 @@ use vajra_core::protocol::{EngineOrder, Measurement, Time};
 /// One test's load on one machine.
 #[derive(Debug)]
 pub struct Engine {
-    /// Arrivals a second of the whole profile.
+    /// Arrivals per second of the whole profile.
     rate: u64,
     length: Duration,
     start: Option<Time>,
     slots: u32,
     lease: Time,
     stop: Option<StopOrder>,
-    settled: Time,
-    /// The decisions acted on.
-    decisions: Arc<[LogEntry]>,
+    counted_until: Time,
+    /// Log entries that it acts on.
+    log: Arc<[LogEntry]>,
     max_pause: Duration,
-    /// Slot-nanoseconds sent in, times thousandths of an arrival a second.
+    /// Slot-nanoseconds of sending, times thousandths of an arrival per second.
     work: u128,
     recorded: u64,
     histogram: Histogram<u64>,
     response_us: u64,
     finished: bool,
-    /// It says that it cannot time its load well.
+    /// Whether it reports overload.
     pub overloaded: bool,
 }
 
@@ -41,7 +41,7 @@ impl Engine {
     /// An engine for a profile of this rate and length; every response takes `response_us`.
     pub fn new(rate: u64, length: Duration, max_pause: Duration, response_us: u64) -> Engine {
         Engine {
-            decisions: Arc::from([]),
+            log: Arc::from([]),
             max_pause,
             rate,
             length,
@@ -49,7 +49,7 @@ impl Engine {
             slots: 0,
             lease: Time::ZERO,
             stop: None,
-            settled: Time::ZERO,
+            counted_until: Time::ZERO,
             work: 0,
             recorded: 0,
             histogram: new_histogram(),
@@ -59,39 +59,39 @@ impl Engine {
         }
     }
 
-    /// When the profile is over, once its start is known.
+    /// End of the profile, once its start is known.
     pub fn ends(&self) -> Option<Time> {
-        let more = prolonged(&self.decisions, self.max_pause);
+        let more = paused_for(&self.log, self.max_pause);
         self.start.map(|s| s + self.length + more)
     }
 
-    /// The decisions acted on.
-    pub fn decisions(&self) -> &[LogEntry] {
-        &self.decisions
+    /// Log entries that it acts on.
+    pub fn log(&self) -> &[LogEntry] {
+        &self.log
     }
 
-    /// Thousandths of an arrival a second, times nanoseconds, of the whole load between two
-    /// instants.
+    /// Integral of the whole load between two times, in thousandths of an arrival per second times
+    /// nanoseconds.
     fn level(&self, from: Time, to: Time) -> u128 {
         let Some(start) = self.start else {
             return 0;
         };
         let (mut level, mut paused) = (u128::from(self.rate) * 1_000, false);
         let (mut sum, mut at) = (0, from);
-        for d in self.decisions.iter() {
-            let next = (start + d.at).max(at).min(to);
+        for entry in self.log.iter() {
+            let next = (start + entry.at).max(at).min(to);
             sum += if paused {
                 0
             } else {
                 level * next.since(at).as_nanos()
             };
             at = next;
-            match d.what {
-                Decision::Steered(LoadCommand::Load { level_milli }) => {
+            match entry.kind {
+                EntryKind::LoadChanged(LoadCommand::Load { level_milli }) => {
                     level = u128::from(level_milli)
                 }
-                Decision::Steered(LoadCommand::Pause) => paused = true,
-                Decision::Steered(LoadCommand::Resume) => paused = false,
+                EntryKind::LoadChanged(LoadCommand::Pause) => paused = true,
+                EntryKind::LoadChanged(LoadCommand::Resume) => paused = false,
                 _ => {}
             }
         }
@@ -102,18 +102,18 @@ impl Engine {
         }
     }
 
-    /// The stop ordered.
+    /// Stop order.
     pub fn stopped(&self) -> Option<StopOrder> {
         self.stop
     }
 
-    /// Its final measurement has been made.
+    /// Whether the final measurement was made.
     pub fn finished(&self) -> bool {
         self.finished
     }
 
-    /// The slots that it acts on at this moment. Before the profile has begun this counts
-    /// what will be sent when it does, which is stricter than what the target sees.
+    /// Slots that it acts on at `now`. Before the start this counts what will be sent from the
+    /// start on, which is stricter than what the target receives.
     pub fn sending(&self, now: Time) -> u32 {
         let over = self.ends().is_none_or(|end| now >= end);
         if over
@@ -127,13 +127,13 @@ impl Engine {
         }
     }
 
-    /// Counts what was sent until now, unless the machine stood still.
+    /// Counts the requests sent until `now`.
     pub fn settle(&mut self, now: Time) {
         if let (Some(start), Some(end)) = (self.start, self.ends())
             && self.stop.is_none()
             && !self.finished
         {
-            let from = self.settled.max(start);
+            let from = self.counted_until.max(start);
             let open = planted(Bug::GateOpen);
             let to = if open {
                 now.min(end)
@@ -142,15 +142,15 @@ impl Engine {
             };
             self.work += u128::from(self.slots) * self.level(from, to);
         }
-        self.settled = now;
+        self.counted_until = now;
     }
 
-    /// The machine stood still until now: nothing was sent.
-    pub fn woke(&mut self, now: Time) {
-        self.settled = now;
+    /// The machine was paused until `now` and sent nothing.
+    pub fn skip_to(&mut self, now: Time) {
+        self.counted_until = now;
     }
 
-    /// Carries out an order.
+    /// Executes an order.
     pub fn order(&mut self, now: Time, order: &EngineOrder) {
         self.settle(now);
         match order {
@@ -158,17 +158,17 @@ impl Engine {
             EngineOrder::Start(at) => self.start = Some(*at),
             EngineOrder::Share { slots, .. } => self.slots = *slots,
             EngineOrder::Lease(until) => self.lease = *until,
-            EngineOrder::LogEntry(decisions) => self.decisions = decisions.clone(),
+            EngineOrder::Log(log) => self.log = log.clone(),
             EngineOrder::Stop(order) => self.stop = Some(*order),
         }
     }
 
-    /// Requests sent so far.
+    /// Number of requests sent.
     pub fn sent(&self) -> u64 {
         (self.work / (u128::from(SLOTS) * 1_000_000_000_000)) as u64
     }
 
-    /// Measures.
+    /// Takes a measurement.
     pub fn measure(&mut self, now: Time, is_final: bool) -> Measurement {
         self.settle(now);
         self.finished |= is_final;
@@ -228,6 +228,6 @@ mod tests {
         assert_eq!(engine.sent(), 1_000);
         engine.order(Time(6 * SECOND), &EngineOrder::Lease(Time(20 * SECOND)));
         engine.settle(Time(30 * SECOND));
-        assert_eq!(engine.sent(), 3_500, "nothing is made up for");
+        assert_eq!(engine.sent(), 3_500, "missed arrivals are not sent later");
     }
 }

@@ -1,5 +1,5 @@
-//! What goes wrong, as a value: a list of timed faults, each with its own end, so that any of
-//! them can be left out and the rest still means the same.
+//! Faults: a list of timed faults, each with its own end, so that any of them can be removed
+//! without changing the others.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,27 +9,27 @@ use serde::{Deserialize, Serialize};
 use crate::rng::Rng;
 use crate::seconds;
 
-/// In which directions a partition lets nothing through.
+/// Directions in which a partition blocks messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ways {
-    /// Neither.
+    /// Both directions.
     Both,
-    /// Nothing from the side gets out; it still hears the others.
+    /// From the side to the others.
     Out,
-    /// Nothing from the others gets in; they still hear the side.
+    /// From the others to the side.
     In,
 }
 
-/// Something that goes wrong.
+/// A fault.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Fault {
-    /// The process is killed. It may be started again, as a new incarnation.
+    /// The process is killed, and optionally restarted as a new incarnation.
     Crash {
-        /// Which node.
+        /// Affected node.
         node: usize,
-        /// After this long.
+        /// Delay of the restart.
         #[serde(
             default,
             with = "seconds::maybe",
@@ -37,110 +37,110 @@ pub enum Fault {
         )]
         restart_after: Option<Duration>,
     },
-    /// The process stands still (SIGSTOP, a starved CPU); its clock goes on.
+    /// The process is paused (SIGSTOP, a starved CPU); its clock continues.
     Pause {
-        /// Which node.
+        /// Affected node.
         node: usize,
-        /// For this long.
+        /// Duration.
         #[serde(with = "seconds")]
         lasts: Duration,
     },
-    /// Everything that the node does comes late; its engine threads go on.
+    /// The process is slow; its engine threads are not.
     Slow {
-        /// Which node.
+        /// Affected node.
         node: usize,
-        /// By at most this much.
+        /// Longest delay.
         #[serde(with = "seconds")]
         by: Duration,
-        /// For this long.
+        /// Duration.
         #[serde(with = "seconds")]
         lasts: Duration,
     },
-    /// The network is cut.
+    /// The network is partitioned.
     Partition {
-        /// The nodes on one side.
+        /// Nodes on one side.
         side: Vec<usize>,
-        /// In which directions.
+        /// Blocked directions.
         ways: Ways,
-        /// For this long.
+        /// Duration.
         #[serde(with = "seconds")]
         lasts: Duration,
     },
-    /// Two nodes cannot talk to each other; gossip finds a way around.
+    /// A link between two nodes is cut; gossip is relayed around it.
     Link {
-        /// One.
+        /// First node.
         a: usize,
-        /// The other.
+        /// Second node.
         b: usize,
-        /// For this long.
+        /// Duration.
         #[serde(with = "seconds")]
         lasts: Duration,
     },
-    /// The network loses, doubles and delays messages between all nodes.
+    /// The network loses, duplicates and delays messages between all nodes.
     Weather {
-        /// Messages lost, of a thousand.
+        /// Lost messages per thousand.
         loss: u32,
-        /// Messages doubled, of a thousand.
+        /// Duplicated messages per thousand.
         doubled: u32,
-        /// Messages delayed, of a thousand.
+        /// Delayed messages per thousand.
         late: u32,
-        /// By at most this much.
+        /// Longest delay.
         #[serde(with = "seconds")]
         by: Duration,
-        /// For this long.
+        /// Duration.
         #[serde(with = "seconds")]
         lasts: Duration,
     },
     /// The node's engine cannot time its load well.
     Overload {
-        /// Which node.
+        /// Affected node.
         node: usize,
-        /// For this long.
+        /// Duration.
         #[serde(with = "seconds")]
         lasts: Duration,
     },
-    /// The node is started only now.
+    /// The node starts at this time.
     Join {
-        /// Which node.
+        /// Affected node.
         node: usize,
     },
-    /// The node leaves politely.
+    /// The node leaves gracefully.
     Leave {
-        /// Which node.
+        /// Affected node.
         node: usize,
     },
-    /// The node is to take no new share.
+    /// The node is drained.
     Drain {
-        /// Which node.
+        /// Affected node.
         node: usize,
     },
-    /// Somebody changes the load.
+    /// The load is scaled.
     Scale {
-        /// From which node.
+        /// Requesting node.
         node: usize,
-        /// To so many percent of the plan's.
+        /// Percent of the plan's load.
         percent: u32,
     },
-    /// Somebody lets the load stand still, and go on after a while.
+    /// The load is paused and later resumed.
     Hold {
-        /// From which node.
+        /// Requesting node.
         node: usize,
-        /// For this long.
+        /// Duration.
         #[serde(with = "seconds")]
         lasts: Duration,
     },
-    /// Somebody stops the test.
+    /// The test is stopped.
     Stop {
-        /// From which node.
+        /// Requesting node.
         node: usize,
-        /// In-flight requests may finish.
+        /// Whether in-flight requests may finish.
         graceful: bool,
     },
 }
 
 impl Fault {
-    /// How long it lasts; what happens at once lasts no time.
-    pub fn lasts(&self) -> Duration {
+    /// Duration; zero for an instantaneous fault.
+    pub fn duration(&self) -> Duration {
         match self {
             Fault::Crash { restart_after, .. } => restart_after.unwrap_or_default(),
             Fault::Pause { lasts, .. }
@@ -158,8 +158,8 @@ impl Fault {
         }
     }
 
-    /// The same, over sooner; what happens at once stays as it is.
-    pub fn lasting(&self, shorter: Duration) -> Fault {
+    /// The same fault with another duration, unless it is instantaneous.
+    pub fn with_duration(&self, shorter: Duration) -> Fault {
         let mut fault = self.clone();
         match &mut fault {
             Fault::Pause { lasts, .. }
@@ -178,7 +178,7 @@ impl Fault {
         fault
     }
 
-    /// Which nodes it is about; weather is about all.
+    /// Affected nodes; none for a fault of the whole network.
     pub fn nodes(&self) -> Vec<usize> {
         match self {
             Fault::Crash { node, .. }
@@ -197,7 +197,7 @@ impl Fault {
         }
     }
 
-    /// It without a node, the later ones moved down by one; none if nothing is left of it.
+    /// The fault without a node, with later nodes renumbered; `None` if nothing is left of it.
     pub fn without(&self, gone: usize) -> Option<Fault> {
         let moved = |n: usize| if n > gone { n - 1 } else { n };
         let mut fault = self.clone();
@@ -236,24 +236,24 @@ impl Fault {
     }
 }
 
-/// A fault and its time.
+/// A fault and its start.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Timed {
-    /// When it begins, in true time.
+    /// True time of the start.
     #[serde(with = "seconds")]
     pub at: Duration,
-    /// What.
+    /// Fault.
     #[serde(flatten)]
     pub fault: Fault,
 }
 
 impl Timed {
-    /// When it is over.
+    /// Time of its end.
     pub fn over(&self) -> Duration {
-        self.at + self.fault.lasts()
+        self.at + self.fault.duration()
     }
 
-    /// It goes on at this time.
+    /// Whether it is active at this time.
     pub fn active(&self, now: Duration) -> bool {
         self.at <= now && now < self.over()
     }
@@ -265,24 +265,24 @@ impl fmt::Display for Timed {
     }
 }
 
-/// Everything that goes wrong in a run.
+/// All faults of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FaultPlan(pub Vec<Timed>);
 
 impl FaultPlan {
-    /// Nothing goes wrong after this; `None` if nothing does at all.
+    /// End of the last fault; `None` without faults.
     pub fn healed_at(&self) -> Option<Duration> {
         self.0.iter().map(Timed::over).max()
     }
 
-    /// When something last began or ended before `now`.
+    /// Last start or end of a fault before `now`.
     pub fn last_change(&self, now: Duration) -> Option<Duration> {
         let changes = self.0.iter().flat_map(|t| [t.at, t.over()]);
         changes.filter(|at| *at <= now).max()
     }
 
-    /// When a node is started, if not at the beginning.
+    /// Start of a node that does not run from the beginning.
     pub fn joins_at(&self, who: usize) -> Option<Duration> {
         self.0.iter().find_map(|t| match t.fault {
             Fault::Join { node } if node == who => Some(t.at),
@@ -290,8 +290,7 @@ impl FaultPlan {
         })
     }
 
-    /// A plan for `nodes` nodes within the given time, in which node 0 is there from the
-    /// beginning.
+    /// Random faults for `nodes` nodes within the given time. Node 0 runs from the beginning.
     pub fn random(rng: &mut Rng, nodes: usize, from: Duration, until: Duration) -> FaultPlan {
         let mut plan = Vec::new();
         let mut joined = Vec::new();

@@ -1,5 +1,5 @@
-//! One machine: a process that runs the protocol, its engine, its clock, and what waits for
-//! it while it stands still.
+//! A machine: a process that runs the protocol, its engine, its clock, and its inbox while it is
+//! paused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,76 +9,82 @@ use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{Incarnation, Node, NodeId, Peer, TestId, Time};
 
 use crate::engine::Engine;
+use crate::event::Event;
 use crate::scenario::MachineSpec;
-use crate::world::Event;
 
-/// What a process is doing.
+/// State of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Not started, or not any more.
+    /// Not running.
     Down,
     /// Running.
     Up,
-    /// Standing still; what comes in waits.
+    /// Paused; inputs wait.
     Paused,
 }
 
-/// What is known of a worker's life after it ended.
+/// A worker whose process has ended.
 #[derive(Clone, Debug)]
 pub struct Past {
-    /// Who it was.
+    /// Node and incarnation.
     pub node: NodeId,
-    /// What its engine had truly sent.
+    /// Requests that its engine sent.
     pub sent: u64,
 }
 
-/// One machine.
+/// A machine.
 #[derive(Debug)]
 pub struct Machine {
-    /// Its place in the world.
+    /// Index in the world.
     pub index: usize,
-    /// What it is like.
+    /// Properties.
     pub spec: MachineSpec,
-    /// What its process is doing.
+    /// State of its process.
     pub state: State,
-    /// How often it has been started.
-    pub life: u64,
-    /// Since when it stands still.
+    /// Incarnation: number of starts.
+    pub incarnation: u64,
+    /// Start of the current pause.
     pub paused_at: Duration,
-    /// It was told to take no new share.
+    /// Whether it takes no new share.
     pub draining: bool,
-    /// It was told to leave.
+    /// Whether it is leaving.
     pub leaving: bool,
-    /// The protocol.
+    /// Protocol.
     pub node: Node,
-    /// The engine, once it was told to prepare.
+    /// Engine, once it was prepared.
     pub engine: Option<Engine>,
-    /// What waits while the process stands still.
+    /// Events that wait while the process is paused.
     pub inbox: Vec<Event>,
-    /// Requests being answered: the ticket, who asked, and in which life.
+    /// Requests being answered: by ticket, the sender and its incarnation.
     pub tickets: BTreeMap<u64, (usize, u64)>,
-    /// When it wakes next.
+    /// Time of the next wake-up.
     pub wakes: Duration,
-    /// Earlier lives.
+    /// Earlier incarnations.
     pub past: Vec<Past>,
 }
 
-/// A machine's peer name.
+/// Peer of a machine.
 pub fn peer(index: usize) -> Peer {
     Peer::new(&(index as u32).to_be_bytes())
 }
 
-/// The machine of this peer name.
+/// Machine of a peer.
 pub fn index(peer: &Peer) -> Option<usize> {
     let bytes: [u8; 4] = peer.as_bytes().try_into().ok()?;
     usize::try_from(u32::from_be_bytes(bytes)).ok()
 }
 
-fn process(index: usize, life: u64, spec: &MachineSpec, timings: Timings, now: Time) -> Node {
-    let myself = LocalNode {
+fn process(
+    index: usize,
+    incarnation: u64,
+    spec: &MachineSpec,
+    timings: Timings,
+    now: Time,
+) -> Node {
+    let local_node = LocalNode {
         node: NodeId {
             peer: peer(index),
-            incarnation: Incarnation(life),
+            incarnation: Incarnation(incarnation),
         },
         name: format!("n{index}"),
         version: "simulated".into(),
@@ -87,7 +93,7 @@ fn process(index: usize, life: u64, spec: &MachineSpec, timings: Timings, now: T
         labels: BTreeMap::new(),
         environment: String::new(),
     };
-    Node::new(myself, timings, now)
+    Node::new(local_node, timings, now)
 }
 
 impl Machine {
@@ -99,7 +105,7 @@ impl Machine {
             index,
             spec,
             state: State::Down,
-            life: 0,
+            incarnation: 0,
             paused_at: Duration::ZERO,
             draining: false,
             leaving: false,
@@ -111,19 +117,19 @@ impl Machine {
         }
     }
 
-    /// Its process is started, as a new incarnation.
+    /// Starts its process as a new incarnation.
     pub fn start(&mut self, now: Duration) {
-        self.life += 1;
+        self.incarnation += 1;
         let timings = self.node.timings().clone();
         let local = self.local(now);
-        self.node = process(self.index, self.life, &self.spec, timings, local);
+        self.node = process(self.index, self.incarnation, &self.spec, timings, local);
         self.state = State::Up;
         self.leaving = false;
         self.draining = false;
         self.wakes = Duration::MAX;
     }
 
-    /// Its process ends.
+    /// Ends its process.
     pub fn end(&mut self, now: Duration) {
         let local = self.local(now);
         if let Some(mut engine) = self.engine.take() {
@@ -131,7 +137,7 @@ impl Machine {
                 engine.settle(local);
             }
             self.past.push(Past {
-                node: self.node.myself().node.clone(),
+                node: self.node.local().node.clone(),
                 sent: engine.sent(),
             });
         }
@@ -140,12 +146,12 @@ impl Machine {
         self.state = State::Down;
     }
 
-    /// What its clock shows.
+    /// Local time.
     pub fn local(&self, now: Duration) -> Time {
         self.spec.clock.local(now)
     }
 
-    /// Slots that its engine acts on right now.
+    /// Slots that its engine acts on now.
     pub fn sending(&self, now: Duration) -> u32 {
         match (&self.engine, self.state) {
             (Some(engine), State::Up) => engine.sending(self.local(now)),
@@ -153,7 +159,7 @@ impl Machine {
         }
     }
 
-    /// The test as its process knows it.
+    /// The test on this machine.
     pub fn test(&self, id: TestId) -> Option<&TestRun> {
         self.node
             .tests()
@@ -161,7 +167,7 @@ impl Machine {
             .filter(|_| self.state != State::Down)
     }
 
-    /// It coordinates and has authority, by its own clock.
+    /// Whether it is the coordinator with authority, by its own clock.
     pub fn has_authority(&self, id: TestId, now: Duration) -> bool {
         self.test(id)
             .is_some_and(|t| t.election().has_authority(self.local(now)))

@@ -1,37 +1,37 @@
-//! A check of the checks: every rule of the protocol is broken on purpose, and the sweep must
-//! see it. Where another rule hides a bug from every sweep, a check of that rule alone
-//! ([`crate::rules`]) must see it, and the table says so.
+//! Checks the checkers: every rule of the protocol is broken by a planted bug, which the sweep must
+//! detect. Where another rule hides a bug from every sweep, a check of its rule ([`crate::rules`])
+//! must detect it, and the table says so.
 
 use std::ops::Range;
 
 use vajra_core::protocol::planted::Bug;
 
-use crate::check::Violation;
 use crate::rules;
 use crate::sweep::{self, Until};
+use crate::violation::Violation;
 
-/// What became of one bug.
+/// Outcome for one bug.
 #[derive(Debug)]
 pub enum Caught {
-    /// The sweep saw it.
+    /// The sweep detected it.
     Sweep {
-        /// The first seed that showed it.
+        /// First failing seed.
         seed: u64,
-        /// Seeds run until then.
+        /// Number of seeds up to that one.
         after: u64,
-        /// What broke.
+        /// Violated invariant.
         violation: Violation,
     },
-    /// The sweep did not see it, but a check of its rule did.
+    /// The sweep did not detect it, but a check of its rule did.
     Rule {
-        /// What the check said.
-        what: String,
+        /// Text of the check.
+        description: &'static str,
     },
-    /// Nothing saw it.
+    /// Not detected.
     Missed,
 }
 
-/// Plants a bug and looks for it in these seeds.
+/// Plants a bug and runs these seeds until one fails.
 pub fn hunt(bug: Bug, seeds: Range<u64>, jobs: usize) -> Caught {
     let from = seeds.start;
     let swept = sweep::sweep(seeds, None, jobs, Some(bug), Until::FirstFailure);
@@ -42,7 +42,7 @@ pub fn hunt(bug: Bug, seeds: Range<u64>, jobs: usize) -> Caught {
             violation,
         },
         None => match rules::broken_by(bug) {
-            Some(what) => Caught::Rule { what },
+            Some(description) => Caught::Rule { description },
             None => Caught::Missed,
         },
     }

@@ -1,7 +1,7 @@
-//! The network between the machines: what is lost, doubled, late or cut off.
+//! The network between the machines: loss, duplication, delay and partitions.
 //!
-//! Gossip goes from its author to every other machine on its own way, so every pair may
-//! differ; around a cut it takes a way over a third machine. Order is never kept.
+//! Gossip travels from its author to every other machine independently; around a cut it is relayed
+//! by a third machine. Order is not preserved.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use crate::scenario::Setting;
 const LEAST: Duration = Duration::from_micros(20);
 const USUAL: Duration = Duration::from_millis(3);
 const RARE: Duration = Duration::from_millis(40);
-/// Across continents, all of these are so many times longer.
+/// Factor of these latencies across continents.
 const WIDE: u32 = 30;
-/// Messages that take up to [`RARE`], of a thousand.
+/// Messages with a latency of up to [`RARE`], per thousand.
 const RARELY: u32 = 10;
 
 /// The network.
 #[derive(Debug)]
 pub struct Network {
     rng: Rng,
-    /// Faults in force, by their place in the plan.
+    /// Active faults, with their index in the plan.
     active: Vec<(usize, Fault)>,
-    /// What is still under way then arrives at once.
+    /// Time at which all delayed messages arrive at the latest.
     healed_at: Duration,
     setting: Setting,
 }
 
 impl Network {
-    /// A network that will suffer this plan.
+    /// A network with the faults of this plan.
     pub fn new(rng: Rng, plan: &FaultPlan, setting: Setting) -> Network {
         Network {
             rng,
@@ -39,8 +39,8 @@ impl Network {
         }
     }
 
-    /// A fault of the plan begins.
-    pub fn begin(&mut self, index: usize, fault: &Fault) {
+    /// A fault of the plan starts.
+    pub fn start(&mut self, index: usize, fault: &Fault) {
         self.active.push((index, fault.clone()));
     }
 
@@ -49,7 +49,7 @@ impl Network {
         self.active.retain(|(i, _)| *i != index);
     }
 
-    /// Whether nothing gets from one machine to another.
+    /// Whether the link from one machine to another is cut.
     pub fn cut(&self, from: usize, to: usize) -> bool {
         self.active.iter().any(|(_, fault)| match fault {
             Fault::Partition { side, ways, .. } => {
@@ -65,7 +65,7 @@ impl Network {
         })
     }
 
-    /// When a message sent at `now` arrives: never, once or twice.
+    /// Arrival times of a message sent at `now`: none, one or two.
     pub fn arrivals(&mut self, now: Duration, from: usize, to: usize) -> Vec<Duration> {
         if self.cut(from, to) {
             return Vec::new();
@@ -109,7 +109,7 @@ impl Network {
             .collect()
     }
 
-    /// How much later than due a machine comes to something; after healing, not at all.
+    /// Delay of a slow machine; zero after healing.
     pub fn slowness(&mut self, due: Duration, machine: usize) -> Duration {
         let mut most = Duration::ZERO;
         for (_, fault) in &self.active {

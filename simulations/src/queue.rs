@@ -1,16 +1,16 @@
-//! What will happen, in order of time and, at the same instant, of planning. Most of it is a
-//! few milliseconds away, so it waits in buckets and only the first of them is kept sorted.
+//! Future events in order of time and, at the same time, of scheduling. Most are a few milliseconds
+//! ahead, so they wait in buckets of which only the first is sorted.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-/// Something that will happen.
+/// A future event.
 #[derive(Debug)]
 struct Entry<T> {
     at: Duration,
     number: u64,
-    what: T,
+    event: T,
 }
 
 impl<T> Entry<T> {
@@ -36,7 +36,7 @@ impl<T> Ord for Entry<T> {
     }
 }
 
-/// A queue of happenings.
+/// A queue of future events.
 #[derive(Debug)]
 pub struct Queue<T> {
     number: u64,
@@ -56,24 +56,24 @@ impl<T> Default for Queue<T> {
     }
 }
 
-/// A quarter of a millisecond.
+/// Bucket of a time: a quarter of a millisecond.
 fn bucket(at: Duration) -> u64 {
     at.as_secs() * 4_000 + u64::from(at.subsec_nanos()) / 250_000
 }
 
 impl<T> Queue<T> {
-    /// Plans something.
-    pub fn push(&mut self, at: Duration, what: T) {
+    /// Schedules an event.
+    pub fn push(&mut self, at: Duration, event: T) {
         self.number += 1;
         let number = self.number;
-        let entry = Reverse(Entry { at, number, what });
+        let entry = Reverse(Entry { at, number, event });
         match bucket(at) {
             b if b <= self.bucket => self.current.push(entry),
             b => self.later.entry(b).or_default().push(entry),
         }
     }
 
-    /// What happens next, and when.
+    /// The next event and its time.
     pub fn pop(&mut self) -> Option<(Duration, T)> {
         while self.current.is_empty() {
             let (bucket, entries) = self.later.pop_first()?;
@@ -81,7 +81,7 @@ impl<T> Queue<T> {
             self.current = entries.into();
         }
         let Reverse(entry) = self.current.pop()?;
-        Some((entry.at, entry.what))
+        Some((entry.at, entry.event))
     }
 }
 
@@ -91,13 +91,13 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn things_happen_in_the_order_of_time_and_of_planning() {
+    fn events_are_in_order_of_time_and_of_scheduling() {
         let mut rng = Rng::new(3, "queue");
         let mut queue = Queue::default();
         let mut last = (Duration::ZERO, 0);
         for i in 0..20_000u64 {
             let ahead = rng.time(Duration::ZERO..Duration::from_millis(3));
-            // Coarse, so that many fall on the same instant.
+            // Coarse, so that many have the same time.
             let at = last.0 + Duration::from_micros(ahead.as_micros() as u64 / 50 * 50);
             queue.push(at, i);
             if i % 2 == 1 {

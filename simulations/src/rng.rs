@@ -1,7 +1,5 @@
-//! Pseudo-random numbers that depend on the seed alone.
-//!
-//! Every part of a world draws from a stream of its own, so that taking one fault out of a
-//! plan does not change the latency of every message after it.
+//! Every part of a world has its own stream, so that removing one fault does not change the
+//! latencies of all later messages.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -13,7 +11,7 @@ use vajra_core::splitmix::SplitMix64;
 pub struct Rng(SplitMix64);
 
 impl Rng {
-    /// The stream of this name under this seed.
+    /// Stream of a name and a seed.
     pub fn new(seed: u64, stream: &str) -> Rng {
         let mut hash = crate::trace::Hash::default();
         hash.number(seed);
@@ -39,7 +37,7 @@ impl Rng {
         )
     }
 
-    /// True this often of a thousand times.
+    /// True with this probability, per thousand.
     pub fn chance(&mut self, per_mille: u32) -> bool {
         self.within(0..1000) < u64::from(per_mille)
     }

@@ -1,29 +1,30 @@
-//! One run: a scenario, a world, the checkers, and what came of it.
+//! A run of a scenario under all checkers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use vajra_core::protocol::planted::{Bug, plant};
 
-use crate::check::{self, Violation};
+use crate::check::{self, checker};
 use crate::coverage::Coverage;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
+use crate::violation::Violation;
 use crate::world::World;
 
-/// After the last node should have ended: time to fetch what a result lacks.
+/// Time after the end on the last node, in which results are fetched.
 const FETCHING: Duration = Duration::from_secs(12);
-/// No run is shorter than this, unless everything is over.
+/// Shortest run, unless the test is over on all nodes.
 const SHORTEST: Duration = Duration::from_secs(90);
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The invariant that broke, if one did.
+    /// Violated invariant, if any.
     pub violation: Option<Violation>,
-    /// What was seen.
+    /// Situations that occurred.
     pub coverage: Coverage,
-    /// The hash of everything that happened.
+    /// Hash of all events.
     pub hash: u64,
     /// Events handled.
     pub events: u64,
@@ -31,19 +32,21 @@ pub struct Outcome {
     pub lasted: Duration,
 }
 
-/// Runs a scenario, with a bug planted in the protocol if one is given. A panic of the protocol counts as a broken invariant.
+/// Runs a scenario, optionally with a planted bug. A panic of the protocol counts as a violated
+/// invariant.
 pub fn run(scenario: Scenario, trace: Trace, bug: Option<Bug>) -> Outcome {
     plant(bug);
     let mut world = World::new(scenario, trace);
     let mut checkers = check::all();
     let timings = world.scenario.timings();
-    let patience = timings.registration_window + timings.share_lease * 8;
+    let start_timeout = timings.registration_window + timings.share_lease * 8;
     let lease = timings.share_lease(world.machines.len());
-    let end = world.healed_at() + world.scenario.plan.length.max(patience) + lease * 4 + FETCHING;
+    let end =
+        world.healed_at() + world.scenario.plan.length.max(start_timeout) + lease * 4 + FETCHING;
     let pauses = timings.max_pause * world.scenario.faults.0.len() as u32;
-    let end = end + pauses + world.scenario.spec().around();
+    let end = end + pauses + world.scenario.spec().hook_limit();
     let result = catch_unwind(AssertUnwindSafe(|| {
-        world.run(end.max(SHORTEST), &mut checkers)
+        checker::run(&mut world, end.max(SHORTEST), &mut checkers)
     }));
     plant(None);
     let violation = match result {
@@ -54,7 +57,7 @@ pub fn run(scenario: Scenario, trace: Trace, bug: Option<Bug>) -> Outcome {
             Some(Violation {
                 invariant: "no panic",
                 at: world.now,
-                what: text.unwrap_or_default(),
+                description: text.unwrap_or_default(),
             })
         }
     };

@@ -1,76 +1,38 @@
-//! What a swarm costs as it grows: no faults, one test, and a meter.
+//! Cost of a swarm by size: no faults, one test, and a meter.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use vajra_core::protocol::budget::{COPIES, METRICS_A_SECOND, most_nodes};
-use vajra_core::protocol::messages::{Gossip, Reply, Request};
+use vajra_core::protocol::budget::{COPIES, METRICS_PER_SECOND, most_nodes};
 
-use crate::check::{Checker, never_over::NeverOver, one_authority::OneAuthority};
+use crate::check::checker::{Checker, run_until};
+use crate::check::no_excess_load::NoExcessLoad;
+use crate::check::one_authority::OneAuthority;
 use crate::scenario::{Faults, SUBMITTED, Scenario};
-use crate::size::{self, Topic};
+use crate::size::Topic;
 use crate::trace::Trace;
+use crate::violation::Violation;
 use crate::world::{TEST, WHOLE, World};
 
-/// Counts what is said.
-#[derive(Debug, Default)]
-pub struct Meter {
-    /// Counted from here on.
-    pub from: Option<Duration>,
-    sums: BTreeMap<Topic, (u64, u64)>,
-}
-
-impl Meter {
-    fn add(&mut self, now: Duration, topic: Topic, messages: u64, bytes: u64) {
-        if self.from.is_some_and(|from| now >= from) {
-            let sum = self.sums.entry(topic).or_default();
-            sum.0 += messages;
-            sum.1 += messages * bytes;
-        }
-    }
-
-    /// A gossip message for `nodes` nodes: each receives it [`COPIES`] times on average.
-    pub fn gossip(&mut self, now: Duration, message: &Gossip, nodes: usize) {
-        if self.from.is_some() {
-            let (topic, bytes) = size::gossip(message);
-            self.add(now, topic, nodes as u64 * COPIES, bytes);
-        }
-    }
-
-    /// A request.
-    pub fn request(&mut self, now: Duration, request: &Request) {
-        if self.from.is_some() {
-            self.add(now, Topic::Requests, 1, size::request(request));
-        }
-    }
-
-    /// A reply.
-    pub fn reply(&mut self, now: Duration, reply: &Reply) {
-        if self.from.is_some() {
-            self.add(now, Topic::Requests, 1, size::reply(reply));
-        }
-    }
-}
-
-/// What was measured of a swarm of one size.
+/// Measurements of a swarm of one size.
 #[derive(Debug)]
 pub struct Line {
     nodes: usize,
-    /// From the announcement to a coordinator.
+    /// Time from the announcement to the election.
     elected: Option<Duration>,
-    /// From the announcement to the whole load, start delay included.
+    /// Time from the announcement to the full load, including the start delay.
     whole: Option<Duration>,
-    /// Messages and bytes that a node receives a second while the load runs.
+    /// Messages and bytes that a node receives per second during the load.
     traffic: BTreeMap<Topic, (f64, f64)>,
-    /// Age of the newest counters of each worker, at one viewer: median and worst.
+    /// Age of the newest counters of each worker on one node: median and maximum.
     stale: (Duration, Duration),
     events: u64,
     virtual_time: Duration,
     real: Duration,
 }
 
-/// Notes when what was reached.
+/// Times of milestones.
 #[derive(Debug, Default)]
 struct Milestones {
     elected: Option<Duration>,
@@ -80,14 +42,14 @@ struct Milestones {
 }
 
 impl Milestones {
-    fn look(&mut self, world: &World, touched: usize) {
-        if self.elected.is_none() && world.machines[touched].has_authority(TEST, world.now) {
+    fn update(&mut self, world: &World, machine: usize) {
+        if self.elected.is_none() && world.machines[machine].has_authority(TEST, world.now) {
             self.elected = Some(world.now - SUBMITTED);
         }
         self.share.resize(world.machines.len(), 0);
-        let has = world.machines[touched].sending(world.now);
-        self.sum = self.sum - u64::from(self.share[touched]) + u64::from(has);
-        self.share[touched] = has;
+        let has = world.machines[machine].sending(world.now);
+        self.sum = self.sum - u64::from(self.share[machine]) + u64::from(has);
+        self.share[machine] = has;
         if self.whole.is_none()
             && self.sum == u64::from(WHOLE)
             && let Some(last) = world.started_last
@@ -102,9 +64,9 @@ impl Checker for Milestones {
         "milestones"
     }
 
-    fn after(&mut self, world: &World, touched: usize) -> Result<(), String> {
+    fn after(&mut self, world: &World, machine: usize) -> Result<(), Violation> {
         if self.whole.is_none() {
-            self.look(world, touched);
+            self.update(world, machine);
         }
         Ok(())
     }
@@ -127,26 +89,21 @@ fn staleness(world: &World) -> (Duration, Duration) {
     )
 }
 
-/// Runs a swarm of this size for so long.
-///
-/// # Errors
-/// The invariant that broke.
+/// Measures a swarm of this size during a test of this length.
 pub fn measure(nodes: usize, lasts: Duration, seed: u64) -> anyhow::Result<Line> {
     let began = Instant::now();
     let mut scenario = Scenario::from_seed(seed, Some(nodes), Faults::None);
     scenario.plan.length = lasts;
     scenario.submitter = 0;
     let mut world = World::new(scenario, Trace::off());
-    // From when the load has settled.
+    // Count once the load is stable.
     let from = SUBMITTED + lasts / 4;
     world.meter.from = Some(from);
     let mut milestones = Milestones::default();
     let run = |world: &mut World, until: Duration, milestones: &mut Milestones| {
         let mut watched: [&mut dyn Checker; 3] =
-            [&mut NeverOver::default(), &mut OneAuthority, milestones];
-        world
-            .run_until(until, &mut watched)
-            .map_err(|v| anyhow::anyhow!("{nodes} nodes: {v}"))
+            [&mut NoExcessLoad::default(), &mut OneAuthority, milestones];
+        run_until(world, until, &mut watched).map_err(|v| anyhow::anyhow!("{nodes} nodes: {v}"))
     };
     let until = SUBMITTED + lasts;
     run(&mut world, until, &mut milestones)?;
@@ -176,10 +133,10 @@ fn seconds(d: Option<Duration>) -> String {
     d.map_or("never".into(), |d| format!("{:.2}", d.as_secs_f64()))
 }
 
-/// The table.
+/// The table of all measurements.
 pub fn table(lines: &[Line]) -> String {
     let mut text = String::from(
-        "| nodes | elected s | whole load s | adverts KiB/s | tests KiB/s | metrics KiB/s | \
+        "| nodes | elected s | full load s | adverts KiB/s | tests KiB/s | metrics KiB/s | \
          requests KiB/s | messages/s | staleness p50, worst s | real s (virtual s) |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
     );
@@ -202,9 +159,9 @@ pub fn table(lines: &[Line]) -> String {
     }
     let _ = write!(
         text,
-        "\nReceived by each node, {COPIES} copies of every gossip message. Flat gossip holds \
-         {} KiB/s of metrics up to {} nodes, counters alone every 5 s; {} events in all.\n",
-        METRICS_A_SECOND / 1024,
+        "\nReceived by each node, {COPIES} copies of every gossip message. Flat gossip stays within \
+         {} KiB/s of metrics up to {} nodes, with counters alone every 5 s; {} events in total.\n",
+        METRICS_PER_SECOND / 1024,
         most_nodes(),
         lines.iter().map(|l| l.events).sum::<u64>()
     );
@@ -216,13 +173,13 @@ const HEIGHT: f64 = 440.0;
 const MARGIN: f64 = 64.0;
 const COLOURS: [&str; 4] = ["#0072b2", "#009e73", "#d55e00", "#cc79a7"];
 
-/// Bytes a second by size of the swarm, both axes logarithmic.
+/// Bytes per second by size of the swarm, on logarithmic axes.
 pub fn picture(lines: &[Line]) -> String {
     let values = lines
         .iter()
         .flat_map(|l| l.traffic.values().map(|(_, b)| *b));
     let top = values
-        .fold(METRICS_A_SECOND as f64, f64::max)
+        .fold(METRICS_PER_SECOND as f64, f64::max)
         .log10()
         .ceil();
     let bottom = 2.0;
@@ -245,7 +202,7 @@ pub fn picture(lines: &[Line]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-         <text x=\"{MARGIN}\" y=\"22\" font-size=\"15\">What each node receives, by size of the \
+         <text x=\"{MARGIN}\" y=\"22\" font-size=\"15\">Traffic received per node, by size of the \
          swarm</text>\n"
     );
     for power in bottom as i32..=top as i32 {
@@ -280,7 +237,7 @@ pub fn picture(lines: &[Line]) -> String {
         WIDTH / 2.0,
         HEIGHT - 16.0
     );
-    let budget = y(METRICS_A_SECOND as f64);
+    let budget = y(METRICS_PER_SECOND as f64);
     let _ = writeln!(
         svg,
         "<line x1=\"{MARGIN}\" x2=\"{}\" y1=\"{budget:.1}\" y2=\"{budget:.1}\" stroke=\"#000\" \
@@ -327,7 +284,7 @@ mod tests {
         assert!(line.whole.is_some(), "{line:?}");
         let metrics = line.traffic[&Topic::Metrics].1;
         assert!(
-            (1.0..METRICS_A_SECOND as f64).contains(&metrics),
+            (1.0..METRICS_PER_SECOND as f64).contains(&metrics),
             "{line:?}"
         );
         assert!(picture(&[line]).contains("</svg>"));

@@ -1,5 +1,5 @@
-//! What a run consists of, as a value. A seed expands into one, or a TOML file says it;
-//! nothing else is random but the streams that the world draws latencies and jitter from.
+//! A run as a value, from a seed or a TOML file. Apart from it, only the streams from which the
+//! world draws latencies and jitter are random, and they depend on the seed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,25 +14,25 @@ use crate::fault::{FaultPlan, Timed};
 use crate::rng::Rng;
 use crate::seconds;
 
-/// Arrivals a second of every simulated test.
+/// Arrivals per second of every simulated test.
 pub const RATE: u64 = 1_000;
 
-/// When the test is submitted: the nodes have seen each other's adverts by then.
+/// Time of the submission: the nodes have received each other's adverts by then.
 pub const SUBMITTED: Duration = Duration::from_secs(3);
 
-/// The longest that a setup or a teardown may take.
+/// Time limit of a setup or teardown.
 pub const ONCE: Duration = Duration::from_secs(2);
 
-/// Which faults a run suffers.
+/// Faults of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Faults {
-    /// None: perfect machines with drifting clocks.
+    /// No faults: perfect machines with drifting clocks.
     None,
-    /// All kinds.
+    /// All kinds of faults.
     All,
 }
 
-/// The protocol's clockwork, and a network that suits it.
+/// Timing profile of the protocol, and a matching network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Setting {
@@ -43,14 +43,14 @@ pub enum Setting {
     Wan,
 }
 
-/// What happens to the share of a lost worker.
+/// Handling of a lost worker's share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLoss {
-    /// Others take it.
+    /// It is reassigned.
     #[default]
     Reassign,
-    /// It keeps it.
+    /// The worker keeps it.
     Hold,
     /// The test ends.
     Fail,
@@ -60,12 +60,12 @@ pub enum OnLoss {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MachineSpec {
-    /// Its clock.
+    /// Clock.
     #[serde(flatten)]
     pub clock: Clock,
-    /// How many tasks it can run at once.
+    /// Number of tasks that it can run at once.
     pub capacity: u32,
-    /// Why it will carry no load, if so.
+    /// Reason why it cannot take a share, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unable: Option<String>,
 }
@@ -77,54 +77,54 @@ pub struct Plan {
     /// Length of the profile.
     #[serde(with = "seconds")]
     pub length: Duration,
-    /// How long in-flight requests may take after its end.
+    /// Time limit of in-flight requests after the end.
     #[serde(with = "seconds")]
     pub grace: Duration,
-    /// The load is split equally, and not by capacity.
+    /// Whether the load is split equally instead of by capacity.
     #[serde(default)]
     pub equal: bool,
-    /// What happens to the share of a lost worker.
+    /// Handling of a lost worker's share.
     #[serde(default)]
     pub on_lost_worker: OnLoss,
-    /// It has a setup.
+    /// Whether it has a setup.
     #[serde(default)]
     pub setup: bool,
-    /// It has a teardown.
+    /// Whether it has a teardown.
     #[serde(default)]
     pub teardown: bool,
-    /// Length in bytes; a long plan is fetched.
+    /// Length in bytes; nodes fetch a long plan.
     pub bytes: usize,
 }
 
-/// A whole run.
+/// A run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// What it is about, for people.
+    /// Description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub story: Option<String>,
-    /// The seed of the streams.
+    /// Seed of the streams.
     pub seed: u64,
-    /// Network and clockwork.
+    /// Network and timing profile.
     #[serde(default)]
     pub setting: Setting,
-    /// Most heartbeats a second that a coordinator answers: few of them stretch the leases of
-    /// a small swarm as those of a large one are.
-    pub heartbeats_a_second: u32,
-    /// Where the test is submitted, by the machine's place in the list.
+    /// Most heartbeats per second that a coordinator answers. A low limit stretches the leases of a
+    /// small swarm like those of a large one.
+    pub heartbeats_per_second: u32,
+    /// Index of the machine on which the test is submitted.
     pub submitter: usize,
     /// The test.
     pub plan: Plan,
     /// The machines.
     #[serde(rename = "machine")]
     pub machines: Vec<MachineSpec>,
-    /// What goes wrong.
+    /// Faults.
     #[serde(rename = "fault", default)]
     pub faults: FaultPlan,
 }
 
 impl Scenario {
-    /// The run that a seed stands for, with so many nodes if that is asked for.
+    /// The run of a seed, optionally with this number of nodes.
     pub fn from_seed(seed: u64, nodes: Option<usize>, faults: Faults) -> Scenario {
         let mut rng = Rng::new(seed, "scenario");
         let drawn = match rng.within(0..10) {
@@ -155,15 +155,15 @@ impl Scenario {
             Faults::All if kind.chance(100) => Setting::Wan,
             _ => Setting::Lan,
         };
-        let heartbeats_a_second = match faults {
+        let heartbeats_per_second = match faults {
             Faults::All if kind.chance(150) => 5 + kind.within(0..10) as u32,
-            _ => Timings::lan().heartbeats_a_second,
+            _ => Timings::lan().heartbeats_per_second,
         };
         let mut scenario = Scenario {
             story: None,
             seed,
             setting,
-            heartbeats_a_second,
+            heartbeats_per_second,
             machines,
             plan: Plan {
                 length: Duration::ZERO,
@@ -203,7 +203,7 @@ impl Scenario {
         scenario
     }
 
-    /// Makes the plan as long as it must be to see the swarm recover from the last fault.
+    /// Extends the plan so that the swarm can recover from the last fault.
     pub fn fit_length(&mut self) {
         let healed = self.faults.healed_at().unwrap_or_default().max(SUBMITTED);
         let lease = self.timings().share_lease(self.machines.len());
@@ -217,7 +217,7 @@ impl Scenario {
         self.plan.length = (healed - SUBMITTED + room).max(Duration::from_secs(6));
     }
 
-    /// The protocol's clockwork.
+    /// Timing profile.
     pub fn timings(&self) -> Timings {
         let timings = match self.setting {
             Setting::Lan => Timings::lan(),
@@ -225,12 +225,12 @@ impl Scenario {
         };
         Timings {
             max_pause: timings.share_lease,
-            heartbeats_a_second: self.heartbeats_a_second,
+            heartbeats_per_second: self.heartbeats_per_second,
             ..timings
         }
     }
 
-    /// The test, as the protocol knows it.
+    /// The plan as seen by the protocol.
     pub fn spec(&self) -> TestSpec {
         TestSpec {
             length: self.plan.length,
@@ -258,10 +258,10 @@ impl Scenario {
         }
     }
 
-    /// Reads one from TOML.
+    /// Parses a scenario.
     ///
     /// # Errors
-    /// When it is none, or names machines that it does not have.
+    /// If it is not a valid scenario, or names machines that it does not have.
     pub fn from_toml(text: &str) -> anyhow::Result<Scenario> {
         let scenario: Scenario = toml::from_str(text)?;
         let count = scenario.machines.len();
@@ -275,7 +275,7 @@ impl Scenario {
             let drift = machine.clock.drift_ppm;
             ensure!(
                 drift.abs() <= MAX_DRIFT_PPM,
-                "drift_ppm = {drift}: the protocol promises to bear up to {MAX_DRIFT_PPM}"
+                "drift_ppm = {drift}: the protocol tolerates up to {MAX_DRIFT_PPM}"
             );
         }
         for Timed { fault, .. } in &scenario.faults.0 {
@@ -287,12 +287,12 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Writes it as TOML.
+    /// Formats the scenario as TOML.
     ///
     /// # Errors
-    /// Never, for a scenario that came from a seed or a file.
+    /// Never for a scenario from a seed or a file.
     pub fn to_toml(&self) -> anyhow::Result<String> {
-        toml::to_string(self).context("writing a scenario")
+        toml::to_string(self).context("formatting a scenario")
     }
 }
 

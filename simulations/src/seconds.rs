@@ -1,4 +1,4 @@
-//! Durations in files: seconds, to the nanosecond.
+//! Durations in files: seconds, with nanosecond precision.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error
 fn from_seconds<E: serde::de::Error>(seconds: f64) -> Result<Duration, E> {
     if !(0.0..=1e6).contains(&seconds) {
         return Err(E::custom(format!(
-            "{seconds} is no time: write seconds, from 0 to 1,000,000"
+            "{seconds} is not a time (expected seconds from 0 to 1,000,000)"
         )));
     }
     Ok(Duration::from_nanos((seconds * 1e9).round() as u64))
 }
 
-/// The same where there may be none.
+/// Optional durations.
 pub mod maybe {
     use super::*;
 

@@ -1,5 +1,4 @@
-//! Making a failing run small: faults, nodes and time are taken away for as long as the same
-//! invariant still breaks. What is left is what it takes.
+//! Shrinks a failing run: removes faults, nodes and time while the same invariant is violated.
 
 use std::time::Duration;
 
@@ -10,22 +9,22 @@ use crate::run::run;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 
-/// Runs spent on one scenario at most.
+/// Most runs per scenario.
 const MOST_RUNS: usize = 600;
 
-/// A scenario that breaks `invariant`, made smaller.
+/// A shrunk scenario.
 #[derive(Debug)]
 pub struct Shrunk {
-    /// What is left.
+    /// The scenario.
     pub scenario: Scenario,
-    /// How it breaks.
-    pub violation: crate::check::Violation,
-    /// Runs that it took.
+    /// Its violation.
+    pub violation: crate::violation::Violation,
+    /// Number of runs.
     pub runs: usize,
 }
 
-/// Every way to make a scenario a little smaller, the most effective first.
-fn smaller(scenario: &Scenario) -> Vec<Scenario> {
+/// All reduction steps of a scenario, the most effective first.
+fn reductions(scenario: &Scenario) -> Vec<Scenario> {
     let mut candidates = Vec::new();
     let faults = &scenario.faults.0;
     for i in 0..faults.len() {
@@ -34,17 +33,17 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
         less.fit_length();
         candidates.push(less);
     }
-    for gone in (0..scenario.machines.len()).rev() {
-        if scenario.machines.len() < 2 || scenario.submitter == gone {
+    for removed in (0..scenario.machines.len()).rev() {
+        if scenario.machines.len() < 2 || scenario.submitter == removed {
             continue;
         }
         let mut less = scenario.clone();
-        less.machines.remove(gone);
-        less.submitter -= usize::from(less.submitter > gone);
+        less.machines.remove(removed);
+        less.submitter -= usize::from(less.submitter > removed);
         less.faults.0 = faults
             .iter()
             .filter_map(|t| {
-                let fault = t.fault.without(gone)?;
+                let fault = t.fault.without(removed)?;
                 Some(Timed { at: t.at, fault })
             })
             .collect();
@@ -52,10 +51,10 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
         candidates.push(less);
     }
     for (i, timed) in faults.iter().enumerate() {
-        let half = timed.fault.lasts() / 2;
+        let half = timed.fault.duration() / 2;
         if half > Duration::from_millis(20) {
             let mut less = scenario.clone();
-            less.faults.0[i].fault = timed.fault.lasting(half);
+            less.faults.0[i].fault = timed.fault.with_duration(half);
             less.fit_length();
             candidates.push(less);
         }
@@ -63,7 +62,7 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     candidates
 }
 
-/// Shrinks a scenario that breaks an invariant; `None` if it breaks none.
+/// Shrinks a failing scenario; `None` if it does not fail.
 pub fn shrink(scenario: Scenario, bug: Option<Bug>) -> Option<Shrunk> {
     let first = run(scenario.clone(), Trace::default(), bug).violation?;
     let mut shrunk = Shrunk {
@@ -72,19 +71,19 @@ pub fn shrink(scenario: Scenario, bug: Option<Bug>) -> Option<Shrunk> {
         runs: 1,
     };
     loop {
-        let mut better = None;
-        for candidate in smaller(&shrunk.scenario) {
+        let mut smaller = None;
+        for candidate in reductions(&shrunk.scenario) {
             if shrunk.runs >= MOST_RUNS {
                 return Some(shrunk);
             }
             shrunk.runs += 1;
             let violation = run(candidate.clone(), Trace::default(), bug).violation;
             if let Some(v) = violation.filter(|v| v.invariant == shrunk.violation.invariant) {
-                better = Some((candidate, v));
+                smaller = Some((candidate, v));
                 break;
             }
         }
-        match better {
+        match smaller {
             Some((scenario, violation)) => {
                 shrunk.scenario = scenario;
                 shrunk.violation = violation;

@@ -1,6 +1,5 @@
-//! How many bytes a message is on the wire: a model, because the pure core knows no encoding.
-//! The sizes are those of the real encoding of ordinary messages (peer ids of 38 bytes, two
-//! addresses a node, one step), rounded up.
+//! Modelled size of messages, because the core knows no encoding: the sizes of the real encoding of
+//! ordinary messages (peer ids of 38 bytes, two addresses per node, one step), rounded up.
 
 use vajra_core::metrics::Piece;
 use vajra_core::protocol::budget::{COUNTERS, HISTOGRAM};
@@ -11,7 +10,7 @@ const SIGNED: u64 = 180;
 /// Noise and Yamux framing, and the stream's opening, of a request or its reply.
 const STREAM: u64 = 80;
 
-/// What messages are about, as the table shows them.
+/// Kind of traffic, as in the table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Topic {
     /// Adverts.
@@ -20,15 +19,15 @@ pub enum Topic {
     Tests,
     /// Snapshots by gossip.
     Metrics,
-    /// Everything between two nodes.
+    /// Requests and replies.
     Requests,
 }
 
 impl Topic {
-    /// All.
+    /// All topics.
     pub const ALL: [Topic; 4] = [Topic::Nodes, Topic::Tests, Topic::Metrics, Topic::Requests];
 
-    /// Its name in the table.
+    /// Name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Topic::Nodes => "adverts",
@@ -47,7 +46,7 @@ fn pieces(pieces: &[Piece]) -> u64 {
     pieces.iter().map(of).sum()
 }
 
-/// A gossip message.
+/// Topic and size of a gossip message.
 pub fn gossip(message: &Gossip) -> (Topic, u64) {
     match message {
         Gossip::Advert(a) => (Topic::Nodes, SIGNED + 300 + 120 * a.tests.len() as u64),
@@ -67,7 +66,7 @@ pub fn gossip(message: &Gossip) -> (Topic, u64) {
     }
 }
 
-/// A request.
+/// Size of a request.
 pub fn request(request: &Request) -> u64 {
     STREAM
         + match request {
@@ -79,7 +78,7 @@ pub fn request(request: &Request) -> u64 {
         }
 }
 
-/// A reply.
+/// Size of a reply.
 pub fn reply(reply: &Reply) -> u64 {
     STREAM
         + match reply {
@@ -100,10 +99,10 @@ mod tests {
     use super::*;
     use crate::rng::Rng;
 
-    /// Response times from 0.1 ms to 100 ms, evenly over the decades, as many as a worker has
-    /// after ten minutes at 100 a second.
+    /// Response times from 0.1 ms to 100 ms, evenly over the decades, as many as a worker has after
+    /// ten minutes at 100 per second.
     #[test]
-    fn a_histogram_is_no_larger_than_the_budget_takes_it_for() {
+    fn a_histogram_fits_the_size_in_the_budget() {
         let mut rng = Rng::new(1, "sizes");
         let mut histogram = new_histogram();
         for _ in 0..60_000 {

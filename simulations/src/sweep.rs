@@ -7,37 +7,37 @@ use std::time::{Duration, Instant};
 
 use vajra_core::protocol::planted::Bug;
 
-use crate::check::Violation;
 use crate::coverage::Coverage;
 use crate::run::run;
 use crate::scenario::{Faults, Scenario};
 use crate::trace::Trace;
+use crate::violation::Violation;
 
-/// What came of a sweep.
+/// Result of a sweep.
 #[derive(Debug, Default)]
 pub struct Swept {
     /// Seeds run.
     pub seeds: u64,
-    /// Those that broke an invariant, in order.
+    /// Failed seeds, in order.
     pub failed: Vec<(u64, Violation)>,
-    /// What was seen in all of them.
+    /// Situations that occurred in all of them.
     pub coverage: Coverage,
     /// Events handled.
     pub events: u64,
-    /// Real time that it took.
+    /// Real time.
     pub took: Duration,
 }
 
-/// When a sweep is over.
+/// End of a sweep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Until {
     /// After its last seed.
     Done,
-    /// When a seed broke an invariant.
+    /// After the first failed seed.
     FirstFailure,
 }
 
-/// Runs every seed of the range on `jobs` threads, with a bug planted if one is given.
+/// Runs all seeds of the range on `jobs` threads, optionally with a planted bug.
 pub fn sweep(
     seeds: Range<u64>,
     nodes: Option<usize>,
@@ -45,7 +45,7 @@ pub fn sweep(
     bug: Option<Bug>,
     until: Until,
 ) -> Swept {
-    let began = Instant::now();
+    let started = Instant::now();
     let next = AtomicU64::new(seeds.start);
     let stop = AtomicBool::new(false);
     let swept = Mutex::new(Swept::default());
@@ -75,6 +75,6 @@ pub fn sweep(
     });
     let mut swept = swept.into_inner().unwrap_or_default();
     swept.failed.sort_by_key(|(seed, _)| *seed);
-    swept.took = began.elapsed();
+    swept.took = started.elapsed();
     swept
 }

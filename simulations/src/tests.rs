@@ -1,4 +1,4 @@
-//! The simulator's own tests, and the part of its sweep that every change must pass.
+//! Tests of the simulator, and the part of its sweep that every change must pass.
 #![allow(clippy::unwrap_used)]
 
 use vajra_core::protocol::planted::Bug;
@@ -21,7 +21,7 @@ fn without_faults_three_to_fifty_nodes_elect_register_run_and_end() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_trace_and_another_another() {
+fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
     let hash = |seed| {
         run(
             Scenario::from_seed(seed, None, Faults::All),
@@ -34,16 +34,16 @@ fn the_same_seed_gives_the_same_trace_and_another_another() {
     assert_ne!(hash(11), hash(12));
 }
 
-/// Every run that once broke an invariant, kept as a scenario with its story.
+/// Every run that once violated an invariant, kept as a scenario with its description.
 #[test]
-fn scenarios_that_once_failed_hold() {
+fn scenarios_that_once_failed_pass() {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
     let mut seen = 0;
     for file in std::fs::read_dir(dir).unwrap() {
         let path = file.unwrap().path();
         let scenario = Scenario::from_toml(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let story = scenario.story.clone();
-        assert!(story.is_some(), "{} tells no story", path.display());
+        assert!(story.is_some(), "{} has no description", path.display());
         let outcome = run(scenario, Trace::default(), None);
         assert_eq!(outcome.violation, None, "{}: {story:?}", path.display());
         seen += 1;
@@ -52,19 +52,19 @@ fn scenarios_that_once_failed_hold() {
 }
 
 #[test]
-fn invariants_hold_over_a_sweep_that_has_seen_every_situation() {
+fn no_invariant_is_violated_in_a_sweep_with_every_situation() {
     let swept = sweep(0..2_000, None, 2, None, Until::Done);
     assert_eq!(swept.failed, []);
     assert_eq!(swept.coverage.missing(), Vec::<&str>::new());
 }
 
-/// The whole table takes minutes (`simulate mutants`); these few show that a sweep can see.
+/// The whole table takes minutes (`simulate mutants`); these bugs show that a sweep detects them.
 #[test]
-fn a_sweep_catches_planted_bugs() {
+fn a_sweep_detects_planted_bugs() {
     for bug in [
         Bug::AuthorityForever,
         Bug::NewestOrderCounts,
-        Bug::UnaccountedAtOnce,
+        Bug::UnreportedAtOnce,
         Bug::SnapshotsSummed,
     ] {
         let caught = hunt(bug, 0..500, 2);
@@ -73,8 +73,8 @@ fn a_sweep_catches_planted_bugs() {
 }
 
 #[test]
-fn a_failing_run_is_made_small_and_still_fails_in_the_same_way() {
-    let bug = Some(Bug::UnaccountedAtOnce);
+fn a_shrunk_run_violates_the_same_invariant() {
+    let bug = Some(Bug::UnreportedAtOnce);
     let swept = sweep(0..500, None, 2, bug, Until::FirstFailure);
     let (seed, violation) = swept.failed[0].clone();
     let whole = Scenario::from_seed(seed, None, Faults::All);

@@ -1,4 +1,4 @@
-//! What happened, as one number: two runs of a seed must have the same.
+//! The hash of a run: two runs of a seed must have the same.
 
 /// FNV-1a (Fowler, Noll and Vo), 64 bits.
 #[derive(Clone, Debug)]
@@ -11,26 +11,26 @@ impl Default for Hash {
 }
 
 impl Hash {
-    /// Takes in bytes.
+    /// Adds bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         for b in bytes {
             self.0 = (self.0 ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 
-    /// Takes in a number.
+    /// Adds a number.
     pub fn number(&mut self, n: u64) {
         self.0 = (self.0 ^ n).wrapping_mul(0x0100_0000_01b3);
         self.0 ^= self.0 >> 29;
     }
 
-    /// The hash so far.
+    /// Current value.
     pub fn value(&self) -> u64 {
         self.0
     }
 }
 
-/// The trace of a run: always hashed, printed if asked for.
+/// The trace of a run: always hashed, printed on request.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     hash: Hash,
@@ -39,7 +39,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// A trace; printed on stderr if asked for.
+    /// A trace, printed on stderr on request.
     pub fn new(print: bool) -> Trace {
         Trace {
             hash: Hash::default(),
@@ -48,7 +48,7 @@ impl Trace {
         }
     }
 
-    /// None: large runs have no time for it.
+    /// A trace that records nothing, for large runs.
     pub fn off() -> Trace {
         Trace {
             off: true,
@@ -56,8 +56,7 @@ impl Trace {
         }
     }
 
-    /// Notes what happened. The text is made only if it is printed; the numbers are always
-    /// hashed.
+    /// Records an event. The numbers are hashed; the text is created only if it is printed.
     pub fn note(&mut self, numbers: &[u64], text: impl FnOnce() -> String) {
         if self.off {
             return;
@@ -68,7 +67,7 @@ impl Trace {
         }
     }
 
-    /// The hash so far.
+    /// Current value.
     pub fn hash(&self) -> u64 {
         self.hash.value()
     }

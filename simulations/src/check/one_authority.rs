@@ -1,6 +1,7 @@
 //! One authority: at every instant at most one node has authority over a test.
 
-use super::Checker;
+use super::checker::Checker;
+use crate::violation::Violation;
 use crate::world::{TEST, World};
 
 /// Watches who has authority. It is gained only in an event of one's own machine.
@@ -12,8 +13,8 @@ impl Checker for OneAuthority {
         "one authority"
     }
 
-    fn after(&mut self, world: &World, touched: usize) -> Result<(), String> {
-        if !world.machines[touched].has_authority(TEST, world.now) {
+    fn after(&mut self, world: &World, machine: usize) -> Result<(), Violation> {
+        if !world.machines[machine].has_authority(TEST, world.now) {
             return Ok(());
         }
         let machines = world.machines.iter();
@@ -22,7 +23,10 @@ impl Checker for OneAuthority {
             .map(|m| m.index)
             .collect();
         if holders.len() > 1 {
-            return Err(format!("nodes {holders:?} have authority at once"));
+            return Err(world.violation(
+                self.name(),
+                format!("nodes {holders:?} have authority at once"),
+            ));
         }
         Ok(())
     }

@@ -1,20 +1,21 @@
 //! Rules of the election, on one elector of three.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use vajra_core::protocol::decisions::Decisions;
 use vajra_core::protocol::election::{BeatBody, Election};
+use vajra_core::protocol::log::Log;
 use vajra_core::protocol::messages::{Gossip, TestMessage, TestState};
 use vajra_core::protocol::spec::Timings;
 use vajra_core::protocol::{Effects, Output, TestId};
 
-use super::*;
+use super::support::{BrokenRule, ensure, ms, node};
 use crate::world::TEST;
 
 struct Elector(Election);
 
 impl Elector {
-    /// Elector `rank` of three, which learns of the test at time 0.
+    /// Elector `rank` of three, which receives the announcement at time 0.
     fn new(rank: u32) -> Elector {
         let electorate = (0..3).map(node).collect();
         let mut election = Election::new(TEST, node(rank), electorate, Timings::lan(), ms(0));
@@ -22,30 +23,30 @@ impl Elector {
         Elector(election)
     }
 
-    fn said(fx: Effects) -> Vec<TestMessage> {
-        let said = fx.outputs.into_iter().filter_map(|o| match o {
+    fn sent(fx: Effects) -> Vec<TestMessage> {
+        let sent = fx.outputs.into_iter().filter_map(|o| match o {
             Output::Publish(Gossip::Test(m)) => Some(m),
             _ => None,
         });
-        said.collect()
+        sent.collect()
     }
 
     fn tick(&mut self, at: u64) -> Vec<TestMessage> {
         let mut fx = Effects::default();
         self.0.tick(ms(at), BeatBody::default(), &mut fx);
-        Elector::said(fx)
+        Elector::sent(fx)
     }
 
-    fn hears(&mut self, at: u64, message: &TestMessage) -> Vec<TestMessage> {
+    fn receive(&mut self, at: u64, message: &TestMessage) -> Vec<TestMessage> {
         let mut fx = Effects::default();
         self.0.handle(ms(at), message, &mut fx);
-        Elector::said(fx)
+        Elector::sent(fx)
     }
 
-    /// Asks, is told yes by elector `by`, and claims term 1.
-    fn claims(&mut self, at: u64, rank: u32, by: u32) -> Vec<TestMessage> {
+    /// Polls, gets a positive answer of elector `by`, and claims term 1.
+    fn poll_and_claim(&mut self, at: u64, rank: u32, by: u32) -> Vec<TestMessage> {
         self.tick(at);
-        self.hears(
+        self.receive(
             at,
             &TestMessage::PollAnswer {
                 test: TEST,
@@ -77,61 +78,61 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         number,
         share_lease: Duration::from_secs(9),
         since_start: None,
-        phase: TestState::Running,
-        decisions: Arc::from([]),
-        settled: 0,
+        state: TestState::Running,
+        log: Arc::from([]),
+        committed: 0,
         events: Vec::new(),
     }
 }
 
-fn acknowledges(said: &[TestMessage]) -> bool {
-    said.iter()
+fn acknowledges(sent: &[TestMessage]) -> bool {
+    sent.iter()
         .any(|m| matches!(m, TestMessage::BeatAck { .. }))
 }
 
-pub fn later_ranks_wait() -> Result<(), String> {
+pub fn later_ranks_wait() -> Result<(), BrokenRule> {
     let mut second = Elector::new(1);
     ensure(
         second.tick(150).is_empty(),
-        "all electors stand at once and split the votes",
+        "all electors poll at once and split the votes",
     )?;
-    ensure(!second.tick(200).is_empty(), "a later rank never stands")
+    ensure(!second.tick(200).is_empty(), "a later rank never polls")
 }
 
-pub fn a_claim_is_repeated() -> Result<(), String> {
+pub fn a_claim_is_repeated() -> Result<(), BrokenRule> {
     let mut first = Elector::new(0);
-    let claimed = first.claims(0, 0, 1);
+    let claimed = first.poll_and_claim(0, 0, 1);
     let again = first.tick(100);
-    let claims = |said: &[TestMessage]| said.iter().any(|m| matches!(m, TestMessage::Claim { .. }));
+    let claims = |sent: &[TestMessage]| sent.iter().any(|m| matches!(m, TestMessage::Claim { .. }));
     ensure(
         claims(&claimed) && claims(&again),
-        "a lost claim is not sent again",
+        "a lost claim is not repeated",
     )
 }
 
-pub fn a_candidate_withdraws_before_an_earlier_rank() -> Result<(), String> {
+pub fn a_candidate_withdraws_before_an_earlier_rank() -> Result<(), BrokenRule> {
     let mut second = Elector::new(1);
-    second.claims(200, 1, 2);
-    let said = second.hears(210, &claim(1, 0));
-    let resigns = said.iter().any(|m| matches!(m, TestMessage::Resign { .. }));
-    ensure(resigns, "two candidates split the votes for good")
+    second.poll_and_claim(200, 1, 2);
+    let sent = second.receive(210, &claim(1, 0));
+    let resigns = sent.iter().any(|m| matches!(m, TestMessage::Resign { .. }));
+    ensure(resigns, "two candidates split the votes permanently")
 }
 
-pub fn a_claim_raises_nobodys_term() -> Result<(), String> {
+pub fn a_claim_raises_no_term() -> Result<(), BrokenRule> {
     let mut elector = Elector::new(2);
-    elector.hears(0, &beat(1, 0, 1));
-    elector.hears(100, &claim(5, 1));
-    let said = elector.hears(250, &beat(1, 0, 2));
+    elector.receive(0, &beat(1, 0, 1));
+    elector.receive(100, &claim(5, 1));
+    let sent = elector.receive(250, &beat(1, 0, 2));
     ensure(
-        acknowledges(&said),
-        "a claim of somebody deaf unseats a coordinator",
+        acknowledges(&sent),
+        "a claim of an isolated node unseats a coordinator",
     )
 }
 
-pub fn authority_counts_from_the_claim() -> Result<(), String> {
+pub fn authority_counts_from_the_claim() -> Result<(), BrokenRule> {
     let mut first = Elector::new(0);
-    first.claims(0, 0, 1);
-    first.hears(
+    first.poll_and_claim(0, 0, 1);
+    first.receive(
         900,
         &TestMessage::Vote {
             test: TEST,
@@ -142,32 +143,35 @@ pub fn authority_counts_from_the_claim() -> Result<(), String> {
             share_lease: Duration::ZERO,
             stop: None,
             start: None,
-            decisions: Decisions::default(),
+            log: Log::default(),
         },
     );
     ensure(first.0.has_authority(ms(970)), "a majority voted")?;
     ensure(
         !first.0.has_authority(ms(1_100)),
-        "authority outlasts the promise of whoever voted",
+        "authority outlasts the promises of the voters",
     )
 }
 
-pub fn a_lower_term_is_not_followed() -> Result<(), String> {
+pub fn a_lower_term_is_not_followed() -> Result<(), BrokenRule> {
     let mut elector = Elector::new(2);
-    elector.hears(0, &beat(3, 0, 1));
-    let said = elector.hears(100, &beat(2, 1, 9));
+    elector.receive(0, &beat(3, 0, 1));
+    let sent = elector.receive(100, &beat(2, 1, 9));
     ensure(
-        !acknowledges(&said),
+        !acknowledges(&sent),
         "a beat of a lower term is acknowledged",
     )
 }
 
-pub fn a_vote_carries_the_longest_lease() -> Result<(), String> {
+pub fn a_vote_carries_the_longest_lease() -> Result<(), BrokenRule> {
     let mut elector = Elector::new(2);
-    elector.hears(0, &beat(1, 0, 1));
-    let said = elector.hears(1_100, &claim(2, 1));
-    let carries = said.iter().any(|m| {
+    elector.receive(0, &beat(1, 0, 1));
+    let sent = elector.receive(1_100, &claim(2, 1));
+    let carries = sent.iter().any(|m| {
         matches!(m, TestMessage::Vote { share_lease, .. } if *share_lease == Duration::from_secs(9))
     });
-    ensure(carries, "a successor is not told how long leases run")
+    ensure(
+        carries,
+        "a successor does not learn the longest share lease",
+    )
 }

@@ -1,22 +1,18 @@
-//! Rules checked one by one, on the state machines themselves, for the bugs that another rule
-//! hides from every sweep: promises hide a second vote in a term, polls a claim that raises
-//! terms. Each check holds without a bug and fails with its own.
+//! Checks of single rules on the state machines, for bugs that another rule hides from every sweep:
+//! promises hide a second vote in a term, polls hide a claim that raises terms. Each check passes
+//! without a bug and fails with its own.
 
 mod election;
 mod shares;
+mod support;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use vajra_core::protocol::messages::TaskDescription;
+use support::BrokenRule;
 use vajra_core::protocol::planted::{Bug, plant};
-use vajra_core::protocol::spec::{Balance, LocalNode, OnLost, TestSpec};
-use vajra_core::protocol::{Incarnation, NodeId, Peer, Time};
 
-/// A rule's check: what it found wrong, if anything.
-type Check = fn() -> Result<(), String>;
+/// A check of a rule.
+type Check = fn() -> Result<(), BrokenRule>;
 
-/// The bugs that need a check of their own.
+/// Bugs that need a check of their own.
 const CHECKS: &[(Bug, Check)] = &[
     (Bug::ClaimOnce, election::a_claim_is_repeated),
     (Bug::NoRankDelay, election::later_ranks_wait),
@@ -24,7 +20,7 @@ const CHECKS: &[(Bug, Check)] = &[
         Bug::NoWithdrawal,
         election::a_candidate_withdraws_before_an_earlier_rank,
     ),
-    (Bug::ClaimRaisesTerm, election::a_claim_raises_nobodys_term),
+    (Bug::ClaimRaisesTerm, election::a_claim_raises_no_term),
     (
         Bug::AuthorityFromVotes,
         election::authority_counts_from_the_claim,
@@ -39,15 +35,15 @@ const CHECKS: &[(Bug, Check)] = &[
     ),
     (
         Bug::StartUnacknowledged,
-        shares::no_share_before_a_majority_knows_the_start,
+        shares::no_share_before_the_start_is_acknowledged,
     ),
     (
         Bug::StretchUnacknowledged,
-        shares::no_longer_lease_before_a_majority_knows_it,
+        shares::no_longer_lease_before_it_is_acknowledged,
     ),
     (
         Bug::RenewedUninformed,
-        shares::no_renewal_before_earlier_decisions_are_settled,
+        shares::no_renewal_before_earlier_entries_are_committed,
     ),
     (Bug::SplitRoundsUp, shares::parts_add_up),
     (
@@ -56,81 +52,35 @@ const CHECKS: &[(Bug, Check)] = &[
     ),
     (
         Bug::LeavesSilently,
-        shares::who_leaves_frees_its_slots_at_once,
+        shares::a_leaving_worker_frees_its_slots_at_once,
     ),
     (Bug::OldHeartbeats, shares::an_old_heartbeat_is_not_answered),
     (
         Bug::IncarnationsUnnamed,
-        shares::an_answer_to_an_earlier_life_is_not_taken,
+        shares::an_order_to_an_earlier_incarnation_is_refused,
     ),
-    (Bug::RestartFreesShare, shares::a_restart_frees_nothing),
+    (Bug::RestartFreesShare, shares::a_restart_frees_no_slots),
     (
         Bug::OneWayRenewed,
-        shares::who_hears_no_answer_is_not_renewed,
+        shares::a_worker_without_answers_is_not_renewed,
     ),
     (Bug::ReportedTwice, shares::a_report_is_honoured_once),
     (Bug::ReportedLate, shares::a_late_report_is_not_honoured),
-    (Bug::FailRunsOn, shares::a_loss_ends_a_test_that_asks_for_it),
-    (Bug::SleeperBlames, shares::who_slept_blames_nobody),
+    (Bug::FailContinues, shares::a_loss_ends_a_test_under_fail),
+    (
+        Bug::SuspensionIgnored,
+        shares::a_suspended_node_ignores_its_own_gap,
+    ),
 ];
 
-/// What the check of this bug's rule says with the bug planted; `None` if there is no check or
-/// it found nothing.
-pub fn broken_by(bug: Bug) -> Option<String> {
+/// Result of the check of this bug's rule with the bug planted; `None` if there is no check or it
+/// passes.
+pub fn broken_by(bug: Bug) -> Option<&'static str> {
     let (_, check) = CHECKS.iter().find(|(b, _)| *b == bug)?;
     plant(Some(bug));
     let found = check();
     plant(None);
-    found.err()
-}
-
-fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {
-    match holds {
-        true => Ok(()),
-        false => Err(otherwise.to_owned()),
-    }
-}
-
-fn ms(ms: u64) -> Time {
-    Time(ms * 1_000_000)
-}
-
-/// Node `i` in its first life.
-fn node(i: u32) -> NodeId {
-    NodeId {
-        peer: Peer::new(&i.to_be_bytes()),
-        incarnation: Incarnation(1),
-    }
-}
-
-fn myself(node: NodeId) -> LocalNode {
-    LocalNode {
-        node,
-        name: "n".into(),
-        version: "simulated".into(),
-        capacity: 100,
-        task_types: vec!["SLEEP".into()],
-        labels: BTreeMap::new(),
-        environment: String::new(),
-    }
-}
-
-fn spec(on_lost: OnLost) -> TestSpec {
-    TestSpec {
-        length: Duration::from_secs(60),
-        end: Duration::from_secs(60),
-        setup: None,
-        teardown: None,
-        grace: Duration::from_secs(1),
-        min_workers: 1,
-        balance: Balance::Equal,
-        on_lost,
-        labels: BTreeMap::new(),
-        task: TaskDescription {
-            task_type: "SLEEP".into(),
-            ..TaskDescription::default()
-        },
-    }
+    found.err().map(|broken| broken.0)
 }
 
 #[cfg(test)]
@@ -138,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_check_holds_without_a_bug_and_fails_with_its_own() {
+    fn every_check_passes_without_a_bug_and_fails_with_its_own() {
         for (bug, check) in CHECKS {
             assert_eq!(check(), Ok(()), "{}", bug.key());
             assert!(broken_by(*bug).is_some(), "{}", bug.key());

@@ -1,35 +1,36 @@
 //! Rules of shares and leases, on one coordinator, one worker or one node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vajra_core::protocol::coordinator::{Coordinator, CoordinatorInit};
-use vajra_core::protocol::decisions::{Decision, LoadCommand, LogEntry};
 use vajra_core::protocol::election::Acknowledged;
+use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry};
 use vajra_core::protocol::messages::{
     Advert, Assign, ClockReply, EndReason, Gossip, Heartbeat, HeartbeatReply, Order, Register,
     RegisterReply, Reply, Request, ShareReport, Status,
 };
-use vajra_core::protocol::spec::{SLOTS, Submission, Timings};
+use vajra_core::protocol::spec::{OnLost, SLOTS, Submission, Timings};
 use vajra_core::protocol::split::split;
 use vajra_core::protocol::worker::Worker;
-use vajra_core::protocol::{Digest, Effects, Input, Node, Output, RemoteTime};
+use vajra_core::protocol::{Digest, Effects, Incarnation, Input, Node, NodeId, Output, RemoteTime};
 
-use super::*;
+use super::support::{BrokenRule, ensure, local, ms, node, spec};
 use crate::world::TEST;
 
 const PLAN: Digest = Digest([3; 32]);
 
-struct Office(Coordinator);
+struct Subject(Coordinator);
 
-impl Office {
-    fn new(term: u64, on_lost: OnLost, timings: Timings) -> Office {
-        Office::after(term, on_lost, timings, Vec::new())
+impl Subject {
+    fn new(term: u64, on_lost: OnLost, timings: Timings) -> Subject {
+        Subject::after(term, on_lost, timings, Vec::new())
     }
 
-    /// Takes over from somebody who had decided this.
-    fn after(term: u64, on_lost: OnLost, timings: Timings, decisions: Vec<LogEntry>) -> Office {
-        let charge = CoordinatorInit {
+    /// Takes over from somebody node had decided this.
+    fn after(term: u64, on_lost: OnLost, timings: Timings, log: Vec<LogEntry>) -> Subject {
+        let init = CoordinatorInit {
             test: TEST,
             me: node(99),
             term,
@@ -39,11 +40,11 @@ impl Office {
             earlier_lease: Duration::ZERO,
             start: None,
             stop: None,
-            decisions,
+            log,
             events: Vec::new(),
         };
         let fx = &mut Effects::default();
-        Office(Coordinator::new(charge, timings, fx))
+        Subject(Coordinator::new(init, timings, fx))
     }
 
     fn register(
@@ -77,7 +78,7 @@ impl Office {
     fn heartbeat(
         &mut self,
         at: u64,
-        who: &NodeId,
+        node: &NodeId,
         number: u64,
         answered: u64,
         applied: u64,
@@ -86,7 +87,7 @@ impl Office {
         let hb = Heartbeat {
             test: TEST,
             term: 1,
-            node: who.clone(),
+            node: node.clone(),
             registration: 1,
             number,
             answered,
@@ -94,7 +95,7 @@ impl Office {
             load: 0,
             status,
             finished: false,
-            decisions: 0,
+            log_len: 0,
             sent: RemoteTime(0),
         };
         self.0.heartbeat(ms(at), &hb, &mut Effects::default())
@@ -106,86 +107,86 @@ impl Office {
         (fx.outputs, ended.map(|e| e.reason))
     }
 
-    fn start_known(&mut self) {
+    fn acknowledge_start(&mut self) {
         self.0.acknowledged(Acknowledged {
             share_lease: Duration::ZERO,
             start: true,
-            decisions: 0,
+            log_len: 0,
         });
     }
 
-    fn decisions_known(&mut self, decisions: usize) {
+    fn acknowledge_log(&mut self, log_len: usize) {
         self.0.acknowledged(Acknowledged {
-            decisions,
+            log_len,
             ..Acknowledged::default()
         });
     }
 
-    fn ordered(&self, who: &NodeId) -> u32 {
+    fn ordered(&self, node: &NodeId) -> u32 {
         let mut shares = self.0.shares();
         shares
-            .find(|(n, _)| *n == who)
+            .find(|(n, _)| *n == node)
             .map_or(0, |(_, slots)| slots)
     }
 
     /// Workers 0 and 1 registered and confirmed, in term 1.
-    fn confirmed(on_lost: OnLost, timings: Timings) -> Office {
-        let mut office = Office::new(1, on_lost, timings);
+    fn confirmed(on_lost: OnLost, timings: Timings) -> Subject {
+        let mut subject = Subject::new(1, on_lost, timings);
         for i in 0..2 {
-            office.register(0, 1, node(i), 1, None);
-            office.heartbeat(0, &node(i), 1, 0, 0, Status::Idle);
-            office.heartbeat(0, &node(i), 2, 1, 0, Status::Idle);
+            subject.register(0, 1, node(i), 1, None);
+            subject.heartbeat(0, &node(i), 1, 0, 0, Status::Idle);
+            subject.heartbeat(0, &node(i), 2, 1, 0, Status::Idle);
         }
-        office
+        subject
     }
 
-    /// And with their shares ordered and applied.
-    fn running(on_lost: OnLost) -> Office {
-        let mut office = Office::confirmed(on_lost, Timings::lan());
-        office.tick(0);
-        office.start_known();
-        office.tick(0);
+    /// Workers 0 and 1 with their shares applied.
+    fn running(on_lost: OnLost) -> Subject {
+        let mut subject = Subject::confirmed(on_lost, Timings::lan());
+        subject.tick(0);
+        subject.acknowledge_start();
+        subject.tick(0);
         for i in 0..2 {
-            office.heartbeat(0, &node(i), 3, 2, u64::from(i) + 1, Status::Running);
+            subject.heartbeat(0, &node(i), 3, 2, u64::from(i) + 1, Status::Running);
         }
-        office
+        subject
     }
 }
 
-pub fn no_share_before_a_majority_knows_the_start() -> Result<(), String> {
-    let mut office = Office::confirmed(OnLost::Reassign, Timings::lan());
-    office.tick(0);
-    office.tick(10);
+pub fn no_share_before_the_start_is_acknowledged() -> Result<(), BrokenRule> {
+    let mut subject = Subject::confirmed(OnLost::Reassign, Timings::lan());
+    subject.tick(0);
+    subject.tick(10);
     ensure(
-        office.ordered(&node(0)) == 0,
-        "a share was given that a successor would know no start of",
+        subject.ordered(&node(0)) == 0,
+        "a share is assigned of which a successor would not know the start",
     )?;
-    office.start_known();
-    office.tick(20);
-    ensure(office.ordered(&node(0)) > 0, "no share at all")
+    subject.acknowledge_start();
+    subject.tick(20);
+    ensure(subject.ordered(&node(0)) > 0, "no share at all")
 }
 
-pub fn no_longer_lease_before_a_majority_knows_it() -> Result<(), String> {
+pub fn no_longer_lease_before_it_is_acknowledged() -> Result<(), BrokenRule> {
     let timings = Timings {
-        heartbeats_a_second: 1,
+        heartbeats_per_second: 1,
         ..Timings::lan()
     };
     let basic = timings.share_lease;
-    let mut office = Office::confirmed(OnLost::Reassign, timings);
-    let reply = office.heartbeat(10, &node(0), 3, 2, 0, Status::Idle);
+    let mut subject = Subject::confirmed(OnLost::Reassign, timings);
+    let reply = subject.heartbeat(10, &node(0), 3, 2, 0, Status::Idle);
     ensure(
         reply.and_then(|r| r.lease) == Some(basic),
         "a lease that a successor would not wait for",
     )
 }
 
-pub fn parts_add_up() -> Result<(), String> {
+pub fn parts_add_up() -> Result<(), BrokenRule> {
     let sum: u32 = split(SLOTS, &[1, 1, 1]).iter().sum();
-    ensure(sum == SLOTS, "the parts are more than the whole")
+    ensure(sum == SLOTS, "the parts exceed the whole")
 }
 
-pub fn no_answer_without_authority() -> Result<(), String> {
-    let mut alone = Node::new(myself(node(0)), Timings::lan(), ms(0));
+pub fn no_answer_without_authority() -> Result<(), BrokenRule> {
+    let mut alone = Node::new(local(node(0)), Timings::lan(), ms(0));
     alone.handle(
         ms(0),
         Input::Submit(Submission {
@@ -203,7 +204,7 @@ pub fn no_answer_without_authority() -> Result<(), String> {
             unable: None,
         },
     );
-    let ask = |who: &mut Node, at: u64| {
+    let ask = |asked: &mut Node, at: u64| {
         let hb = Heartbeat {
             test: TEST,
             term: 1,
@@ -215,10 +216,10 @@ pub fn no_answer_without_authority() -> Result<(), String> {
             load: 0,
             status: Status::Idle,
             finished: false,
-            decisions: 0,
+            log_len: 0,
             sent: RemoteTime(0),
         };
-        let outputs = who.handle(
+        let outputs = asked.handle(
             ms(at),
             Input::Request {
                 from: node(1).peer,
@@ -236,32 +237,32 @@ pub fn no_answer_without_authority() -> Result<(), String> {
     ensure(ask(&mut alone, 500), "a coordinator does not answer")?;
     ensure(
         !ask(&mut alone, 5_000),
-        "a coordinator that slept past its authority answers",
+        "a coordinator answers after its authority has expired",
     )
 }
 
-pub fn who_leaves_frees_its_slots_at_once() -> Result<(), String> {
-    let mut office = Office::running(OnLost::Reassign);
-    office.heartbeat(100, &node(0), 4, 3, 1, Status::Leaving);
+pub fn a_leaving_worker_frees_its_slots_at_once() -> Result<(), BrokenRule> {
+    let mut subject = Subject::running(OnLost::Reassign);
+    subject.heartbeat(100, &node(0), 4, 3, 1, Status::Leaving);
     ensure(
-        office.0.reserved(ms(101)) <= SLOTS / 2,
-        "slots given back stay reserved for a lease",
+        subject.0.reserved(ms(101)) <= SLOTS / 2,
+        "returned slots stay reserved for a lease",
     )
 }
 
-pub fn an_old_heartbeat_is_not_answered() -> Result<(), String> {
-    let mut office = Office::running(OnLost::Reassign);
-    let old = office.heartbeat(50, &node(0), 2, 1, 0, Status::Running);
+pub fn an_old_heartbeat_is_not_answered() -> Result<(), BrokenRule> {
+    let mut subject = Subject::running(OnLost::Reassign);
+    let old = subject.heartbeat(50, &node(0), 2, 1, 0, Status::Running);
     ensure(old.is_none(), "a copy of an old heartbeat renews a lease")
 }
 
-pub fn an_answer_to_an_earlier_life_is_not_taken() -> Result<(), String> {
-    let mut reborn = node(1);
-    reborn.incarnation = Incarnation(2);
+pub fn an_order_to_an_earlier_incarnation_is_refused() -> Result<(), BrokenRule> {
+    let mut restarted = node(1);
+    restarted.incarnation = Incarnation(2);
     let fx = &mut Effects::default();
     let mut worker = Worker::new(
         TEST,
-        Arc::new(myself(reborn.clone())),
+        Arc::new(local(restarted.clone())),
         spec(OnLost::Reassign),
         PLAN,
         None,
@@ -272,7 +273,7 @@ pub fn an_answer_to_an_earlier_life_is_not_taken() -> Result<(), String> {
     let registered = RegisterReply {
         test: TEST,
         term: 1,
-        incarnation: reborn.incarnation,
+        incarnation: restarted.incarnation,
         number: 1,
         accepted: true,
         message: String::new(),
@@ -302,61 +303,61 @@ pub fn an_answer_to_an_earlier_life_is_not_taken() -> Result<(), String> {
     let reply = worker.assigned(ms(2), &assign, fx);
     ensure(
         !reply.accepted,
-        "an order to a process that is gone is obeyed",
+        "an order to an earlier incarnation is applied",
     )
 }
 
-pub fn a_restart_frees_nothing() -> Result<(), String> {
-    let mut office = Office::running(OnLost::Reassign);
-    let mut reborn = node(0);
-    reborn.incarnation = Incarnation(2);
-    office.register(100, 1, reborn, 1, None);
+pub fn a_restart_frees_no_slots() -> Result<(), BrokenRule> {
+    let mut subject = Subject::running(OnLost::Reassign);
+    let mut restarted = node(0);
+    restarted.incarnation = Incarnation(2);
+    subject.register(100, 1, restarted, 1, None);
     ensure(
-        office.0.reserved(ms(101)) == SLOTS,
-        "the share of an earlier life is free before its lease has lapsed",
+        subject.0.reserved(ms(101)) == SLOTS,
+        "the share of an earlier incarnation is free before its lease has expired",
     )
 }
 
-pub fn who_hears_no_answer_is_not_renewed() -> Result<(), String> {
-    let mut office = Office::running(OnLost::Reassign);
+pub fn a_worker_without_answers_is_not_renewed() -> Result<(), BrokenRule> {
+    let mut subject = Subject::running(OnLost::Reassign);
     for (number, at) in (4..).zip((100..1_400).step_by(250)) {
-        office.heartbeat(at, &node(0), number, 3, 1, Status::Running);
+        subject.heartbeat(at, &node(0), number, 3, 1, Status::Running);
     }
-    let reply = office.heartbeat(1_500, &node(0), 20, 3, 1, Status::Running);
+    let reply = subject.heartbeat(1_500, &node(0), 20, 3, 1, Status::Running);
     ensure(
         reply.is_some_and(|r| r.lease.is_none()),
-        "a worker that cannot hear us keeps its slots for ever",
+        "a worker that receives no answers keeps its slots",
     )
 }
 
-pub fn a_report_is_honoured_once() -> Result<(), String> {
-    let mut office = Office::new(2, OnLost::Reassign, Timings::lan());
-    let first = office.register(0, 2, node(0), 1, Some(300_000));
+pub fn a_report_is_honoured_once() -> Result<(), BrokenRule> {
+    let mut subject = Subject::new(2, OnLost::Reassign, Timings::lan());
+    let first = subject.register(0, 2, node(0), 1, Some(300_000));
     ensure(first.honoured.is_some(), "a report is not honoured at all")?;
-    let second = office.register(100, 2, node(0), 2, Some(300_000));
+    let second = subject.register(100, 2, node(0), 2, Some(300_000));
     ensure(second.honoured.is_none(), "a report is honoured twice")
 }
 
-pub fn a_late_report_is_not_honoured() -> Result<(), String> {
-    let mut office = Office::new(2, OnLost::Reassign, Timings::lan());
-    let late = office.register(2_600, 2, node(0), 1, Some(300_000));
+pub fn a_late_report_is_not_honoured() -> Result<(), BrokenRule> {
+    let mut subject = Subject::new(2, OnLost::Reassign, Timings::lan());
+    let late = subject.register(2_600, 2, node(0), 1, Some(300_000));
     ensure(
         late.honoured.is_none(),
-        "a report is honoured after its slots may have been given away",
+        "a report is honoured after its slots may have been assigned",
     )
 }
 
-pub fn a_loss_ends_a_test_that_asks_for_it() -> Result<(), String> {
-    let mut office = Office::running(OnLost::Fail);
-    let (_, ended) = office.tick(3_000);
+pub fn a_loss_ends_a_test_under_fail() -> Result<(), BrokenRule> {
+    let mut subject = Subject::running(OnLost::Fail);
+    let (_, ended) = subject.tick(3_000);
     ensure(
         matches!(ended, Some(EndReason::Failed(_))),
-        "a test with on_lost_worker = fail goes on after a loss",
+        "a test with on_lost_worker = fail continues after a loss",
     )
 }
 
-pub fn who_slept_blames_nobody() -> Result<(), String> {
-    let mut sleeper = Node::new(myself(node(0)), Timings::lan(), ms(0));
+pub fn a_suspended_node_ignores_its_own_gap() -> Result<(), BrokenRule> {
+    let mut suspended = Node::new(local(node(0)), Timings::lan(), ms(0));
     let advert = Advert {
         node: node(1),
         number: 1,
@@ -372,7 +373,7 @@ pub fn who_slept_blames_nobody() -> Result<(), String> {
         tests: Vec::new(),
         environment: String::new(),
     };
-    sleeper.handle(
+    suspended.handle(
         ms(0),
         Input::Gossip {
             author: node(1).peer,
@@ -380,26 +381,26 @@ pub fn who_slept_blames_nobody() -> Result<(), String> {
             message: Gossip::Advert(advert),
         },
     );
-    sleeper.handle(ms(30_000), Input::Tick);
+    suspended.handle(ms(30_000), Input::Tick);
     ensure(
-        sleeper.members().live(ms(30_000)).count() == 1,
-        "a node that slept takes the others for gone",
+        suspended.members().live(ms(30_000)).count() == 1,
+        "a node that was suspended considers the others gone",
     )
 }
 
-pub fn no_renewal_before_earlier_decisions_are_settled() -> Result<(), String> {
+pub fn no_renewal_before_earlier_entries_are_committed() -> Result<(), BrokenRule> {
     let pause = LogEntry {
         id: 7,
         at: Duration::from_secs(1),
-        lag: Duration::ZERO,
-        what: Decision::Steered(LoadCommand::Pause),
+        max_delay: Duration::ZERO,
+        kind: EntryKind::LoadChanged(LoadCommand::Pause),
     };
-    let mut office = Office::after(1, OnLost::Reassign, Timings::lan(), vec![pause]);
-    office.register(0, 1, node(0), 1, None);
-    let early = office.heartbeat(10, &node(0), 1, 0, 0, Status::Idle);
-    ensure(early.is_none(), "who has not heard of a pause may go on")?;
-    office.decisions_known(1);
-    let told = office.heartbeat(20, &node(0), 2, 0, 0, Status::Idle);
-    let told = told.ok_or("nobody is answered any more")?;
-    ensure(told.decisions.len() == 1, "an answer does not tell of it")
+    let mut subject = Subject::after(1, OnLost::Reassign, Timings::lan(), vec![pause]);
+    subject.register(0, 1, node(0), 1, None);
+    let early = subject.heartbeat(10, &node(0), 1, 0, 0, Status::Idle);
+    ensure(early.is_none(), "node has not heard of a pause may go on")?;
+    subject.acknowledge_log(1);
+    let reply = subject.heartbeat(20, &node(0), 2, 0, 0, Status::Idle);
+    let reply = reply.ok_or(BrokenRule("no heartbeat is answered"))?;
+    ensure(reply.log.len() == 1, "an answer lacks the entry")
 }

@@ -25,7 +25,7 @@ pub(super) async fn test(s: &Shared, wanted: &str) -> Result<TestId, Problem> {
         _ => ids.filter(|id| fits(id)).collect(),
     };
     match (found.as_slice(), wanted) {
-        ([id], _) => id.parse().map_err(|()| {
+        ([id], _) => id.parse().map_err(|_| {
             Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("test id {id:?} does not read back"),

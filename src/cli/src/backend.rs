@@ -305,7 +305,7 @@ impl Stream {
 
 fn own(id: &str) -> Result<TestId, Failure> {
     id.parse()
-        .map_err(|()| Failure::run(format_args!("{id:?} is no test id")))
+        .map_err(|_| Failure::run(format_args!("{id:?} is no test id")))
 }
 
 fn refused(why: CommandError) -> Failure {

@@ -12,7 +12,7 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// The iteration number that its random values are drawn by; no arrival of a test has it.
+    /// Iteration number that seeds its random values. No arrival of a test has this number.
     pub fn number(self) -> u64 {
         match self {
             Hook::Setup => u64::MAX,

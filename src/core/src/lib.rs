@@ -2,9 +2,9 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`protocol`] | sans-IO state machines: membership, election, leases, shares, the merge |
+//! | [`protocol`] | sans-IO state machines: membership, election, leases, shares, merged metrics |
 //! | [`splitmix`] | a seeded generator of pseudo-random numbers |
-//! | [`metrics`] | counters and histograms of a worker, defined once |
+//! | [`metrics`] | counters and histograms of a worker |
 //!
 //! Nothing here has a socket, a thread, a clock or a random number generator of its own. The
 //! runtime drives it with real ones, the simulator with simulated ones.

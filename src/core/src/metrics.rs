@@ -1,7 +1,7 @@
-//! What a worker measures, and how measurements of many workers become one.
+//! Counters and histograms that a worker measures, and how those of many workers are merged.
 //!
-//! A [`Snapshot`] is cumulative and numbered. It travels in self-contained [`Piece`]s (all
-//! counters, or one histogram of one step), so that no message outgrows its limit; a receiver
+//! A [`Snapshot`] is cumulative and numbered. It is sent in self-contained [`Piece`]s (all
+//! counters, or one histogram of one step), so that no message exceeds the size limit. A receiver
 //! keeps the newest of each piece per worker ([`crate::protocol::merge`]).
 
 use std::collections::BTreeMap;
@@ -12,18 +12,18 @@ use hdrhistogram::Histogram;
 
 use crate::protocol::id::{NodeId, TestId};
 
-/// Smallest value told apart, in microseconds.
+/// Smallest recorded value, in microseconds.
 pub const LOWEST_US: u64 = 1;
-/// Largest value recorded, in microseconds: one hour. Longer ones are recorded as this.
+/// Largest recorded value, in microseconds: one hour. Greater values are recorded as this one.
 pub const HIGHEST_US: u64 = 3_600_000_000;
-/// Significant decimal digits: a value read back is within 0.1 % of the one recorded.
+/// Significant decimal digits: a recorded value is reproduced within 0.1 %.
 pub const DIGITS: u8 = 3;
-/// Most distinct errors (kind and message) a worker reports for a step; the rest is summed
+/// Most distinct errors (kind and message) that a worker reports per step. The rest is counted
 /// under the kind with an empty message.
 pub const MAX_ERRORS: usize = 32;
 
-/// A histogram of microseconds in the one configuration used everywhere, so that merging
-/// is exact. About 190 KB of memory.
+/// A histogram of microseconds in the one configuration that every node uses, so that merging is
+/// exact. About 190 KB of memory.
 pub fn new_histogram() -> Histogram<u64> {
     match Histogram::new_with_bounds(LOWEST_US, HIGHEST_US, DIGITS) {
         Ok(h) => h,
@@ -31,32 +31,32 @@ pub fn new_histogram() -> Histogram<u64> {
     }
 }
 
-/// Which of the three times a histogram holds.
+/// The time that a histogram records.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum TimeKind {
-    /// From the intended send time to the end of the response: free of coordinated omission.
+    /// From the intended send time to the end of the response, so without coordinated omission.
     Response,
     /// From the actual send to the end of the response.
     Service,
-    /// From the intended to the actual send: the generator's own error.
+    /// From the intended to the actual send: the error of the generator itself.
     Lag,
 }
 
 impl TimeKind {
-    /// All three, in the order they are shown.
+    /// All three, in display order.
     pub const ALL: [TimeKind; 3] = [TimeKind::Response, TimeKind::Service, TimeKind::Lag];
 }
 
-/// Why a request failed, or an arrival was not sent: what is counted under a common heading.
+/// Reason why a request failed or an arrival was not sent.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ErrorKey {
-    /// A short fixed word: `connect`, `timeout`, `status`, `reset`, `policy`, `tls`, `dns`, …
+    /// Fixed short word: `connect`, `timeout`, `status`, `reset`, `policy`, `tls`, `dns`, …
     pub kind: String,
-    /// What happened, without anything that varies by request; at most 200 bytes.
+    /// Description without parts that vary by request; at most 200 bytes.
     pub message: String,
 }
 
-/// How often and when an error occurred.
+/// Number and times of an error's occurrences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ErrorCount {
     /// Occurrences.
@@ -67,10 +67,10 @@ pub struct ErrorCount {
     pub last_ms: u64,
 }
 
-/// A step's cumulative counters on one worker, or summed over several.
+/// Cumulative counters of a step, of one worker or summed over several.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
-    /// Arrivals that this worker's share of the profile has asked for so far.
+    /// Planned arrivals of this worker's share of the profile up to now.
     pub planned: u64,
     /// Requests written, warm-up included: `ok + failed + abandoned`, once none is in flight.
     pub sent: u64,
@@ -78,34 +78,34 @@ pub struct Counters {
     pub ok: u64,
     /// Requests that failed.
     pub failed: u64,
-    /// Requests given up while in flight, because the test was stopped.
+    /// Requests aborted in flight because the test was stopped.
     pub abandoned: u64,
-    /// Requests of the warm-up among `sent`; no histogram holds them.
+    /// Requests of the warm-up, included in `sent` but in no histogram.
     pub warm_up: u64,
-    /// Arrivals not sent because the lease had lapsed.
+    /// Arrivals not sent because the lease had expired.
     pub dropped_lease: u64,
-    /// Arrivals not sent because the generator itself was too late for them.
+    /// Arrivals not sent because the generator was too late for them.
     pub dropped_late: u64,
     /// Arrivals not sent because `max_in_flight` was reached.
     pub dropped_full: u64,
-    /// Requests waiting or in flight at this moment.
+    /// Requests waiting or in flight now.
     pub in_flight: u64,
     /// Bytes written to connections.
     pub bytes_sent: u64,
     /// Bytes read from connections.
     pub bytes_received: u64,
-    /// Checks of responses that held.
+    /// Response checks that passed.
     pub checks_passed: u64,
-    /// Checks of responses that did not.
+    /// Response checks that failed.
     pub checks_failed: u64,
     /// Responses by HTTP status code.
     pub status_codes: BTreeMap<u16, u64>,
-    /// Errors by kind and message; at most [`MAX_ERRORS`] a step.
+    /// Errors by kind and message; at most [`MAX_ERRORS`] per step.
     pub errors: BTreeMap<ErrorKey, ErrorCount>,
 }
 
 impl Counters {
-    /// Arrivals not sent, for whatever reason.
+    /// Arrivals not sent, for any reason.
     pub fn dropped(&self) -> u64 {
         self.dropped_lease + self.dropped_late + self.dropped_full
     }
@@ -150,56 +150,55 @@ pub enum Piece {
     Histogram {
         /// Index of the step in the plan.
         step: u32,
-        /// Which time.
+        /// Recorded time.
         kind: TimeKind,
-        /// HdrHistogram's compressed V2 encoding, checked where it came in.
+        /// HdrHistogram's compressed V2 encoding, validated by the decoder of the message.
         data: Arc<[u8]>,
     },
 }
 
-/// A step's name and counters.
+/// Name and counters of a step.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct StepCounters {
-    /// The step's name in the plan.
+    /// Name of the step in the plan.
     pub name: String,
-    /// What was counted.
+    /// Its counters.
     pub counters: Counters,
 }
 
-/// A worker's cumulative metrics, or some pieces of them.
+/// Cumulative metrics of a worker, or some pieces of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Snapshot {
-    /// Of which test.
+    /// Test id.
     pub test: TestId,
-    /// Whose.
+    /// Worker that measured it.
     pub worker: NodeId,
-    /// Rises with every snapshot of this worker and test, from 1.
+    /// Snapshot number of this worker in this test, from 1.
     pub number: u64,
-    /// No later one follows.
+    /// Whether it is the worker's last snapshot.
     pub is_final: bool,
-    /// How many pieces the whole snapshot has.
+    /// Number of pieces of the whole snapshot.
     pub pieces_total: u32,
     /// Time since the start of the profile.
     pub elapsed: Duration,
-    /// The share that the worker acts on, in slots.
+    /// Share of the worker, in slots.
     pub slots: u32,
-    /// Measured start against planned start. Absent before the start.
+    /// Deviation from the planned start. `None` before the start.
     pub start_error: Option<StartError>,
-    /// CPU time that the engine threads have used since the start.
+    /// CPU time used by the engine threads since the start.
     pub engine_cpu: Duration,
-    /// The engine threads.
+    /// Number of engine threads.
     pub engine_threads: u32,
-    /// All pieces, or as many as fit a message.
+    /// All pieces, or those that fit the message.
     pub pieces: Vec<Piece>,
 }
 
-/// Measured start against planned start, by the best estimate so far of the clock that named
-/// the planned one.
+/// Deviation of the measured from the planned start, according to the best estimate of the
+/// coordinator's clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StartError {
-    /// In microseconds; positive is late.
+    /// Deviation in microseconds; positive is late.
     pub us: i64,
-    /// The true value is at most so far from it, in microseconds: half of the estimate's
-    /// round trip.
+    /// Error bound of `us` in microseconds: half of the estimate's round trip.
     pub within_us: u32,
 }

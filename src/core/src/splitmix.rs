@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_are_those_of_the_reference_implementation() {
+    fn the_stream_matches_the_reference_implementation() {
         let mut stream = SplitMix64::new(1_234_567);
         let first = [stream.next_u64(), stream.next_u64(), stream.next_u64()];
         let expected = [
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_spread_evenly_below_one() {
+    fn unit_values_are_uniform_below_one() {
         let mut stream = SplitMix64::new(1);
         let mut tenths = [0u32; 10];
         for _ in 0..100_000 {

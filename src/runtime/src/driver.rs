@@ -247,7 +247,7 @@ impl Driver {
                 Some(test) = self.finished.recv() => self.run_finished(test),
                 Some(inspected) = self.inspected.recv() => self.plan_inspected(inspected),
                 Some((test, once, how)) = self.once.recv() => {
-                    self.input(Input::Ran(test, once, how));
+                    self.input(Input::HookFinished(test, once, how.map_err(Into::into)));
                 }
                 Some(learned) = self.learned.recv() => self.learned(learned),
                 Some(looked) = self.looks.recv() => self.looked(looked),
@@ -486,7 +486,7 @@ impl Driver {
 
     /// The newest term of a test's coordinators, for log lines; 0 before the first.
     fn term_of(&self, test: TestId) -> u64 {
-        let reigns = self.core.tests().get(&test).map(|t| t.reigns());
+        let reigns = self.core.tests().get(&test).map(|t| t.tenures());
         let terms = reigns.into_iter().flatten().map(|r| r.term);
         terms.max().unwrap_or(0)
     }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use vajra_core::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, StepCounters, TimeKind, new_histogram,
 };
-use vajra_core::protocol::decisions::{Decision, LoadCommand, LogEntry, values};
+use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry, setup_values};
 use vajra_core::protocol::{EngineOrder, Measurement, TestId};
 use vajra_engine::{
     LeaseClock, LeaseInstant, LoadRun, LoadSnapshot, LoadSpec, PrepareError, StopMode,
@@ -168,8 +168,8 @@ impl EngineRun {
                 offset: *offset,
                 slots: *slots,
             }),
-            EngineOrder::LogEntry(decisions) => {
-                match values(decisions).map(|bytes| decode_values(bytes)) {
+            EngineOrder::Log(decisions) => {
+                match setup_values(decisions).map(|bytes| decode_values(bytes)) {
                     Some(Ok(values)) => self.run.hand(&values),
                     Some(Err(why)) => {
                         tracing::warn!(test = %self.test, term = self.term, "the setup's values can't be read: {why}")
@@ -228,12 +228,12 @@ impl EngineRun {
 /// How the load changes by these decisions.
 pub fn load_changes(decisions: &[LogEntry], max_pause: Duration) -> Vec<LoadChange> {
     let steered = decisions.iter().filter_map(|d| {
-        let Decision::Steered(steer) = d.what else {
+        let EntryKind::LoadChanged(steer) = d.kind else {
             return None;
         };
         Some(LoadChange {
             at: d.at,
-            lag: d.lag,
+            lag: d.max_delay,
             what: match steer {
                 LoadCommand::Load { level_milli } => Change::Level(level_milli as f64 / 1e3),
                 LoadCommand::Pause => Change::Pause(max_pause),

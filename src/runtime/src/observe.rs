@@ -100,7 +100,7 @@ impl Driver {
         let shown = recent.rev().take(MAX_SHOWN);
         let mut by_state: BTreeMap<&'static str, u64> = BTreeMap::new();
         for test in self.core.tests().values() {
-            *by_state.entry(phase_word(test.phase())).or_default() += 1;
+            *by_state.entry(phase_word(test.state())).or_default() += 1;
         }
         let forgotten = self.old.keys();
         let forgotten = forgotten.filter(|id| !self.core.tests().contains_key(id));
@@ -125,14 +125,14 @@ impl Driver {
             elapsed = Duration::from_secs_f64(result.duration_s.max(0.0));
         }
         let (mut asked, mut users, duration_s) = self.asked(t.id(), t, elapsed);
-        if t.phase() == TestState::Ended {
+        if t.state() == TestState::Ended {
             (asked, users) = (0.0, 0);
         }
-        let reigns = t.reigns();
+        let reigns = t.tenures();
         ObservedTest {
             id: t.id(),
             name: t.announcement().name.clone(),
-            phase: t.phase(),
+            phase: t.state(),
             verdict: result.and_then(|r| r.verdict.clone()),
             elapsed,
             duration: Duration::from_secs_f64(duration_s),
@@ -146,8 +146,8 @@ impl Driver {
     }
 
     fn observe_workers(&self, t: &TestRun) -> Vec<ObservedWorker> {
-        let (me, lost) = (&self.core.myself().node, t.lost());
-        let carrying = t.merge().workers().iter().filter(|(_, m)| m.carried());
+        let (me, lost) = (&self.core.local().node, t.lost());
+        let carrying = t.merge().workers().iter().filter(|(_, m)| m.had_load());
         let workers = carrying.map(|(node, metrics)| ObservedWorker {
             is_self: node == me,
             metrics: metrics.clone(),
@@ -158,6 +158,6 @@ impl Driver {
 
     fn is_away(&self, node: &NodeId) -> bool {
         let here = |k: &Known| k.advert.node == *node && k.health(self.now()) != Health::Gone;
-        *node != self.core.myself().node && !self.core.members().get(&node.peer).is_some_and(here)
+        *node != self.core.local().node && !self.core.members().get(&node.peer).is_some_and(here)
     }
 }

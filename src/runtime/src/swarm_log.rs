@@ -124,9 +124,9 @@ fn told(
         (Place::Gone | Place::Left, None) => return None,
         (Place::Left, Some(_)) => ("left", "it said so".into()),
         (Place::Gone, Some(b)) if b.place == Place::Left => return None,
-        (Place::Gone, Some(_)) if known.cut_off => ("gone", "its connection broke".into()),
+        (Place::Gone, Some(_)) if known.disconnected => ("gone", "its connection broke".into()),
         (Place::Gone, Some(_)) => {
-            let silent = whole_seconds(now.since(known.heard));
+            let silent = whole_seconds(now.since(known.received));
             ("gone", format!("it has said nothing for {silent}"))
         }
     })
@@ -152,7 +152,7 @@ mod tests {
 
     impl World {
         fn hears(&mut self, at_s: u64, advert: Advert) {
-            self.members.heard(Time(at_s * SECOND), advert);
+            self.members.advert(Time(at_s * SECOND), advert);
         }
 
         /// Looks, and tells what is new.

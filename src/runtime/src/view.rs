@@ -26,7 +26,7 @@ impl Driver {
 
     pub(super) fn nodes(&self) -> NodeList {
         let now = self.now();
-        let me = self.core.myself();
+        let me = self.core.local();
         let isolated = self.isolated() && self.core.members().live(now).next().is_none();
         let status = match self.own_status() {
             Status::Idle if isolated => "isolated",
@@ -85,7 +85,7 @@ impl Driver {
             load: a.load,
             task_types: a.task_types.clone(),
             labels: a.labels.clone(),
-            heard_ms: Some(now.since(k.heard).as_millis() as u64),
+            heard_ms: Some(now.since(k.received).as_millis() as u64),
             round_trip_ms: self.neighbours.round_trips.get(peer).copied().map(show_ms),
             clock_offset_ms: clock.map(|c| c.offset_ms.round() + 0.0),
             environment: a.environment.clone(),
@@ -165,13 +165,13 @@ impl Driver {
         Some(ResultInput {
             test: id,
             name: t.announcement().name.clone(),
-            phase: t.phase(),
+            phase: t.state(),
             complete: t.complete(),
             reason: t.ended().map(|e| e.reason.clone()),
             plan,
             started_unix_ms,
             coordinators: t
-                .reigns()
+                .tenures()
                 .iter()
                 .map(|r| Tenure {
                     term: r.term,
@@ -187,15 +187,15 @@ impl Driver {
                 .iter()
                 .map(|e| Event {
                     at_ms: e.at_ms,
-                    kind: e.kind.clone(),
+                    kind: e.kind.to_string(),
                     peer: e.node.as_ref().map(|n| network::show_peer(&n.peer)),
                     text: e.text.clone(),
                 })
                 .collect(),
-            changes: load_changes(t.decisions(), self.room.max_pause),
+            changes: load_changes(t.log(), self.room.max_pause),
             // Written by a node of the swarm; what is no table of values is none.
             values: t
-                .values()
+                .setup_values()
                 .and_then(|bytes| decode_values(bytes).ok())
                 .unwrap_or_default(),
         })
@@ -223,7 +223,7 @@ impl Driver {
 
     /// What a worker's machine is, and what runs on it; empty if nobody says.
     fn environment_of(&self, node: &NodeId) -> String {
-        let me = self.core.myself();
+        let me = self.core.local();
         let (machine, version) = match self.core.members().get(&node.peer) {
             _ if node.peer == me.node.peer => (&me.environment, &me.version),
             Some(k) => (&k.advert.environment, &k.advert.version),
@@ -236,8 +236,8 @@ impl Driver {
     }
 
     pub(super) fn name_of(&self, node: &NodeId, t: &TestRun) -> String {
-        if node.peer == self.core.myself().node.peer {
-            return self.core.myself().name.clone();
+        if node.peer == self.core.local().node.peer {
+            return self.core.local().name.clone();
         }
         let advertised = self
             .core
@@ -260,7 +260,7 @@ fn live_entry(t: &TestRun, started_unix_ms: Option<u64>) -> TestEntry {
     TestEntry {
         test_id: t.id().to_string(),
         name: Some(t.announcement().name.clone()).filter(|n| !n.is_empty()),
-        state: phase_word(t.phase()).into(),
+        state: phase_word(t.state()).into(),
         verdict: None,
         started_at: started_unix_ms.map(rfc3339),
     }

@@ -6,7 +6,7 @@ use super::decode;
 use super::limits::*;
 use super::{Wire, WireError, encode, pb};
 use vajra_core::Hook;
-use vajra_core::protocol::decisions::{Decision, LoadCommand, LogEntry};
+use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry};
 
 fn level(value: u64) -> Result<LoadCommand, WireError> {
     if value == 0 {
@@ -50,17 +50,17 @@ impl Wire for LogEntry {
 
     fn to_wire(&self) -> Self::Message {
         use pb::worker::decision::What;
-        let what = match &self.what {
-            Decision::Steered(LoadCommand::Load { level_milli }) => What::LevelMilli(*level_milli),
-            Decision::Steered(LoadCommand::Pause) => What::Paused(true),
-            Decision::Steered(LoadCommand::Resume) => What::Paused(false),
-            Decision::Begun(once) => What::Begun(once.to_wire()),
-            Decision::SetUp(values) => What::Values(values.to_vec()),
+        let what = match &self.kind {
+            EntryKind::LoadChanged(LoadCommand::Load { level_milli }) => What::LevelMilli(*level_milli),
+            EntryKind::LoadChanged(LoadCommand::Pause) => What::Paused(true),
+            EntryKind::LoadChanged(LoadCommand::Resume) => What::Paused(false),
+            EntryKind::HookStarted(once) => What::Begun(once.to_wire()),
+            EntryKind::SetupValues(values) => What::Values(values.to_vec()),
         };
         pb::worker::Decision {
             id: self.id,
             at_ns: encode::ns(self.at),
-            lag_ns: encode::ns(self.lag),
+            lag_ns: encode::ns(self.max_delay),
             what: Some(what),
         }
     }
@@ -68,19 +68,19 @@ impl Wire for LogEntry {
     fn from_wire(m: Self::Message) -> Result<LogEntry, WireError> {
         use pb::worker::decision::What;
         let what = match m.what.ok_or(WireError::Unknown("decision"))? {
-            What::LevelMilli(value) => Decision::Steered(level(value)?),
-            What::Paused(p) => Decision::Steered(paused(p)),
-            What::Begun(once) => Decision::Begun(Hook::from_wire(once)?),
+            What::LevelMilli(value) => EntryKind::LoadChanged(level(value)?),
+            What::Paused(p) => EntryKind::LoadChanged(paused(p)),
+            What::Begun(once) => EntryKind::HookStarted(Hook::from_wire(once)?),
             What::Values(values) => {
                 decode::length("values", values.len(), MAX_VALUES)?;
-                Decision::SetUp(values.into())
+                EntryKind::SetupValues(values.into())
             }
         };
         Ok(LogEntry {
             id: m.id,
             at: decode::span("at_ns", m.at_ns)?,
-            lag: decode::span("lag_ns", m.lag_ns)?,
-            what,
+            max_delay: decode::span("lag_ns", m.lag_ns)?,
+            kind: what,
         })
     }
 }

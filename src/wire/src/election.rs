@@ -7,8 +7,8 @@ use super::decision;
 use super::decode;
 use super::limits::MAX_TOLD;
 use super::{Wire, WireError, encode, pb};
-use vajra_core::protocol::decisions::Decisions;
-use vajra_core::protocol::messages::{StartHeard, TestMessage, TestState};
+use vajra_core::protocol::log::Log;
+use vajra_core::protocol::messages::{RelayedStart, TestMessage, TestState};
 
 /// Terms begin at 1; nothing is said in term 0.
 pub fn term(value: u64) -> Result<u64, WireError> {
@@ -100,7 +100,7 @@ impl Wire for TestMessage {
                 share_lease,
                 stop,
                 start,
-                decisions,
+                log,
             } => Body::Vote(pb::v1::Vote {
                 test: test.0.to_vec(),
                 term: *term,
@@ -111,8 +111,8 @@ impl Wire for TestMessage {
                 stop: stop.as_ref().map(Wire::to_wire),
                 since_start_ns: start.map(|s| encode::signed_ns(s.since)),
                 start_term: start.map_or(0, |s| s.term),
-                decisions: decision::to_wire(&decisions.list),
-                decisions_term: decisions.term,
+                decisions: decision::to_wire(&log.entries),
+                decisions_term: log.term,
             }),
             TestMessage::Beat {
                 test,
@@ -121,9 +121,9 @@ impl Wire for TestMessage {
                 number,
                 share_lease,
                 since_start,
-                phase,
-                decisions,
-                settled,
+                state,
+                log,
+                committed,
                 events,
             } => Body::Beat(pb::v1::Beat {
                 test: test.0.to_vec(),
@@ -132,9 +132,9 @@ impl Wire for TestMessage {
                 number: *number,
                 share_lease_ns: encode::ns(*share_lease),
                 since_start_ns: since_start.map(encode::signed_ns),
-                phase: phase.to_wire(),
-                decisions: decision::to_wire(decisions),
-                settled: *settled,
+                phase: state.to_wire(),
+                decisions: decision::to_wire(log),
+                settled: *committed,
                 events: events.iter().map(Wire::to_wire).collect(),
             }),
             TestMessage::BeatAck {
@@ -164,12 +164,12 @@ impl Wire for TestMessage {
                 test,
                 by,
                 id,
-                steer,
+                command,
             } => Body::LoadCommand(pb::v1::LoadCommand {
                 test: test.0.to_vec(),
                 by: Some(by.to_wire()),
                 id: *id,
-                how: Some(decision::steer_to_wire(*steer)),
+                how: Some(decision::steer_to_wire(*command)),
             }),
             TestMessage::Ended(e) => Body::Ended(e.to_wire()),
         };
@@ -211,15 +211,15 @@ impl Wire for TestMessage {
                 start: m
                     .since_start_ns
                     .map(|ns| {
-                        Ok::<_, WireError>(StartHeard {
+                        Ok::<_, WireError>(RelayedStart {
                             term: term(m.start_term)?,
                             since: decode::signed_ns("since_start_ns", ns)?,
                         })
                     })
                     .transpose()?,
-                decisions: Decisions {
+                log: Log {
                     term: decode::number("decisions_term", m.decisions_term)?,
-                    list: decision::shared(m.decisions)?,
+                    entries: decision::shared(m.decisions)?,
                 },
             },
             Body::Beat(m) => TestMessage::Beat {
@@ -232,9 +232,9 @@ impl Wire for TestMessage {
                     .since_start_ns
                     .map(|ns| decode::signed_ns("since_start_ns", ns))
                     .transpose()?,
-                phase: TestState::from_wire(m.phase)?,
-                settled: decode::at_most("settled", m.settled, m.decisions.len() as u32)?,
-                decisions: decision::shared(m.decisions)?,
+                state: TestState::from_wire(m.phase)?,
+                committed: decode::at_most("settled", m.settled, m.decisions.len() as u32)?,
+                log: decision::shared(m.decisions)?,
                 events: decode::list("events", m.events, MAX_TOLD)?,
             },
             Body::BeatAck(m) => TestMessage::BeatAck {
@@ -258,7 +258,7 @@ impl Wire for TestMessage {
                 test: common::test(&m.test)?,
                 by: decode::required("by", m.by)?,
                 id: m.id,
-                steer: decision::steer_from_wire(m.how)?,
+                command: decision::steer_from_wire(m.how)?,
             },
             Body::Ended(m) => TestMessage::Ended(Wire::from_wire(m)?),
         })

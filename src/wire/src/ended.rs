@@ -49,7 +49,7 @@ impl Wire for Ended {
                 .take(MAX_EVENTS)
                 .map(Wire::to_wire)
                 .collect(),
-            decisions: decision::to_wire(&self.decisions),
+            decisions: decision::to_wire(&self.log),
         };
         fit(&mut ended);
         ended
@@ -71,7 +71,7 @@ impl Wire for Ended {
             reason,
             roster: decode::list("roster", m.roster, MAX_ROSTER)?,
             events: decode::list("events", m.events, MAX_EVENTS)?,
-            decisions: decision::from_wire(m.decisions)?,
+            log: decision::from_wire(m.decisions)?,
         })
     }
 }
@@ -109,7 +109,7 @@ impl Wire for TestEvent {
         let max = MAX_SPAN.as_millis() as i64;
         pb::v1::TestEvent {
             at_ms: self.at_ms.clamp(-max, max),
-            kind: encode::text(&self.kind, MAX_WORD),
+            kind: encode::text(self.kind.as_str(), MAX_WORD),
             peer: self.node.as_ref().map(|n| n.peer.as_bytes().to_vec()),
             incarnation: self.node.as_ref().map_or(0, |n| n.incarnation.0),
             text: encode::text(&self.text, MAX_TEXT),
@@ -124,7 +124,7 @@ impl Wire for TestEvent {
         let peer = m.peer.map(|p| common::peer("event.peer", &p));
         Ok(TestEvent {
             at_ms: decode::signed("at_ms", m.at_ms, MAX_SPAN.as_millis() as u64)?,
-            kind: decode::word("event.kind", m.kind, MAX_WORD)?,
+            kind: decode::word("event.kind", m.kind, MAX_WORD)?.as_str().into(),
             node: peer.transpose()?.map(node),
             text: decode::text("event.text", m.text, MAX_TEXT)?,
         })

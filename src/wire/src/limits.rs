@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use vajra_core::metrics::{self, TimeKind};
-use vajra_core::protocol::{coordinator, decisions, node, rendezvous, spec};
+use vajra_core::protocol::{coordinator, log, node, rendezvous, spec};
 
 /// Longest gossip message. Gossipsub's frame limit is 64 KiB and includes the signature and
 /// the author's key; an oversized frame closes the receiver's stream.
@@ -97,12 +97,12 @@ pub const MAX_ROSTER: usize = 1024;
 /// Most events in a test's end.
 pub const MAX_EVENTS: usize = coordinator::MAX_EVENTS;
 /// Most events in a beat.
-pub const MAX_TOLD: usize = coordinator::MAX_TOLD;
+pub const MAX_TOLD: usize = coordinator::MAX_EVENTS_PER_BEAT;
 
 /// Most decisions of a test.
-pub const MAX_DECISIONS: usize = decisions::MAX_DECISIONS;
+pub const MAX_DECISIONS: usize = log::MAX_ENTRIES;
 /// Longest values of a setup.
-pub const MAX_VALUES: usize = decisions::MAX_VALUES;
+pub const MAX_VALUES: usize = log::MAX_VALUES;
 
 /// Most steps of a plan.
 pub const MAX_STEPS: usize = 64;

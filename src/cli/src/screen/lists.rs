@@ -180,7 +180,7 @@ fn newest(r: &TestResult) -> impl Iterator<Item = &Event> {
 fn event(e: &Event, p: &Palette) -> Line<'static> {
     let style = match e.kind.as_str() {
         "lost" | "threshold" | "setup_failed" | "teardown_failed" => p.bad(),
-        "stop" | "paused" => p.warn(),
+        "stop_requested" | "paused" => p.warn(),
         _ => p.strong(),
     };
     let at = e.at_ms as f64 / 1e3;

@@ -1,16 +1,16 @@
-//! How far another node's clock is from ours, from the four instants of an exchange
-//! (NTP, RFC 5905, section 8): the sample with the lowest round trip wins, because the error
-//! of a sample is at most half its round trip.
+//! Estimate of another node's clock from the four instants of an exchange (NTP, RFC 5905, section
+//! 8). The sample with the lowest round trip is used, because the error of a sample is at most half
+//! its round trip.
 
 use std::collections::VecDeque;
 
 use super::messages::ClockReply;
 use super::time::{RemoteTime, Time};
 
-/// Samples kept: at four heartbeats a second, 8 s of them; old ones go, because clocks drift.
+/// Samples kept: 8 s at four heartbeats per second. Older ones are dropped because clocks drift.
 const SAMPLES: usize = 32;
 
-/// An estimate of one other node's clock.
+/// Estimate of another node's clock.
 #[derive(Clone, Debug, Default)]
 pub struct ClockEstimate {
     samples: VecDeque<Sample>,
@@ -23,8 +23,8 @@ struct Sample {
 }
 
 impl ClockEstimate {
-    /// The estimate of one's own clock.
-    pub fn of_myself() -> ClockEstimate {
+    /// The exact estimate: of this node's own clock.
+    pub fn exact() -> ClockEstimate {
         ClockEstimate {
             samples: VecDeque::from([Sample {
                 round_trip: 0,
@@ -33,13 +33,13 @@ impl ClockEstimate {
         }
     }
 
-    /// Takes in an exchange: sent and answered by our clock, received and replied by theirs.
-    /// One that runs backwards is ignored.
+    /// Adds an exchange: `sent` and `answered` by the local clock, the reply's instants by the
+    /// remote one. Ignores an exchange in which time runs backwards.
     pub fn add(&mut self, sent: Time, reply: ClockReply, answered: Time) {
-        let ours = i128::from(answered.0) - i128::from(sent.0);
-        let theirs = i128::from(reply.sent.0) - i128::from(reply.received.0);
-        let round_trip = ours - theirs;
-        if ours < 0 || theirs < 0 || round_trip < 0 {
+        let local = i128::from(answered.0) - i128::from(sent.0);
+        let remote = i128::from(reply.sent.0) - i128::from(reply.received.0);
+        let round_trip = local - remote;
+        if local < 0 || remote < 0 || round_trip < 0 {
             return;
         }
         let there = i128::from(reply.received.0) - i128::from(sent.0);
@@ -57,14 +57,14 @@ impl ClockEstimate {
         self.samples.iter().min_by_key(|s| s.round_trip).copied()
     }
 
-    /// Their instant on our clock; `None` before the first sample.
-    pub fn to_local(&self, theirs: RemoteTime) -> Option<Time> {
+    /// A remote instant on the local clock; `None` before the first sample.
+    pub fn to_local(&self, remote: RemoteTime) -> Option<Time> {
         let best = self.best()?;
-        let local = i128::from(theirs.0) - best.offset;
+        let local = i128::from(remote.0) - best.offset;
         Some(Time(u64::try_from(local.max(0)).unwrap_or(u64::MAX)))
     }
 
-    /// The lowest round trip seen, in nanoseconds: twice the largest error of the estimate.
+    /// Lowest round trip seen, in nanoseconds: twice the largest error of the estimate.
     pub fn round_trip_ns(&self) -> Option<i64> {
         self.best().map(|s| s.round_trip)
     }
@@ -78,7 +78,7 @@ mod tests {
     fn the_sample_with_the_lowest_round_trip_wins() {
         let mut clock = ClockEstimate::default();
         assert_eq!(clock.to_local(RemoteTime(5)), None);
-        // Theirs is 1,000,000 ahead. First a lopsided exchange, then a quick one.
+        // The remote clock is 1,000,000 ahead. First an asymmetric exchange, then a quick one.
         let slow = ClockReply {
             received: RemoteTime(1_009_000),
             sent: RemoteTime(1_009_000),

@@ -1,28 +1,30 @@
-//! The coordinator of one test in one term: registers workers, hands out shares, answers
-//! heartbeats, ends the test. It exists only while its node has authority ([`super::election`])
-//! and is thrown away when that ends; a successor learns what it must from the workers.
+//! The coordinator of one test in one term: registers workers, assigns shares, answers heartbeats,
+//! ends the test. It exists only while its node has authority ([`super::election`]); a successor
+//! collects the state again from the workers.
 //!
-//! Slots follow one rule, *shrink before grow*: whatever any worker may still act on
-//! ([`super::ledger`]) is given to nobody else. A coordinator of a later term gives away
-//! nothing that it has no report about until one share lease after its election, when every
-//! lease granted before it has lapsed.
+//! All slots follow one rule, *shrink before grow*: slots that any worker may still act on
+//! ([`super::ledger`]) are assigned to no other worker. The coordinator of a later term assigns no
+//! slots without a report until one share lease after its election, when every earlier lease has
+//! expired.
 
-mod deciding;
 mod event_log;
-mod registering;
-mod sharing;
+mod hooks;
+mod registration;
+mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use event_log::EventLog;
-pub use event_log::{MAX_EVENTS, MAX_TOLD};
+pub use event_log::{MAX_EVENTS, MAX_EVENTS_PER_BEAT};
 
-use super::decisions::{Decision, LoadCommand, LogEntry, Record, values};
 use super::effects::{Effects, Output};
 use super::election::Acknowledged;
+use super::error::StartRefusal;
+use super::event_kind::EventKind;
 use super::id::{Digest, NodeId, TestId};
 use super::ledger::Ledger;
+use super::log::{CoordinatorLog, EntryKind, LoadCommand, LogEntry, setup_values};
 use super::messages::{
     Assign, ClockReply, EndReason, Ended, Heartbeat, HeartbeatReply, Order, Register,
     RegisterReply, Request, RosterEntry, ShareReport, Status, StopOrder, TestEvent, TestState,
@@ -30,56 +32,56 @@ use super::messages::{
 use super::planted::{Bug, planted};
 use super::spec::{Balance, OnLost, SLOTS, TestSpec, Timings};
 use super::split::split;
-use super::time::{RemoteTime, Time, awaited};
+use super::time::{RemoteTime, Time, for_waiter};
 use crate::Hook;
 
-/// Most workers of a test: what a flat swarm is planned for, ten times over.
+/// Most workers of a test: ten times the size that a flat swarm is designed for.
 pub const MAX_WORKERS: usize = 10_000;
-/// Authority leases for which an event is told with the beats: eight beats, which may be lost.
-const TOLD_FOR: u32 = 2;
+/// Authority leases for which beats repeat an event: eight beats, since beats may be lost.
+const EVENT_REPEAT_LEASES: u32 = 2;
 
-/// What an overloaded worker's weight is multiplied by, in thousandths, ...
-const RELIEF: u32 = 800;
-/// ... how small it becomes at most, ...
-const MOST_RELIEF: u32 = 200;
-/// ... and how long the effect is waited for before the next time.
-const RELIEF_INTERVAL: Duration = Duration::from_secs(3);
+/// Factor of an overloaded worker's weight, in thousandths.
+const WEIGHT_FACTOR: u32 = 800;
+/// Lower limit of a worker's weight, in thousandths.
+const MIN_WEIGHT: u32 = 200;
+/// Time between two reductions of a worker's weight, in which the effect becomes visible.
+const REDUCTION_INTERVAL: Duration = Duration::from_secs(3);
 
-const LAPSED: &str = "its lease lapsed unrenewed";
+const LEASE_EXPIRED: &str = "its lease expired";
 
-/// A worker as its coordinator sees it.
+/// A worker as known to its coordinator.
 #[derive(Debug)]
-struct Member {
+struct WorkerEntry {
     name: String,
     capacity: u32,
     registration: u64,
     registered_at: Time,
     order_floor: u64,
     honoured: Option<ShareReport>,
-    /// A report of this incarnation has been taken into account in this term.
+    /// Whether a report of this incarnation was honoured in this term.
     reported: bool,
     unable: Option<String>,
-    /// Takes part: registered, able, not lost, not gone.
+    /// Registered, able, neither lost nor gone.
     active: bool,
     last_heartbeat: u64,
     status: Status,
     finished: bool,
     had_share: bool,
-    /// Thousandths of its weight that it is counted with: less, once it was overloaded.
-    relief: u32,
-    /// It has said that it is overloaded.
+    /// Weight in thousandths: reduced after overload.
+    weight: u32,
+    /// Whether it has reported overload.
     overloaded: bool,
-    /// Not relieved again before this.
-    next_relief: Time,
+    /// Earliest time of the next reduction.
+    next_reduction: Time,
     ledger: Ledger,
     last_snapshot: Option<(u64, bool)>,
     lost_at: Option<Duration>,
 }
 
-impl Member {
+impl WorkerEntry {
     fn takes_share(&self) -> bool {
-        let heard = self.ledger.confirmed() || self.ledger.ordered() > 0;
-        self.active && heard && !self.finished && self.status != Status::Draining
+        let reached = self.ledger.confirmed() || self.ledger.ordered() > 0;
+        self.active && reached && !self.finished && self.status != Status::Draining
     }
 
     fn delivered(&self) -> bool {
@@ -87,123 +89,127 @@ impl Member {
     }
 }
 
-/// Why a test ends whose shares are not known to be with anybody, under `hold`.
-const HELD_BY_NOBODY: &str = "its coordinator was lost before any worker was known to have a \
-    share, and on_lost_worker = \"hold\" forbids to give shares away a second time; start it again";
-
-/// What a coordinator needs to know about its test.
+/// Initial state of a coordinator.
 #[derive(Clone, Debug)]
 pub struct CoordinatorInit {
-    /// The test.
+    /// Test id.
     pub test: TestId,
     /// This node.
     pub me: NodeId,
-    /// The term it was elected in.
+    /// Term of the coordinator.
     pub term: u64,
-    /// When the majority was there.
+    /// Time of the election.
     pub won_at: Time,
-    /// The plan.
+    /// Plan.
     pub spec: TestSpec,
-    /// Its digest.
+    /// Digest of the plan.
     pub digest: Digest,
     /// Longest share lease that an earlier coordinator may have granted.
     pub earlier_lease: Duration,
-    /// The start of the profile, if this node knows it.
+    /// Start of the profile, if this node knows it.
     pub start: Option<Time>,
-    /// A stop that was heard before the election.
+    /// Stop order known before the election.
     pub stop: Option<StopOrder>,
-    /// What was decided before.
-    pub decisions: Vec<LogEntry>,
-    /// What is known to have happened before.
+    /// Log of earlier terms.
+    pub log: Vec<LogEntry>,
+    /// Known events of earlier terms.
     pub events: Vec<TestEvent>,
 }
 
-/// The coordinator of one test in one term.
+/// The coordinator of one test in one term: registers workers, assigns shares, answers heartbeats,
+/// ends the test. It exists only while its node has authority ([`super::election`]); a successor
+/// collects the state again from the workers.
+///
+/// All slots follow one rule, *shrink before grow*: slots that any worker may still act on
+/// ([`super::ledger`]) are assigned to no other worker. The coordinator of a later term assigns no
+/// slots without a report until one share lease after its election, when every earlier lease has
+/// expired.
 #[derive(Debug)]
 pub struct Coordinator {
-    charge: CoordinatorInit,
+    init: CoordinatorInit,
     timings: Timings,
-    members: BTreeMap<NodeId, Member>,
+    workers: BTreeMap<NodeId, WorkerEntry>,
     last_order: u64,
-    /// Slots without a report may be given away from here on.
-    accounts_close: Time,
-    /// Workers of earlier terms that have not come back by then have been told of.
-    accounted: bool,
+    /// End of the wait for reports of earlier shares. From then on, slots without a report are
+    /// free.
+    reports_until: Time,
+    /// Whether workers of earlier terms that did not register were declared lost.
+    missing_declared: bool,
     start: Option<Time>,
-    /// What a majority of electors knows of this term: a successor will hear it.
+    /// What a majority of electors has acknowledged of this term.
     acknowledged: Acknowledged,
-    phase: TestState,
+    state: TestState,
     stop: Option<(StopOrder, Time)>,
     failure: Option<String>,
-    /// Something changed that the next tick acts on; it need not wait for its time.
-    pressing: bool,
-    /// Some slots may become free then.
-    next_lapse: Time,
-    chronicle: EventLog,
-    decisions: Record,
-    /// Setup or teardown is being run here, until this instant at most.
-    running: Option<(Hook, Time)>,
-    /// The teardown was run here.
-    torn_down: bool,
-    /// It has failed for this reason: its load is stopped, and then it ends.
-    stopping: Option<String>,
-    /// The test is to end for this reason, once the teardown is over.
+    /// Whether a change requires a tick at once.
+    needs_tick: bool,
+    /// Next time at which slots may become free.
+    next_expiry: Time,
+    event_log: EventLog,
+    log: CoordinatorLog,
+    /// Hook that is running on this node, and its time limit.
+    running_hook: Option<(Hook, Time)>,
+    /// Whether the teardown has run on this node.
+    teardown_done: bool,
+    /// Reason for a failure: the load is being stopped, then the test ends.
+    failing: Option<String>,
+    /// Reason for the end of the test after the teardown.
     ending: Option<EndReason>,
 }
 
 impl Coordinator {
-    /// Takes office.
-    pub fn new(charge: CoordinatorInit, timings: Timings, fx: &mut Effects) -> Coordinator {
-        let mut charge = charge;
+    /// A coordinator that was just elected.
+    pub fn new(init: CoordinatorInit, timings: Timings, fx: &mut Effects) -> Coordinator {
+        let mut init = init;
         if planted(Bug::StartForgotten) {
-            charge.start = None;
+            init.start = None;
         }
         if planted(Bug::StretchNotWaited) {
-            charge.earlier_lease = Duration::ZERO;
+            init.earlier_lease = Duration::ZERO;
         }
-        let accounts_close = if charge.term == 1 || planted(Bug::UnaccountedAtOnce) {
-            charge.won_at
+        let reports_until = if init.term == 1 || planted(Bug::UnreportedAtOnce) {
+            init.won_at
         } else {
-            charge.won_at + awaited(timings.share_lease.max(charge.earlier_lease))
+            init.won_at + for_waiter(timings.share_lease.max(init.earlier_lease))
         };
-        let (term, won_at) = (charge.term, charge.won_at);
+        let (term, won_at) = (init.term, init.won_at);
         let mut coordinator = Coordinator {
-            accounts_close,
-            accounted: false,
-            start: charge.start,
-            phase: if charge.start.is_some() {
+            reports_until,
+            missing_declared: false,
+            start: init.start,
+            state: if init.start.is_some() {
                 TestState::Running
             } else {
                 TestState::Registering
             },
-            stop: charge.stop.map(|s| (s, won_at)),
+            stop: init.stop.map(|s| (s, won_at)),
             acknowledged: Acknowledged::default(),
             failure: None,
-            pressing: true,
-            next_lapse: Time::MAX,
-            members: BTreeMap::new(),
+            needs_tick: true,
+            next_expiry: Time::MAX,
+            workers: BTreeMap::new(),
             last_order: 0,
-            chronicle: EventLog::after(std::mem::take(&mut charge.events)),
-            decisions: Record::of(&charge.decisions),
-            running: None,
-            torn_down: false,
-            stopping: None,
+            event_log: EventLog::continuing(std::mem::take(&mut init.events)),
+            log: CoordinatorLog::new(&init.log),
+            running_hook: None,
+            teardown_done: false,
+            failing: None,
             ending: None,
-            charge,
+            init,
             timings,
         };
-        // A teardown is begun after the load; what made it end early may not be known here.
-        let torn = coordinator.decisions.begun_before(Hook::Teardown);
-        if torn && !coordinator.over(won_at) {
-            coordinator.stop = Some((coordinator.own_stop(), won_at));
+        // The teardown starts after the load. The reason for an early end may not be known here.
+        let teardown_started = coordinator.log.hook_started_before(Hook::Teardown);
+        if teardown_started && !coordinator.over(won_at) {
+            coordinator.stop = Some((coordinator.stop_order(), won_at));
         }
         if let Some(start) = coordinator.start {
-            coordinator.chronicle.start_known(won_at, start);
+            coordinator.event_log.start_known(won_at, start);
         }
-        let me = coordinator.charge.me.clone();
+        let me = coordinator.init.me.clone();
         coordinator.event(
             won_at,
-            "elected",
+            EventKind::Elected,
             Some(&me),
             format!("coordinator of term {term}"),
             fx,
@@ -211,119 +217,124 @@ impl Coordinator {
         coordinator
     }
 
-    /// What a majority of electors has acknowledged. Without the start among it no share is
-    /// given: a successor elected without knowing it would start the profile a second time.
+    /// Updates what a majority of electors has acknowledged. No share is assigned before that
+    /// includes the start: a successor without the start would start the profile a second time.
     pub fn acknowledged(&mut self, acknowledged: Acknowledged) {
-        self.pressing |= acknowledged.start && !self.acknowledged.start;
-        self.pressing |= acknowledged.decisions > self.acknowledged.decisions;
-        self.decisions.acknowledged(acknowledged.decisions);
+        self.needs_tick |= acknowledged.start && !self.acknowledged.start;
+        self.needs_tick |= acknowledged.log_len > self.acknowledged.log_len;
+        self.log.acknowledge(acknowledged.log_len);
         self.acknowledged = acknowledged;
     }
 
-    /// When to be ticked next, if nothing changes before.
+    /// Latest time of the next `tick`, if no other input arrives.
     pub fn next_wake(&self) -> Time {
-        let over = self.running.map_or(Time::MAX, |(_, until)| until);
-        match self.pressing {
+        let over = self.running_hook.map_or(Time::MAX, |(_, until)| until);
+        match self.needs_tick {
             true => Time::ZERO,
-            false => self.next_lapse.min(over),
+            false => self.next_expiry.min(over),
         }
     }
 
-    /// How far the test is.
-    pub fn phase(&self) -> TestState {
-        self.phase
+    /// State of the test.
+    pub fn state(&self) -> TestState {
+        self.state
     }
 
-    /// The start of the profile on this node's clock.
+    /// Start of the profile on this node's clock.
     pub fn start(&self) -> Option<Time> {
         self.start
     }
 
-    /// The share-lease length that the roster's size calls for; beats announce it.
-    pub fn wanted_share_lease(&self) -> Duration {
+    /// Share lease for the current number of workers; announced by beats.
+    pub fn target_share_lease(&self) -> Duration {
         self.timings.share_lease(self.active().count())
     }
 
-    /// The share each active worker was last ordered, for display.
+    /// Last ordered share of each worker, for display.
     pub fn shares(&self) -> impl Iterator<Item = (&NodeId, u32)> {
-        self.members.iter().map(|(n, m)| (n, m.ledger.ordered()))
+        self.workers.iter().map(|(n, m)| (n, m.ledger.ordered()))
     }
 
-    /// Slots that somebody may be acting on.
+    /// Slots that any worker may be acting on.
     pub fn reserved(&self, now: Time) -> u32 {
-        self.members
+        self.workers
             .values()
             .map(|m| self.reserved_by(m, now))
             .sum()
     }
 
-    /// A stop was heard.
+    /// A stop order arrived.
     pub fn stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
         if self.stop.is_some() {
             return;
         }
         self.stop = Some((order, now));
-        self.pressing = true;
-        let how = if order.graceful {
+        self.needs_tick = true;
+        let mode = if order.graceful {
             "graceful"
         } else {
-            "at once"
+            "immediate"
         };
-        self.event(now, "stop", None, format!("stop requested, {how}"), fx);
+        self.event(
+            now,
+            EventKind::StopRequested,
+            None,
+            format!("stop requested, {mode}"),
+            fx,
+        );
         for (node, _) in self.active() {
             fx.send(
-                &self.charge.me,
+                &self.init.me,
                 &node.peer,
                 Request::Stop {
-                    test: self.charge.test,
-                    term: self.charge.term,
+                    test: self.init.test,
+                    term: self.init.term,
                     order,
                 },
             );
         }
     }
 
-    /// Why it is about to be stopped, if nobody has stopped it yet.
-    pub fn broke(&mut self, now: Time, why: String, fx: &mut Effects) -> bool {
+    /// Records that a threshold stops the test. Returns `false` if it is being stopped already.
+    pub fn threshold_failed(&mut self, now: Time, why: String, fx: &mut Effects) -> bool {
         if self.stop.is_none() {
-            self.event(now, "threshold", None, why, fx);
+            self.event(now, EventKind::Threshold, None, why, fx);
         }
         self.stop.is_none()
     }
 
-    /// A worker's snapshot has been taken in, on whatever way.
+    /// A worker's snapshot has arrived, by any route.
     pub fn snapshot_received(&mut self, worker: &NodeId, number: u64, is_final: bool) {
-        if let Some(m) = self.members.get_mut(worker)
+        if let Some(m) = self.workers.get_mut(worker)
             && m.last_snapshot.is_none_or(|(n, _)| number > n)
         {
             m.last_snapshot = Some((number, is_final));
-            self.pressing |= is_final;
+            self.needs_tick |= is_final;
         }
     }
 
-    fn active(&self) -> impl Iterator<Item = (&NodeId, &Member)> {
-        self.members.iter().filter(|(_, m)| m.active)
+    fn active(&self) -> impl Iterator<Item = (&NodeId, &WorkerEntry)> {
+        self.workers.iter().filter(|(_, m)| m.active)
     }
 
-    fn reserved_by(&self, m: &Member, now: Time) -> u32 {
-        if self.holds() && !m.delivered() {
-            m.ledger.held_for_ever()
+    fn reserved_by(&self, m: &WorkerEntry, now: Time) -> u32 {
+        if self.hold_mode() && !m.delivered() {
+            m.ledger.reserved_without_expiry()
         } else {
             m.ledger.reserved(now)
         }
     }
 
-    fn holds(&self) -> bool {
-        self.charge.spec.on_lost == OnLost::Hold && !planted(Bug::HoldGivesAway)
+    fn hold_mode(&self) -> bool {
+        self.init.spec.on_lost == OnLost::Hold && !planted(Bug::HoldReassigns)
     }
 
-    /// Under `hold`: nobody has come back with a share in the time that registration takes,
-    /// and none may be given.
-    fn nobody_holds(&self, now: Time) -> bool {
-        self.holds()
-            && self.charge.term > 1
-            && now >= self.accounts_close + self.timings.registration_window
-            && !self.members.values().any(|m| m.had_share)
+    /// Under `hold`: no worker has reported a share in time, and none may be assigned.
+    fn no_share_known(&self, now: Time) -> bool {
+        self.hold_mode()
+            && self.init.term > 1
+            && now >= self.reports_until + self.timings.registration_window
+            && !self.workers.values().any(|m| m.had_share)
     }
 
     fn since_start(&self, now: Time) -> Option<Duration> {
@@ -333,75 +344,75 @@ impl Coordinator {
     fn event(
         &mut self,
         now: Time,
-        kind: &str,
+        kind: EventKind,
         about: Option<&NodeId>,
         text: String,
         fx: &mut Effects,
     ) {
-        let event = self.chronicle.record(now, kind, about, text);
-        fx.outputs.push(Output::Event(self.charge.test, event));
+        let event = self.event_log.record(now, kind, about, text);
+        fx.outputs.push(Output::Event(self.init.test, event));
     }
 
-    /// What happened, in this term and before.
+    /// All events of this and earlier terms.
     pub fn events(&self) -> Vec<TestEvent> {
-        self.chronicle.events()
+        self.event_log.events()
     }
 
-    /// What the beats tell now of it.
-    pub fn told(&self, now: Time) -> Vec<TestEvent> {
-        let told_for = self.timings.authority_lease * TOLD_FOR;
-        self.chronicle
-            .told(now, told_for, self.timings.beat_interval())
+    /// Events for a beat sent now.
+    pub fn recent_events(&self, now: Time) -> Vec<TestEvent> {
+        let repeat_for = self.timings.authority_lease * EVENT_REPEAT_LEASES;
+        self.event_log
+            .recent(now, repeat_for, self.timings.beat_interval())
     }
 
-    /// Time passed, or something changed. `able` are the live nodes that could take part.
-    /// Called only under authority. Returns the end of the test, once.
+    /// Handles the passing of time and changes. `able` are the live nodes that could take part.
+    /// Must be called only under authority. Returns the end of the test, once.
     pub fn tick(&mut self, now: Time, able: &BTreeSet<NodeId>, fx: &mut Effects) -> Option<Ended> {
-        if self.phase == TestState::Ended {
+        if self.state == TestState::Ended {
             return None;
         }
-        self.pressing = false;
-        self.give_up_running(now, fx);
+        self.needs_tick = false;
+        self.expire_hook(now, fx);
         if let Some(reason) = self.ending.clone() {
             return self.end_after_teardown(now, reason, fx);
         }
-        self.expire(now, fx);
-        self.next_lapse = self.lapses_after(now);
+        self.expire_leases(now, fx);
+        self.next_expiry = self.next_expiry_after(now);
         if let Some(reason) = self.failure.take() {
-            if self.charge.spec.teardown.is_none() || self.start.is_none() {
+            if self.init.spec.teardown.is_none() || self.start.is_none() {
                 return self.end_after_teardown(now, EndReason::Failed(reason), fx);
             }
-            // What the teardown takes away is in use as long as there is load.
-            self.stopping = Some(reason);
-            self.stop(now, self.own_stop(), fx);
+            // The load may still use what the teardown removes.
+            self.failing = Some(reason);
+            self.stop(now, self.stop_order(), fx);
         }
-        if self.phase == TestState::Registering {
-            // A setup that runs is let finish, so that the teardown finds what it has made.
-            let waits = self.running.is_some() && self.stop.is_none_or(|(s, _)| s.graceful);
+        if self.state == TestState::Registering {
+            // A running setup may finish, so that the teardown finds what it created.
+            let waits = self.running_hook.is_some() && self.stop.is_none_or(|(s, _)| s.graceful);
             if self.stop.is_some() && !waits {
                 return self.end_after_teardown(now, EndReason::Stopped, fx);
             }
-            if now >= self.accounts_close
+            if now >= self.reports_until
                 && !waits
                 && let Err(reason) = self.try_start(now, able, fx)
             {
-                return self.end_after_teardown(now, EndReason::Failed(reason), fx);
+                return self.end_after_teardown(now, EndReason::Failed(reason.to_string()), fx);
             }
         }
-        if self.phase == TestState::Running {
+        if self.state == TestState::Running {
             if self.over(now) {
-                self.phase = TestState::Stopping;
-            } else if self.nobody_holds(now) {
-                let reason = EndReason::Failed(HELD_BY_NOBODY.into());
+                self.state = TestState::Stopping;
+            } else if self.no_share_known(now) {
+                let reason = EndReason::Failed(StartRefusal::HoldWithoutShares.to_string());
                 return self.end_after_teardown(now, reason, fx);
-            } else if now >= self.accounts_close
+            } else if now >= self.reports_until
                 && (self.acknowledged.start || planted(Bug::StartUnacknowledged))
             {
                 self.rebalance(now, fx);
             }
         }
-        if self.phase >= TestState::Running && self.complete(now) {
-            let reason = match (self.stopping.take(), self.stop) {
+        if self.state >= TestState::Running && self.complete(now) {
+            let reason = match (self.failing.take(), self.stop) {
                 (Some(why), _) => EndReason::Failed(why),
                 (None, Some(_)) => EndReason::Stopped,
                 (None, None) => EndReason::Completed,
@@ -411,49 +422,54 @@ impl Coordinator {
         None
     }
 
-    /// When some worker's slots may become free, or the accounts are closed. Renewals move it
-    /// on; then it is a moment at which nothing happens.
-    fn lapses_after(&self, now: Time) -> Time {
-        let lapses = self.members.values();
-        let lapses = lapses.filter_map(|m| m.ledger.lapses_after(now));
-        let closes = Some(self.accounts_close).filter(|t| *t > now);
-        lapses.chain(closes).min().unwrap_or(Time::MAX)
+    /// Next time at which a worker's slots may become free or the wait for reports ends. A renewal
+    /// makes this too early, which is harmless.
+    fn next_expiry_after(&self, now: Time) -> Time {
+        let expiries = self.workers.values();
+        let expiries = expiries.filter_map(|m| m.ledger.next_expiry(now));
+        let closes = Some(self.reports_until).filter(|t| *t > now);
+        expiries.chain(closes).min().unwrap_or(Time::MAX)
     }
 
-    /// How it stops the load for a reason of its own.
-    fn own_stop(&self) -> StopOrder {
+    /// Stop order for a failure that the coordinator detected.
+    fn stop_order(&self) -> StopOrder {
         StopOrder {
             graceful: true,
-            timeout: self.charge.spec.grace,
+            timeout: self.init.spec.grace,
         }
     }
 
-    /// It stops the load for a reason of its own: the others are to hear of it, so that a
-    /// successor does as well.
-    pub fn stops(&self) -> Option<StopOrder> {
-        self.stopping.as_ref().map(|_| self.own_stop())
+    /// Stop order for a failure that the coordinator detected. It is published, so that a successor
+    /// knows it.
+    pub fn failure_stop(&self) -> Option<StopOrder> {
+        self.failing.as_ref().map(|_| self.stop_order())
     }
 
     fn profile_end(&self) -> Option<Time> {
-        self.start
-            .map(|s| s + self.charge.spec.lasts(self.decisions.all(), &self.timings))
+        self.start.map(|s| {
+            s + self
+                .init
+                .spec
+                .load_duration(self.log.entries(), &self.timings)
+        })
     }
 
     fn over(&self, now: Time) -> bool {
         self.stop.is_some() || self.profile_end().is_some_and(|end| now >= end)
     }
 
-    /// Everybody that carries load has delivered its final snapshot, or time is up.
+    /// Whether all workers with a share have delivered their final snapshots, or the time limit has
+    /// passed.
     fn complete(&self, now: Time) -> bool {
         let mut carriers = self.active().filter(|(_, m)| m.had_share).peekable();
         let some = carriers.peek().is_some();
         let all = carriers.all(|(_, m)| m.delivered());
-        // A successor must first give every worker the time to report.
-        let accounted = now >= self.accounts_close;
-        if accounted && all && (some || self.phase == TestState::Stopping) {
+        // A successor must first wait for all reports.
+        let reports_in = now >= self.reports_until;
+        if reports_in && all && (some || self.state == TestState::Stopping) {
             return true;
         }
-        if self.phase != TestState::Stopping {
+        if self.state != TestState::Stopping {
             return false;
         }
         let over = match (self.stop, self.profile_end()) {
@@ -462,23 +478,23 @@ impl Coordinator {
             (None, Some(end)) => end,
             (None, None) => now,
         };
-        let grace = self.stop.map_or(self.charge.spec.grace, |(s, _)| s.timeout);
+        let grace = self.stop.map_or(self.init.spec.grace, |(s, _)| s.timeout);
         now >= over + grace + self.timings.share_lease.mul_f64(0.9)
     }
 
     fn end(&mut self, now: Time, reason: EndReason, fx: &mut Effects) -> Ended {
-        self.phase = TestState::Ended;
+        self.state = TestState::Ended;
         let text = match &reason {
-            EndReason::Completed => "the plan was carried out".to_owned(),
+            EndReason::Completed => "plan completed".to_owned(),
             EndReason::Stopped => "stopped".to_owned(),
             EndReason::Failed(why) => why.clone(),
         };
-        self.event(now, "ended", None, text, fx);
-        let roster = self.members.iter().filter(|(_, m)| m.had_share);
+        self.event(now, EventKind::Ended, None, text, fx);
+        let roster = self.workers.iter().filter(|(_, m)| m.had_share);
         Ended {
-            test: self.charge.test,
-            term: self.charge.term,
-            coordinator: self.charge.me.clone(),
+            test: self.init.test,
+            term: self.init.term,
+            coordinator: self.init.me.clone(),
             reason,
             roster: roster
                 .map(|(node, m)| RosterEntry {
@@ -490,7 +506,7 @@ impl Coordinator {
                 })
                 .collect(),
             events: self.events(),
-            decisions: self.decisions.settled().to_vec(),
+            log: self.log.committed().to_vec(),
         }
     }
 }
@@ -506,7 +522,7 @@ fn percent(slots: u32) -> f64 {
     f64::from(slots) * 100.0 / f64::from(SLOTS)
 }
 
-/// All incarnations of a node from its own on.
+/// Range of the later incarnations of a node.
 fn newest_of(node: &NodeId) -> std::ops::RangeFrom<NodeId> {
     NodeId {
         peer: node.peer.clone(),

@@ -1,6 +1,7 @@
-//! A coordinator and what its workers say to it, one rule a test. Shares in these tests are
-//! equal unless a worker states another capacity.
+//! A coordinator and its workers, one rule per test. Shares in these tests are
+//! equal unless a worker has another capacity.
 
+use super::super::error::HookError;
 use super::super::fakes::{node, spec};
 use super::super::id::Peer;
 use super::*;
@@ -9,7 +10,7 @@ use crate::protocol::spec::OnLost;
 const TEST: TestId = TestId([4; 16]);
 const MS: u64 = 1_000_000;
 
-struct Office {
+struct Fixture {
     c: Coordinator,
     now: Time,
     able: BTreeSet<NodeId>,
@@ -17,12 +18,12 @@ struct Office {
     ended: Option<Ended>,
 }
 
-impl Office {
-    fn new(term: u64, change: impl FnOnce(&mut TestSpec)) -> Office {
+impl Fixture {
+    fn new(term: u64, change: impl FnOnce(&mut TestSpec)) -> Fixture {
         let mut spec = spec(Duration::from_secs(10));
         spec.balance = Balance::Capacity;
         change(&mut spec);
-        let charge = CoordinatorInit {
+        let init = CoordinatorInit {
             test: TEST,
             me: node(99),
             term,
@@ -32,11 +33,11 @@ impl Office {
             earlier_lease: Duration::ZERO,
             start: None,
             stop: None,
-            decisions: Vec::new(),
+            log: Vec::new(),
             events: Vec::new(),
         };
-        Office {
-            c: Coordinator::new(charge, Timings::lan(), &mut Effects::default()),
+        Fixture {
+            c: Coordinator::new(init, Timings::lan(), &mut Effects::default()),
             now: Time(0),
             able: BTreeSet::new(),
             sent: Vec::new(),
@@ -44,12 +45,12 @@ impl Office {
         }
     }
 
-    fn at(&mut self, ms: u64) -> &mut Office {
+    fn at(&mut self, ms: u64) -> &mut Fixture {
         self.now = Time(ms * MS);
         self
     }
 
-    fn tick(&mut self) -> &mut Office {
+    fn tick(&mut self) -> &mut Fixture {
         let mut fx = Effects::default();
         let ended = self.c.tick(self.now, &self.able, &mut fx);
         self.ended = self.ended.take().or(ended);
@@ -81,7 +82,7 @@ impl Office {
     ) -> RegisterReply {
         let mut r = Register {
             test: TEST,
-            term: self.c.charge.term,
+            term: self.c.init.term,
             node: node(i),
             number,
             name: format!("n{i}"),
@@ -100,7 +101,7 @@ impl Office {
         self.c.register(self.now, &r, &mut Effects::default())
     }
 
-    /// Heartbeat `number`, which says that the answer before it arrived.
+    /// Heartbeat `number`, which confirms the previous answer.
     fn beat(&mut self, i: u32, number: u64, applied: u64) -> Option<HeartbeatReply> {
         self.heartbeat(i, number, number - 1, applied, |_| {})
     }
@@ -113,10 +114,10 @@ impl Office {
         applied: u64,
         change: impl FnOnce(&mut Heartbeat),
     ) -> Option<HeartbeatReply> {
-        let registration = self.c.members.get(&node(i)).map_or(1, |m| m.registration);
+        let registration = self.c.workers.get(&node(i)).map_or(1, |m| m.registration);
         let mut hb = Heartbeat {
             test: TEST,
-            term: self.c.charge.term,
+            term: self.c.init.term,
             node: node(i),
             registration,
             number,
@@ -125,7 +126,7 @@ impl Office {
             load: 0,
             status: Status::Running,
             finished: false,
-            decisions: 0,
+            log_len: 0,
             sent: RemoteTime(0),
         };
         change(&mut hb);
@@ -133,8 +134,8 @@ impl Office {
     }
 
     /// Workers 0 to `count` registered, confirmed, and with their shares applied.
-    fn running(count: u32) -> Office {
-        let mut o = Office::new(1, |_| {});
+    fn running(count: u32) -> Fixture {
+        let mut o = Fixture::new(1, |_| {});
         for i in 0..count {
             o.register(i, 1, |_| {});
             o.beat(i, 1, 0);
@@ -149,7 +150,7 @@ impl Office {
     }
 
     fn ordered(&self, i: u32) -> Option<Order> {
-        self.c.members.get(&node(i)).and_then(|m| m.ledger.order())
+        self.c.workers.get(&node(i)).and_then(|m| m.ledger.order())
     }
 
     fn slots(&self, i: u32) -> u32 {
@@ -158,8 +159,8 @@ impl Office {
 }
 
 #[test]
-fn shares_are_in_proportion_to_capacity_and_lie_side_by_side() {
-    let mut o = Office::new(1, |_| {});
+fn shares_are_in_proportion_to_capacity_and_adjacent() {
+    let mut o = Fixture::new(1, |_| {});
     for (i, capacity) in [(0, 100), (1, 300)] {
         o.register(i, 1, |r| r.capacity = capacity);
         o.beat(i, 1, 0);
@@ -175,7 +176,7 @@ fn shares_are_in_proportion_to_capacity_and_lie_side_by_side() {
 
 #[test]
 fn a_share_waits_for_a_confirmed_answer() {
-    let mut o = Office::new(1, |_| {});
+    let mut o = Fixture::new(1, |_| {});
     o.register(0, 1, |_| {});
     o.beat(0, 1, 0);
     o.tick();
@@ -187,25 +188,25 @@ fn a_share_waits_for_a_confirmed_answer() {
 
 #[test]
 fn the_start_waits_for_able_nodes_at_most_for_the_registration_window() {
-    let mut o = Office::new(1, |_| {});
+    let mut o = Fixture::new(1, |_| {});
     o.able.extend([node(0), node(1)]);
     o.register(0, 1, |_| {});
     o.beat(0, 1, 0);
     o.beat(0, 2, 0);
     o.tick();
-    assert_eq!(o.c.phase(), TestState::Registering);
+    assert_eq!(o.c.state(), TestState::Registering);
     for (number, ms) in [(3, 1_000), (4, 2_000), (5, 2_999)] {
         o.at(ms).beat(0, number, 0);
         o.tick();
     }
-    assert_eq!(o.c.phase(), TestState::Registering);
+    assert_eq!(o.c.state(), TestState::Registering);
     o.at(3_000).tick();
     assert_eq!(o.slots(0), SLOTS);
 }
 
 #[test]
 fn too_few_workers_end_the_test_with_every_refusal() {
-    let mut o = Office::new(1, |s| s.min_workers = 2);
+    let mut o = Fixture::new(1, |s| s.min_workers = 2);
     o.register(0, 1, |_| {});
     o.beat(0, 1, 0);
     o.beat(0, 2, 0);
@@ -228,7 +229,7 @@ fn too_few_workers_end_the_test_with_every_refusal() {
 
 #[test]
 fn a_repeated_registration_gets_the_same_answer() {
-    let mut o = Office::new(2, |_| {});
+    let mut o = Fixture::new(2, |_| {});
     let report = ShareReport {
         slots: 400_000,
         offset: 7,
@@ -244,8 +245,8 @@ fn a_repeated_registration_gets_the_same_answer() {
 }
 
 #[test]
-fn a_report_is_honoured_once_a_term() {
-    let mut o = Office::new(2, |_| {});
+fn a_report_is_honoured_once_per_term() {
+    let mut o = Fixture::new(2, |_| {});
     let report = Some(ShareReport {
         slots: 400_000,
         offset: 0,
@@ -256,8 +257,8 @@ fn a_report_is_honoured_once_a_term() {
 }
 
 #[test]
-fn reports_that_exceed_the_whole_are_not_honoured() {
-    let mut o = Office::new(2, |_| {});
+fn reports_that_exceed_the_plan_are_not_honoured() {
+    let mut o = Fixture::new(2, |_| {});
     let report = Some(ShareReport {
         slots: 600_000,
         offset: 0,
@@ -267,8 +268,8 @@ fn reports_that_exceed_the_whole_are_not_honoured() {
 }
 
 #[test]
-fn a_successor_gives_away_unreported_slots_only_one_share_lease_after_its_election() {
-    let mut o = Office::new(2, |_| {});
+fn a_successor_assigns_unreported_slots_one_share_lease_after_its_election() {
+    let mut o = Fixture::new(2, |_| {});
     let report = ShareReport {
         slots: 400_000,
         offset: 0,
@@ -291,24 +292,20 @@ fn a_successor_gives_away_unreported_slots_only_one_share_lease_after_its_electi
 }
 
 #[test]
-fn a_profile_that_a_worker_knows_to_have_started_is_not_started_again() {
-    let mut o = Office::new(3, |_| {});
+fn a_profile_is_not_started_again_if_a_worker_knows_its_start() {
+    let mut o = Fixture::new(3, |_| {});
     o.at(100)
         .register(0, 1, |r| r.since_start = Some(4_000 * MS as i64));
-    assert_eq!(o.c.phase(), TestState::Running);
+    assert_eq!(o.c.state(), TestState::Running);
     o.at(200)
         .register(1, 1, |r| r.since_start = Some(4_105 * MS as i64));
     let start = o.c.start().expect("known");
-    assert_eq!(
-        start,
-        Time(0),
-        "{start:?}: before this clock began, cut off at its origin"
-    );
+    assert_eq!(start, Time(0), "{start:?}: before the origin of this clock");
 }
 
 #[test]
-fn a_late_joiner_grows_only_as_others_acknowledge_that_they_shrank() {
-    let mut o = Office::running(2);
+fn a_late_joiner_grows_only_as_others_acknowledge_smaller_shares() {
+    let mut o = Fixture::running(2);
     o.at(1_000);
     o.register(2, 1, |_| {});
     o.beat(2, 1, 0);
@@ -324,8 +321,8 @@ fn a_late_joiner_grows_only_as_others_acknowledge_that_they_shrank() {
 }
 
 #[test]
-fn a_lost_workers_slots_move_when_its_lease_has_certainly_lapsed() {
-    let mut o = Office::running(2);
+fn a_lost_workers_slots_move_once_its_lease_has_certainly_expired() {
+    let mut o = Fixture::running(2);
     for (number, ms) in [(4, 1_000), (5, 2_000), (6, 2_549)] {
         o.at(ms).beat(0, number, 1);
         o.tick();
@@ -334,13 +331,13 @@ fn a_lost_workers_slots_move_when_its_lease_has_certainly_lapsed() {
     o.at(2_550).beat(0, 7, 1);
     o.tick();
     assert_eq!(o.slots(0), SLOTS);
-    let late = o.at(2_560).beat(1, 4, 2).expect("an answer");
+    let late = o.at(2_560).beat(1, 4, 2).expect("a reply");
     assert!(late.register_again && late.lease.is_none());
 }
 
 #[test]
-fn no_renewal_while_answers_do_not_arrive() {
-    let mut o = Office::running(1);
+fn no_renewal_while_answers_are_unconfirmed() {
+    let mut o = Fixture::running(1);
     assert!(
         o.at(100)
             .heartbeat(0, 4, 3, 1, |_| {})
@@ -372,8 +369,8 @@ fn no_renewal_while_answers_do_not_arrive() {
 }
 
 #[test]
-fn a_heartbeat_that_was_handled_already_gets_no_answer() {
-    let mut o = Office::running(1);
+fn an_old_heartbeat_gets_no_answer() {
+    let mut o = Fixture::running(1);
     assert!(o.beat(0, 3, 1).is_none());
     assert!(
         o.heartbeat(0, 9, 3, 1, |hb| hb.term = 7).is_none(),
@@ -383,12 +380,12 @@ fn a_heartbeat_that_was_handled_already_gets_no_answer() {
 
 #[test]
 fn a_newer_incarnation_starts_at_zero_and_the_old_share_stays_reserved() {
-    let mut o = Office::running(2);
+    let mut o = Fixture::running(2);
     let reply = o.at(1_000).register(0, 1, |r| r.node.incarnation.0 = 2);
     assert!(reply.accepted && reply.honoured.is_none());
     o.tick();
     assert_eq!(o.c.reserved(o.now), SLOTS);
-    let old = o.beat(0, 4, 1).expect("an answer");
+    let old = o.beat(0, 4, 1).expect("a reply");
     assert!(old.register_again);
     assert!(
         !o.register(0, 2, |_| {}).accepted,
@@ -397,8 +394,8 @@ fn a_newer_incarnation_starts_at_zero_and_the_old_share_stays_reserved() {
 }
 
 #[test]
-fn a_worker_that_leaves_gives_its_share_back_at_once() {
-    let mut o = Office::running(2);
+fn a_leaving_worker_returns_its_share_at_once() {
+    let mut o = Fixture::running(2);
     o.at(500)
         .heartbeat(1, 4, 3, 2, |hb| hb.status = Status::Leaving);
     assert_eq!(o.c.reserved(o.now), 500_000);
@@ -407,8 +404,8 @@ fn a_worker_that_leaves_gives_its_share_back_at_once() {
 }
 
 #[test]
-fn a_draining_worker_is_given_no_share() {
-    let mut o = Office::running(2);
+fn a_draining_worker_gets_no_share() {
+    let mut o = Fixture::running(2);
     o.at(500)
         .heartbeat(1, 4, 3, 2, |hb| hb.status = Status::Draining);
     o.tick();
@@ -420,8 +417,8 @@ fn a_draining_worker_is_given_no_share() {
 }
 
 #[test]
-fn under_hold_a_lost_workers_share_is_given_to_nobody() {
-    let mut o = Office::new(1, |s| s.on_lost = OnLost::Hold);
+fn under_hold_a_lost_workers_share_is_not_reassigned() {
+    let mut o = Fixture::new(1, |s| s.on_lost = OnLost::Hold);
     for i in 0..2 {
         o.register(i, 1, |_| {});
         o.beat(i, 1, 0);
@@ -442,14 +439,14 @@ fn under_hold_a_lost_workers_share_is_given_to_nobody() {
     assert_eq!(
         back.honoured.map(|h| h.slots),
         Some(500_000),
-        "it carries on"
+        "it keeps its share"
     );
     assert_eq!(o.c.reserved(o.now), SLOTS);
 }
 
 #[test]
 fn under_fail_a_lost_worker_ends_the_test() {
-    let mut o = Office::new(1, |s| s.on_lost = OnLost::Fail);
+    let mut o = Fixture::new(1, |s| s.on_lost = OnLost::Fail);
     for i in 0..2 {
         o.register(i, 1, |_| {});
         o.beat(i, 1, 0);
@@ -469,7 +466,7 @@ fn under_fail_a_lost_worker_ends_the_test() {
 
 #[test]
 fn the_test_ends_when_all_have_delivered_their_final_snapshot() {
-    let mut o = Office::running(2);
+    let mut o = Fixture::running(2);
     for second in 1..=10 {
         for i in 0..2 {
             o.at(second * 1_000).beat(i, 3 + second, u64::from(i) + 1);
@@ -494,34 +491,34 @@ fn the_test_ends_when_all_have_delivered_their_final_snapshot() {
 }
 
 #[test]
-fn an_overloaded_worker_gets_a_smaller_share_if_another_can_take_it() {
-    let mut o = Office::running(2);
+fn the_share_of_an_overloaded_worker_is_reduced_if_another_can_take_it() {
+    let mut o = Fixture::running(2);
     assert_eq!((o.slots(0), o.slots(1)), (500_000, 500_000));
     o.heartbeat(0, 4, 3, 1, |hb| hb.status = Status::Overloaded);
     o.tick();
     assert_eq!(o.slots(0), 444_444);
     o.heartbeat(0, 5, 4, 1, |hb| hb.status = Status::Overloaded);
     o.tick();
-    assert_eq!(o.slots(0), 444_444, "the effect is waited for");
+    assert_eq!(o.slots(0), 444_444, "the next reduction waits");
 }
 
 #[test]
-fn when_all_are_overloaded_nothing_moves() {
-    let mut o = Office::running(1);
+fn no_share_is_reduced_when_all_workers_are_overloaded() {
+    let mut o = Fixture::running(1);
     o.heartbeat(0, 4, 3, 1, |hb| hb.status = Status::Overloaded);
     o.tick();
     assert_eq!(o.slots(0), 1_000_000);
-    let mut o = Office::running(2);
+    let mut o = Fixture::running(2);
     o.heartbeat(0, 4, 3, 1, |hb| hb.status = Status::Overloaded);
     o.heartbeat(1, 4, 3, 2, |hb| hb.status = Status::Overloaded);
     o.at(3_100);
     o.heartbeat(1, 5, 4, 2, |hb| hb.status = Status::Overloaded);
-    assert_eq!(o.c.members[&node(1)].relief, 1_000);
+    assert_eq!(o.c.workers[&node(1)].weight, 1_000);
 }
 
 #[test]
-fn under_hold_a_worker_that_comes_back_between_two_orders_keeps_what_it_has() {
-    let mut o = Office::new(1, |s| s.on_lost = OnLost::Hold);
+fn under_hold_a_worker_that_registers_again_between_two_orders_keeps_its_share() {
+    let mut o = Fixture::new(1, |s| s.on_lost = OnLost::Hold);
     o.register(0, 1, |_| {});
     o.beat(0, 1, 0);
     o.beat(0, 2, 0);
@@ -538,74 +535,78 @@ fn under_hold_a_worker_that_comes_back_between_two_orders_keeps_what_it_has() {
 }
 
 #[test]
-fn under_hold_a_successor_that_finds_no_share_ends_the_test_and_says_so() {
-    let mut o = Office::new(2, |s| s.on_lost = OnLost::Hold);
+fn under_hold_a_successor_without_a_reported_share_ends_the_test() {
+    let mut o = Fixture::new(2, |s| s.on_lost = OnLost::Hold);
     o.c.start = Some(Time(0));
-    o.c.phase = TestState::Running;
-    let window = o.c.accounts_close + o.c.timings.registration_window;
+    o.c.state = TestState::Running;
+    let window = o.c.reports_until + o.c.timings.registration_window;
     o.register(0, 1, |_| {});
     o.beat(0, 1, 0);
     o.beat(0, 2, 0);
     o.now = Time(window.0 - 1);
-    assert!(o.tick().ended.is_none(), "somebody may still come back");
+    assert!(o.tick().ended.is_none(), "a worker may still report");
     o.now = window;
     let reason = o.tick().ended.take().map(|e| e.reason);
     assert!(
-        matches!(&reason, Some(EndReason::Failed(why)) if why.contains("start it again")),
+        matches!(&reason, Some(EndReason::Failed(why)) if why.contains("start the test again")),
         "{reason:?}"
     );
 }
 
-// ---- decisions ----
+// ---- log entries and hooks ----
 
-impl Office {
-    /// The electors know all that was decided so far.
-    fn settled(&mut self) -> &mut Office {
-        let decisions = self.c.decisions().len();
+impl Fixture {
+    /// A majority acknowledges the whole log.
+    fn committed(&mut self) -> &mut Fixture {
+        let log_len = self.c.log().len();
         self.c.acknowledged(Acknowledged {
-            decisions,
+            log_len,
             ..self.c.acknowledged
         });
         self
     }
 
-    fn steer(&mut self, id: u64, steer: LoadCommand) -> bool {
-        self.c.steer(self.now, id, steer, &mut Effects::default())
+    fn load_command(&mut self, id: u64, command: LoadCommand) -> bool {
+        self.c
+            .load_command(self.now, id, command, &mut Effects::default())
     }
 
-    /// One step; whether setup or teardown is to be run now.
-    fn runs(&mut self) -> Option<Hook> {
+    /// One tick; returns the hook that is to run now.
+    fn running_hook(&mut self) -> Option<Hook> {
         let mut fx = Effects::default();
         let ended = self.c.tick(self.now, &self.able, &mut fx);
         self.ended = self.ended.take().or(ended);
         let mut outputs = fx.outputs.into_iter();
         outputs.find_map(|o| match o {
-            Output::RunOnce(_, once) => Some(once),
+            Output::RunHook(_, hook) => Some(hook),
             _ => None,
         })
     }
 
-    fn ran(&mut self, once: Hook, how: Result<&str, &str>) {
-        let how = how.map(|v| v.as_bytes().into()).map_err(str::to_owned);
-        self.c.ran(self.now, once, how, &mut Effects::default());
+    fn hook_finished(&mut self, hook: Hook, how: Result<&str, &str>) {
+        let how = how
+            .map(|v| v.as_bytes().into())
+            .map_err(|why| HookError::Failed(why.into()));
+        self.c
+            .hook_finished(self.now, hook, how, &mut Effects::default());
     }
 
-    /// A worker that is ready, of a plan with a setup and a teardown.
-    fn with_setup(term: u64, decisions: Vec<LogEntry>) -> Office {
-        let mut o = Office::new(term, |s| {
+    /// A registered worker of a plan with setup and teardown.
+    fn with_setup(term: u64, decisions: Vec<LogEntry>) -> Fixture {
+        let mut o = Fixture::new(term, |s| {
             s.setup = Some(Duration::from_secs(2));
             s.teardown = Some(Duration::from_secs(2));
         });
-        o.c.decisions = Record::of(&decisions);
-        o.settled();
-        o.c.accounts_close = Time(0);
+        o.c.log = CoordinatorLog::new(&decisions);
+        o.committed();
+        o.c.reports_until = Time(0);
         o.register(0, 1, |_| {});
         o.beat(0, 1, 0);
         o.beat(0, 2, 0);
         o
     }
 
-    fn why(&self) -> String {
+    fn failure(&self) -> String {
         match self.ended.as_ref().map(|e| &e.reason) {
             Some(EndReason::Failed(why)) => why.clone(),
             other => format!("{other:?}"),
@@ -613,139 +614,139 @@ impl Office {
     }
 }
 
-fn begun(once: Hook) -> LogEntry {
+fn started(hook: Hook) -> LogEntry {
     LogEntry {
         id: 0,
         at: Duration::ZERO,
-        lag: Duration::ZERO,
-        what: Decision::Begun(once),
+        max_delay: Duration::ZERO,
+        kind: EntryKind::HookStarted(hook),
     }
 }
 
 const HALF: LoadCommand = LoadCommand::Load { level_milli: 500 };
 
 #[test]
-fn a_change_of_the_load_is_told_to_workers_once_a_majority_knows_it() {
-    let mut o = Office::running(1);
+fn a_load_change_is_sent_to_workers_once_a_majority_acknowledged_it() {
+    let mut o = Fixture::running(1);
     o.at(1_000);
-    assert!(o.steer(7, HALF));
-    assert!(!o.steer(7, HALF), "the same request, heard again");
-    let reply = o.beat(0, 4, 1).expect("an answer");
-    assert!(reply.decisions.is_empty(), "nobody knows it but us");
-    o.settled();
-    let reply = o.beat(0, 5, 1).expect("an answer");
-    assert_eq!(reply.decisions.len(), 1);
+    assert!(o.load_command(7, HALF));
+    assert!(!o.load_command(7, HALF), "a repeated request");
+    let reply = o.beat(0, 4, 1).expect("a reply");
+    assert!(reply.log.is_empty(), "not acknowledged");
+    o.committed();
+    let reply = o.beat(0, 5, 1).expect("a reply");
+    assert_eq!(reply.log.len(), 1);
     let start = o.c.start().expect("a start");
     let since = o.now.since(start);
-    assert_eq!(reply.decisions[0].at, since + Duration::from_millis(400));
-    let reply = o.heartbeat(0, 6, 5, 1, |hb| hb.decisions = 1);
-    assert!(reply.expect("an answer").decisions.is_empty(), "it has it");
+    assert_eq!(reply.log[0].at, since + Duration::from_millis(400));
+    let reply = o.heartbeat(0, 6, 5, 1, |hb| hb.log_len = 1);
+    assert!(reply.expect("a reply").log.is_empty(), "the worker has it");
 }
 
 #[test]
-fn a_load_that_has_not_begun_or_is_over_is_not_changed() {
-    let mut o = Office::new(1, |_| {});
-    assert!(!o.steer(1, HALF));
-    let mut o = Office::running(1);
+fn a_load_is_not_changed_before_its_start_or_after_its_end() {
+    let mut o = Fixture::new(1, |_| {});
+    assert!(!o.load_command(1, HALF));
+    let mut o = Fixture::running(1);
     let order = StopOrder {
         graceful: true,
         timeout: Duration::ZERO,
     };
     o.at(1_000);
     o.c.stop(o.now, order, &mut Effects::default());
-    assert!(!o.steer(2, HALF));
+    assert!(!o.load_command(2, HALF));
 }
 
 #[test]
 fn a_pause_moves_the_end() {
-    let mut o = Office::running(1);
+    let mut o = Fixture::running(1);
     o.at(1_000);
-    assert!(o.steer(1, LoadCommand::Pause));
+    assert!(o.load_command(1, LoadCommand::Pause));
     let start = o.c.start().expect("a start");
     let longest = o.c.timings.max_pause;
     let length = Duration::from_secs(10);
     assert_eq!(o.c.profile_end(), Some(start + length + longest));
     o.at(4_000);
-    assert!(o.steer(2, LoadCommand::Resume));
+    assert!(o.load_command(2, LoadCommand::Resume));
     let pause = Duration::from_secs(3);
     assert_eq!(o.c.profile_end(), Some(start + length + pause));
 }
 
 #[test]
-fn nothing_is_run_before_a_majority_knows_that_it_is() {
-    let mut o = Office::with_setup(1, Vec::new());
-    assert_eq!(o.runs(), None);
-    assert_eq!(o.c.decisions()[0].what, Decision::Begun(Hook::Setup));
-    assert_eq!(o.settled().runs(), Some(Hook::Setup));
-    assert_eq!(o.runs(), None, "once");
-    assert!(o.c.start().is_none(), "no load before its setup");
+fn no_hook_runs_before_a_majority_acknowledged_its_start() {
+    let mut o = Fixture::with_setup(1, Vec::new());
+    assert_eq!(o.running_hook(), None);
+    assert_eq!(o.c.log()[0].kind, EntryKind::HookStarted(Hook::Setup));
+    assert_eq!(o.committed().running_hook(), Some(Hook::Setup));
+    assert_eq!(o.running_hook(), None, "once");
+    assert!(o.c.start().is_none(), "no load before the setup");
 }
 
 #[test]
-fn the_load_begins_once_a_majority_has_the_setups_values() {
-    let mut o = Office::with_setup(1, Vec::new());
-    o.runs();
-    o.settled().runs();
-    o.ran(Hook::Setup, Ok("{}"));
-    o.runs();
+fn the_load_starts_once_a_majority_has_the_setups_values() {
+    let mut o = Fixture::with_setup(1, Vec::new());
+    o.running_hook();
+    o.committed().running_hook();
+    o.hook_finished(Hook::Setup, Ok("{}"));
+    o.running_hook();
     assert!(o.c.start().is_none());
-    o.settled().runs();
+    o.committed().running_hook();
     assert!(o.c.start().is_some());
 }
 
 #[test]
 fn a_setup_that_fails_or_takes_too_long_ends_the_test() {
-    let mut o = Office::with_setup(1, Vec::new());
-    o.runs();
-    o.settled().runs();
-    o.ran(Hook::Setup, Err("status 503"));
-    assert_eq!(o.runs(), None, "there is nothing to tear down");
-    assert_eq!(o.why(), "the setup failed: status 503");
-    let mut o = Office::with_setup(1, Vec::new());
-    o.runs();
-    o.settled().runs();
-    o.at(2_000).runs();
-    assert_eq!(o.why(), "the setup failed: it took too long");
+    let mut o = Fixture::with_setup(1, Vec::new());
+    o.running_hook();
+    o.committed().running_hook();
+    o.hook_finished(Hook::Setup, Err("status 503"));
+    assert_eq!(o.running_hook(), None, "no teardown after a failed setup");
+    assert_eq!(o.failure(), "the setup failed: status 503");
+    let mut o = Fixture::with_setup(1, Vec::new());
+    o.running_hook();
+    o.committed().running_hook();
+    o.at(2_000).running_hook();
+    assert_eq!(o.failure(), "the setup failed: it took too long");
 }
 
 #[test]
-fn what_an_earlier_coordinator_began_is_not_run_again() {
-    let mut o = Office::with_setup(2, vec![begun(Hook::Setup)]);
-    assert_eq!(o.runs(), None);
+fn a_hook_that_an_earlier_coordinator_started_is_not_repeated() {
+    let mut o = Fixture::with_setup(2, vec![started(Hook::Setup)]);
+    assert_eq!(o.running_hook(), None);
     assert!(
-        o.why().contains("was lost while the setup ran"),
+        o.failure().contains("was lost while the setup ran"),
         "{}",
-        o.why()
+        o.failure()
     );
 }
 
 #[test]
 fn the_teardown_runs_between_the_load_and_the_end() {
     let values = LogEntry {
-        what: Decision::SetUp(b"{}"[..].into()),
-        ..begun(Hook::Setup)
+        kind: EntryKind::SetupValues(b"{}"[..].into()),
+        ..started(Hook::Setup)
     };
-    let mut o = Office::with_setup(2, vec![begun(Hook::Setup), values]);
+    let mut o = Fixture::with_setup(2, vec![started(Hook::Setup), values]);
     let order = StopOrder {
         graceful: true,
         timeout: Duration::ZERO,
     };
     o.c.stop(o.now, order, &mut Effects::default());
-    assert_eq!(o.runs(), None);
-    assert_eq!(o.settled().runs(), Some(Hook::Teardown));
+    assert_eq!(o.running_hook(), None);
+    assert_eq!(o.committed().running_hook(), Some(Hook::Teardown));
     assert!(o.ended.is_none());
-    o.ran(Hook::Teardown, Err("status 500"));
-    o.runs();
+    o.hook_finished(Hook::Teardown, Err("status 500"));
+    o.running_hook();
     let ended = o.ended.as_ref().expect("an end");
     assert_eq!(ended.reason, EndReason::Stopped);
-    let told = ended.events.iter().find(|e| e.kind == "teardown_failed");
-    assert!(told.is_some_and(|e| e.text.contains("status 500")));
-    assert_eq!(ended.decisions.len(), 3);
+    let events = ended.events.iter().find(|e| e.kind == "teardown_failed");
+    assert!(events.is_some_and(|e| e.text.contains("status 500")));
+    assert_eq!(ended.log.len(), 3);
 }
 
 #[test]
-fn the_load_is_over_before_the_teardown_also_if_the_test_has_failed() {
-    let mut o = Office::new(1, |s| {
+fn the_load_stops_before_the_teardown_of_a_failed_test() {
+    let mut o = Fixture::new(1, |s| {
         s.on_lost = OnLost::Fail;
         s.teardown = Some(Duration::from_secs(2));
     });
@@ -759,93 +760,94 @@ fn the_load_is_over_before_the_teardown_also_if_the_test_has_failed() {
         o.at(ms).beat(0, number, 1);
         o.tick();
     }
-    let told = |(to, r): &(Peer, Request)| *to == node(0).peer && matches!(r, Request::Stop { .. });
-    assert!(o.sent.iter().any(told), "{:?}", o.sent);
-    assert!(o.c.stops().is_some(), "a successor has to know");
-    assert_eq!(o.runs(), None);
-    assert!(!o.c.decisions.begun(Hook::Teardown), "there is load yet");
+    let events =
+        |(to, r): &(Peer, Request)| *to == node(0).peer && matches!(r, Request::Stop { .. });
+    assert!(o.sent.iter().any(events), "{:?}", o.sent);
+    assert!(o.c.failure_stop().is_some(), "a successor must know it");
+    assert_eq!(o.running_hook(), None);
+    assert!(!o.c.log.hook_started(Hook::Teardown), "the load still runs");
     o.heartbeat(0, 6, 5, 1, |hb| hb.finished = true);
     o.c.snapshot_received(&node(0), 9, true);
-    assert_eq!(o.runs(), None);
-    assert_eq!(o.settled().runs(), Some(Hook::Teardown));
-    o.ran(Hook::Teardown, Ok("{}"));
-    o.runs();
-    assert!(o.why().contains("n1"), "{}", o.why());
+    assert_eq!(o.running_hook(), None);
+    assert_eq!(o.committed().running_hook(), Some(Hook::Teardown));
+    o.hook_finished(Hook::Teardown, Ok("{}"));
+    o.running_hook();
+    assert!(o.failure().contains("n1"), "{}", o.failure());
 }
 
 #[test]
-fn a_load_whose_teardown_was_begun_does_not_go_on() {
-    let o = Office::running(1);
-    let mut charge = o.c.charge.clone();
-    (charge.term, charge.start) = (2, o.c.start);
-    charge.won_at = Time(5_000 * MS);
+fn the_load_does_not_continue_after_a_teardown_was_started() {
+    let o = Fixture::running(1);
+    let mut init = o.c.init.clone();
+    (init.term, init.start) = (2, o.c.start);
+    init.won_at = Time(5_000 * MS);
     let next =
-        |charge: CoordinatorInit| Coordinator::new(charge, Timings::lan(), &mut Effects::default());
-    assert!(!next(charge.clone()).over(Time(5_000 * MS)));
-    charge.decisions = vec![begun(Hook::Teardown)];
-    assert!(next(charge).over(Time(5_000 * MS)));
+        |init: CoordinatorInit| Coordinator::new(init, Timings::lan(), &mut Effects::default());
+    assert!(!next(init.clone()).over(Time(5_000 * MS)));
+    init.log = vec![started(Hook::Teardown)];
+    assert!(next(init).over(Time(5_000 * MS)));
 }
 
 #[test]
-fn what_would_count_only_after_the_end_is_not_decided() {
-    let mut o = Office::running(1);
+fn a_command_that_would_count_after_the_end_is_refused() {
+    let mut o = Fixture::running(1);
     let end = o.c.profile_end().expect("a start");
     let before = |ms: u64| end.0 / MS - ms;
     o.at(before(400));
-    assert!(!o.steer(1, LoadCommand::Pause));
+    assert!(!o.load_command(1, LoadCommand::Pause));
     o.at(before(500));
-    assert!(o.steer(2, LoadCommand::Pause));
+    assert!(o.load_command(2, LoadCommand::Pause));
 }
 
-/// The workers of a first term, and what its coordinator saw.
-fn first_term() -> (Office, Vec<TestEvent>) {
-    let mut o = Office::new(1, |_| {});
+/// The workers of term 1, and the events of its coordinator.
+fn first_term() -> (Fixture, Vec<TestEvent>) {
+    let mut o = Fixture::new(1, |_| {});
     for i in 0..2 {
         o.register(i, 1, |_| {});
         o.beat(i, 1, 0);
         o.beat(i, 2, 0);
     }
     o.tick();
-    let told = o.c.told(o.now);
-    (o, told)
+    let events = o.c.recent_events(o.now);
+    (o, events)
 }
 
-fn kinds(told: &[TestEvent]) -> Vec<&str> {
-    told.iter().map(|e| e.kind.as_str()).collect()
+fn kinds(events: &[TestEvent]) -> Vec<&str> {
+    events.iter().map(|e| e.kind.as_str()).collect()
 }
 
 #[test]
-fn what_happened_is_told_with_some_beats_and_handed_on_to_a_successor() {
-    let (o, told) = first_term();
+fn events_are_in_some_beats_and_passed_to_a_successor() {
+    let (o, events) = first_term();
     let happened = ["elected", "registered", "registered", "assigned"];
-    assert_eq!(kinds(&told), happened);
-    assert!(told.iter().all(|e| e.at_ms < 0), "{told:?}");
-    assert_eq!(o.c.told(Time(2_000 * MS)), []);
+    assert_eq!(kinds(&events), happened);
+    assert!(events.iter().all(|e| e.at_ms < 0), "{events:?}");
+    assert_eq!(o.c.recent_events(Time(2_000 * MS)), []);
 
-    let charge = CoordinatorInit {
+    let init = CoordinatorInit {
         term: 2,
         start: o.c.start(),
-        events: told.clone(),
-        ..o.c.charge.clone()
+        events: events.clone(),
+        ..o.c.init.clone()
     };
     let mut fx = Effects::default();
-    let mut successor = Coordinator::new(charge, Timings::lan(), &mut fx);
-    assert_eq!(kinds(&successor.told(Time(0))), ["elected"]);
+    let mut successor = Coordinator::new(init, Timings::lan(), &mut fx);
+    assert_eq!(kinds(&successor.recent_events(Time(0))), ["elected"]);
     let ended = successor.end(Time(MS), EndReason::Completed, &mut fx);
-    assert_eq!(ended.events[..4], told);
+    assert_eq!(ended.events[..4], events);
     assert_eq!(kinds(&ended.events[4..]), ["elected", "ended"]);
 }
 
 #[test]
-fn the_accounts_of_an_earlier_term_close_once() {
-    let mut first = Office::new(1, |_| {});
+fn the_report_deadline_of_an_earlier_term_passes_once() {
+    let mut first = Fixture::new(1, |_| {});
     assert!(
-        !first.c.closes_accounts(Time(u64::MAX / 2)),
-        "nobody came before"
+        !first.c.report_deadline_passed(Time(u64::MAX / 2)),
+        "there was no earlier term"
     );
-    let mut o = Office::new(2, |_| {});
-    let close = o.c.accounts_close;
-    assert!(!o.c.closes_accounts(Time(close.0 - 1)));
-    assert!(o.c.closes_accounts(close));
-    assert!(!o.c.closes_accounts(close));
+    let mut o = Fixture::new(2, |_| {});
+    let close = o.c.reports_until;
+    assert!(!o.c.report_deadline_passed(Time(close.0 - 1)));
+    assert!(o.c.report_deadline_passed(close));
+    assert!(!o.c.report_deadline_passed(close));
 }

@@ -1,96 +1,97 @@
-//! What the state machines want done: outputs for the driver, and messages of a node to
-//! itself, which no network delivers.
+//! Outputs of the state machines: work for the driver, and messages of a node to itself, which
+//! bypass the network.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::decisions::LogEntry;
 use super::id::{NodeId, Peer, TestId};
+use super::log::LogEntry;
 use super::messages::{Gossip, Reply, Request, StopOrder, TestEvent, TestMessage};
 use super::time::Time;
 use crate::Hook;
 
-/// What became of a gossip message; decides whether the network forwards it.
+/// Judgement of a gossip message; decides whether the network forwards it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Acceptance {
-    /// Sound and of use: forward it.
+    /// Valid and new: forward it.
     Accept,
-    /// Sound, but about something ended, unknown or older: do not forward, do not blame.
+    /// Valid, but about something ended, unknown or older: do not forward it, do not penalize the
+    /// sender.
     Ignore,
-    /// A lie or a fault: do not forward, and blame its forwarder.
+    /// Invalid: do not forward it, penalize the forwarder.
     Reject,
 }
 
-/// Something for the driver to do.
+/// Work for the driver.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
-    /// Gossip this.
+    /// Gossip a message.
     Publish(Gossip),
-    /// Send a request; its reply comes back as an input, a failure not at all.
+    /// Send a request. Its reply becomes an input; a failure does not.
     Send(Peer, Request),
-    /// Answer a request that came in under this ticket.
+    /// Answer the request with this ticket.
     Reply(u64, Reply),
-    /// Tell the network what to do with a gossip message that came in under this ticket.
+    /// Report the judgement of the gossip message with this ticket to the network.
     Acceptance(u64, Acceptance),
-    /// Parse this plan, decide whether this node can carry it, and say so by
+    /// Parse a plan, decide whether this node can run it, and report the outcome by
     /// [`super::Input::Inspected`].
     Inspect {
         /// The test.
         test: TestId,
-        /// Where it was started; a node trusts itself more than others.
+        /// Node that started the test. A node trusts its own tests more than those of others.
         submitter: NodeId,
         /// The plan's canonical bytes.
         plan: Arc<[u8]>,
     },
-    /// An order to the load engine.
+    /// Order to the load engine. Orders are idempotent.
     Engine(TestId, EngineOrder),
-    /// Run the plan's setup or teardown, as long as this node has authority, and say by
-    /// [`super::Input::Ran`] how it went.
-    RunOnce(TestId, Hook),
-    /// Something happened that people want to know.
+    /// Run the plan's setup or teardown while this node has authority, and report the outcome by
+    /// [`super::Input::HookFinished`].
+    RunHook(TestId, Hook),
+    /// An event of a test, for display.
     Event(TestId, TestEvent),
-    /// Another node coordinates the test from now on.
+    /// Another node became the coordinator of the test.
     Led(TestId, NodeId),
-    /// The test ended here; its result should be kept.
+    /// The test ended on this node; its result should be stored.
     Ended(TestId),
-    /// The result of an ended test is now complete.
+    /// The result of an ended test is complete.
     Completed(TestId),
-    /// A fact about the swarm for the log.
+    /// Text for the node's log.
     Log(String),
 }
 
-/// An order to the load engine. Repeating one changes nothing.
+/// Order to the load engine. Orders are idempotent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EngineOrder {
-    /// Get ready: threads, names, connections.
+    /// Prepare threads, DNS names and connections.
     Prepare,
     /// The profile starts at this instant.
     Start(Time),
-    /// Act on this share from now on.
+    /// Replace the share.
     Share {
-        /// How many slots.
+        /// Number of slots.
         slots: u32,
-        /// Where they begin.
+        /// First slot.
         offset: u32,
     },
-    /// Send nothing from this instant on unless another order moves it.
+    /// Send nothing after this instant, unless a later order moves it.
     Lease(Time),
-    /// Act on these decisions: all that count so far, in their order.
-    LogEntry(Arc<[LogEntry]>),
+    /// Replace the log: all committed entries, in order.
+    Log(Arc<[LogEntry]>),
     /// Stop.
     Stop(StopOrder),
 }
 
-/// Collects outputs while an input is handled.
+/// Outputs collected while an input is handled.
 #[derive(Default, Debug)]
 pub struct Effects {
     /// For the driver, in order.
     pub outputs: Vec<Output>,
-    /// Messages to oneself, still to be handled.
-    pub(super) to_self: VecDeque<Loopback>,
+    /// Messages to this node, not handled yet.
+    pub(super) loopback: VecDeque<Loopback>,
 }
 
-/// A message that needs no network.
+/// A message of a node to itself.
 #[derive(Debug)]
 pub(super) enum Loopback {
     Gossip(TestMessage),
@@ -99,16 +100,16 @@ pub(super) enum Loopback {
 }
 
 impl Effects {
-    /// Publishes to everybody, oneself included.
+    /// Publishes to all nodes, including this one.
     pub(super) fn publish(&mut self, message: TestMessage) {
-        self.to_self.push_back(Loopback::Gossip(message.clone()));
+        self.loopback.push_back(Loopback::Gossip(message.clone()));
         self.outputs.push(Output::Publish(Gossip::Test(message)));
     }
 
-    /// Sends to a node, which may be oneself.
+    /// Sends to a node, which may be this one.
     pub(super) fn send(&mut self, me: &NodeId, to: &Peer, request: Request) {
         if *to == me.peer {
-            self.to_self.push_back(Loopback::Request(request));
+            self.loopback.push_back(Loopback::Request(request));
         } else {
             self.outputs.push(Output::Send(to.clone(), request));
         }

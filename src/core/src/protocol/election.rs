@@ -1,100 +1,99 @@
-//! One test's election on one node: terms, polls, claims, votes, promises, beats, authority.
+//! Election of one test on one node: terms, polls, claims, votes, promises, beats, authority.
 //!
-//! The safety of it all rests on one order of events: **authority ends before promises do**.
-//! An elector that votes, or hears a beat, promises for one authority lease *from receipt*
-//! to vote for nobody else; a coordinator counts its authority for one authority lease from
-//! the *sending* of what a majority answered. The holder counts 98 % and the waiter 102 %,
-//! so clocks that drift by up to 1 % do not change that order. Two majorities share an
-//! elector, so no one else can win before the former coordinator has lost.
+//! Safety depends on one order of events: **authority ends before promises do**. An elector that
+//! votes, or receives a beat, promises for one authority lease *from receipt* to vote for no other
+//! node. A coordinator counts its authority for one authority lease from the *sending* of what a
+//! majority answered. The holder counts 98 % and the waiter 102 %, so clocks that drift by up to 1
+//! % do not change that order. Two majorities share an elector, so no other node can win before the
+//! former coordinator has lost its authority.
 //!
-//! Progress rests on polls: nobody claims (and thereby uses up a term) before a majority
-//! said that it would vote, so a node that hears nobody unseats nobody.
+//! Progress depends on polls: no elector claims (which uses up a term) before a majority has
+//! answered that it would vote, so an isolated node cannot unseat a coordinator.
 
-mod standing;
-mod voting;
+mod candidate;
+mod elector;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decisions::{Decisions, LogEntry};
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
-use super::messages::{StartHeard, StopOrder, TestEvent, TestMessage, TestState};
+use super::log::{Log, LogEntry};
+use super::messages::{RelayedStart, StopOrder, TestEvent, TestMessage, TestState};
 use super::planted::{Bug, planted};
 use super::spec::Timings;
-use super::time::{Time, awaited, held};
+use super::time::{Time, for_holder, for_waiter};
 
-/// Beats whose acknowledgement can still extend authority: those of one authority lease
-/// (four), and some slack for beats sent out of turn.
+/// Beats whose acknowledgement can still extend authority: those of one authority lease (four),
+/// plus slack for beats sent early.
 const BEATS_KEPT: usize = 16;
 
-/// What a beat says besides who sent it.
+/// Content of a beat, without the ids.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BeatBody {
-    /// The share-lease length in use, or about to be.
+    /// Share lease in use, or about to be.
     pub share_lease: Duration,
-    /// Nanoseconds since the start of the profile.
+    /// Nanoseconds since the start of the profile; negative before it.
     pub since_start: Option<i64>,
-    /// How far the test is.
-    pub phase: TestState,
-    /// What was decided.
-    pub decisions: Arc<[LogEntry]>,
-    /// What happened of late.
+    /// State of the test.
+    pub state: TestState,
+    /// All log entries.
+    pub log: Arc<[LogEntry]>,
+    /// Recent events.
     pub events: Vec<TestEvent>,
 }
 
-/// What a node heard in the course of an election that others should learn from it.
+/// State that beats and votes replicate, so that every later coordinator has it.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Heard {
-    /// Longest share lease that a beat carried.
+pub struct Replicated {
+    /// Longest share lease that a beat announced.
     pub share_lease: Duration,
-    /// A stop.
+    /// Stop order.
     pub stop: Option<StopOrder>,
-    /// The start of the profile on this node's clock, and the highest term of a beat that
-    /// named it.
+    /// Start of the profile on this node's clock, with the highest term of a beat that named it.
     pub start: Option<(u64, Time)>,
-    /// What was decided.
-    pub decisions: Decisions,
+    /// All log entries.
+    pub log: Log,
 }
 
-/// What a majority of electors has acknowledged to the coordinator: whoever is elected after
-/// it will hear it with the votes.
+/// What a majority of electors has acknowledged to the coordinator, so that every later coordinator
+/// receives it with the votes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Acknowledged {
-    /// The longest share lease that a beat announced.
+    /// Longest share lease that a beat announced.
     pub share_lease: Duration,
-    /// A beat named the start of the profile.
+    /// Whether a beat named the start of the profile.
     pub start: bool,
-    /// A beat carried so many decisions.
-    pub decisions: usize,
+    /// Number of log entries that a beat carried.
+    pub log_len: usize,
 }
 
-/// What an elector takes from a beat.
-struct BeatHeard<'a> {
+/// The parts of a beat that an elector uses.
+struct ReceivedBeat<'a> {
     number: u64,
     share_lease: Duration,
-    decisions: &'a Arc<[LogEntry]>,
+    log: &'a Arc<[LogEntry]>,
 }
 
-/// What changed in who leads.
+/// A change of the coordinator.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Change {
-    /// This node has just become the coordinator.
+    /// This node became the coordinator.
     Won {
-        /// In this term.
+        /// Its term.
         term: u64,
     },
-    /// This node is coordinator no more.
+    /// This node is no longer the coordinator.
     Lost {
-        /// In this term.
+        /// Its term.
         term: u64,
     },
-    /// A beat of this coordinator was heard.
+    /// A beat of a new coordinator arrived.
     Leader {
         /// Its term.
         term: u64,
-        /// Who.
+        /// The coordinator.
         node: NodeId,
     },
 }
@@ -108,9 +107,9 @@ struct Promise {
 
 #[derive(Debug)]
 enum Stage {
-    /// Waits until it may ask.
+    /// Waits until it may poll.
     Waiting { until: Time },
-    /// Asks whether a majority would vote for it.
+    /// Polls whether a majority would vote for it.
     Polling {
         sending: u32,
         next: Time,
@@ -127,7 +126,7 @@ enum Stage {
     Leading(Authority),
 }
 
-/// A coordinator's authority, and what it rests on.
+/// A coordinator's authority, and the beats that it depends on.
 #[derive(Debug)]
 struct Authority {
     term: u64,
@@ -137,14 +136,14 @@ struct Authority {
     sent: VecDeque<(u64, Time)>,
     acks: BTreeMap<NodeId, u64>,
     leases: BTreeMap<u64, Duration>,
-    /// The first beat that named the start of the profile.
+    /// Number of the first beat that named the start of the profile.
     start_named: Option<u64>,
-    /// How many decisions each beat carried.
-    decided: BTreeMap<u64, usize>,
+    /// Log length of each beat that is not acknowledged by a majority.
+    log_lens: BTreeMap<u64, usize>,
     acknowledged: Acknowledged,
 }
 
-/// One test's election on one node.
+/// Election of one test on one node.
 #[derive(Debug)]
 pub struct Election {
     test: TestId,
@@ -152,23 +151,24 @@ pub struct Election {
     timings: Timings,
     electorate: Vec<NodeId>,
     rank: Option<u32>,
-    /// Highest term voted in or followed.
+    /// Highest term that this node voted in or followed.
     seen_term: u64,
-    /// Highest term that another elector named in its answer to a poll.
+    /// Highest term that another elector reported in a poll answer.
     named_term: u64,
     voted_for: Option<NodeId>,
     promise: Option<Promise>,
     leader: Option<(u64, NodeId)>,
-    heard: Heard,
-    /// The plan is here: without it, this node votes but does not stand.
+    replicated: Replicated,
+    /// Whether the plan is on this node. Without it, the node votes but does not stand for
+    /// election.
     can_lead: bool,
-    /// It stands in its turn, and not only after everybody else.
-    willing: bool,
+    /// Whether it stands at its own rank; otherwise only after all other electors.
+    at_own_rank: bool,
     stage: Stage,
 }
 
 impl Election {
-    /// The election of a test announced at `now`.
+    /// Election of a test announced at `now`.
     pub fn new(
         test: TestId,
         me: NodeId,
@@ -191,67 +191,66 @@ impl Election {
             voted_for: None,
             promise: None,
             leader: None,
-            heard: Heard::default(),
+            replicated: Replicated::default(),
             can_lead: false,
-            willing: true,
+            at_own_rank: true,
             stage: Stage::Waiting { until: Time::MAX },
         };
         election.wait_from(now);
         election
     }
 
-    /// The plan has arrived: this node may stand from now on.
+    /// The plan has arrived: this node may stand for election.
     pub fn allow_leading(&mut self) {
         self.can_lead = true;
     }
 
-    /// This node can't do all that a coordinator has to do: it stands only after everybody
-    /// else has had their turn.
-    pub fn stand_back(&mut self, now: Time) {
-        self.willing = false;
+    /// This node cannot run the plan's hooks: it stands for election only after all other electors.
+    pub fn yield_rank(&mut self, now: Time) {
+        self.at_own_rank = false;
         if matches!(self.stage, Stage::Waiting { .. }) {
             self.wait_from(now);
         }
     }
 
-    /// The coordinator last heard of, and its term.
+    /// Coordinator of the last beat received, and its term.
     pub fn leader(&self) -> Option<&(u64, NodeId)> {
         self.leader.as_ref()
     }
 
-    /// Highest term known here.
+    /// Highest known term.
     pub fn term(&self) -> u64 {
         self.seen_term
     }
 
-    /// Who may vote, in order of succession.
+    /// The electorate, in order of succession.
     pub fn electorate(&self) -> &[NodeId] {
         &self.electorate
     }
 
-    /// What this node heard; handed to the coordinator that it votes for.
-    pub fn heard(&self) -> &Heard {
-        &self.heard
+    /// State for the next coordinator, sent with this node's vote.
+    pub fn replicated(&self) -> &Replicated {
+        &self.replicated
     }
 
-    /// A stop was heard.
-    pub fn hear_stop(&mut self, stop: StopOrder) {
-        self.heard.stop.get_or_insert(stop);
+    /// A stop order arrived.
+    pub fn record_stop(&mut self, stop: StopOrder) {
+        self.replicated.stop.get_or_insert(stop);
     }
 
-    /// A beat of this term, or a vote that passes one on, named the start of the profile.
-    /// A later term's word counts; within one the earliest is the truest, because delays
-    /// make a start look later than it was.
-    pub fn hear_start(&mut self, term: u64, start: Time) {
-        self.heard.start = match self.heard.start {
+    /// A beat of this term, or a vote that relays one, named the start of the profile. A later
+    /// term's value replaces that of an earlier one. Within a term the earliest value is the most
+    /// accurate, because delays make a start appear later than it was.
+    pub fn record_start(&mut self, term: u64, start: Time) {
+        self.replicated.start = match self.replicated.start {
             Some((known, at)) if known == term => Some((term, at.min(start))),
             Some((known, at)) if known > term => Some((known, at)),
             _ => Some((term, start)),
         };
     }
 
-    /// The next beat is due now: there is something to tell.
-    pub fn hurry_beat(&mut self, now: Time) {
+    /// Makes the next beat due now, because its content changed.
+    pub fn beat_now(&mut self, now: Time) {
         if let Stage::Leading(a) = &mut self.stage {
             a.next_beat = now;
         }
@@ -263,7 +262,7 @@ impl Election {
             if now < a.until || planted(Bug::AuthorityForever))
     }
 
-    /// Until when this node has authority; before anything if it has none.
+    /// End of this node's authority; [`Time::ZERO`] if it has none.
     pub fn authority_until(&self) -> Time {
         match &self.stage {
             Stage::Leading(a) => a.until,
@@ -271,7 +270,7 @@ impl Election {
         }
     }
 
-    /// The term in which this node leads.
+    /// Term in which this node is the coordinator.
     pub fn leading(&self) -> Option<u64> {
         match &self.stage {
             Stage::Leading(a) => Some(a.term),
@@ -279,7 +278,7 @@ impl Election {
         }
     }
 
-    /// What a majority acknowledged of this node's beats, while it leads.
+    /// What a majority has acknowledged of this coordinator's beats.
     pub fn acknowledged(&self) -> Acknowledged {
         match &self.stage {
             Stage::Leading(a) => a.acknowledged,
@@ -287,7 +286,7 @@ impl Election {
         }
     }
 
-    /// When to be woken next.
+    /// Latest time of the next `tick`.
     pub fn next_wake(&self) -> Time {
         match &self.stage {
             _ if self.rank.is_none() => Time::MAX,
@@ -321,16 +320,20 @@ impl Election {
             Some(_) if planted(Bug::NoRankDelay) => from,
             Some(rank) => {
                 let others = self.electorate.len() as u32;
-                let turn = if self.willing { rank } else { rank + others };
-                from + self.timings.rank_delay * turn
+                let place = if self.at_own_rank {
+                    rank
+                } else {
+                    rank + others
+                };
+                from + self.timings.rank_delay * place
             }
             None => Time::MAX,
         };
         self.stage = Stage::Waiting { until };
     }
 
-    /// A promise to somebody else that still holds.
-    fn bound_to_other(&self, candidate: &NodeId, now: Time) -> bool {
+    /// Whether a promise to another node still holds.
+    fn promised_to_other(&self, candidate: &NodeId, now: Time) -> bool {
         self.promise
             .as_ref()
             .is_some_and(|p| p.to != *candidate && now < p.until)
@@ -342,11 +345,11 @@ impl Election {
         self.promise = Some(Promise {
             term,
             to: to.clone(),
-            until: now + awaited(self.timings.authority_lease),
+            until: now + for_waiter(self.timings.authority_lease),
         });
     }
 
-    /// After a promise to another: this node may stand when it has ended.
+    /// Waits for the end of the promise before standing for election.
     fn wait_for_promise(&mut self) {
         if let Some(p) = &self.promise {
             let until = p.until;
@@ -383,13 +386,14 @@ impl Election {
         }
     }
 
-    /// This node leaves: it neither stands nor votes any more.
+    /// This node leaves: it no longer stands for election or votes.
     pub fn retire(&mut self) {
         self.rank = None;
         self.stage = Stage::Waiting { until: Time::MAX };
     }
 
-    /// Handles a message of this test's election; others are left alone. `from` is proven.
+    /// Handles a message of this test's election and ignores other messages. The author is
+    /// authenticated.
     pub fn handle(&mut self, now: Time, message: &TestMessage, fx: &mut Effects) -> Option<Change> {
         if *message.author() == self.me {
             return None;
@@ -422,18 +426,18 @@ impl Election {
                 share_lease,
                 stop,
                 start,
-                decisions,
+                log,
                 ..
             } if *candidate == self.me => self.on_vote(
                 now,
                 *term,
                 elector,
                 *sending,
-                Heard {
+                Replicated {
                     share_lease: *share_lease,
                     stop: *stop,
                     start: start.map(|s| (s.term, now.shifted(s.since.saturating_neg()))),
-                    decisions: decisions.clone(),
+                    log: log.clone(),
                 },
             ),
             TestMessage::Beat {
@@ -441,13 +445,13 @@ impl Election {
                 coordinator,
                 number,
                 share_lease,
-                decisions,
+                log,
                 ..
             } => {
-                let body = BeatHeard {
+                let body = ReceivedBeat {
                     number: *number,
                     share_lease: *share_lease,
-                    decisions,
+                    log,
                 };
                 self.on_beat(now, *term, coordinator, body, fx)
             }
@@ -470,7 +474,7 @@ impl Election {
     }
 }
 
-/// An elector is a node in one life: started again, it has forgotten its promises.
+/// Whether a node is the elector: a restarted node is not, because it has lost its promises.
 fn same(elector: &NodeId, node: &NodeId) -> bool {
     elector == node || (planted(Bug::RestartedElectorVotes) && elector.peer == node.peer)
 }

@@ -1,4 +1,4 @@
-//! The rules of the election, one a test: what is heard, when, and what follows.
+//! The rules of the election, one per test.
 
 use super::super::effects::Output;
 use super::super::fakes::node;
@@ -8,10 +8,10 @@ use super::*;
 const TEST: TestId = TestId([2; 16]);
 const MS: u64 = 1_000_000;
 
-/// An elector, and what it said last.
+/// An elector, and its last messages.
 struct Elector {
     election: Election,
-    said: Vec<TestMessage>,
+    sent: Vec<TestMessage>,
     changes: Vec<Change>,
 }
 
@@ -20,19 +20,19 @@ fn electors(count: u32) -> Vec<NodeId> {
 }
 
 impl Elector {
-    /// Elector `rank` of three that learns of the test at time 0.
+    /// Elector `rank` of three that receives the announcement at time 0.
     fn new(rank: u32) -> Elector {
         let mut election = Election::new(TEST, node(rank), electors(3), Timings::lan(), Time(0));
         election.allow_leading();
         Elector {
             election,
-            said: Vec::new(),
+            sent: Vec::new(),
             changes: Vec::new(),
         }
     }
 
     fn after(&mut self, fx: Effects, change: Option<Change>) {
-        self.said = fx
+        self.sent = fx
             .outputs
             .into_iter()
             .filter_map(|o| match o {
@@ -52,7 +52,7 @@ impl Elector {
         self
     }
 
-    fn hears(&mut self, ms: u64, message: TestMessage) -> &mut Elector {
+    fn receive(&mut self, ms: u64, message: TestMessage) -> &mut Elector {
         let mut fx = Effects::default();
         let change = self.election.handle(Time(ms * MS), &message, &mut fx);
         self.after(fx, change);
@@ -60,20 +60,20 @@ impl Elector {
     }
 
     fn voted(&self) -> bool {
-        self.said
+        self.sent
             .iter()
             .any(|m| matches!(m, TestMessage::Vote { .. }))
     }
 
     fn claimed(&self) -> Option<u64> {
-        self.said.iter().find_map(|m| match m {
+        self.sent.iter().find_map(|m| match m {
             TestMessage::Claim { term, .. } => Some(*term),
             _ => None,
         })
     }
 
-    fn said_yes(&self) -> bool {
-        self.said
+    fn answered_yes(&self) -> bool {
+        self.sent
             .iter()
             .any(|m| matches!(m, TestMessage::PollAnswer { yes: true, .. }))
     }
@@ -81,7 +81,7 @@ impl Elector {
     /// Elector 0 of three, elected in term 1: claimed at 0 ms, voted for by elector 1.
     fn coordinator() -> Elector {
         let mut e = Elector::new(0);
-        e.tick(0).hears(0, yes(0, 1)).hears(1, vote(1, 0, 1, 1));
+        e.tick(0).receive(0, yes(0, 1)).receive(1, vote(1, 0, 1, 1));
         assert_eq!(e.changes, [Change::Won { term: 1 }]);
         e
     }
@@ -127,7 +127,7 @@ fn vote(term: u64, candidate: u32, by: u32, sending: u32) -> TestMessage {
         share_lease: Duration::from_secs(9),
         stop: None,
         start: None,
-        decisions: Decisions::default(),
+        log: Log::default(),
     }
 }
 
@@ -139,9 +139,9 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         number,
         share_lease: Duration::from_secs(4),
         since_start: None,
-        phase: TestState::Running,
-        decisions: Arc::from([]),
-        settled: 0,
+        state: TestState::Running,
+        log: Arc::from([]),
+        committed: 0,
         events: Vec::new(),
     }
 }
@@ -167,21 +167,21 @@ fn resign(term: u64, by: u32) -> TestMessage {
 #[test]
 fn an_elector_waits_for_its_rank_and_polls_before_it_claims() {
     let mut second = Elector::new(1);
-    assert!(second.tick(199).said.is_empty());
+    assert!(second.tick(199).sent.is_empty());
     second.tick(200);
     assert!(matches!(
-        second.said[..],
+        second.sent[..],
         [TestMessage::Poll { term: 1, .. }]
     ));
-    assert_eq!(second.tick(300).claimed(), None, "nobody has answered");
-    assert_eq!(second.hears(310, yes(1, 2)).claimed(), Some(1));
+    assert_eq!(second.tick(300).claimed(), None, "no answers yet");
+    assert_eq!(second.receive(310, yes(1, 2)).claimed(), Some(1));
 }
 
 #[test]
-fn answers_of_strangers_and_noes_are_no_majority() {
+fn answers_of_other_nodes_and_refusals_are_not_counted() {
     let mut first = Elector::new(0);
     first.tick(0);
-    assert_eq!(first.hears(1, yes(0, 77)).claimed(), None);
+    assert_eq!(first.receive(1, yes(0, 77)).claimed(), None);
     let no = TestMessage::PollAnswer {
         test: TEST,
         term: 1,
@@ -191,64 +191,64 @@ fn answers_of_strangers_and_noes_are_no_majority() {
         yes: false,
         seen_term: 5,
     };
-    assert_eq!(first.hears(2, no).claimed(), None);
+    assert_eq!(first.receive(2, no).claimed(), None);
     first.tick(100);
     assert!(
-        matches!(first.said[..], [TestMessage::Poll { term: 6, .. }]),
-        "a term that somebody knows is not asked for again"
+        matches!(first.sent[..], [TestMessage::Poll { term: 6, .. }]),
+        "a known term is not polled for again"
     );
 }
 
 #[test]
-fn one_that_lacks_the_plan_votes_but_does_not_stand() {
+fn an_elector_without_the_plan_votes_but_does_not_stand() {
     let mut e = Elector::new(0);
     e.election.can_lead = false;
     assert_eq!(e.election.next_wake(), Time::MAX);
-    assert!(e.tick(5_000).said.is_empty());
-    assert!(e.hears(5_001, claim(1, 1)).voted());
+    assert!(e.tick(5_000).sent.is_empty());
+    assert!(e.receive(5_001, claim(1, 1)).voted());
 }
 
 #[test]
-fn a_poll_binds_nobody_and_a_vote_does() {
+fn a_poll_is_not_binding_and_a_vote_is() {
     let mut e = Elector::new(2);
-    assert!(e.hears(1, poll(1, 0)).said_yes());
-    assert!(e.hears(2, poll(1, 1)).said_yes());
-    assert!(e.hears(3, claim(1, 0)).voted());
-    assert!(!e.hears(4, poll(2, 1)).said_yes());
-    assert!(!e.hears(5, claim(2, 1)).voted(), "a vote is a promise");
+    assert!(e.receive(1, poll(1, 0)).answered_yes());
+    assert!(e.receive(2, poll(1, 1)).answered_yes());
+    assert!(e.receive(3, claim(1, 0)).voted());
+    assert!(!e.receive(4, poll(2, 1)).answered_yes());
+    assert!(!e.receive(5, claim(2, 1)).voted(), "a vote is a promise");
 }
 
 #[test]
-fn a_promise_is_kept_for_an_authority_lease_from_receipt_and_a_bit() {
+fn a_promise_lasts_an_authority_lease_from_receipt_plus_the_margin() {
     let mut e = Elector::new(2);
-    e.hears(3, claim(1, 0));
-    assert!(!e.hears(1_022, claim(2, 1)).voted());
-    assert!(e.hears(1_023, claim(3, 1)).voted());
+    e.receive(3, claim(1, 0));
+    assert!(!e.receive(1_022, claim(2, 1)).voted());
+    assert!(e.receive(1_023, claim(3, 1)).voted());
 }
 
 #[test]
-fn there_is_one_vote_a_term_even_when_no_promise_holds() {
+fn there_is_one_vote_per_term_even_without_a_promise() {
     let mut e = Elector::new(2);
-    e.hears(3, claim(4, 0));
-    assert!(!e.hears(9_000, claim(4, 1)).voted());
+    e.receive(3, claim(4, 0));
+    assert!(!e.receive(9_000, claim(4, 1)).voted());
     assert!(
-        !e.hears(9_000, claim(3, 1)).voted(),
-        "lower terms are fenced off"
+        !e.receive(9_000, claim(3, 1)).voted(),
+        "lower terms are ignored"
     );
-    assert!(e.hears(9_000, claim(4, 0)).voted(), "the same vote again");
-    assert!(e.hears(19_000, claim(5, 1)).voted());
+    assert!(e.receive(9_000, claim(4, 0)).voted(), "the same vote again");
+    assert!(e.receive(19_000, claim(5, 1)).voted());
 }
 
 #[test]
-fn claims_and_polls_raise_nobodys_term() {
+fn claims_and_polls_raise_no_term() {
     let mut e = Elector::new(2);
-    e.hears(1, beat(1, 0, 1));
-    e.hears(2, poll(8, 1));
-    e.hears(3, claim(9, 1));
+    e.receive(1, beat(1, 0, 1));
+    e.receive(2, poll(8, 1));
+    e.receive(3, claim(9, 1));
     assert_eq!(e.election.term(), 1);
-    e.hears(4, beat(1, 0, 2));
+    e.receive(4, beat(1, 0, 2));
     assert!(matches!(
-        e.said[..],
+        e.sent[..],
         [TestMessage::BeatAck {
             term: 1,
             number: 2,
@@ -260,157 +260,157 @@ fn claims_and_polls_raise_nobodys_term() {
 #[test]
 fn a_resignation_frees_promises_of_exactly_its_term() {
     let mut e = Elector::new(2);
-    e.hears(1, claim(3, 0));
-    e.hears(2, resign(2, 0));
-    assert!(!e.hears(3, claim(4, 1)).voted());
-    e.hears(4, resign(3, 1));
+    e.receive(1, claim(3, 0));
+    e.receive(2, resign(2, 0));
+    assert!(!e.receive(3, claim(4, 1)).voted());
+    e.receive(4, resign(3, 1));
     assert!(
-        !e.hears(5, claim(4, 1)).voted(),
-        "another's resignation frees nothing"
+        !e.receive(5, claim(4, 1)).voted(),
+        "the resignation of another node frees no promise"
     );
-    e.hears(6, resign(3, 0));
-    assert!(e.hears(7, claim(4, 1)).voted());
+    e.receive(6, resign(3, 0));
+    assert!(e.receive(7, claim(4, 1)).voted());
 }
 
 #[test]
 fn a_candidate_withdraws_for_an_earlier_rank_and_the_rival_gets_its_vote_in_the_next_term() {
     let mut second = Elector::new(1);
-    second.tick(200).hears(201, yes(1, 2));
+    second.tick(200).receive(201, yes(1, 2));
     assert_eq!(second.claimed(), Some(1));
-    second.hears(202, claim(1, 0));
+    second.receive(202, claim(1, 0));
     assert!(matches!(
-        &second.said[..],
+        &second.sent[..],
         [TestMessage::Resign { term: 1, .. }]
     ));
-    assert!(second.hears(203, claim(2, 0)).voted());
+    assert!(second.receive(203, claim(2, 0)).voted());
 
     let mut first = Elector::new(0);
-    first.tick(0).hears(1, yes(0, 2));
-    first.hears(2, claim(1, 1));
-    assert!(first.said.is_empty(), "a later rank impresses nobody");
+    first.tick(0).receive(1, yes(0, 2));
+    first.receive(2, claim(1, 1));
+    assert!(first.sent.is_empty(), "a rival of later rank is ignored");
 }
 
 #[test]
-fn a_claim_is_repeated_eight_times_and_then_given_up() {
+fn a_claim_is_repeated_eight_times_and_then_withdrawn() {
     let mut e = Elector::new(0);
-    e.tick(0).hears(0, yes(0, 1));
+    e.tick(0).receive(0, yes(0, 1));
     let sendings = (1..8)
         .filter(|i| e.tick(i * 100).claimed() == Some(1))
         .count();
     assert_eq!(sendings, 7);
     e.tick(800);
-    assert!(matches!(&e.said[..], [TestMessage::Resign { term: 1, .. }]));
+    assert!(matches!(&e.sent[..], [TestMessage::Resign { term: 1, .. }]));
     assert_eq!(e.election.leading(), None);
 }
 
 #[test]
-fn authority_counts_from_the_sending_that_was_answered() {
+fn authority_counts_from_the_answered_claim() {
     let mut e = Elector::new(0);
-    e.tick(0).hears(0, yes(0, 1));
+    e.tick(0).receive(0, yes(0, 1));
     for i in 1..5 {
         e.tick(i * 100);
     }
-    // Sendings 1 to 5 left at 0, 100, 200, 300, 400 ms. The second one is answered.
-    e.hears(450, vote(1, 0, 1, 2));
+    // Claims 1 to 5 are sent at 0, 100, 200, 300, 400 ms. The second one is answered.
+    e.receive(450, vote(1, 0, 1, 2));
     assert_eq!(e.changes, [Change::Won { term: 1 }]);
     assert!(e.election.has_authority(Time(1_079 * MS)));
     assert!(!e.election.has_authority(Time(1_080 * MS)));
 }
 
 #[test]
-fn a_vote_that_comes_after_its_own_authority_elects_nobody() {
+fn a_vote_that_arrives_after_the_authority_lease_does_not_elect() {
     let mut e = Elector::new(0);
-    e.tick(0).hears(0, yes(0, 1));
-    assert!(e.hears(990, vote(1, 0, 1, 1)).changes.is_empty());
+    e.tick(0).receive(0, yes(0, 1));
+    assert!(e.receive(990, vote(1, 0, 1, 1)).changes.is_empty());
 }
 
 #[test]
 fn acknowledged_beats_extend_authority_from_their_sending() {
     let mut e = Elector::coordinator();
     e.tick(10);
-    assert!(matches!(e.said[..], [TestMessage::Beat { number: 1, .. }]));
+    assert!(matches!(e.sent[..], [TestMessage::Beat { number: 1, .. }]));
     e.tick(260);
-    e.hears(300, ack(1, 0, 1, 2));
+    e.receive(300, ack(1, 0, 1, 2));
     assert!(e.election.has_authority(Time(1_239 * MS)));
     assert!(!e.election.has_authority(Time(1_240 * MS)));
 }
 
 #[test]
-fn a_coordinator_that_nobody_acknowledges_steps_down_and_resigns() {
+fn a_coordinator_without_acknowledgements_steps_down_and_resigns() {
     let mut e = Elector::coordinator();
     for ms in [1, 251, 501, 751] {
         e.tick(ms);
     }
     e.tick(980);
     assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
-    assert!(matches!(&e.said[..], [TestMessage::Resign { term: 1, .. }]));
-    e.hears(981, ack(1, 0, 1, 4));
+    assert!(matches!(&e.sent[..], [TestMessage::Resign { term: 1, .. }]));
+    e.receive(981, ack(1, 0, 1, 4));
     assert!(!e.election.has_authority(Time(982 * MS)), "too late");
 }
 
-/// The order of events that everything rests on, at the worst allowed drift: the coordinator's
-/// clock 1 % slow, the elector's 1 % fast, the claim received the moment it was sent.
+/// The order of events that safety depends on, at the worst allowed drift: the coordinator's
+/// clock 1 % slow, the elector's 1 % fast, and no delay of the claim.
 #[test]
-fn authority_ends_before_the_promise_that_it_rests_on() {
+fn authority_ends_before_the_promise_that_it_depends_on() {
     let lease = Timings::lan().authority_lease;
-    let authority_ends = held(lease).as_secs_f64() / 0.99;
-    let promise_ends = awaited(lease).as_secs_f64() / 1.01;
+    let authority_ends = for_holder(lease).as_secs_f64() / 0.99;
+    let promise_ends = for_waiter(lease).as_secs_f64() / 1.01;
     assert!(authority_ends < promise_ends);
 }
 
 #[test]
 fn a_beat_of_a_higher_term_unseats_a_coordinator() {
     let mut e = Elector::coordinator();
-    e.hears(20, beat(2, 1, 1));
+    e.receive(20, beat(2, 1, 1));
     assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
     assert_eq!(e.election.leader(), Some(&(2, node(1))));
-    e.hears(30, beat(1, 2, 9));
-    assert!(e.said.is_empty(), "lower terms are fenced off");
+    e.receive(30, beat(1, 2, 9));
+    assert!(e.sent.is_empty(), "lower terms are ignored");
 }
 
 #[test]
-fn after_the_last_beat_the_next_in_rank_stands_when_its_promise_has_ended() {
+fn after_the_last_beat_the_next_rank_stands_when_its_promise_has_ended() {
     let mut e = Elector::new(1);
-    e.hears(5_000, beat(1, 0, 9));
+    e.receive(5_000, beat(1, 0, 9));
     assert_eq!(e.election.next_wake(), Time(6_220 * MS));
-    assert!(e.tick(6_219).said.is_empty());
+    assert!(e.tick(6_219).sent.is_empty());
     assert!(matches!(
-        e.tick(6_220).said[..],
+        e.tick(6_220).sent[..],
         [TestMessage::Poll { term: 2, .. }]
     ));
 }
 
 #[test]
-fn a_restarted_elector_is_none() {
+fn a_restarted_elector_is_not_an_elector() {
     let mut reborn = node(0);
     reborn.incarnation.0 += 1;
     let mut election = Election::new(TEST, reborn, electors(3), Timings::lan(), Time(0));
     election.allow_leading();
     let mut e = Elector {
         election,
-        said: Vec::new(),
+        sent: Vec::new(),
         changes: Vec::new(),
     };
-    assert!(e.tick(60_000).said.is_empty());
-    assert!(e.hears(1, claim(1, 1)).said.is_empty());
-    assert!(e.hears(1, poll(1, 1)).said.is_empty());
+    assert!(e.tick(60_000).sent.is_empty());
+    assert!(e.receive(1, claim(1, 1)).sent.is_empty());
+    assert!(e.receive(1, poll(1, 1)).sent.is_empty());
     assert!(
-        e.hears(2, beat(1, 1, 1)).said.is_empty(),
-        "it follows, and acknowledges nothing"
+        e.receive(2, beat(1, 1, 1)).sent.is_empty(),
+        "it follows without acknowledging"
     );
     assert_eq!(e.election.leader(), Some(&(1, node(1))));
 }
 
 #[test]
-fn votes_carry_the_longest_share_lease_and_the_winner_knows_it() {
+fn votes_carry_the_longest_share_lease_to_the_winner() {
     let mut voter = Elector::new(1);
-    voter.hears(1, beat(1, 0, 1));
-    voter.hears(2_000, claim(2, 2));
+    voter.receive(1, beat(1, 0, 1));
+    voter.receive(2_000, claim(2, 2));
     assert!(
-        matches!(voter.said[..], [TestMessage::Vote { share_lease, .. }] if share_lease == Duration::from_secs(4))
+        matches!(voter.sent[..], [TestMessage::Vote { share_lease, .. }] if share_lease == Duration::from_secs(4))
     );
     assert_eq!(
-        Elector::coordinator().election.heard().share_lease,
+        Elector::coordinator().election.replicated().share_lease,
         Duration::from_secs(9)
     );
 }
@@ -432,47 +432,47 @@ fn an_electorate_of_one_elects_itself_at_once() {
 }
 
 #[test]
-fn one_that_stands_back_waits_for_all_others() {
+fn an_elector_that_yields_its_rank_waits_for_all_others() {
     let mut first = Elector::new(0);
-    first.election.stand_back(Time(0));
+    first.election.yield_rank(Time(0));
     let mut last = Elector::new(2);
     let (a, b) = (first.election.next_wake(), last.election.next_wake());
     assert!(a > b, "{a:?} {b:?}");
-    assert!(!last.tick(b.0 / MS).said.is_empty());
+    assert!(!last.tick(b.0 / MS).sent.is_empty());
     assert!(
-        !first.tick(a.0 / MS).said.is_empty(),
-        "in the end it stands"
+        !first.tick(a.0 / MS).sent.is_empty(),
+        "it stands after them"
     );
 }
 
 #[test]
 fn an_elector_above_the_term_forces_one_new_election() {
     let mut e = Elector::coordinator();
-    e.hears(10, poll(2, 2));
+    e.receive(10, poll(2, 2));
     assert!(e.election.has_authority(Time(11 * MS)), "a missed beat");
-    e.hears(20, poll(4, 2));
-    assert!(matches!(e.said[..], [TestMessage::Resign { term: 1, .. }]));
+    e.receive(20, poll(4, 2));
+    assert!(matches!(e.sent[..], [TestMessage::Resign { term: 1, .. }]));
     assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
     e.tick(220);
     assert!(
-        e.said
+        e.sent
             .iter()
             .any(|m| matches!(m, TestMessage::Poll { term: 4, .. })),
-        "the next term is above the one that the other has seen: {:?}",
-        e.said
+        "the next term is above the highest reported one: {:?}",
+        e.sent
     );
 }
 
 #[test]
 fn the_start_of_a_later_term_counts_and_within_one_the_earliest() {
     let mut e = Elector::new(1);
-    e.election.hear_start(1, Time(50));
-    e.election.hear_start(1, Time(40));
-    e.election.hear_start(1, Time(60));
-    assert_eq!(e.election.heard().start, Some((1, Time(40))));
-    e.election.hear_start(3, Time(90));
-    e.election.hear_start(2, Time(10));
-    assert_eq!(e.election.heard().start, Some((3, Time(90))));
+    e.election.record_start(1, Time(50));
+    e.election.record_start(1, Time(40));
+    e.election.record_start(1, Time(60));
+    assert_eq!(e.election.replicated().start, Some((1, Time(40))));
+    e.election.record_start(3, Time(90));
+    e.election.record_start(2, Time(10));
+    assert_eq!(e.election.replicated().start, Some((3, Time(90))));
 }
 
 #[test]
@@ -483,25 +483,22 @@ fn a_start_is_acknowledged_by_a_majority_of_one_beat_that_named_it() {
             since_start,
             ..BeatBody::default()
         };
-        e.election.hurry_beat(Time(ms * MS));
+        e.election.beat_now(Time(ms * MS));
         e.election
             .tick(Time(ms * MS), body, &mut Effects::default());
     };
     beat_at(&mut e, 10, None);
     beat_at(&mut e, 20, Some(-5));
-    e.hears(21, ack(1, 0, 1, 1));
-    assert!(
-        !e.election.acknowledged().start,
-        "a beat that did not name it"
-    );
-    e.hears(22, ack(1, 0, 1, 2));
+    e.receive(21, ack(1, 0, 1, 1));
+    assert!(!e.election.acknowledged().start, "a beat without the start");
+    e.receive(22, ack(1, 0, 1, 2));
     assert!(e.election.acknowledged().start);
 }
 
 #[test]
-fn a_coordinator_that_wakes_to_a_rivals_claim_leaves_office_before_it_votes() {
+fn a_suspended_coordinator_steps_down_before_it_votes_for_a_rival() {
     let mut e = Elector::coordinator();
-    e.hears(60_000, claim(2, 1));
+    e.receive(60_000, claim(2, 1));
     assert!(e.voted());
     assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
     assert_eq!(e.election.leading(), None);

@@ -1,4 +1,4 @@
-//! What the tests of this room share.
+//! Values shared by the tests of this module.
 #![allow(clippy::expect_used)]
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::spec::{Balance, OnLost, TestSpec};
 use super::test_run::Measurement;
 use crate::metrics::{Counters, Piece, Snapshot, StepCounters, TimeKind, new_histogram};
 
-/// A node by its number, in its first life.
+/// Node number `i`, at its first start.
 pub fn node(i: u32) -> NodeId {
     NodeId {
         peer: Peer::new(&i.to_be_bytes()),
@@ -21,7 +21,7 @@ pub fn node(i: u32) -> NodeId {
     }
 }
 
-/// A worker's snapshot with one step in which `sent` requests took `sent` microseconds each.
+/// A snapshot with one step in which `sent` requests took `sent` microseconds each.
 pub fn snapshot(worker: NodeId, number: u64, sent: u64) -> Snapshot {
     let mut histogram = new_histogram();
     histogram.saturating_record_n(sent.max(1), sent);
@@ -58,7 +58,7 @@ pub fn snapshot(worker: NodeId, number: u64, sent: u64) -> Snapshot {
     }
 }
 
-/// A node's advert, due every 2 s.
+/// The advert of an idle node, due every 2 s.
 pub fn advert(i: u32, number: u64) -> Advert {
     Advert {
         node: node(i),
@@ -98,7 +98,7 @@ pub fn spec(length: Duration) -> TestSpec {
     }
 }
 
-/// What an engine that sent `sent` requests measures.
+/// Metrics of an engine that has sent `sent` requests.
 pub fn measurement(sent: u64, is_final: bool) -> Measurement {
     let s = snapshot(node(0), 1, sent);
     Measurement {

@@ -1,22 +1,22 @@
-//! Names of things: peers, incarnations, tests, digests.
+//! Identifiers: peers, incarnations, tests, digests.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A peer's stable name: the bytes of its libp2p `PeerId` (opaque here).
+/// Stable identity of a peer: the bytes of its libp2p `PeerId` (opaque here).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer(Arc<[u8]>);
 
 impl Peer {
-    /// Longest accepted name in bytes; a libp2p `PeerId` has at most 42.
+    /// Most bytes of an accepted identity; a libp2p `PeerId` has at most 42.
     pub const MAX_LEN: usize = 64;
 
-    /// A peer from the bytes of its name.
+    /// A peer from the bytes of its identity.
     pub fn new(bytes: &[u8]) -> Peer {
         Peer(Arc::from(bytes))
     }
 
-    /// The bytes of the name.
+    /// Bytes of the identity.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -29,16 +29,16 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// One life of a node: greater at every start.
+/// Number of one start of a node; greater at every start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Incarnation(pub u64);
 
-/// A node in one of its lives. Electorates and rosters list these, never bare peers.
+/// A node and its incarnation. Electorates and rosters list these, never bare peers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId {
-    /// Who.
+    /// Peer of the node.
     pub peer: Peer,
-    /// In which life.
+    /// Incarnation of the node.
     pub incarnation: Incarnation,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// One run of a plan: the 16 bytes of a UUIDv7, so ids sort by the time of their start.
+/// One run of a plan: the 16 bytes of a UUIDv7, so ids sort by start time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TestId(pub [u8; 16]);
 
@@ -70,26 +70,37 @@ impl fmt::Debug for TestId {
     }
 }
 
+/// A text that is not a test id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a test id (expected 32 hex digits)")]
+pub struct ParseTestIdError;
+
 impl std::str::FromStr for TestId {
-    type Err = ();
+    type Err = ParseTestIdError;
 
     /// Accepts 32 hex digits, with or without the usual dashes.
-    fn from_str(s: &str) -> Result<TestId, ()> {
+    fn from_str(s: &str) -> Result<TestId, ParseTestIdError> {
         let mut out = [0u8; 16];
         let mut digits = s.bytes().filter(|b| *b != b'-');
         for slot in &mut out {
             let mut byte = 0u8;
             for _ in 0..2 {
-                let digit = (digits.next().ok_or(())? as char).to_digit(16).ok_or(())?;
+                let digit = (digits.next().ok_or(ParseTestIdError)? as char)
+                    .to_digit(16)
+                    .ok_or(ParseTestIdError)?;
                 byte = byte << 4 | digit as u8;
             }
             *slot = byte;
         }
-        digits.next().is_none().then_some(TestId(out)).ok_or(())
+        digits
+            .next()
+            .is_none()
+            .then_some(TestId(out))
+            .ok_or(ParseTestIdError)
     }
 }
 
-/// SHA-256 of a plan's canonical bytes, or of a data file's.
+/// SHA-256 of a plan's canonical bytes or of a data file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
@@ -112,12 +123,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_id_reads_back_what_it_prints() {
+    fn a_printed_test_id_parses_to_the_same_id() {
         let id = TestId(std::array::from_fn(|i| i as u8 * 17));
         let text = id.to_string();
         assert_eq!(text, "00112233-4455-6677-8899-aabbccddeeff");
         assert_eq!(text.parse(), Ok(id));
-        assert_eq!("00112233".parse::<TestId>(), Err(()));
-        assert_eq!(format!("{text}00").parse::<TestId>(), Err(()));
+        assert_eq!("00112233".parse::<TestId>(), Err(ParseTestIdError));
+        assert_eq!(format!("{text}00").parse::<TestId>(), Err(ParseTestIdError));
     }
 }

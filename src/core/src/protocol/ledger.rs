@@ -1,40 +1,40 @@
 //! What one worker may be acting on, as its coordinator must assume.
 //!
-//! Orders and answers can be lost or late, so a coordinator never knows a worker's share; it
-//! knows a bound: the largest share of any order not older than the one that the worker last
-//! acknowledged, for as long as a lease may still run. Every rule about slots reads this bound.
+//! Orders and answers can be lost or late, so a coordinator does not know a worker's share. It
+//! knows an upper bound: the largest share of any order not older than the one that the worker last
+//! acknowledged, while a lease may still run. Every rule about slots uses this bound.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::messages::{Order, ShareReport};
 use super::planted::{Bug, planted};
-use super::time::{Time, awaited};
+use super::time::{Time, for_waiter};
 
-/// Share orders and lease of one registration, and what is left of earlier ones.
+/// Share orders and lease of one registration, and the remains of earlier ones.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// The newest order issued.
     order: Option<Order>,
     /// Orders not older than the acknowledged one, as (number, slots).
     open: VecDeque<(u64, u32)>,
-    /// The newest order that the worker says it applied.
+    /// Number of the newest order that the worker acknowledged.
     applied: u64,
-    /// The lease may run until here.
+    /// Latest end of the lease.
     lease_until: Time,
-    /// Shares of earlier registrations whose lease may still run.
-    tails: Vec<(u32, Time)>,
+    /// Shares of earlier registrations, with the latest end of their leases.
+    earlier: Vec<(u32, Time)>,
     /// Heartbeats whose answer the worker has not confirmed, with the time of the answer.
     unconfirmed: VecDeque<(u64, Time)>,
-    /// An answer of this registration was confirmed.
+    /// The worker confirmed an answer of this registration.
     confirmed: bool,
 }
 
 impl Ledger {
-    /// Slots that must not be given to anybody else at `now`.
+    /// Slots that must not be assigned to another worker at `now`.
     pub fn reserved(&self, now: Time) -> u32 {
         let early = match Duration::from_secs(1) {
-            _ if !planted(Bug::GivenBeforeLapse) => Duration::ZERO,
+            _ if !planted(Bug::AssignedBeforeExpiry) => Duration::ZERO,
             early => early,
         };
         let running = if now + early < self.lease_until {
@@ -42,18 +42,18 @@ impl Ledger {
         } else {
             0
         };
-        let tails: u32 = self
-            .tails
+        let earlier: u32 = self
+            .earlier
             .iter()
             .filter(|(_, until)| now < *until)
             .map(|(slots, _)| *slots)
             .sum();
-        running + tails
+        running + earlier
     }
 
-    /// The same with no regard to time: under `hold`, a share is never given away.
-    pub fn held_for_ever(&self) -> u32 {
-        self.largest_open() + self.tails.iter().map(|(s, _)| *s).sum::<u32>()
+    /// Like `reserved`, regardless of leases: under `hold`, a share is never reassigned.
+    pub fn reserved_without_expiry(&self) -> u32 {
+        self.largest_open() + self.earlier.iter().map(|(s, _)| *s).sum::<u32>()
     }
 
     fn largest_open(&self) -> u32 {
@@ -63,7 +63,7 @@ impl Ledger {
         self.open.iter().map(|(_, s)| *s).max().unwrap_or(0)
     }
 
-    /// The newest order.
+    /// Newest order.
     pub fn order(&self) -> Option<Order> {
         self.order
     }
@@ -73,36 +73,36 @@ impl Ledger {
         self.order.map_or(0, |o| o.slots)
     }
 
-    /// The newest order has been applied.
-    pub fn settled(&self) -> bool {
+    /// Whether the newest order has been applied.
+    pub fn applied(&self) -> bool {
         self.order.is_none_or(|o| o.number <= self.applied)
     }
 
-    /// An answer of this registration reached the worker: it may get new slots.
+    /// Whether an answer of this registration reached the worker, so that it may get new slots.
     pub fn confirmed(&self) -> bool {
         self.confirmed || planted(Bug::SlotsUnconfirmed)
     }
 
-    /// Until when the lease may run.
+    /// Latest end of the lease.
     pub fn lease_until(&self) -> Time {
         self.lease_until
     }
 
-    /// A new registration begins: whatever ran before keeps its slots reserved until its
-    /// lease has certainly lapsed. A reported share that is honoured counts from now for a
-    /// whole lease, because it is not known when it was last renewed.
+    /// Starts a new registration. Earlier shares stay reserved until their leases have certainly
+    /// expired. An honoured report counts for a whole lease from `now`, because the time of its
+    /// last renewal is not known.
     pub fn register(&mut self, now: Time, lease: Duration, honoured: Option<ShareReport>) {
-        let left = self.reserved(now);
+        let remaining = self.reserved(now);
         let until = self
-            .tails
+            .earlier
             .iter()
             .map(|(_, t)| *t)
             .chain([self.lease_until])
             .max()
             .unwrap_or(Time::ZERO);
         *self = Ledger::default();
-        if left > 0 {
-            self.tails.push((left, until));
+        if remaining > 0 {
+            self.earlier.push((remaining, until));
         }
         if let Some(report) = honoured {
             self.open.push_back((0, report.slots));
@@ -112,18 +112,18 @@ impl Ledger {
                 offset: report.offset,
                 start: None,
             });
-            self.lease_until = now + awaited(lease);
+            self.lease_until = now + for_waiter(lease);
         }
     }
 
-    /// Issues an order. Its share counts from this moment.
+    /// Records an order. Its share counts from this moment.
     pub fn issue(&mut self, order: Order) {
         self.open.push_back((order.number, order.slots));
         self.order = Some(order);
     }
 
-    /// A heartbeat says which answer arrived last and which order is applied. Returns whether
-    /// that may free slots, or allow new ones.
+    /// Handles what a heartbeat acknowledges: the newest answer received and the newest order
+    /// applied. Returns whether that may free slots or allow new ones.
     pub fn acknowledge(&mut self, answered: u64, applied: u64) -> bool {
         let before = (self.confirmed, self.applied);
         if answered > 0 {
@@ -137,33 +137,33 @@ impl Ledger {
         before != (self.confirmed, self.applied)
     }
 
-    /// Whether an answer given at `now` may renew the lease: none is unconfirmed for longer
-    /// than `within`.
+    /// Whether an answer sent at `now` may renew the lease: no earlier one is unconfirmed for
+    /// longer than `within`.
     pub fn may_renew(&self, now: Time, within: Duration) -> bool {
         self.unconfirmed
             .front()
             .is_none_or(|(_, at)| now.since(*at) <= within || planted(Bug::OneWayRenewed))
     }
 
-    /// The lease is renewed by an answer to heartbeat `number` given at `now`.
+    /// Renews the lease by an answer to heartbeat `number`, sent at `now`.
     pub fn renew(&mut self, now: Time, number: u64, lease: Duration) {
         self.unconfirmed.push_back((number, now));
         if planted(Bug::RenewalUncounted) && self.lease_until > Time::ZERO {
             return;
         }
-        self.lease_until = self.lease_until.max(now + awaited(lease));
+        self.lease_until = self.lease_until.max(now + for_waiter(lease));
     }
 
-    /// When fewer slots may be reserved than at `now`, if nothing else happens.
-    pub fn lapses_after(&self, now: Time) -> Option<Time> {
-        let tails = self.tails.iter().map(|(_, until)| *until);
-        tails.chain([self.lease_until]).filter(|t| *t > now).min()
+    /// Next time after `now` at which a lease ends without another event.
+    pub fn next_expiry(&self, now: Time) -> Option<Time> {
+        let earlier = self.earlier.iter().map(|(_, until)| *until);
+        earlier.chain([self.lease_until]).filter(|t| *t > now).min()
     }
 
-    /// The worker has given its lease back: it sends nothing any more.
-    pub fn give_back(&mut self) {
+    /// The worker returned its lease and sends nothing any more.
+    pub fn release(&mut self) {
         self.open.clear();
-        self.tails.clear();
+        self.earlier.clear();
         self.lease_until = Time::ZERO;
     }
 }
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(2);
-    const AFTER_LEASE: Time = Time(2_041_000_000);
+    const AFTER_EXPIRY: Time = Time(2_041_000_000);
 
     fn order(number: u64, slots: u32) -> Order {
         Order {
@@ -203,22 +203,22 @@ mod tests {
     }
 
     #[test]
-    fn a_growth_counts_from_the_moment_it_is_ordered() {
+    fn a_growth_counts_from_its_order() {
         let mut ledger = running();
         ledger.issue(order(2, 900));
         assert_eq!(ledger.reserved(Time(1)), 900);
     }
 
     #[test]
-    fn a_share_counts_until_its_lease_has_lapsed_by_the_slowest_clock() {
+    fn a_share_counts_until_its_lease_has_expired_by_the_slowest_clock() {
         let ledger = running();
         assert_eq!(ledger.reserved(Time(2_039_999_999)), 500);
-        assert_eq!(ledger.reserved(AFTER_LEASE), 0);
-        assert_eq!(ledger.held_for_ever(), 500);
+        assert_eq!(ledger.reserved(AFTER_EXPIRY), 0);
+        assert_eq!(ledger.reserved_without_expiry(), 500);
     }
 
     #[test]
-    fn an_order_that_was_never_issued_acknowledges_nothing() {
+    fn an_acknowledgement_of_an_unknown_order_is_ignored() {
         let mut ledger = running();
         ledger.issue(order(2, 100));
         ledger.acknowledge(1, 77);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn registering_anew_keeps_the_old_share_reserved_until_its_lease_lapsed() {
+    fn a_new_registration_keeps_the_old_share_reserved_until_its_lease_expired() {
         let mut ledger = running();
         ledger.register(Time(1_000), LEASE, None);
         assert!(!ledger.confirmed());
@@ -258,6 +258,6 @@ mod tests {
         };
         ledger.register(Time(0), LEASE, Some(report));
         assert_eq!(ledger.reserved(Time(1)), 70);
-        assert_eq!(ledger.reserved(AFTER_LEASE), 0);
+        assert_eq!(ledger.reserved(AFTER_EXPIRY), 0);
     }
 }

@@ -1,8 +1,7 @@
-//! Who is in the swarm, from the adverts that every node gossips about itself.
+//! The nodes of the swarm, from the adverts that every node gossips about itself.
 //!
-//! An advert is a claim with a date: a node counts as live while its adverts keep coming.
-//! The network's word that a connection broke is a hint that ends that at once; the next
-//! advert, by whatever way, takes it back.
+//! A node counts as live while its adverts keep arriving. A broken connection, reported by the
+//! network, makes it count as gone at once; its next advert, by any route, reverts that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,34 +13,34 @@ use super::time::Time;
 /// Most nodes known at once; more adverts are ignored.
 pub const MAX_NODES: usize = 10_000;
 
-/// How recently a node was heard of.
+/// Health of a node by the age of its newest advert.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Health {
-    /// Its adverts come as announced.
+    /// Its adverts arrive on time.
     Healthy,
-    /// One is overdue.
+    /// An advert is overdue.
     Late,
-    /// Several are missing, or its connection broke: it takes part in nothing new.
+    /// Several adverts are missing, or its connection broke: it takes part in nothing new.
     Gone,
 }
 
-/// What is known of another node.
+/// Another node as known here.
 #[derive(Clone, Debug)]
 pub struct Known {
     /// Its newest advert.
     pub advert: Advert,
-    /// When that arrived.
-    pub heard: Time,
-    /// Its connection broke since.
-    pub cut_off: bool,
+    /// Time at which the advert arrived.
+    pub received: Time,
+    /// Whether its connection broke after that.
+    pub disconnected: bool,
 }
 
 impl Known {
-    /// Its health at `now`. Slack of one second covers gossip's own delay.
+    /// Health at `now`. One second of slack covers the delay of gossip.
     pub fn health(&self, now: Time) -> Health {
-        let silence = now.since(self.heard);
+        let silence = now.since(self.received);
         let slack = Duration::from_secs(1);
-        if self.cut_off || silence > self.advert.interval * 3 + slack {
+        if self.disconnected || silence > self.advert.interval * 3 + slack {
             Health::Gone
         } else if silence > self.advert.interval + slack {
             Health::Late
@@ -57,16 +56,16 @@ pub struct Membership {
     nodes: BTreeMap<Peer, Known>,
 }
 
-/// What an advert changed.
+/// Change made by an advert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum News {
-    /// A node, or an incarnation, not known before.
+pub enum AdvertChange {
+    /// A new node or incarnation, or one that was gone.
     Joined,
-    /// A known node's newer advert.
+    /// A newer advert of a known node.
     Updated,
-    /// The node says that it leaves.
+    /// The node is leaving.
     Left,
-    /// Older than what is known: nothing.
+    /// None: the advert is not newer than the known one.
     Stale,
 }
 
@@ -74,32 +73,40 @@ impl Membership {
     /// Time without adverts after which a node is forgotten.
     const FORGET_AFTER: Duration = Duration::from_secs(600);
 
-    /// Takes in an advert.
-    pub fn heard(&mut self, now: Time, advert: Advert) -> News {
+    /// Handles an advert.
+    pub fn advert(&mut self, now: Time, advert: Advert) -> AdvertChange {
         let known = self.nodes.get(&advert.node.peer);
-        let dated = |a: &Advert| (a.node.incarnation, a.number);
-        if known.is_some_and(|k| dated(&k.advert) >= dated(&advert)) {
-            return News::Stale;
+        let version = |a: &Advert| (a.node.incarnation, a.number);
+        if known.is_some_and(|k| version(&k.advert) >= version(&advert)) {
+            return AdvertChange::Stale;
         }
         if known.is_none() && self.nodes.len() >= MAX_NODES {
-            return News::Stale;
+            return AdvertChange::Stale;
         }
         if advert.status == Status::Leaving {
-            let was = known.is_some_and(|k| k.advert.status != Status::Leaving);
-            self.keep(now, advert, true);
-            return if was { News::Left } else { News::Stale };
+            let was_present = known.is_some_and(|k| k.advert.status != Status::Leaving);
+            self.insert(now, advert, true);
+            return if was_present {
+                AdvertChange::Left
+            } else {
+                AdvertChange::Stale
+            };
         }
-        let again =
+        let known_live =
             known.is_some_and(|k| k.advert.node == advert.node && k.health(now) != Health::Gone);
-        self.keep(now, advert, false);
-        if again { News::Updated } else { News::Joined }
+        self.insert(now, advert, false);
+        if known_live {
+            AdvertChange::Updated
+        } else {
+            AdvertChange::Joined
+        }
     }
 
-    fn keep(&mut self, now: Time, advert: Advert, cut_off: bool) {
+    fn insert(&mut self, now: Time, advert: Advert, disconnected: bool) {
         let known = Known {
             advert,
-            heard: now,
-            cut_off,
+            received: now,
+            disconnected,
         };
         self.nodes.insert(known.advert.node.peer.clone(), known);
     }
@@ -107,44 +114,44 @@ impl Membership {
     /// The last connection to a peer broke.
     pub fn disconnected(&mut self, peer: &Peer) {
         if let Some(k) = self.nodes.get_mut(peer) {
-            k.cut_off = true;
+            k.disconnected = true;
         }
     }
 
-    /// A connection to a peer is there again.
+    /// A connection to a peer was re-established.
     pub fn connected(&mut self, peer: &Peer) {
         if let Some(k) = self.nodes.get_mut(peer)
             && k.advert.status != Status::Leaving
         {
-            k.cut_off = false;
+            k.disconnected = false;
         }
     }
 
-    /// This node slept for `gap`: the others are not to blame for that silence.
-    pub fn slept(&mut self, gap: Duration) {
+    /// This node was suspended for `gap`: the missing adverts of that time do not count.
+    pub fn suspended(&mut self, gap: Duration) {
         for k in self.nodes.values_mut() {
-            k.heard = k.heard + gap;
+            k.received = k.received + gap;
         }
     }
 
-    /// Forgets nodes that have been gone for long.
+    /// Removes nodes that have been gone for long.
     pub fn forget(&mut self, now: Time) {
         self.nodes
-            .retain(|_, k| now.since(k.heard) < Self::FORGET_AFTER);
+            .retain(|_, k| now.since(k.received) < Self::FORGET_AFTER);
     }
 
-    /// Every node known, gone ones included.
+    /// All known nodes, including gone ones.
     pub fn all(&self) -> impl Iterator<Item = &Known> {
         self.nodes.values()
     }
 
-    /// How many nodes are known, gone ones included.
-    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    /// Number of known nodes, including gone ones.
+    #[expect(clippy::len_without_is_empty, reason = "no caller needs is_empty")]
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// What is known of a peer.
+    /// The known node of a peer.
     pub fn get(&self, peer: &Peer) -> Option<&Known> {
         self.nodes.get(peer)
     }
@@ -172,44 +179,47 @@ mod tests {
     #[test]
     fn a_node_is_late_then_gone_when_its_adverts_stop() {
         let mut m = Membership::default();
-        assert_eq!(m.heard(Time(0), advert(1, 1)), News::Joined);
+        assert_eq!(m.advert(Time(0), advert(1, 1)), AdvertChange::Joined);
         let health = |m: &Membership, s| m.all().next().map(|k| k.health(Time(s * SECOND)));
         assert_eq!(health(&m, 3), Some(Health::Healthy));
         assert_eq!(health(&m, 4), Some(Health::Late));
         assert_eq!(health(&m, 8), Some(Health::Gone));
         assert_eq!(m.live(Time(8 * SECOND)).count(), 0);
-        assert_eq!(m.heard(Time(9 * SECOND), advert(1, 2)), News::Joined);
+        assert_eq!(
+            m.advert(Time(9 * SECOND), advert(1, 2)),
+            AdvertChange::Joined
+        );
     }
 
     #[test]
     fn older_adverts_and_incarnations_change_nothing() {
         let mut m = Membership::default();
-        m.heard(Time(0), advert(1, 5));
-        assert_eq!(m.heard(Time(1), advert(1, 5)), News::Stale);
-        assert_eq!(m.heard(Time(1), advert(1, 4)), News::Stale);
-        let mut reborn = advert(1, 1);
-        reborn.node.incarnation.0 = 2;
-        assert_eq!(m.heard(Time(1), reborn), News::Joined);
-        assert_eq!(m.heard(Time(2), advert(1, 99)), News::Stale);
+        m.advert(Time(0), advert(1, 5));
+        assert_eq!(m.advert(Time(1), advert(1, 5)), AdvertChange::Stale);
+        assert_eq!(m.advert(Time(1), advert(1, 4)), AdvertChange::Stale);
+        let mut restarted = advert(1, 1);
+        restarted.node.incarnation.0 = 2;
+        assert_eq!(m.advert(Time(1), restarted), AdvertChange::Joined);
+        assert_eq!(m.advert(Time(2), advert(1, 99)), AdvertChange::Stale);
     }
 
     #[test]
     fn a_broken_connection_counts_until_the_next_advert() {
         let mut m = Membership::default();
-        m.heard(Time(0), advert(1, 1));
+        m.advert(Time(0), advert(1, 1));
         m.disconnected(&advert(1, 1).node.peer);
         assert_eq!(m.live(Time(1)).count(), 0);
-        m.heard(Time(2), advert(1, 2));
+        m.advert(Time(2), advert(1, 2));
         assert_eq!(m.live(Time(2)).count(), 1);
     }
 
     #[test]
     fn a_node_that_leaves_is_gone_at_once() {
         let mut m = Membership::default();
-        m.heard(Time(0), advert(1, 1));
+        m.advert(Time(0), advert(1, 1));
         let mut last = advert(1, 2);
         last.status = Status::Leaving;
-        assert_eq!(m.heard(Time(1), last), News::Left);
+        assert_eq!(m.advert(Time(1), last), AdvertChange::Left);
         assert_eq!(m.live(Time(1)).count(), 0);
     }
 }

@@ -1,9 +1,9 @@
-//! The merged view of a test's metrics.
+//! Merged metrics of a test.
 //!
-//! For every worker and every piece the newest is kept, and nothing is ever added up on the
-//! way in. So taking in snapshots is commutative, associative and idempotent: messages may
-//! come late, twice or in any order and the view is the same. Histograms stay encoded (a few
-//! KB each); a reader decodes and adds them, and only then reads percentiles.
+//! For every worker and every piece the newest version is kept, and nothing is summed on arrival.
+//! So merging is commutative, associative and idempotent: snapshots may arrive late, twice or in
+//! any order with the same result. Histograms stay encoded (a few KB each). A reader decodes and
+//! adds them, and only then reads percentiles.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use super::id::{NodeId, TestId};
 use super::planted::{Bug, planted};
 use crate::metrics::{Piece, Snapshot, StartError, StepCounters, TimeKind};
 
-/// Something, and the number of the snapshot it came with.
+/// A value with the number of the snapshot that it came in.
 type Numbered<T> = (u64, T);
 
-/// The newest of everything that one worker measured.
+/// Newest metrics of one worker.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct WorkerMetrics {
-    /// Number of the newest snapshot that any piece came from.
+    /// Number of the newest snapshot of which any piece arrived.
     pub number: u64,
-    /// That one is final.
+    /// Whether that snapshot is the worker's last.
     pub is_final: bool,
-    /// Pieces that a whole snapshot has.
+    /// Number of pieces of that snapshot.
     pub pieces_total: u32,
     /// Time since the start of the profile.
     pub elapsed: Duration,
-    /// The share acted on then.
+    /// Share of the worker then, in slots.
     pub slots: u32,
-    /// Measured against planned start.
+    /// Deviation from the planned start.
     pub start_error: Option<StartError>,
     /// CPU time of the engine threads.
     pub engine_cpu: Duration,
@@ -41,17 +41,17 @@ pub struct WorkerMetrics {
 }
 
 impl WorkerMetrics {
-    /// The newest counters of every step.
+    /// Newest counters of every step.
     pub fn counters(&self) -> &[StepCounters] {
         self.counters.as_ref().map_or(&[], |(_, c)| c)
     }
 
-    /// The newest histogram of a step, encoded.
+    /// Newest histogram of a step, encoded.
     pub fn histogram(&self, step: u32, kind: TimeKind) -> Option<&Arc<[u8]>> {
         self.histograms.get(&(step, kind)).map(|(_, data)| data)
     }
 
-    /// Every histogram of a kind, and of which step it is.
+    /// Newest histograms of a kind, with their steps.
     pub fn histograms(&self, kind: TimeKind) -> impl Iterator<Item = (u32, &Arc<[u8]>)> {
         self.histograms
             .iter()
@@ -59,14 +59,14 @@ impl WorkerMetrics {
             .map(|((step, _), (_, data))| (*step, data))
     }
 
-    /// It has had a part of the load.
-    pub fn carried(&self) -> bool {
+    /// Whether the worker has had a share of the load.
+    pub fn had_load(&self) -> bool {
         let planned = |s: &StepCounters| s.counters.planned > 0 || s.counters.sent > 0;
         self.slots > 0 || self.counters().iter().any(planned)
     }
 
-    /// All pieces are of the newest snapshot.
-    pub fn whole(&self) -> bool {
+    /// Whether all pieces of the newest snapshot have arrived.
+    pub fn is_complete(&self) -> bool {
         let counters = self.counters.iter().filter(|(n, _)| *n == self.number);
         let histograms = self.histograms.values().filter(|(n, _)| *n == self.number);
         self.pieces_total > 0 && counters.count() + histograms.count() >= self.pieces_total as usize
@@ -120,14 +120,14 @@ impl WorkerMetrics {
     }
 }
 
-/// The merged view of one test.
+/// Merged metrics of one test.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Merge {
     workers: BTreeMap<NodeId, WorkerMetrics>,
 }
 
 impl Merge {
-    /// Takes in a snapshot, or some pieces of one. Says whether anything was new.
+    /// Merges a snapshot, or some pieces of one. Returns whether anything was new.
     pub fn take(&mut self, snapshot: &Snapshot) -> bool {
         if !self.workers.contains_key(&snapshot.worker) && self.workers.len() >= MAX_WORKERS {
             return false;
@@ -138,19 +138,19 @@ impl Merge {
             .take(snapshot)
     }
 
-    /// Every worker heard of, and its newest metrics.
+    /// All known workers and their newest metrics.
     pub fn workers(&self) -> &BTreeMap<NodeId, WorkerMetrics> {
         &self.workers
     }
 
-    /// Whether a worker's snapshot of this number, or a newer one, is here as a whole.
+    /// Whether a worker's snapshot with this number, or a newer one, has arrived completely.
     pub fn has(&self, worker: &NodeId, number: u64) -> bool {
         self.workers
             .get(worker)
-            .is_some_and(|m| m.number >= number && m.whole())
+            .is_some_and(|m| m.number >= number && m.is_complete())
     }
 
-    /// What is held of a worker, as a snapshot that can be sent on.
+    /// The newest known snapshot of a worker, for another node.
     pub fn snapshot(&self, test: TestId, worker: &NodeId) -> Option<Snapshot> {
         let m = self.workers.get(worker)?;
         let counters = m
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn order_repetition_and_loss_of_older_ones_change_nothing() {
+    fn order_repetition_and_loss_of_older_snapshots_change_nothing() {
         let (a1, a2, b1) = (
             snapshot(node(1), 1, 10),
             snapshot(node(1), 2, 25),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_that_arrive_apart_make_the_same_whole() {
+    fn pieces_that_arrive_separately_give_the_same_snapshot() {
         let whole = snapshot(node(1), 3, 99);
         let mut parts: Vec<Snapshot> = whole
             .pieces
@@ -229,7 +229,7 @@ mod tests {
         parts.reverse();
         let mut merge = Merge::default();
         for (i, part) in parts.iter().enumerate() {
-            assert!(!merge.has(&node(1), 3), "whole after {i} pieces");
+            assert!(!merge.has(&node(1), 3), "complete after {i} pieces");
             assert!(merge.take(part));
         }
         assert!(merge.has(&node(1), 3));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_piece_beside_older_ones_is_not_a_whole_snapshot() {
+    fn a_newer_piece_with_older_ones_is_not_a_complete_snapshot() {
         let old = snapshot(node(1), 1, 5);
         let mut new = snapshot(node(1), 2, 6);
         new.pieces.truncate(1);

@@ -1,21 +1,22 @@
-//! Everything that nodes say to each other, as values. `wire` turns them into bytes and back
-//! and refuses what is malformed; what arrives here is well formed, not necessarily true.
+//! All messages between nodes, as values. `wire` encodes and decodes them and rejects malformed
+//! ones, so a value here is well formed, but not necessarily true.
 //!
-//! Gossip ([`Gossip`]) reaches every node and may be lost, doubled or reordered: it always
-//! carries full state, never a difference. A [`Request`] goes to one node and is answered by
-//! one [`Reply`]; it may be delivered twice, so handling it is idempotent.
+//! Gossip ([`Gossip`]) reaches every node and may be lost, duplicated or reordered, so it always
+//! carries full state, never a difference. A [`Request`] is sent to one node and answered by one
+//! [`Reply`]. It may be delivered twice, so handling it is idempotent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decisions::{Decisions, LoadCommand, LogEntry};
+use super::event_kind::EventKind;
 use super::id::{Digest, Incarnation, NodeId, TestId};
+use super::log::{LoadCommand, Log, LogEntry};
 use super::preflight::{Preflight, PreflightReply};
 use super::time::RemoteTime;
 use crate::metrics::Snapshot;
 
-/// A message for every node. Its author is authenticated by the network.
+/// A message to all nodes. The network authenticates its author.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Gossip {
     /// Topic `nodes`.
@@ -26,229 +27,230 @@ pub enum Gossip {
     Snapshot(Snapshot),
 }
 
-/// What a node is doing, as it says itself.
+/// Status of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Status {
-    /// Not said.
+    /// Not reported.
     #[default]
     Unknown,
     /// No load.
     Idle,
-    /// Carrying load.
+    /// Has a share of the load.
     Running,
-    /// Carrying more load than it can time well; wants a smaller share.
+    /// Has more load than it can time well; its share should be reduced.
     Overloaded,
-    /// Something is wrong.
+    /// Failed.
     Error,
-    /// Finishes what it has and takes no new share.
+    /// Finishes its load and takes no new share.
     Draining,
-    /// About to leave; its lease is given back.
+    /// About to leave; it returns its lease.
     Leaving,
 }
 
-/// A node's description of itself, sent every few seconds and at once on change.
+/// Description of a node, sent every few seconds and at once on change.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Advert {
-    /// Who.
+    /// Node and incarnation.
     pub node: NodeId,
-    /// Rises with every advert of this incarnation; older ones are ignored.
+    /// Number of the advert in this incarnation. Older ones are ignored.
     pub number: u64,
-    /// A name for people.
+    /// Display name.
     pub name: String,
-    /// The binary's version.
+    /// Version of the binary.
     pub version: String,
-    /// Where it can be dialled, as multiaddresses.
+    /// Multiaddresses on which it can be dialled.
     pub addresses: Vec<String>,
-    /// How many tasks it can run at once.
+    /// Number of tasks that it can run at once.
     pub capacity: u32,
-    /// How many it runs now.
+    /// Number of tasks that it runs now.
     pub load: u32,
-    /// Task types it can run.
+    /// Task types that it can run.
     pub task_types: Vec<String>,
-    /// Free labels: region, …
+    /// Labels, such as its region.
     pub labels: BTreeMap<String, String>,
-    /// What it is doing.
+    /// Status.
     pub status: Status,
     /// Time until its next regular advert.
     pub interval: Duration,
-    /// Tests that it knows to be running.
+    /// Running tests that it knows.
     pub tests: Vec<KnownTest>,
-    /// What its machine is, for people; empty if it does not say.
+    /// Machine description for display; may be empty.
     pub environment: String,
 }
 
-/// A running test, as an advert mentions it to whoever missed its announcement.
+/// A running test in an advert, for nodes that missed its announcement.
 #[derive(Clone, PartialEq, Debug)]
 pub struct KnownTest {
-    /// Which.
+    /// Test id.
     pub test: TestId,
-    /// Highest term known.
+    /// Highest known term.
     pub term: u64,
-    /// That term's coordinator.
+    /// Coordinator of that term.
     pub coordinator: Option<NodeId>,
-    /// The plan's digest; the announcement is fetched from the advert's author.
+    /// Digest of the plan. The announcement is fetched from the advert's author.
     pub digest: Digest,
 }
 
-/// A test's announcement: enough for everybody to know who may vote, and where the plan is.
+/// Announcement of a test: names its electorate and identifies its plan.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Announcement {
-    /// Which test.
+    /// Test id.
     pub test: TestId,
-    /// Where it was started.
+    /// Node on which it was started.
     pub submitter: NodeId,
-    /// The plan's name, for people.
+    /// Display name of the plan.
     pub name: String,
     /// SHA-256 of the plan's canonical bytes.
     pub digest: Digest,
-    /// Their length.
+    /// Length of the plan in bytes.
     pub plan_len: u32,
-    /// The bytes themselves, if they are few.
+    /// The plan's bytes, if there are few.
     pub plan: Option<Arc<[u8]>>,
-    /// Who may vote, in order of succession.
+    /// Nodes that may vote, in order of succession.
     pub electorate: Vec<NodeId>,
-    /// Unix time of the start command at the submitter, in milliseconds; for people only.
+    /// Unix time of the start command on the submitter, in milliseconds; for display only.
     pub submitted_unix_ms: u64,
 }
 
-/// What concerns one test and everybody.
+/// A message about one test to all nodes.
 #[derive(Clone, PartialEq, Debug)]
 pub enum TestMessage {
-    /// A test begins.
+    /// A test was submitted.
     Announced(Announcement),
-    /// "Would you vote for me now?" Binds nobody.
+    /// Asks whether the electors would vote for the candidate now. Not binding.
     Poll {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// The term that would be claimed.
+        /// Term that would be claimed.
         term: u64,
-        /// Who asks.
+        /// Author of the request.
         candidate: NodeId,
-        /// Which sending of the poll.
+        /// Number of this repetition of the poll.
         sending: u32,
     },
     /// Answer to a poll.
     PollAnswer {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// The term polled for.
+        /// Term of the poll.
         term: u64,
-        /// Who asked.
+        /// Candidate of the poll.
         candidate: NodeId,
-        /// Who answers.
+        /// Elector that answers.
         elector: NodeId,
-        /// Which sending is answered.
+        /// Answered repetition.
         sending: u32,
-        /// The answer.
+        /// Whether it would vote for the candidate.
         yes: bool,
-        /// Highest term that the elector has voted in or followed.
+        /// Highest term that the elector voted in or followed.
         seen_term: u64,
     },
-    /// "Vote for me." Repeated; raises nobody's term by itself.
+    /// Requests votes. Repeated; raises no term by itself.
     Claim {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// The term claimed.
+        /// Claimed term.
         term: u64,
-        /// Who claims.
+        /// Candidate.
         candidate: NodeId,
-        /// Which sending of the claim.
+        /// Number of this repetition of the claim.
         sending: u32,
     },
-    /// A vote, and thereby a promise to vote for nobody else for one authority lease.
+    /// A vote, and a promise to vote for no other node for one authority lease.
     Vote {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// In which term.
+        /// Term of the vote.
         term: u64,
-        /// For whom.
+        /// Candidate that gets the vote.
         candidate: NodeId,
-        /// Who votes.
+        /// Elector that votes.
         elector: NodeId,
-        /// The sending that is answered: authority counts from it.
+        /// Answered repetition of the claim: authority counts from its sending.
         sending: u32,
-        /// Longest share lease that the elector has heard a beat carry.
+        /// Longest share lease in the beats that the elector has received.
         share_lease: Duration,
-        /// It has heard a stop.
+        /// A known stop order.
         stop: Option<StopOrder>,
-        /// The start of the profile, if it has heard a beat that named one.
-        start: Option<StartHeard>,
-        /// What was decided, as far as it has heard.
-        decisions: Decisions,
+        /// The start of the profile, if a received beat named one.
+        start: Option<RelayedStart>,
+        /// The newest log known to the elector.
+        log: Log,
     },
-    /// The coordinator is there.
+    /// Periodic broadcast of the coordinator.
     Beat {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// Its term.
+        /// Term of the coordinator.
         term: u64,
-        /// Who it is.
+        /// Author of the beat.
         coordinator: NodeId,
-        /// Rises with every beat of the term.
+        /// Number of the beat in its term.
         number: u64,
-        /// The share-lease length in use, or about to be.
+        /// Share lease in use, or about to be.
         share_lease: Duration,
-        /// The time since the start of the profile, at sending, in nanoseconds; negative
-        /// before it. A node without a clock-offset estimate can use it.
+        /// Nanoseconds since the start of the profile, at sending; negative before it. For nodes
+        /// without an estimate of the coordinator's clock.
         since_start: Option<i64>,
-        /// How far the test is.
-        phase: TestState,
-        /// What was decided in this term and before.
-        decisions: Arc<[LogEntry]>,
-        /// A majority knows the first so many of them.
-        settled: u32,
-        /// What happened of late, so that every node can tell, and a successor, too; at most
-        /// [`MAX_TOLD`](super::coordinator::MAX_TOLD).
+        /// State of the test.
+        state: TestState,
+        /// All log entries of this and earlier terms.
+        log: Arc<[LogEntry]>,
+        /// Number of entries that a majority has acknowledged.
+        committed: u32,
+        /// Recent events, for display on every node and for a successor; at most
+        /// [`MAX_EVENTS_PER_BEAT`](super::coordinator::MAX_EVENTS_PER_BEAT).
         events: Vec<TestEvent>,
     },
-    /// An elector heard a beat, and promises for one authority lease to vote for nobody else.
+    /// An elector acknowledges a beat, and promises to vote for no other node for one authority
+    /// lease.
     BeatAck {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// The beat's term.
+        /// Term of the beat.
         term: u64,
-        /// Whose beat.
+        /// Coordinator that sent the beat.
         coordinator: NodeId,
-        /// Who acknowledges.
+        /// Elector that acknowledges.
         elector: NodeId,
-        /// Which beat.
+        /// Number of the beat.
         number: u64,
     },
-    /// A candidate or coordinator gives up its term; promises of exactly that term are freed.
+    /// A candidate or coordinator gives up its term, which frees promises of exactly that term.
     Resign {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// The term given up.
+        /// Term given up.
         term: u64,
-        /// Who gives it up.
+        /// Author.
         node: NodeId,
     },
-    /// Somebody wants the test stopped.
+    /// Request to stop the test.
     Stop {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// Who asks.
+        /// Author of the request.
         by: NodeId,
-        /// How.
+        /// Requested change.
         order: StopOrder,
     },
-    /// Somebody wants the load changed.
+    /// Request to change the load.
     LoadCommand {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// Who asks.
+        /// Author of the request.
         by: NodeId,
-        /// Which request it is: the coordinator heeds each once.
+        /// Id of the request, so that the coordinator carries it out once.
         id: u64,
-        /// How.
-        steer: LoadCommand,
+        /// Requested change.
+        command: LoadCommand,
     },
-    /// The test is over.
+    /// The test has ended.
     Ended(Ended),
 }
 
 impl TestMessage {
-    /// Which test it is about.
+    /// Id of the test that it is about.
     pub fn test(&self) -> TestId {
         match self {
             TestMessage::Announced(a) => a.test,
@@ -265,7 +267,7 @@ impl TestMessage {
         }
     }
 
-    /// Who must have written it.
+    /// Node that must be its author.
     pub fn author(&self) -> &NodeId {
         match self {
             TestMessage::Announced(a) => &a.submitter,
@@ -281,9 +283,9 @@ impl TestMessage {
     }
 }
 
-/// The start of the profile, as an elector passes it on.
+/// Start of the profile, relayed by an elector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StartHeard {
+pub struct RelayedStart {
     /// Highest term of a beat that named it.
     pub term: u64,
     /// Nanoseconds since the start, at sending; negative before it.
@@ -298,148 +300,147 @@ pub enum TestState {
     Electing,
     /// Workers register.
     Registering,
-    /// Shares are out.
+    /// Shares are assigned.
     Running,
-    /// The profile is over or was stopped; final snapshots come in.
+    /// The profile is over or was stopped; final snapshots are being collected.
     Stopping,
-    /// Over.
+    /// The test has ended.
     Ended,
 }
 
-/// How to stop.
+/// How to stop the load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StopOrder {
-    /// In-flight requests may finish.
+    /// Whether in-flight requests may finish.
     pub graceful: bool,
-    /// For at most this long.
+    /// Time limit of in-flight requests.
     pub timeout: Duration,
 }
 
-/// Why a test ended.
+/// Reason for the end of a test.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EndReason {
-    /// Its plan was carried out.
+    /// The plan was completed.
     Completed,
-    /// Somebody stopped it.
+    /// It was stopped by a request.
     Stopped,
-    /// It could not start, or a rule ended it; the text says why and what to do.
+    /// It could not start, or a rule ended it. The text gives the reason and advice.
     Failed(String),
 }
 
-/// The end of a test, with what a complete result consists of.
+/// The end of a test, with the parts of a complete result.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ended {
-    /// Which test.
+    /// Test id.
     pub test: TestId,
-    /// The term in which it ended.
+    /// Term in which it ended.
     pub term: u64,
-    /// Who says so.
+    /// Coordinator that ended it.
     pub coordinator: NodeId,
-    /// Why.
+    /// Reason for the end.
     pub reason: EndReason,
-    /// Every worker that held a share.
+    /// Every worker that had a share.
     pub roster: Vec<RosterEntry>,
-    /// What happened, as the coordinator saw it.
+    /// Events known to the coordinator.
     pub events: Vec<TestEvent>,
-    /// What was decided.
-    pub decisions: Vec<LogEntry>,
+    /// Committed log entries.
+    pub log: Vec<LogEntry>,
 }
 
 /// A worker in the final roster.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RosterEntry {
-    /// Who.
+    /// Node and incarnation.
     pub worker: NodeId,
-    /// Its name for people.
+    /// Display name.
     pub name: String,
-    /// The number of its last snapshot, if it delivered one.
+    /// Number of its last snapshot, if it delivered one.
     pub last_snapshot: Option<u64>,
-    /// That snapshot is its final one.
+    /// Whether that snapshot is its final one.
     pub is_final: bool,
-    /// When it was lost, after the start of the profile.
+    /// Time of its loss since the start of the profile.
     pub lost_at: Option<Duration>,
 }
 
-/// Something that happened in a test and that its result should tell.
+/// An event of a test.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestEvent {
     /// Milliseconds after the start of the profile; negative before it.
     pub at_ms: i64,
-    /// A short fixed word: `elected`, `registered`, `refused`, `started`, `lost`, `joined`,
-    /// `rebalanced`, `stop`, `ended`, …
-    pub kind: String,
-    /// Whom it is about.
+    /// Kind.
+    pub kind: EventKind,
+    /// Node that it is about.
     pub node: Option<NodeId>,
-    /// What people read.
+    /// Text for display.
     pub text: String,
 }
 
-/// A message for one node.
+/// A message to one node.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Request {
-    /// Worker to coordinator: here I am.
+    /// Worker to coordinator: registers for the test.
     Register(Register),
-    /// Worker to coordinator: still here; renew my lease.
+    /// Worker to coordinator: renews the lease.
     Heartbeat(Heartbeat),
-    /// Coordinator to worker: your share.
+    /// Coordinator to worker: assigns a share.
     Assign(Assign),
-    /// Coordinator to worker: stop.
+    /// Coordinator to worker: stops the load.
     Stop {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// The coordinator's term.
+        /// Term of the coordinator.
         term: u64,
-        /// How.
+        /// Requested change.
         order: StopOrder,
     },
-    /// Worker to coordinator: metrics.
+    /// Worker to coordinator: a snapshot.
     Metrics(Snapshot),
-    /// Anybody to anybody: the announcement of a test that an advert mentioned.
+    /// Any node to any node: fetches the announcement of a test that an advert mentioned.
     FetchAnnouncement(TestId),
-    /// Anybody to anybody: a plan's bytes.
+    /// Any node to any node: fetches a plan's bytes.
     FetchPlan(Digest),
-    /// Anybody to anybody: snapshots held of a test, in the order of workers.
+    /// Any node to any node: fetches the known snapshots of a test, in the order of workers.
     FetchSnapshots {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// Only those of workers after this one.
+        /// Only workers after this one.
         after: Option<NodeId>,
     },
-    /// Anybody to anybody: take no new share.
+    /// Any node to any node: take no new share.
     Drain,
-    /// Anybody to anybody: would this plan run on you? Answered by the driver.
+    /// Any node to any node: would this plan run? Answered by the driver.
     Preflight(Preflight),
-    /// Anybody to anybody: what is your time? Answered by the driver.
+    /// Any node to any node: fetches the wall-clock time. Answered by the driver.
     Clock,
-    /// Anybody to anybody: a part of a data file. The driver's to answer.
+    /// Any node to any node: fetches a part of a data file. Answered by the driver.
     FetchBlob {
-        /// SHA-256 of the file's bytes.
+        /// SHA-256 of the file.
         digest: Digest,
-        /// From here on.
+        /// Offset of the part in bytes.
         offset: u64,
     },
-    /// Submitter to anybody: a test of this plan is about to start; fetch the data that it
-    /// names. The driver's to answer.
+    /// Submitter to any node: fetch the data of this plan, a test of which is about to start.
+    /// Answered by the driver.
     TakeData(Arc<[u8]>),
-    /// Anybody to anybody: a part of something that is kept. The driver's to answer.
+    /// Any node to any node: fetches a part of a stored record. Answered by the driver.
     FetchRecord {
-        /// What.
+        /// Name of the record.
         record: RecordName,
-        /// From here on.
+        /// Offset of the part in bytes.
         offset: u64,
     },
 }
 
-/// What a node keeps and others may fetch, as JSON.
+/// A stored record that other nodes may fetch, as JSON.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum RecordName {
-    /// The ended tests of which it has results.
+    /// List of ended tests with a stored result.
     Tests,
-    /// The result of a test.
+    /// Result of a test.
     Result(TestId),
-    /// A test over time.
+    /// Timeline of a test.
     Timeline(TestId),
-    /// Its connections.
+    /// Connections of the node.
     Links,
 }
 
@@ -454,20 +455,20 @@ pub enum Reply {
     Assign(AssignReply),
     /// To [`Request::Stop`].
     Stop {
-        /// It is being stopped.
+        /// Whether it is being stopped.
         stopped: bool,
-        /// For people.
+        /// Text for display.
         message: String,
-        /// Requests in flight.
+        /// Number of requests in flight.
         interrupted: u32,
     },
     /// To [`Request::Metrics`].
     Metrics {
-        /// Which test.
+        /// Test id.
         test: TestId,
-        /// Which snapshot was taken in.
+        /// Number of the snapshot.
         number: u64,
-        /// It was.
+        /// Whether all its pieces have arrived.
         received: bool,
     },
     /// To [`Request::FetchAnnouncement`].
@@ -476,258 +477,259 @@ pub enum Reply {
     Plan(Option<Arc<[u8]>>),
     /// To [`Request::FetchSnapshots`].
     Snapshots {
-        /// Which test.
+        /// Test id.
         test: TestId,
         /// As many as fit a reply.
         snapshots: Vec<Snapshot>,
-        /// More follow: ask again after the last of these.
+        /// Whether more follow: request those after the last of these.
         more: bool,
     },
     /// To [`Request::Drain`].
     Drained,
     /// To [`Request::Preflight`].
     Preflight(PreflightReply),
-    /// To [`Request::Clock`]: Unix time in milliseconds, by the wall clock.
+    /// To [`Request::Clock`].
     Clock {
-        /// When the request was handled.
+        /// Unix time of the wall clock in milliseconds, when the request was handled.
         unix_ms: u64,
     },
     /// To [`Request::FetchBlob`].
     Blob(Option<BlobPart>),
     /// To [`Request::TakeData`].
     Data {
-        /// Bytes that are not here yet.
+        /// Bytes not fetched yet.
         missing: u64,
-        /// Why they will not be fetched, if so.
+        /// Reason why they will not be fetched, if so.
         unable: Option<String>,
     },
     /// To [`Request::FetchRecord`].
     Record(Option<RecordPart>),
-    /// Nothing could be done with the request.
+    /// The request was refused; the text gives the reason.
     Refused(String),
 }
 
-/// A part of a record. A record may change between two of its parts; those of the same digest
-/// belong together.
+/// A part of a record. A record may change between two fetches; parts with the same digest belong
+/// together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecordPart {
-    /// SHA-256 of the whole.
+    /// SHA-256 of the whole record.
     pub digest: Digest,
-    /// Length of the whole.
+    /// Length of the whole in bytes.
     pub total: u64,
-    /// From the offset asked for on, as much as fits a reply.
+    /// Bytes from the requested offset on, as many as fit a reply.
     pub bytes: Arc<[u8]>,
 }
 
 /// A part of a data file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BlobPart {
-    /// Length of the whole.
+    /// Length of the whole in bytes.
     pub total: u64,
-    /// From the offset asked for on, as much as fits a reply.
+    /// Bytes from the requested offset on, as many as fit a reply.
     pub bytes: Arc<[u8]>,
 }
 
-/// A worker offers itself.
+/// Registration of a worker.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Register {
-    /// For which test.
+    /// Test id.
     pub test: TestId,
-    /// To the coordinator of which term.
+    /// Term of the coordinator.
     pub term: u64,
-    /// Who.
+    /// Node and incarnation.
     pub node: NodeId,
-    /// Rises with every registration of this incarnation for this test.
+    /// Number of the registration of this incarnation for this test.
     pub number: u64,
-    /// A name for people.
+    /// Display name.
     pub name: String,
-    /// How many tasks it can run at once.
+    /// Number of tasks that it can run at once.
     pub capacity: u32,
-    /// Task types it can run.
+    /// Task types that it can run.
     pub task_types: Vec<String>,
-    /// The binary's version.
+    /// Version of the binary.
     pub version: String,
-    /// Its labels.
+    /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Why it will carry no load, if so: it registers only to say it.
+    /// Reason why it cannot take a share, if so; it registers only to report it.
     pub unable: Option<String>,
-    /// A share of an earlier term whose lease still runs.
+    /// Share of an earlier term whose lease still runs.
     pub report: Option<ShareReport>,
-    /// Time since the start of the profile, at sending, in nanoseconds, if known.
+    /// Nanoseconds since the start of the profile, at sending, if known.
     pub since_start: Option<i64>,
-    /// It has heard a stop.
+    /// A known stop order.
     pub stop: Option<StopOrder>,
-    /// Its load is done; only its final snapshot is still to be delivered.
+    /// Whether its load is done and only its final snapshot is to be delivered.
     pub finished: bool,
     /// Its clock at sending.
     pub sent: RemoteTime,
 }
 
-/// A share that outlived its coordinator's authority.
+/// A share that outlived the authority of its coordinator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ShareReport {
-    /// In slots.
+    /// Number of slots.
     pub slots: u32,
-    /// Where they begin.
+    /// First slot.
     pub offset: u32,
 }
 
 /// A coordinator's clock readings, for the offset estimate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ClockReply {
-    /// When the request arrived.
+    /// Time at which the request arrived.
     pub received: RemoteTime,
-    /// When the reply left.
+    /// Time at which the reply was sent.
     pub sent: RemoteTime,
 }
 
-/// Taken on, or not.
+/// Answer to a registration.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RegisterReply {
-    /// Which test.
+    /// Test id.
     pub test: TestId,
-    /// The coordinator's term.
+    /// Term of the coordinator.
     pub term: u64,
-    /// Of which incarnation the registration is answered.
+    /// Incarnation of the registration.
     pub incarnation: Incarnation,
-    /// Which registration is answered.
+    /// Number of the registration.
     pub number: u64,
-    /// Taken on.
+    /// Whether the worker was registered.
     pub accepted: bool,
-    /// Why not.
+    /// Reason for a refusal.
     pub message: String,
     /// Time between heartbeats.
     pub heartbeat_interval: Duration,
     /// Time between snapshots.
     pub metrics_interval: Duration,
-    /// Orders up to this number are void for this registration.
+    /// Orders up to this number do not apply to this registration.
     pub order_floor: u64,
-    /// The reported share is counted, and may be kept while its lease runs. If absent, the
-    /// worker starts at zero.
+    /// The honoured report: the worker may keep this share while its lease runs. If `None`, it
+    /// starts without a share.
     pub honoured: Option<ShareReport>,
-    /// Clock readings.
+    /// Clock readings of the coordinator.
     pub clock: ClockReply,
 }
 
-/// A worker asks for renewal.
+/// Request to renew a lease.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Heartbeat {
-    /// For which test.
+    /// Test id.
     pub test: TestId,
-    /// To the coordinator of which term.
+    /// Term of the coordinator.
     pub term: u64,
-    /// Who.
+    /// Node and incarnation.
     pub node: NodeId,
-    /// Under which registration.
+    /// Number of the registration.
     pub registration: u64,
-    /// Rises with every heartbeat of the registration, from 1.
+    /// Number of the heartbeat in its registration, from 1.
     pub number: u64,
-    /// Number of the newest heartbeat whose answer arrived; 0 for none.
+    /// Newest heartbeat whose answer arrived; 0 for none.
     pub answered: u64,
-    /// Number of the newest order applied; 0 for none.
+    /// Newest applied order; 0 for none.
     pub applied: u64,
-    /// Tasks running.
+    /// Number of running tasks.
     pub load: u32,
-    /// What it is doing.
+    /// Status.
     pub status: Status,
-    /// Its load is done.
+    /// Whether its load is done.
     pub finished: bool,
-    /// So many decisions it acts on.
-    pub decisions: u32,
+    /// Number of log entries that it acts on.
+    pub log_len: u32,
     /// Its clock at sending.
     pub sent: RemoteTime,
 }
 
-/// A share order.
+/// An order that sets a worker's share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Order {
-    /// Rises within a term, over all workers.
+    /// Number of the order in its term, over all workers.
     pub number: u64,
-    /// The share, in slots.
+    /// Size of the share in slots.
     pub slots: u32,
-    /// Where its slots begin: placement only, safety rests on the count.
+    /// First slot. For placement only; safety depends on the count alone.
     pub offset: u32,
-    /// The start of the profile on the coordinator's clock.
+    /// Start of the profile on the coordinator's clock.
     pub start: Option<RemoteTime>,
 }
 
-/// The answer to a heartbeat.
+/// Answer to a heartbeat.
 #[derive(Clone, PartialEq, Debug)]
 pub struct HeartbeatReply {
-    /// Which test.
+    /// Test id.
     pub test: TestId,
-    /// The coordinator's term.
+    /// Term of the coordinator.
     pub term: u64,
-    /// Of which incarnation.
+    /// Incarnation of the worker.
     pub incarnation: Incarnation,
-    /// Under which registration.
+    /// Number of the registration.
     pub registration: u64,
-    /// The heartbeat that is answered.
+    /// Number of the heartbeat.
     pub number: u64,
-    /// The share lease is renewed, for this long from the sending of the heartbeat.
+    /// New length of the share lease from the sending of the heartbeat; `None` if it is not
+    /// renewed.
     pub lease: Option<Duration>,
-    /// The worker is unknown and must register again.
+    /// Whether the worker is unknown and must register again.
     pub register_again: bool,
-    /// For people.
+    /// Text for display.
     pub message: String,
-    /// The worker's newest order.
+    /// Newest order of the worker.
     pub order: Option<Order>,
-    /// The test is to be stopped.
+    /// Stop order, if the test is to stop.
     pub stop: Option<StopOrder>,
-    /// What was decided and is settled, if the worker does not know all of it.
-    pub decisions: Vec<LogEntry>,
-    /// Clock readings.
+    /// The committed log, if the worker lacks a part of it.
+    pub log: Vec<LogEntry>,
+    /// Clock readings of the coordinator.
     pub clock: ClockReply,
 }
 
-/// What the load is, in the terms of the WorkerService message set.
+/// The load, in the terms of the WorkerService message set.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TaskDescription {
     /// `HTTP`, `SLEEP`, `CPU`, …
     pub task_type: String,
-    /// Parameters for people and foreign readers; the plan is what counts.
+    /// Parameters for display and for other implementations; the plan is authoritative.
     pub parameters: BTreeMap<String, String>,
-    /// Target rate in thousandths a second: of the whole swarm in a `TestSpec`, of the
-    /// worker's share in an assignment. 0 in the closed model.
+    /// Target rate in thousandths per second: of the whole swarm in a `TestSpec`, of the worker's
+    /// share in an assignment. 0 in the closed model.
     pub target_rate_milli: u64,
     /// Length of the profile.
     pub duration: Duration,
-    /// Length of its ramp-up.
+    /// Length of the ramp-up.
     pub ramp_up: Duration,
-    /// Most tasks at once: users in the closed model.
+    /// Most tasks at once; number of users in the closed model.
     pub max_concurrency: u32,
 }
 
-/// A worker's share, pushed.
+/// A share pushed to a worker.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Assign {
-    /// Which test.
+    /// Test id.
     pub test: TestId,
-    /// The coordinator's term.
+    /// Term of the coordinator.
     pub term: u64,
-    /// For which incarnation.
+    /// Incarnation of the worker.
     pub incarnation: Incarnation,
-    /// Under which registration.
+    /// Number of the registration.
     pub registration: u64,
-    /// The plan's digest.
+    /// Digest of the plan.
     pub digest: Digest,
-    /// The share.
+    /// Order that sets the share.
     pub order: Order,
-    /// The same in the message set's own terms.
+    /// The share in the terms of the message set.
     pub description: TaskDescription,
     /// The coordinator's clock at sending.
     pub sent: RemoteTime,
 }
 
-/// The answer to an assignment.
+/// Answer to an assignment.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AssignReply {
-    /// Which test.
+    /// Test id.
     pub test: TestId,
-    /// The order was applied.
+    /// Whether the order was applied.
     pub accepted: bool,
-    /// Why not.
+    /// Reason for a refusal.
     pub message: String,
-    /// Arrivals that the share amounts to over the whole profile.
+    /// Planned arrivals of the share over the whole profile.
     pub estimated_tasks: u64,
 }

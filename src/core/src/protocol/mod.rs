@@ -1,42 +1,44 @@
-//! The protocol of the swarm as sans-IO state machines.
+//! The swarm protocol as sans-IO state machines.
 //!
-//! [`Node`] is the whole of it: `handle(now, input)` returns outputs, `next_wake()` says when
-//! to come again at the latest. It has no socket, no thread, no clock and no randomness of
-//! its own, so a driver can run it on real ones (`vajra_runtime`) and a simulator on made-up
-//! ones (the crate `simulations`), and both run the same rules.
+//! [`Node`] is the entry point: `handle(now, input)` returns outputs, and `next_wake()` returns the
+//! latest time of the next call. It has no socket, thread, clock or source of randomness, so a
+//! driver can run it on real ones (`vajra_runtime`) and a simulator on simulated ones (the crate
+//! `simulations`) with the same rules.
 //!
-//! | module | idea |
+//! | module | contents |
 //! |---|---|
-//! | [`membership`] | who is in the swarm, from adverts |
-//! | [`rendezvous`] | who may vote on a test's coordinator |
+//! | [`membership`] | the nodes of the swarm, from adverts |
+//! | [`rendezvous`] | the electorate of a test |
 //! | [`election`] | terms, polls, claims, votes, promises, beats, authority |
-//! | [`coordinator`] | registration, shares, heartbeats, the end |
-//! | [`decisions`] | what is decided on the way, and known to a majority before it counts |
-//! | [`ledger`] | what a worker may be acting on, as its coordinator must assume |
-//! | [`split`] | the whole in parts that add up exactly |
-//! | [`worker`] | registering, renewing, obeying numbered orders, delivering results |
-//! | [`clock`] | another node's clock, estimated |
-//! | [`crate::metrics`], [`merge`] | what is measured, and how it becomes one result |
-//! | [`budget`] | what metrics may cost a node |
-//! | [`mod@test`] | one test's life on one node |
-//! | [`node`] | all of it |
-//! | [`preflight`] | what nodes ask each other before a test |
-//! | [`planted`] | deliberate bugs, to check the simulator by |
+//! | [`coordinator`] | registration, shares, heartbeats, the end of a test |
+//! | [`log`] | entries that count once a majority has acknowledged them: load changes, hooks |
+//! | [`ledger`] | upper bound of what a worker may be acting on |
+//! | [`split`] | splits the load into parts that add up exactly |
+//! | [`worker`] | registration, lease renewal, numbered orders, delivery of results |
+//! | [`clock`] | estimate of another node's clock |
+//! | [`crate::metrics`], [`merge`] | measurements, and how they become one result |
+//! | [`budget`] | traffic budget of metrics |
+//! | [`test_run`] | lifecycle of one test on one node |
+//! | [`node`] | all tests of a node |
+//! | [`preflight`] | queries between nodes before a test |
+//! | [`planted`] | deliberate bugs that check the simulator |
 //!
-//! Two leases carry the promise that the target never sees more than the plan: a
-//! coordinator's *authority* to grant shares, and a worker's *share*. Both are counted
-//! short by whoever holds them and long by whoever waits for their end ([`time`]).
+//! Two leases guarantee that the target never receives more than the plan: a coordinator's
+//! *authority* to grant shares, and a worker's *share*. The holder of a lease counts less of it,
+//! and a node that waits for its end counts more ([`time`]).
 
 pub mod budget;
 pub mod clock;
 pub mod coordinator;
-pub mod decisions;
 mod effects;
 pub mod election;
+pub mod error;
+pub mod event_kind;
 #[cfg(test)]
 pub(crate) mod fakes;
 pub mod id;
 pub mod ledger;
+pub mod log;
 pub mod membership;
 pub mod merge;
 pub mod messages;

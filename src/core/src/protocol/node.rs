@@ -1,5 +1,5 @@
-//! The whole protocol of one node: what comes in goes to the right test, what goes out is
-//! collected, and messages of the node to itself are handled on the spot.
+//! The protocol of one node: routes inputs to tests, collects outputs, and handles messages of the
+//! node to itself at once.
 
 mod gossip;
 mod queries;
@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decisions::LoadCommand;
 use super::effects::{Acceptance, Effects, Loopback, Output};
+use super::error::{HookError, PlanRejection};
 use super::id::{NodeId, Peer, TestId};
-use super::membership::{Membership, News};
+use super::log::LoadCommand;
+use super::membership::{AdvertChange, Membership};
 use super::messages::{
     Advert, Announcement, Gossip, KnownTest, Reply, Request, Status, StopOrder, TestMessage,
     TestState,
@@ -23,97 +24,96 @@ use super::test_run::{Measurement, TestRun};
 use super::time::Time;
 use crate::Hook;
 
-/// Most tests alive at once on a node; announcements beyond it are ignored.
+/// Most running tests on a node; announcements beyond it are ignored.
 pub const MAX_LIVE_TESTS: usize = 32;
-/// Ended tests whose metrics are kept for others to fetch; the oldest go.
+/// Ended tests whose metrics are kept for other nodes; the oldest are removed.
 pub const MAX_ENDED_TESTS: usize = 32;
-/// Plans of at most this many bytes ride along with their announcement.
+/// Largest plan that is sent with its announcement, in bytes.
 pub const MAX_INLINE_PLAN: usize = 8 * 1024;
-/// Snapshots in one reply: with up to three histograms of at most 50 KB each, they fit 1 MiB.
-const SNAPSHOTS_A_REPLY: usize = 6;
-/// Least time between two adverts of a node in a small swarm.
+/// Snapshots per reply: with up to three histograms of at most 50 KB each, they fit 1 MiB.
+const SNAPSHOTS_PER_REPLY: usize = 6;
+/// Minimum time between two adverts of a node in a small swarm.
 const ADVERT_SPACING: Duration = Duration::from_millis(200);
-/// A gap between two inputs beyond which the node must have slept.
-const SLEPT: Duration = Duration::from_secs(2);
-/// Time between two questions about the same unknown test.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// Rounds of messages to oneself in one input; a few are normal, this many are a bug.
+/// Gap between two inputs from which on the node must have been suspended.
+const SUSPENDED: Duration = Duration::from_secs(2);
+/// Time between two requests about the same unknown test.
+const REQUEST_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Most rounds of messages of the node to itself per input; a few are normal, this many are a bug.
 const MAX_ROUNDS: usize = 10_000;
 
-/// Something that happened to a node.
+/// An input of the state machine.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Input {
     /// Time passed.
     Tick,
-    /// A gossip message; its author is authenticated.
+    /// A gossip message. Its author is authenticated.
     Gossip {
-        /// Who wrote it.
+        /// Author.
         author: Peer,
-        /// Under which number the network wants its verdict.
+        /// Ticket under which the network expects the judgement.
         ticket: u64,
-        /// What it says.
+        /// Message.
         message: Gossip,
     },
     /// A request from an authenticated peer.
     Request {
-        /// Who asks.
+        /// Sender.
         from: Peer,
-        /// Under which number the network wants the reply.
+        /// Ticket under which the network expects the reply.
         ticket: u64,
-        /// What is asked.
+        /// Request.
         request: Request,
     },
-    /// The answer to a request of ours. A failed request comes back as nothing.
+    /// The answer to a request of this node. A failed request has no input.
     Reply {
-        /// Who answers.
+        /// Sender.
         from: Peer,
-        /// What.
+        /// Reply.
         reply: Reply,
     },
-    /// The first connection to a peer is there.
+    /// The first connection to a peer was established.
     Connected(Peer),
     /// The last connection to a peer broke.
     Disconnected(Peer),
-    /// Where this node can be dialled.
+    /// Multiaddresses of this node.
     Addresses(Vec<String>),
-    /// A test is started here.
+    /// A test is submitted on this node.
     Submit(Submission),
-    /// The driver has inspected a plan, as [`Output::Inspect`] asked.
+    /// Outcome of [`Output::Inspect`].
     Inspected {
-        /// The test.
+        /// Test id.
         test: TestId,
-        /// What the protocol must know of the plan, or why it is no plan.
-        spec: Result<TestSpec, String>,
-        /// Why this node will not carry it.
+        /// The plan's specification, or the reason why the plan cannot be used.
+        spec: Result<TestSpec, PlanRejection>,
+        /// Reason why this node cannot take part, if so.
         unable: Option<String>,
     },
-    /// The engine measured.
+    /// Metrics of the engine.
     Measured(TestId, Measurement),
-    /// A test is to be stopped on every node.
+    /// Stop a test on every node.
     StopTest(TestId, StopOrder),
-    /// This node coordinates the test and has found that it is to end, for this reason.
+    /// This node, the coordinator, found that a threshold ends the test, for this reason.
     AbortTest(TestId, StopOrder, String),
-    /// The load of a test is to be changed; the number is the asker's own for this request.
+    /// Change the load of a test; the number is the id of this request.
     LoadCommand(TestId, u64, LoadCommand),
-    /// This node ran setup or teardown, as [`Output::RunOnce`] asked: the setup's values, or
-    /// why it failed.
-    Ran(TestId, Hook, Result<Arc<[u8]>, String>),
-    /// This node takes no new share from now on.
+    /// Outcome of [`Output::RunHook`]: the setup's values, or the reason for the failure.
+    HookFinished(TestId, Hook, Result<Arc<[u8]>, HookError>),
+    /// Take no new share from now on.
     Drain,
-    /// This node leaves.
+    /// Leave the swarm.
     Leave(StopOrder),
 }
 
 /// The protocol of one node.
 #[derive(Debug)]
 pub struct Node {
-    myself: Arc<LocalNode>,
+    local: Arc<LocalNode>,
     timings: Timings,
     members: Membership,
     tests: BTreeMap<TestId, TestRun>,
-    /// Tests ended and forgotten: never taken up again.
+    /// Ended tests that were removed; they are not taken up again.
     forgotten: BTreeSet<TestId>,
-    asked: BTreeMap<TestId, Time>,
+    requested: BTreeMap<TestId, Time>,
     addresses: Vec<String>,
     advert_number: u64,
     next_advert: Time,
@@ -126,14 +126,14 @@ pub struct Node {
 
 impl Node {
     /// A node that starts at `now`.
-    pub fn new(myself: LocalNode, timings: Timings, now: Time) -> Node {
+    pub fn new(local: LocalNode, timings: Timings, now: Time) -> Node {
         Node {
-            myself: Arc::new(myself),
+            local: Arc::new(local),
             timings,
             members: Membership::default(),
             tests: BTreeMap::new(),
             forgotten: BTreeSet::new(),
-            asked: BTreeMap::new(),
+            requested: BTreeMap::new(),
             addresses: Vec::new(),
             advert_number: 0,
             next_advert: now,
@@ -145,9 +145,9 @@ impl Node {
         }
     }
 
-    /// This node.
-    pub fn myself(&self) -> &LocalNode {
-        &self.myself
+    /// Description of this node.
+    pub fn local(&self) -> &LocalNode {
+        &self.local
     }
 
     /// The other nodes.
@@ -155,63 +155,63 @@ impl Node {
         &self.members
     }
 
-    /// Every test known.
+    /// All known tests.
     pub fn tests(&self) -> &BTreeMap<TestId, TestRun> {
         &self.tests
     }
 
-    /// The clockwork.
+    /// Timing profile.
     pub fn timings(&self) -> &Timings {
         &self.timings
     }
 
-    /// Time between two measurements: longer in a large swarm.
+    /// Time between two snapshots: longer in a large swarm.
     pub fn metrics_interval(&self) -> Duration {
         self.timings.metrics_interval(self.members.len() + 1)
     }
 
-    /// What this node is doing.
+    /// Status of this node.
     pub fn status(&self, now: Time) -> Status {
-        let carries = |t: &TestRun| {
+        let has_load = |t: &TestRun| {
             t.worker()
                 .is_some_and(|w| w.share(now) > 0 && !w.finished())
         };
-        let overloaded = |t: &TestRun| carries(t) && t.worker().is_some_and(|w| w.overloaded());
+        let overloaded = |t: &TestRun| has_load(t) && t.worker().is_some_and(|w| w.overloaded());
         if self.leaving {
             Status::Leaving
         } else if self.draining {
             Status::Draining
         } else if self.tests.values().any(overloaded) {
             Status::Overloaded
-        } else if self.tests.values().any(carries) {
+        } else if self.tests.values().any(has_load) {
             Status::Running
         } else {
             Status::Idle
         }
     }
 
-    /// When [`Input::Tick`] is due, if nothing else comes in before.
+    /// Latest time of the next [`Input::Tick`], if no other input arrives before.
     pub fn next_wake(&self) -> Time {
         let tests = self.tests.values().map(TestRun::next_wake).min();
         self.next_advert.min(tests.unwrap_or(Time::MAX))
     }
 
-    /// Handles an input; the outputs are to be carried out in their order.
+    /// Handles an input. The driver must carry out the outputs in order.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         let gap = now.since(self.last_input);
-        let longest = SLEPT.max(self.timings.advert_interval(self.members.len()) * 2);
-        if gap > longest && !planted(Bug::SleeperBlames) {
-            self.members.slept(gap);
+        let longest = SUSPENDED.max(self.timings.advert_interval(self.members.len()) * 2);
+        if gap > longest && !planted(Bug::SuspensionIgnored) {
+            self.members.suspended(gap);
         }
         self.last_input = now;
         let mut fx = Effects::default();
         self.dispatch(now, input, &mut fx);
         for _ in 0..MAX_ROUNDS {
-            while let Some(message) = fx.to_self.pop_front() {
-                self.hear_myself(now, message, &mut fx);
+            while let Some(message) = fx.loopback.pop_front() {
+                self.handle_loopback(now, message, &mut fx);
             }
             self.tick(now, &mut fx);
-            if fx.to_self.is_empty() {
+            if fx.loopback.is_empty() {
                 break;
             }
         }
@@ -226,8 +226,8 @@ impl Node {
                 ticket,
                 message,
             } => {
-                let verdict = self.gossip(now, &author, message, fx);
-                fx.outputs.push(Output::Acceptance(ticket, verdict));
+                let acceptance = self.gossip(now, &author, message, fx);
+                fx.outputs.push(Output::Acceptance(ticket, acceptance));
             }
             Input::Request {
                 from,
@@ -240,12 +240,12 @@ impl Node {
             Input::Reply { from, reply } => self.reply(now, &from, reply, fx),
             Input::Connected(peer) => {
                 self.members.connected(&peer);
-                self.greet(now);
+                self.advertise_soon(now);
             }
             Input::Disconnected(peer) => self.members.disconnected(&peer),
             Input::Addresses(addresses) => {
                 self.addresses = addresses;
-                self.hurry_advert(now);
+                self.advertise_now(now);
             }
             Input::Submit(submission) => self.submit(now, submission, fx),
             Input::Inspected { test, spec, unable } => self.inspected(now, test, spec, unable, fx),
@@ -265,14 +265,14 @@ impl Node {
                     t.abort(now, order, why, fx);
                 }
             }
-            Input::LoadCommand(test, id, steer) => {
+            Input::LoadCommand(test, id, command) => {
                 if let Some(t) = self.tests.get_mut(&test) {
-                    t.request_steer(now, id, steer, fx);
+                    t.request_load_change(now, id, command, fx);
                 }
             }
-            Input::Ran(test, once, how) => {
+            Input::HookFinished(test, hook, outcome) => {
                 if let Some(t) = self.tests.get_mut(&test) {
-                    t.ran(now, once, how, fx);
+                    t.hook_finished(now, hook, outcome, fx);
                 }
             }
             Input::Drain => self.drain(),
@@ -291,8 +291,8 @@ impl Node {
         self.tests.values_mut().for_each(TestRun::drain);
     }
 
-    fn hear_myself(&mut self, now: Time, message: Loopback, fx: &mut Effects) {
-        let me = self.myself.node.peer.clone();
+    fn handle_loopback(&mut self, now: Time, message: Loopback, fx: &mut Effects) {
+        let me = self.local.node.peer.clone();
         match message {
             Loopback::Gossip(message) => {
                 if let Some(t) = self.tests.get_mut(&message.test()) {
@@ -301,7 +301,7 @@ impl Node {
             }
             Loopback::Request(request) => {
                 let reply = self.request(now, &me, &request, fx);
-                fx.to_self.push_back(Loopback::Reply(reply));
+                fx.loopback.push_back(Loopback::Reply(reply));
             }
             Loopback::Reply(reply) => self.reply(now, &me, reply, fx),
         }
@@ -310,10 +310,10 @@ impl Node {
     // ---- commands ----
 
     fn submit(&mut self, now: Time, s: Submission, fx: &mut Effects) {
-        let live = self.members.live_ids(now).chain([self.myself.node.clone()]);
+        let live = self.members.live_ids(now).chain([self.local.node.clone()]);
         let announcement = Announcement {
             test: s.test,
-            submitter: self.myself.node.clone(),
+            submitter: self.local.node.clone(),
             digest: s.digest(),
             plan_len: s.plan.len() as u32,
             plan: (s.plan.len() <= MAX_INLINE_PLAN).then(|| s.plan.clone()),
@@ -323,7 +323,7 @@ impl Node {
         };
         self.announced(now, announcement.clone(), fx);
         if let Some(t) = self.tests.get_mut(&s.test) {
-            t.offered_plan(&s.plan, fx);
+            t.offer_plan(&s.plan, fx);
             fx.outputs
                 .push(Output::Publish(Gossip::Test(TestMessage::Announced(
                     announcement,
@@ -335,7 +335,7 @@ impl Node {
         &mut self,
         now: Time,
         test: TestId,
-        spec: Result<TestSpec, String>,
+        spec: Result<TestSpec, PlanRejection>,
         unable: Option<String>,
         fx: &mut Effects,
     ) {
@@ -345,7 +345,7 @@ impl Node {
         match spec {
             Ok(spec) => t.inspected(now, spec, unable, fx),
             Err(why) => fx.outputs.push(Output::Log(format!(
-                "the plan of test {test} cannot be used here: {why}"
+                "the plan of test {test} cannot be used on this node: {why}"
             ))),
         }
     }
@@ -361,16 +361,16 @@ impl Node {
             .collect();
         for id in due {
             let able = match self.tests.get(&id) {
-                Some(t) if t.wants_able() && t.phase() == TestState::Registering => {
-                    self.able(now, t.spec())
+                Some(t) if t.needs_able_nodes() && t.state() == TestState::Registering => {
+                    self.able_nodes(now, t.spec())
                 }
                 _ => BTreeSet::new(),
             };
             if let Some(t) = self.tests.get_mut(&id) {
-                for worker in t.left_behind(now) {
+                for worker in t.missing_workers(now) {
                     let known = self.members.get(&worker.peer);
                     let name = known.map_or("a node", |k| &k.advert.name);
-                    t.lost_before(now, &worker, name, fx);
+                    t.mark_missing(now, &worker, name, fx);
                 }
                 t.tick(now, &able, fx);
             }
@@ -378,14 +378,14 @@ impl Node {
         self.advertise(now, fx);
     }
 
-    /// The live nodes that say they could take part in a test.
-    fn able(&self, now: Time, spec: Option<&TestSpec>) -> BTreeSet<NodeId> {
+    /// The live nodes whose adverts match a test.
+    fn able_nodes(&self, now: Time, spec: Option<&TestSpec>) -> BTreeSet<NodeId> {
         let Some(spec) = spec else {
             return BTreeSet::new();
         };
         let fits = |a: &Advert| {
             !matches!(a.status, Status::Draining | Status::Leaving)
-                && spec.unfit(&a.task_types, &a.labels).is_none()
+                && spec.exclusion(&a.task_types, &a.labels).is_none()
         };
         self.members
             .live(now)
@@ -394,13 +394,13 @@ impl Node {
             .collect()
     }
 
-    /// Something changed that others should know soon.
-    fn hurry_advert(&mut self, now: Time) {
+    /// Sends the next advert as soon as possible.
+    fn advertise_now(&mut self, now: Time) {
         self.advertise_by(now, now);
     }
 
-    /// A newcomer should know of this node soon; if many come at once, one advert is for all.
-    fn greet(&mut self, now: Time) {
+    /// Sends the next advert soon, for a new node; one advert serves several new nodes.
+    fn advertise_soon(&mut self, now: Time) {
         self.advertise_by(now, now + self.advert_spacing() / 2);
     }
 
@@ -410,8 +410,8 @@ impl Node {
         self.next_advert = self.next_advert.min(earliest.max(by));
     }
 
-    /// Least time between two adverts of this node: longer in a large swarm, of which all
-    /// hear each.
+    /// Minimum time between two adverts of this node: longer in a large swarm, in which every node
+    /// receives each.
     fn advert_spacing(&self) -> Duration {
         let regular = self.timings.advert_interval(self.members.len());
         ADVERT_SPACING.max(regular / 10)
@@ -430,7 +430,7 @@ impl Node {
             .as_ref()
             .is_none_or(|(s, r)| *s != status || *r != running)
         {
-            self.hurry_advert(now);
+            self.advertise_now(now);
         }
         if now < self.next_advert {
             return;
@@ -449,24 +449,24 @@ impl Node {
             }
         });
         let advert = Advert {
-            node: self.myself.node.clone(),
+            node: self.local.node.clone(),
             number: self.advert_number,
-            name: self.myself.name.clone(),
-            version: self.myself.version.clone(),
+            name: self.local.name.clone(),
+            version: self.local.version.clone(),
             addresses: self.addresses.clone(),
-            capacity: self.myself.capacity,
+            capacity: self.local.capacity,
             load: self
                 .tests
                 .values()
                 .filter_map(TestRun::worker)
                 .map(|w| w.in_flight())
                 .sum(),
-            task_types: self.myself.task_types.clone(),
-            labels: self.myself.labels.clone(),
+            task_types: self.local.task_types.clone(),
+            labels: self.local.labels.clone(),
             status,
             interval,
             tests: known.collect(),
-            environment: self.myself.environment.clone(),
+            environment: self.local.environment.clone(),
         };
         self.advertised = Some((status, running));
         self.members.forget(now);

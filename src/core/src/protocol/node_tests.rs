@@ -1,5 +1,5 @@
-//! A few nodes on a perfect network: what a whole test looks like. Faults are the
-//! simulator's business.
+//! Whole tests of a few nodes on a perfect network. Faults are covered by the
+//! simulator.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::protocol::spec::{OnLost, SLOTS, TestSpec};
 const TEST: TestId = TestId([9; 16]);
 const MS: u64 = 1_000_000;
 
-/// Nodes that hear each other at once, and engines that obey.
+/// Nodes on a network without delay, and engines that follow every order.
 struct World {
     now: Time,
     nodes: Vec<Node>,
@@ -37,7 +37,7 @@ impl World {
             ended_at: None,
         };
         for i in 0..count {
-            let myself = LocalNode {
+            let local = LocalNode {
                 node: node(i),
                 name: format!("n{i}"),
                 version: "0".into(),
@@ -48,7 +48,7 @@ impl World {
             };
             world
                 .nodes
-                .push(Node::new(myself, Timings::lan(), world.now));
+                .push(Node::new(local, Timings::lan(), world.now));
         }
         world.run_for(Duration::from_millis(500));
         world
@@ -68,7 +68,7 @@ impl World {
     }
 
     fn output(&mut self, i: usize, output: Output, queue: &mut Vec<(usize, Input)>) {
-        let author = self.nodes[i].myself().node.peer.clone();
+        let author = self.nodes[i].local().node.peer.clone();
         match output {
             Output::Publish(message) => {
                 for j in (0..self.nodes.len()).filter(|j| *j != i) {
@@ -135,17 +135,14 @@ impl World {
             Output::Reply(..)
             | Output::Event(..)
             | Output::Led(..)
-            | Output::RunOnce(..)
+            | Output::RunHook(..)
             | Output::Completed(_)
             | Output::Log(_) => {}
         }
     }
 
     fn index(&self, peer: &Peer) -> usize {
-        let found = self
-            .nodes
-            .iter()
-            .position(|n| n.myself().node.peer == *peer);
+        let found = self.nodes.iter().position(|n| n.local().node.peer == *peer);
         found.expect("a peer of this world")
     }
 
@@ -192,7 +189,7 @@ impl World {
             let test = self.nodes[*i].tests().get(&TEST);
             !self.dead[*i] && test.is_some_and(|t| t.election().has_authority(self.now))
         };
-        (0..self.nodes.len()).find(leads).expect("somebody leads")
+        (0..self.nodes.len()).find(leads).expect("a coordinator")
     }
 
     fn test(&self, i: usize) -> &TestRun {
@@ -243,7 +240,7 @@ fn all_engines_start_at_the_same_instant_and_hold_a_lease_then() {
 }
 
 #[test]
-fn a_killed_coordinator_is_followed_without_a_gap_and_its_share_comes_back() {
+fn a_killed_coordinator_is_replaced_without_a_gap_and_its_share_is_reassigned() {
     let mut world = World::new(5);
     world.submit(0);
     world.run_for(Duration::from_secs(3));
@@ -267,7 +264,7 @@ fn a_killed_coordinator_is_followed_without_a_gap_and_its_share_comes_back() {
 }
 
 #[test]
-fn a_successor_counts_final_snapshots_that_came_before_their_workers_registered() {
+fn a_successor_counts_final_snapshots_that_arrived_before_their_workers_registered() {
     let mut world = World::new(3);
     world.submit(0);
     world.run_for(Duration::from_secs(3));
@@ -287,7 +284,7 @@ fn a_successor_counts_final_snapshots_that_came_before_their_workers_registered(
 }
 
 #[test]
-fn a_stop_asked_for_by_a_node_that_ended_alone_reaches_the_others_later() {
+fn a_stop_request_of_an_isolated_node_reaches_the_others_later() {
     let mut world = World::new(3);
     world.submit(0);
     world.run_for(Duration::from_secs(1));
@@ -375,7 +372,7 @@ fn a_stop_from_any_node_ends_the_test_with_all_results() {
 }
 
 #[test]
-fn a_test_that_nobody_can_carry_ends_and_says_why() {
+fn a_test_without_able_nodes_ends_with_their_reasons() {
     let mut world = World::new(3);
     for i in 0..3 {
         world
@@ -395,7 +392,7 @@ fn a_test_that_nobody_can_carry_ends_and_says_why() {
 }
 
 #[test]
-fn a_node_that_leaves_gives_its_share_back_at_once() {
+fn a_leaving_node_returns_its_share_at_once() {
     let mut world = World::new(3);
     world.submit(0);
     world.run_for(Duration::from_secs(3));
@@ -426,7 +423,7 @@ fn gossip_in_another_nodes_name_is_rejected() {
     assert!(outputs.contains(&Output::Acceptance(5, Acceptance::Reject)));
 }
 
-/// Kills the coordinator three seconds after the submission, when all have told of some load.
+/// Kills the coordinator three seconds after the submission, when all nodes have reported load.
 fn without_its_coordinator(on_lost: OnLost) -> (World, usize, usize) {
     let mut world = World::new(5);
     world.on_lost = on_lost;
@@ -444,22 +441,22 @@ fn without_its_coordinator(on_lost: OnLost) -> (World, usize, usize) {
 fn kinds_about(test: &TestRun, node: &NodeId) -> Vec<String> {
     let events = test.events();
     let about = events.iter().filter(|e| e.node.as_ref() == Some(node));
-    about.map(|e| e.kind.clone()).collect()
+    about.map(|e| e.kind.to_string()).collect()
 }
 
 #[test]
-fn a_coordinator_that_died_is_told_as_lost_on_every_node_while_the_test_runs() {
+fn a_dead_coordinator_is_shown_as_lost_on_every_node_while_the_test_runs() {
     let (mut world, first, alive) = without_its_coordinator(OnLost::Reassign);
-    let dead = world.nodes[first].myself().node.clone();
+    let dead = world.nodes[first].local().node.clone();
     world.run_for(Duration::from_millis(1_400));
-    assert!(world.test(alive).lost().is_empty(), "it may yet return");
+    assert!(world.test(alive).lost().is_empty(), "it may still return");
     world.run_for(Duration::from_millis(3_100));
     for i in (0..5).filter(|i| *i != first) {
         let test = world.test(i);
         assert_eq!(test.lost().keys().collect::<Vec<_>>(), [&dead], "node {i}");
-        let told = ["elected", "registered", "lost"];
+        let shown = ["elected", "registered", "lost"];
         let mut kinds = kinds_about(test, &dead);
-        kinds.retain(|k| told.contains(&k.as_str()));
+        kinds.retain(|k| shown.contains(&k.as_str()));
         kinds.sort();
         assert_eq!(kinds, ["elected", "lost", "registered"], "node {i}");
         let elections = test.events().iter().filter(|e| e.kind == "elected").count();
@@ -476,7 +473,7 @@ fn a_coordinator_that_died_is_told_as_lost_on_every_node_while_the_test_runs() {
 }
 
 #[test]
-fn a_test_that_fails_with_a_loss_fails_with_its_coordinator() {
+fn under_fail_the_loss_of_the_coordinator_ends_the_test() {
     let (mut world, first, alive) = without_its_coordinator(OnLost::Fail);
     world.run_for(Duration::from_secs(5));
     world.finish_engines();
@@ -490,23 +487,23 @@ fn a_test_that_fails_with_a_loss_fails_with_its_coordinator() {
     );
 }
 
-/// Its node is another worker from then on, which nobody has lost.
+/// The restarted node is another worker, which is not lost.
 #[test]
-fn a_coordinator_that_is_started_anew_is_lost_and_its_new_life_is_not() {
+fn a_restarted_coordinator_is_lost_and_its_new_incarnation_is_not() {
     let (mut world, first, alive) = without_its_coordinator(OnLost::Reassign);
-    let dead = world.nodes[first].myself().clone();
-    let myself = LocalNode {
+    let dead = world.nodes[first].local().clone();
+    let local = LocalNode {
         node: NodeId {
             incarnation: crate::protocol::Incarnation(dead.node.incarnation.0 + 1),
             ..dead.node.clone()
         },
         ..dead.clone()
     };
-    world.nodes[first] = Node::new(myself.clone(), Timings::lan(), world.now);
+    world.nodes[first] = Node::new(local.clone(), Timings::lan(), world.now);
     world.dead[first] = false;
     world.run_for(Duration::from_millis(6_000));
     let test = world.test(alive);
     assert_eq!(test.lost().keys().collect::<Vec<_>>(), [&dead.node]);
     assert!(world.shares()[first] > 0, "{:?}", world.shares());
-    assert!(kinds_about(test, &myself.node).contains(&"joined".to_owned()));
+    assert!(kinds_about(test, &local.node).contains(&"joined".to_owned()));
 }

@@ -1,29 +1,29 @@
-//! Deliberate bugs, one for every rule of election, authority, shares and leases: a check
-//! that cannot tell a broken rule from a kept one checks nothing, so the simulator plants
-//! each of these and must catch it (`simulate mutants`).
+//! Deliberate bugs, one for every rule of election, authority, shares and leases. The simulator
+//! plants each of them and must detect it (`simulate mutants`): a check that passes without the
+//! rule checks nothing.
 //!
-//! Without the feature `planted-bugs`, which only the simulator asks for, [`planted`] is
-//! `false` at compile time and none of it is in the binary.
+//! Without the feature `planted-bugs`, which only the simulator enables, [`planted`] is `false` at
+//! compile time and no bug is in the binary.
 
 macro_rules! bugs {
     ($($name:ident, $key:literal, $rule:literal;)*) => {
-        /// A rule left out or got wrong.
+        /// A rule left out or implemented wrongly.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub enum Bug {
             $(#[doc = $rule] $name,)*
         }
 
         impl Bug {
-            /// Every one of them.
+            /// All bugs.
             pub const ALL: &[Bug] = &[$(Bug::$name),*];
 
-            /// Its name on the command line.
+            /// Name on the command line.
             pub fn key(self) -> &'static str {
                 match self { $(Bug::$name => $key,)* }
             }
 
-            /// What it does wrong.
-            pub fn what(self) -> &'static str {
+            /// Description of the faulty behaviour.
+            pub fn description(self) -> &'static str {
                 match self { $(Bug::$name => $rule,)* }
             }
         }
@@ -32,61 +32,61 @@ macro_rules! bugs {
 
 bugs! {
     // ---- election and authority ----
-    NoRankDelay, "no-rank-delay", "every elector stands at once, whatever its rank";
-    NoPoll, "no-poll", "an elector claims without asking first whether it would be voted for";
+    NoRankDelay, "no-rank-delay", "every elector polls at once, regardless of its rank";
+    NoPoll, "no-poll", "an elector claims without polling first";
     ClaimOnce, "claim-once", "a claim is sent once and not repeated";
-    NoWithdrawal, "no-withdrawal", "a candidate stays when it hears an earlier-ranked rival";
-    ClaimRaisesTerm, "claim-raises-term", "a claim alone raises the term of whoever hears it";
-    SecondVote, "second-vote", "two votes in a term, promises kept";
-    SecondVoteUnbound, "second-vote-unbound", "two votes in a term, promises ignored";
-    PromiseIgnored, "promise-ignored", "a vote for another while a promise holds";
+    NoWithdrawal, "no-withdrawal", "a candidate does not withdraw for a rival of earlier rank";
+    ClaimRaisesTerm, "claim-raises-term", "a claim alone raises the term of its receivers";
+    SecondVote, "second-vote", "an elector votes twice in a term, but keeps promises";
+    SecondVoteUnbound, "second-vote-unbound", "an elector votes twice in a term and ignores promises";
+    PromiseIgnored, "promise-ignored", "an elector votes despite a promise to another node";
     NoPromiseByBeat, "no-promise-by-beat", "an elector acknowledges a beat without promising";
     MinorityElects, "minority-elects", "one vote less than a majority makes a coordinator";
     AuthorityForever, "authority-forever", "the authority lease is ignored";
     AuthorityFromVotes, "authority-from-votes", "authority counts from the votes' arrival, not from the claim's sending";
     AuthorityFromAcks, "authority-from-acks", "authority counts from the acknowledgements' arrival, not from the beat's sending";
-    BeatsWithoutAuthority, "beats-without-authority", "a coordinator whose authority ran out beats on";
-    ResignFreesAll, "resign-frees-all", "a resignation frees promises of other terms, too";
+    BeatsWithoutAuthority, "beats-without-authority", "a coordinator sends beats after its authority has expired";
+    ResignFreesAll, "resign-frees-all", "a resignation also frees promises of other terms";
     LowerTermFollowed, "lower-term-followed", "beats of a lower term are acknowledged";
     RestartedElectorVotes, "restarted-elector-votes", "a restarted node votes in older tests";
     NoMargins, "no-margins", "no margin for drift on either side";
     NoHolderMargin, "no-holder-margin", "a margin for drift on the waiting side only";
-    StretchUnacknowledged, "stretch-unacknowledged", "a longer share lease is granted before a majority knows of it";
-    StretchNotWaited, "stretch-not-waited", "a new coordinator waits for a share lease of the basic length only";
-    VoteForgetsLease, "vote-forgets-lease", "votes do not carry the longest share lease heard";
-    StartUnacknowledged, "start-unacknowledged", "shares are given before a majority knows the start";
-    DecisionsUnacknowledged, "decisions-unacknowledged", "a decision is acted on before a majority knows it";
-    DecisionsForgotten, "decisions-forgotten", "votes do not carry what was decided";
-    RenewedUninformed, "renewed-uninformed", "a lease is renewed for whoever has not heard of a decision";
-    RunTwice, "run-twice", "a new coordinator runs again what an earlier one began";
-    StartForgotten, "start-forgotten", "beats, votes and reports do not carry the start: a profile starts twice";
+    StretchUnacknowledged, "stretch-unacknowledged", "a longer share lease is granted before a majority has acknowledged it";
+    StretchNotWaited, "stretch-not-waited", "a new coordinator waits only for a share lease of the basic length";
+    VoteForgetsLease, "vote-forgets-lease", "votes do not carry the longest known share lease";
+    StartUnacknowledged, "start-unacknowledged", "shares are assigned before a majority has acknowledged the start";
+    LogUnacknowledged, "log-unacknowledged", "a log entry is acted on before a majority has acknowledged it";
+    LogForgotten, "log-forgotten", "votes do not carry the log";
+    RenewedUninformed, "renewed-uninformed", "a lease is renewed although the worker may lack a log entry";
+    RunTwice, "run-twice", "a new coordinator repeats a hook that an earlier one started";
+    StartForgotten, "start-forgotten", "beats, votes and reports do not carry the start, so a profile starts twice";
 
     // ---- shares and leases ----
     SplitRoundsUp, "split-rounds-up", "every part of the split is rounded up";
-    AnswersWithoutAuthority, "answers-without-authority", "a coordinator whose authority ran out answers on";
+    AnswersWithoutAuthority, "answers-without-authority", "a coordinator answers after its authority has expired";
     LeaseFromReceipt, "lease-from-receipt", "a worker counts its lease from the answer's arrival";
     RenewalUncounted, "renewal-uncounted", "the coordinator counts a lease from the registration, not from its last answer";
-    LeavesWhileSending, "leaves-while-sending", "a leaving node gives its lease back before its load has stopped";
-    LeavesSilently, "leaves-silently", "a node that leaves does not give its lease back";
+    LeavesWhileSending, "leaves-while-sending", "a leaving node returns its lease before its load has stopped";
+    LeavesSilently, "leaves-silently", "a leaving node does not return its lease";
     OrdersUnnumbered, "orders-unnumbered", "a worker obeys older orders";
     OtherRegistrations, "other-registrations", "a worker obeys orders and answers of earlier registrations and terms";
-    NewestOrderCounts, "newest-order-counts", "grow before shrink: a shrink counts before it is acknowledged";
+    NewestOrderCounts, "newest-order-counts", "a shrink counts before it is acknowledged";
     OldHeartbeats, "old-heartbeats", "heartbeats older than the last handled one are handled";
-    AnswersUnnamed, "answers-unnamed", "an answer is taken for one to the newest heartbeat";
-    IncarnationsUnnamed, "incarnations-unnamed", "answers to an earlier incarnation are taken";
+    AnswersUnnamed, "answers-unnamed", "every answer counts as an answer to the newest heartbeat";
+    IncarnationsUnnamed, "incarnations-unnamed", "answers to an earlier incarnation are accepted";
     RestartFreesShare, "restart-frees-share", "the share of an earlier incarnation is free at once";
-    OneWayRenewed, "one-way-renewed", "a worker that hears no answer is renewed";
-    SlotsUnconfirmed, "slots-unconfirmed", "new slots before an answer was confirmed";
-    GivenBeforeLapse, "given-before-lapse", "a silent worker's slots are given away before its lease has lapsed";
-    LapsedReported, "lapsed-reported", "a share whose lease has lapsed is reported to a new coordinator";
+    OneWayRenewed, "one-way-renewed", "a worker that receives no answers is renewed";
+    SlotsUnconfirmed, "slots-unconfirmed", "new slots are assigned before an answer was confirmed";
+    AssignedBeforeExpiry, "assigned-before-expiry", "a silent worker's slots are reassigned before its lease has expired";
+    ExpiredReported, "expired-reported", "a share with an expired lease is reported to a new coordinator";
     ReportedTwice, "reported-twice", "a report is honoured twice in a term";
-    ReportedLate, "reported-late", "a report is honoured after unaccounted slots were handed out";
-    UnaccountedAtOnce, "unaccounted-at-once", "a later coordinator hands out unaccounted slots at once";
-    GateOpen, "gate-open", "the engine does not look at its lease";
-    ClockStops, "clock-stops", "the clock stands still while the machine does";
-    HoldGivesAway, "hold-gives-away", "on_lost_worker = hold gives slots away";
-    FailRunsOn, "fail-runs-on", "on_lost_worker = fail goes on after a loss";
-    SleeperBlames, "sleeper-blames", "a node that slept takes the others for gone";
+    ReportedLate, "reported-late", "a report is honoured after unreported slots were assigned";
+    UnreportedAtOnce, "unreported-at-once", "a later coordinator assigns unreported slots at once";
+    GateOpen, "gate-open", "the engine ignores its lease";
+    ClockStops, "clock-stops", "the clock does not count suspension";
+    HoldReassigns, "hold-reassigns", "on_lost_worker = hold reassigns slots";
+    FailContinues, "fail-continues", "on_lost_worker = fail continues after a loss";
+    SuspensionIgnored, "suspension-ignored", "a node that was suspended considers the others gone";
 
     // ---- metrics ----
     SnapshotsSummed, "snapshots-summed", "snapshots are summed instead of merged";
@@ -106,12 +106,12 @@ mod planting {
         static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
-    /// Plants a bug, or none, in everything that this thread runs from now on.
+    /// Plants a bug, or none, in all later calls on this thread.
     pub fn plant(bug: Option<Bug>) {
         PLANTED.set(bug);
     }
 
-    /// Whether this bug is planted here.
+    /// Whether this bug is planted on this thread.
     pub fn planted(bug: Bug) -> bool {
         PLANTED.get() == Some(bug)
     }
@@ -120,7 +120,7 @@ mod planting {
 #[cfg(feature = "planted-bugs")]
 pub use planting::{plant, planted};
 
-/// Whether this bug is planted here: never.
+/// Whether this bug is planted: never in this build.
 #[cfg(not(feature = "planted-bugs"))]
 pub const fn planted(_: Bug) -> bool {
     false

@@ -1,61 +1,61 @@
-//! What nodes ask each other before a test: would this plan run on you, and what is your time?
-//! No part of any test's life: the driver asks and answers, the state machines know nothing of
-//! it.
+//! Queries between nodes before a test: whether a plan would run, and the wall clock's time. They
+//! are not part of a test: the driver sends and answers them, and the state machines ignore them.
 
 use std::sync::Arc;
 
 use super::id::Digest;
 
-/// Would this plan run on you?
+/// Asks whether a plan would run on the receiver.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Preflight {
-    /// SHA-256 of the plan's canonical bytes, as the asker has it.
+    /// SHA-256 of the plan's canonical bytes at the sender.
     pub digest: Digest,
-    /// The bytes.
+    /// Canonical bytes of the plan.
     pub plan: Arc<[u8]>,
-    /// How much of its load would presumably come to the node asked, in slots.
+    /// Share of the load that the receiver would presumably get, in slots.
     pub slots: u32,
 }
 
-/// What a node found.
+/// Answer to a pre-flight query.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PreflightReply {
-    /// It would take part.
+    /// Whether the node would take part.
     pub able: bool,
-    /// In the order in which they are shown.
+    /// Checks in display order.
     pub checks: Vec<Check>,
 }
 
-/// How a check came out. The worst is the greatest.
+/// Outcome of a check, ordered by severity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Finding {
-    /// There was nothing to look at, or no way to.
+    /// Not applicable, or not possible.
     Skip,
-    /// As it should be.
+    /// Passed.
     Pass,
-    /// The test can run, but not well, or not everywhere.
+    /// The test can run, but not well, or not on all nodes.
     Warn,
-    /// The test would not run, or would show nothing but that.
+    /// The test would not run, or every request would fail.
     Fail,
 }
 
-/// One thing that was looked at.
+/// One pre-flight check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
-    /// A fixed word: `plan`, `able`, `target`, `descriptors`, `ports`, `memory`, `cpu`, …
+    /// Fixed word: `plan`, `able`, `target`, `descriptors`, `ports`, `memory`, `cpu`, …
     pub name: String,
-    /// Which of several of that name, a target's address say; empty if there is but one.
+    /// Subject among several checks of that name, such as the address of a target; empty if there
+    /// is only one.
     pub subject: String,
-    /// How it came out.
+    /// Outcome.
     pub finding: Finding,
-    /// What was measured: of a target the time of connecting in microseconds, else what is
-    /// needed.
+    /// Measured value: for a target the connect time in microseconds, otherwise the required
+    /// amount.
     pub value: Option<u64>,
-    /// What there is of it.
+    /// Available amount.
     pub limit: Option<u64>,
-    /// What was found.
+    /// Description of the outcome.
     pub text: String,
-    /// What to do about it; empty if nothing is to be done.
+    /// Advice; empty if no action is needed.
     pub hint: String,
 }
 
@@ -73,7 +73,7 @@ impl Check {
         }
     }
 
-    /// The same, with what to do about it.
+    /// Adds advice.
     pub fn hint(self, hint: impl Into<String>) -> Check {
         Check {
             hint: hint.into(),
@@ -81,7 +81,7 @@ impl Check {
         }
     }
 
-    /// The same about one thing of several.
+    /// Sets the subject.
     pub fn of(self, subject: impl Into<String>) -> Check {
         Check {
             subject: subject.into(),
@@ -89,7 +89,7 @@ impl Check {
         }
     }
 
-    /// The same with what is needed, and what there is.
+    /// Sets the required and the available amount.
     pub fn figures(self, value: u64, limit: Option<u64>) -> Check {
         Check {
             value: Some(value),

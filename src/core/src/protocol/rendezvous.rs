@@ -1,7 +1,8 @@
-//! Who may vote on a test's coordinator: the live nodes with the highest rendezvous hash.
+//! The electorate of a test: the live nodes with the highest rendezvous hash.
 //!
-//! Highest-random-weight hashing (Thaler and Ravishankar, 1998): every node that knows the
-//! same candidates finds the same order, and losing one candidate disturbs no other's place.
+//! Highest-random-weight hashing (Thaler and Ravishankar, 1998): every node that knows the same
+//! candidates computes the same order, and losing one candidate does not change the order of the
+//! others.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,7 +11,7 @@ use super::id::{NodeId, Peer, TestId};
 /// Most electors of a test: a majority of 7 survives the loss of any 3.
 pub const MAX_ELECTORS: usize = 7;
 
-/// A peer's weight for a test.
+/// Weight of a peer for a test.
 pub fn weight(test: TestId, peer: &Peer) -> u64 {
     let mut hash = Sha256::new();
     hash.update(test.0);
@@ -21,8 +22,8 @@ pub fn weight(test: TestId, peer: &Peer) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// The electorate among `live` nodes: the largest odd number of them, at most
-/// [`MAX_ELECTORS`], by descending weight; the order is the order of succession.
+/// The electorate among `live` nodes: the largest odd number of them, at most [`MAX_ELECTORS`], by
+/// descending weight. The order is the order of succession.
 pub fn electorate(test: TestId, live: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
     let mut ranked: Vec<(u64, NodeId)> = live
         .into_iter()
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn it_depends_on_who_lives_and_not_on_who_asks() {
+    fn it_depends_on_the_live_nodes_and_not_on_their_order() {
         let forward = electorate(TEST, (0..20).map(node));
         let backward = electorate(TEST, (0..20).rev().map(node));
         assert_eq!(forward, backward);
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn losing_a_node_moves_no_other() {
+    fn losing_a_node_keeps_the_order_of_the_others() {
         let all = electorate(TEST, (0..20).map(node));
         let lost = all[2].clone();
         let rest = electorate(TEST, (0..20).map(node).filter(|n| *n != lost));

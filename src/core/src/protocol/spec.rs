@@ -1,78 +1,78 @@
-//! What the protocol must know of a plan, and of this node's part in it.
+//! What the protocol needs of a plan, and of this node.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::decisions::{LogEntry, prolonged, steered};
 use super::id::{Digest, Incarnation, NodeId, TestId};
+use super::log::{LogEntry, load_changed, paused_for};
 use super::messages::TaskDescription;
 
-/// The whole of a plan's load, in slots.
+/// Slots of the whole load of a plan.
 pub const SLOTS: u32 = 1_000_000;
 
 /// How the load is split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Balance {
-    /// In proportion to the capacity that each worker states.
+    /// In proportion to the capacity of each worker.
     #[default]
     Capacity,
-    /// The same for each worker.
+    /// Equally.
     Equal,
 }
 
-/// What happens to the share of a lost worker.
+/// Handling of a lost worker's share (`on_lost_worker`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OnLost {
-    /// The others take it over once its lease has certainly lapsed.
+    /// The other workers take it over once its lease has certainly expired.
     #[default]
     Reassign,
-    /// It keeps it and runs on; its slots are never given away.
+    /// The worker keeps it and continues; its slots are never reassigned.
     Hold,
     /// The test ends.
     Fail,
 }
 
-/// A plan, as far as the protocol is concerned.
+/// The part of a plan that the protocol uses.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TestSpec {
-    /// Until the last arrival of the profile.
+    /// Time from the start to the last arrival of the profile.
     pub length: Duration,
-    /// Length of the profile, which counts once the load was changed.
+    /// Length of the profile; used once the load has been changed.
     pub end: Duration,
-    /// The longest that the setup may take, if there is one.
+    /// Time limit of the setup, if there is one.
     pub setup: Option<Duration>,
-    /// The longest that the teardown may take, if there is one.
+    /// Time limit of the teardown, if there is one.
     pub teardown: Option<Duration>,
-    /// How long in-flight requests may take after the end or a graceful stop.
+    /// Time limit of in-flight requests after the end or a graceful stop.
     pub grace: Duration,
-    /// Fewest workers to start with.
+    /// Minimum number of workers at the start.
     pub min_workers: u32,
     /// How the load is split.
     pub balance: Balance,
-    /// What happens to the share of a lost worker.
+    /// Handling of a lost worker's share (`on_lost_worker`).
     pub on_lost: OnLost,
-    /// Only nodes with all these labels take part.
+    /// Labels that a worker must have.
     pub labels: BTreeMap<String, String>,
-    /// The load in the message set's terms, for the whole swarm.
+    /// Load of the whole swarm, in the terms of the WorkerService message set.
     pub task: TaskDescription,
 }
 
 impl TestSpec {
-    /// The longest that setup and teardown may take together.
-    pub fn around(&self) -> Duration {
+    /// Time limit of setup and teardown together.
+    pub fn hook_limit(&self) -> Duration {
         self.setup.unwrap_or_default() + self.teardown.unwrap_or_default()
     }
 
-    /// How long load is made, after the start, with what was decided on the way.
-    pub fn lasts(&self, decisions: &[LogEntry], timings: &Timings) -> Duration {
-        match steered(decisions) {
+    /// Duration of the load after the start, given the committed log entries.
+    pub fn load_duration(&self, log: &[LogEntry], timings: &Timings) -> Duration {
+        match load_changed(log) {
             false => self.length,
-            true => self.end + prolonged(decisions, timings.max_pause),
+            true => self.end + paused_for(log, timings.max_pause),
         }
     }
 
-    /// Why a node with these task types and labels takes no part, if so.
-    pub fn unfit(
+    /// Reason why a node with these task types and labels cannot take part.
+    pub fn exclusion(
         &self,
         task_types: &[String],
         labels: &BTreeMap<String, String>,
@@ -88,35 +88,35 @@ impl TestSpec {
     }
 }
 
-/// This node, as it describes itself.
+/// Description of this node.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LocalNode {
     /// Peer and incarnation.
     pub node: NodeId,
-    /// A name for people.
+    /// Display name.
     pub name: String,
     /// The binary's version.
     pub version: String,
-    /// How many tasks it can run at once (at least 1).
+    /// Number of tasks that it can run at once (at least 1).
     pub capacity: u32,
-    /// Task types it can run.
+    /// Task types that it can run.
     pub task_types: Vec<String>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
-    /// What the machine is, for people: operating system, cores, memory.
+    /// Machine description for display: operating system, cores, memory.
     pub environment: String,
 }
 
-/// A plan's bytes and digest, as the submitter hands them in.
+/// A test submitted on this node.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Submission {
     /// The new test's id.
     pub test: TestId,
-    /// The plan's name, for people.
+    /// Display name of the plan.
     pub name: String,
     /// The plan's canonical bytes.
     pub plan: std::sync::Arc<[u8]>,
-    /// Unix time in milliseconds; for people only.
+    /// Unix time of the start command in milliseconds; for display only.
     pub unix_ms: u64,
 }
 
@@ -134,36 +134,36 @@ impl LocalNode {
     }
 }
 
-/// The protocol's clockwork. There is one for a LAN and one for a WAN; all
-/// nodes of a swarm must use the same.
+/// Timing profile of the protocol, for a LAN or a WAN. All nodes of a swarm must use the same.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Timings {
-    /// How long a coordinator's authority, and an elector's promise, lasts. Beats and
-    /// heartbeats come every quarter of it.
+    /// Length of a coordinator's authority and of an elector's promise. Beats and heartbeats are
+    /// sent every quarter of it.
     pub authority_lease: Duration,
-    /// How long a worker's share lasts unrenewed. Longer than a fail-over takes (about 1.3
-    /// authority leases), so that no surviving worker stops for one.
+    /// Length of a worker's share lease. Longer than a fail-over takes (about 1.3 authority
+    /// leases), so that surviving workers do not stop during one.
     pub share_lease: Duration,
-    /// An elector of rank r waits r times this before it may claim.
+    /// An elector of rank r waits r times this long before it may claim.
     pub rank_delay: Duration,
-    /// Time between two polls, and between two sendings of a claim.
+    /// Time between two polls, and between two claims.
     pub ask_interval: Duration,
-    /// Most sendings of one claim.
+    /// Most repetitions of one claim.
     pub max_claims: u32,
     /// Time between regular adverts in a small swarm.
     pub advert_interval: Duration,
-    /// How long registration waits for nodes that are known and able, but silent.
+    /// Time that registration waits for able nodes that have not registered.
     pub registration_window: Duration,
-    /// From the assignment of shares to the start of the profile: time for every worker to
-    /// receive its share and have a lease.
+    /// Time from the assignment of shares to the start of the profile, in which every worker must
+    /// receive its share and a lease.
     pub start_delay: Duration,
-    /// Most heartbeats a second that a coordinator answers; beyond it, they stretch.
-    pub heartbeats_a_second: u32,
+    /// Most heartbeats per second that a coordinator answers. Beyond it, their interval is
+    /// stretched.
+    pub heartbeats_per_second: u32,
     /// Time between snapshots in a small swarm.
     pub metrics_interval: Duration,
-    /// By how much a test's end moves at most while it is paused; then it ends.
+    /// Most time that a pause adds to a test, which ends then.
     pub max_pause: Duration,
-    /// The longest round trip that all of this is meant for.
+    /// Longest round trip that the profile is designed for.
     pub round_trip: Duration,
 }
 
@@ -179,7 +179,7 @@ impl Timings {
             advert_interval: Duration::from_secs(2),
             registration_window: Duration::from_secs(3),
             start_delay: Duration::from_millis(400),
-            heartbeats_a_second: 1_000,
+            heartbeats_per_second: 1_000,
             metrics_interval: Duration::from_secs(1),
             max_pause: Duration::from_secs(3600),
             round_trip: Duration::from_millis(20),
@@ -200,24 +200,24 @@ impl Timings {
         }
     }
 
-    /// Time between beats of a coordinator.
+    /// Time between a coordinator's beats.
     pub fn beat_interval(&self) -> Duration {
         self.authority_lease / 4
     }
 
-    /// Time between heartbeats of each of `workers` workers: a quarter of an authority lease,
-    /// stretched so that a coordinator answers no more a second than it can.
+    /// Time between a worker's heartbeats: a quarter of an authority lease, stretched so that the
+    /// coordinator of `workers` workers answers at most `heartbeats_per_second`.
     pub fn heartbeat_interval(&self, workers: usize) -> Duration {
         self.beat_interval()
-            .max(Duration::from_secs(workers as u64) / self.heartbeats_a_second.max(1))
+            .max(Duration::from_secs(workers as u64) / self.heartbeats_per_second.max(1))
     }
 
-    /// The share lease, stretched as the heartbeats are.
+    /// Share lease, stretched like the heartbeats.
     pub fn share_lease(&self, workers: usize) -> Duration {
         self.share_lease.mul_f64(self.stretch(workers))
     }
 
-    /// How long an answer to a heartbeat may stay unconfirmed: an authority lease, stretched.
+    /// Time for which an answer to a heartbeat may stay unconfirmed: an authority lease, stretched.
     pub fn confirm_within(&self, workers: usize) -> Duration {
         self.authority_lease.mul_f64(self.stretch(workers))
     }
@@ -227,7 +227,7 @@ impl Timings {
         self.heartbeat_interval(workers).as_secs_f64() / base
     }
 
-    /// Time between adverts: stretched so that a node receives at most 100 a second.
+    /// Time between adverts: stretched so that a node receives at most 100 per second.
     pub fn advert_interval(&self, nodes: usize) -> Duration {
         self.advert_interval
             .max(Duration::from_millis(10 * nodes as u64))

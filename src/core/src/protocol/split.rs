@@ -1,13 +1,13 @@
-//! Splitting the whole load over workers, so that it adds up exactly.
+//! Splits the load over workers so that the parts add up exactly.
 
 use super::planted::{Bug, planted};
 use super::spec::SLOTS;
 
-/// Splits `total` slots in proportion to `weights` by the largest remainder: every part is
-/// the exact quota rounded down or up, and together they are `total`. Equal remainders go to
-/// the earlier worker, so the result depends on nothing but the arguments.
+/// Splits `total` slots in proportion to `weights` by the largest remainder method: each part is
+/// its exact quota rounded down or up, and the parts add up to `total`. Of equal remainders the
+/// earlier worker's is rounded up, so the result depends on the arguments only.
 ///
-/// All-zero weights count as equal ones; no weights give no parts.
+/// All-zero weights count as equal ones; without weights there are no parts.
 pub fn split(total: u32, weights: &[u32]) -> Vec<u32> {
     if weights.is_empty() {
         return Vec::new();
@@ -54,12 +54,12 @@ mod tests {
     }
 
     #[test]
-    fn equal_weights_differ_by_at_most_one_and_earlier_ones_get_it() {
+    fn parts_of_equal_weights_differ_by_at_most_one_and_earlier_ones_are_larger() {
         assert_eq!(split(SLOTS, &[7, 7, 7]), [333_334, 333_333, 333_333]);
     }
 
     #[test]
-    fn no_weight_at_all_counts_as_equal() {
+    fn zero_weights_count_as_equal() {
         assert_eq!(split(10, &[0, 0]), [5, 5]);
         assert!(split(10, &[]).is_empty());
     }

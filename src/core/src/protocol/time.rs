@@ -1,7 +1,6 @@
-//! Time as the protocol sees it: a local clock that never jumps, counts suspension, and is
-//! handed in with every input. Two nodes' clocks share neither origin nor exact speed; what
-//! crosses the wire is a [`RemoteTime`], which means something only together with an offset
-//! estimate ([`super::clock`]).
+//! Time in the protocol: a local clock that never jumps, counts suspension, and is passed in with
+//! every input. The clocks of two nodes share neither origin nor exact speed. Messages carry a
+//! [`RemoteTime`], which is meaningful only with an offset estimate ([`super::clock`]).
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -13,23 +12,23 @@ use super::planted::{Bug, planted};
 pub struct Time(pub u64);
 
 impl Time {
-    /// The origin: before anything that happened.
+    /// The origin: before all events.
     pub const ZERO: Time = Time(0);
     /// Never.
     pub const MAX: Time = Time(u64::MAX);
 
-    /// From `earlier` to here; zero if `earlier` is later.
+    /// Time since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// From `other` to here, in nanoseconds, negative if `other` is later.
+    /// Nanoseconds since `other`; negative if `other` is later.
     pub fn signed_since(self, other: Time) -> i64 {
         (i128::from(self.0) - i128::from(other.0)).clamp(i128::from(i64::MIN), i128::from(i64::MAX))
             as i64
     }
 
-    /// This instant moved by a signed number of nanoseconds, kept within the clock's range.
+    /// This instant plus a signed number of nanoseconds, limited to the clock's range.
     pub fn shifted(self, nanos: i64) -> Time {
         Time(self.0.saturating_add_signed(nanos))
     }
@@ -49,7 +48,7 @@ impl Sub<Duration> for Time {
     }
 }
 
-/// An instant on some other node's lease clock.
+/// An instant on another node's lease clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct RemoteTime(pub u64);
 
@@ -59,14 +58,15 @@ impl From<Time> for RemoteTime {
     }
 }
 
-/// What a *holder* counts of a lease: 98 %, so that a clock 1 % slow still ends it in time.
-pub fn held(lease: Duration) -> Duration {
+/// Part of a lease that its *holder* counts: 98 %, so that a clock that is 1 % slow still ends it
+/// in time.
+pub fn for_holder(lease: Duration) -> Duration {
     let margin = !planted(Bug::NoMargins) && !planted(Bug::NoHolderMargin);
     scaled(lease, if margin { 98 } else { 100 })
 }
 
-/// What somebody who *waits* for a lease to end counts: 102 %, for a clock 1 % fast.
-pub fn awaited(lease: Duration) -> Duration {
+/// Time that a node *waiting* for the end of a lease counts: 102 %, for a clock that is 1 % fast.
+pub fn for_waiter(lease: Duration) -> Duration {
     scaled(lease, if planted(Bug::NoMargins) { 100 } else { 102 })
 }
 
@@ -82,12 +82,12 @@ fn nanos(d: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    /// A holder on a clock 1 % slow must stop before a waiter on a clock 1 % fast goes on.
+    /// A holder with a clock 1 % slow must stop before a waiter with a clock 1 % fast continues.
     #[test]
     fn margins_cover_one_percent_of_drift_on_both_sides() {
         let lease = Duration::from_secs(10);
-        let true_end_of_holder = held(lease).as_secs_f64() / 0.99;
-        let true_end_of_waiter = awaited(lease).as_secs_f64() / 1.01;
+        let true_end_of_holder = for_holder(lease).as_secs_f64() / 0.99;
+        let true_end_of_waiter = for_waiter(lease).as_secs_f64() / 1.01;
         assert!(true_end_of_holder < true_end_of_waiter);
     }
 }

@@ -1,26 +1,27 @@
-//! A worker and what its coordinator says to it, one rule a test.
+//! A worker and its coordinator, one rule per test.
 
-use super::super::decisions::Decision;
 use super::super::effects::Output;
 use super::super::fakes::{node, snapshot, spec};
 use super::super::id::Incarnation;
+use super::super::log::EntryKind;
 use super::super::messages::ClockReply;
+use super::super::time::RemoteTime;
 use super::*;
 
 const TEST: TestId = TestId([5; 16]);
 const MS: u64 = 1_000_000;
 const PLAN: Digest = Digest([8; 32]);
 
-struct Seat {
+struct Fixture {
     w: Worker,
     now: Time,
     sent: Vec<Request>,
     engine: Vec<EngineOrder>,
 }
 
-impl Seat {
-    fn new() -> Seat {
-        let myself = LocalNode {
+impl Fixture {
+    fn new() -> Fixture {
+        let local = LocalNode {
             node: node(1),
             name: "n1".into(),
             version: "0".into(),
@@ -33,14 +34,14 @@ impl Seat {
         let spec = spec(Duration::from_secs(60));
         let w = Worker::new(
             TEST,
-            Arc::new(myself),
+            Arc::new(local),
             spec,
             PLAN,
             None,
             Timings::lan(),
             &mut fx,
         );
-        Seat {
+        Fixture {
             w,
             now: Time(0),
             sent: Vec::new(),
@@ -48,7 +49,7 @@ impl Seat {
         }
     }
 
-    fn act(&mut self, ms: u64, act: impl FnOnce(&mut Worker, Time, &mut Effects)) -> &mut Seat {
+    fn act(&mut self, ms: u64, act: impl FnOnce(&mut Worker, Time, &mut Effects)) -> &mut Fixture {
         self.now = Time(ms * MS);
         let mut fx = Effects::default();
         act(&mut self.w, self.now, &mut fx);
@@ -57,28 +58,28 @@ impl Seat {
             match output {
                 Output::Send(_, request) => self.sent.push(request),
                 Output::Engine(_, order) => self.engine.push(order),
-                other => panic!("not a worker's: {other:?}"),
+                other => panic!("not an output of a worker: {other:?}"),
             }
         }
         self
     }
 
-    fn tick(&mut self, ms: u64) -> &mut Seat {
+    fn tick(&mut self, ms: u64) -> &mut Fixture {
         self.act(ms, |w, now, fx| w.tick(now, fx))
     }
 
-    fn follow(&mut self, ms: u64, term: u64) -> &mut Seat {
+    fn follow(&mut self, ms: u64, term: u64) -> &mut Fixture {
         self.act(ms, |w, now, fx| {
             w.follow(now, term, &node(term as u32 + 10), fx)
         })
     }
 
-    fn registered(&mut self, ms: u64, honoured: Option<ShareReport>) -> &mut Seat {
+    fn registered(&mut self, ms: u64, honoured: Option<ShareReport>) -> &mut Fixture {
         let reply = RegisterReply {
             test: TEST,
             term: self.term(),
             incarnation: Incarnation(1),
-            number: self.w.registration,
+            number: self.w.contact.registration(),
             accepted: true,
             message: String::new(),
             heartbeat_interval: Duration::from_millis(250),
@@ -91,7 +92,7 @@ impl Seat {
     }
 
     fn term(&self) -> u64 {
-        self.w.coordinator.as_ref().map_or(0, |(t, _)| *t)
+        self.w.contact.coordinator.as_ref().map_or(0, |(t, _)| *t)
     }
 
     fn answer(&self, number: u64) -> HeartbeatReply {
@@ -99,14 +100,14 @@ impl Seat {
             test: TEST,
             term: self.term(),
             incarnation: Incarnation(1),
-            registration: self.w.registration,
+            registration: self.w.contact.registration(),
             number,
             lease: Some(Duration::from_millis(2_500)),
             register_again: false,
             message: String::new(),
             order: None,
             stop: None,
-            decisions: Vec::new(),
+            log: Vec::new(),
             clock: ClockReply {
                 received: RemoteTime(self.now.0),
                 sent: RemoteTime(self.now.0),
@@ -114,7 +115,7 @@ impl Seat {
         }
     }
 
-    fn answered(&mut self, ms: u64, reply: &HeartbeatReply) -> &mut Seat {
+    fn answered(&mut self, ms: u64, reply: &HeartbeatReply) -> &mut Fixture {
         self.act(ms, |w, now, fx| w.heartbeat_answered(now, reply, fx))
     }
 
@@ -128,11 +129,11 @@ impl Seat {
     }
 
     /// Registered at 0 ms, heartbeat 1 sent at 1 ms and answered at 5 ms with a share.
-    fn running() -> Seat {
-        let mut s = Seat::new();
+    fn running() -> Fixture {
+        let mut s = Fixture::new();
         s.follow(0, 1).registered(1, None);
         let mut reply = s.answer(1);
-        reply.order = Some(Seat::order(4, 300_000));
+        reply.order = Some(Fixture::order(4, 300_000));
         s.answered(5, &reply);
         assert_eq!(s.w.share(s.now), 300_000);
         s
@@ -147,10 +148,10 @@ impl Seat {
 }
 
 #[test]
-fn a_lease_counts_from_the_sending_of_the_heartbeat_and_a_bit_less() {
-    let mut s = Seat::running();
+fn a_lease_counts_from_the_sending_of_the_heartbeat_minus_the_margin() {
+    let mut s = Fixture::running();
     assert_eq!(s.lease(), Some(Time(2_451 * MS)));
-    // Two more heartbeats went out at 5 ms: for the order, and to confirm the first answer.
+    // Two more heartbeats were sent at 5 ms: for the order, and to confirm the first answer.
     let reply = s.answer(2);
     s.answered(900, &reply);
     assert_eq!(s.lease(), Some(Time(2_455 * MS)));
@@ -158,7 +159,7 @@ fn a_lease_counts_from_the_sending_of_the_heartbeat_and_a_bit_less() {
 
 #[test]
 fn answers_of_another_registration_incarnation_term_or_heartbeat_are_dropped() {
-    let mut s = Seat::running();
+    let mut s = Fixture::running();
     let good = s.answer(2);
     let mut others = vec![good.clone(); 4];
     others[0].registration += 1;
@@ -174,15 +175,15 @@ fn answers_of_another_registration_incarnation_term_or_heartbeat_are_dropped() {
 
 #[test]
 fn older_orders_and_those_below_the_floor_are_ignored() {
-    let mut s = Seat::running();
+    let mut s = Fixture::running();
     for number in [2, 3, 4] {
         let mut reply = s.answer(2);
-        reply.order = Some(Seat::order(number, 900_000));
+        reply.order = Some(Fixture::order(number, 900_000));
         s.answered(100, &reply);
         assert_eq!(s.w.share(s.now), 300_000, "order {number}");
     }
     let mut reply = s.answer(3);
-    reply.order = Some(Seat::order(5, 100_000));
+    reply.order = Some(Fixture::order(5, 100_000));
     s.answered(110, &reply);
     assert_eq!(s.w.share(s.now), 100_000);
     assert!(
@@ -192,8 +193,8 @@ fn older_orders_and_those_below_the_floor_are_ignored() {
 }
 
 #[test]
-fn a_lapsed_lease_ends_the_share_and_the_worker_registers_anew() {
-    let mut s = Seat::running();
+fn an_expired_lease_ends_the_share_and_the_worker_registers_again() {
+    let mut s = Fixture::running();
     s.tick(2_450);
     assert_eq!(s.w.share(s.now), 300_000);
     s.tick(2_451);
@@ -210,8 +211,8 @@ fn a_lapsed_lease_ends_the_share_and_the_worker_registers_anew() {
 }
 
 #[test]
-fn a_new_coordinator_hears_of_the_share_that_still_runs_and_of_the_start() {
-    let mut s = Seat::running();
+fn a_new_coordinator_receives_the_running_share_and_the_start() {
+    let mut s = Fixture::running();
     s.follow(1_000, 2);
     let [Request::Register(r)] = &s.sent[..] else {
         panic!("{:?}", s.sent);
@@ -227,7 +228,7 @@ fn a_new_coordinator_hears_of_the_share_that_still_runs_and_of_the_start() {
 
 #[test]
 fn a_report_that_is_not_honoured_ends_the_share_at_once() {
-    let mut s = Seat::running();
+    let mut s = Fixture::running();
     s.follow(1_000, 2).registered(1_010, None);
     assert_eq!(s.w.share(s.now), 0);
     assert!(s.engine.contains(&EngineOrder::Share {
@@ -237,8 +238,8 @@ fn a_report_that_is_not_honoured_ends_the_share_at_once() {
 }
 
 #[test]
-fn an_unanswered_registration_is_repeated_under_the_same_number() {
-    let mut s = Seat::new();
+fn an_unanswered_registration_is_repeated_with_the_same_number() {
+    let mut s = Fixture::new();
     s.follow(0, 1).tick(499);
     assert!(s.sent.is_empty());
     s.tick(500);
@@ -246,14 +247,14 @@ fn an_unanswered_registration_is_repeated_under_the_same_number() {
 }
 
 #[test]
-fn a_profile_starts_once_whatever_later_orders_say() {
-    let mut s = Seat::running();
+fn a_profile_starts_once_regardless_of_later_orders() {
+    let mut s = Fixture::running();
     let start = s.w.start();
     assert!(start.is_some());
     let mut reply = s.answer(3);
     reply.order = Some(Order {
         start: Some(RemoteTime(9_000 * MS)),
-        ..Seat::order(6, 300_000)
+        ..Fixture::order(6, 300_000)
     });
     s.answered(200, &reply);
     assert_eq!(s.w.start(), start);
@@ -262,14 +263,14 @@ fn a_profile_starts_once_whatever_later_orders_say() {
 
 #[test]
 fn a_pushed_share_of_another_plan_or_registration_is_refused() {
-    let mut s = Seat::running();
+    let mut s = Fixture::running();
     let good = Assign {
         test: TEST,
         term: 1,
         incarnation: Incarnation(1),
         registration: 1,
         digest: PLAN,
-        order: Seat::order(9, 50_000),
+        order: Fixture::order(9, 50_000),
         description: Default::default(),
         sent: RemoteTime(0),
     };
@@ -296,16 +297,20 @@ fn a_pushed_share_of_another_plan_or_registration_is_refused() {
         assert!(w.assigned(now, &good, fx).accepted)
     });
     assert_eq!(s.w.share(s.now), 50_000);
-    assert_eq!(s.lease(), Some(Time(2_451 * MS)), "a push renews no lease");
+    assert_eq!(
+        s.lease(),
+        Some(Time(2_451 * MS)),
+        "a pushed share does not renew the lease"
+    );
 }
 
 #[test]
 fn the_final_snapshot_is_delivered_until_acknowledged_and_again_to_a_new_coordinator() {
-    let mut s = Seat::running();
+    let mut s = Fixture::running();
     let mut last = snapshot(node(1), 8, 100);
     last.is_final = true;
     s.act(100, |w, now, fx| w.measured(now, last, fx));
-    let delivers = |s: &Seat| {
+    let delivers = |s: &Fixture| {
         s.sent
             .iter()
             .any(|r| matches!(r, Request::Metrics(m) if m.number == 8))
@@ -319,8 +324,8 @@ fn the_final_snapshot_is_delivered_until_acknowledged_and_again_to_a_new_coordin
 }
 
 #[test]
-fn a_leaving_worker_closes_its_gate_before_it_says_so() {
-    let mut s = Seat::running();
+fn a_leaving_worker_stops_its_load_before_it_reports_leaving() {
+    let mut s = Fixture::running();
     let now_order = StopOrder {
         graceful: false,
         timeout: Duration::ZERO,
@@ -334,7 +339,7 @@ fn a_leaving_worker_closes_its_gate_before_it_says_so() {
 
 #[test]
 fn a_share_waits_for_the_setups_values() {
-    let mut s = Seat::new();
+    let mut s = Fixture::new();
     s.w.spec.setup = Some(Duration::from_secs(1));
     s.follow(0, 1).registered(1, None);
     let order = Order {
@@ -349,15 +354,15 @@ fn a_share_waits_for_the_setups_values() {
     assert_eq!(s.w.share(s.now), 0);
     let mut reply = s.answer(2);
     reply.order = Some(order);
-    reply.decisions = vec![LogEntry {
+    reply.log = vec![LogEntry {
         id: 0,
         at: Duration::ZERO,
-        lag: Duration::ZERO,
-        what: Decision::SetUp(b"{}"[..].into()),
+        max_delay: Duration::ZERO,
+        kind: EntryKind::SetupValues(b"{}"[..].into()),
     }];
     s.answered(3, &reply);
     assert_eq!(s.w.share(s.now), 10);
-    let decided = |o: &EngineOrder| matches!(o, EngineOrder::LogEntry(_));
+    let decided = |o: &EngineOrder| matches!(o, EngineOrder::Log(_));
     let share = |o: &EngineOrder| matches!(o, EngineOrder::Share { .. });
     let (decided, share) = (
         s.engine.iter().position(decided),

@@ -121,7 +121,7 @@ impl Driver {
 
     pub(super) fn drain(&mut self, peer: Option<Peer>) -> Result<(), CommandError> {
         match peer {
-            Some(peer) if peer != self.core.myself().node.peer => {
+            Some(peer) if peer != self.core.local().node.peer => {
                 if self.core.members().get(&peer).is_none() {
                     return Err(CommandError::NotFound("no such node in the swarm".into()));
                 }

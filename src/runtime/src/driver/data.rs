@@ -134,7 +134,7 @@ impl Driver {
         let mut sources: Vec<Peer> = named.map(|n| n.peer.clone()).collect();
         sources.extend(self.live_peers());
         let mut seen = BTreeSet::new();
-        sources.retain(|p| *p != self.core.myself().node.peer && seen.insert(p.clone()));
+        sources.retain(|p| *p != self.core.local().node.peer && seen.insert(p.clone()));
         sources
     }
 
@@ -176,7 +176,7 @@ impl Driver {
     pub(super) fn spread_data(&self, mut start: WaitingStart) {
         let spec = inspect::spec_of(&start.plan);
         let known = self.core.members().live(self.now()).map(|k| &k.advert);
-        let able = known.filter(|a| spec.unfit(&a.task_types, &a.labels).is_none());
+        let able = known.filter(|a| spec.exclusion(&a.task_types, &a.labels).is_none());
         let nodes: Vec<Peer> = able.map(|a| a.node.peer.clone()).collect();
         let (ready, caller) = (self.data.ready.clone(), self.data.caller.clone());
         let plan: Arc<[u8]> = start.plan.to_bytes().into();

@@ -396,7 +396,7 @@ impl Driver {
     /// Who is likely to have written a test down from its beginning.
     fn who_was_there(&self, test: TestId) -> Vec<Peer> {
         let t = self.core.tests().get(&test);
-        let first = t.and_then(|t| t.reigns().first()).map(|r| &r.node.peer);
+        let first = t.and_then(|t| t.tenures().first()).map(|r| &r.node.peer);
         let workers = t.map(|t| t.merge().workers());
         let works = |peer: &Peer| workers.is_some_and(|w| w.keys().any(|n| n.peer == *peer));
         let mut peers = self.live_peers();

@@ -114,7 +114,7 @@ impl Driver {
     /// Asks the nodes with whom they are connected, unless that was done just now.
     pub(super) fn swarm_links(&self, reply: oneshot::Sender<SwarmLinks>) {
         let kept = self.neighbours.links.clone();
-        let me = network::show_peer(&self.core.myself().node.peer);
+        let me = network::show_peer(&self.core.local().node.peer);
         let live = self.live_peers();
         let (caller, net) = (self.data.caller(), self.net.clone());
         tokio::spawn(async move {

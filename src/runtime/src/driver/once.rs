@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use vajra_core::Hook;
-use vajra_core::protocol::decisions::MAX_VALUES;
+use vajra_core::protocol::log::MAX_VALUES;
 use vajra_plan::{MAX_VALUES_BYTES, Task, Values, decode_values, encode_values};
 use vajra_tasks::run_once;
 
@@ -22,13 +22,13 @@ impl Driver {
     pub(super) fn run_once(&mut self, test: TestId, once: Hook) {
         let Some(plan) = self.tests.get(&test).and_then(|s| s.plan.clone()) else {
             let why = "the plan is not here".to_owned();
-            return self.input(Input::Ran(test, once, Err(why)));
+            return self.input(Input::HookFinished(test, once, Err(why.into())));
         };
         let Task::Scenarios(scenarios) = &plan.task else {
             // The spec says so of no other.
-            return self.input(Input::Ran(test, once, Err("it has no scenarios".into())));
+            return self.input(Input::HookFinished(test, once, Err("it has no scenarios".into())));
         };
-        let known = self.core.tests().get(&test).and_then(|t| t.values());
+        let known = self.core.tests().get(&test).and_then(|t| t.setup_values());
         let values = known.and_then(|bytes| decode_values(bytes).ok());
         let values: Values = values.unwrap_or_default();
         let authority = Authority::default();

@@ -38,11 +38,11 @@ impl Driver {
                 plan,
             } => self.inspect_plan(test, &submitter, plan),
             Output::Engine(test, order) => self.engine(test, order),
-            Output::RunOnce(test, once) => self.run_once(test, once),
+            Output::RunHook(test, once) => self.run_once(test, once),
             Output::Event(test, event) => {
                 let peer = event.node.as_ref().map(|n| network::show_peer(&n.peer));
                 let term = self.term_of(test);
-                tracing::info!(%test, term, peer, event = event.kind, "{}: {}", event.kind, event.text);
+                tracing::info!(%test, term, peer, event = event.kind.as_str(), "{}: {}", event.kind, event.text);
             }
             Output::Led(test, node) => {
                 let peer = network::show_peer(&node.peer);
@@ -88,18 +88,18 @@ impl Driver {
     }
 
     pub(super) fn inspect_plan(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
-        let own = *submitter == self.core.myself().node;
+        let own = *submitter == self.core.local().node;
         self.served(test).own = own;
         let (answer, room) = (self.inspect.clone(), self.room.clone());
         let (bringing, sources) = (self.bringing(), self.sources(test));
-        let me = self.core.myself().clone();
+        let me = self.core.local().clone();
         // Resolving the target's name and fetching data take their time; the loop goes on.
         tokio::spawn(async move {
             let inspected = match Plan::from_bytes(&bytes) {
                 Ok(plan) => {
                     let plan = Arc::new(plan);
                     let spec = inspect::spec_of(&plan);
-                    let unfit = spec.unfit(&me.task_types, &me.labels);
+                    let unfit = spec.exclusion(&me.task_types, &me.labels);
                     let unable = match unfit {
                         Some(unfit) => Some(unfit),
                         None => room.unable(&plan, own).await,
@@ -151,7 +151,7 @@ impl Driver {
         }
         self.input(Input::Inspected {
             test: i.test,
-            spec,
+            spec: spec.map_err(Into::into),
             unable: i.unable,
         });
     }

@@ -161,7 +161,7 @@ impl Driver {
     }
 
     fn local(&self) -> Local {
-        let me = self.core.myself();
+        let me = self.core.local();
         Local {
             site: self.room.site.clone(),
             threads: self.room.threads,
@@ -173,7 +173,7 @@ impl Driver {
 
     /// What this node says of itself.
     fn own_advert(&self) -> Advert {
-        let me = self.core.myself();
+        let me = self.core.local();
         Advert {
             node: me.node.clone(),
             number: 0,
@@ -242,7 +242,7 @@ fn busy() -> String {
 fn unfit(spec: &TestSpec, node: &Advert) -> Option<String> {
     match node.status {
         Status::Draining | Status::Leaving => Some("it is being drained".into()),
-        _ => spec.unfit(&node.task_types, &node.labels),
+        _ => spec.exclusion(&node.task_types, &node.labels),
     }
 }
 

@@ -156,7 +156,7 @@ impl Driver {
         if self.core.members().len() < MANY_NODES {
             return Duration::ZERO;
         }
-        let id = self.core.myself().node.peer.as_bytes();
+        let id = self.core.local().node.peer.as_bytes();
         // The end of a peer id is that of a public key: evenly spread.
         let part = id.last().copied().unwrap_or(0);
         interval * u32::from(part) / (4 * 256)
@@ -249,7 +249,7 @@ impl Driver {
     /// A test's plan, and its load as it was changed on the way.
     fn profile(&self, id: TestId, t: &TestRun) -> Option<(&Plan, Profile)> {
         let plan = self.tests.get(&id)?.plan.as_deref()?;
-        let changes = load_changes(t.decisions(), self.room.max_pause);
+        let changes = load_changes(t.log(), self.room.max_pause);
         let profile = Profile::changed(&plan.load, &changes);
         Some((plan, profile))
     }
@@ -337,7 +337,7 @@ impl Driver {
             test_id: id.to_string(),
             // The last line, with state `ended`, is sent with the result.
             state: phase_word(
-                t.phase()
+                t.state()
                     .min(vajra_core::protocol::messages::TestState::Stopping),
             )
             .into(),
@@ -452,7 +452,7 @@ impl Driver {
         let served = self.tests.get(&test);
         let served = served.map(|s| (s.live.recording.clone(), s.live.beginning.clone()));
         let t = self.core.tests().get(&test);
-        let state = t.map_or("ended", |t| phase_word(t.phase()));
+        let state = t.map_or("ended", |t| phase_word(t.state()));
         let known = t.is_some() || self.store.has(test, Part::Result);
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || {

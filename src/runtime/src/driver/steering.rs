@@ -4,9 +4,9 @@
 use super::*;
 use crate::engine::load_changes;
 use crate::handle::LoadRequest;
-use vajra_core::protocol::decisions::LoadCommand;
+use vajra_core::protocol::log::LoadCommand;
 use vajra_core::protocol::test_run::TestRun;
-use vajra_core::protocol::time::awaited;
+use vajra_core::protocol::time::for_waiter;
 use vajra_plan::{Change, LoadChange, Model, PlanError, Profile};
 
 /// How long a caller waits for a coordinator to take it up: as long as it is repeated.
@@ -106,8 +106,8 @@ impl Driver {
     fn rows_suffice(&self, t: &TestRun, plan: &Plan, steer: LoadCommand) -> Result<(), PlanError> {
         let at = t.start().map_or(Duration::ZERO, |s| self.now().since(s));
         let workers = self.core.members().live(self.now()).count() + 1;
-        let lag = awaited(self.core.timings().share_lease(workers));
-        let mut changes = load_changes(t.decisions(), self.room.max_pause);
+        let lag = for_waiter(self.core.timings().share_lease(workers));
+        let mut changes = load_changes(t.log(), self.room.max_pause);
         let mut change = |what| changes.push(LoadChange { at, lag, what });
         match steer {
             LoadCommand::Load { level_milli } => change(Change::Level(level_milli as f64 / 1e3)),
@@ -132,7 +132,7 @@ impl Driver {
         let tests = self.core.tests();
         let settled = |s: &Steered| {
             let t = tests.get(&s.test);
-            let found = t.and_then(|t| t.decisions().iter().find(|d| d.id == s.id));
+            let found = t.and_then(|t| t.log().iter().find(|d| d.id == s.id));
             match (found, t) {
                 (Some(decided), _) => Some(Ok(decided.at)),
                 (None, Some(t)) if t.ended().is_none() && now < s.until => None,

@@ -150,7 +150,7 @@ fn look(local: &Local, request: &Preflight, own: bool) -> Result<(Looked, Vec<Ch
     if local.draining {
         return Err(unfit("it is being drained".into()));
     }
-    if let Some(why) = spec.unfit(&local.task_types, &local.labels) {
+    if let Some(why) = spec.exclusion(&local.task_types, &local.labels) {
         return Err(unfit(why));
     }
     // The body is not looked at, and may be large.

@@ -6,7 +6,7 @@ use super::samples;
 use crate::limits::*;
 use crate::*;
 use vajra_core::metrics::*;
-use vajra_core::protocol::decisions::{Decision, LogEntry};
+use vajra_core::protocol::log::{EntryKind, LogEntry};
 use vajra_core::protocol::messages::*;
 use vajra_core::protocol::{Incarnation, NodeId};
 
@@ -286,7 +286,7 @@ fn the_longest_beat_fits() {
     };
     let mut decisions: Vec<LogEntry> = (1..MAX_DECISIONS as u64).map(decision).collect();
     decisions.push(LogEntry {
-        what: Decision::SetUp(vec![b'7'; MAX_VALUES].into()),
+        kind: EntryKind::SetupValues(vec![b'7'; MAX_VALUES].into()),
         ..decision(MAX_DECISIONS as u64)
     });
     let event = end_of(0).events[0].clone();
@@ -297,9 +297,9 @@ fn the_longest_beat_fits() {
         number: MAX_NUMBER,
         share_lease: MAX_SPAN,
         since_start: Some(i64::from(i32::MAX)),
-        phase: TestState::Running,
-        decisions: decisions.into(),
-        settled: 1,
+        state: TestState::Running,
+        log: decisions.into(),
+        committed: 1,
         events: vec![event; MAX_TOLD],
     };
     let beat = Gossip::Test(beat);

@@ -1,42 +1,43 @@
-//! What happened in a test, as its coordinators saw it: the events that its result tells. Beats
-//! tell each for a while, so that every node can show it and a successor knows it.
+//! Events of a test, for its result. Beats repeat each event for a while, so that every node can
+//! show it and a successor knows it.
 
 use std::time::Duration;
 
+use super::super::event_kind::EventKind;
 use super::super::id::NodeId;
 use super::super::messages::TestEvent;
 use super::super::time::Time;
 
 /// Most events kept of a test; later ones are dropped.
 pub const MAX_EVENTS: usize = 200;
-/// Most of these of the kinds that come once a worker, so that in a large swarm there is room
-/// for what else happens.
-const MAX_USUAL: usize = 150;
+/// Most events of the kinds that occur once per worker, so that a large swarm does not fill the log
+/// with them.
+const MAX_PER_WORKER_EVENTS: usize = 150;
 /// Most events in a beat.
-pub const MAX_TOLD: usize = 16;
+pub const MAX_EVENTS_PER_BEAT: usize = 16;
 
 /// The events of a test.
 #[derive(Debug)]
 pub struct EventLog {
-    /// Those of earlier terms.
+    /// Events of earlier terms.
     earlier: Vec<TestEvent>,
-    own: Vec<Happened>,
-    /// The start of the profile, which all times count from, as it was first known, and since
-    /// when it was.
+    own: Vec<Record>,
+    /// Start of the profile as first known, from which all times count, and the time since which it
+    /// is known.
     start: Option<(Time, Time)>,
 }
 
 #[derive(Debug)]
-struct Happened {
+struct Record {
     at: Time,
-    kind: String,
+    kind: EventKind,
     node: Option<NodeId>,
     text: String,
 }
 
 impl EventLog {
-    /// What is known to have happened before.
-    pub fn after(earlier: Vec<TestEvent>) -> EventLog {
+    /// A log that continues that of earlier terms.
+    pub fn continuing(earlier: Vec<TestEvent>) -> EventLog {
         EventLog {
             earlier,
             own: Vec::new(),
@@ -44,76 +45,85 @@ impl EventLog {
         }
     }
 
-    /// Something happened. Returns it as it is told.
+    /// Records an event and returns it.
     pub fn record(
         &mut self,
         at: Time,
-        kind: &str,
+        kind: EventKind,
         node: Option<&NodeId>,
         text: String,
     ) -> TestEvent {
-        let happened = Happened {
+        let record = Record {
             at,
-            kind: kind.into(),
+            kind,
             node: node.cloned(),
             text,
         };
-        let event = self.dated(&happened);
-        let earlier = self.earlier.iter().map(|e| e.kind.as_str());
-        let kinds = earlier.chain(self.own.iter().map(|h| h.kind.as_str()));
-        let usual = kinds.filter(|kind| is_usual(kind)).count();
-        let room = self.earlier.len() + self.own.len() < MAX_EVENTS;
-        if room && (usual < MAX_USUAL || !is_usual(kind)) {
-            self.own.push(happened);
+        let event = self.event(&record);
+        let earlier = self.earlier.iter().map(|e| &e.kind);
+        let kinds = earlier.chain(self.own.iter().map(|r| &r.kind));
+        let per_worker = kinds.filter(|kind| is_per_worker(kind)).count();
+        let fits = self.earlier.len() + self.own.len() < MAX_EVENTS;
+        if fits && (per_worker < MAX_PER_WORKER_EVENTS || !is_per_worker(&record.kind)) {
+            self.own.push(record);
         }
         event
     }
 
-    /// The start of the profile is known from now on. What was dated once keeps its date, also
-    /// if the start turns out to have been a little earlier.
+    /// Sets the start of the profile, once. Later, more accurate values do not change the times of
+    /// events.
     pub fn start_known(&mut self, now: Time, start: Time) {
         self.start.get_or_insert((start, now));
     }
 
-    /// All of it, in the order in which it happened.
+    /// All events in order.
     pub fn events(&self) -> Vec<TestEvent> {
-        let own = self.own.iter().map(|h| self.dated(h));
+        let own = self.own.iter().map(|r| self.event(r));
         self.earlier.iter().cloned().chain(own).collect()
     }
 
-    /// What a beat tells now: what happened in the last so much time. If that is more than fits,
-    /// a part of it, and the next beat after so much time another. Nothing before the start is
-    /// known: then it could not be dated.
-    pub fn told(&self, now: Time, told_for: Duration, beat: Duration) -> Vec<TestEvent> {
+    /// Events for a beat sent at `now`: those of the last `repeat_for`. If they exceed the limit of
+    /// a beat, each beat carries another part of them. None before the start is known, since they
+    /// have no time yet.
+    pub fn recent(&self, now: Time, repeat_for: Duration, beat: Duration) -> Vec<TestEvent> {
         let Some((_, known)) = self.start else {
             return Vec::new();
         };
         let own = self.own.iter();
-        let fresh = own.filter(|h| now.since(h.at.max(known)) < told_for);
-        let fresh: Vec<&Happened> = fresh.collect();
-        let pages = fresh.len().div_ceil(MAX_TOLD).max(1);
+        let fresh = own.filter(|r| now.since(r.at.max(known)) < repeat_for);
+        let fresh: Vec<&Record> = fresh.collect();
+        let pages = fresh.len().div_ceil(MAX_EVENTS_PER_BEAT).max(1);
         let beats = u128::from(now.0) / beat.as_nanos().max(1);
         let page = (beats % pages as u128) as usize;
-        let told = fresh.iter().skip(page * MAX_TOLD).take(MAX_TOLD);
-        told.map(|h| self.dated(h)).collect()
+        let page = fresh
+            .iter()
+            .skip(page * MAX_EVENTS_PER_BEAT)
+            .take(MAX_EVENTS_PER_BEAT);
+        page.map(|r| self.event(r)).collect()
     }
 
-    fn dated(&self, h: &Happened) -> TestEvent {
+    fn event(&self, r: &Record) -> TestEvent {
         TestEvent {
             at_ms: self
                 .start
-                .map_or(0, |(s, _)| h.at.signed_since(s) / 1_000_000),
-            kind: h.kind.clone(),
-            node: h.node.clone(),
-            text: h.text.clone(),
+                .map_or(0, |(s, _)| r.at.signed_since(s) / 1_000_000),
+            kind: r.kind.clone(),
+            node: r.node.clone(),
+            text: r.text.clone(),
         }
     }
 }
 
-fn is_usual(kind: &str) -> bool {
+fn is_per_worker(kind: &EventKind) -> bool {
     matches!(
         kind,
-        "registered" | "returned" | "joined" | "refused" | "rebalanced" | "overloaded" | "relieved"
+        EventKind::Registered
+            | EventKind::Rejoined
+            | EventKind::Joined
+            | EventKind::Refused
+            | EventKind::Rebalanced
+            | EventKind::Overloaded
+            | EventKind::ShareReduced
     )
 }
 
@@ -122,65 +132,70 @@ mod tests {
     use super::*;
 
     const S: u64 = 1_000_000_000;
-    const TOLD_FOR: Duration = Duration::from_secs(2);
+    const REPEAT_FOR: Duration = Duration::from_secs(2);
     const BEAT: Duration = Duration::from_millis(250);
 
-    fn dates(events: &[TestEvent]) -> Vec<(&str, i64)> {
-        events.iter().map(|e| (&*e.kind, e.at_ms)).collect()
+    fn times(events: &[TestEvent]) -> Vec<(&str, i64)> {
+        events.iter().map(|e| (e.kind.as_str(), e.at_ms)).collect()
     }
 
-    fn begun() -> EventLog {
-        let mut c = EventLog::after(Vec::new());
+    fn started() -> EventLog {
+        let mut c = EventLog::continuing(Vec::new());
         c.start_known(Time(0), Time(0));
         c
     }
 
     #[test]
-    fn events_from_before_the_start_are_dated_and_told_once_it_is_known() {
-        let mut c = EventLog::after(Vec::new());
-        c.record(Time(S), "elected", None, String::new());
-        assert_eq!(c.told(Time(S), TOLD_FOR, BEAT), []);
+    fn earlier_events_get_a_time_once_the_start_is_known() {
+        let mut c = EventLog::continuing(Vec::new());
+        c.record(Time(S), EventKind::Elected, None, String::new());
+        assert_eq!(c.recent(Time(S), REPEAT_FOR, BEAT), []);
         c.start_known(Time(9 * S), Time(10 * S));
-        // A worker that knows better comes: what was told stays as it was told.
+        // A worker with a better estimate registers: sent events keep their times.
         c.start_known(Time(9 * S), Time(10 * S - 5_000_000));
-        let told = c.told(Time(9 * S), TOLD_FOR, BEAT);
-        assert_eq!(dates(&told), [("elected", -9_000)]);
-        assert_eq!(c.told(Time(11 * S), TOLD_FOR, BEAT), []);
-        c.record(Time(12 * S), "lost", None, String::new());
-        let told = c.told(Time(13 * S), TOLD_FOR, BEAT);
-        assert_eq!(dates(&told), [("lost", 2_000)]);
+        let told = c.recent(Time(9 * S), REPEAT_FOR, BEAT);
+        assert_eq!(times(&told), [("elected", -9_000)]);
+        assert_eq!(c.recent(Time(11 * S), REPEAT_FOR, BEAT), []);
+        c.record(Time(12 * S), EventKind::Lost, None, String::new());
+        let told = c.recent(Time(13 * S), REPEAT_FOR, BEAT);
+        assert_eq!(times(&told), [("lost", 2_000)]);
         let all = c.events();
-        assert_eq!(dates(&all), [("elected", -9_000), ("lost", 2_000)]);
+        assert_eq!(times(&all), [("elected", -9_000), ("lost", 2_000)]);
     }
 
     #[test]
-    fn of_a_burst_each_is_told_by_some_beat() {
-        let mut c = begun();
+    fn every_event_of_a_burst_is_in_some_beat() {
+        let mut c = started();
         for i in 0..50 {
-            c.record(Time(i), "lost", None, i.to_string());
+            c.record(Time(i), EventKind::Lost, None, i.to_string());
         }
         let mut told = std::collections::BTreeSet::new();
         for beat in 1..=4 {
-            let page = c.told(Time(beat * S / 4), TOLD_FOR, BEAT);
-            assert!(page.len() <= MAX_TOLD);
+            let page = c.recent(Time(beat * S / 4), REPEAT_FOR, BEAT);
+            assert!(page.len() <= MAX_EVENTS_PER_BEAT);
             told.extend(page.into_iter().map(|e| e.text));
         }
         assert_eq!(told.len(), 50);
     }
 
     #[test]
-    fn workers_that_come_leave_room_for_what_happens_later() {
-        let mut c = begun();
+    fn per_worker_events_do_not_displace_later_ones() {
+        let mut c = started();
         for i in 0..1_000 {
-            c.record(Time(i), "registered", None, i.to_string());
+            c.record(Time(i), EventKind::Registered, None, i.to_string());
         }
-        assert_eq!(c.events().len(), MAX_USUAL);
+        assert_eq!(c.events().len(), MAX_PER_WORKER_EVENTS);
         for i in 0..1_000 {
-            c.record(Time(i), "lost", None, i.to_string());
+            c.record(Time(i), EventKind::Lost, None, i.to_string());
         }
         assert_eq!(c.events().len(), MAX_EVENTS);
-        let mut next = EventLog::after(c.events());
-        let told = next.record(Time(S), "elected", None, "dropped, but logged".into());
+        let mut next = EventLog::continuing(c.events());
+        let told = next.record(
+            Time(S),
+            EventKind::Elected,
+            None,
+            "dropped, but logged".into(),
+        );
         assert_eq!(told.text, "dropped, but logged");
         assert_eq!(next.events(), c.events());
     }

@@ -1,4 +1,4 @@
-//! What comes in by gossip.
+//! Handling of gossip.
 
 use super::*;
 
@@ -10,15 +10,15 @@ impl Node {
         message: Gossip,
         fx: &mut Effects,
     ) -> Acceptance {
-        let said_by = match &message {
+        let claimed_author = match &message {
             Gossip::Advert(a) => &a.node.peer,
             Gossip::Test(m) => &m.author().peer,
             Gossip::Snapshot(s) => &s.worker.peer,
         };
-        if said_by != author {
+        if claimed_author != author {
             return Acceptance::Reject;
         }
-        if *author == self.myself.node.peer {
+        if *author == self.local.node.peer {
             return Acceptance::Ignore;
         }
         match message {
@@ -37,35 +37,42 @@ impl Node {
 
     pub(super) fn advert(&mut self, now: Time, advert: Advert, fx: &mut Effects) -> Acceptance {
         let (peer, tests) = (advert.node.peer.clone(), advert.tests.clone());
-        let news = self.members.heard(now, advert);
-        match news {
-            News::Stale => return Acceptance::Ignore,
-            News::Joined => {
-                self.greet(now);
+        let change = self.members.advert(now, advert);
+        match change {
+            AdvertChange::Stale => return Acceptance::Ignore,
+            AdvertChange::Joined => {
+                self.advertise_soon(now);
                 for t in self.tests.values_mut() {
-                    t.somebody_returned(&peer, fx);
+                    t.node_rejoined(&peer, fx);
                 }
             }
-            News::Left | News::Updated => {}
+            AdvertChange::Left | AdvertChange::Updated => {}
         }
         for known in tests {
             match self.tests.get_mut(&known.test) {
-                Some(t) if t.ended().is_some() => t.somebody_missed_the_end(now),
+                Some(t) if t.ended().is_some() => t.repeat_end_soon(now),
                 Some(_) => {}
-                None => self.ask_about(now, &peer, known.test, fx),
+                None => self.request_announcement(now, &peer, known.test, fx),
             }
         }
         Acceptance::Accept
     }
 
-    pub(super) fn ask_about(&mut self, now: Time, peer: &Peer, test: TestId, fx: &mut Effects) {
-        self.asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
-        let full = self.live_tests() >= MAX_LIVE_TESTS || self.asked.len() >= MAX_LIVE_TESTS;
-        if full || self.forgotten.contains(&test) || self.asked.contains_key(&test) {
+    pub(super) fn request_announcement(
+        &mut self,
+        now: Time,
+        peer: &Peer,
+        test: TestId,
+        fx: &mut Effects,
+    ) {
+        self.requested
+            .retain(|_, at| now.since(*at) < REQUEST_AGAIN_AFTER);
+        let full = self.live_tests() >= MAX_LIVE_TESTS || self.requested.len() >= MAX_LIVE_TESTS;
+        if full || self.forgotten.contains(&test) || self.requested.contains_key(&test) {
             return;
         }
-        self.asked.insert(test, now);
-        fx.send(&self.myself.node, peer, Request::FetchAnnouncement(test));
+        self.requested.insert(test, now);
+        fx.send(&self.local.node, peer, Request::FetchAnnouncement(test));
     }
 
     pub(super) fn test_message(
@@ -105,7 +112,7 @@ impl Node {
         self.forget_ended();
         let mut test = TestRun::new(
             announcement,
-            self.myself.clone(),
+            self.local.clone(),
             self.timings.clone(),
             now,
             fx,

@@ -1,4 +1,4 @@
-//! Requests of others, and answers to ours.
+//! Requests of other nodes, and replies to this node's requests.
 
 use super::*;
 
@@ -28,7 +28,7 @@ impl Node {
                 return Reply::Drained;
             }
             Request::Preflight(_) | Request::Clock => {
-                return Reply::Refused("the driver answers that".into());
+                return Reply::Refused("the driver answers this request".into());
             }
             Request::FetchSnapshots { test, after } => {
                 return self.snapshots(*test, after.as_ref());
@@ -37,7 +37,7 @@ impl Node {
                 return Reply::Refused("this node has no data".into());
             }
             Request::FetchRecord { .. } => {
-                return Reply::Refused("this node keeps no records".into());
+                return Reply::Refused("this node stores no records".into());
             }
             Request::Register(r) => r.test,
             Request::Heartbeat(h) => h.test,
@@ -47,7 +47,7 @@ impl Node {
         };
         match self.tests.get_mut(&test) {
             Some(t) => t.request(now, from, request, fx),
-            None => Reply::Refused("no such test here".into()),
+            None => Reply::Refused("this node does not know the test".into()),
         }
     }
 
@@ -61,7 +61,7 @@ impl Node {
                 .keys()
                 .filter(|w| after.is_none_or(|a| *w > a))
                 .filter_map(|w| t.merge().snapshot(test, w));
-            snapshots.extend(rest.by_ref().take(SNAPSHOTS_A_REPLY));
+            snapshots.extend(rest.by_ref().take(SNAPSHOTS_PER_REPLY));
             more = rest.next().is_some();
         }
         Reply::Snapshots {
@@ -75,7 +75,7 @@ impl Node {
         match reply {
             Reply::Plan(Some(plan)) => {
                 for t in self.tests.values_mut() {
-                    t.offered_plan(&plan, fx);
+                    t.offer_plan(&plan, fx);
                 }
             }
             Reply::Announcement(Some(announcement)) => {
@@ -97,7 +97,7 @@ impl Node {
                 }
                 if more && last.is_some() {
                     let request = Request::FetchSnapshots { test, after: last };
-                    fx.send(&self.myself.node, from, request);
+                    fx.send(&self.local.node, from, request);
                 }
             }
             Reply::Plan(None) | Reply::Announcement(None) => {}

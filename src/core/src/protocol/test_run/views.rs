@@ -1,47 +1,48 @@
-//! What a test looks like from outside.
+//! Read access to a test.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::super::event_kind::EventKind;
 use super::*;
 
 impl TestRun {
-    /// The announcement.
+    /// Announcement.
     pub fn announcement(&self) -> &Announcement {
         &self.announcement
     }
 
-    /// Its id.
+    /// Test id.
     pub fn id(&self) -> TestId {
         self.announcement.test
     }
 
-    /// The plan's bytes, once they are here.
+    /// The plan's bytes, once they have arrived.
     pub fn plan(&self) -> Option<&Arc<[u8]>> {
-        self.plan.as_ref()
+        self.plan.bytes.as_ref()
     }
 
-    /// What the protocol knows of the plan, once it has been inspected.
+    /// Specification of the plan, once it has been inspected.
     pub fn spec(&self) -> Option<&TestSpec> {
         self.spec.as_ref()
     }
 
-    /// How far it is.
-    pub fn phase(&self) -> TestState {
+    /// State of the test.
+    pub fn state(&self) -> TestState {
         match &self.coordinator {
-            _ if self.ended.is_some() => TestState::Ended,
-            Some(c) => c.phase().max(self.phase),
-            None => self.phase,
+            _ if self.end.ended.is_some() => TestState::Ended,
+            Some(c) => c.state().max(self.observed.state),
+            None => self.observed.state,
         }
     }
 
-    /// The start of the profile on this node's clock, as exactly as it is known here.
+    /// Start of the profile on this node's clock: the best known value.
     pub fn start(&self) -> Option<Time> {
         let worker = self.worker.as_ref().and_then(Worker::start);
-        let office = self.coordinator.as_ref().and_then(Coordinator::start);
+        let coordinator = self.coordinator.as_ref().and_then(Coordinator::start);
         worker
-            .or(office)
-            .or(self.election.heard().start.map(|(_, at)| at))
+            .or(coordinator)
+            .or(self.election.replicated().start.map(|(_, at)| at))
     }
 
     /// The merged metrics.
@@ -49,39 +50,39 @@ impl TestRun {
         &self.merge
     }
 
-    /// The end, once it is known.
+    /// End of the test, once it is known.
     pub fn ended(&self) -> Option<&Ended> {
-        self.ended.as_ref()
+        self.end.ended.as_ref()
     }
 
-    /// When the end was learned of.
+    /// Time at which the end became known.
     pub fn ended_at(&self) -> Option<Time> {
-        self.ended.as_ref().map(|_| self.ended_at)
+        self.end.ended.as_ref().map(|_| self.end.at)
     }
 
-    /// Every final snapshot that the result consists of is here.
+    /// Whether all final snapshots of the result are on this node.
     pub fn complete(&self) -> bool {
-        self.complete
+        self.end.complete
     }
 
-    /// The coordinators so far.
-    pub fn reigns(&self) -> &[Tenure] {
-        &self.reigns
+    /// Tenures of all coordinators.
+    pub fn tenures(&self) -> &[Tenure] {
+        &self.observed.tenures
     }
 
-    /// What happened, as this node knows it.
+    /// Events known on this node.
     pub fn events(&self) -> Cow<'_, [TestEvent]> {
-        match (&self.ended, &self.coordinator) {
-            (Some(ended), _) if !self.concluded => ended.events.as_slice().into(),
+        match (&self.end.ended, &self.coordinator) {
+            (Some(ended), _) if !self.end.concluded => ended.events.as_slice().into(),
             (_, Some(coordinator)) => coordinator.events().into(),
-            _ => self.events.as_slice().into(),
+            _ => self.observed.events.as_slice().into(),
         }
     }
 
-    /// The workers that were lost, and when, after the start of the profile: as the end tells,
-    /// or before it as the events do, so far as they are known here.
+    /// Lost workers, and the times of their losses since the start of the profile: from the end
+    /// message, or before the end from the known events.
     pub fn lost(&self) -> BTreeMap<NodeId, Duration> {
-        if let Some(ended) = &self.ended {
+        if let Some(ended) = &self.end.ended {
             let lost = ended.roster.iter();
             let lost = lost.filter_map(|e| Some((e.worker.clone(), e.lost_at?)));
             return lost.collect();
@@ -89,12 +90,17 @@ impl TestRun {
         let events = self.events();
         let mut newest: BTreeMap<&NodeId, &TestEvent> = BTreeMap::new();
         for event in events.iter() {
-            let comes_or_goes = ["lost", "joined", "returned", "registered"];
+            let changes_presence = [
+                EventKind::Lost,
+                EventKind::Joined,
+                EventKind::Rejoined,
+                EventKind::Registered,
+            ];
             let Some(node) = &event.node else {
                 continue;
             };
-            if comes_or_goes.contains(&event.kind.as_str()) {
-                // What is told may arrive in another order.
+            if changes_presence.contains(&event.kind) {
+                // Events may arrive in another order.
                 let known = newest.entry(node).or_insert(event);
                 if event.at_ms >= known.at_ms {
                     *known = event;
@@ -104,7 +110,7 @@ impl TestRun {
         let workers = self.merge.workers();
         let delivered = |node: &NodeId| workers.get(node).is_some_and(|m| m.is_final);
         let lost = newest.into_iter();
-        let lost = lost.filter(|(node, e)| e.kind == "lost" && !delivered(node));
+        let lost = lost.filter(|(node, e)| e.kind == EventKind::Lost && !delivered(node));
         lost.map(|(node, e)| {
             let at_ms = u64::try_from(e.at_ms).unwrap_or(0);
             (node.clone(), Duration::from_millis(at_ms))
@@ -117,7 +123,7 @@ impl TestRun {
         self.worker.as_ref()
     }
 
-    /// The coordinator, if it is here.
+    /// The coordinator, if that is this node.
     pub fn coordinator(&self) -> Option<&Coordinator> {
         self.coordinator.as_ref()
     }
@@ -127,7 +133,7 @@ impl TestRun {
         &self.election
     }
 
-    /// When it was announced here.
+    /// Time at which the announcement arrived.
     pub fn announced_at(&self) -> Time {
         self.announced_at
     }

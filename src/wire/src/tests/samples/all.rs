@@ -52,13 +52,13 @@ pub fn gossip() -> Vec<Gossip> {
             sending,
             share_lease: Duration::from_nanos(2_500_000_001),
             stop: Some(stop()),
-            start: Some(StartHeard {
+            start: Some(RelayedStart {
                 term: 2,
                 since: -77_000_001,
             }),
-            decisions: Decisions {
+            log: Log {
                 term: 2,
-                list: decisions().into(),
+                entries: decisions().into(),
             },
         },
         TestMessage::BeatAck {
@@ -82,13 +82,13 @@ pub fn gossip() -> Vec<Gossip> {
             test,
             by: node(2),
             id: u64::MAX,
-            steer: LoadCommand::Load { level_milli: 7 },
+            command: LoadCommand::Load { level_milli: 7 },
         },
         TestMessage::LoadCommand {
             test,
             by: node(2),
             id: 1,
-            steer: LoadCommand::Resume,
+            command: LoadCommand::Resume,
         },
         TestMessage::Ended(ended()),
     ];
@@ -114,8 +114,8 @@ pub fn gossip() -> Vec<Gossip> {
             share_lease: Duration::from_millis(2500),
             since_start: (phase != TestState::Electing).then_some(-3),
             phase,
-            decisions: decisions().into(),
-            settled: 4,
+            log: decisions().into(),
+            committed: 4,
             events: super::ended().events,
         }));
     }
@@ -206,7 +206,7 @@ pub fn replies() -> Vec<Reply> {
                 ..order()
             }),
             stop: None,
-            decisions: Vec::new(),
+            log: Vec::new(),
             ..heartbeat_reply()
         }),
         Reply::Assign(AssignReply {

@@ -11,7 +11,7 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
 use vajra_core::Hook;
 use vajra_core::metrics::*;
-use vajra_core::protocol::decisions::*;
+use vajra_core::protocol::log::*;
 use vajra_core::protocol::messages::*;
 use vajra_core::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
 use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
@@ -30,17 +30,17 @@ pub fn node(n: u8) -> NodeId {
 /// One of every kind of decision.
 pub fn decisions() -> Vec<LogEntry> {
     let all = [
-        Decision::Begun(Hook::Setup),
-        Decision::SetUp(Arc::from(&br#"{"token":"t"}"#[..])),
-        Decision::Steered(LoadCommand::Load { level_milli: 1_500 }),
-        Decision::Steered(LoadCommand::Pause),
-        Decision::Steered(LoadCommand::Resume),
-        Decision::Begun(Hook::Teardown),
+        EntryKind::HookStarted(Hook::Setup),
+        EntryKind::SetupValues(Arc::from(&br#"{"token":"t"}"#[..])),
+        EntryKind::LoadChanged(LoadCommand::Load { level_milli: 1_500 }),
+        EntryKind::LoadChanged(LoadCommand::Pause),
+        EntryKind::LoadChanged(LoadCommand::Resume),
+        EntryKind::HookStarted(Hook::Teardown),
     ];
     let decided = (0u64..).zip(all).map(|(i, what)| LogEntry {
         id: i << 40,
         at: Duration::from_nanos(i * 1_000_000_007),
-        lag: Duration::from_millis(2_550 * i),
+        max_delay: Duration::from_millis(2_550 * i),
         what,
     });
     decided.collect()
@@ -223,7 +223,7 @@ pub fn ended() -> Ended {
                 text: String::new(),
             },
         ],
-        decisions: decisions(),
+        log: decisions(),
     }
 }
 
@@ -285,7 +285,7 @@ pub fn heartbeat() -> Heartbeat {
         status: Status::Overloaded,
         finished: true,
         sent: RemoteTime(7_000_000_009),
-        decisions: 3,
+        log_len: 3,
     }
 }
 
@@ -314,7 +314,7 @@ pub fn heartbeat_reply() -> HeartbeatReply {
             received: RemoteTime(1),
             sent: RemoteTime(2),
         },
-        decisions: decisions(),
+        log: decisions(),
     }
 }
 

@@ -1,114 +1,108 @@
-//! Handing out shares: the start, and every change after it.
+//! Assignment of shares: the start, and every change after it.
 
 use super::*;
+use crate::protocol::error::StartRefusal;
 
 impl Coordinator {
-    pub(super) fn weight(&self, m: &Member) -> u32 {
-        /// Times 1,000 thousandths, the largest weight.
-        const MOST: u32 = 4_000_000;
-        let weight = match self.charge.spec.balance {
+    pub(super) fn weight(&self, m: &WorkerEntry) -> u32 {
+        /// Largest weight; times 1,000 it fits a `u32`.
+        const MAX_CAPACITY: u32 = 4_000_000;
+        let weight = match self.init.spec.balance {
             Balance::Equal => 1,
-            Balance::Capacity => m.capacity.clamp(1, MOST),
+            Balance::Capacity => m.capacity.clamp(1, MAX_CAPACITY),
         };
-        weight * m.relief
+        weight * m.weight
     }
 
-    /// A worker says that it is overloaded, which is told once: if somebody else is not, its share gets smaller,
-    /// for the rest of the test.
-    pub(super) fn relieve(&mut self, now: Time, node: &NodeId, fx: &mut Effects) {
+    /// A worker reports overload, which is recorded once. If another worker is not overloaded, the
+    /// share of this one is reduced for the rest of the test.
+    pub(super) fn reduce_share(&mut self, now: Time, node: &NodeId, fx: &mut Effects) {
         let others = self.active().any(|(n, other)| {
             n != node && other.takes_share() && other.status != Status::Overloaded
         });
-        let Some(m) = self.members.get_mut(node) else {
+        let Some(m) = self.workers.get_mut(node) else {
             return;
         };
         if !std::mem::replace(&mut m.overloaded, true) {
             let text = format!("{} is overloaded", m.name);
-            self.event(now, "overloaded", Some(node), text, fx);
+            self.event(now, EventKind::Overloaded, Some(node), text, fx);
         }
-        let Some(m) = self.members.get_mut(node) else {
+        let Some(m) = self.workers.get_mut(node) else {
             return;
         };
-        if !others || now < m.next_relief || m.relief <= MOST_RELIEF {
+        if !others || now < m.next_reduction || m.weight <= MIN_WEIGHT {
             return;
         }
-        m.relief = (m.relief * RELIEF / 1_000).max(MOST_RELIEF);
-        m.next_relief = now + RELIEF_INTERVAL;
-        self.pressing = true;
-        let text = format!("{} gets a smaller share", m.name);
-        self.event(now, "relieved", Some(node), text, fx);
+        m.weight = (m.weight * WEIGHT_FACTOR / 1_000).max(MIN_WEIGHT);
+        m.next_reduction = now + REDUCTION_INTERVAL;
+        self.needs_tick = true;
+        let text = format!("{}: share reduced", m.name);
+        self.event(now, EventKind::ShareReduced, Some(node), text, fx);
     }
 
-    /// Assigns shares and chooses the start instant, if everybody is there or the window
-    /// has passed; says why the test cannot be run, if so.
+    /// Chooses the start instant and lets shares be assigned, once all able nodes have registered
+    /// or the registration window has passed.
     pub(super) fn try_start(
         &mut self,
         now: Time,
         able: &BTreeSet<NodeId>,
         fx: &mut Effects,
-    ) -> Result<(), String> {
-        if self.holds() && self.charge.term > 1 {
-            return Err(HELD_BY_NOBODY.into());
+    ) -> Result<(), StartRefusal> {
+        if self.hold_mode() && self.init.term > 1 {
+            return Err(StartRefusal::HoldWithoutShares);
         }
         let ready = self
             .active()
             .filter(|(_, m)| m.ledger.confirmed() && m.takes_share())
             .count();
         let answered = |n: &NodeId| {
-            self.members
+            self.workers
                 .get(n)
                 .is_some_and(|m| m.unable.is_some() || m.ledger.confirmed())
         };
-        let everybody = able.iter().all(answered);
-        let closes = self.accounts_close + self.timings.registration_window;
-        let wanted = self.charge.spec.min_workers.max(1) as usize;
-        if !(everybody && ready >= wanted) && now < closes {
+        let all_answered = able.iter().all(answered);
+        let window_end = self.reports_until + self.timings.registration_window;
+        let required = self.init.spec.min_workers.max(1) as usize;
+        if !(all_answered && ready >= required) && now < window_end {
             return Ok(());
         }
-        if ready < wanted {
-            return Err(self.too_few(ready, wanted));
+        if ready < required {
+            return Err(self.too_few_workers(ready, required));
         }
-        if !self.set_up(now, fx)? {
+        if !self.setup_ready(now, fx)? {
             return Ok(());
         }
         let delay = self.start_delay(ready);
         self.start = Some(now + delay);
-        self.chronicle.start_known(now, now + delay);
-        self.phase = TestState::Running;
+        self.event_log.start_known(now, now + delay);
+        self.state = TestState::Running;
         self.event(
             now,
-            "assigned",
+            EventKind::Assigned,
             None,
-            format!(
-                "{ready} workers share the load; start in {} ms",
-                delay.as_millis()
-            ),
+            format!("{ready} workers, start in {} ms", delay.as_millis()),
             fx,
         );
         Ok(())
     }
 
-    pub(super) fn too_few(&self, ready: usize, wanted: usize) -> String {
+    pub(super) fn too_few_workers(&self, ready: usize, required: usize) -> StartRefusal {
         let refusals: Vec<String> = self
-            .members
+            .workers
             .values()
             .filter_map(|m| m.unable.as_ref().map(|why| format!("{}: {why}", m.name)))
             .take(5)
             .collect();
-        let asked = match ready {
-            0 => "no able worker".to_owned(),
-            n => format!("{n} able workers of {wanted} asked for (--min-workers)"),
-        };
-        if refusals.is_empty() {
-            format!("{asked} registered; start more nodes, or lower --min-workers")
-        } else {
-            format!("{asked}; {}", refusals.join("; "))
+        StartRefusal::TooFewWorkers {
+            ready,
+            required,
+            refusals,
         }
     }
 
-    /// Moves shares towards their goal: shrinks at once, grows as slots become free.
+    /// Moves shares towards their goals: shrinks at once, grows as slots become free.
     pub(super) fn rebalance(&mut self, now: Time, fx: &mut Effects) {
-        if self.holds() && self.charge.term > 1 {
+        if self.hold_mode() && self.init.term > 1 {
             return;
         }
         let goals = self.goals();
@@ -118,9 +112,9 @@ impl Coordinator {
             let (goal, offset) = goals.get(node).copied().unwrap_or((0, 0));
             let current = m.ledger.ordered();
             let placed = m.ledger.order().is_some_and(|o| o.offset == offset);
-            let idle = m.ledger.settled() && m.ledger.confirmed();
-            let moved = goal == current && current > 0 && !placed;
-            if goal < current || (idle && moved) {
+            let idle = m.ledger.applied() && m.ledger.confirmed();
+            let misplaced = goal == current && current > 0 && !placed;
+            if goal < current || (idle && misplaced) {
                 orders.push((node.clone(), goal, offset));
             } else if goal > current && idle {
                 let grow = (goal - current).min(free);
@@ -135,22 +129,22 @@ impl Coordinator {
         }
     }
 
-    /// Each worker's share when all is settled: its size, and where its slots begin.
+    /// Final share of each worker: its size and its first slot.
     pub(super) fn goals(&self) -> BTreeMap<NodeId, (u32, u32)> {
         let takers: Vec<(&NodeId, u32)> = self
-            .members
+            .workers
             .iter()
             .filter(|(_, m)| m.takes_share())
             .map(|(n, m)| (n, self.weight(m)))
             .collect();
-        let kept: u32 = if self.holds() {
-            let gone = self.members.values().filter(|m| !m.takes_share());
+        let held: u32 = if self.hold_mode() {
+            let gone = self.workers.values().filter(|m| !m.takes_share());
             gone.map(|m| self.reserved_by(m, Time::MAX)).sum()
         } else {
             0
         };
         let weights: Vec<u32> = takers.iter().map(|(_, w)| *w).collect();
-        let parts = split(SLOTS.saturating_sub(kept), &weights);
+        let parts = split(SLOTS.saturating_sub(held), &weights);
         let mut offset = 0;
         takers
             .into_iter()
@@ -178,9 +172,9 @@ impl Coordinator {
             offset,
             start: self.start.map(RemoteTime::from),
         };
-        let late = self.start.is_some_and(|s| now >= s);
-        let spec = &self.charge.spec;
-        let Some(m) = self.members.get_mut(node) else {
+        let started = self.start.is_some_and(|s| now >= s);
+        let spec = &self.init.spec;
+        let Some(m) = self.workers.get_mut(node) else {
             return;
         };
         let before = m.ledger.ordered();
@@ -191,11 +185,11 @@ impl Coordinator {
         description.target_rate_milli = part(description.target_rate_milli);
         description.max_concurrency = part(u64::from(description.max_concurrency)) as u32;
         let assign = Assign {
-            test: self.charge.test,
-            term: self.charge.term,
+            test: self.init.test,
+            term: self.init.term,
             incarnation: node.incarnation,
             registration: m.registration,
-            digest: self.charge.digest,
+            digest: self.init.digest,
             order,
             description,
             sent: now.into(),
@@ -206,9 +200,9 @@ impl Coordinator {
             percent(before),
             percent(slots)
         );
-        fx.send(&self.charge.me, &node.peer, Request::Assign(assign));
-        if late && before != slots {
-            self.event(now, "rebalanced", Some(node), text, fx);
+        fx.send(&self.init.me, &node.peer, Request::Assign(assign));
+        if started && before != slots {
+            self.event(now, EventKind::Rebalanced, Some(node), text, fx);
         }
     }
 }

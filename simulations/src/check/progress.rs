@@ -1,33 +1,33 @@
-//! Goes on: two share leases after the last fault the whole load is carried again, and stays
-//! carried, while a majority of the electorate can talk; and whoever can carry load then has
-//! a part of it again.
+//! Progress: from two share leases after the last fault on, the full load is sent while a majority
+//! of the electorate can communicate, and every able worker has a share again.
 //!
-//! A partition that lasts is a fault that happened when it began: two share leases later the
-//! side that holds a majority must carry the whole, whatever still goes wrong elsewhere.
+//! A lasting partition counts as a fault at its start: two share leases later the side with a
+//! majority must send the full load, regardless of other faults elsewhere.
 
 use std::time::Duration;
 
 use vajra_core::protocol::messages::TestState;
 
-use super::Checker;
+use super::checker::Checker;
 use crate::clock::MAX_DRIFT_PPM;
 use crate::fault::{Fault, Timed};
 use crate::machine::{Machine, State};
 use crate::scenario::OnLoss;
+use crate::violation::Violation;
 use crate::world::{TEST, WHOLE, World};
 
-/// A node that missed the announcement learns of the test from the next advert.
+/// Time until a node that missed the announcement learns of the test from an advert.
 const NEXT_ADVERT: Duration = Duration::from_millis(2_100);
 
-/// Watches the sum after the faults.
+/// Checks the sum after the faults.
 #[derive(Debug, Default)]
-pub struct GoesOn {
-    whole: bool,
-    looked: Option<Duration>,
+pub struct Progress {
+    full: bool,
+    checked_at: Option<Duration>,
 }
 
-/// In a large swarm the whole is looked at this often, in a small one after every event.
-const LOOKS: Duration = Duration::from_millis(10);
+/// Interval of the check in a large swarm; in a small one it follows every event.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const SMALL: usize = 20;
 
 /// Two share leases, by the slowest clock.
@@ -36,7 +36,7 @@ fn bound(world: &World) -> Duration {
     (lease * 2).mul_f64(1.0 + MAX_DRIFT_PPM as f64 / 1e6)
 }
 
-/// The last thing that went wrong, or right again.
+/// Time of the last start or end of a fault.
 fn since(world: &World) -> Option<Duration> {
     let last = world.started_last?;
     let change = world.scenario.faults.last_change(world.now);
@@ -48,8 +48,7 @@ fn ongoing(world: &World) -> impl Iterator<Item = &Timed> {
     faults.filter(|t| t.active(world.now) && !matches!(t.fault, Fault::Crash { .. }))
 }
 
-/// The machines that can talk to each other and hold a majority of the electorate, if nothing
-/// but partitions is wrong.
+/// The connected machines with a majority of the electorate, if partitions are the only faults.
 fn majority(world: &World) -> Vec<&Machine> {
     let sides: Option<Vec<&Vec<usize>>> = ongoing(world)
         .map(|t| match &t.fault {
@@ -60,18 +59,19 @@ fn majority(world: &World) -> Vec<&Machine> {
     let Some(sides) = sides else {
         return Vec::new();
     };
-    let place = |m: &Machine| -> Vec<bool> { sides.iter().map(|s| s.contains(&m.index)).collect() };
-    let sound = |m: &&Machine| m.state == State::Up && !m.leaving;
-    for one in world.machines.iter().filter(sound) {
+    let sides_of =
+        |m: &Machine| -> Vec<bool> { sides.iter().map(|s| s.contains(&m.index)).collect() };
+    let healthy = |m: &&Machine| m.state == State::Up && !m.leaving;
+    for one in world.machines.iter().filter(healthy) {
         let group: Vec<&Machine> = world
             .machines
             .iter()
-            .filter(sound)
-            .filter(|m| place(m) == place(one))
+            .filter(healthy)
+            .filter(|m| sides_of(m) == sides_of(one))
             .collect();
         let electors = group
             .iter()
-            .filter(|m| world.electorate.contains(&m.node.myself().node));
+            .filter(|m| world.electorate.contains(&m.node.local().node));
         if electors.count() * 2 > world.electorate.len() {
             return group;
         }
@@ -79,26 +79,26 @@ fn majority(world: &World) -> Vec<&Machine> {
     Vec::new()
 }
 
-impl GoesOn {
-    /// Whether the invariant promises anything at this moment.
+impl Progress {
+    /// Whether the invariant applies now.
     fn due(world: &World, from: Duration) -> bool {
         let plan = &world.scenario.plan;
         let Some(started) = world.started else {
             return false;
         };
         let until = started + plan.length.mul_f64(1.0 - MAX_DRIFT_PPM as f64 / 1e6);
-        let nobody_ended = || {
+        let none_ended = || {
             world
                 .machines
                 .iter()
                 .filter_map(|m| m.test(TEST))
-                .all(|t| t.phase() < TestState::Stopping)
+                .all(|t| t.state() < TestState::Stopping)
         };
         from + bound(world) <= world.now
             && world.now < until
             && plan.on_lost_worker == OnLoss::Reassign
             && world.stopped.is_none()
-            && nobody_ended()
+            && none_ended()
     }
 }
 
@@ -106,22 +106,26 @@ fn able(m: &Machine) -> bool {
     m.spec.unable.is_none() && !m.draining && m.test(TEST).is_some()
 }
 
-impl Checker for GoesOn {
+impl Checker for Progress {
     fn name(&self) -> &'static str {
-        "goes on"
+        "progress"
     }
 
-    fn after(&mut self, world: &World, _touched: usize) -> Result<(), String> {
+    fn after(&mut self, world: &World, _touched: usize) -> Result<(), Violation> {
         let large = world.machines.len() > SMALL;
-        if large && self.looked.is_some_and(|at| world.now < at + LOOKS) {
+        if large
+            && self
+                .checked_at
+                .is_some_and(|at| world.now < at + CHECK_INTERVAL)
+        {
             return Ok(());
         }
-        self.looked = Some(world.now);
+        self.checked_at = Some(world.now);
         let Some(from) = since(world) else {
             return Ok(());
         };
-        if !GoesOn::due(world, from) {
-            self.whole = false;
+        if !Progress::due(world, from) {
+            self.full = false;
             return Ok(());
         }
         let group = majority(world);
@@ -135,21 +139,27 @@ impl Checker for GoesOn {
         };
         let after = (world.now - from).as_secs_f64();
         if sum != WHOLE {
-            let again = if self.whole { "no longer" } else { "not yet" };
-            return Err(format!(
-                "the load is {again} whole, {after:.3} s after the last fault: {:?}",
-                shares()
+            let again = if self.full { "no longer" } else { "not yet" };
+            return Err(world.violation(
+                self.name(),
+                format!(
+                    "the load is {again} full, {after:.3} s after the last fault: {:?}",
+                    shares()
+                ),
             ));
         }
-        self.whole = true;
+        self.full = true;
         if world.now < from + bound(world) + NEXT_ADVERT {
             return Ok(());
         }
         match group.iter().find(|m| able(m) && m.sending(world.now) == 0) {
-            Some(m) => Err(format!(
-                "n{} still has no share, {after:.3} s after the last fault: {:?}",
-                m.index,
-                shares()
+            Some(m) => Err(world.violation(
+                self.name(),
+                format!(
+                    "n{} still has no share, {after:.3} s after the last fault: {:?}",
+                    m.index,
+                    shares()
+                ),
             )),
             None => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! Standing for election: polls, claims, counting votes, beats, stepping down.
+//! The candidate: polls, claims, counting votes, beats, stepping down.
 
 use super::*;
 
@@ -29,7 +29,7 @@ impl Election {
     }
 
     pub(super) fn start_claim(&mut self, term: u64, now: Time, fx: &mut Effects) -> Option<Change> {
-        if self.bound_to_other(&self.me.clone(), now) {
+        if self.promised_to_other(&self.me.clone(), now) {
             self.wait_for_promise();
             return None;
         }
@@ -87,8 +87,8 @@ impl Election {
         });
     }
 
-    /// The sending, or beat, that a majority has answered (or a later one): answers are
-    /// cumulative, because who answered a later one promised later.
+    /// The newest repetition or beat that a majority has answered. Answers are cumulative: a later
+    /// answer implies a later promise.
     pub(super) fn majority_of<T: Ord + Copy>(
         answers: impl Iterator<Item = T>,
         majority: usize,
@@ -107,11 +107,11 @@ impl Election {
             return None;
         };
         let sending = Self::majority_of(votes.values().copied(), majority)?;
-        let asked = match sent[sending as usize - 1] {
+        let sent_at = match sent[sending as usize - 1] {
             _ if planted(Bug::AuthorityFromVotes) => now,
             at => at,
         };
-        let until = asked + held(self.timings.authority_lease);
+        let until = sent_at + for_holder(self.timings.authority_lease);
         if now >= until {
             return None;
         }
@@ -126,7 +126,7 @@ impl Election {
             acks: BTreeMap::new(),
             leases: BTreeMap::new(),
             start_named: None,
-            decided: BTreeMap::new(),
+            log_lens: BTreeMap::new(),
             acknowledged: Acknowledged::default(),
         });
         Some(Change::Won { term })
@@ -148,10 +148,10 @@ impl Election {
         if body.since_start.is_some() {
             a.start_named.get_or_insert(a.number);
         }
-        a.decided.insert(a.number, body.decisions.len());
+        a.log_lens.insert(a.number, body.log.len());
         a.acks.insert(me.clone(), a.number);
         let (term, number) = (a.term, a.number);
-        let settled = a.acknowledged.decisions as u32;
+        let committed = a.acknowledged.log_len as u32;
         fx.publish(TestMessage::Beat {
             test: self.test,
             term,
@@ -159,16 +159,16 @@ impl Election {
             number,
             share_lease: body.share_lease,
             since_start: body.since_start,
-            phase: body.phase,
-            decisions: body.decisions.clone(),
-            settled,
+            state: body.state,
+            log: body.log.clone(),
+            committed,
             events: body.events,
         });
-        self.heard.decisions.hear(&Decisions {
+        self.replicated.log.update(&Log {
             term,
-            list: body.decisions,
+            entries: body.log,
         });
-        self.heard.share_lease = self.heard.share_lease.max(body.share_lease);
+        self.replicated.share_lease = self.replicated.share_lease.max(body.share_lease);
         self.promise(term, &me, now);
         self.count_acks(now);
         None
@@ -176,7 +176,7 @@ impl Election {
 
     pub(super) fn count_acks(&mut self, now: Time) {
         let majority = self.majority();
-        let lease = held(self.timings.authority_lease);
+        let lease = for_holder(self.timings.authority_lease);
         let Stage::Leading(a) = &mut self.stage else {
             return;
         };
@@ -184,11 +184,11 @@ impl Election {
             return;
         };
         if let Some((_, sent)) = a.sent.iter().find(|(n, _)| *n == number) {
-            let asked = match *sent {
+            let sent_at = match *sent {
                 _ if planted(Bug::AuthorityFromAcks) => now,
                 at => at,
             };
-            a.until = a.until.max(asked + lease);
+            a.until = a.until.max(sent_at + lease);
         }
         while let Some(first) = a.leases.first_entry() {
             if *first.key() > number {
@@ -197,17 +197,17 @@ impl Election {
             let known = &mut a.acknowledged.share_lease;
             *known = (*known).max(first.remove());
         }
-        while let Some(first) = a.decided.first_entry() {
+        while let Some(first) = a.log_lens.first_entry() {
             if *first.key() > number {
                 break;
             }
-            let known = &mut a.acknowledged.decisions;
+            let known = &mut a.acknowledged.log_len;
             *known = (*known).max(first.remove());
         }
         a.acknowledged.start |= a.start_named.is_some_and(|first| first <= number);
     }
 
-    /// Gives up leading: authority has run out, or this node leaves.
+    /// Gives up the term: authority has expired, or this node leaves.
     pub fn step_down(&mut self, now: Time, fx: &mut Effects) -> Change {
         let term = self.leading().unwrap_or(self.seen_term);
         self.withdraw(term, now, fx);

@@ -1,12 +1,12 @@
-//! Voting, promising and following: what an elector does with what it hears.
+//! The elector: votes, promises, following a coordinator.
 
 use super::*;
 
 impl Election {
     pub(super) fn would_vote(&self, now: Time, term: u64, candidate: &NodeId) -> bool {
-        let again = planted(Bug::SecondVote) || planted(Bug::SecondVoteUnbound);
-        (term > self.seen_term || (again && term == self.seen_term))
-            && !self.bound_to_other(candidate, now)
+        let second_vote = planted(Bug::SecondVote) || planted(Bug::SecondVoteUnbound);
+        (term > self.seen_term || (second_vote && term == self.seen_term))
+            && !self.promised_to_other(candidate, now)
     }
 
     pub(super) fn on_poll(
@@ -23,9 +23,9 @@ impl Election {
         if let Stage::Leading(a) = &self.stage
             && term > a.term + 1
         {
-            // An elector has voted in a term above ours that came to nothing, and will never
-            // follow us. A new election takes everybody along; it can be forced but once by
-            // each such vote, because nobody gets to a higher term without a majority.
+            // An elector has voted in a higher term that had no winner, and will never follow this
+            // coordinator. A new election includes it. Each such vote can force this only once,
+            // because no candidate reaches a higher term without a majority.
             let change = self.step_down(now, fx);
             self.named_term = self.named_term.max(term - 1);
             return Some(change);
@@ -78,9 +78,9 @@ impl Election {
         sending: u32,
         fx: &mut Effects,
     ) -> Option<Change> {
-        let (mine, theirs) = (self.rank?, self.rank_of(candidate)?);
+        let (own_rank, their_rank) = (self.rank?, self.rank_of(candidate)?);
         if let Stage::Claiming { term: claimed, .. } = &self.stage
-            && theirs < mine
+            && their_rank < own_rank
             && !planted(Bug::NoWithdrawal)
         {
             let claimed = *claimed;
@@ -89,16 +89,17 @@ impl Election {
         if planted(Bug::ClaimRaisesTerm) && term > self.seen_term + 1 {
             self.seen_term = term - 1;
         }
-        let again = term == self.seen_term
+        let same_vote = term == self.seen_term
             && self.voted_for.as_ref() == Some(candidate)
-            && !self.bound_to_other(candidate, now);
-        if !again && !self.would_vote(now, term, candidate) {
+            && !self.promised_to_other(candidate, now);
+        if !same_vote && !self.would_vote(now, term, candidate) {
             if planted(Bug::ClaimRaisesTerm) {
                 self.seen_term = self.seen_term.max(term);
             }
             return None;
         }
-        // A leader that slept past its authority may hear of its successor's claim first.
+        // A coordinator that was suspended past its authority may receive its successor's claim
+        // first.
         let lost = match self.stage {
             Stage::Leading(_) => Some(self.step_down(now, fx)),
             _ => None,
@@ -113,17 +114,17 @@ impl Election {
             candidate: candidate.clone(),
             elector: self.me.clone(),
             sending,
-            share_lease: match self.heard.share_lease {
+            share_lease: match self.replicated.share_lease {
                 _ if planted(Bug::VoteForgetsLease) => Duration::ZERO,
                 lease => lease,
             },
-            stop: self.heard.stop,
-            start: self.heard.start.map(|(term, at)| StartHeard {
+            stop: self.replicated.stop,
+            start: self.replicated.start.map(|(term, at)| RelayedStart {
                 term,
                 since: now.signed_since(at),
             }),
-            decisions: match &self.heard.decisions {
-                _ if planted(Bug::DecisionsForgotten) => Decisions::default(),
+            log: match &self.replicated.log {
+                _ if planted(Bug::LogForgotten) => Log::default(),
                 known => known.clone(),
             },
         });
@@ -136,7 +137,7 @@ impl Election {
         voted: u64,
         elector: &NodeId,
         sending: u32,
-        heard: Heard,
+        received: Replicated,
     ) -> Option<Change> {
         if !self.is_elector(elector) {
             return None;
@@ -152,14 +153,14 @@ impl Election {
         }
         let latest = votes.entry(elector.clone()).or_insert(sending);
         *latest = (*latest).max(sending);
-        self.heard.share_lease = self.heard.share_lease.max(heard.share_lease);
-        if let Some(stop) = heard.stop {
-            self.hear_stop(stop);
+        self.replicated.share_lease = self.replicated.share_lease.max(received.share_lease);
+        if let Some(stop) = received.stop {
+            self.record_stop(stop);
         }
-        if let Some((term, start)) = heard.start {
-            self.hear_start(term, start);
+        if let Some((term, start)) = received.start {
+            self.record_start(term, start);
         }
-        self.heard.decisions.hear(&heard.decisions);
+        self.replicated.log.update(&received.log);
         self.count_votes(now)
     }
 
@@ -168,7 +169,7 @@ impl Election {
         now: Time,
         term: u64,
         coordinator: &NodeId,
-        beat: BeatHeard<'_>,
+        beat: ReceivedBeat<'_>,
         fx: &mut Effects,
     ) -> Option<Change> {
         let lower = term < self.seen_term && !planted(Bug::LowerTermFollowed);
@@ -188,12 +189,12 @@ impl Election {
             self.seen_term = term;
             self.voted_for = None;
         }
-        self.heard.share_lease = self.heard.share_lease.max(beat.share_lease);
-        self.heard.decisions.hear(&Decisions {
+        self.replicated.share_lease = self.replicated.share_lease.max(beat.share_lease);
+        self.replicated.log.update(&Log {
             term,
-            list: beat.decisions.clone(),
+            entries: beat.log.clone(),
         });
-        let news = self.leader.as_ref() != Some(&(term, coordinator.clone()));
+        let new_leader = self.leader.as_ref() != Some(&(term, coordinator.clone()));
         self.leader = Some((term, coordinator.clone()));
         if self.rank.is_some() {
             if !planted(Bug::NoPromiseByBeat) {
@@ -209,7 +210,7 @@ impl Election {
             });
         }
         lost.or_else(|| {
-            news.then(|| Change::Leader {
+            new_leader.then(|| Change::Leader {
                 term,
                 node: coordinator.clone(),
             })
@@ -217,8 +218,8 @@ impl Election {
     }
 
     pub(super) fn on_ack(&mut self, now: Time, acked: u64, elector: &NodeId, number: u64) {
-        let late = !self.has_authority(now) && !planted(Bug::BeatsWithoutAuthority);
-        if late || !self.is_elector(elector) {
+        let expired = !self.has_authority(now) && !planted(Bug::BeatsWithoutAuthority);
+        if expired || !self.is_elector(elector) {
             return;
         }
         let Stage::Leading(a) = &mut self.stage else {
@@ -234,7 +235,7 @@ impl Election {
 
     pub(super) fn on_resign(&mut self, now: Time, term: u64, node: &NodeId) {
         if matches!(&self.stage, Stage::Claiming { term: claimed, .. } if *claimed == term) {
-            // A rival has had votes of this term; there may be no majority left in it.
+            // A rival has votes of this term, so a majority in it may be impossible.
             self.stage = Stage::Polling {
                 sending: 0,
                 next: now,

@@ -9,11 +9,11 @@ impl TestRun {
             return;
         };
         worker.set_overloaded(m.overloaded);
-        self.snapshots += 1;
+        self.own.snapshots += 1;
         let snapshot = Snapshot {
             test: self.announcement.test,
-            worker: self.myself.node.clone(),
-            number: self.snapshots,
+            worker: self.local.node.clone(),
+            number: self.own.snapshots,
             is_final: m.is_final,
             pieces_total: m.pieces.len() as u32,
             elapsed: m.elapsed,
@@ -26,27 +26,27 @@ impl TestRun {
         let mut gossip = snapshot.clone();
         if !gossip.is_final {
             let interval = self.timings.metrics_interval(nodes);
-            gossip.pieces = self.allowance.choose(&snapshot.pieces, nodes, interval);
+            gossip.pieces = self.own.allowance.choose(&snapshot.pieces, nodes, interval);
         }
         fx.outputs.push(Output::Publish(Gossip::Snapshot(gossip)));
         worker.measured(now, snapshot.clone(), fx);
         self.snapshot(now, &snapshot, fx);
     }
 
-    /// A snapshot, or pieces of one, arrived. Says whether anything was new.
+    /// Merges a snapshot, or pieces of one. Returns whether anything was new.
     pub fn snapshot(&mut self, now: Time, snapshot: &Snapshot, fx: &mut Effects) -> bool {
-        let news = self.merge.take(snapshot);
-        if news
+        let changed = self.merge.take(snapshot);
+        if changed
             && let Some(coordinator) = &mut self.coordinator
             && self.merge.has(&snapshot.worker, snapshot.number)
         {
             coordinator.snapshot_received(&snapshot.worker, snapshot.number, snapshot.is_final);
         }
-        if news {
+        if changed {
             self.amend_end(now, snapshot);
             self.check_complete(now, fx);
         }
-        news
+        changed
     }
 
     /// Answers a request of `from` about this test.
@@ -58,15 +58,15 @@ impl TestRun {
         fx: &mut Effects,
     ) -> Reply {
         let authority = self.election.has_authority(now) || planted(Bug::AnswersWithoutAuthority);
-        let authority = authority && self.ended.is_none();
-        let office = self.coordinator.as_mut().filter(|_| authority);
+        let authority = authority && self.end.ended.is_none();
+        let coordinator = self.coordinator.as_mut().filter(|_| authority);
         match request {
-            Request::Register(r) if r.node.peer == *from => match office {
+            Request::Register(r) if r.node.peer == *from => match coordinator {
                 Some(c) => {
                     let reply = c.register(now, r, fx);
-                    // What came in before the registration will not be news again.
+                    // A snapshot that arrived before the registration is not reported again.
                     if let Some(m) = self.merge.workers().get(&r.node)
-                        && m.whole()
+                        && m.is_complete()
                     {
                         c.snapshot_received(&r.node, m.number, m.is_final);
                     }
@@ -74,17 +74,17 @@ impl TestRun {
                 }
                 None => not_coordinator(),
             },
-            Request::Heartbeat(hb) if hb.node.peer == *from => office
+            Request::Heartbeat(hb) if hb.node.peer == *from => coordinator
                 .and_then(|c| c.heartbeat(now, hb, fx))
                 .map_or_else(not_coordinator, Reply::Heartbeat),
             Request::Assign(a) => match &mut self.worker {
-                Some(w) if w.follows(from) && self.ended.is_none() => {
+                Some(w) if w.follows(from) && self.end.ended.is_none() => {
                     Reply::Assign(w.assigned(now, a, fx))
                 }
-                _ => Reply::Refused("this node does not follow you".into()),
+                _ => Reply::Refused("this node follows another coordinator".into()),
             },
             Request::Stop { order, .. } => {
-                self.hear_stop(now, *order, fx);
+                self.receive_stop(now, *order, fx);
                 Reply::Stop {
                     stopped: true,
                     message: String::new(),
@@ -99,11 +99,11 @@ impl TestRun {
                     received: self.merge.has(&s.worker, s.number),
                 }
             }
-            _ => Reply::Refused("a request in another node's name".into()),
+            _ => Reply::Refused("the request names another node than its sender".into()),
         }
     }
 
-    /// An answer arrived from `from`.
+    /// Handles a reply of `from`.
     pub fn reply(&mut self, now: Time, from: &Peer, reply: &Reply, fx: &mut Effects) {
         let Some(worker) = self.worker.as_mut().filter(|w| w.follows(from)) else {
             return;
@@ -114,11 +114,11 @@ impl TestRun {
                 received: true,
                 ..
             } => worker.delivered(*number),
-            _ if self.ended.is_some() => {}
+            _ if self.end.ended.is_some() => {}
             Reply::Register(r) => worker.registered(now, r, fx),
             Reply::Heartbeat(r) => {
                 worker.heartbeat_answered(now, r, fx);
-                self.settle(&r.decisions, fx);
+                self.commit(&r.log, fx);
             }
             _ => {}
         }

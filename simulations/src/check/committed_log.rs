@@ -1,0 +1,76 @@
+//! CommittedLog: all act on the same decisions, nobody on one that is not committed, and nobody for
+//! longer than a share lease without one that is.
+
+use std::time::Duration;
+
+use vajra_core::protocol::log::LogEntry;
+use vajra_core::protocol::time::for_waiter;
+
+use super::checker::Checker;
+use crate::clock::MAX_DRIFT_PPM;
+use crate::scenario::OnLoss;
+use crate::violation::Violation;
+use crate::world::{TEST, World};
+
+/// The committed entries and the times at which they were.
+#[derive(Debug, Default)]
+pub struct CommittedLog {
+    committed: Vec<(LogEntry, Duration)>,
+}
+
+impl CommittedLog {
+    fn differs(&self, list: &[LogEntry]) -> bool {
+        let mut both = self.committed.iter().zip(list);
+        both.any(|((known, _), other)| known != other)
+    }
+}
+
+impl Checker for CommittedLog {
+    fn name(&self) -> &'static str {
+        "committed log"
+    }
+
+    fn after(&mut self, world: &World, touched: usize) -> Result<(), Violation> {
+        let machine = &world.machines[touched];
+        if let Some(test) = machine.test(TEST) {
+            let list = test.log();
+            if self.differs(list) {
+                return Err(
+                    world.violation(self.name(), format!("n{touched} has another log: {list:?}"))
+                );
+            }
+            for entry in list.iter().skip(self.committed.len()) {
+                self.committed.push((entry.clone(), world.now));
+            }
+        }
+        let lease = world.scenario.timings().share_lease(world.machines.len());
+        let lease = for_waiter(lease).mul_f64(1.0 + MAX_DRIFT_PPM as f64 / 1e6);
+        // Under `hold` an isolated worker continues without later entries.
+        if world.scenario.plan.on_lost_worker == OnLoss::Hold {
+            return Ok(());
+        }
+        for machine in &world.machines {
+            let log = machine.engine.as_ref().map_or(&[][..], |e| e.log());
+            if self.differs(log) || log.len() > self.committed.len() {
+                return Err(
+                    world.violation(self.name(), format!("n{} acts on {log:?}", machine.index))
+                );
+            }
+            let next = self.committed.get(log.len());
+            if let Some((entry, since)) = next
+                && machine.sending(world.now) > 0
+                && world.now > *since + lease
+            {
+                return Err(world.violation(
+                    self.name(),
+                    format!(
+                        "n{} still sends without {entry:?}, committed at {:.3} s",
+                        machine.index,
+                        since.as_secs_f64()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! Termination: the test ends on every node, at the latest one share lease plus the graceful
+//! time-out after the end of its plan or a stop.
+
+use std::time::Duration;
+
+use vajra_core::protocol::log::paused_for;
+use vajra_core::protocol::planted::{Bug, planted};
+use vajra_core::protocol::time::for_waiter;
+
+use super::checker::Checker;
+use crate::clock::MAX_DRIFT_PPM;
+use crate::machine::State;
+use crate::violation::Violation;
+use crate::world::{STOP_TIMEOUT, TEST, World};
+
+/// Time for a wake-up, an answer in flight, and the last requests in flight.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// Compares each node's end with the deadline.
+#[derive(Debug, Default)]
+pub struct Termination;
+
+/// Time until the advert of a node that still runs the test reaches the one that stopped it.
+const NEXT_ADVERT: Duration = Duration::from_millis(2_100);
+
+/// Longest time that a message waits in a paused process.
+const LONGEST_WAIT: Duration = Duration::from_secs(9);
+
+const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
+
+/// Time that a node without a start waits for a coordinator.
+fn start_timeout(world: &World) -> Duration {
+    let timings = world.scenario.timings();
+    let hooks = world.scenario.spec().hook_limit();
+    (timings.registration_window + timings.share_lease * 8 + hooks).mul_f64(DRIFT)
+}
+
+/// True time by which the test must have ended on every node.
+fn deadline(world: &World) -> Duration {
+    let scenario = &world.scenario;
+    let lease = for_waiter(scenario.timings().share_lease(world.machines.len()));
+    let planned = match world.started_last {
+        Some(started) => {
+            let known = world.running().filter_map(|m| m.test(TEST));
+            let pauses = known.map(|t| {
+                let entries = &t.election().replicated().log.entries;
+                paused_for(entries, scenario.timings().max_pause)
+            });
+            let pauses = pauses.max().unwrap_or_default();
+            let over = scenario.plan.length + scenario.plan.grace + lease + pauses;
+            let over = over + scenario.spec().hook_limit();
+            started + over.mul_f64(DRIFT)
+        }
+        None => world.healed_at() + start_timeout(world),
+    };
+    let stopped = world.stopped.filter(|(_, node, incarnation)| {
+        let machine = &world.machines[*node];
+        machine.state == State::Up && machine.incarnation == *incarnation && !machine.leaving
+    });
+    let stopped = stopped.map(|(at, _, _)| {
+        let grace = STOP_TIMEOUT + NEXT_ADVERT + lease + scenario.spec().hook_limit();
+        at.max(world.healed_at()) + grace.mul_f64(DRIFT)
+    });
+    stopped.unwrap_or(planned).min(planned) + SLACK
+}
+
+impl Checker for Termination {
+    fn name(&self) -> &'static str {
+        "termination"
+    }
+
+    fn at_end(&mut self, world: &World) -> Result<(), Violation> {
+        // With clocks that do not count suspension there is no deadline.
+        if planted(Bug::ClockStops) {
+            return Ok(());
+        }
+        let common = deadline(world);
+        for machine in world.running() {
+            let Some(test) = machine.test(TEST) else {
+                continue;
+            };
+            let clock = machine.spec.clock;
+            // No node may be left that can inform a node of what it missed: it may know no start,
+            // or one from delayed beats.
+            let started = test.worker().and_then(|w| w.start());
+            let informed = started.is_some() || (test.start().is_some() && world.majority_alive());
+            let deadline = match clock.truth(test.announced_at()) {
+                Some(announced) if !informed => {
+                    let last = announced.max(world.healed_at()) + start_timeout(world);
+                    (common + LONGEST_WAIT).max(last + SLACK)
+                }
+                _ => common,
+            };
+            let ended = test.ended_at().and_then(|at| clock.truth(at));
+            match ended {
+                Some(at) if at <= deadline => {}
+                Some(at) => {
+                    return Err(world.violation(
+                        self.name(),
+                        format!(
+                            "n{} ended at {:.3} s, due by {:.3} s",
+                            machine.index,
+                            at.as_secs_f64(),
+                            deadline.as_secs_f64()
+                        ),
+                    ));
+                }
+                None => {
+                    return Err(world.violation(
+                        self.name(),
+                        format!(
+                            "n{} has not ended; due by {:.3} s",
+                            machine.index,
+                            deadline.as_secs_f64()
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! Start and end of faults.
+
+use super::*;
+
+impl World {
+    pub(super) fn fault_starts(&mut self, index: usize) -> Option<usize> {
+        let timed = self.scenario.faults.0[index].clone();
+        self.trace
+            .note(&[1, index as u64], || format!("--- {timed}"));
+        self.network.start(index, &timed.fault);
+        let isolates_coordinator = |side: &[usize]| {
+            let inside = |i: usize| side.contains(&i);
+            let coordinator =
+                (0..self.machines.len()).find(|i| self.machines[*i].has_authority(TEST, self.now));
+            coordinator.is_some_and(|i| {
+                let with = self
+                    .machines
+                    .iter()
+                    .filter(|m| inside(m.index) == inside(i));
+                with.count() * 2 <= self.machines.len()
+            })
+        };
+        match &timed.fault {
+            Fault::Partition { side, ways, .. } => {
+                if isolates_coordinator(side) {
+                    self.coverage.saw("coordinators cut off");
+                }
+                if *ways != Ways::Both {
+                    self.coverage.saw("one-way partitions");
+                }
+            }
+            Fault::Link { .. } => self.coverage.saw("links cut"),
+            _ => {}
+        }
+        match timed.fault {
+            Fault::Crash { node, .. } if self.machines[node].state != State::Down => {
+                self.coverage.saw("crashes");
+                if self.machines[node].has_authority(TEST, self.now) {
+                    self.coverage.saw("coordinators killed");
+                }
+                self.end(node);
+                Some(node)
+            }
+            Fault::Pause { node, .. } if self.machines[node].state == State::Up => {
+                self.coverage.saw("pauses");
+                let local = self.machines[node].local(self.now);
+                let machine = &mut self.machines[node];
+                machine.state = State::Paused;
+                machine.paused_at = self.now;
+                if let Some(engine) = &mut machine.engine {
+                    engine.settle(local);
+                }
+                Some(node)
+            }
+            Fault::Join { node } => {
+                self.coverage.saw("joins");
+                self.start(node);
+                Some(node)
+            }
+            Fault::Leave { node } if self.machines[node].state == State::Up => {
+                self.coverage.saw("leaves");
+                self.machines[node].leaving = true;
+                let order = StopOrder {
+                    graceful: true,
+                    timeout: Duration::from_millis(200),
+                };
+                self.input(node, Input::Leave(order));
+                let incarnation = self.machines[node].incarnation;
+                self.push(self.now + LEAVING, Scheduled::Leaves(node, incarnation));
+                Some(node)
+            }
+            Fault::Drain { node } if self.machines[node].state == State::Up => {
+                self.coverage.saw("drains");
+                self.machines[node].draining = true;
+                self.input(node, Input::Drain);
+                Some(node)
+            }
+            Fault::Overload { node, .. } => {
+                self.overload(node, true);
+                None
+            }
+            Fault::Scale { node, percent } if self.machines[node].test(TEST).is_some() => {
+                let level_milli = RATE * 10 * u64::from(percent);
+                self.load_command(node, index, LoadCommand::Load { level_milli })
+            }
+            Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
+                self.load_command(node, index, LoadCommand::Pause)
+            }
+            Fault::Stop { node, graceful } if self.machines[node].test(TEST).is_some() => {
+                self.coverage.saw("stops");
+                let incarnation = self.machines[node].incarnation;
+                self.stopped.get_or_insert((self.now, node, incarnation));
+                let order = StopOrder {
+                    graceful,
+                    timeout: STOP_TIMEOUT,
+                };
+                self.input(node, Input::StopTest(TEST, order));
+                Some(node)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn fault_ends(&mut self, index: usize) -> Option<usize> {
+        let timed = self.scenario.faults.0[index].clone();
+        self.network.end(index);
+        match timed.fault {
+            Fault::Crash {
+                node,
+                restart_after: Some(_),
+            } if self.machines[node].state == State::Down => {
+                self.coverage.saw("restarts");
+                self.start(node);
+                Some(node)
+            }
+            Fault::Pause { node, .. } => {
+                let still_paused = self.active_pause(node, index);
+                (!still_paused && self.machines[node].state == State::Paused)
+                    .then(|| self.resume(node))
+            }
+            Fault::Partition { .. } => {
+                self.coverage.saw("partitions healed");
+                None
+            }
+            Fault::Overload { node, .. } => {
+                self.overload(node, false);
+                None
+            }
+            Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
+                self.load_command(node, usize::MAX / 2 - index, LoadCommand::Resume)
+            }
+            _ => None,
+        }
+    }
+
+    /// Requests a change of the load on a machine, unless it would be refused.
+    pub(super) fn load_command(
+        &mut self,
+        i: usize,
+        id: usize,
+        command: LoadCommand,
+    ) -> Option<usize> {
+        let machine = &self.machines[i];
+        let local = machine.local(self.now);
+        let refused = machine.test(TEST).and_then(|t| t.refuses(local, command));
+        if machine.state != State::Up || refused.is_some() {
+            return None;
+        }
+        self.input(i, Input::LoadCommand(TEST, 1 + id as u64, command));
+        Some(i)
+    }
+
+    pub(super) fn overload(&mut self, i: usize, overloaded: bool) {
+        if let Some(engine) = &mut self.machines[i].engine {
+            engine.overloaded = overloaded;
+        }
+    }
+
+    pub(super) fn active_pause(&self, machine: usize, except: usize) -> bool {
+        let now = self.now;
+        let mut others = self.scenario.faults.0.iter().enumerate();
+        others.any(|(i, t)| {
+            i != except
+                && matches!(t.fault, Fault::Pause { node, .. } if node == machine)
+                && t.at <= now
+                && now < t.over()
+        })
+    }
+
+    pub(super) fn resume(&mut self, i: usize) -> usize {
+        if planted(Bug::ClockStops) {
+            let paused_for = self.now - self.machines[i].paused_at;
+            self.machines[i].spec.clock.stop(paused_for);
+        }
+        let local = self.machines[i].local(self.now);
+        let machine = &mut self.machines[i];
+        machine.state = State::Up;
+        if let Some(engine) = &mut machine.engine {
+            engine.skip_to(local);
+        }
+        let mut inbox = std::mem::take(&mut machine.inbox);
+        machine.wakes = self.now;
+        let due = self.now;
+        if self.rng.chance(500) {
+            inbox.insert(0, Event::Wake { due });
+        } else {
+            inbox.push(Event::Wake { due });
+        }
+        // The process handles its inbox while its engine continues at once.
+        let mut at = self.now;
+        for event in inbox {
+            at += self.rng.time(Duration::ZERO..Duration::from_micros(100));
+            self.push(at, Scheduled::To(i, event));
+        }
+        i
+    }
+
+    pub(super) fn start(&mut self, i: usize) {
+        if self.machines[i].state != State::Down {
+            return;
+        }
+        let now = self.now;
+        self.machines[i].start(now);
+        self.connections(i, true);
+        self.reschedule(i);
+    }
+
+    pub(super) fn end(&mut self, i: usize) {
+        let now = self.now;
+        self.machines[i].end(now);
+        if self.rng.chance(700) {
+            self.connections(i, false);
+        }
+    }
+
+    pub(super) fn connections(&mut self, i: usize, there: bool) {
+        for j in 0..self.machines.len() {
+            if j == i || self.machines[j].state == State::Down || self.network.cut(i, j) {
+                continue;
+            }
+            let at = self.now
+                + self
+                    .rng
+                    .time(Duration::from_millis(1)..Duration::from_millis(30));
+            self.push(at, Scheduled::To(j, Event::Connection { with: i, there }));
+            if there {
+                self.push(at, Scheduled::To(i, Event::Connection { with: j, there }));
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Events, inputs and outputs of processes.
+
+use super::*;
+
+impl World {
+    pub(super) fn event(&mut self, i: usize, event: Event) {
+        let machine = &mut self.machines[i];
+        match machine.state {
+            State::Down => return,
+            State::Paused => {
+                if !matches!(event, Event::Wake { .. }) {
+                    machine.inbox.push(event);
+                }
+                return;
+            }
+            State::Up => {}
+        }
+        let incarnation = machine.incarnation;
+        match event {
+            Event::Gossip { author, message } => self.input(
+                i,
+                Input::Gossip {
+                    author,
+                    ticket: 0,
+                    message: Gossip::clone(&message),
+                },
+            ),
+            Event::Request {
+                from,
+                incarnation,
+                request,
+            } => {
+                self.ticket += 1;
+                let ticket = self.ticket;
+                self.machines[i].tickets.insert(ticket, (from, incarnation));
+                self.input(
+                    i,
+                    Input::Request {
+                        from: peer(from),
+                        ticket,
+                        request: Request::clone(&request),
+                    },
+                );
+            }
+            Event::Reply {
+                from,
+                incarnation: to,
+                reply,
+            } if to == incarnation => self.input(
+                i,
+                Input::Reply {
+                    from: peer(from),
+                    reply: Reply::clone(&reply),
+                },
+            ),
+            Event::Connection { with, there: true } => {
+                self.input(i, Input::Connected(peer(with)));
+            }
+            Event::Connection { with, there: false } => {
+                self.input(i, Input::Disconnected(peer(with)));
+            }
+            Event::Wake { due } if due == machine.wakes => self.input(i, Input::Tick),
+            Event::Inspected { incarnation: of } if of == incarnation => {
+                let (spec, unable) = (self.scenario.spec(), machine.spec.unable.clone());
+                self.input(
+                    i,
+                    Input::Inspected {
+                        test: TEST,
+                        spec: Ok(spec),
+                        unable,
+                    },
+                );
+            }
+            Event::Second { incarnation: of } if of == incarnation => self.every_second(i),
+            Event::LoadOver { incarnation: of } if of == incarnation => self.load_over(i),
+            Event::HookFinished {
+                incarnation: of,
+                hook,
+            } if of == incarnation => {
+                let outcome = match self.rng.chance(950) {
+                    true => Ok(Arc::from(&b"values"[..])),
+                    false => Err(HookError::Failed("status 503".into())),
+                };
+                self.input(i, Input::HookFinished(TEST, hook, outcome));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn input(&mut self, i: usize, input: Input) {
+        let now = self.now;
+        let machine = &mut self.machines[i];
+        let local = machine.local(now);
+        self.trace.note(&[now.as_nanos() as u64, i as u64], || {
+            format!("{:10.6} n{i} <- {input:?}", now.as_secs_f64())
+        });
+        let outputs = machine.node.handle(local, input);
+        for output in outputs {
+            self.output(i, output);
+        }
+        self.reschedule(i);
+    }
+
+    pub(super) fn reschedule(&mut self, i: usize) {
+        let machine = &self.machines[i];
+        let Some(due) = machine.spec.clock.truth(machine.node.next_wake()) else {
+            return;
+        };
+        if machine.wakes <= due && machine.wakes > self.now {
+            return;
+        }
+        let due = due.max(self.now) + self.rng.time(Duration::from_micros(1)..JITTER);
+        let due = due + self.network.slowness(due, i);
+        self.machines[i].wakes = due;
+        self.push(due, Scheduled::To(i, Event::Wake { due }));
+    }
+
+    pub(super) fn output(&mut self, i: usize, output: Output) {
+        let now = self.now;
+        let incarnation = self.machines[i].incarnation;
+        if !matches!(output, Output::Acceptance(..) | Output::Reply(..)) {
+            self.trace.note(&[tag(&output)], || {
+                format!("{:10.6} n{i}    -> {output:?}", now.as_secs_f64())
+            });
+        }
+        match output {
+            Output::Publish(message) => {
+                self.meter.gossip(now, &message, self.machines.len() - 1);
+                let message = Arc::new(message);
+                let author = peer(i);
+                for j in (0..self.machines.len()).filter(|j| *j != i) {
+                    let event = Event::Gossip {
+                        author: author.clone(),
+                        message: message.clone(),
+                    };
+                    self.gossip(i, j, event);
+                }
+            }
+            Output::Send(to, request) => {
+                let found = index(&to).filter(|j| *j < self.machines.len());
+                if let Some(j) = found {
+                    self.meter.request(now, &request);
+                    let request = Arc::new(request);
+                    let event = Event::Request {
+                        from: i,
+                        incarnation,
+                        request,
+                    };
+                    self.send(i, j, event);
+                }
+            }
+            Output::Reply(ticket, reply) => {
+                if let Some((to, incarnation)) = self.machines[i].tickets.remove(&ticket) {
+                    self.meter.reply(now, &reply);
+                    let reply = Arc::new(reply);
+                    let event = Event::Reply {
+                        from: i,
+                        incarnation,
+                        reply,
+                    };
+                    self.send(i, to, event);
+                }
+            }
+            Output::Acceptance(_, Acceptance::Reject) => {
+                self.rejected = Some(format!("n{i} rejected a valid message"));
+            }
+            Output::Inspect { .. } => {
+                let at = now + self.rng.time(Duration::from_millis(1)..INSPECTION);
+                self.push(at, Scheduled::To(i, Event::Inspected { incarnation }));
+            }
+            Output::RunHook(_, hook) => {
+                *self.ran.entry(hook).or_default() += 1;
+                self.coverage.saw(match hook {
+                    Hook::Setup => "setups",
+                    Hook::Teardown => "teardowns",
+                });
+                let longest = Duration::from_millis(if self.rng.chance(950) { 800 } else { 4_000 });
+                let at = now + self.rng.time(Duration::from_millis(1)..longest);
+                self.push(
+                    at,
+                    Scheduled::To(i, Event::HookFinished { incarnation, hook }),
+                );
+            }
+            Output::Engine(_, order) => self.order(i, &order),
+            Output::Event(_, event) => self.record_event(&event.kind, &event.text),
+            Output::Acceptance(..)
+            | Output::Led(..)
+            | Output::Ended(_)
+            | Output::Completed(_)
+            | Output::Log(_) => {}
+        }
+    }
+
+    pub(super) fn record_event(&mut self, kind: &EventKind, text: &str) {
+        let situation = match kind {
+            EventKind::Elected => {
+                if !text.ends_with("term 1") {
+                    self.coverage.saw("take-overs");
+                }
+                "elections"
+            }
+            EventKind::Rebalanced => "rebalances",
+            EventKind::ShareReduced => "shares of overloaded workers reduced",
+            EventKind::Registered if text.contains("keeps") => "shares kept",
+            EventKind::Ended if text.contains("was lost") => "tests ended by a loss",
+            EventKind::Lost => {
+                if self.scenario.plan.on_lost_worker == OnLoss::Hold {
+                    self.coverage.saw("shares held");
+                }
+                "workers lost"
+            }
+            EventKind::Scaled => "loads scaled",
+            EventKind::Paused => "loads paused",
+            EventKind::Joined => "late joiners",
+            EventKind::Rejoined => "workers rejoined",
+            EventKind::Refused => "refusals",
+            _ => return,
+        };
+        self.coverage.saw(situation);
+    }
+
+    /// Sends gossip directly, or around a cut via a reachable machine.
+    pub(super) fn gossip(&mut self, from: usize, to: usize, event: Event) {
+        if !self.network.cut(from, to) {
+            return self.send(from, to, event);
+        }
+        let relay = self.machines.iter().find(|m| {
+            m.state == State::Up
+                && !self.network.cut(from, m.index)
+                && !self.network.cut(m.index, to)
+        });
+        let Some(relay) = relay.map(|m| m.index) else {
+            return;
+        };
+        for there in self.network.arrivals(self.now, from, relay) {
+            for at in self.network.arrivals(there, relay, to) {
+                let at = at + self.network.slowness(at, to);
+                self.push(at, Scheduled::To(to, event.clone()));
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, from: usize, to: usize, event: Event) {
+        for at in self.network.arrivals(self.now, from, to) {
+            let at = at + self.network.slowness(at, to);
+            self.push(at, Scheduled::To(to, event.clone()));
+        }
+    }
+}
+
+fn tag(output: &Output) -> u64 {
+    match output {
+        Output::Publish(Gossip::Advert(_)) => 10,
+        Output::Publish(Gossip::Test(_)) => 11,
+        Output::Publish(Gossip::Snapshot(_)) => 12,
+        Output::Send(..) => 13,
+        Output::Reply(..) => 14,
+        Output::Acceptance(..) => 15,
+        Output::Inspect { .. } => 16,
+        Output::Engine(_, EngineOrder::Share { slots, .. }) => 1_000 + u64::from(*slots),
+        Output::Engine(_, EngineOrder::Lease(until)) => until.0,
+        Output::Engine(..) => 17,
+        Output::Event(..) => 18,
+        Output::Ended(_) => 19,
+        Output::Completed(_) => 20,
+        Output::Log(_) => 21,
+        Output::RunHook(..) => 22,
+        Output::Led(..) => 23,
+    }
+}

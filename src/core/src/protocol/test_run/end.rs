@@ -1,0 +1,327 @@
+//! Stopping and ending the test, and fetching missing parts of its result.
+
+use super::super::merge::WorkerMetrics;
+use super::super::messages::RosterEntry;
+use super::*;
+
+impl TestRun {
+    /// Requests a stop, and repeats the request until the test ends.
+    pub fn request_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
+        if self.end.ended.is_some() {
+            return;
+        }
+        self.stop.requested_here = true;
+        self.publish_stop(now, order, fx);
+    }
+
+    pub(super) fn publish_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
+        if self.end.ended.is_none() {
+            self.stop.next_repeat = now + REPEAT;
+        }
+        fx.publish(TestMessage::Stop {
+            test: self.id(),
+            by: self.local.node.clone(),
+            order,
+        });
+    }
+
+    pub(super) fn receive_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
+        if self.end.ended.is_some() {
+            return;
+        }
+        match &mut self.stop.order {
+            Some((known, _)) if known.graceful && !order.graceful => *known = order,
+            Some(_) => {}
+            None => self.stop.order = Some((order, now)),
+        }
+        self.election.record_stop(order);
+        if let Some(worker) = &mut self.worker {
+            worker.stop(order, fx);
+        }
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.stop(now, order, fx);
+        }
+    }
+
+    pub(super) fn on_ended(&mut self, now: Time, ended: &Ended, concluded: bool, fx: &mut Effects) {
+        // An end that most nodes missed, because its coordinator died with it, does not count: they
+        // continued under a later term, and that term's end counts.
+        let superseded = self.end.ended.as_ref().is_none_or(|e| e.term < ended.term);
+        if self.end.ended.is_some() && !self.end.concluded && !superseded {
+            self.update_roster(now, ended, fx);
+            return;
+        }
+        let is_first = self.end.ended.is_none();
+        self.end.concluded = concluded;
+        self.stop_coordinating();
+        self.stop.next_repeat = Time::MAX;
+        self.next_announce = Time::MAX;
+        self.end.next_repeat = Time::MAX;
+        if let Some(last) = self.observed.tenures.last_mut() {
+            last.to.get_or_insert(now);
+        }
+        if ended.coordinator == self.local.node && !concluded {
+            self.end.next_repeat = now + REPEAT;
+        }
+        self.end.ended = Some(ended.clone());
+        self.commit(&ended.log, fx);
+        self.end.complete = false;
+        if is_first {
+            self.end.at = now;
+            if let Some(worker) = &mut self.worker {
+                worker.end(fx);
+            }
+            fx.outputs.push(Output::Ended(self.id()));
+        }
+        if let Some(worker) = self.worker.as_mut().filter(|_| !concluded) {
+            worker.report_to(now, ended.term, &ended.coordinator);
+        }
+        self.end.fetches = 0;
+        self.check_complete(now, fx);
+    }
+
+    /// The coordinator repeats its end with later snapshots in the roster.
+    fn update_roster(&mut self, now: Time, again: &Ended, fx: &mut Effects) {
+        let Some(ended) = self.end.ended.as_mut() else {
+            return;
+        };
+        if (again.term, &again.coordinator) != (ended.term, &ended.coordinator) {
+            return;
+        }
+        let mut changed = false;
+        for entry in &again.roster {
+            if let Some(worker) = &mut self.worker
+                && entry.worker == self.local.node
+                && entry.last_snapshot < Some(self.own.snapshots)
+            {
+                worker.report_to(now, again.term, &again.coordinator);
+            }
+            let known = ended.roster.iter_mut().find(|e| e.worker == entry.worker);
+            match known {
+                Some(known) if known.last_snapshot >= entry.last_snapshot => {}
+                Some(known) => {
+                    *known = entry.clone();
+                    changed = true;
+                }
+                None => {
+                    ended.roster.push(entry.clone());
+                    changed = true;
+                }
+            }
+        }
+        if changed {
+            self.end.complete = false;
+            self.end.fetches = 0;
+            self.check_complete(now, fx);
+        }
+    }
+
+    /// After the end, a later snapshot of a worker arrived at the coordinator that ended the test:
+    /// it repeats the end, so that every node fetches the snapshot.
+    pub(super) fn amend_end(&mut self, now: Time, snapshot: &Snapshot) {
+        let complete = self.merge.has(&snapshot.worker, snapshot.number);
+        let (Some(ended), Some(metrics)) = (
+            self.end
+                .ended
+                .as_mut()
+                .filter(|_| complete && !self.end.concluded),
+            self.merge.workers().get(&snapshot.worker),
+        ) else {
+            return;
+        };
+        if ended.coordinator != self.local.node {
+            return;
+        }
+        let mut roster = ended.roster.iter_mut();
+        match roster.find(|e| e.worker == snapshot.worker) {
+            Some(entry) if entry.last_snapshot >= Some(snapshot.number) => return,
+            Some(entry) => {
+                entry.last_snapshot = Some(snapshot.number);
+                entry.is_final = snapshot.is_final;
+            }
+            None if !metrics.had_load() => return,
+            None => ended.roster.push(unregistered(&snapshot.worker, metrics)),
+        }
+        self.end.repeats = 0;
+        self.end.next_repeat = self.end.next_repeat.min(now + REPEAT);
+    }
+
+    /// Another node considers the test running: the node that ended it repeats the end, and the
+    /// node that requested a stop repeats that.
+    pub fn repeat_end_soon(&mut self, now: Time) {
+        let other_node = |e: &Ended| e.coordinator != self.local.node;
+        let not_own_end = self.end.concluded || self.end.ended.as_ref().is_some_and(other_node);
+        if not_own_end && self.stop.requested_here && self.stop.next_repeat == Time::MAX {
+            self.stop.next_repeat = now + REPEAT;
+        }
+        if self
+            .end
+            .ended
+            .as_ref()
+            .is_some_and(|e| e.coordinator == self.local.node)
+            && !self.end.concluded
+        {
+            self.end.repeats = self.end.repeats.min(END_REPEATS - 1);
+            self.end.next_repeat = self.end.next_repeat.min(now + REPEAT);
+        }
+    }
+
+    /// A node rejoined. If a final snapshot was missing at the end of the test, that node may have
+    /// it.
+    pub fn node_rejoined(&mut self, peer: &Peer, fx: &mut Effects) {
+        let open = |e: &Ended| e.roster.iter().any(|entry| !entry.is_final);
+        if self.end.ended.as_ref().is_some_and(open) {
+            let request = Request::FetchSnapshots {
+                test: self.id(),
+                after: None,
+            };
+            fx.send(&self.local.node, peer, request);
+        }
+    }
+
+    pub(super) fn check_complete(&mut self, now: Time, fx: &mut Effects) {
+        let Some(ended) = &self.end.ended else {
+            return;
+        };
+        if self.end.complete {
+            return;
+        }
+        let has = |e: &RosterEntry| {
+            e.last_snapshot
+                .is_some_and(|n| self.merge.has(&e.worker, n))
+        };
+        let lost = |e: &RosterEntry| e.lost_at.is_some() && e.last_snapshot.is_none();
+        self.end.complete = !self.end.concluded && ended.roster.iter().all(|e| has(e) || lost(e));
+        if self.end.complete {
+            self.end.next_fetch = Time::MAX;
+            fx.outputs.push(Output::Completed(self.id()));
+        } else if self.end.fetches < MAX_FETCHES {
+            self.end.next_fetch = self.end.next_fetch.min(now + REPEAT);
+        }
+    }
+
+    pub(super) fn fetch_missing(&mut self, now: Time, fx: &mut Effects) {
+        self.end.next_fetch = Time::MAX;
+        let Some(ended) = &self.end.ended else {
+            return;
+        };
+        if self.end.complete || self.end.fetches >= MAX_FETCHES {
+            return;
+        }
+        let missing = ended.roster.iter().filter(|e| {
+            e.last_snapshot
+                .is_some_and(|n| !self.merge.has(&e.worker, n))
+        });
+        let mut sources: Vec<Peer> = missing.map(|e| e.worker.peer.clone()).collect();
+        sources.push(ended.coordinator.peer.clone());
+        sources.extend(self.announcement.electorate.iter().map(|n| n.peer.clone()));
+        sources.retain(|p| *p != self.local.node.peer);
+        if !sources.is_empty() {
+            let source = sources[self.end.fetches as usize % sources.len()].clone();
+            let request = Request::FetchSnapshots {
+                test: self.id(),
+                after: None,
+            };
+            fx.send(&self.local.node, &source, request);
+        }
+        self.end.fetches += 1;
+        self.end.next_fetch = now + REPEAT;
+    }
+
+    /// Time at which this node ends the test without a message from a coordinator.
+    pub(super) fn deadline(&self) -> Time {
+        let Some(spec) = &self.spec else {
+            return self.announced_at + self.start_timeout();
+        };
+        let lease = for_waiter(
+            self.timings
+                .share_lease
+                .max(self.election.replicated().share_lease),
+        );
+        let duration = spec.load_duration(&self.election.replicated().log.entries, &self.timings);
+        let hooks = spec.hook_limit();
+        let planned = self
+            .start()
+            .map(|s| s + duration + spec.grace + lease + hooks);
+        let stopped = self
+            .stop
+            .order
+            .map(|(s, at)| at + s.timeout + lease + hooks);
+        match (planned, stopped) {
+            (Some(a), Some(b)) => a.min(b),
+            (Some(t), None) | (None, Some(t)) => t,
+            (None, None) => {
+                self.observed.last_beat.unwrap_or(self.announced_at) + self.start_timeout()
+            }
+        }
+    }
+
+    /// Time that a test without a start may go without a beat.
+    pub(super) fn start_timeout(&self) -> Duration {
+        self.timings.registration_window + self.timings.share_lease * 8
+    }
+
+    pub(super) fn conclude(&mut self, now: Time, fx: &mut Effects) {
+        let reason = match (self.start(), self.stop.order) {
+            (_, Some(_)) => EndReason::Stopped,
+            (Some(_), None) => EndReason::Completed,
+            (None, None) => EndReason::Failed(
+                "no coordinator was elected: most of the nodes that may vote cannot be reached; \
+                 see `vajra-node nodes`, and start the test again"
+                    .into(),
+            ),
+        };
+        let ended = Ended {
+            test: self.id(),
+            term: self.election.term(),
+            coordinator: self.local.node.clone(),
+            reason,
+            roster: self
+                .merge
+                .workers()
+                .iter()
+                .filter(|(_, m)| m.had_load())
+                .map(|(worker, m)| unregistered(worker, m))
+                .collect(),
+            events: Vec::new(),
+            log: self.observed.committed.to_vec(),
+        };
+        self.on_ended(now, &ended, true, fx);
+    }
+
+    /// Adds workers of earlier terms that did not register again, but whose metrics are known.
+    pub(super) fn with_unregistered(&self, mut ended: Ended) -> Ended {
+        let lost = self.lost();
+        for (worker, m) in self.merge.workers() {
+            if m.had_load() && !ended.roster.iter().any(|e| e.worker == *worker) {
+                let mut entry = unregistered(worker, m);
+                entry.lost_at = lost.get(worker).copied().or(entry.lost_at);
+                ended.roster.push(entry);
+            }
+        }
+        ended
+    }
+
+    pub(super) fn repeat_end(&mut self, now: Time, fx: &mut Effects) {
+        self.end.next_repeat = Time::MAX;
+        if let Some(ended) = &self.end.ended
+            && self.end.repeats < END_REPEATS
+        {
+            self.end.repeats += 1;
+            self.end.next_repeat = now + REPEAT * self.end.repeats;
+            let message = TestMessage::Ended(ended.clone());
+            fx.outputs.push(Output::Publish(Gossip::Test(message)));
+        }
+    }
+}
+
+/// The roster entry of a worker that is not in this term's roster, but whose metrics are known.
+fn unregistered(worker: &NodeId, m: &WorkerMetrics) -> RosterEntry {
+    RosterEntry {
+        worker: worker.clone(),
+        name: String::new(),
+        last_snapshot: Some(m.number),
+        is_final: m.is_final,
+        lost_at: (!m.is_final).then_some(m.elapsed),
+    }
+}

@@ -1,0 +1,120 @@
+//! The parts of a test's state.
+
+use std::sync::Arc;
+
+use crate::protocol::id::NodeId;
+use crate::protocol::log::{LoadCommand, LogEntry};
+use crate::protocol::messages::{Ended, StopOrder, TestEvent, TestState};
+use crate::protocol::time::Time;
+
+/// This node's copy of the plan.
+#[derive(Debug)]
+pub(super) struct PlanCopy {
+    pub(super) bytes: Option<Arc<[u8]>>,
+    pub(super) next_fetch: Time,
+    pub(super) fetches: usize,
+}
+
+/// A coordinator's tenure, as observed on this node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tenure {
+    /// Term of the coordinator.
+    pub term: u64,
+    /// The coordinator.
+    pub node: NodeId,
+    /// Time of its election, or of its first beat that arrived.
+    pub from: Time,
+    /// Time at which it resigned or another coordinator followed.
+    pub to: Option<Time>,
+}
+
+/// State reported by the coordinators.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) state: TestState,
+    pub(super) last_beat: Option<Time>,
+    /// Committed log entries.
+    pub(super) committed: Arc<[LogEntry]>,
+    pub(super) tenures: Vec<Tenure>,
+    pub(super) events: Vec<TestEvent>,
+}
+
+impl Default for Observed {
+    fn default() -> Observed {
+        Observed {
+            state: TestState::Electing,
+            last_beat: None,
+            committed: Arc::from([]),
+            tenures: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+}
+
+/// Load commands requested on this node.
+#[derive(Debug)]
+pub(super) struct LoadChanges {
+    /// Id, command, and end of the repetition of each that is not in the log yet.
+    pub(super) pending: Vec<(u64, LoadCommand, Time)>,
+    pub(super) next_repeat: Time,
+}
+
+impl Default for LoadChanges {
+    fn default() -> LoadChanges {
+        LoadChanges {
+            pending: Vec::new(),
+            next_repeat: Time::MAX,
+        }
+    }
+}
+
+/// The stop order, and its repetition.
+#[derive(Debug)]
+pub(super) struct Stop {
+    /// Order, and the time of its arrival.
+    pub(super) order: Option<(StopOrder, Time)>,
+    /// The stop was requested on this node.
+    pub(super) requested_here: bool,
+    pub(super) next_repeat: Time,
+}
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop {
+            order: None,
+            requested_here: false,
+            next_repeat: Time::MAX,
+        }
+    }
+}
+
+/// The end of the test, and the collection of its result.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) ended: Option<Ended>,
+    /// Time at which the end became known.
+    pub(super) at: Time,
+    /// The end was concluded on this node, not received from a coordinator.
+    pub(super) concluded: bool,
+    pub(super) repeats: u32,
+    pub(super) next_repeat: Time,
+    /// All snapshots of the result are on this node.
+    pub(super) complete: bool,
+    pub(super) next_fetch: Time,
+    pub(super) fetches: u32,
+}
+
+impl Default for End {
+    fn default() -> End {
+        End {
+            ended: None,
+            at: Time::MAX,
+            concluded: false,
+            repeats: 0,
+            next_repeat: Time::MAX,
+            complete: false,
+            next_fetch: Time::MAX,
+            fetches: 0,
+        }
+    }
+}

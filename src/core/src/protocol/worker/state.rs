@@ -1,0 +1,249 @@
+//! The parts of a worker's state.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::metrics::{Snapshot, StartError};
+use crate::protocol::clock::ClockEstimate;
+use crate::protocol::id::{NodeId, Peer};
+use crate::protocol::messages::ShareReport;
+use crate::protocol::planted::{Bug, planted};
+use crate::protocol::time::{RemoteTime, Time};
+
+/// Sent heartbeats whose answer can still count: those of a share lease, plus slack.
+const MAX_SENT: usize = 64;
+
+/// State of the registration.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Stage {
+    /// No coordinator is known, or the worker has left.
+    NoCoordinator,
+    /// A registration was sent; it is repeated at `next`.
+    Registering { next: Time },
+    /// Registered; the next heartbeat is due at `next`.
+    Registered { next: Time },
+}
+
+/// The registration with a coordinator, and its heartbeats.
+#[derive(Debug)]
+pub(super) struct Contact {
+    pub(super) stage: Stage,
+    /// Term and node of the coordinator.
+    pub(super) coordinator: Option<(u64, NodeId)>,
+    /// Number of the registration.
+    pub(super) registration: u64,
+    /// Time between heartbeats.
+    pub(super) interval: Duration,
+    /// Number of the last heartbeat in this registration.
+    pub(super) heartbeat: u64,
+    /// Numbers and times of the last heartbeats.
+    pub(super) sent: VecDeque<(u64, Time)>,
+    /// Newest heartbeat whose answer arrived.
+    pub(super) answered: u64,
+}
+
+impl Contact {
+    pub(super) fn new(interval: Duration) -> Contact {
+        Contact {
+            stage: Stage::NoCoordinator,
+            coordinator: None,
+            registration: 0,
+            interval,
+            heartbeat: 0,
+            sent: VecDeque::new(),
+            answered: 0,
+        }
+    }
+
+    pub(super) fn follows(&self, peer: &Peer) -> bool {
+        self.coordinator
+            .as_ref()
+            .is_some_and(|(_, c)| c.peer == *peer)
+    }
+
+    /// Time of the next registration or heartbeat.
+    pub(super) fn next(&self) -> Time {
+        match self.stage {
+            Stage::NoCoordinator => Time::MAX,
+            Stage::Registering { next } | Stage::Registered { next } => next,
+        }
+    }
+
+    /// Number of the registration.
+    #[cfg(test)]
+    pub(super) fn registration(&self) -> u64 {
+        self.registration
+    }
+
+    pub(super) fn start_registration(&mut self) {
+        self.registration += 1;
+        self.heartbeat = 0;
+        self.answered = 0;
+        self.sent.clear();
+    }
+
+    /// Numbers a heartbeat that is sent at `now`.
+    pub(super) fn start_heartbeat(&mut self, now: Time) -> u64 {
+        self.heartbeat += 1;
+        if self.sent.len() == MAX_SENT {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((self.heartbeat, now));
+        self.heartbeat
+    }
+
+    /// Time at which a heartbeat was sent.
+    pub(super) fn sent_at(&self, number: u64) -> Option<Time> {
+        let newest = planted(Bug::AnswersUnnamed) || planted(Bug::OtherRegistrations);
+        let sent = match self.sent.back() {
+            Some(newest_sent) if newest => Some(newest_sent),
+            _ => self.sent.iter().find(|(n, _)| *n == number),
+        };
+        sent.map(|(_, at)| *at)
+    }
+
+    pub(super) fn is_current_term(&self, term: u64) -> bool {
+        planted(Bug::OtherRegistrations)
+            || self.coordinator.as_ref().is_some_and(|(t, _)| *t == term)
+    }
+}
+
+/// The share, the end of its lease, and the numbers of the orders that set it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) share: ShareReport,
+    pub(super) until: Time,
+    /// Newest applied order.
+    pub(super) applied: u64,
+    /// Orders up to this number belong to earlier registrations.
+    pub(super) order_floor: u64,
+}
+
+impl Default for Lease {
+    fn default() -> Lease {
+        Lease {
+            share: ShareReport {
+                slots: 0,
+                offset: 0,
+            },
+            until: Time::ZERO,
+            applied: 0,
+            order_floor: 0,
+        }
+    }
+}
+
+impl Lease {
+    /// Forgets order numbers: those of another coordinator start at 0.
+    pub(super) fn reset_orders(&mut self) {
+        self.applied = 0;
+        self.order_floor = 0;
+    }
+
+    pub(super) fn is_old(&self, order: u64) -> bool {
+        match order <= self.applied.max(self.order_floor) {
+            true if planted(Bug::OrdersUnnumbered) => order == self.applied,
+            old => old,
+        }
+    }
+}
+
+/// The start of the profile, and the clock estimate that it is based on.
+#[derive(Debug, Default)]
+pub(super) struct ProfileStart {
+    /// Estimate of the coordinator's clock.
+    pub(super) clock: ClockEstimate,
+    /// Start on this node's clock.
+    pub(super) local: Option<Time>,
+    /// Start on the coordinator's clock.
+    pub(super) remote: Option<RemoteTime>,
+    pub(super) error: Option<StartError>,
+}
+
+impl ProfileStart {
+    /// A new coordinator has another clock, unless it is this node.
+    pub(super) fn set_coordinator(&mut self, is_local: bool) {
+        self.clock = if is_local {
+            ClockEstimate::exact()
+        } else {
+            ClockEstimate::default()
+        };
+        self.remote = None;
+    }
+
+    /// Measures the error of the start by the current best estimate of the coordinator's clock.
+    pub(super) fn measure(&mut self) {
+        if let (Some(remote), Some(start)) = (self.remote, self.local)
+            && let Some(best) = self.clock.to_local(remote)
+            && let Some(round_trip) = self.clock.round_trip_ns()
+        {
+            self.error = Some(StartError {
+                us: start.signed_since(best) / 1_000,
+                within_us: u32::try_from((round_trip + 1_999) / 2_000).unwrap_or(u32::MAX),
+            });
+        }
+    }
+}
+
+/// Deliveries of a final snapshot after the end, unless its coordinator appears again: 20 s at two
+/// per second, longer than a test without a coordinator lasts.
+pub(super) const LATE_DELIVERIES: u32 = 40;
+
+/// The last snapshot, and its delivery.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) last: Option<Snapshot>,
+    /// Newest snapshot that the coordinator has acknowledged.
+    pub(super) acknowledged: Option<u64>,
+    /// Time of the next delivery.
+    pub(super) next: Time,
+    /// Deliveries left once the test has ended on this node.
+    pub(super) left: Option<u32>,
+}
+
+impl Default for Delivery {
+    fn default() -> Delivery {
+        Delivery {
+            last: None,
+            acknowledged: None,
+            next: Time::MAX,
+            left: None,
+        }
+    }
+}
+
+impl Delivery {
+    /// A final snapshot is delivered again to a new coordinator.
+    pub(super) fn new_coordinator(&mut self, now: Time) {
+        if self.last.as_ref().is_some_and(|s| s.is_final) {
+            self.acknowledged = None;
+            self.next = now;
+        }
+    }
+
+    /// The test has ended.
+    pub(super) fn end(&mut self) {
+        self.left = Some(LATE_DELIVERIES);
+        if !self.final_is_missing() {
+            self.next = Time::MAX;
+        }
+    }
+
+    /// Whether the coordinator has not acknowledged the final snapshot.
+    pub(super) fn final_is_missing(&self) -> bool {
+        let unacknowledged = |s: &Snapshot| s.is_final && Some(s.number) > self.acknowledged;
+        self.last.as_ref().is_some_and(unacknowledged)
+    }
+
+    /// Whether another delivery is allowed; counts it.
+    pub(super) fn take_attempt(&mut self) -> bool {
+        match &mut self.left {
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+            None => true,
+        }
+    }
+}
