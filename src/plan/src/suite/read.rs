@@ -1,167 +1,26 @@
-//! Suites: several plans in one file, one after the other or all at the same time, with one
-//! report.
-//!
-//! A file with a `[suite]` table is one. Each `[[plan]]` names a plan's file or has the plan's
-//! own keys. In sequence, what one plan found or measured can be `vars` of those after it.
+//! From text to a suite.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, de};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::diagnostics::{below, show};
-use super::parse::{Given, InSuite, RawFile, parse_plan_with};
-use super::scenario::{Values, is_name};
-use super::threshold::Measure;
-use super::{Local, MAX_PLAN_BYTES, PlanError, PlanFile, units};
+use super::model::{Mode, Passed, PassedError, StopOn, Suite, SuiteError, SuitePlan};
+use crate::error::PlanError;
+use crate::limits::{MAX_PASSED, MAX_PAUSE, MAX_PLAN_BYTES, MAX_PLANS};
+use crate::local::Local;
+use crate::names::is_name;
+use crate::parse::parse_plan_with;
+use crate::path::Path as FieldPath;
+use crate::plan_file::{FileError, Given, InSuite, PlanFile, ReadFile};
+use crate::raw::RawFile;
+use crate::scenario::Values;
+use crate::units;
 
-/// Most plans of a suite.
-const MAX_PLANS: usize = 32;
-/// Most values that a plan passes on.
-const MAX_PASSED: usize = 32;
-/// Longest pause between two plans.
-const MAX_PAUSE: Duration = Duration::from_secs(3600);
-
-/// Several plans.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Suite {
-    /// For people.
-    pub name: Option<String>,
-    /// In what order.
-    pub mode: Mode,
-    /// Between two plans of a sequence (0 to 1 h).
-    pub pause: Duration,
-    /// When no further plan begins.
-    pub stop_on: StopOn,
-    /// Processes to start for the whole suite.
-    pub local: Option<Local>,
-    /// At least one (at most 32).
-    pub plans: Vec<SuitePlan>,
-}
-
-/// In what order plans run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// One after the other.
-    #[default]
-    Sequential,
-    /// All at the same time.
-    Parallel,
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Mode::Sequential => "sequential",
-            Mode::Parallel => "parallel",
-        })
-    }
-}
-
-/// When no further plan of a sequence begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StopOn {
-    /// All run, whatever comes out.
-    #[default]
-    Never,
-    /// After one that could not run, or did not keep a threshold.
-    Failure,
-}
-
-/// A plan of a suite.
-#[derive(Clone, PartialEq, Debug)]
-pub struct SuitePlan {
-    /// Unique in the suite.
-    pub name: String,
-    /// The plan.
-    pub file: PlanFile,
-    /// What later plans get from it, by the name that they have for it in `vars`.
-    pub pass: BTreeMap<String, Passed>,
-}
-
-/// A value of a plan that has ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Passed {
-    /// `setup.NAME`: what its setup found.
-    Setup(String),
-    /// A number of its result: milliseconds, a share from 0 to 1, or a second⁻¹.
-    Measured(Measure),
-}
-
-impl FromStr for Passed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Passed, String> {
-        match text.trim().strip_prefix("setup.") {
-            Some(name) => Ok(Passed::Setup(name.to_owned())),
-            None => text.parse().map(Passed::Measured).map_err(|why| {
-                format!("{text:?} can't be passed on: it is no setup.NAME, and {why}")
-            }),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Passed {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Passed, D::Error> {
-        let text = String::deserialize(d)?;
-        text.parse().map_err(de::Error::custom)
-    }
-}
-
-/// Why a suite is none.
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
-#[error("{}{}{error}", named(.plan), in_file(.file))]
-pub struct SuiteError {
-    /// The plan that it is about, if it is about one.
-    pub plan: Option<String>,
-    /// That plan's file and its text, if it has one.
-    pub file: Option<(String, String)>,
-    /// What is wrong.
-    pub error: Box<PlanError>,
-}
-
-fn named(plan: &Option<String>) -> String {
-    let named = plan.as_ref().map(|name| format!("plan {name:?}: "));
-    named.unwrap_or_default()
-}
-
-fn in_file(file: &Option<(String, String)>) -> String {
-    let file = file.as_ref().map(|(name, _)| format!("{name}: "));
-    file.unwrap_or_default()
-}
-
-impl SuiteError {
-    /// As a compiler shows it; `name` and `text` are the suite's own.
-    pub fn show(&self, name: &str, text: &str) -> String {
-        let shown = match &self.file {
-            Some((file, text)) => {
-                let beside = Path::new(name).with_file_name("").join(file);
-                show(&self.error, &beside.display().to_string(), text)
-            }
-            None => show(&self.error, name, text),
-        };
-        format!("{}{shown}", named(&self.plan))
-    }
-}
-
-impl From<PlanError> for SuiteError {
-    fn from(error: PlanError) -> SuiteError {
-        SuiteError {
-            plan: None,
-            file: None,
-            error: Box::new(error),
-        }
-    }
-}
-
-/// Whether a text is that of a suite: it has a `[suite]` table.
+/// Whether a text is a suite: it has a `[suite]` table.
 pub fn is_suite(text: &str) -> bool {
     let (table, _) = DeTable::parse_recoverable(text);
     table.get_ref().contains_key("suite")
@@ -180,16 +39,12 @@ struct RawSuite {
     stop_on: StopOn,
 }
 
-/// Reads a suite, TOML; `read` gives the text of a file that it or one of its plans names,
-/// from where the suite is. `vars` are given to all its plans.
+/// Reads a suite in TOML; `read` returns the text of a file that it or one of its plans names,
+/// relative to the suite. All its plans get `vars`.
 ///
 /// # Errors
-/// What is wrong, in which plan, and where.
-pub fn parse_suite(
-    text: &str,
-    read: &dyn Fn(&str) -> Result<String, String>,
-    vars: &Values,
-) -> Result<Suite, SuiteError> {
+/// The first problem, with its plan and place.
+pub fn parse_suite(text: &str, read: &ReadFile<'_>, vars: &Values) -> Result<Suite, SuiteError> {
     if text.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(text.len()).into());
     }
@@ -200,15 +55,14 @@ pub fn parse_suite(
     let plans = table.remove("plan");
     if let Some((key, _)) = table.iter().next() {
         let problem = format!(
-            "unknown field `{}`, expected one of `suite`, `plan`, `local`; a plan's own keys stand \
-             in [[plan]] or below it",
+            "unknown field `{}`, expected one of `suite`, `plan`, `local`; the keys of a plan \
+             belong in [[plan]] or below it",
             key.get_ref()
         );
         return Err(wrong_at(text, key.span().start, &problem).into());
     }
-    let suite: RawSuite = part(text, suite)?.ok_or_else(|| {
-        PlanError::field("suite", "is missing; a suite's file has a [suite] table")
-    })?;
+    let suite: RawSuite = part(text, suite)?
+        .ok_or_else(|| PlanError::field("suite", "is missing; a suite has a [suite] table"))?;
     let local: Option<Local> = part(text, local)?;
     local.iter().try_for_each(Local::validate)?;
     suite.validate()?;
@@ -270,7 +124,7 @@ fn is_title(text: &str) -> bool {
     (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
-/// A value of the suite's table, with errors that say where.
+/// Reads a value of the suite; errors have their place.
 fn part<T: de::DeserializeOwned>(
     text: &str,
     value: Option<Spanned<DeValue>>,
@@ -291,28 +145,28 @@ fn entries<'a>(
     let at = plans.span().start;
     let wrong = |problem: &str| wrong_at(text, at, problem);
     let DeValue::Array(plans) = plans.into_inner() else {
-        return Err(wrong("plan is no list; write each plan as [[plan]]"));
+        return Err(wrong("plan is not a list; write each plan as [[plan]]"));
     };
     if plans.is_empty() || plans.len() > MAX_PLANS {
         let problem = format!(
-            "a suite has 1 to {MAX_PLANS} plans, and this one {}",
+            "a suite has 1 to {MAX_PLANS} plans; this one has {}",
             plans.len()
         );
         return Err(wrong(&problem));
     }
     let table = |plan: Spanned<DeValue<'a>>| match (plan.span(), plan.into_inner()) {
         (span, DeValue::Table(table)) => Ok(Spanned::new(span, table)),
-        _ => Err(wrong("plan is no table; write each plan as [[plan]]")),
+        _ => Err(wrong("plan is not a table; write each plan as [[plan]]")),
     };
     plans.into_iter().map(table).collect()
 }
 
-/// A suite that is being read, plan by plan.
+/// State while a suite is read, plan by plan.
 struct Reading<'a> {
     text: &'a str,
-    read: &'a dyn Fn(&str) -> Result<String, String>,
+    read: &'a ReadFile<'a>,
     mode: Mode,
-    /// What the next plan gets.
+    /// Values for the next plan.
     given: Given,
     plans: Vec<SuitePlan>,
 }
@@ -330,7 +184,7 @@ impl Reading<'_> {
         let name = name.ok_or_else(|| {
             wrong(
                 span.start,
-                "a [[plan]] has no name; give it one of its own".into(),
+                "a [[plan]] has no name; give it a unique one".into(),
             )
         })?;
         if !is_title(&name) {
@@ -351,19 +205,19 @@ impl Reading<'_> {
             Some(file) => match entry.keys().next() {
                 Some(key) => {
                     let problem = format!(
-                        "has a file and {} of its own; leave one of them out",
+                        "has both a file and {}; leave one of them out",
                         key.get_ref()
                     );
                     Err(wrong(key.span().start, problem).into())
                 }
-                None => self.named(file, file_at),
+                None => self.in_file(file, file_at),
             },
             None => self.inline(number, Spanned::new(span, entry)),
         }
         .map_err(about)?;
         plan.name_by_default(&name);
         self.check_pass(&plan, &pass)
-            .map_err(|problem| about(wrong(pass_at, problem).into()))?;
+            .map_err(|e| about(wrong(pass_at, e.to_string()).into()))?;
         self.given.later.extend(pass.keys().cloned());
         self.plans.push(SuitePlan {
             name,
@@ -373,10 +227,10 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// A plan in a file of its own; what that names is beside it.
-    fn named(&self, file: String, at: usize) -> Result<PlanFile, SuiteError> {
+    /// A plan in a file of its own, which names other files relative to itself.
+    fn in_file(&self, file: String, at: usize) -> Result<PlanFile, SuiteError> {
         let unreadable =
-            |why: String| wrong_at(self.text, at, &format!("cannot read {file}: {why}"));
+            |e: FileError| wrong_at(self.text, at, &format!("cannot read {file}: {e}"));
         let text = (self.read)(&file).map_err(unreadable)?;
         let beside = Path::new(&file).parent().unwrap_or(Path::new(""));
         let read = |name: &str| (self.read)(&beside.join(name).to_string_lossy());
@@ -393,72 +247,65 @@ impl Reading<'_> {
         })
     }
 
-    /// A plan whose keys are in the suite itself.
+    /// A plan with its keys in the suite itself.
     fn inline(&self, number: usize, entry: Entry) -> Result<PlanFile, SuiteError> {
         if let Some((key, _)) = entry.get_ref().get_key_value("local") {
-            let problem = "[local] of a suite stands at its top and serves all plans";
+            let problem = "[local] of a suite belongs at its top level and applies to all plans";
             return Err(wrong_at(self.text, key.span().start, problem).into());
         }
         let entry = Spanned::new(entry.span(), DeValue::Table(entry.into_inner()));
         let raw = RawFile::deserialize(ValueDeserializer::from(entry));
         let raw = raw.map_err(|e| toml_error(self.text, &e))?;
         raw.into_file(self.read, &self.given)
-            .map_err(|error| below(error, &["plan".into(), number.into()]).into())
+            .map_err(|error| error.below(&FieldPath::dotted("plan").then(number)).into())
     }
 
-    fn check_pass(&self, plan: &PlanFile, pass: &BTreeMap<String, Passed>) -> Result<(), String> {
+    fn check_pass(
+        &self,
+        plan: &PlanFile,
+        pass: &BTreeMap<String, Passed>,
+    ) -> Result<(), PassedError> {
         if pass.is_empty() {
             return Ok(());
         }
         if self.mode == Mode::Parallel {
-            return Err(
-                "pass is for plans one after the other; in parallel none comes later: leave it out, \
-                 or set suite.mode to \"sequential\""
-                    .into(),
-            );
+            return Err(PassedError::Parallel);
         }
         if pass.len() > MAX_PASSED {
-            return Err(format!(
-                "pass has {} entries; at most {MAX_PASSED} are allowed",
-                pass.len()
-            ));
+            return Err(PassedError::Count(pass.len()));
         }
+        let extracted = plan.scenarios().map(|s| s.setup_names());
+        let extracted = extracted.unwrap_or_default();
         for (name, passed) in pass {
             if !is_name(name) {
-                return Err(format!(
-                    "pass.{name} is no name; take letters, digits and _"
-                ));
+                return Err(PassedError::Name(name.clone()));
             }
-            let found = plan.scenarios().map(|s| s.setup_names());
-            let found = found.unwrap_or_default();
-            if let Passed::Setup(of) = passed
-                && !found.contains(of.as_str())
+            if let Passed::Setup(value) = passed
+                && !extracted.contains(value.as_str())
             {
-                let there: Vec<String> = found.iter().map(|n| format!("setup.{n}")).collect();
-                return Err(format!(
-                    "pass.{name}: the plan's setup finds no {of}; there are: {}",
-                    match there.is_empty() {
+                let available = extracted.iter().map(|n| format!("setup.{n}"));
+                let available = available.collect::<Vec<_>>().join(", ");
+                return Err(PassedError::Unknown {
+                    name: name.clone(),
+                    value: value.clone(),
+                    available: match available.is_empty() {
                         true => "none".to_owned(),
-                        false => there.join(", "),
-                    }
-                ));
+                        false => available,
+                    },
+                });
             }
         }
         Ok(())
     }
 }
 
-/// Something wrong at an offset of the text.
+/// An error at an offset of the text.
 fn wrong_at(text: &str, offset: usize, problem: &str) -> PlanError {
-    PlanError::syntax(text, offset..offset + 1, "", problem)
+    PlanError::syntax(text, offset..offset + 1, FieldPath::default(), problem)
 }
 
-/// An error of the TOML parser as ours.
+/// An error of the TOML parser.
 fn toml_error(text: &str, e: &toml::de::Error) -> PlanError {
     let at = e.span().unwrap_or(text.len()..text.len());
-    PlanError::syntax(text, at, "", e.message())
+    PlanError::syntax(text, at, FieldPath::default(), e.message())
 }
-
-#[cfg(test)]
-#[path = "suite_tests.rs"]
-mod tests;
