@@ -66,6 +66,11 @@ pub fn validate(args: &ValidateArgs, text: &str) -> Result<Exit, Failure> {
         "{name} is a valid suite of {plans} plans, {}",
         suite.mode
     ))?;
+    for plan in &suite.plans {
+        for warning in plan.file.credential_warnings() {
+            note(&format!("warning: plan {:?}: {warning}", plan.name));
+        }
+    }
     outline(&suite, None)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::ValidateArgs;
 use super::dry_run;
 use super::exit::{Exit, Failure};
-use super::output::line;
+use super::output::{line, note};
 use super::plan_args::{beside, read_data, read_limited, vars};
 use super::preflight;
 use super::start_test::STAND_IN_URL;
@@ -60,6 +60,9 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         return preflight::show(&plan, args).await;
     }
     line(&format!("{name} is a valid plan"))?;
+    for warning in plan.credential_warnings() {
+        note(&format!("warning: {warning}"));
+    }
     dry_run::outline(&plan)?;
     Ok(Exit::Success)
 }

@@ -55,6 +55,26 @@ impl Plan {
         paths
     }
 
+    /// A warning for each literal credential, with what to use instead.
+    pub fn credential_warnings(&self) -> Vec<String> {
+        let warning = |path: String| {
+            let is_reference = path.contains(".headers.") || path.contains(".tls.");
+            let instead = match (is_reference, &self.task) {
+                (true, _) => "use a reference such as env:TOKEN",
+                (false, Task::Scenarios(_)) => "use a placeholder such as {{ env.TOKEN }}",
+                (false, _) => "use a header with a reference such as env:TOKEN",
+            };
+            format!(
+                "{path} is a literal credential: every node of the swarm can read it; {instead} and \
+                 --allow-secret env:TOKEN"
+            )
+        };
+        self.literal_credentials()
+            .into_iter()
+            .map(warning)
+            .collect()
+    }
+
     /// The plan with each literal credential replaced by [`REDACTED`]: for results and reports.
     /// [`Plan::validate`] rejects it, so that it is never run instead of the plan.
     pub fn redacted(&self) -> Plan {
@@ -402,6 +422,18 @@ duration = "1s"
             panic!("{plan:?}")
         };
         assert_eq!(http.url, "https://user:[redacted]@h/a?b=c");
+    }
+
+    #[test]
+    fn a_warning_names_the_path_and_what_to_use_instead() {
+        let plan = http_plan("headers = { authorization = 'geheim' }");
+        assert_eq!(
+            plan.credential_warnings(),
+            [
+                "task.headers.authorization is a literal credential: every node of the swarm can \
+                 read it; use a reference such as env:TOKEN and --allow-secret env:TOKEN"
+            ]
+        );
     }
 
     #[test]

@@ -86,6 +86,11 @@ impl PlanFile {
         self.plan.name.get_or_insert_with(|| name.to_owned());
     }
 
+    /// A warning for each literal credential of the plan.
+    pub fn credential_warnings(&self) -> Vec<String> {
+        self.plan.credential_warnings()
+    }
+
     /// The plan's scenarios; none if it has a task.
     pub fn scenarios(&self) -> Option<&Scenarios> {
         match &self.plan.task {

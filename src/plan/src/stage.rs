@@ -54,7 +54,7 @@ pub struct Stage {
     /// Type of the stage: how the level of the load changes.
     #[serde(rename = "type")]
     pub kind: StageType,
-    /// Level at the end of the stage: arrivals per second, or users, over the whole swarm. By
+    /// Level that the stage reaches or keeps: arrivals per second, or users, over the whole swarm. By
     /// default that of `rate` or `users`; for `sustain` the previous level, for `ramp-down` 0.
     #[schemars(with = "Option<Count>", extend("maximum" = 1_000_000))]
     #[serde(

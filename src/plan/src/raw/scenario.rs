@@ -29,7 +29,7 @@ use crate::units;
 pub struct RawHttp {
     /// URL that paths are appended to. `start-test --url` overrides it.
     pub base_url: Option<String>,
-    /// Headers of every request; as in [task].
+    /// Headers of every request; see those of [`[task]`](#task).
     headers: Option<RawHeaders>,
     /// Longest time from the send to the end of the response.
     #[serde(with = "units::as_optional_text")]
@@ -136,7 +136,7 @@ struct RawStep {
     #[serde(default)]
     #[schemars(extend("maxProperties" = MAX_OF_STEP))]
     extract: BTreeMap<String, Extract>,
-    /// Conditions on the response. Without one on the status, that must be below 400.
+    /// Conditions on the response. Without a check of the status, it must be below 400.
     #[serde(default)]
     #[schemars(length(max = MAX_OF_STEP))]
     check: Vec<Check>,

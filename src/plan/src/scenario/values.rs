@@ -29,7 +29,8 @@ pub enum Scalar {
 }
 
 schema_of_text!(Scalar, "Scalar", {
-    "title": "a text, a number, true or false",
+    "title": "value",
+    "description": "A text, a number, true or false.",
     "type": ["string", "number", "boolean"],
 });
 
