@@ -11,7 +11,7 @@ use super::openapi::{BodyProblems, Problems};
 use super::problem::Problem;
 use super::routes::{plan_of, read};
 use vajra_plan::{
-    self as plan, FileError, Given, Plan, PlanError, parse_plan_with, show_plan_error,
+    self as plan, FileError, Plan, PlanError, PlanInputs, parse_plan_with, show_plan_error,
 };
 use vajra_results::Outline;
 
@@ -88,7 +88,7 @@ fn of_text(text: &str, json: bool) -> Result<Plan, Problem> {
              `vajra-node start-test`"
         )))
     };
-    let file = parse_plan_with(text, json, &no_files, &Given::default()).map_err(wrong)?;
+    let file = parse_plan_with(text, json, &no_files, &PlanInputs::default()).map_err(wrong)?;
     if file.local().is_some() {
         return Err(Problem::field("local", super::routes::NO_LOCAL));
     }

@@ -13,8 +13,8 @@ use super::exit::Failure;
 use super::validate::is_json;
 use super::value_parsers::{Header, Pair};
 use vajra_plan::{
-    Blob, FileError, Given, HttpTask, HttpVersion, Load, Local, MAX_DATA_FILE, MAX_PLAN_BYTES,
-    Model, Plan, PlanFile, Scalar, Task, ThinkTime, Values, parse_bytes, parse_count,
+    Blob, FileError, HttpTask, HttpVersion, Load, Local, MAX_DATA_FILE, MAX_PLAN_BYTES, Model,
+    Plan, PlanFile, PlanInputs, Scalar, Task, ThinkTime, Values, parse_bytes, parse_count,
     parse_duration, parse_plan_with,
 };
 
@@ -144,9 +144,9 @@ fn read_plan(path: &str, vars: Values) -> Result<PlanFile, Failure> {
         ))
     })?;
     let read = |name: &str| read_data(&beside(Path::new(path)).join(name));
-    let given = Given {
+    let given = PlanInputs {
         vars,
-        ..Given::default()
+        ..PlanInputs::default()
     };
     parse_plan_with(&text, is_json(Path::new(path)), &read, &given)
         .map_err(|e| Failure::input(format_args!("{path}: {e}")))

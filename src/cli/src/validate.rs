@@ -10,7 +10,7 @@ use super::plan_args::{beside, read_data, read_limited, vars};
 use super::preflight;
 use super::start_test::STAND_IN_URL;
 use super::suite;
-use vajra_plan::{Given, is_suite, parse_plan_with, show_plan_error};
+use vajra_plan::{PlanInputs, is_suite, parse_plan_with, show_plan_error};
 
 /// Reads a plan or a suite and shows what would run; with `--swarm`, whether it would.
 ///
@@ -33,9 +33,9 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         }
         return suite::validate(args, &text);
     }
-    let given = Given {
+    let given = PlanInputs {
         vars: vars(&args.vars),
-        ..Given::default()
+        ..PlanInputs::default()
     };
     let read = |file: &str| read_data(&beside(&args.plan).join(file));
     let json = is_json(&args.plan);

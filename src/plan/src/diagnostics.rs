@@ -158,10 +158,10 @@ mod tests {
                 "8:41",
             ),
         ] {
-            let told = shown(&text);
+            let output = shown(&text);
             assert!(
-                told.contains(&format!("--> p.toml:{place}\n")),
-                "{place}\n{text}\n{told}"
+                output.contains(&format!("--> p.toml:{place}\n")),
+                "{place}\n{text}\n{output}"
             );
         }
     }
@@ -188,19 +188,20 @@ mod tests {
             ),
         ] {
             let error = parse_plan(text, true, &read).unwrap_err();
-            let told = show(&error, "p.json", text);
+            let output = show(&error, "p.json", text);
             assert!(
-                told.contains(&format!("--> p.json:{place}\n")),
-                "{place}\n{told}"
+                output.contains(&format!("--> p.json:{place}\n")),
+                "{place}\n{output}"
             );
         }
     }
 
     #[test]
     fn the_line_is_shown_with_a_mark_under_it() {
-        let told = shown("[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nrate = 0\nduration = \"1s\"\n");
+        let output =
+            shown("[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nrate = 0\nduration = \"1s\"\n");
         assert_eq!(
-            told,
+            output,
             "load.rate: 0 is not allowed; it must be between 0.001 and 1000000 per second\n \
              --> p.toml:5:8\n  |\n5 | rate = 0\n  |        ^"
         );

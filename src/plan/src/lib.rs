@@ -64,7 +64,7 @@ pub use local::{Local, LocalTarget};
 pub use model::{Plan, Task};
 pub use parse::{parse_json, parse_plan, parse_plan_with, parse_toml};
 pub use path::{Path, Segment};
-pub use plan_file::{FileError, Given, InSuite, PlanFile, ReadFile};
+pub use plan_file::{FileError, InSuite, PlanFile, PlanInputs, ReadFile};
 pub use profile::{Change, LoadChange, Profile};
 pub use scenario::{
     Blob, Body, Check, CheckError, Data, DataError, DigestError, Draws, Extract, ExtractError,

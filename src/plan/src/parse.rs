@@ -6,7 +6,7 @@ use super::error::PlanError;
 use super::limits::MAX_PLAN_BYTES;
 use super::model::Plan;
 use super::path::Path;
-use super::plan_file::{FileError, Given, PlanFile, ReadFile};
+use super::plan_file::{FileError, PlanFile, PlanInputs, ReadFile};
 use super::raw::RawFile;
 use super::schema;
 use super::source::{self, Node};
@@ -25,7 +25,7 @@ pub fn parse_toml(text: &str) -> Result<PlanFile, PlanError> {
 /// # Errors
 /// One line with the place and the problem.
 pub fn parse_plan(text: &str, json: bool, read: &ReadFile<'_>) -> Result<PlanFile, PlanError> {
-    parse_plan_with(text, json, read, &Given::default())
+    parse_plan_with(text, json, read, &PlanInputs::default())
 }
 
 /// [`parse_plan`] with values that the plan gets in addition to its file.
@@ -36,7 +36,7 @@ pub fn parse_plan_with(
     text: &str,
     json: bool,
     read: &ReadFile<'_>,
-    given: &Given,
+    given: &PlanInputs,
 ) -> Result<PlanFile, PlanError> {
     if text.len() > MAX_PLAN_BYTES {
         return Err(PlanError::TooLarge(text.len()));

@@ -17,10 +17,10 @@ pub struct FileError(pub String);
 
 /// Values that a plan gets in addition to its file.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct PlanInputs {
     /// Constants that override and extend the plan's `[vars]`.
     pub vars: Values,
-    /// Names of `vars` whose values come later ([`PlanFile::give`]); until then the plan keeps its
+    /// Names of `vars` whose values come later ([`PlanFile::set_vars`]); until then the plan keeps its
     /// own values.
     pub later: BTreeSet<String>,
     /// The suite that the plan belongs to.
@@ -63,7 +63,7 @@ impl PlanFile {
     }
 
     /// Sets values that override and extend `[vars]`; ignored without scenarios.
-    pub fn give(&mut self, vars: &Values) {
+    pub fn set_vars(&mut self, vars: &Values) {
         if let Task::Scenarios(scenarios) = &mut self.plan.task {
             scenarios.vars.extend(vars.clone());
         }
@@ -72,7 +72,7 @@ impl PlanFile {
 
     /// Removes the values that should have come later and did not; returns their names. A plan
     /// that uses one of them is no longer valid.
-    pub fn give_up(&mut self) -> BTreeSet<String> {
+    pub fn drop_missing_vars(&mut self) -> BTreeSet<String> {
         if let Task::Scenarios(scenarios) = &mut self.plan.task {
             scenarios
                 .vars

@@ -12,7 +12,7 @@ use crate::error::PlanError;
 use crate::limits::{MAX_HOOK_STEPS, MAX_PAIRS, MAX_VARS};
 use crate::local::Local;
 use crate::model::{Plan, Task};
-use crate::plan_file::{Given, PlanFile, ReadFile};
+use crate::plan_file::{PlanFile, PlanInputs, ReadFile};
 use crate::scenario::{Blob, Scalar, Values};
 use crate::swarm_rules::{Limits, SwarmRules};
 use crate::threshold::Threshold;
@@ -77,7 +77,11 @@ impl RawFile {
     ///
     /// # Errors
     /// The first field that is not allowed.
-    pub fn into_file(mut self, read: &ReadFile<'_>, given: &Given) -> Result<PlanFile, PlanError> {
+    pub fn into_file(
+        mut self,
+        read: &ReadFile<'_>,
+        given: &PlanInputs,
+    ) -> Result<PlanFile, PlanError> {
         let starts_target = match given.suite {
             Some(suite) => suite.target,
             None => self.local.as_ref().is_some_and(|l| l.target.is_some()),
@@ -120,7 +124,7 @@ impl RawFile {
         &mut self,
         starts_target: bool,
         read: &ReadFile<'_>,
-        given: &Given,
+        given: &PlanInputs,
     ) -> Result<MadeTask, PlanError> {
         match (self.task.take(), self.scenario.is_empty()) {
             (Some(_), false) => Err(PlanError::field(
@@ -149,7 +153,7 @@ impl RawFile {
     }
 
     /// A plan with a `[task]` has no tables that only scenarios use.
-    fn no_scenario_tables(&self, given: &Given) -> Result<(), PlanError> {
+    fn no_scenario_tables(&self, given: &PlanInputs) -> Result<(), PlanError> {
         if self.http.is_some() || !self.data.is_empty() {
             return Err(PlanError::field(
                 "http",
@@ -177,7 +181,7 @@ impl RawFile {
         &mut self,
         starts_target: bool,
         read: &ReadFile<'_>,
-        given: &Given,
+        given: &PlanInputs,
     ) -> Result<MadeTask, PlanError> {
         let mut http = self.http.take().unwrap_or_default();
         let needs_target = starts_target && http.base_url.is_none();

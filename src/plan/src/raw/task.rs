@@ -169,7 +169,7 @@ impl<'de> Deserialize<'de> for Task {
         impl<'de> serde::de::Visitor<'de> for Visitor {
             type Value = Task;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a table that says what to send")
+                f.write_str("a table with a task")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut rest: A) -> Result<Task, A::Error> {
                 // The canonical form starts with the type, so that no entry has to be buffered.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Given, Plan, Task, parse_plan, parse_plan_with};
+use crate::{Plan, PlanInputs, Task, parse_plan, parse_plan_with};
 use vajra_core::Hook;
 
 const PLAN: &str = r#"
@@ -58,9 +58,9 @@ duration = "1s"
 
 fn read(text: &str, vars: &Values) -> Result<Plan, String> {
     let rows = |_: &str| Ok("name\nann\n".to_owned());
-    let given = Given {
+    let given = PlanInputs {
         vars: vars.clone(),
-        ..Given::default()
+        ..PlanInputs::default()
     };
     let file = parse_plan_with(text, false, &rows, &given).map_err(|e| e.to_string())?;
     file.into_plan().map_err(|e| e.to_string())

@@ -169,8 +169,8 @@ impl SuiteError {
     pub fn show(&self, name: &str, text: &str) -> String {
         let shown = match &self.file {
             Some((file, text)) => {
-                let beside = Path::new(name).with_file_name("").join(file);
-                show(&self.error, &beside.display().to_string(), text)
+                let path = Path::new(name).with_file_name("").join(file);
+                show(&self.error, &path.display().to_string(), text)
             }
             None => show(&self.error, name, text),
         };

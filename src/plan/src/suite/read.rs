@@ -15,7 +15,7 @@ use crate::local::Local;
 use crate::names::is_name;
 use crate::parse::parse_plan_with;
 use crate::path::Path as FieldPath;
-use crate::plan_file::{FileError, Given, InSuite, PlanFile, ReadFile};
+use crate::plan_file::{FileError, InSuite, PlanFile, PlanInputs, ReadFile};
 use crate::raw::RawFile;
 use crate::scenario::Values;
 use crate::units;
@@ -74,7 +74,7 @@ pub fn parse_suite(text: &str, read: &ReadFile<'_>, vars: &Values) -> Result<Sui
         text,
         read,
         mode: suite.mode,
-        given: Given {
+        given: PlanInputs {
             vars: vars.clone(),
             later: BTreeSet::new(),
             suite: Some(in_suite),
@@ -167,7 +167,7 @@ struct Reading<'a> {
     read: &'a ReadFile<'a>,
     mode: Mode,
     /// Values for the next plan.
-    given: Given,
+    given: PlanInputs,
     plans: Vec<SuitePlan>,
 }
 
@@ -232,8 +232,8 @@ impl Reading<'_> {
         let unreadable =
             |e: FileError| wrong_at(self.text, at, &format!("cannot read {file}: {e}"));
         let text = (self.read)(&file).map_err(unreadable)?;
-        let beside = Path::new(&file).parent().unwrap_or(Path::new(""));
-        let read = |name: &str| (self.read)(&beside.join(name).to_string_lossy());
+        let directory = Path::new(&file).parent().unwrap_or(Path::new(""));
+        let read = |name: &str| (self.read)(&directory.join(name).to_string_lossy());
         let error = match is_suite(&text) {
             true => PlanError::field("suite", "can't be a plan of another suite"),
             false => match parse_plan_with(&text, file.ends_with(".json"), &read, &self.given) {

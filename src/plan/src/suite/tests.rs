@@ -111,8 +111,8 @@ fn given_vars_reach_all_plans_and_are_not_replaced() {
     assert_eq!(vars(1)["peak"], Scalar::Integer(7));
     assert_eq!(vars(1)["token"], Scalar::Text(String::new()));
     let mut second = suite.plans[1].file.clone();
-    second.give(&Values::from([("p99_ms".to_owned(), Scalar::Float(1.5))]));
-    let missing: Vec<String> = second.give_up().into_iter().collect();
+    second.set_vars(&Values::from([("p99_ms".to_owned(), Scalar::Float(1.5))]));
+    let missing: Vec<String> = second.drop_missing_vars().into_iter().collect();
     assert_eq!(missing, ["token"]);
     let error = second.with_url("http://h").unwrap_err().to_string();
     assert!(error.contains("{{ vars.token }} is not known"), "{error}");
