@@ -1,11 +1,10 @@
-//! Plans that are none, and everything that `validate` says of them: what is wrong, the line
-//! with a mark under it, and what may help.
+//! Invalid plans, and what `validate` reports: the problem, the line with a mark below it, and hints.
 
 use std::process::Command;
 
 use crate::common::{VAJRA, finish};
 
-/// What is wrong, the plan's file and text, and what is told.
+/// Name of the case, the plan's file and text, and the expected output.
 const CASES: &[(&str, &str, &str, &str)] = &[
     (
         "an unknown key",
@@ -121,7 +120,7 @@ duration = 30
 "#,
     ),
     (
-        "a unit that is none",
+        "an unknown unit",
         "a.toml",
         r#"[task]
 type = "HTTP"
@@ -132,7 +131,7 @@ timeout = "30sek"
 rate = 5
 duration = "1s"
 "#,
-        r#"error: task.timeout: "30sek" is no duration: "sek" is no unit of time; there are ns, us, ms, s, m, h and days
+        r#"error: task.timeout: "30sek" is not a duration: "sek" is not a unit of time; available: ns, us, ms, s, m, h and days
  --> a.toml:4:11
   |
 4 | timeout = "30sek"
@@ -140,7 +139,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a word that is none",
+        "an unknown word",
         "a.toml",
         r#"[task]
 type = "SLEEP"
@@ -164,7 +163,7 @@ on_lost_worker = "reasign"
 "#,
     ),
     (
-        "a value of another kind",
+        "a value of another type",
         "a.toml",
         r#"[task]
 type = "SLEEP"
@@ -195,7 +194,7 @@ ms = 1
 rate = 0
 duration = "1s"
 "#,
-        r#"error: load.rate: 0 is not allowed; it must be between 0.001 and 1000000 a second
+        r#"error: load.rate: 0 is not allowed; it must be between 0.001 and 1000000 per second
  --> a.toml:6:8
   |
 6 | rate = 0
@@ -274,7 +273,7 @@ type = "step"
 target = 100
 length = "1m"
 "#,
-        r#"error: load.stages: number 2 (step) needs to know how many steps: steps = 4
+        r#"error: load.stages: number 2 (step) needs a number of steps: steps = 4
   --> a.toml:11:1
    |
 11 | [[load.stages]]
@@ -306,7 +305,7 @@ headers = { authorization = "Bearer {{ token }}" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: scenario "look", step "log in": {{ token }} is not known here; there are: iteration, scenario, user, env.NAME
+        r#"error: scenario "look", step "log in": {{ token }} is not known here; available: iteration, scenario, user, env.NAME
   --> a.toml:17:37
    |
 17 | headers = { authorization = "Bearer {{ token }}" }
@@ -342,7 +341,7 @@ headers = { authorization = "Bearer x" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: scenario "buy", step "step 2": {{ tokn }} is not known here; there are: iteration, scenario, token, user, env.NAME (did you mean {{ token }}?)
+        r#"error: scenario "buy", step "step 2": {{ tokn }} is not known here; available: iteration, scenario, token, user, env.NAME (did you mean {{ token }}?)
   --> a.toml:14:28
    |
 14 | json = { for = "me", by = "{{ tokn }}" }
@@ -372,7 +371,7 @@ headers = { authorization = "Bearer x" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: scenario "buy", step "log in": has the name of another one
+        r#"error: scenario "buy", step "log in": has the same name as another one
   --> a.toml:13:8
    |
 13 | name = "log in"
@@ -408,7 +407,7 @@ headers = { authorization = "Bearer x" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: thresholds: "response_time.p99[buy/login] < 1s" is about [buy/login], which is no scenario, step or label of the plan (did you mean [buy/log in]?); there are: scenarios buy, look; steps buy/log in, look/log in; labels label:api
+        r#"error: thresholds: "response_time.p99[buy/login] < 1s" refers to [buy/login], which is not a scenario, step or label of the plan (did you mean [buy/log in]?); available: scenarios buy, look; steps buy/log in, look/log in; labels label:api
  --> a.toml:3:3
   |
 3 |   "response_time.p99[buy/login] < 1s",
@@ -441,7 +440,7 @@ headers = { authorization = "Bearer x" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: thresholds: "error_rate[label:web] < 1%" is about [label:web], which is no scenario, step or label of the plan (did you mean [label:api]?); there are: scenarios buy, look; steps buy/log in, look/log in; labels label:api
+        r#"error: thresholds: "error_rate[label:web] < 1%" refers to [label:web], which is not a scenario, step or label of the plan (did you mean [label:api]?); available: scenarios buy, look; steps buy/log in, look/log in; labels label:api
  --> a.toml:1:15
   |
 1 | thresholds = [{ is = "error_rate[label:web] < 1%", abort = true }]
@@ -449,7 +448,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a threshold that is none",
+        "an unknown metric",
         "a.toml",
         r#"thresholds = ["latency.p99 < 1s"]
 [http]
@@ -474,7 +473,7 @@ headers = { authorization = "Bearer x" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: thresholds: "latency.p99" is no metric; there are: response_time, service_time or lag with .p50 .p75 .p90 .p95 .p99 .p99.9 .max or .mean; error_rate; dropped; checks; rate
+        r#"error: thresholds: "latency.p99" is not a metric; available: response_time, service_time or lag with .p50 .p75 .p90 .p95 .p99 .p99.9 .max or .mean; error_rate; dropped; checks; rate
  --> a.toml:1:15
   |
 1 | thresholds = ["latency.p99 < 1s"]
@@ -482,7 +481,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a check that is none",
+        "a malformed check",
         "a.toml",
         r#"[http]
 base_url = "http://10.0.0.1/"
@@ -507,7 +506,7 @@ headers = { authorization = "Bearer x" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: scenario.step.check: the check "status == ok": "ok" is no status code
+        r#"error: scenario.step.check: the check "status == ok": "ok" is not a status code
   --> a.toml:10:27
    |
 10 | check = ["status == 200", "status == ok"]
@@ -515,7 +514,7 @@ duration = "1s"
 "#,
     ),
     (
-        "an extraction that is none",
+        "a malformed extraction",
         "a.toml",
         r#"[http]
 base_url = "http://10.0.0.1/"
@@ -539,7 +538,7 @@ headers = { authorization = "Bearer x" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: scenario.step.extract.token: "token" extracts nothing; write a JSONPath such as $.token, "regex PATTERN", "header NAME", "status" or "body"
+        r#"error: scenario.step.extract.token: "token" is not an extraction; write a JSONPath such as $.token, "regex PATTERN", "header NAME", "status" or "body"
   --> a.toml:10:21
    |
 10 | extract = { token = "token" }
@@ -547,7 +546,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a label that is none",
+        "an invalid label",
         "a.toml",
         r#"[http]
 base_url = "http://10.0.0.1/"
@@ -611,7 +610,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a key that travels",
+        "a literal private key",
         "a.toml",
         r#"[task]
 type = "HTTP"
@@ -622,7 +621,7 @@ tls = { client_cert = "file:a.pem", client_key = "MIIB" }
 rate = 5
 duration = "1s"
 "#,
-        r#"error: task.tls.client_key: must be a reference, env:NAME or file:PATH: keys never travel with a plan
+        r#"error: task.tls.client_key: must be a reference, env:NAME or file:PATH: private keys are not sent with a plan
  --> a.toml:4:50
   |
 4 | tls = { client_cert = "file:a.pem", client_key = "MIIB" }
@@ -712,6 +711,47 @@ ms = 1
 "#,
     ),
     (
+        "a URL with an unsupported scheme",
+        "a.toml",
+        r#"[task]
+type = "HTTP"
+url = "ws://10.0.0.1/"
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: task.url: ws:// is not supported; supported schemes are http:// and https://
+ --> a.toml:3:7
+  |
+3 | url = "ws://10.0.0.1/"
+  |       ^^^^^^^^^^^^^^^^
+"#,
+    ),
+    (
+        "a step with an unsupported scheme",
+        "a.toml",
+        r#"[http]
+base_url = "http://10.0.0.1/"
+
+[[scenario]]
+name = "chat"
+[[scenario.step]]
+name = "join"
+url = "grpc://10.0.0.1/join"
+
+[load]
+rate = 5
+duration = "1s"
+"#,
+        r#"error: scenario "chat", step "join": grpc:// is not supported; supported schemes are http:// and https://
+ --> a.toml:8:7
+  |
+8 | url = "grpc://10.0.0.1/join"
+  |       ^^^^^^^^^^^^^^^^^^^^^^
+"#,
+    ),
+    (
         "no TOML",
         "a.toml",
         r#"[task]
@@ -760,7 +800,7 @@ ms = 1
 "#,
     ),
     (
-        "a value of another kind in JSON",
+        "a value of another type in JSON",
         "a.json",
         r#"{
   "task": { "type": "SLEEP", "ms": "long" },
@@ -792,13 +832,13 @@ ms = 1
 ];
 
 #[test]
-fn every_broken_plan_is_shown_where_it_is_broken() {
+fn every_broken_plan_is_shown_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
-    for (what, name, text, told) in CASES {
+    for (what, name, text, expected) in CASES {
         std::fs::write(dir.path().join(name), text).unwrap();
         let mut command = Command::new(VAJRA);
         let out = finish(command.args(["validate", name]).current_dir(dir.path()));
-        assert_eq!(out.stderr, *told, "{what}:\n{}", out.stderr);
+        assert_eq!(out.stderr, *expected, "{what}:\n{}", out.stderr);
         assert_eq!((out.code, out.stdout.as_str()), (104, ""), "{what}");
     }
 }

@@ -26,7 +26,7 @@ const PIECE_WAIT: Duration = Duration::from_secs(30);
 
 fn digest(text: &str) -> Result<Sha256, Problem> {
     let parsed = text.parse::<Sha256>();
-    parsed.map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))
+    parsed.map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why.to_string()))
 }
 
 /// A data file; `HEAD` only asks whether it is there.

@@ -10,7 +10,9 @@ use utoipa::ToSchema;
 use super::openapi::{BodyProblems, Problems};
 use super::problem::Problem;
 use super::routes::{plan_of, read};
-use vajra_plan::{self as plan, Given, Plan, PlanError, parse_plan_with, show_plan_error};
+use vajra_plan::{
+    self as plan, FileError, Plan, PlanError, PlanInputs, parse_plan_with, show_plan_error,
+};
 use vajra_results::Outline;
 
 /// The JSON Schema of plan files.
@@ -81,12 +83,12 @@ fn of_text(text: &str, json: bool) -> Result<Plan, Problem> {
         ..Problem::from(e)
     };
     let no_files = |file: &str| {
-        Err(format!(
+        Err(FileError(format!(
             "{file} is beside the plan, where a node can't read it: start this plan with \
              `vajra-node start-test`"
-        ))
+        )))
     };
-    let file = parse_plan_with(text, json, &no_files, &Given::default()).map_err(wrong)?;
+    let file = parse_plan_with(text, json, &no_files, &PlanInputs::default()).map_err(wrong)?;
     if file.local().is_some() {
         return Err(Problem::field("local", super::routes::NO_LOCAL));
     }

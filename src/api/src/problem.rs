@@ -93,17 +93,20 @@ impl From<PlanError> for Problem {
     /// out: they are those of the plan within the body, which nobody has before their eyes.
     fn from(e: PlanError) -> Problem {
         match &e {
-            PlanError::Field { field, .. } => Problem::field(field.clone(), e.to_string()),
+            PlanError::Field { path, label, .. } => {
+                let field = label.clone().unwrap_or_else(|| path.to_string());
+                Problem::field(field, e.to_string())
+            }
             PlanError::Syntax {
-                field,
+                path,
                 problem,
                 help,
                 ..
             } => {
                 let told = [std::slice::from_ref(problem), help].concat().join("; ");
-                match field.as_str() {
-                    "" => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, told),
-                    field => Problem::field(field, told),
+                match path.is_empty() {
+                    true => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, told),
+                    false => Problem::field(path.to_string(), told),
                 }
             }
             PlanError::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, e.to_string()),

@@ -13,9 +13,9 @@ use super::exit::Failure;
 use super::validate::is_json;
 use super::value_parsers::{Header, Pair};
 use vajra_plan::{
-    Blob, Given, HttpTask, HttpVersion, Load, Local, MAX_DATA_FILE, MAX_PLAN_BYTES, Model, Plan,
-    PlanFile, Scalar, Task, ThinkTime, Values, parse_bytes, parse_count, parse_duration,
-    parse_plan_with,
+    Blob, FileError, HttpTask, HttpVersion, Load, Local, MAX_DATA_FILE, MAX_PLAN_BYTES, Model,
+    Plan, PlanFile, PlanInputs, Scalar, Task, ThinkTime, Values, parse_bytes, parse_count,
+    parse_duration, parse_plan_with,
 };
 
 /// Users where neither rate nor users are given: enough to show something, and kind to a
@@ -144,9 +144,9 @@ fn read_plan(path: &str, vars: Values) -> Result<PlanFile, Failure> {
         ))
     })?;
     let read = |name: &str| read_data(&beside(Path::new(path)).join(name));
-    let given = Given {
+    let given = PlanInputs {
         vars,
-        ..Given::default()
+        ..PlanInputs::default()
     };
     parse_plan_with(&text, is_json(Path::new(path)), &read, &given)
         .map_err(|e| Failure::input(format_args!("{path}: {e}")))
@@ -423,8 +423,8 @@ pub fn read_limited(path: &Path) -> Result<String, String> {
 ///
 /// # Errors
 /// As [`read_limited`].
-pub fn read_data(path: &Path) -> Result<String, String> {
-    read_at_most(path, MAX_DATA_FILE)
+pub fn read_data(path: &Path) -> Result<String, FileError> {
+    read_at_most(path, MAX_DATA_FILE).map_err(FileError)
 }
 
 fn read_at_most(path: &Path, most: u64) -> Result<String, String> {

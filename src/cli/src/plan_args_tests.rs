@@ -288,3 +288,13 @@ fn the_quickstart_is_a_plan_for_a_local_swarm_that_ends_within_a_minute() {
     let plan = wanted.plan(&args.load, Some(URL)).unwrap();
     assert!(vajra_plan::Profile::of(&plan.load).end() < Duration::from_secs(40));
 }
+
+#[test]
+fn an_unsupported_scheme_is_rejected_with_the_supported_ones() {
+    for line in [&["ws://127.0.0.1/"][..], &["--url", "grpc://127.0.0.1/"]] {
+        let failure = plan(line).unwrap_err();
+        assert_eq!(failure.exit, Exit::BadInput);
+        let expected = "is not supported; supported schemes are http:// and https://";
+        assert!(failure.message.contains(expected), "{}", failure.message);
+    }
+}

@@ -66,6 +66,11 @@ pub fn validate(args: &ValidateArgs, text: &str) -> Result<Exit, Failure> {
         "{name} is a valid suite of {plans} plans, {}",
         suite.mode
     ))?;
+    for plan in &suite.plans {
+        for warning in plan.file.credential_warnings() {
+            note(&format!("warning: plan {:?}: {warning}", plan.name));
+        }
+    }
     outline(&suite, None)
 }
 
@@ -318,9 +323,9 @@ impl Given<'_> {
     /// The plan that is to run.
     fn plan(&self, entry: &SuitePlan) -> Result<Plan, String> {
         let mut file = entry.file.clone();
-        file.give(&self.passed);
-        file.give(&self.typed);
-        let missing: Vec<String> = file.give_up().into_iter().collect();
+        file.set_vars(&self.passed);
+        file.set_vars(&self.typed);
+        let missing: Vec<String> = file.drop_missing_vars().into_iter().collect();
         self.finished(file).map_err(|why| match missing.is_empty() {
             true => why,
             false => format!(

@@ -28,7 +28,7 @@ url = "/{{ vars.token }}/{{ vars.peak }}/{{ vars.p99_ms }}"
 "#;
 
 fn suite() -> Suite {
-    let read = |_: &str| Err("no such file".to_owned());
+    let read = |_: &str| Err(vajra_plan::FileError("no such file".to_owned()));
     parse_suite(SUITE, &read, &Values::new()).unwrap()
 }
 

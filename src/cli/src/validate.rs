@@ -5,12 +5,12 @@ use std::path::Path;
 use super::args::ValidateArgs;
 use super::dry_run;
 use super::exit::{Exit, Failure};
-use super::output::line;
+use super::output::{line, note};
 use super::plan_args::{beside, read_data, read_limited, vars};
 use super::preflight;
 use super::start_test::STAND_IN_URL;
 use super::suite;
-use vajra_plan::{Given, is_suite, parse_plan_with, show_plan_error};
+use vajra_plan::{PlanInputs, is_suite, parse_plan_with, show_plan_error};
 
 /// Reads a plan or a suite and shows what would run; with `--swarm`, whether it would.
 ///
@@ -33,9 +33,9 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         }
         return suite::validate(args, &text);
     }
-    let given = Given {
+    let given = PlanInputs {
         vars: vars(&args.vars),
-        ..Given::default()
+        ..PlanInputs::default()
     };
     let read = |file: &str| read_data(&beside(&args.plan).join(file));
     let json = is_json(&args.plan);
@@ -60,6 +60,9 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         return preflight::show(&plan, args).await;
     }
     line(&format!("{name} is a valid plan"))?;
+    for warning in plan.credential_warnings() {
+        note(&format!("warning: {warning}"));
+    }
     dry_run::outline(&plan)?;
     Ok(Exit::Success)
 }

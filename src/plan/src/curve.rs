@@ -1,32 +1,32 @@
-//! A stretch of load over time as a pure function.
+//! Load over time as a pure function, without changes.
 //!
-//! A curve is a few stages, each a straight line of its level: arrivals a second in the
-//! open model, users in the closed one. The *k*-th arrival (from 0) is due when the integral
-//! of the rate passes *k* + ½, so the total is the integral's value, rounded; Poisson arrivals
-//! are as many, at random places of the integral. Each stage is
-//! inverted in closed form, hence ramps are exact and every node computes the same instants.
+//! A curve consists of stages in which the level is linear: arrivals per second in the open model,
+//! users in the closed model. The *k*-th arrival (from 0) is due when the integral of the rate passes
+//! *k* + ½, so the total is the rounded integral; Poisson arrivals have the same total at random
+//! positions of the integral. Each stage is inverted in closed form, hence ramps are exact and every
+//! node computes the same times.
 
 use std::time::Duration;
 
+use super::load::{Arrivals, Model};
 use super::poisson::Points;
-use super::stages::Line;
-use super::{Arrivals, Model};
+use super::stage::Line;
 
 /// Nanoseconds in a second.
 const NS: f64 = 1e9;
 
-/// A stretch of time over which the level is a straight line.
+/// A period in which the level is linear.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Stage {
-    /// Seconds since the beginning.
+    /// Start in seconds.
     start: f64,
-    /// Seconds.
+    /// Length in seconds.
     length: f64,
-    /// Level where it begins.
+    /// Level at the start.
     from: f64,
-    /// Level where it ends.
+    /// Level at the end.
     to: f64,
-    /// Integral of the level over all stages before.
+    /// Integral of the level over all previous stages.
     before: f64,
 }
 
@@ -35,7 +35,7 @@ impl Stage {
         self.from + (self.to - self.from) * (t - self.start) / self.length
     }
 
-    /// Integral from the beginning to `t`, which lies in this stage.
+    /// Integral from the start of the curve to `t`, which is in this stage.
     fn integral(&self, t: f64) -> f64 {
         let x = t - self.start;
         let slope = (self.to - self.from) / self.length;
@@ -51,9 +51,9 @@ impl Stage {
         self.before + self.length * (self.from + self.to) / 2.0
     }
 
-    /// When the integral reaches `n`: the root of the quadratic, in the form that does not
-    /// cancel.
-    fn when(&self, n: f64) -> f64 {
+    /// Time at which the integral reaches `n`: the root of the quadratic, in the form without
+    /// cancellation.
+    fn time_of(&self, n: f64) -> f64 {
         let area = n - self.before;
         let slope = (self.to - self.from) / self.length;
         let root = (self.from * self.from + 2.0 * slope * area).max(0.0).sqrt();
@@ -61,7 +61,7 @@ impl Stage {
     }
 }
 
-/// Load over time, in a time of its own that begins at 0.
+/// Load over time, from time 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Curve {
     model: Model,
@@ -69,13 +69,13 @@ pub struct Curve {
     end: Duration,
     requests: Option<u64>,
     total: u64,
-    /// Where Poisson arrivals lie in the integral.
+    /// Positions of Poisson arrivals in the integral.
     points: Option<Points>,
     integral: f64,
 }
 
 impl Curve {
-    /// These lines one after the other; at most so many requests.
+    /// The curve of consecutive lines, with at most `requests` arrivals.
     pub fn new(model: Model, lines: &[Line], arrivals: Arrivals, requests: Option<u64>) -> Curve {
         let mut stages: Vec<Stage> = Vec::with_capacity(lines.len());
         for line in lines {
@@ -101,7 +101,7 @@ impl Curve {
         }
     }
 
-    /// The stage that `t` (seconds) lies in: the last if it lies behind all.
+    /// The stage at `t` (seconds); after the end, the last one.
     fn stage(&self, t: f64) -> Option<&Stage> {
         self.stages
             .iter()
@@ -117,7 +117,7 @@ impl Curve {
         self.stage(t).map_or(0.0, |s| s.level(t))
     }
 
-    /// Arrivals a second at `t`, of the whole swarm; 0 in the closed model and after the end.
+    /// Arrivals per second at `t`, over the whole swarm; 0 in the closed model and after the end.
     pub fn rate_at(&self, t: Duration) -> f64 {
         match self.model {
             Model::Open => self.level_at(t),
@@ -125,8 +125,7 @@ impl Curve {
         }
     }
 
-    /// Users at work at `t`, of the whole swarm: at least one until the end, then none; 0 in
-    /// the open model.
+    /// Active users at `t`, over the whole swarm: at least one until the end; 0 in the open model.
     pub fn users_at(&self, t: Duration) -> u32 {
         match self.model {
             Model::Closed if t < self.end => (self.level_at(t).round() as u32).max(1),
@@ -134,8 +133,8 @@ impl Curve {
         }
     }
 
-    /// When user `u` (from 0) is at work next: the first instant at or after `from`, both in
-    /// nanoseconds after the beginning, with `users_at(t) > u`. None if it never is again.
+    /// Next activity of a user (from 0): the first time at or after `from`, both in nanoseconds, with
+    /// `users_at(t) > user`. None if there is no such time.
     pub fn user_from_ns(&self, user: u32, from: u64) -> Option<u64> {
         if self.model == Model::Open || from >= as_ns(self.end) {
             return None;
@@ -147,9 +146,9 @@ impl Curve {
         let t = from as f64 / NS;
         let ahead = self.stages.iter().filter(|s| t < s.end());
         let starts = ahead.filter_map(|stage| {
-            let begin = t.max(stage.start);
-            if stage.level(begin) >= level {
-                return Some(begin);
+            let start = t.max(stage.start);
+            if stage.level(start) >= level {
+                return Some(start);
             }
             let rise = stage.to - stage.from;
             (stage.to >= level && rise > 0.0)
@@ -169,9 +168,9 @@ impl Curve {
         self.stage(t).map_or(0.0, |s| s.integral(t))
     }
 
-    /// When the `k`-th arrival (from 0) is due, in nanoseconds after the beginning. Behind the
-    /// last arrival, the end. Accurate to well below a microsecond over 24 h at
-    /// 1,000,000/s: an `f64` holds such a time to 30 ps.
+    /// Due time of the `k`-th arrival (from 0) in nanoseconds; after the last arrival, the end.
+    /// Accurate to well below a microsecond over 24 h at 1,000,000/s: an `f64` represents such a time
+    /// to 30 ps.
     pub fn arrival_ns(&self, k: u64) -> u64 {
         let end = as_ns(self.end);
         let n = match self.points {
@@ -180,12 +179,12 @@ impl Curve {
         };
         let reached = |s: &&Stage| n <= s.after() && s.after() > s.before;
         match self.stages.iter().find(reached) {
-            Some(stage) if self.model == Model::Open => ((stage.when(n) * NS) as u64).min(end),
+            Some(stage) if self.model == Model::Open => ((stage.time_of(n) * NS) as u64).min(end),
             _ => end,
         }
     }
 
-    /// The first arrival due at or after `t` (nanoseconds): as many are due before it.
+    /// The first arrival due at or after `t` (nanoseconds); equals the number of arrivals before `t`.
     pub fn first_arrival_from_ns(&self, t: u64) -> u64 {
         if self.points.is_some() {
             return self.search(t);
@@ -200,7 +199,7 @@ impl Curve {
         k.min(self.total)
     }
 
-    /// [`Self::first_arrival_from_ns`] without an estimate to begin with.
+    /// [`Self::first_arrival_from_ns`] by binary search.
     fn search(&self, t: u64) -> u64 {
         let (mut low, mut high) = (0, self.total);
         while low < high {
@@ -218,7 +217,7 @@ impl Curve {
         self.total
     }
 
-    /// When arrivals stop: the end, or earlier if `requests` are planned by then.
+    /// Time of the last arrival: the end, or earlier if `requests` are reached.
     pub fn last_due(&self) -> Duration {
         match (self.model, self.requests) {
             (Model::Open, Some(most)) if most <= self.total && most > 0 => {
@@ -228,13 +227,13 @@ impl Curve {
         }
     }
 
-    /// Its highest level.
+    /// Highest level.
     pub fn peak(&self) -> f64 {
         let levels = self.stages.iter().map(|s| s.from.max(s.to));
         levels.fold(0.0, f64::max)
     }
 
-    /// When it ends.
+    /// End of the curve.
     pub fn end(&self) -> Duration {
         self.end
     }

@@ -1,84 +1,36 @@
-//! Where in a plan's text an error is, to be shown there as compilers do.
+//! The place of an error in a plan's text, shown like a compiler does.
 
 use std::ops::Range;
 
-use super::parse::PlanError;
-use super::source::{Node, Seg, line_and_column, tree};
+use super::error::{PlanError, line_and_column};
+use super::source::{Node, tree};
 
-/// Bytes of the text that an error is about; none if it is about the whole.
+/// Bytes of the text that an error is about; none if it is about the whole plan.
 fn locate(error: &PlanError, text: &str) -> Option<Range<usize>> {
     let at = match error {
         PlanError::Syntax { at, .. } => at.clone(),
         PlanError::Field {
-            field,
-            path,
-            problem,
+            path, placeholder, ..
         } => {
             let tree = tree(text).ok()?;
-            let path = match path.is_empty() {
-                true => path_of(field),
-                false => path.clone(),
-            };
-            let found = tree.last_on(&path);
-            let hole = hole(problem).and_then(|name| {
-                let in_it = hole_at(found, name, text);
-                in_it.or_else(|| hole_at(&tree, name, text))
-            });
-            hole.unwrap_or_else(|| found.at.clone())
+            let found = tree.last_on(path);
+            let within = placeholder.as_deref();
+            let within = within.and_then(|content| placeholder_in(found, content, text));
+            within.unwrap_or_else(|| found.at.clone())
         }
         PlanError::TooLarge(_) => return None,
     };
     (at != (0..0)).then_some(at)
 }
 
-/// An error of something that stands below this path of a text.
-pub fn below(error: PlanError, path: &[Seg]) -> PlanError {
-    let PlanError::Field {
-        field, path: own, ..
-    } = &error
-    else {
-        return error;
-    };
-    let own = match own.is_empty() {
-        true => path_of(field),
-        false => own.clone(),
-    };
-    let path = [path, &own].concat();
-    error.found_at(path)
-}
-
-/// A field as errors name it: `load.rate`, or `scenario "buy", step "list"`.
-fn path_of(field: &str) -> Vec<Seg> {
-    let named = |part: &str| {
-        let (word, name) = part.trim().split_once(' ')?;
-        let name = name.strip_prefix('"')?.strip_suffix('"')?;
-        let list = Seg::Key(word.to_owned());
-        Some([
-            list,
-            Seg::Named(word.to_owned(), name.replace("\\\"", "\"")),
-        ])
-    };
-    let parts: Option<Vec<[Seg; 2]>> = field.split(", ").map(named).collect();
-    match parts {
-        Some(parts) => parts.into_iter().flatten().collect(),
-        None => field.split('.').map(Seg::from).collect(),
-    }
-}
-
-/// The variable that an error says is not known in a template.
-fn hole(problem: &str) -> Option<&str> {
-    let (_, rest) = problem.split_once("{{ ")?;
-    rest.split_once(" }}").map(|(name, _)| name)
-}
-
-/// Where below a value that variable is used.
-fn hole_at(node: &Node, name: &str, text: &str) -> Option<Range<usize>> {
+/// Bytes of the first placeholder with this content in the texts below a value.
+fn placeholder_in(node: &Node, content: &str, text: &str) -> Option<Range<usize>> {
     node.texts().into_iter().find_map(|node| {
         let written = text.get(node.at.clone())?;
-        let mut holes = written.match_indices("{{");
-        let (at, _) = holes.find(|(at, _)| {
+        let mut starts = written.match_indices("{{");
+        let (at, _) = starts.find(|(at, _)| {
             let inside = written[at + 2..].trim_start_matches(['-', '+', ' ']);
-            let rest = inside.strip_prefix(name);
+            let rest = inside.strip_prefix(content);
             rest.is_some_and(|r| !r.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
         })?;
         let length = written[at..].find("}}").map_or(2, |end| end + 2);
@@ -87,20 +39,23 @@ fn hole_at(node: &Node, name: &str, text: &str) -> Option<Range<usize>> {
     })
 }
 
-/// An error as a compiler shows it: what is wrong, where, the line itself with a mark under
-/// it, and what may help.
+/// Shows an error like a compiler: the problem, its place, the line with a mark below it, and
+/// hints.
+///
+/// Own code instead of `annotate-snippets`: that crate replaces tabs, shortens long lines and
+/// needs a span, whereas errors about the whole plan have none; the layout below is 25 lines.
 pub fn show(error: &PlanError, name: &str, text: &str) -> String {
     let (what, help) = match error {
         PlanError::Syntax {
             problem,
             help,
-            field,
+            path,
             ..
-        } => match field.as_str() {
-            "" => (problem.clone(), help.as_slice()),
-            // The key is said already.
+        } => match path.is_empty() {
+            true => (problem.clone(), help.as_slice()),
+            // The problem already names the key.
             _ if problem.contains('`') => (problem.clone(), help.as_slice()),
-            field => (format!("{field}: {problem}"), help.as_slice()),
+            _ => (format!("{path}: {problem}"), help.as_slice()),
         },
         other => (other.to_string(), [].as_slice()),
     };
@@ -115,7 +70,7 @@ pub fn show(error: &PlanError, name: &str, text: &str) -> String {
         .take(column.saturating_sub(1))
         .map(|c| if c == '\t' { '\t' } else { ' ' })
         .collect();
-    // No further than the line goes.
+    // At most to the end of the line.
     let rest = shown.chars().count().saturating_sub(column - 1);
     let marked = text.get(at).map_or(1, |t| t.chars().count());
     let mark = "^".repeat(marked.min(rest).max(1));
@@ -136,14 +91,14 @@ pub fn show(error: &PlanError, name: &str, text: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{parse_plan, parse_toml};
+    use crate::{FileError, parse_plan, parse_toml};
 
     fn shown(text: &str) -> String {
         show(&parse_toml(text).unwrap_err(), "p.toml", text)
     }
 
     #[test]
-    fn errors_point_at_what_they_are_about() {
+    fn errors_point_at_the_value() {
         let head =
             "[http]\nbase_url = \"http://h\"\n[[scenario]]\nname = \"a\"\n[[scenario.step]]\n";
         let load = "[load]\nrate = 1\nduration = \"1s\"\n";
@@ -203,17 +158,17 @@ mod tests {
                 "8:41",
             ),
         ] {
-            let told = shown(&text);
+            let output = shown(&text);
             assert!(
-                told.contains(&format!("--> p.toml:{place}\n")),
-                "{place}\n{text}\n{told}"
+                output.contains(&format!("--> p.toml:{place}\n")),
+                "{place}\n{text}\n{output}"
             );
         }
     }
 
     #[test]
-    fn errors_in_json_point_at_what_they_are_about_too() {
-        let read = |_: &str| Err("nothing to read".to_owned());
+    fn json_errors_point_at_the_value() {
+        let read = |_: &str| Err(FileError("nothing to read".to_owned()));
         for (text, place) in [
             (
                 "{\"task\": {\"type\": \"SLEEP\", \"ms\": 1},\n \"load\": {\"rate\": 0, \"duration\": \"1s\"}}",
@@ -233,20 +188,21 @@ mod tests {
             ),
         ] {
             let error = parse_plan(text, true, &read).unwrap_err();
-            let told = show(&error, "p.json", text);
+            let output = show(&error, "p.json", text);
             assert!(
-                told.contains(&format!("--> p.json:{place}\n")),
-                "{place}\n{told}"
+                output.contains(&format!("--> p.json:{place}\n")),
+                "{place}\n{output}"
             );
         }
     }
 
     #[test]
     fn the_line_is_shown_with_a_mark_under_it() {
-        let told = shown("[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nrate = 0\nduration = \"1s\"\n");
+        let output =
+            shown("[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nrate = 0\nduration = \"1s\"\n");
         assert_eq!(
-            told,
-            "load.rate: 0 is not allowed; it must be between 0.001 and 1000000 a second\n \
+            output,
+            "load.rate: 0 is not allowed; it must be between 0.001 and 1000000 per second\n \
              --> p.toml:5:8\n  |\n5 | rate = 0\n  |        ^"
         );
     }

@@ -1,38 +1,38 @@
-//! Poisson arrivals that every node computes alike.
+//! Poisson arrivals that are the same on every node.
 //!
-//! Once it is known how many arrivals a Poisson process has in a span, they are that many
-//! points put there uniformly at random. The plan says how many; the points come from a tree:
-//! how many of a span's points lie in its left half is binomial, and each half is split the
-//! same way, down to spans with a few points, which are drawn and sorted. Every draw depends
-//! on the place in the tree alone, so that any point is found in a few hundred hashes, in any
-//! order, on any node, without a table; and only exact operations (integers, and IEEE
-//! square root, sum and product) are used, so that all machines agree to the bit.
+//! Given the number of arrivals of a Poisson process in an interval, the arrivals are independent and
+//! uniformly distributed. The number is that of the plan; the points come from a tree: the number of
+//! points in the left half of an interval is binomial, and each half is split the same way, down to
+//! intervals with a few points, which are drawn and sorted. Every draw depends only on the position
+//! in the tree, so that any point takes a few hundred hashes, in any order, on any node, without a
+//! table. Only exact operations (integers, and IEEE square root, sum and product) are used, so that
+//! all machines agree to the bit.
 
 use vajra_core::splitmix::{hash, unit};
 
-/// Spans with at most this many points are drawn at once.
+/// Most points of an interval that is not split further.
 const LEAF: u64 = 16;
 
-/// Above so many points a binomial draw is scaled up from [`SAMPLE`] bits.
+/// Most points for an exact binomial draw; larger ones are scaled up from [`SAMPLE`] bits.
 const EXACT: u64 = 4096;
 
-/// Bits whose count stands for the number of points in the left half of a larger span: a
-/// binomial distribution itself, with tails to 16 standard deviations.
+/// Random bits whose count approximates the points in the left half of a larger interval: itself a
+/// binomial distribution, with tails to 16 standard deviations.
 const SAMPLE: u64 = 1024;
 
-/// So many points, uniformly at random and in order, in a span from 0 to 1.
+/// Sorted, uniformly distributed random points from 0 to 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Points {
     total: u64,
 }
 
 impl Points {
-    /// So many.
+    /// This many points.
     pub fn new(total: u64) -> Points {
         Points { total }
     }
 
-    /// Where point `k` (from 0) lies, 0 to 1; 1 if there are fewer.
+    /// Position of point `k` (from 0), 0 to 1; 1 if there are fewer points.
     pub fn position(self, k: u64) -> f64 {
         if k >= self.total {
             return 1.0;
@@ -53,12 +53,12 @@ impl Points {
     }
 }
 
-/// How many of a span's `n` points lie in its left half.
+/// Number of an interval's `n` points in its left half.
 fn in_left_half(node: u64, n: u64) -> u64 {
     if n <= EXACT {
         return ones(node, n);
     }
-    // In standard deviations, evened out between the steps of the count.
+    // In standard deviations, smoothed between the steps of the count.
     let half = SAMPLE as f64 / 2.0;
     let step = unit(hash(node, SAMPLE)) - 0.5;
     let deviation = (ones(node, SAMPLE) as f64 - half + step) / (half / 2.0).sqrt();
@@ -66,7 +66,7 @@ fn in_left_half(node: u64, n: u64) -> u64 {
     (left.max(0.0) as u64).min(n)
 }
 
-/// Ones among `bits` random bits.
+/// Number of ones among `bits` random bits.
 fn ones(node: u64, bits: u64) -> u64 {
     let whole: u64 = (0..bits / 64)
         .map(|i| u64::from(hash(node, i).count_ones()))
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn points_are_in_order_and_as_many_as_asked_for() {
+    fn points_are_sorted_and_have_the_given_number() {
         for total in [1, 16, 17, 1_000, 100_000] {
             let points = all(total);
             assert!(points.is_sorted(), "{total}");
@@ -141,7 +141,7 @@ mod tests {
         }
     }
 
-    /// Every machine must find the same: these came from one.
+    /// Every machine must compute the same positions; these were computed once.
     #[test]
     fn positions_never_change() {
         let points = Points::new(86_400_000_000);

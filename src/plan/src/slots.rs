@@ -1,11 +1,11 @@
-//! Who owns which arrival: shares as ranges of slots.
+//! The owner of each arrival: shares as ranges of slots.
 //!
-//! Global arrival *k* sits in slot `k × 618,033 mod 1,000,000`, a Weyl sequence whose step is
+//! Global arrival *k* has slot `k × 618,033 mod 1,000,000`, a Weyl sequence whose step is
 //! near the golden ratio and coprime to the number of slots. Hence every range of slots gets
 //! an evenly spread subset of the arrivals, ranges that partition the slots partition the
-//! arrivals exactly, and all workers together hit the target at precisely the plan's instants.
+//! arrivals exactly, and all workers together send at exactly the planned times.
 
-/// The whole of a plan's load.
+/// Slots of a plan's whole load.
 pub const SLOTS: u32 = 1_000_000;
 
 /// Step from one arrival's slot to the next one's.
@@ -13,33 +13,33 @@ const STEP: u64 = 618_033;
 
 const M: u64 = SLOTS as u64;
 
-/// A share: a contiguous range of slots, which may wrap around the end.
+/// A share: a contiguous range of slots, which can wrap around the end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct SlotRange {
     /// First slot, below [`SLOTS`].
     pub offset: u32,
-    /// How many, at most [`SLOTS`].
+    /// Number of slots, at most [`SLOTS`].
     pub slots: u32,
 }
 
 impl SlotRange {
-    /// Everything.
+    /// The whole load.
     pub const WHOLE: SlotRange = SlotRange {
         offset: 0,
         slots: SLOTS,
     };
-    /// Nothing.
+    /// An empty share.
     pub const EMPTY: SlotRange = SlotRange {
         offset: 0,
         slots: 0,
     };
 
-    /// The part of the whole, 0 to 1.
+    /// Fraction of the whole load, 0 to 1.
     pub fn fraction(self) -> f64 {
         f64::from(self.slots) / f64::from(SLOTS)
     }
 
-    /// Part `i` of `n` nearly equal ones that together are exactly this range.
+    /// Part `i` (from 0) of `n` nearly equal parts that together are exactly this range.
     pub fn part(self, i: u32, n: u32) -> SlotRange {
         let cut = |i: u32| (u64::from(self.slots) * u64::from(i) / u64::from(n.max(1))) as u32;
         SlotRange {
@@ -60,12 +60,12 @@ pub fn owns(range: SlotRange, k: u64) -> bool {
 }
 
 /// The first arrival of a range at or after `from`; none if the range is empty. Up to
-/// [`SLOTS`] steps; [`Owned`] walks on from there in one.
+/// [`SLOTS`] steps; [`Owned`] takes one step for each further arrival.
 pub fn next_owned(range: SlotRange, from: u64) -> Option<u64> {
     (range.slots > 0).then(|| (from..).find(|k| owns(range, *k)))?
 }
 
-/// The arrivals of a range, walked in constant time each.
+/// Iterates over the arrivals of a range in constant time each.
 ///
 /// By the three-distance theorem the gap from one arrival of a range to its next takes at
 /// most three values: the smallest step up that stays within the range's length, the
@@ -73,9 +73,9 @@ pub fn next_owned(range: SlotRange, from: u64) -> Option<u64> {
 #[derive(Clone, Copy, Debug)]
 pub struct Owned {
     range: SlotRange,
-    /// Fewest arrivals that move up by less than the range's length, and by how much.
+    /// Smallest number of arrivals that moves up by less than the range's length, and the distance.
     up: (u64, u64),
-    /// Fewest arrivals that move down by less than the range's length, and by how much.
+    /// Smallest number of arrivals that moves down by less than the range's length, and the distance.
     down: (u64, u64),
 }
 
@@ -110,7 +110,7 @@ impl Owned {
         next_owned(self.range, from)
     }
 
-    /// The one after `k`, which must itself be owned.
+    /// The arrival after `k`, which must be owned.
     pub fn after(&self, k: u64) -> u64 {
         let at = self.range.position(k);
         debug_assert!(at < u64::from(self.range.slots), "{k} is not owned");
@@ -123,7 +123,7 @@ impl Owned {
         }
     }
 
-    /// How many are owned in `from..to`. Walks less than one cycle of [`SLOTS`].
+    /// Number of owned arrivals in `from..to`. Takes less than one cycle of [`SLOTS`] steps.
     pub fn count(&self, from: u64, to: u64) -> u64 {
         let span = to.saturating_sub(from);
         let cycles = span / M;
@@ -142,7 +142,7 @@ impl Owned {
 mod tests {
     use super::*;
 
-    /// A small generator of its own, so that a failure repeats.
+    /// A deterministic random generator, so that failures are reproducible.
     fn random(seed: &mut u64) -> u64 {
         *seed = seed
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn walking_visits_exactly_the_owned_arrivals() {
+    fn iteration_visits_exactly_the_owned_arrivals() {
         let mut seed = 11;
         for slots in [
             1, 2, 3, 999, 12_345, 333_333, 500_000, 618_033, 999_999, SLOTS,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn counting_agrees_with_walking() {
+    fn counting_agrees_with_iteration() {
         let range = SlotRange {
             offset: 900_000,
             slots: 250_000,
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(Owned::new(SlotRange::EMPTY).count(0, 10 * M), 0);
     }
 
-    /// A tenth of the slots gets every tenth arrival or so, nowhere far from its fair count.
+    /// A tenth of the slots gets about every tenth arrival, always close to its fair count.
     #[test]
     fn a_share_is_spread_evenly() {
         let owned = Owned::new(SlotRange {

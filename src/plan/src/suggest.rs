@@ -1,18 +1,19 @@
-//! What was probably meant by a name that is none.
+//! Suggestions for mistyped names.
 
-/// The name that a mistyped one is nearest to, if any is near: few letters changed, left out,
-/// added or swapped, or one begins with the other.
-pub fn near<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The name that is most similar to a mistyped one, if any is: a few letters are changed, left
+/// out, added or swapped, or one name starts with the other.
+pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
     let close = |name: &str| {
-        let begins = given.len() >= 3 && (name.starts_with(&given) || given.starts_with(name));
+        let prefix = given.len() >= 3 && (name.starts_with(&given) || given.starts_with(name));
         let changes = strsim::osa_distance(&given, &name.to_lowercase());
         let most = given.chars().count().max(name.chars().count()) / 3;
-        (changes <= most.max(1) || begins).then_some(changes)
+        (changes <= most.max(1) || prefix).then_some(changes)
     };
-    let near = names.into_iter().filter(|name| name.len() > 1);
-    let near = near.filter_map(|name| close(name).map(|changes| (changes, name)));
-    near.min_by_key(|(changes, _)| *changes)
+    let names = names.into_iter().filter(|name| name.len() > 1);
+    let similar = names.filter_map(|name| close(name).map(|changes| (changes, name)));
+    similar
+        .min_by_key(|(changes, _)| *changes)
         .map(|(_, name)| name)
 }
 
@@ -21,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_recognised_and_other_words_are_not() {
+    fn typing_errors_are_recognised_and_other_words_are_not() {
         let names = [
             "rate",
             "users",
@@ -42,7 +43,7 @@ mod tests {
             ("x", None),
             ("", None),
         ] {
-            assert_eq!(near(given, names), meant, "{given}");
+            assert_eq!(nearest(given, names), meant, "{given}");
         }
     }
 }

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-//! Plans as people write them, and what they are told when they err.
+//! Plans and their errors.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ fn headers_may_be_a_list_with_repeated_names() {
 }
 
 #[test]
-fn an_unknown_field_is_named_with_its_place_and_the_fields_there_are() {
+fn an_unknown_field_is_reported_with_its_place_and_the_allowed_ones() {
     let message = error(&GOOD.replace("ramp_up", "ramp_upp"));
     for part in ["line 12", "ramp_upp", "`ramp_up`"] {
         assert!(message.contains(part), "{message}");
@@ -106,7 +106,7 @@ fn an_unknown_field_is_named_with_its_place_and_the_fields_there_are() {
 }
 
 #[test]
-fn a_value_of_the_wrong_kind_names_its_field() {
+fn a_value_of_the_wrong_type_is_reported_with_its_field() {
     let message = error(&GOOD.replace("\"30s\"", "30"));
     assert!(
         message.contains("load.duration") && message.contains("\"30s\""),
@@ -120,7 +120,7 @@ fn a_value_of_the_wrong_kind_names_its_field() {
 }
 
 #[test]
-fn loads_that_make_no_sense_are_refused_by_field() {
+fn invalid_loads_are_rejected_by_field() {
     for (load, expected) in [
         (
             "rate = 0\nduration = '1s'",
@@ -171,11 +171,14 @@ fn loads_that_make_no_sense_are_refused_by_field() {
 }
 
 #[test]
-fn tasks_that_make_no_sense_are_refused_by_field() {
+fn invalid_tasks_are_rejected_by_field() {
     for (task, expected) in [
         ("", "task.url: is missing"),
         ("url = 'http://'", "has no host"),
-        ("url = 'ftp://h/'", "another scheme"),
+        (
+            "url = 'ftp://h/'",
+            "task.url: ftp:// is not supported; supported schemes are http:// and https://",
+        ),
         ("url = 'http://h/'\nms = 3", "task.ms"),
         ("url = 'http://h/'\nmethod = 'GE T'", "task.method"),
         (
@@ -205,7 +208,7 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
         ),
         (
             "url = 'http://h/'\nversion = '2'\nstreams = 5\ndisable_keepalive = true",
-            "makes no sense with task.disable_keepalive",
+            "can't be combined with task.disable_keepalive",
         ),
         ("url = 'http://h/'\nbody_size = '10 GB'", "number of bytes"),
         (
@@ -235,7 +238,7 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
         ),
         (
             "url = 'https://h/'\ntls = { client_cert = 'x', client_key = '-----BEGIN' }",
-            "keys never travel",
+            "private keys are not sent with a plan",
         ),
         (
             "url = 'https://h/'\ntls = { cas = 'x' }",
@@ -256,7 +259,7 @@ fn tasks_that_make_no_sense_are_refused_by_field() {
 }
 
 #[test]
-fn a_local_table_stays_out_of_the_plan_and_may_stand_for_the_url() {
+fn a_local_table_is_not_part_of_the_plan_and_can_replace_the_url() {
     let text = r#"
 [task]
 type = "HTTP"
@@ -317,7 +320,7 @@ fn json_errors_name_the_field_and_the_place() {
 }
 
 #[test]
-fn a_plan_has_a_largest_size() {
+fn the_size_of_a_plan_is_limited() {
     let text = format!("{GOOD}# {}", "x".repeat(MAX_PLAN_BYTES));
     assert!(matches!(parse_toml(&text), Err(PlanError::TooLarge(_))));
     let mut big = plan(GOOD);
@@ -346,7 +349,7 @@ stages = [
 "#;
 
 #[test]
-fn stages_follow_each_other_and_a_spike_falls_back() {
+fn stages_run_in_order_and_a_spike_returns_to_the_previous_level() {
     let plan = plan(STAGES);
     assert_eq!(Plan::from_bytes(&plan.to_bytes()), Ok(plan.clone()));
     assert_eq!(plan.load.rate, Some(3000.0));
@@ -370,14 +373,14 @@ fn stages_follow_each_other_and_a_spike_falls_back() {
     assert_eq!(profile.warm_up_end(), Duration::from_secs(1));
     let total = 100 + 5_500 + 6_000 + 5_000 + 3_000 + 4_000 + 2_000;
     assert_eq!(profile.total_arrivals(), Some(total));
-    // Poisson or not, the stages are in proportion.
+    // Poisson arrivals keep the proportions of the stages.
     let until_ramp_down = profile.first_arrival_from_ns(22_000_000_000);
     let deviation = until_ramp_down as f64 - (total - 2_000) as f64;
     assert!(deviation.abs() < 5.0 * 2_000f64.sqrt(), "{deviation}");
 }
 
 #[test]
-fn a_rate_beside_stages_is_the_target_of_those_that_name_none() {
+fn a_rate_is_the_target_of_stages_without_one() {
     let text = STAGES
         .replace("model = \"open\"", "rate = 200")
         .replace("type = \"ramp\", target = \"1k\"", "type = \"ramp\"");
@@ -390,18 +393,14 @@ fn a_rate_beside_stages_is_the_target_of_those_that_name_none() {
 }
 
 #[test]
-fn wrong_stages_are_told_by_number() {
-    for (from, to, told) in [
+fn invalid_stages_are_reported_by_number() {
+    for (from, to, expected) in [
         (
             "type = \"ramp\"",
             "type = \"warm-up\"",
             "number 2 (warm-up): a warm-up can only be the first",
         ),
-        (
-            "steps = 2, ",
-            "",
-            "number 5 (step) needs to know how many steps",
-        ),
+        ("steps = 2, ", "", "number 5 (step) needs a number of steps"),
         ("steps = 2, ", "steps = 0, ", "number 5 (step) has 0 steps"),
         (
             "length = \"10s\"",
@@ -432,7 +431,7 @@ fn wrong_stages_are_told_by_number() {
         (
             "arrivals = \"poisson\"",
             "ramp_up = \"5s\"",
-            "leave out warm_up and ramp_up",
+            "replace warm_up and ramp_up",
         ),
         (
             "arrivals = \"poisson\"",
@@ -447,6 +446,6 @@ fn wrong_stages_are_told_by_number() {
     ] {
         assert!(STAGES.contains(from), "{from}");
         let message = error(&STAGES.replacen(from, to, 1));
-        assert!(message.contains(told), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
 }

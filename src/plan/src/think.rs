@@ -1,7 +1,7 @@
-//! How long users think: the same, or drawn anew before each request.
+//! Think time: the pause of a virtual user between a response and its next request.
 //!
-//! Draws depend on the user and on how often it has thought, on nothing else: a plan's users
-//! think alike in every run, on whichever node they are.
+//! Random pauses depend only on the user and on the number of its pauses before, so that they are the
+//! same in every run and on every node.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,43 +9,44 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::schema::schema_of_text;
-use super::units::{DURATION_PATTERN, parse_duration, show_duration};
+use super::ranges::{OutOfRange, duration};
+use super::text_schema::schema_of_text;
+use super::units::{DURATION_PATTERN, UnitError, parse_duration, show_duration};
 use vajra_core::splitmix::{hash, unit};
 
-/// Longest pause, given or drawn.
+/// Longest pause, configured or random.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-const HINT: &str = "write a time such as \"2s\", an even spread \"1s..3s\", \"exponential 2s\" or \
+const HINT: &str = "write a duration such as \"2s\", a uniform range \"1s..3s\", \"exponential 2s\" or \
                     \"normal 2s 500ms\" (mean and standard deviation)";
 
 /// A user's pause between a response and its next request. Written as text:
 ///
 /// | text | pause |
 /// |---|---|
-/// | `2s` | always that long |
-/// | `1s..3s` | evenly spread between the two |
-/// | `exponential 2s` | exponential with that mean, as independent visitors' are |
-/// | `normal 2s 500ms` | normal with that mean and standard deviation; none where that is below zero |
+/// | `2s` | constant |
+/// | `1s..3s` | uniformly distributed |
+/// | `exponential 2s` | exponentially distributed with this mean, like independent visitors |
+/// | `normal 2s 500ms` | normally distributed with this mean and standard deviation; 0 where negative |
 ///
-/// All times are at most an hour; so is every pause drawn.
+/// All durations and all random pauses are at most 1 h.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ThinkTime {
-    /// Always the same.
+    /// Constant.
     Constant(Duration),
-    /// Evenly spread from the one to the other.
+    /// Uniformly distributed between two durations.
     Uniform(Duration, Duration),
-    /// Exponential with this mean.
+    /// Exponentially distributed with this mean.
     Exponential(Duration),
-    /// Normal with this mean and this standard deviation.
+    /// Normally distributed with this mean and standard deviation.
     Normal(Duration, Duration),
 }
 
 schema_of_text!(ThinkTime, "ThinkTime", {
     "title": "think time",
-    "description": "`2s`: always that long. `1s..3s`: evenly spread between the two. `exponential 2s`: with \
-                    that mean, as independent visitors' pauses are. `normal 2s 500ms`: with that mean and \
-                    standard deviation.",
+    "description": "`2s`: constant. `1s..3s`: uniformly distributed. `exponential 2s`: exponentially distributed \
+                    with this mean, like the pauses of independent visitors. `normal 2s 500ms`: normally \
+                    distributed with this mean and standard deviation.",
     "type": "string",
     "pattern": format!(
         r"^\s*({DURATION_PATTERN}(\.\.\s*{DURATION_PATTERN})?|exponential\s+{DURATION_PATTERN}|normal\s+{DURATION_PATTERN}\s*{DURATION_PATTERN})$"
@@ -57,12 +58,12 @@ impl ThinkTime {
     /// No pause.
     pub const NONE: ThinkTime = ThinkTime::Constant(Duration::ZERO);
 
-    /// There is no pause.
+    /// Whether there is no pause.
     pub fn is_none(&self) -> bool {
         *self == ThinkTime::NONE
     }
 
-    /// How long user `user` thinks the `n`th time, in nanoseconds.
+    /// Pause number `n` of a user, in nanoseconds.
     pub fn draw_ns(&self, user: u32, n: u32) -> u64 {
         let place = u64::from(user) << 32 | u64::from(n);
         let seconds = match *self {
@@ -81,7 +82,7 @@ impl ThinkTime {
         (seconds.clamp(0.0, LONGEST.as_secs_f64()) * 1e9) as u64
     }
 
-    /// The mean pause.
+    /// Mean pause.
     pub fn mean(&self) -> Duration {
         match *self {
             ThinkTime::Constant(time)
@@ -99,21 +100,16 @@ impl ThinkTime {
         }
     }
 
-    /// Every time in range, and in order.
+    /// Checks the range and the order of the durations.
     ///
     /// # Errors
-    /// What is wrong.
-    pub fn validate(&self) -> Result<(), String> {
-        if let Some(long) = self.times().into_iter().find(|t| *t > LONGEST) {
-            return Err(format!(
-                "{} is not allowed; it must be between 0s and 1h",
-                show_duration(long)
-            ));
+    /// One is above 1 h, or a range ends before it starts.
+    pub fn validate(&self) -> Result<(), ThinkTimeError> {
+        for time in self.times() {
+            duration(time, Duration::ZERO, LONGEST).map_err(ThinkTimeError::TooLong)?;
         }
         match self {
-            ThinkTime::Uniform(from, to) if from > to => Err(format!(
-                "{self} begins above its end; write the shorter time first"
-            )),
+            ThinkTime::Uniform(from, to) if from > to => Err(ThinkTimeError::Order(*self)),
             _ => Ok(()),
         }
     }
@@ -123,13 +119,29 @@ fn ns(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl FromStr for ThinkTime {
-    type Err = String;
+/// Why a think time is rejected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ThinkTimeError {
+    /// A malformed duration.
+    #[error("{0}; {HINT}")]
+    Duration(UnitError),
+    /// None of the forms.
+    #[error("{0:?} is not a think time: {HINT}")]
+    Form(String),
+    /// A duration above 1 h.
+    #[error(transparent)]
+    TooLong(OutOfRange),
+    /// A range that ends before it starts.
+    #[error("{0} starts above its end; write the shorter duration first")]
+    Order(ThinkTime),
+}
 
-    fn from_str(text: &str) -> Result<ThinkTime, String> {
-        let hinted = |e: String| format!("{e}; {HINT}");
+impl FromStr for ThinkTime {
+    type Err = ThinkTimeError;
+
+    fn from_str(text: &str) -> Result<ThinkTime, ThinkTimeError> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let time = |text: &str| parse_duration(text).map_err(hinted);
+        let time = |text: &str| parse_duration(text).map_err(ThinkTimeError::Duration);
         match words[..] {
             ["exponential", mean] => Ok(ThinkTime::Exponential(time(mean)?)),
             ["normal", mean, deviation] => Ok(ThinkTime::Normal(time(mean)?, time(deviation)?)),
@@ -137,7 +149,7 @@ impl FromStr for ThinkTime {
                 let (from, to) = text.split_once("..").unwrap_or_default();
                 Ok(ThinkTime::Uniform(time(from)?, time(to)?))
             }
-            ["exponential" | "normal", ..] => Err(format!("{text:?} is no think time: {HINT}")),
+            ["exponential" | "normal", ..] => Err(ThinkTimeError::Form(text.to_owned())),
             _ => time(text).map(ThinkTime::Constant),
         }
     }
@@ -195,12 +207,12 @@ mod tests {
         (mean, (variance / values.len() as f64).sqrt())
     }
 
-    fn near(found: f64, wanted: f64) -> bool {
-        (found - wanted).abs() < 0.02 * wanted
+    fn near(found: f64, expected: f64) -> bool {
+        (found - expected).abs() < 0.02 * expected
     }
 
     #[test]
-    fn pauses_are_spread_as_written() {
+    fn pauses_have_the_configured_distribution() {
         assert_eq!(moments(&drawn("2s")), (2.0, 0.0));
         let (mean, deviation) = moments(&drawn("1s..3s"));
         assert!(
@@ -223,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn text_reads_back_as_it_is_shown() {
+    fn a_think_time_survives_its_text_form() {
         for text in ["0s", "1m30s", "1s..3s", "exponential 2s", "normal 2s 500ms"] {
             assert_eq!(text.parse::<ThinkTime>().unwrap().to_string(), text);
         }
         assert_eq!(
             "1s .. 3s".parse(),
-            Ok::<_, String>(ThinkTime::Uniform(
+            Ok::<_, ThinkTimeError>(ThinkTime::Uniform(
                 Duration::from_secs(1),
                 Duration::from_secs(3)
             ))
@@ -237,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_examples() {
+    fn malformed_think_times_are_rejected_with_examples() {
         for bad in [
             "2",
             "",
@@ -247,7 +259,7 @@ mod tests {
             "sometimes 1s",
             "-1s",
         ] {
-            let refused = bad.parse::<ThinkTime>().unwrap_err();
+            let refused = bad.parse::<ThinkTime>().unwrap_err().to_string();
             assert!(refused.contains("exponential 2s"), "{bad}: {refused}");
         }
         for bad in ["2h", "3s..1s", "1s..2h"] {

@@ -1,4 +1,4 @@
-//! What a good result is: `response_time.p99 < 250ms`, `error_rate[buy/log in] < 1%`,
+//! Thresholds, the conditions on a result: `response_time.p99 < 250ms`, `error_rate[buy/log in] < 1%`,
 //! `response_time.p95[label:api] < 100ms`, `rate > 990/s`.
 
 use std::fmt;
@@ -9,16 +9,14 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Task;
-use super::schema::schema_of_text;
-use super::suggest::near;
-use super::units::{self, parse_count, parse_duration};
+use super::text_schema::schema_of_text;
+use super::units::{self, UnitError, parse_count, parse_duration};
 
-/// What is compared, as it is written.
+/// Metrics as they are written.
 const METRICS: &str = "response_time, service_time or lag with .p50 .p75 .p90 .p95 .p99 .p99.9 \
                        .max or .mean; error_rate; dropped; checks; rate";
 
-/// A number of a result.
+/// A metric of a result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Metric {
     /// Response time.
@@ -27,39 +25,68 @@ pub enum Metric {
     Service(Point),
     /// Lag.
     Lag(Point),
-    /// Of the requests sent, the share that failed.
+    /// Ratio of failed to sent requests.
     ErrorRate,
-    /// Of the arrivals planned, the share that was not sent.
+    /// Ratio of planned arrivals that were not sent.
     Dropped,
-    /// Of the checks made, the share that held.
+    /// Ratio of passed checks.
     Checks,
-    /// Requests sent a second.
+    /// Requests sent per second.
     Rate,
 }
 
-/// A number of a result, of all of it or of a part: `response_time.p99[buy/log in]`.
+/// A metric of the whole result or of a part: `response_time.p99[buy/log in]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Measure {
-    /// Which number.
+    /// The metric.
     pub metric: Metric,
-    /// Only a part of what is measured.
+    /// The part of the result; none for the whole.
     pub scope: Option<Scope>,
 }
 
-impl FromStr for Measure {
-    type Err = String;
+/// Why a threshold or a metric is rejected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ThresholdError {
+    /// No comparison.
+    #[error("{0:?} has no < or >; write one such as \"response_time.p99 < 250ms\"")]
+    NoOperator(String),
+    /// An opening bracket without a closing one.
+    #[error("{0:?} has a [ without its ]")]
+    OpenBracket(String),
+    /// An unknown metric.
+    #[error("{0:?} is not a metric; available: {METRICS}")]
+    Metric(String),
+    /// A bound that is not a quantity of the metric.
+    #[error("{metric}: {error}")]
+    Bound {
+        /// The metric.
+        metric: String,
+        /// What is wrong with the bound.
+        error: UnitError,
+    },
+    /// A bound that is not a ratio.
+    #[error("{metric}: {text:?} is not a ratio; write one such as 1% or 0.01")]
+    Ratio {
+        /// The metric.
+        metric: String,
+        /// The bound.
+        text: String,
+    },
+}
 
-    fn from_str(text: &str) -> Result<Measure, String> {
+impl FromStr for Measure {
+    type Err = ThresholdError;
+
+    fn from_str(text: &str) -> Result<Measure, ThresholdError> {
         let text = text.trim();
         let (name, scope) = match text.split_once('[') {
             None => (text, None),
             Some((name, scope)) => match scope.strip_suffix(']') {
                 Some(scope) => (name.trim(), Some(Scope::of(scope.trim()))),
-                None => return Err(format!("{text:?} has a [ without its ]")),
+                None => return Err(ThresholdError::OpenBracket(text.to_owned())),
             },
         };
-        let metric =
-            metric(name).ok_or_else(|| format!("{name:?} is no metric; there are: {METRICS}"))?;
+        let metric = metric(name).ok_or_else(|| ThresholdError::Metric(name.to_owned()))?;
         Ok(Measure { metric, scope })
     }
 }
@@ -99,7 +126,7 @@ const POINTS: [(&str, Point); 8] = [
 /// A part of what a test measures.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// This step (`scenario/step`) or scenario.
+    /// A step (`scenario/step`) or scenario.
     Part(String),
     /// All steps with this label.
     Label(String),
@@ -123,77 +150,33 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A bound on a number of a result.
+/// A bound on a metric of a result.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Threshold {
-    /// As it was written, with single spaces.
+    /// The text as it was written, with single spaces.
     text: String,
-    /// Only a part of what is measured.
+    /// The part of the result; none for the whole.
     pub scope: Option<Scope>,
-    /// What is compared.
+    /// The metric that is compared.
     pub metric: Metric,
     below: bool,
     or_equal: bool,
-    /// Milliseconds, a share from 0 to 1, or a second⁻¹.
+    /// Milliseconds, a ratio from 0 to 1, or a rate per second.
     bound: f64,
-    /// End the test as soon as it is broken.
+    /// Whether the test ends as soon as the threshold fails.
     pub abort: bool,
-    /// But not before so long after the start.
+    /// Time after the start before which the test is not ended.
     pub abort_after: Duration,
 }
 
 impl Threshold {
-    /// The most that the value may be, if that is what it says: as in [`Threshold::holds`].
+    /// Upper bound of the value, if it has one; in the unit of [`Threshold::passes`].
     pub fn most(&self) -> Option<f64> {
         self.below.then_some(self.bound)
     }
 
-    /// What it is about is there in a plan with this task.
-    ///
-    /// # Errors
-    /// One line that says what there is.
-    pub fn check_scope(&self, task: &Task) -> Result<(), String> {
-        let Some(scope) = &self.scope else {
-            return Ok(());
-        };
-        let Task::Scenarios(scenarios) = task else {
-            return Err(format!(
-                "\"{self}\" is about [{scope}], and the plan has no scenarios; leave the brackets out"
-            ));
-        };
-        let names = scenarios.scenarios.iter().map(|s| s.name.clone());
-        let labels = scenarios.labels().into_iter().map(str::to_owned);
-        let there: [(&str, Vec<String>); 3] = [
-            ("scenarios", names.collect()),
-            ("steps", scenarios.step_names().collect()),
-            (
-                "labels",
-                labels
-                    .map(|label| Scope::Label(label).to_string())
-                    .collect(),
-            ),
-        ];
-        let written = scope.to_string();
-        let all = || there.iter().flat_map(|(_, names)| names);
-        if all().any(|name| *name == written) {
-            return Ok(());
-        }
-        let meant = near(&written, all().map(String::as_str));
-        let meant = meant.map(|meant| format!(" (did you mean [{meant}]?)"));
-        let there = there.iter().filter(|(_, names)| !names.is_empty());
-        let there: Vec<String> = there
-            .map(|(what, names)| format!("{what} {}", names.join(", ")))
-            .collect();
-        Err(format!(
-            "\"{self}\" is about [{written}], which is no scenario, step or label of the plan{}; there \
-             are: {}",
-            meant.unwrap_or_default(),
-            there.join("; ")
-        ))
-    }
-
-    /// Whether a value keeps it: milliseconds, a share from 0 to 1, or a second⁻¹.
-    pub fn holds(&self, value: f64) -> bool {
+    /// Whether a value passes: milliseconds, a ratio from 0 to 1, or a rate per second.
+    pub fn passes(&self, value: f64) -> bool {
         (self.or_equal && value == self.bound)
             || match self.below {
                 true => value < self.bound,
@@ -202,33 +185,33 @@ impl Threshold {
     }
 }
 
-/// A threshold that may end the test.
+/// A threshold that can end the test.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "AbortingThreshold")]
 struct Full {
-    /// What must hold, as in the short form.
+    /// Condition, as in the short form.
     #[serde(rename = "is")]
     #[schemars(with = "ThresholdText")]
     text: String,
-    /// End the test on all nodes as soon as it does not hold.
+    /// Whether the test ends on all nodes as soon as the threshold fails.
     #[serde(default)]
     abort: bool,
-    /// But not before so long after the start.
+    /// Time after the start before which the test is not ended.
     #[serde(default, with = "units::as_text")]
     #[schemars(with = "units::Time")]
     abort_after: Duration,
 }
 
-/// Thresholds in short, as a schema describes them.
+/// The schema of thresholds in the short form.
 struct ThresholdText;
 
 schema_of_text!(ThresholdText, "ThresholdText", {
     "title": "threshold",
     "description": format!(
         "`METRIC < BOUND`, also with `<=`, `>`, `>=`. Metrics: {METRICS}. `METRIC[SCENARIO]`, \
-         `METRIC[SCENARIO/STEP]` and `METRIC[label:LABEL]` are about a part. Bounds are durations, shares \
-         (`1%`, `0.01`), or for `rate` requests a second."
+         `METRIC[SCENARIO/STEP]` and `METRIC[label:LABEL]` refer to a part of the test. Bounds are \
+         durations, ratios (`1%`, `0.01`), or requests per second for `rate`."
     ),
     "type": "string",
     "pattern": format!(
@@ -271,7 +254,7 @@ impl<'de> Deserialize<'de> for Threshold {
             type Value = Threshold;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
-                    "text such as \"response_time.p99 < 250ms\", or a table of is, abort and \
+                    "text such as \"response_time.p99 < 250ms\", or a table with is, abort and \
                      abort_after",
                 )
             }
@@ -302,12 +285,12 @@ impl fmt::Display for Threshold {
 }
 
 impl FromStr for Threshold {
-    type Err = String;
+    type Err = ThresholdError;
 
-    fn from_str(text: &str) -> Result<Threshold, String> {
-        let at = text.find(['<', '>']).ok_or_else(|| {
-            format!("{text:?} has no < or >; write one such as \"response_time.p99 < 250ms\"")
-        })?;
+    fn from_str(text: &str) -> Result<Threshold, ThresholdError> {
+        let at = text
+            .find(['<', '>'])
+            .ok_or_else(|| ThresholdError::NoOperator(text.to_owned()))?;
         let (subject, rest) = (text[..at].trim(), &text[at..]);
         let Measure { metric, scope } = subject.parse()?;
         let below = rest.starts_with('<');
@@ -315,12 +298,21 @@ impl FromStr for Threshold {
         let or_equal = rest.starts_with('=');
         let value = rest.trim_start_matches('=').trim();
         let name = subject.split('[').next().unwrap_or_default().trim();
+        let wrong = |error: UnitError| ThresholdError::Bound {
+            metric: name.to_owned(),
+            error,
+        };
         let bound = match metric {
             Metric::Response(_) | Metric::Service(_) | Metric::Lag(_) => {
-                parse_duration(value).map(|d| d.as_secs_f64() * 1e3)
+                parse_duration(value).map_err(wrong)?.as_secs_f64() * 1e3
             }
-            Metric::ErrorRate | Metric::Dropped | Metric::Checks => share(value),
-            Metric::Rate => parse_count(value.trim_end_matches("/s")),
+            Metric::ErrorRate | Metric::Dropped | Metric::Checks => {
+                ratio(value).ok_or_else(|| ThresholdError::Ratio {
+                    metric: name.to_owned(),
+                    text: value.to_owned(),
+                })?
+            }
+            Metric::Rate => parse_count(value.trim_end_matches("/s")).map_err(wrong)?,
         };
         let operator = match (below, or_equal) {
             (true, false) => "<",
@@ -334,7 +326,7 @@ impl FromStr for Threshold {
             metric,
             below,
             or_equal,
-            bound: bound.map_err(|e| format!("{name}: {e}"))?,
+            bound,
             abort: false,
             abort_after: Duration::ZERO,
         })
@@ -359,17 +351,13 @@ fn metric(name: &str) -> Option<Metric> {
 }
 
 /// `1%` or `0.01`.
-fn share(text: &str) -> Result<f64, String> {
+fn ratio(text: &str) -> Option<f64> {
     let (number, whole) = match text.strip_suffix('%') {
         Some(number) => (number.trim(), 100.0),
         None => (text, 1.0),
     };
-    match number.parse::<f64>() {
-        Ok(n) if (0.0..=whole).contains(&n) => Ok(n / whole),
-        _ => Err(format!(
-            "{text:?} is no share; write one such as 1% or 0.01"
-        )),
-    }
+    let number = number.parse::<f64>().ok()?;
+    (0.0..=whole).contains(&number).then_some(number / whole)
 }
 
 #[cfg(test)]
@@ -378,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_threshold_reads_back_as_itself() {
+    fn a_threshold_survives_its_text_form() {
         for json in [
             r#""response_time.p99[buy/log in] < 250ms""#,
             r#"{"is":"error_rate < 1%","abort":true,"abort_after":"10s"}"#,
@@ -391,25 +379,25 @@ mod tests {
         assert_eq!((scoped.scope, scoped.metric), (Some(buy), Metric::Checks));
         let scoped: Threshold = "checks[label: api ] >= 99%".parse().unwrap();
         assert_eq!(scoped.scope, Some(Scope::Label("api".into())));
-        assert!(scoped.holds(0.99) && !scoped.holds(0.98));
+        assert!(scoped.passes(0.99) && !scoped.passes(0.98));
     }
 
     #[test]
-    fn what_makes_no_sense_is_told() {
-        for (text, told) in [
+    fn malformed_thresholds_are_rejected() {
+        for (text, expected) in [
             ("p99 250ms", "no < or >"),
             (
                 "latency < 1s",
-                "\"latency\" is no metric; there are: response_time",
+                "\"latency\" is not a metric; available: response_time",
             ),
-            ("response_time.p98 < 1s", "is no metric"),
+            ("response_time.p98 < 1s", "is not a metric"),
             ("response_time.p99 < 250", "response_time.p99: "),
-            ("error_rate < 101%", "is no share"),
+            ("error_rate < 101%", "is not a ratio"),
             ("rate > fast", "rate: "),
             ("rate[buy > 3", "without its ]"),
         ] {
-            let message = text.parse::<Threshold>().unwrap_err();
-            assert!(message.contains(told), "{message}");
+            let message = text.parse::<Threshold>().unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
         }
     }
 }

@@ -1,63 +1,91 @@
-//! Quantities as people write them: durations with a unit (`5ms`, `1m30s`), counts with a
-//! suffix (`10k`, `1.5k`, `1m`).
+//! Quantities as text: durations with a unit (`5ms`, `1m30s`), counts with a suffix (`10k`,
+//! `1.5k`, `1m`), sizes (`10KB`).
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::schema::schema_of_text;
+use super::text_schema::schema_of_text;
 
 const DURATION_HINT: &str = "such as \"5ms\", \"30s\" or \"1m30s\"";
 
-/// Reads a duration: numbers, each with its unit (`ns`, `us`, `ms`, `s`, `m`, `h`, `days`).
+/// Why a quantity is rejected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum UnitError {
+    /// A duration without a unit.
+    #[error("{0:?} has no unit: write a duration {DURATION_HINT}")]
+    NoUnit(String),
+    /// A duration with an unknown unit.
+    #[error(
+        "{text:?} is not a duration: {unit:?} is not a unit of time; available: ns, us, ms, s, m, h and \
+         days"
+    )]
+    TimeUnit {
+        /// The text.
+        text: String,
+        /// The unknown unit.
+        unit: String,
+    },
+    /// Not a duration.
+    #[error("{0:?} is not a duration: write one {DURATION_HINT}")]
+    Duration(String),
+    /// Not a count.
+    #[error("{0:?} is not a number: write one such as \"250\", \"10k\" or \"1.5m\"")]
+    Count(String),
+    /// Not a number of bytes.
+    #[error("{0:?} is not a number of bytes: write one such as \"512\", \"10KB\" or \"1MiB\"")]
+    Bytes(String),
+}
+
+/// Parses a duration: numbers, each with its unit (`ns`, `us`, `ms`, `s`, `m`, `h`, `days`).
 ///
 /// # Errors
-/// One line that repeats the text and shows the form.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+/// The text has another form.
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let trimmed = text.trim();
     if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        return Err(format!(
-            "{text:?} has no unit: write a duration {DURATION_HINT}"
-        ));
+        return Err(UnitError::NoUnit(text.to_owned()));
     }
     humantime::parse_duration(trimmed).map_err(|e| match e {
-        humantime::DurationError::UnknownUnit { unit, .. } if !unit.is_empty() => format!(
-            "{text:?} is no duration: {unit:?} is no unit of time; there are ns, us, ms, s, m, h \
-             and days"
-        ),
-        _ => format!("{text:?} is no duration: write one {DURATION_HINT}"),
+        humantime::DurationError::UnknownUnit { unit, .. } if !unit.is_empty() => {
+            UnitError::TimeUnit {
+                text: text.to_owned(),
+                unit,
+            }
+        }
+        _ => UnitError::Duration(text.to_owned()),
     })
 }
 
-/// A duration as a schema's regular expression.
+/// Regular expression of a duration, for schemas.
 pub const DURATION_PATTERN: &str = r"(\d+(\.\d+)?\s*(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\s*)+";
 
-/// Durations, as a schema describes them.
+/// The schema of durations.
 pub struct Time;
 
 schema_of_text!(Time, "Duration", {
     "title": "duration",
-    "description": "Numbers, each with its unit: `ns`, `us`, `ms`, `s`, `m`, `h`, `days`. A number without a \
-                    unit is refused.",
+    "description": "Numbers, each with a unit: `ns`, `us`, `ms`, `s`, `m`, `h` or `days`. A number without a \
+                    unit is rejected.",
     "type": "string",
     "pattern": format!(r"^\s*{DURATION_PATTERN}$"),
     "examples": ["5ms", "30s", "1h 30m"],
 });
 
-/// A duration in the form that [`parse_duration`] reads, without loss: `1m30s`.
+/// Formats a duration without loss for [`parse_duration`]: `1m30s`.
 pub fn show_duration(duration: Duration) -> String {
     humantime::format_duration(duration)
         .to_string()
         .replace(' ', "")
 }
 
-/// Reads a count or rate with an optional suffix `k` (thousand) or `m` (million): `10k`,
+/// Parses a count or rate with an optional suffix `k` (thousand) or `m` (million): `10k`,
 /// `1.5k`, `0.5`.
 ///
 /// # Errors
-/// One line that repeats the text and shows the form.
-pub fn parse_count(text: &str) -> Result<f64, String> {
+/// The text has another form.
+pub fn parse_count(text: &str) -> Result<f64, UnitError> {
     let trimmed = text.trim();
     let (digits, factor) = match trimmed.as_bytes().last() {
         Some(b'k' | b'K') => (&trimmed[..trimmed.len() - 1], 1e3),
@@ -67,18 +95,16 @@ pub fn parse_count(text: &str) -> Result<f64, String> {
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     match digits.parse::<f64>() {
         Ok(n) if plain => Ok(n * factor),
-        _ => Err(format!(
-            "{text:?} is no number: write one such as \"250\", \"10k\" or \"1.5m\""
-        )),
+        _ => Err(UnitError::Count(text.to_owned())),
     }
 }
 
-/// Reads a number of bytes with an optional unit: `512`, `10KB` (thousand), `10KiB` (1,024),
+/// Parses a number of bytes with an optional unit: `512`, `10KB` (thousand), `10KiB` (1,024),
 /// `1MB`, `1MiB`.
 ///
 /// # Errors
-/// One line that repeats the text and shows the form.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
+/// The text has another form.
+pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     let trimmed = text.trim();
     let unit = trimmed.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let number = &trimmed[..trimmed.len() - unit.len()];
@@ -92,9 +118,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     };
     match number.parse::<f64>().map(|n| n * factor) {
         Ok(bytes) if bytes.fract() == 0.0 && bytes <= 9e15 => Ok(bytes as u64),
-        _ => Err(format!(
-            "{text:?} is no number of bytes: write one such as \"512\", \"10KB\" or \"1MiB\""
-        )),
+        _ => Err(UnitError::Bytes(text.to_owned())),
     }
 }
 
@@ -134,12 +158,12 @@ impl Visitor<'_> for DurationVisitor {
 pub mod as_text {
     use super::*;
 
-    /// As [`show_duration`] shows it.
+    /// Writes the output of [`show_duration`].
     pub fn serialize<S: serde::Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&show_duration(*d))
     }
 
-    /// As [`parse_duration`] reads it; a plain number is refused, as it names no unit.
+    /// Reads text by [`parse_duration`]. A number is rejected, since it has no unit.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
         d.deserialize_any(DurationVisitor)
     }
@@ -149,7 +173,7 @@ pub mod as_text {
 pub mod as_optional_text {
     use super::*;
 
-    /// As [`show_duration`] shows it.
+    /// Writes the output of [`show_duration`].
     pub fn serialize<S: serde::Serializer>(d: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
         match d {
             Some(d) => super::as_text::serialize(d, s),
@@ -157,19 +181,19 @@ pub mod as_optional_text {
         }
     }
 
-    /// As [`parse_duration`] reads it.
+    /// Reads text by [`parse_duration`].
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
         super::as_text::deserialize(d).map(Some)
     }
 }
 
-/// A number, or text that [`parse_count`] reads.
+/// A number, or text for [`parse_count`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Count(pub f64);
 
 schema_of_text!(Count, "Count", {
     "title": "count",
-    "description": "A number, or text with a suffix: `k` is a thousand, `m` a million.",
+    "description": "A number, or text with a suffix: `k` for thousand, `m` for million.",
     "type": ["number", "string"],
     "minimum": 0,
     "pattern": r"^\s*(\d+\.?\d*|\.\d+)[kKmM]?\s*$",
@@ -201,14 +225,14 @@ impl<'de> serde::Deserialize<'de> for Count {
     }
 }
 
-/// A number of bytes, or text that [`parse_bytes`] reads.
+/// A number of bytes, or text for [`parse_bytes`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bytes(pub u64);
 
 schema_of_text!(Bytes, "Size", {
     "title": "size",
-    "description": "A number of bytes, or text with a unit: `KB` is a thousand, `KiB` 1,024; `MB` and `MiB` \
-                    likewise.",
+    "description": "A number of bytes, or text with a unit: `KB` for 1,000 bytes, `KiB` for 1,024; `MB` and \
+                    `MiB` likewise.",
     "type": ["integer", "string"],
     "minimum": 0,
     "pattern": r"^\s*(\d+\.?\d*|\.\d+)\s*(B|k|kB|KB|K|KiB|MB|M|MiB)?\s*$",
@@ -232,7 +256,7 @@ impl<'de> serde::Deserialize<'de> for Bytes {
             fn visit_i64<E: Error>(self, n: i64) -> Result<Bytes, E> {
                 u64::try_from(n)
                     .map(Bytes)
-                    .map_err(|_| E::custom(format!("{n} is no number of bytes")))
+                    .map_err(|_| E::custom(format!("{n} is not a number of bytes")))
             }
         }
         d.deserialize_any(BytesVisitor)
@@ -245,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_reads_back_what_it_shows() {
+    fn a_duration_survives_its_text_form() {
         for ns in [
             0,
             1,
@@ -261,15 +285,16 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_without_unit_is_refused_with_an_example() {
-        assert!(parse_duration("30").unwrap_err().contains("\"30s\""));
+    fn a_duration_without_unit_is_rejected_with_an_example() {
+        let error = parse_duration("30").unwrap_err().to_string();
+        assert!(error.contains("\"30s\""), "{error}");
         assert!(parse_duration("").is_err());
         assert!(parse_duration("-5s").is_err());
         assert!(parse_duration("fast").is_err());
     }
 
     #[test]
-    fn bytes_take_units_and_refuse_the_rest() {
+    fn sizes_accept_units_and_nothing_else() {
         assert_eq!(parse_bytes("512"), Ok(512));
         assert_eq!(parse_bytes("10KB"), Ok(10_000));
         assert_eq!(parse_bytes("1.5 KiB"), Ok(1536));
@@ -280,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_take_suffixes_and_refuse_the_rest() {
+    fn counts_accept_suffixes_and_nothing_else() {
         assert_eq!(parse_count("10k"), Ok(10_000.0));
         assert_eq!(parse_count("1.5K"), Ok(1_500.0));
         assert_eq!(parse_count("1m"), Ok(1_000_000.0));

@@ -1,40 +1,69 @@
-//! Where an HTTP task goes: the few parts of a URL that matter, checked once.
+//! URLs of targets.
 
 use std::fmt;
 
 /// A checked `http://` or `https://` URL.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TargetUrl {
-    /// TLS is spoken.
+    /// Whether it is an `https://` URL.
     pub https: bool,
     /// Host name, or an IP address without brackets.
     pub host: String,
-    /// Port; 80 or 443 where none was written.
+    /// Port; by default 80, or 443 for `https://`.
     pub port: u16,
-    /// Path and query, at least `/`.
+    /// Path and query; at least `/`.
     pub path: String,
 }
 
+/// Why a URL is rejected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum UrlError {
+    /// A protocol that no task supports.
+    #[error("{0}:// is not supported; supported schemes are http:// and https://")]
+    UnsupportedScheme(String),
+    /// No scheme.
+    #[error("{0:?} has no scheme: write http:// or https:// before it")]
+    NoScheme(String),
+    /// A character that URLs can't contain.
+    #[error("{0:?} contains a character that must be percent-encoded")]
+    NotEncoded(String),
+    /// User name or password; the message doesn't repeat them.
+    #[error("the URL contains credentials: use a header with an env: reference instead")]
+    Credentials,
+    /// A malformed IPv6 address.
+    #[error("{0:?} contains a malformed IPv6 address")]
+    Ipv6(String),
+    /// No host.
+    #[error("{0:?} has no host")]
+    NoHost(String),
+    /// A malformed host.
+    #[error("{0:?} has a malformed host")]
+    Host(String),
+    /// A malformed port.
+    #[error("{0:?} has a port that is not a number from 1 to 65535")]
+    Port(String),
+    /// A host followed by something else than a port.
+    #[error("{0:?} has something other than a port after its host")]
+    AfterHost(String),
+}
+
 impl TargetUrl {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// One line that repeats the URL and says what is wrong with it.
-    pub fn parse(text: &str) -> Result<TargetUrl, String> {
-        let fail = |problem: &str| Err(format!("{text:?} {problem}"));
-        if text
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii())
-        {
-            return fail("holds a character that must be percent-encoded");
+    /// It is not such a URL.
+    pub fn parse(text: &str) -> Result<TargetUrl, UrlError> {
+        let illegal = |c: char| c.is_whitespace() || c.is_control() || !c.is_ascii();
+        if text.chars().any(illegal) {
+            return Err(UrlError::NotEncoded(text.to_owned()));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return fail("has no scheme: write http:// or https:// before it");
+            return Err(UrlError::NoScheme(text.to_owned()));
         };
         let https = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return fail("has another scheme than http:// or https://"),
+            _ => return Err(UrlError::UnsupportedScheme(scheme.to_owned())),
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = match rest.find(['/', '?']) {
@@ -42,12 +71,12 @@ impl TargetUrl {
             None => (rest, ""),
         };
         if authority.contains('@') {
-            return fail("holds credentials: give them as a header with an env: reference");
+            return Err(UrlError::Credentials);
         }
         let (host, port) = match authority.strip_prefix('[') {
             Some(v6) => match v6.split_once(']') {
                 Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, port),
-                _ => return fail("holds a malformed IPv6 address"),
+                _ => return Err(UrlError::Ipv6(text.to_owned())),
             },
             None => match authority.find(':') {
                 Some(at) => authority.split_at(at),
@@ -55,25 +84,22 @@ impl TargetUrl {
             },
         };
         if host.is_empty() {
-            return fail("has no host");
+            return Err(UrlError::NoHost(text.to_owned()));
         }
         let port = match port.strip_prefix(':') {
-            None if port.is_empty() => {
-                if https {
-                    443
-                } else {
-                    80
-                }
-            }
+            None if port.is_empty() => match https {
+                true => 443,
+                false => 80,
+            },
             Some(digits) => match digits.parse::<u16>() {
                 Ok(p) if p > 0 => p,
-                _ => return fail("has a port that is no number from 1 to 65535"),
+                _ => return Err(UrlError::Port(text.to_owned())),
             },
-            None => return fail("holds something after its host that is no port"),
+            None => return Err(UrlError::AfterHost(text.to_owned())),
         };
         let legal = |c: char| c.is_ascii_alphanumeric() || "-._~%:!$&'()*+,;=".contains(c);
         if !host.chars().all(legal) {
-            return fail("has a malformed host");
+            return Err(UrlError::Host(text.to_owned()));
         }
         let path = match path.starts_with('/') {
             true => path.to_owned(),
@@ -87,7 +113,7 @@ impl TargetUrl {
         })
     }
 
-    /// Host, and port where it isn't the scheme's own: the value of a `Host` header.
+    /// Host, and port unless it is the default of the scheme: the value of a `Host` header.
     pub fn authority(&self) -> String {
         let host = match self.host.contains(':') {
             true => format!("[{}]", self.host),
@@ -113,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_of_a_url_are_told_apart() {
+    fn a_url_is_split_into_its_parts() {
         let url = TargetUrl::parse("http://example.com:8080/a?b=c#d").unwrap();
         assert_eq!(
             (url.host.as_str(), url.port, url.path.as_str()),
@@ -131,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_that_lead_nowhere_are_refused() {
+    fn malformed_urls_are_rejected() {
         for bad in [
             "",
             "example.com",
@@ -150,5 +176,22 @@ mod tests {
         ] {
             assert!(TargetUrl::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn unsupported_schemes_are_rejected_with_the_supported_ones() {
+        for scheme in ["ws", "wss", "grpc", "ftp", "WS"] {
+            let error = TargetUrl::parse(&format!("{scheme}://h/")).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("{scheme}:// is not supported; supported schemes are http:// and https://")
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_a_password() {
+        let error = TargetUrl::parse("http://user:geheim@h/").unwrap_err();
+        assert!(!error.to_string().contains("geheim"), "{error}");
     }
 }

@@ -91,7 +91,7 @@ impl ResultInput {
             test_id: self.test.to_string(),
             name: Some(self.name.clone()).filter(|n| !n.is_empty()),
             tags: self.plan.tags.clone(),
-            target: match self.plan.task.http() {
+            target: match self.plan.redacted().task.http() {
                 Some(http) => http.url.clone(),
                 None => self.plan.task.type_name().to_owned(),
             },
@@ -128,7 +128,7 @@ impl ResultInput {
             scenarios: self.scenarios(),
             data: self.data(planned - self.later_seen()),
             labels: self.labels(),
-            plan: serde_json::to_value(&*self.plan).unwrap_or_default(),
+            plan: serde_json::to_value(self.plan.redacted()).unwrap_or_default(),
         };
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();

@@ -94,7 +94,7 @@ impl Outline<'_> {
         }
         if let Task::Scenarios(scenarios) = &self.plan.task {
             for phase in [Hook::Setup, Hook::Teardown] {
-                let steps = scenarios.once(phase).iter().map(|s| s.name.as_str());
+                let steps = scenarios.hook_steps(phase).iter().map(|s| s.name.as_str());
                 let steps: Vec<&str> = steps.collect();
                 if !steps.is_empty() {
                     let limit = show_duration(scenarios.limit(phase));

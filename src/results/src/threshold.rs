@@ -78,7 +78,7 @@ pub fn judge(threshold: &Threshold, result: &TestResult) -> Judged {
     let value = measured(threshold.metric, threshold.scope.as_ref(), result);
     Judged {
         threshold: threshold.to_string(),
-        held: value.is_some_and(|v| threshold.holds(v)),
+        held: value.is_some_and(|v| threshold.passes(v)),
         value,
     }
 }

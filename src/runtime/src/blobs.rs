@@ -206,7 +206,7 @@ impl Blobs {
             self.inner().remove(data.digest, self.0.dir.as_deref());
             return Err("was damaged on disk, and has been removed".into());
         }
-        Ok(tables.put(data, table?))
+        Ok(tables.put(data, table.map_err(|e| e.to_string())?))
     }
 
     fn reader(&self, digest: Sha256) -> io::Result<Option<(u64, Reader)>> {

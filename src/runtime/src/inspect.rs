@@ -15,7 +15,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub fn spec_of(plan: &Plan) -> spec::TestSpec {
     let profile = Profile::of(&plan.load);
     let limit = |phase| match &plan.task {
-        Task::Scenarios(s) if !s.once(phase).is_empty() => Some(s.limit(phase) + FAREWELL),
+        Task::Scenarios(s) if !s.hook_steps(phase).is_empty() => Some(s.limit(phase) + FAREWELL),
         _ => None,
     };
     spec::TestSpec {

@@ -319,7 +319,7 @@ pub fn prepare_with(
         plan::Task::Scenarios(scenarios) => {
             // Any node that takes part may have to carry these out.
             for phase in [plan::Hook::Setup, plan::Hook::Teardown] {
-                if !scenarios.once(phase).is_empty() {
+                if !scenarios.hook_steps(phase).is_empty() {
                     ScenarioPrepared::new(&scenarios.only(phase), site, own, handed)?;
                 }
             }

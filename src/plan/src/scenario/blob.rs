@@ -1,4 +1,4 @@
-//! Data files as they travel: bytes, named by their SHA-256.
+//! Data files as nodes exchange them: bytes, identified by their SHA-256.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Sha256(pub [u8; 32]);
 
 impl Sha256 {
-    /// Of these bytes.
+    /// The hash of these bytes.
     pub fn of(bytes: &[u8]) -> Sha256 {
         use sha2::Digest as _;
         Sha256(sha2::Sha256::digest(bytes).into())
@@ -31,11 +31,16 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-impl FromStr for Sha256 {
-    type Err = String;
+/// A text that is not a SHA-256.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is not a SHA-256: expected 64 hex digits")]
+pub struct DigestError(pub String);
 
-    fn from_str(text: &str) -> Result<Sha256, String> {
-        let wrong = || format!("{text:?} is no SHA-256: it has 64 hex digits");
+impl FromStr for Sha256 {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Sha256, DigestError> {
+        let wrong = || DigestError(text.to_owned());
         if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(wrong());
         }
@@ -54,19 +59,19 @@ impl From<Sha256> for String {
 }
 
 impl TryFrom<String> for Sha256 {
-    type Error = String;
+    type Error = DigestError;
 
-    fn try_from(text: String) -> Result<Sha256, String> {
+    fn try_from(text: String) -> Result<Sha256, DigestError> {
         text.parse()
     }
 }
 
-/// A data file's bytes, for whoever has to hand them over.
+/// The bytes of a data file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// Names them.
+    /// Their SHA-256.
     pub digest: Sha256,
-    /// The file as it is.
+    /// Content of the file.
     pub bytes: Arc<[u8]>,
 }
 
@@ -82,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_reads_back_what_it_prints_and_nothing_else() {
+    fn a_digest_survives_its_text_form_and_rejects_others() {
         let digest = Sha256::of(b"abc");
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest.to_string(), text);

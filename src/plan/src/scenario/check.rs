@@ -1,4 +1,4 @@
-//! What a response must be: `status == 200`, `time < 500ms`, `body contains welcome`,
+//! Checks, the conditions on a response: `status == 200`, `time < 500ms`, `body contains welcome`,
 //! `header content-type contains json`, `$.ok == true`.
 
 use std::str::FromStr;
@@ -7,27 +7,27 @@ use std::time::Duration;
 use regex::Regex;
 use serde_json_path::JsonPath;
 
-use super::extract::{path_of, pattern_of};
+use super::patterns::{self, PatternError, json_path};
 use super::response::{Received, plain};
-use super::text_serde::written;
-use crate::schema::schema_of_text;
-use crate::units::{parse_duration, show_duration};
+use super::text_serde::serde_by_text;
+use crate::text_schema::schema_of_text;
+use crate::units::{UnitError, parse_duration, show_duration};
 
-/// Most characters of a text that are shown where a check does not hold.
+/// Most characters of a value that are shown for a failed check.
 const LONGEST_SHOWN: usize = 100;
 
-/// What a check may be about.
+/// Subjects of a check.
 const SUBJECTS: &str = "status, time, body, header NAME or a JSONPath such as $.ok";
 
-/// Something that holds of a response or does not.
+/// A condition on a response.
 #[derive(Clone, Debug)]
 pub struct Check {
     text: String,
-    what: What,
+    condition: Condition,
 }
 
 #[derive(Clone, Debug)]
-enum What {
+enum Condition {
     Status(Order, Vec<u16>),
     Time(Order, Duration),
     Body(Test),
@@ -35,7 +35,7 @@ enum What {
     Json(JsonPath, Test),
 }
 
-/// How numbers compare.
+/// Comparison of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Equal,
@@ -44,12 +44,12 @@ enum Order {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
-    /// Is one of several.
+    /// Equal to one of several.
     In,
 }
 
 impl Order {
-    fn holds<T: PartialOrd>(self, value: &T, bound: &T) -> bool {
+    fn compare<T: PartialOrd>(self, value: &T, bound: &T) -> bool {
         match self {
             Order::Equal | Order::In => value == bound,
             Order::NotEqual => value != bound,
@@ -61,7 +61,7 @@ impl Order {
     }
 }
 
-/// What is asked of a text.
+/// Condition on a text.
 #[derive(Clone, Debug)]
 enum Test {
     Exists,
@@ -69,12 +69,12 @@ enum Test {
     NotEqual(String),
     Contains(String),
     Matches(Regex),
-    /// A number against a number.
+    /// The text as a number, compared with a number.
     Number(Order, f64),
 }
 
 impl Test {
-    fn holds(&self, value: Option<&str>) -> bool {
+    fn passes(&self, value: Option<&str>) -> bool {
         match (self, value) {
             (Test::Exists, value) => value.is_some(),
             (Test::NotEqual(other), value) => value != Some(other),
@@ -84,18 +84,18 @@ impl Test {
             (Test::Matches(regex), Some(value)) => regex.is_match(value),
             (Test::Number(order, bound), Some(value)) => {
                 let number = value.trim().parse::<f64>();
-                number.is_ok_and(|number| order.holds(&number, bound))
+                number.is_ok_and(|number| order.compare(&number, bound))
             }
         }
     }
 }
 
-written!(Check);
+serde_by_text!(Check);
 
 schema_of_text!(Check, "Check", {
     "title": "check",
     "description": format!(
-        "What a response must be: `SUBJECT OPERATOR VALUE`. Subjects: {SUBJECTS}. Operators: `==`, `!=`, \
+        "Condition on a response: `SUBJECT OPERATOR VALUE`. Subjects: {SUBJECTS}. Operators: `==`, `!=`, \
          `<`, `<=`, `>`, `>=`, `contains`, `matches`, `in`, `exists`."
     ),
     "type": "string",
@@ -103,38 +103,82 @@ schema_of_text!(Check, "Check", {
     "examples": ["status == 200", "time < 500ms", "header etag exists", "$.items[0].id > 3"],
 });
 
-impl FromStr for Check {
-    type Err = String;
+/// Why a check is rejected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the check {check:?}: {problem}")]
+pub struct CheckError {
+    check: String,
+    problem: CheckProblem,
+}
 
-    fn from_str(text: &str) -> Result<Check, String> {
-        let wrong = |why: String| format!("the check {text:?}: {why}");
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+enum CheckProblem {
+    #[error("has no operator; available: ==, !=, <, <=, >, >=, contains, matches, in, exists")]
+    NoOperator,
+    #[error("{0:?} can't be checked; available: {SUBJECTS}")]
+    Subject(String),
+    #[error("{subject} can't be {operator:?}")]
+    Operator {
+        subject: &'static str,
+        operator: String,
+    },
+    #[error("{0:?} is not for texts")]
+    NotForText(String),
+    #[error("{0:?} is not a status code")]
+    StatusCode(String),
+    #[error("several status codes need \"in\": status in 200, 201")]
+    SeveralCodes,
+    #[error("{0:?} is not a number")]
+    Number(String),
+    #[error(transparent)]
+    Duration(#[from] UnitError),
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+}
+
+impl CheckProblem {
+    fn operator(subject: &'static str, operator: &str) -> CheckProblem {
+        CheckProblem::Operator {
+            subject,
+            operator: operator.to_owned(),
+        }
+    }
+}
+
+impl FromStr for Check {
+    type Err = CheckError;
+
+    fn from_str(text: &str) -> Result<Check, CheckError> {
+        let wrong = |problem: CheckProblem| CheckError {
+            check: text.to_owned(),
+            problem,
+        };
         let (subject, operator, value) = parts(text).map_err(wrong)?;
-        let what = match subject.split_once(' ').unwrap_or((subject, "")) {
+        let condition = match subject.split_once(' ').unwrap_or((subject, "")) {
             ("status", "") => status(operator, value).map_err(wrong)?,
             ("time", "") => {
-                let bound = parse_duration(value).map_err(wrong)?;
+                let bound = parse_duration(value).map_err(|e| wrong(e.into()))?;
                 match order(operator) {
-                    Some(order) => What::Time(order, bound),
-                    None => return Err(wrong(format!("time can't be {operator:?}"))),
+                    Some(order) => Condition::Time(order, bound),
+                    None => return Err(wrong(CheckProblem::operator("time", operator))),
                 }
             }
-            ("body", "") => What::Body(test(operator, value).map_err(wrong)?),
-            ("header", name) if !name.trim().is_empty() => What::Header(
+            ("body", "") => Condition::Body(test(operator, value).map_err(wrong)?),
+            ("header", name) if !name.trim().is_empty() => Condition::Header(
                 name.trim().to_ascii_lowercase(),
                 test(operator, value).map_err(wrong)?,
             ),
-            _ if subject.starts_with('$') => What::Json(
-                path_of(subject).map_err(wrong)?,
+            _ if subject.starts_with('$') => Condition::Json(
+                json_path(subject).map_err(|e| wrong(e.into()))?,
                 test(operator, value).map_err(wrong)?,
             ),
             _ => {
-                let why = format!("{subject:?} can't be checked; there are: {SUBJECTS}");
-                return Err(wrong(why));
+                return Err(wrong(CheckProblem::Subject(subject.to_owned())));
             }
         };
         Ok(Check {
             text: text.trim().to_owned(),
-            what,
+            condition,
         })
     }
 }
@@ -152,8 +196,8 @@ const OPERATORS: [&str; 10] = [
     " exists",
 ];
 
-/// Subject, operator and value. A JSONPath may hold operators itself, inside brackets.
-fn parts(text: &str) -> Result<(&str, &str, &str), String> {
+/// Subject, operator and value. Operators within the brackets of a JSONPath don't count.
+fn parts(text: &str) -> Result<(&str, &str, &str), CheckProblem> {
     let mut depth = 0usize;
     for (at, c) in text.char_indices() {
         match c {
@@ -169,7 +213,7 @@ fn parts(text: &str) -> Result<(&str, &str, &str), String> {
             _ => {}
         }
     }
-    Err("has no operator; there are ==, !=, <, <=, >, >=, contains, matches, in, exists".into())
+    Err(CheckProblem::NoOperator)
 }
 
 fn unquoted(value: &str) -> &str {
@@ -189,91 +233,90 @@ fn order(operator: &str) -> Option<Order> {
     })
 }
 
-fn status(operator: &str, value: &str) -> Result<What, String> {
+fn status(operator: &str, value: &str) -> Result<Condition, CheckProblem> {
     let order = match operator {
         "in" => Order::In,
-        other => order(other).ok_or_else(|| format!("status can't be {other:?}"))?,
+        other => order(other).ok_or_else(|| CheckProblem::operator("status", other))?,
     };
     let codes = value.split(',').map(|code| {
         let code = code.trim();
         match code.parse::<u16>() {
             Ok(n @ 100..=999) => Ok(n),
-            _ => Err(format!("{code:?} is no status code")),
+            _ => Err(CheckProblem::StatusCode(code.to_owned())),
         }
     });
     let codes: Vec<u16> = codes.collect::<Result<_, _>>()?;
     match codes.len() > 1 && order != Order::In {
-        true => Err("several status codes need \"in\": status in 200, 201".into()),
-        false => Ok(What::Status(order, codes)),
+        true => Err(CheckProblem::SeveralCodes),
+        false => Ok(Condition::Status(order, codes)),
     }
 }
 
-fn test(operator: &str, value: &str) -> Result<Test, String> {
+fn test(operator: &str, value: &str) -> Result<Test, CheckProblem> {
     let text = value.to_owned();
     Ok(match operator {
         "exists" if value.is_empty() => Test::Exists,
         "==" => Test::Equal(text),
         "!=" => Test::NotEqual(text),
         "contains" => Test::Contains(text),
-        "matches" => Test::Matches(pattern_of(value)?),
-        "in" | "exists" => return Err(format!("{operator:?} is not for this")),
+        "matches" => Test::Matches(patterns::regex(value)?),
+        "in" | "exists" => return Err(CheckProblem::NotForText(operator.to_owned())),
         other => {
             let bound = value
                 .parse()
-                .map_err(|_| format!("{value:?} is no number"))?;
+                .map_err(|_| CheckProblem::Number(value.to_owned()))?;
             Test::Number(order(other).unwrap_or(Order::Equal), bound)
         }
     })
 }
 
 impl Check {
-    /// Whether it holds.
-    pub fn holds(&self, received: &Received) -> bool {
-        match &self.what {
-            What::Status(order, codes) => {
-                codes.iter().any(|code| order.holds(&received.status, code))
-            }
-            What::Time(order, bound) => order.holds(&received.time, bound),
-            What::Body(test) => test.holds(Some(&received.text())),
-            What::Header(name, test) => test.holds(received.header(name)),
-            What::Json(path, test) => {
+    /// Whether the response passes.
+    pub fn passes(&self, received: &Received) -> bool {
+        match &self.condition {
+            Condition::Status(order, codes) => codes
+                .iter()
+                .any(|code| order.compare(&received.status, code)),
+            Condition::Time(order, bound) => order.compare(&received.time, bound),
+            Condition::Body(test) => test.passes(Some(&received.text())),
+            Condition::Header(name, test) => test.passes(received.header(name)),
+            Condition::Json(path, test) => {
                 let value = received.json().and_then(|json| path.query(json).first());
-                test.holds(value.map(plain).as_deref())
+                test.passes(value.map(plain).as_deref())
             }
         }
     }
 
-    /// What the response has in the place that it looks at; long texts are cut.
+    /// The checked part of the response as text; long ones are cut.
     pub fn found(&self, received: &Received) -> String {
-        let told = |value: Option<&str>| match value {
+        let shown = |value: Option<&str>| match value {
             Some(value) if value.chars().count() > LONGEST_SHOWN => {
                 let cut: String = value.chars().take(LONGEST_SHOWN).collect();
-                format!("it is {cut:?} and so on")
+                format!("it is {cut:?} and more")
             }
             Some(value) => format!("it is {value:?}"),
-            None => "it is not there".to_owned(),
+            None => "it is missing".to_owned(),
         };
-        match &self.what {
-            What::Status(..) => format!("the status is {}", received.status),
-            What::Time(..) => format!("it took {}", show_duration(received.time)),
-            What::Body(_) => told(Some(&received.text())),
-            What::Header(name, _) => told(received.header(name)),
-            What::Json(path, _) => {
+        match &self.condition {
+            Condition::Status(..) => format!("the status is {}", received.status),
+            Condition::Time(..) => format!("it took {}", show_duration(received.time)),
+            Condition::Body(_) => shown(Some(&received.text())),
+            Condition::Header(name, _) => shown(received.header(name)),
+            Condition::Json(path, _) => {
                 let value = received.json().and_then(|json| path.query(json).first());
-                told(value.map(plain).as_deref())
+                shown(value.map(plain).as_deref())
             }
         }
     }
 
-    /// It says which status codes are good, in place of the rule that those from 400 on are
-    /// not.
-    pub fn judges_status(&self) -> bool {
-        matches!(self.what, What::Status(..))
+    /// Whether it is a check of the status, which replaces the default rule that 400 and above fail.
+    pub fn checks_status(&self) -> bool {
+        matches!(self.condition, Condition::Status(..))
     }
 
-    /// It looks at the body.
+    /// Whether it is a check of the body.
     pub fn needs_body(&self) -> bool {
-        matches!(self.what, What::Body(_) | What::Json(..))
+        matches!(self.condition, Condition::Body(_) | Condition::Json(..))
     }
 }
 
@@ -292,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_hold_or_do_not() {
+    fn checks_pass_or_fail() {
         for (text, expected) in [
             ("status == 201", true),
             ("status != 201", false),
@@ -318,50 +361,50 @@ mod tests {
             ("$.missing == x", false),
         ] {
             let check: Check = text.parse().unwrap();
-            assert_eq!(check.holds(&response()), expected, "{text}");
+            assert_eq!(check.passes(&response()), expected, "{text}");
         }
     }
 
     #[test]
-    fn what_a_check_looked_at_is_told() {
+    fn the_checked_value_is_shown() {
         for (text, expected) in [
             ("status == 200", "the status is 201"),
             ("time < 1ms", "it took 40ms"),
-            ("header etag exists", "it is not there"),
+            ("header etag exists", "it is missing"),
             ("header content-type == x", "it is \"application/json\""),
             ("$.n == 5", "it is \"12\""),
-            ("$.no == 5", "it is not there"),
+            ("$.no == 5", "it is missing"),
             ("body == x", "it is \"{\\\"ok\\\": true"),
         ] {
             let check: Check = text.parse().unwrap();
-            let told = check.found(&response());
-            assert!(told.starts_with(expected), "{text}: {told}");
+            let found = check.found(&response());
+            assert!(found.starts_with(expected), "{text}: {found}");
         }
         let mut long = response();
         long.body = vec![b'x'; 500];
-        let told = "body == y".parse::<Check>().unwrap().found(&long);
+        let found = "body == y".parse::<Check>().unwrap().found(&long);
         assert!(
-            told.ends_with("xx\" and so on") && told.len() < 130,
-            "{told}"
+            found.ends_with("xx\" and more") && found.len() < 130,
+            "{found}"
         );
     }
 
     #[test]
-    fn what_can_t_be_checked_is_refused() {
+    fn malformed_checks_are_rejected() {
         for (text, expected) in [
             ("status", "has no operator"),
             ("colour == red", "status, time, body, header NAME"),
-            ("status == ok", "no status code"),
+            ("status == ok", "not a status code"),
             ("status == 200, 201", "need \"in\""),
             ("status contains 2", "can't be \"contains\""),
             ("time < 50", "has no unit"),
-            ("body matches (", "no regular expression"),
+            ("body matches (", "not a regular expression"),
             ("$[ == 1", "no operator"),
-            ("$.a[ ] == 1", "no JSONPath"),
-            ("$.n > many", "is no number"),
+            ("$.a[ ] == 1", "not a JSONPath"),
+            ("$.n > many", "is not a number"),
             ("header  == x", "can't be checked"),
         ] {
-            let refused = text.parse::<Check>().unwrap_err();
+            let refused = text.parse::<Check>().unwrap_err().to_string();
             assert!(refused.contains(expected), "{text}: {refused}");
         }
     }

@@ -1,5 +1,5 @@
-//! Data that iterations bring: a file that the plan names by its SHA-256, and which of its
-//! rows an iteration takes. The file itself travels apart from the plan.
+//! Data of iterations: a file that the plan names by its SHA-256, and the selection of its rows. The
+//! file itself is transferred separately from the plan.
 
 use std::io::Read;
 
@@ -7,52 +7,47 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blob::{Blob, Sha256};
-use super::table::{Format, MAX_ROWS, Table, check_columns};
-
-/// Largest data file in bytes.
-pub const MAX_FILE: u64 = 64 << 20;
-/// Most bytes of all data files of a plan.
-pub const MAX_ALL_FILES: u64 = 256 << 20;
-/// Most data files of a plan.
-pub const MAX_FILES: usize = 16;
+use super::data_error::DataError;
+use super::table::{Format, Table, check_columns};
+use crate::limits::{MAX_FILE, MAX_ROWS};
 
 /// A file of rows with named columns.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// Which row an iteration takes.
+    /// Selection of the row of an iteration.
     pub pick: Pick,
-    /// How the file is written.
+    /// File format.
     pub format: Format,
-    /// Names of its columns.
+    /// Column names.
     pub columns: Vec<String>,
-    /// How many rows it has (1 to 1,000,000).
+    /// Number of rows (1 to 1,000,000).
     pub rows: u64,
-    /// Its length (1 byte to 64 MiB).
+    /// Length in bytes (1 byte to 64 MiB).
     pub bytes: u64,
-    /// Names its bytes.
+    /// SHA-256 of the file.
     pub digest: Sha256,
 }
 
-/// Which row an iteration takes.
+/// Selection of the row of an iteration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pick {
-    /// One after the other over the whole swarm, and again from the first.
+    /// Rows in order over the whole swarm, repeating from the first.
     #[default]
     Sequential,
-    /// Any.
+    /// A random row.
     Random,
-    /// One after the other over the whole swarm, none twice; open model. A plan with fewer rows
-    /// than iterations is refused. A row whose iteration is not carried out, because its worker
-    /// died, is not used at all.
+    /// Rows in order over the whole swarm, each at most once; open model only. A plan with fewer
+    /// rows than iterations is rejected. The rows of iterations that are lost with their worker
+    /// stay unused.
     Unique,
-    /// User *n* has row *n*, in all its iterations; closed model.
+    /// Row *n* for user *n* in all its iterations; closed model only.
     User,
 }
 
 impl Pick {
-    /// The word that a plan has for it.
+    /// Its name in a plan file.
     pub fn as_str(self) -> &'static str {
         match self {
             Pick::Sequential => "sequential",
@@ -64,11 +59,11 @@ impl Pick {
 }
 
 impl Data {
-    /// What a plan says of a file, and the file for handing over.
+    /// The description of a file for a plan, and the file for transfer.
     ///
     /// # Errors
-    /// One line that says where and what.
-    pub fn of(text: String, format: Format, pick: Pick) -> Result<(Data, Blob), String> {
+    /// The file is malformed or beyond a limit.
+    pub fn of(text: String, format: Format, pick: Pick) -> Result<(Data, Blob), DataError> {
         let bytes = text.len() as u64;
         let table = Table::read(format, bytes, text.as_bytes())?;
         let digest = Sha256::of(text.as_bytes());
@@ -85,51 +80,43 @@ impl Data {
         Ok((data, Blob { digest, bytes }))
     }
 
-    /// The rows of the file, held against what the plan says of it.
+    /// Reads the rows of the file.
     ///
     /// # Errors
-    /// They can't be read, or are others.
-    pub fn read(&self, from: impl Read) -> Result<Table, String> {
+    /// It can't be read, or differs from this description.
+    pub fn read(&self, from: impl Read) -> Result<Table, DataError> {
         let table = Table::read(self.format, self.bytes, from)?;
         if table.columns() != self.columns {
-            return Err(format!(
-                "has the columns {}, and the plan says {}",
-                table.columns().join(", "),
-                self.columns.join(", ")
-            ));
+            return Err(DataError::OtherColumns {
+                found: table.columns().join(", "),
+                planned: self.columns.join(", "),
+            });
         }
         match table.rows() == self.rows {
             true => Ok(table),
-            false => Err(format!(
-                "has {} rows, and the plan says {}",
-                table.rows(),
-                self.rows
-            )),
+            false => Err(DataError::OtherRows {
+                found: table.rows(),
+                planned: self.rows,
+            }),
         }
     }
 
-    /// Whether such a file may be: sizes, and names of columns.
+    /// Checks sizes and column names.
     ///
     /// # Errors
-    /// What is wrong.
-    pub fn validate(&self) -> Result<(), String> {
+    /// The first that is not allowed.
+    pub fn validate(&self) -> Result<(), DataError> {
         check_columns(&self.columns)?;
         for (what, given, most) in [
             ("rows", self.rows, MAX_ROWS),
             ("bytes", self.bytes, MAX_FILE),
         ] {
             if !(1..=most).contains(&given) {
-                return Err(format!("has {given} {what}; 1 to {most} are allowed"));
+                return Err(DataError::OutOfRange { what, given, most });
             }
         }
         Ok(())
     }
-}
-
-/// A name that templates can use.
-pub fn is_name(text: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.chars().all(legal) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
 #[cfg(test)]
@@ -146,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_described_and_reads_back_by_its_description() {
+    fn a_file_is_described_and_read_by_its_description() {
         let (data, blob) = Data::of(CSV.to_owned(), Format::Csv, Pick::Unique).unwrap();
         assert_eq!((data.rows, data.bytes), (2, CSV.len() as u64));
         assert_eq!(data.columns, ["name", "pass"]);
@@ -156,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_as_described_is_refused() {
+    fn a_file_that_differs_from_its_description_is_rejected() {
         for (text, expected) in [
-            ("name,pass\nann,1\n", "has 1 rows, and the plan says 2"),
+            ("name,pass\nann,1\n", "has 1 rows; the plan has 2"),
             ("name,word\nann,1\nbob,2\n", "has the columns name, word"),
             ("name,pass\nann\n", "line 2 has 1 values"),
         ] {
-            let told = data().read(text.as_bytes()).unwrap_err();
-            assert!(told.contains(expected), "{told}");
+            let error = data().read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 
@@ -193,8 +180,8 @@ mod tests {
                 "\"a b\"",
             ),
         ] {
-            let told = data.validate().unwrap_err();
-            assert!(told.contains(expected), "{told}");
+            let error = data.validate().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -1,59 +1,72 @@
-//! Where a variable comes from: `$.token`, `regex id=(\d+)`, `header location`, `status`,
-//! `body`.
+//! Extractions, the sources of variables: `$.token`, `regex id=(\d+)`, `header location`,
+//! `status`, `body`.
 
 use std::str::FromStr;
 
 use regex::Regex;
 use serde_json_path::JsonPath;
 
+use super::patterns::{PatternError, json_path, regex};
 use super::response::{Received, plain};
-use super::text_serde::written;
-use crate::schema::schema_of_text;
+use super::text_serde::serde_by_text;
+use crate::text_schema::schema_of_text;
 
-/// What an extraction may be.
+/// Forms of an extraction.
 const FORMS: &str = "a JSONPath such as $.token, \"regex PATTERN\", \"header NAME\", \"status\" or \
                      \"body\"";
 
-/// Takes a value out of a response.
+/// Source of a value in a response.
 #[derive(Clone, Debug)]
 pub struct Extract {
     text: String,
-    from: From,
+    from: Source,
 }
 
 #[derive(Clone, Debug)]
-enum From {
+enum Source {
     Json(JsonPath),
-    /// Its first group, or all of it.
+    /// The first group, or the whole match.
     Regex(Regex),
     Header(String),
     Status,
     Body,
 }
 
-written!(Extract);
+serde_by_text!(Extract);
 
 schema_of_text!(Extract, "Extract", {
     "title": "extraction",
-    "description": "Where a variable comes from: a JSONPath (RFC 9535; the first match), `regex PATTERN` (its \
-                    first group, or all of it), `header NAME`, `status`, `body`.",
+    "description": "Source of a variable in a response: a JSONPath (RFC 9535; the first match), \
+                    `regex PATTERN` (the first group, or the whole match), `header NAME`, `status`, \
+                    `body`.",
     "type": "string",
     "pattern": r"^(\$|regex\s+\S|header\s+\S|status\s*$|body\s*$)",
     "examples": ["$.items[0].id", "regex id=(\\d+)", "header location", "status", "body"],
 });
 
-impl FromStr for Extract {
-    type Err = String;
+/// Why an extraction is rejected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// None of the forms.
+    #[error("{0:?} is not an extraction; write {FORMS}")]
+    Form(String),
+    /// A pattern is malformed.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+}
 
-    fn from_str(text: &str) -> Result<Extract, String> {
+impl FromStr for Extract {
+    type Err = ExtractError;
+
+    fn from_str(text: &str) -> Result<Extract, ExtractError> {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         let from = match (word, rest.trim()) {
-            ("status", "") => From::Status,
-            ("body", "") => From::Body,
-            ("header", name) if !name.is_empty() => From::Header(name.to_ascii_lowercase()),
-            ("regex", pattern) if !pattern.is_empty() => From::Regex(pattern_of(pattern)?),
-            _ if text.starts_with('$') => From::Json(path_of(text)?),
-            _ => return Err(format!("{text:?} extracts nothing; write {FORMS}")),
+            ("status", "") => Source::Status,
+            ("body", "") => Source::Body,
+            ("header", name) if !name.is_empty() => Source::Header(name.to_ascii_lowercase()),
+            ("regex", pattern) if !pattern.is_empty() => Source::Regex(regex(pattern)?),
+            _ if text.starts_with('$') => Source::Json(json_path(text)?),
+            _ => return Err(ExtractError::Form(text.to_owned())),
         };
         Ok(Extract {
             text: text.to_owned(),
@@ -63,46 +76,26 @@ impl FromStr for Extract {
 }
 
 impl Extract {
-    /// The value, if it is there.
+    /// The value, if the response has it.
     pub fn find(&self, received: &Received) -> Option<String> {
         match &self.from {
-            From::Json(path) => path.query(received.json()?).first().map(plain),
-            From::Regex(regex) => {
+            Source::Json(path) => path.query(received.json()?).first().map(plain),
+            Source::Regex(regex) => {
                 let text = received.text();
                 let found = regex.captures(&text)?;
                 let value = found.get(1).or(found.get(0))?;
                 Some(value.as_str().to_owned())
             }
-            From::Header(name) => received.header(name).map(str::to_owned),
-            From::Status => Some(received.status.to_string()),
-            From::Body => Some(received.text().into_owned()),
+            Source::Header(name) => received.header(name).map(str::to_owned),
+            Source::Status => Some(received.status.to_string()),
+            Source::Body => Some(received.text().into_owned()),
         }
     }
 
-    /// Status and headers say it; the body need not be kept.
+    /// Whether the value is in the body, which then has to be kept.
     pub fn needs_body(&self) -> bool {
-        matches!(self.from, From::Json(_) | From::Regex(_) | From::Body)
+        matches!(self.from, Source::Json(_) | Source::Regex(_) | Source::Body)
     }
-}
-
-/// A regular expression.
-///
-/// # Errors
-/// One line that says what is wrong with it.
-pub fn pattern_of(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|e| {
-        let full = e.to_string();
-        let last = full.lines().next_back().unwrap_or_default();
-        format!("{text:?} is no regular expression: {last}")
-    })
-}
-
-/// A JSONPath (RFC 9535).
-///
-/// # Errors
-/// One line that says what is wrong with it.
-pub fn path_of(text: &str) -> Result<JsonPath, String> {
-    JsonPath::parse(text).map_err(|e| format!("{text:?} is no JSONPath: {e}"))
 }
 
 #[cfg(test)]
@@ -119,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn values_come_from_anywhere_in_a_response() {
+    fn values_are_found_in_every_part_of_a_response() {
         for (text, expected) in [
             ("$.token", Some("abc")),
             ("$.items[1].id", Some("6")),
@@ -138,15 +131,15 @@ mod tests {
     }
 
     #[test]
-    fn what_extracts_nothing_is_refused() {
+    fn malformed_extractions_are_rejected() {
         for (text, expected) in [
             ("token", "write a JSONPath such as"),
-            ("$.[", "no JSONPath"),
-            ("regex (", "no regular expression"),
+            ("$.[", "not a JSONPath"),
+            ("regex (", "not a regular expression"),
             ("header", "write a JSONPath such as"),
             ("", "write a JSONPath such as"),
         ] {
-            let refused = text.parse::<Extract>().unwrap_err();
+            let refused = text.parse::<Extract>().unwrap_err().to_string();
             assert!(refused.contains(expected), "{text}: {refused}");
             assert!(!refused.contains('\n'), "{refused}");
         }

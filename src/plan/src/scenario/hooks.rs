@@ -1,45 +1,44 @@
-//! Setup and teardown: steps that one node carries out once for the whole test, before its
-//! load and after it.
+//! Setup and teardown hooks: steps that one node carries out once for the whole test, before and
+//! after its load.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use vajra_core::Hook;
 
-use super::{Scenario, Scenarios, Step};
-use crate::{HttpTask, ThinkTime};
+use super::model::{Scenario, Scenarios, Step};
+use crate::http::HttpTask;
+use crate::think::ThinkTime;
 use vajra_core::splitmix::hash;
 
-/// Most steps of a setup, and of a teardown.
-pub const MAX_ONCE_STEPS: usize = 16;
-/// The longest that either may take, whatever its steps may.
+/// Longest duration of a hook, regardless of its steps.
 const LONGEST: Duration = Duration::from_secs(300);
-/// For what is no step's own time: resolving names, reading secrets.
-const READY: Duration = Duration::from_secs(1);
+/// Allowance for work outside of the steps: resolving names, reading secrets.
+const PREPARATION: Duration = Duration::from_secs(1);
 
 impl Scenarios {
-    /// The steps of a phase.
-    pub fn once(&self, phase: Hook) -> &[Step] {
-        match phase {
+    /// The steps of a hook.
+    pub fn hook_steps(&self, hook: Hook) -> &[Step] {
+        match hook {
             Hook::Setup => &self.setup,
             Hook::Teardown => &self.teardown,
         }
     }
 
-    /// Most time for the setup: its steps' time-outs and pauses and a second, at most five
-    /// minutes; zero without one.
+    /// Longest duration of the setup: its steps' time-outs and pauses plus 1 s, at most 5 min; zero
+    /// without a setup.
     pub fn setup_limit(&self) -> Duration {
         self.limit(Hook::Setup)
     }
 
-    /// The same for the teardown.
+    /// Longest duration of the teardown, likewise.
     pub fn teardown_limit(&self) -> Duration {
         self.limit(Hook::Teardown)
     }
 
-    /// The same for either.
-    pub fn limit(&self, phase: Hook) -> Duration {
-        let steps = self.once(phase);
+    /// Longest duration of a hook, likewise.
+    pub fn limit(&self, hook: Hook) -> Duration {
+        let steps = self.hook_steps(hook);
         if steps.is_empty() {
             return Duration::ZERO;
         }
@@ -49,29 +48,27 @@ impl Scenarios {
             .sum();
         let before_last = &steps[..steps.len() - 1];
         let pauses = before_last.iter().enumerate();
-        let pauses: Duration = pauses
-            .map(|(i, s)| pause(&s.think, phase.number(), i))
-            .sum();
-        (timeouts + pauses + READY).min(LONGEST)
+        let pauses: Duration = pauses.map(|(i, s)| pause(&s.think, hook.number(), i)).sum();
+        (timeouts + pauses + PREPARATION).min(LONGEST)
     }
 
-    /// What the setup's steps find, and all scenarios and the teardown may use.
+    /// Names of the values that the setup extracts for all scenarios and the teardown.
     pub fn setup_names(&self) -> BTreeSet<&str> {
         let names = self.setup.iter().flat_map(|s| s.extract.keys());
         names.map(String::as_str).collect()
     }
 
-    /// A phase as a plan of its own whose only scenario it is.
-    pub fn only(&self, phase: Hook) -> Scenarios {
+    /// A hook as the only scenario of a plan.
+    pub fn only(&self, hook: Hook) -> Scenarios {
         Scenarios {
             http: HttpTask {
-                headers: self.headers_for(phase),
+                headers: self.headers_for(hook),
                 ..self.http.clone()
             },
             scenarios: vec![Scenario {
-                name: phase.to_string(),
+                name: hook.to_string(),
                 weight: 1,
-                steps: self.once(phase).to_vec(),
+                steps: self.hook_steps(hook).to_vec(),
             }],
             data: Default::default(),
             setup: Vec::new(),
@@ -81,7 +78,8 @@ impl Scenarios {
     }
 }
 
-/// The pause after a step of an iteration: the same whenever and wherever it is carried out.
+/// Pause after a step of an iteration. Depends only on the arguments, so that it is the same on every
+/// node and in every run.
 pub fn pause(think: &ThinkTime, iteration: u64, step: usize) -> Duration {
     let draw = hash(iteration, step as u64);
     Duration::from_nanos(think.draw_ns((draw >> 32) as u32, draw as u32))

@@ -1,17 +1,17 @@
-//! Which scenario an arrival is, and which rows are its.
+//! The scenario of each arrival.
 //!
-//! Scenarios come in a fixed pattern that holds each as often as it weighs, spread evenly
-//! (smooth weighted round robin). So every node knows of every arrival which scenario it is
-//! and how many of each came before it, without having seen them.
+//! Scenarios follow a fixed pattern with each as often as its weight, spread evenly (smooth weighted
+//! round robin). So every node can compute the scenario of any arrival, and how many arrivals of each
+//! scenario precede it, without any state.
 
-/// A fixed order of scenarios that repeats.
+/// A fixed, repeating order of scenarios.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mix {
     pattern: Vec<u16>,
 }
 
 impl Mix {
-    /// By the scenarios' weights, of which at least one is above 0.
+    /// The order for these weights, of which at least one is above 0.
     pub fn new(weights: &[u32]) -> Mix {
         let divisor = weights.iter().copied().fold(0, gcd).max(1);
         let weights: Vec<i64> = weights.iter().map(|w| i64::from(w / divisor)).collect();
@@ -33,12 +33,12 @@ impl Mix {
         }
     }
 
-    /// The scenario of place `n` in the order.
+    /// The scenario at position `n` of the order.
     pub fn scenario(&self, n: u64) -> usize {
         usize::from(self.pattern[(n % self.pattern.len() as u64) as usize])
     }
 
-    /// How many places before `n` are of a scenario that `counts` tells to count.
+    /// Number of positions before `n` with a scenario for which `counts` is true.
     pub fn before(&self, n: u64, counts: impl Fn(usize) -> bool) -> u64 {
         let length = self.pattern.len() as u64;
         let within = |part: &[u16]| part.iter().filter(|s| counts(usize::from(**s))).count();
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scenarios_come_as_often_as_they_weigh_and_evenly() {
+    fn scenarios_are_spread_evenly_by_weight() {
         let mix = Mix::new(&[60, 30, 10]);
         assert_eq!(mix.pattern.len(), 10);
         for (scenario, times) in [(0, 6), (1, 3), (2, 1)] {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_before_is_the_count_before() {
+    fn the_count_before_a_position_agrees_with_counting() {
         let mix = Mix::new(&[3, 2, 0, 4]);
         for n in 0..100 {
             let counted = (0..n).filter(|i| mix.scenario(*i) % 2 == 1).count();

@@ -1,4 +1,4 @@
-//! What a step got back, as checks and extractions see it.
+//! The response of a step, for checks and extractions.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -10,15 +10,15 @@ pub struct Received {
     pub status: u16,
     /// Headers in order, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, as far as it was kept.
+    /// Body, as far as it was kept.
     pub body: Vec<u8>,
-    /// From the send to the end of the response.
+    /// Time from the send to the end of the response.
     pub time: Duration,
     json: OnceCell<Option<serde_json::Value>>,
 }
 
 impl Received {
-    /// Nothing, in place of an earlier response; its memory stays.
+    /// Clears the response, keeping its allocations.
     pub fn clear(&mut self) {
         self.status = 0;
         self.headers.clear();
@@ -45,7 +45,7 @@ impl Received {
     }
 }
 
-/// A JSON value as people write it: a string without its quotes.
+/// A JSON value as text; a string without its quotes.
 pub fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),

@@ -1,33 +1,28 @@
-//! The rows of a data file, in little memory: all values in one text, and where each ends.
-//! A file of a million rows is no million allocations.
+//! The rows of a data file in little memory: all values in one text, and the end of each. A file of
+//! a million rows takes two allocations, not a million.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::data::is_name;
+use super::data_error::DataError;
 use super::response::plain;
+use crate::limits::{MAX_CELLS, MAX_COLUMNS, MAX_FILE, MAX_ROWS};
+use crate::names::is_name;
 
-/// Most rows of a data file.
-pub const MAX_ROWS: u64 = 1_000_000;
-/// Most columns of a data file.
-pub const MAX_COLUMNS: usize = 100;
-/// Most values of a data file, rows times columns. Each takes four bytes besides its text.
-pub const MAX_VALUES: usize = 16_000_000;
-
-/// How a data file is written.
+/// Format of a data file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Comma-separated values, with the columns' names in the first line.
+    /// Comma-separated values with the column names in the first line.
     Csv,
-    /// JSON objects, one a line; the first one's keys are the columns.
+    /// JSON objects, one per line; the keys of the first are the columns.
     Jsonl,
 }
 
 impl Format {
-    /// By a file's name: JSON lines if it ends in `.jsonl` or `.ndjson`, else CSV.
+    /// The format by a file's name: JSON lines for `.jsonl` and `.ndjson`, otherwise CSV.
     pub fn of(name: &str) -> Format {
         match [".jsonl", ".ndjson"].iter().any(|e| name.ends_with(e)) {
             true => Format::Jsonl,
@@ -42,7 +37,7 @@ pub struct Table {
     columns: Vec<String>,
     /// All values, row by row.
     text: String,
-    /// Where each of them ends.
+    /// End of each value in `text`.
     ends: Vec<u32>,
 }
 
@@ -56,12 +51,12 @@ impl Table {
     /// Reads a file of about `size` bytes.
     ///
     /// # Errors
-    /// One line that says where and what.
-    pub fn read(format: Format, size: u64, from: impl Read) -> Result<Table, String> {
+    /// The file is malformed or beyond a limit.
+    pub fn read(format: Format, size: u64, from: impl Read) -> Result<Table, DataError> {
         let mut table = Table {
             columns: Vec::new(),
-            // No larger than what a plan may name; untouched memory costs nothing.
-            text: String::with_capacity(size.min(super::data::MAX_FILE) as usize),
+            // Limited, since the size comes from a plan; untouched memory costs nothing.
+            text: String::with_capacity(size.min(MAX_FILE) as usize),
             ends: Vec::new(),
         };
         match format {
@@ -69,133 +64,135 @@ impl Table {
             Format::Jsonl => table.read_json_lines(BufReader::new(from))?,
         }
         if table.ends.is_empty() {
-            return Err("has no row".into());
+            return Err(DataError::NoRow);
         }
         table.text.shrink_to_fit();
         table.ends.shrink_to_fit();
         Ok(table)
     }
 
-    /// Names of the columns.
+    /// Column names.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> u64 {
         (self.ends.len() / self.columns.len().max(1)) as u64
     }
 
-    /// The value in a row and a column, both counted from 0.
+    /// The value in a row and a column, both from 0.
     pub fn get(&self, row: u64, column: usize) -> Option<&str> {
         if row >= self.rows() || column >= self.columns.len() {
             return None;
         }
         let place = row as usize * self.columns.len() + column;
-        let begin = place.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.text.get(begin as usize..self.ends[place] as usize)
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(start as usize..self.ends[place] as usize)
     }
 
-    fn read_csv(&mut self, from: impl Read) -> Result<(), String> {
+    fn read_csv(&mut self, from: impl Read) -> Result<(), DataError> {
         let mut reader = csv::ReaderBuilder::new().from_reader(from);
-        let head = reader.headers().map_err(explain)?;
+        let head = reader.headers().map_err(csv_error)?;
         self.set_columns(head.iter().map(|c| c.trim().to_owned()).collect())?;
         let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(explain)? {
-            self.begin_row()?;
+        while reader.read_record(&mut record).map_err(csv_error)? {
+            self.start_row()?;
             record.iter().try_for_each(|value| self.push(value))?;
         }
         Ok(())
     }
 
-    fn read_json_lines(&mut self, mut from: impl BufRead) -> Result<(), String> {
+    fn read_json_lines(&mut self, mut from: impl BufRead) -> Result<(), DataError> {
         let mut line = String::new();
-        for number in 1.. {
+        for number in 1u64.. {
             line.clear();
             let read = from.read_line(&mut line);
-            if read.map_err(|e| format!("line {number}: {e}"))? == 0 {
+            if read.map_err(|e| DataError::Read(format!("line {number}: {e}")))? == 0 {
                 break;
             }
-            // A mark of the byte order, which some editors put first, is no part of it.
+            // Some editors write a byte order mark first.
             let text = line.trim_start_matches('\u{feff}').trim();
             if text.is_empty() {
                 continue;
             }
             let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
-                .map_err(|e| format!("line {number} is no JSON object: {e}"))?;
+                .map_err(|e| DataError::Json {
+                    line: number,
+                    reason: e.to_string(),
+                })?;
             if self.columns.is_empty() {
                 self.set_columns(object.keys().cloned().collect())?;
             }
-            self.begin_row()?;
+            self.start_row()?;
             for i in 0..self.columns.len() {
                 let column = &self.columns[i];
                 let value = object.get(column).map(plain);
-                let value = value.ok_or_else(|| format!("line {number} has no {column:?}"))?;
+                let value = value.ok_or_else(|| DataError::MissingColumn {
+                    line: number,
+                    column: column.clone(),
+                })?;
                 self.push(&value)?;
             }
         }
         Ok(())
     }
 
-    fn set_columns(&mut self, columns: Vec<String>) -> Result<(), String> {
+    fn set_columns(&mut self, columns: Vec<String>) -> Result<(), DataError> {
         check_columns(&columns)?;
         self.columns = columns;
         Ok(())
     }
 
-    fn begin_row(&self) -> Result<(), String> {
+    fn start_row(&self) -> Result<(), DataError> {
         if self.rows() >= MAX_ROWS {
-            return Err(format!("has more than {MAX_ROWS} rows"));
+            return Err(DataError::Rows);
         }
-        match self.ends.len() + self.columns.len() > MAX_VALUES {
-            true => Err(format!("has more than {MAX_VALUES} values")),
+        match self.ends.len() + self.columns.len() > MAX_CELLS {
+            true => Err(DataError::Cells),
             false => Ok(()),
         }
     }
 
-    fn push(&mut self, value: &str) -> Result<(), String> {
+    fn push(&mut self, value: &str) -> Result<(), DataError> {
         self.text.push_str(value);
-        let end = u32::try_from(self.text.len()).map_err(|_| "is too large".to_owned())?;
+        let end = u32::try_from(self.text.len()).map_err(|_| DataError::TooLarge)?;
         self.ends.push(end);
         Ok(())
     }
 }
 
-/// Names that templates can use, each once, and at least one.
-pub fn check_columns(columns: &[String]) -> Result<(), String> {
+/// Checks column names: at least one, each unique and usable in placeholders.
+pub fn check_columns(columns: &[String]) -> Result<(), DataError> {
     if columns.is_empty() {
-        return Err("has no row".into());
+        return Err(DataError::NoRow);
     }
     if columns.len() > MAX_COLUMNS {
-        let given = columns.len();
-        return Err(format!(
-            "has {given} columns; at most {MAX_COLUMNS} are allowed"
-        ));
+        return Err(DataError::Columns(columns.len()));
     }
     for (i, column) in columns.iter().enumerate() {
         if !is_name(column) {
-            return Err(format!(
-                "has a column {column:?}; names are letters, digits and _"
-            ));
+            return Err(DataError::ColumnName(column.clone()));
         }
         if columns[..i].contains(column) {
-            return Err(format!("has two columns named {column:?}"));
+            return Err(DataError::DuplicateColumn(column.clone()));
         }
     }
     Ok(())
 }
 
-fn explain(e: csv::Error) -> String {
+fn csv_error(e: csv::Error) -> DataError {
     match e.kind() {
         csv::ErrorKind::UnequalLengths {
             pos,
             expected_len,
             len,
-        } => format!(
-            "line {} has {len} values where the first has {expected_len}",
-            pos.as_ref().map_or(0, csv::Position::line)
-        ),
-        _ => e.to_string(),
+        } => DataError::RowLength {
+            line: pos.as_ref().map_or(0, csv::Position::line),
+            count: *len,
+            expected: *expected_len,
+        },
+        _ => DataError::Read(e.to_string()),
     }
 }
 
@@ -204,7 +201,7 @@ fn explain(e: csv::Error) -> String {
 mod tests {
     use super::*;
 
-    fn read(format: Format, text: &str) -> Result<Table, String> {
+    fn read(format: Format, text: &str) -> Result<Table, DataError> {
         Table::read(format, text.len() as u64, text.as_bytes())
     }
 
@@ -232,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_the_byte_order_is_no_part_of_the_first_name() {
+    fn a_byte_order_mark_is_not_part_of_the_first_name() {
         for (format, text) in [
             (Format::Csv, "\u{feff}name\nann\n"),
             (Format::Jsonl, "\u{feff}{\"name\":\"ann\"}\n"),
@@ -242,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_rows_are_named() {
+    fn broken_rows_are_reported_with_their_line() {
         let wide = (0..=MAX_COLUMNS).map(|i| format!("c{i}"));
         let wide = wide.collect::<Vec<_>>().join(",");
         for (format, text, expected) in [
@@ -256,7 +253,7 @@ mod tests {
             (Format::Csv, "a b\n1\n", "has a column \"a b\""),
             (Format::Csv, "a,a\n1,2\n", "has two columns named \"a\""),
             (Format::Csv, &wide, "has 101 columns; at most 100"),
-            (Format::Jsonl, "{\"a\":1}\nx", "line 2 is no JSON object"),
+            (Format::Jsonl, "{\"a\":1}\nx", "line 2 is not a JSON object"),
             (
                 Format::Jsonl,
                 "{\"a\":1}\n\n{\"b\":1}",
@@ -264,30 +261,31 @@ mod tests {
             ),
             (Format::Jsonl, "{}", "has no row"),
         ] {
-            let told = read(format, text).unwrap_err();
-            assert!(told.contains(expected), "{text}: {told}");
-            assert!(!told.contains('\n'), "{told}");
+            let error = read(format, text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains('\n'), "{error}");
         }
         let latin: &[u8] = b"name\n\xe9mile\n";
-        let told = Table::read(Format::Csv, 0, latin).unwrap_err();
-        assert!(told.to_lowercase().contains("utf-8"), "{told}");
+        let error = Table::read(Format::Csv, 0, latin).unwrap_err().to_string();
+        assert!(error.to_lowercase().contains("utf-8"), "{error}");
     }
 
     #[test]
-    fn rows_beyond_the_limit_are_refused() {
+    fn rows_beyond_the_limit_are_rejected() {
         let text = format!("a\n{}", "1\n".repeat(MAX_ROWS as usize));
         assert_eq!(read(Format::Csv, &text).unwrap().rows(), MAX_ROWS);
-        let told = read(Format::Csv, &format!("{text}1\n")).unwrap_err();
-        assert!(told.contains("more than 1000000 rows"), "{told}");
+        let error = read(Format::Csv, &format!("{text}1\n"));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("more than 1000000 rows"), "{error}");
     }
 
-    /// What a table holds is its text and four bytes a value.
+    /// A table takes its text and four bytes per value.
     #[test]
-    fn a_table_is_hardly_larger_than_its_file() {
+    fn a_table_is_not_much_larger_than_its_file() {
         let row = |i| format!("user{i},secret{i},{i}@example.com,2000-01-01,street {i}\n");
         let text: String = (0..20_000).map(row).collect();
         let table = read(Format::Csv, &format!("a,b,c,d,e\n{text}")).unwrap();
-        let held = table.text.capacity() + 4 * table.ends.capacity();
-        assert!(held < 3 * text.len() / 2, "{held} for {}", text.len());
+        let size = table.text.capacity() + 4 * table.ends.capacity();
+        assert!(size < 3 * text.len() / 2, "{size} for {}", text.len());
     }
 }

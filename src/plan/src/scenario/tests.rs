@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
-//! Scenarios as people write them, and what they are told when they err.
+//! Scenarios and their errors.
 
 use super::*;
-use crate::{Plan, PlanFile, Task, parse_plan, parse_toml};
+use crate::{FileError, MAX_DATA_FILE, Plan, PlanFile, Task, parse_plan, parse_toml};
 
 const SHOP: &str = r#"
 [http]
@@ -46,7 +46,7 @@ const USERS: &str = "name,pass\na,1\nb,2\nc,3\nd,4\ne,5\nf,6\ng,7\nh,8\n";
 fn read(text: &str) -> Result<PlanFile, String> {
     let files = |name: &str| match name {
         "users.csv" => Ok(USERS.to_owned()),
-        _ => Err("no such file".to_owned()),
+        _ => Err(FileError("no such file".to_owned())),
     };
     parse_plan(text, false, &files).map_err(|e| e.to_string())
 }
@@ -71,9 +71,9 @@ fn a_plan_of_scenarios_is_read_with_its_data() {
     assert!(shop.uses(0, "users") && !shop.uses(1, "users"));
 }
 
-/// However large a file is, the plan only names it.
+/// A plan only names its data files.
 #[test]
-fn a_plan_is_small_and_its_files_travel_apart() {
+fn a_plan_is_small_and_its_files_are_separate() {
     let rows: String = (0..100_000)
         .map(|i| format!("user{i},secret{i}\n"))
         .collect();
@@ -89,30 +89,30 @@ fn a_plan_is_small_and_its_files_travel_apart() {
 }
 
 #[test]
-fn all_files_of_a_plan_together_have_a_limit() {
+fn the_total_size_of_data_files_is_limited() {
     let mut plan = read(SHOP).unwrap().into_plan().unwrap();
     let Task::Scenarios(shop) = &mut plan.task else {
         panic!()
     };
     let users = Data {
-        bytes: MAX_FILE,
+        bytes: MAX_DATA_FILE,
         ..shop.data["users"].clone()
     };
     for i in 0..4 {
         shop.data.insert(format!("d{i}"), users.clone());
     }
-    let told = plan.validate().unwrap_err().to_string();
-    assert!(told.contains("at most 268435456 are allowed"), "{told}");
+    let error = plan.validate().unwrap_err().to_string();
+    assert!(error.contains("at most 268435456 are allowed"), "{error}");
 }
 
 #[test]
-fn it_survives_its_canonical_form() {
+fn scenarios_survive_their_canonical_form() {
     let plan = read(SHOP).unwrap().into_plan().unwrap();
     assert_eq!(Plan::from_bytes(&plan.to_bytes()), Ok(plan));
 }
 
 #[test]
-fn another_base_url_moves_all_steps_that_were_below_it() {
+fn another_base_url_moves_all_steps_below_the_old_one() {
     let moved = read(SHOP).unwrap().with_url("http://127.0.0.1:9/").unwrap();
     let Task::Scenarios(moved) = moved.task else {
         panic!()
@@ -122,21 +122,21 @@ fn another_base_url_moves_all_steps_that_were_below_it() {
 }
 
 #[test]
-fn what_makes_no_sense_is_told_with_its_place() {
+fn errors_name_their_place() {
     for (from, to, expected) in [
         (
             "{{ token }}",
             "{{ tokn }}",
-            "scenario \"buy\", step \"list\": {{ tokn }} is not known here; there are: iteration, scenario, token, user, users, env.NAME",
+            "scenario \"buy\", step \"list\": {{ tokn }} is not known here; available: iteration, scenario, token, user, users, env.NAME",
         ),
-        ("{{ token }}", "{{ token", "is no template"),
+        ("{{ token }}", "{{ token", "is not a template"),
         (
             "{{ token }}",
             "{{ users.nmae }}",
             "users has: name, pass (did you mean {{ users.name }}?)",
         ),
-        ("{{ token }}", "{{ user.name }}", "user has no parts"),
-        ("{{ token }}", "{{ token | shout }}", "can't be filled in"),
+        ("{{ token }}", "{{ user.name }}", "user has no fields"),
+        ("{{ token }}", "{{ token | shout }}", "can't be rendered"),
         (
             "users.csv",
             "none.csv",
@@ -171,22 +171,26 @@ fn what_makes_no_sense_is_told_with_its_place() {
         (
             "name = \"list\"",
             "name = \"log in\"",
-            "has the name of another one",
+            "has the same name as another one",
         ),
         (
             "name = \"look\"",
             "name = \"buy\"",
-            "scenario \"buy\": has the name of another one",
+            "scenario \"buy\": has the same name as another one",
         ),
         ("weight = 3", "weight = 5000", "weight 5000 is above 1000"),
         ("weight = 3", "wait = 3", "unknown key `wait`"),
-        ("token = ", "users = ", "extract.users is no free name"),
+        (
+            "token = ",
+            "users = ",
+            "extract.users is not an available name",
+        ),
         (
             "http://10.0.0.2/",
             "http://{{ users.name }}/",
-            "has a hole in its host",
+            "has a placeholder in its host",
         ),
-        ("http://10.0.0.2/", "10.0.0.2/", "is no URL"),
+        ("http://10.0.0.2/", "10.0.0.2/", "is not a URL"),
         (
             "base_url = \"http://10.0.0.1:8080/api\"",
             "",
@@ -205,20 +209,20 @@ fn what_makes_no_sense_is_told_with_its_place() {
     ] {
         let broken = SHOP.replacen(from, to, 1);
         assert_ne!(broken, SHOP, "{from}");
-        let told = read(&broken).map(|_| ()).unwrap_err();
-        assert!(told.contains(expected), "{to}: {told}");
-        assert!(!told.contains('\n'), "{told}");
+        let error = read(&broken).map(|_| ()).unwrap_err();
+        assert!(error.contains(expected), "{to}: {error}");
+        assert!(!error.contains('\n'), "{error}");
     }
 }
 
 #[test]
-fn a_plan_needs_something_to_send() {
-    let told = parse_toml("[load]\nrate = 1\nduration = \"1s\"").unwrap_err();
-    assert!(told.to_string().contains("[[scenario]]"), "{told}");
+fn a_plan_needs_a_task_or_scenarios() {
+    let error = parse_toml("[load]\nrate = 1\nduration = \"1s\"").unwrap_err();
+    assert!(error.to_string().contains("[[scenario]]"), "{error}");
 }
 
 #[test]
-fn more_users_than_rows_of_their_own_are_refused() {
+fn more_users_than_rows_are_rejected() {
     let text = SHOP
         .replace("rate = 10", "users = 8")
         .replace("pick = \"unique\"", "pick = \"user\"");

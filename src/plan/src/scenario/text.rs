@@ -1,7 +1,8 @@
-//! Texts with holes: `{{ token }}`, `{{ users.email }}`, `{{ random_int(1, 9) }}`, in
+//! Texts with placeholders: `{{ token }}`, `{{ users.email }}`, `{{ random_int(1, 9) }}`, in
 //! minijinja's syntax (that of Jinja2).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use minijinja::value::{Object, Value, ValueKind};
@@ -11,10 +12,10 @@ use minijinja::{
 
 use vajra_core::splitmix::hash;
 
-/// Variables that every step has, besides data, extracted values and `env`.
+/// Variables of every step, in addition to data, extracted values and `env`.
 pub const BUILT_IN: [&str; 3] = ["iteration", "user", "scenario"];
 
-/// Functions that every step has.
+/// Functions of every step.
 pub const FUNCTIONS: [&str; 5] = [
     "random_int",
     "random_string",
@@ -23,22 +24,22 @@ pub const FUNCTIONS: [&str; 5] = [
     "now_ms",
 ];
 
-/// Where a template finds what its functions draw from.
+/// Name of the variable with the random numbers of the functions.
 const DRAWS: &str = "__draws";
 
-/// An environment with our functions and no templates.
+/// A template environment with the functions and no templates.
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
-        // As JSON, queries and forms write it; Jinja2 itself has True.
+        // Lower case, as in JSON, queries and forms; Jinja2 itself writes True.
         Ok(b) if value.kind() == ValueKind::Bool => write!(out, "{b}").map_err(Error::from),
         _ => escape_formatter(out, state, value),
     });
     environment.add_function("random_int", |state: &State, low: i64, high: i64| {
         if low > high {
-            let why = format!("random_int({low}, {high}) begins above its end");
+            let why = format!("random_int({low}, {high}) starts above its end");
             return Err(Error::new(ErrorKind::InvalidOperation, why));
         }
         let width = u128::from(high.abs_diff(low)) + 1;
@@ -74,7 +75,7 @@ pub fn environment() -> Environment<'static> {
     environment
 }
 
-/// Random numbers of one iteration: the same whenever and wherever it is carried out.
+/// Random numbers of one iteration, the same on every node and in every run.
 #[derive(Debug)]
 pub struct Draws {
     seed: u64,
@@ -82,7 +83,7 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// By a number that each iteration has of its own.
+    /// The random numbers of a seed, which is unique to an iteration.
     pub fn new(seed: u64) -> Draws {
         Draws {
             seed,
@@ -90,7 +91,7 @@ impl Draws {
         }
     }
 
-    /// As the value that templates find them by.
+    /// The variable for a template's context.
     pub fn entry(self) -> (&'static str, Value) {
         (DRAWS, Value::from_object(self))
     }
@@ -106,21 +107,62 @@ fn draw(state: &State) -> u64 {
     draws.map_or(0, |d| hash(d.seed, d.drawn.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// Whether a text has holes.
-pub fn has_holes(text: &str) -> bool {
+/// Whether a text has placeholders.
+pub fn has_placeholders(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// What stands before a name that is looked up elsewhere: a node's environment, the setup's
-/// values, the plan's constants.
+/// Whether a text consists of placeholders alone, apart from white space and an authentication
+/// scheme such as `Bearer`.
+pub fn is_only_placeholders(text: &str) -> bool {
+    let mut rest = text.trim();
+    for scheme in ["Bearer ", "Basic ", "Token "] {
+        let start = rest.get(..scheme.len());
+        if start.is_some_and(|start| start.eq_ignore_ascii_case(scheme)) {
+            rest = rest[scheme.len()..].trim();
+        }
+    }
+    let mut found = false;
+    while !rest.is_empty() {
+        let Some(end) = rest.find("}}").filter(|_| rest.starts_with("{{")) else {
+            return false;
+        };
+        found = true;
+        rest = rest[end + 2..].trim_start();
+    }
+    found
+}
+
+/// Why a text with placeholders is rejected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// Malformed syntax.
+    #[error("{text:?} is not a template: {reason}")]
+    Syntax {
+        /// The text.
+        text: String,
+        /// The problem in one line.
+        reason: String,
+    },
+    /// Rendering would fail in every iteration.
+    #[error("{text:?} can't be rendered: {reason}")]
+    Render {
+        /// The text.
+        text: String,
+        /// The problem in one line.
+        reason: String,
+    },
+}
+
+/// Objects whose fields are variables of their own: the node's environment, the setup's values, the
+/// plan's constants.
 pub const PREFIXES: [&str; 3] = ["env", "setup", "vars"];
 
-/// The variables that a text uses: `token`, `users`, and `env.NAME`, `setup.NAME`, `vars.NAME`
-/// in full.
+/// The variables of a text: `token`, `users`; and `env.NAME`, `setup.NAME`, `vars.NAME` in full.
 ///
 /// # Errors
-/// One line that says what is wrong with its syntax.
-pub fn variables(text: &str) -> Result<BTreeSet<String>, String> {
+/// Its syntax is malformed.
+pub fn variables(text: &str) -> Result<BTreeSet<String>, TemplateError> {
     let names = paths(text)?.into_iter().map(|name| {
         let mut parts = name.split('.');
         match (parts.next(), parts.next()) {
@@ -131,30 +173,33 @@ pub fn variables(text: &str) -> Result<BTreeSet<String>, String> {
     Ok(names.collect())
 }
 
-/// The same with what is read of them: `users.name`.
+/// [`variables`] with their fields: `users.name`.
 ///
 /// # Errors
-/// One line that says what is wrong with its syntax.
-pub fn paths(text: &str) -> Result<BTreeSet<String>, String> {
-    if !has_holes(text) {
+/// Its syntax is malformed.
+pub fn paths(text: &str) -> Result<BTreeSet<String>, TemplateError> {
+    if !has_placeholders(text) {
         return Ok(BTreeSet::new());
     }
     let environment = environment();
     let template = environment
         .template_from_str(text)
-        .map_err(|e| format!("{text:?} is no template: {}", explain(&e)))?;
+        .map_err(|e| TemplateError::Syntax {
+            text: text.to_owned(),
+            reason: explain(&e),
+        })?;
     let names = template.undeclared_variables(true).into_iter();
     Ok(names.filter(|n| !FUNCTIONS.contains(&n.as_str())).collect())
 }
 
-/// Fills a text in with values that stand for any, as far as that can tell what would fail in
-/// every iteration: functions and filters that there are not, and calls that use no variable.
+/// Renders a text with stand-in values, to find what would fail in every iteration: unknown functions
+/// and filters, and calls without variables.
 ///
 /// # Errors
-/// What would.
-pub fn trial(text: &str) -> Result<(), String> {
-    let whole = paths(text)?.is_empty();
-    if !has_holes(text) {
+/// It would fail in every iteration.
+pub fn trial(text: &str) -> Result<(), TemplateError> {
+    let constant = paths(text)?.is_empty();
+    if !has_placeholders(text) {
         return Ok(());
     }
     let context = Value::from_object(StandIn);
@@ -167,18 +212,21 @@ pub fn trial(text: &str) -> Result<(), String> {
         ErrorKind::UnknownFunction,
         ErrorKind::UnknownMethod,
     ];
-    match whole || missing.contains(&e.kind()) {
-        true => Err(format!("{text:?} can't be filled in: {}", explain(&e))),
+    match constant || missing.contains(&e.kind()) {
+        true => Err(TemplateError::Render {
+            text: text.to_owned(),
+            reason: explain(&e),
+        }),
         false => Ok(()),
     }
 }
 
-/// Has every field, and each is the same again.
+/// An object in which every field is such an object.
 #[derive(Debug)]
 struct StandIn;
 
 impl Object for StandIn {
-    fn get_value_by_str(self: &std::sync::Arc<Self>, key: &str) -> Option<Value> {
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         let (draws, value) = Draws::new(0).entry();
         match key {
             key if key == draws => Some(value),
@@ -187,12 +235,12 @@ impl Object for StandIn {
         }
     }
 
-    fn get_value(self: &std::sync::Arc<Self>, key: &Value) -> Option<Value> {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.get_value_by_str(key.as_str().unwrap_or_default())
     }
 }
 
-/// An error in one line, without the template's made-up name.
+/// An error in one line, without the generated name of the template.
 pub fn explain(e: &Error) -> String {
     match e.detail() {
         Some(detail) => detail.to_owned(),
@@ -211,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_filled_in_is_told() {
+    fn templates_that_always_fail_are_rejected() {
         for fine in [
             "plain",
             "{{ a.b.c | upper }}",
@@ -221,17 +269,17 @@ mod tests {
         ] {
             assert_eq!(trial(fine), Ok(()));
         }
-        for (text, told) in [
+        for (text, expected) in [
             ("{{ token | nofilter }}", "nofilter"),
-            ("{{ random_int(50, 1) }}", "begins above its end"),
+            ("{{ random_int(50, 1) }}", "starts above its end"),
         ] {
-            let why = trial(text).unwrap_err();
-            assert!(why.contains(told), "{why}");
+            let error = trial(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 
     #[test]
-    fn the_variables_of_a_text_are_known() {
+    fn the_variables_of_a_text_are_found() {
         let of = |text: &str| variables(text).unwrap().into_iter().collect::<Vec<_>>();
         assert_eq!(of("/plain"), Vec::<String>::new());
         assert_eq!(
@@ -244,8 +292,8 @@ mod tests {
             ["setup", "setup.token", "vars.host"]
         );
         assert_eq!(of("{% if a %}{{ b }}{% endif %}"), ["a", "b"]);
-        let broken = variables("{{ a").unwrap_err();
-        assert!(broken.contains("is no template"), "{broken}");
+        let error = variables("{{ a").unwrap_err().to_string();
+        assert!(error.contains("is not a template"), "{error}");
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Values that are written as text, and remember it.
+//! Types that are written as text and keep it.
 
-/// Gives a type that is parsed from text and keeps it: equality, display and serde are those
-/// of the text.
-macro_rules! written {
+/// Implements equality, display and serde by the text that a type was parsed from and keeps.
+macro_rules! serde_by_text {
     ($type:ident) => {
         impl PartialEq for $type {
             fn eq(&self, other: &$type) -> bool {
@@ -31,4 +30,4 @@ macro_rules! written {
     };
 }
 
-pub(crate) use written;
+pub(crate) use serde_by_text;

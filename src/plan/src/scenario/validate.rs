@@ -1,49 +1,122 @@
-//! What scenarios may ask for.
+//! The rules of scenarios.
 
 use std::collections::BTreeSet;
 
-use super::data::{MAX_ALL_FILES, MAX_FILES, is_name};
-use super::text::{BUILT_IN, PREFIXES, paths, trial, variables};
-use super::values::validate_vars;
-use super::{Data, MAX_ONCE_STEPS, Pick, Scenario, Scenarios, Step};
-use crate::parse::PlanError;
-use crate::source::Seg;
-use crate::suggest::near;
-use crate::validate::{HOUR, MS, lasting, validate_request};
-use crate::{Load, Model, Profile, TargetUrl};
 use vajra_core::Hook;
 
-/// Most steps of all scenarios together.
-pub const MAX_STEPS: usize = 64;
-/// Most extracted values, and most checks, of a step.
-pub const MAX_OF_STEP: usize = 32;
-/// Largest weight of a scenario.
-pub const MAX_WEIGHT: u32 = 1000;
-/// Most labels of a step: a result has a part for each label of the plan.
-pub const MAX_LABELS: usize = 8;
-/// Most characters of a name or a label.
-pub const MAX_NAME: usize = 50;
+use super::data::{Data, Pick};
+use super::model::{Scenario, Scenarios, Step, pairs};
+use super::text::{BUILT_IN, PREFIXES, TemplateError, paths, trial, variables};
+use super::values::validate_vars;
+use crate::error::PlanError;
+use crate::http::validate_request;
+use crate::limits::{
+    MAX_ALL_FILES, MAX_FILES, MAX_HOOK_STEPS, MAX_LABELS, MAX_NAME, MAX_OF_STEP, MAX_STEPS,
+    MAX_WEIGHT,
+};
+use crate::load::{Load, Model};
+use crate::names::is_name;
+use crate::path::Path;
+use crate::profile::Profile;
+use crate::ranges::{HOUR, MS, duration};
+use crate::suggest::nearest;
+use crate::url::TargetUrl;
 
-/// What is wrong with a scenario or a step, and with which of its keys.
-struct Wrong {
-    path: Vec<Seg>,
-    why: String,
+/// Names of variables.
+type Names = BTreeSet<String>;
+
+/// A scenario or step in errors: its name and its path.
+struct Place {
+    label: String,
+    path: Path,
 }
 
-impl Wrong {
-    fn with(key: &str, why: impl Into<String>) -> Wrong {
-        Wrong {
-            path: vec![key.into()],
-            why: why.into(),
+impl Place {
+    fn of_scenario(i: usize, scenario: &Scenario) -> Place {
+        Place {
+            label: format!("scenario {:?}", scenario.name),
+            path: Path::dotted("scenario").then(i),
         }
+    }
+
+    fn of_hook_step(hook: Hook, n: usize, step: &Step) -> Place {
+        Place {
+            label: format!("{hook} step {:?}", step.name),
+            path: Path::dotted(&hook.to_string()).then(n),
+        }
+    }
+
+    fn step(&self, n: usize, step: &Step) -> Place {
+        Place {
+            label: format!("{}, step {:?}", self.label, step.name),
+            path: self.path.then("step").then(n),
+        }
+    }
+
+    /// An error of a key.
+    fn wrong(&self, key: &str, problem: impl ToString) -> PlanError {
+        self.wrong_at(&Path::dotted(key), problem)
+    }
+
+    fn wrong_at(&self, below: &Path, problem: impl ToString) -> PlanError {
+        PlanError::at(self.path.join(below), problem).labelled(self.label.as_str())
     }
 }
 
-impl From<String> for Wrong {
-    fn from(why: String) -> Wrong {
-        Wrong {
-            path: Vec::new(),
-            why,
+fn data_error(name: &str, problem: impl ToString) -> PlanError {
+    PlanError::at(Path::dotted("data").then(name), problem)
+}
+
+/// Why a placeholder can't be filled in.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+enum PlaceholderError {
+    #[error(
+        "{{{{ {name} }}}} is not known here; available: {}env.NAME{}",
+        known.iter().map(|name| format!("{name}, ")).collect::<String>(),
+        hint(.suggestion)
+    )]
+    Unknown {
+        name: String,
+        known: Names,
+        suggestion: Option<String>,
+    },
+    #[error(
+        "{{{{ {name} }}}} is data; the {hook} runs once and has no row of it: use a constant of [vars]"
+    )]
+    DataInHook { name: String, hook: Hook },
+    #[error("{{{{ {first}.{second} }}}} is not known here: {first} has no fields")]
+    NoFields { first: String, second: String },
+    #[error(
+        "{{{{ {data}.{column} }}}} is not known here; {data} has: {columns}{}",
+        hint(.suggestion)
+    )]
+    UnknownColumn {
+        data: String,
+        column: String,
+        columns: String,
+        suggestion: Option<String>,
+    },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+fn hint(suggestion: &Option<String>) -> String {
+    let suggestion = suggestion.as_ref();
+    suggestion.map_or_else(String::new, |s| format!(" (did you mean {{{{ {s} }}}}?)"))
+}
+
+impl PlaceholderError {
+    /// Content of the placeholder, if the error is about a single one.
+    fn content(&self) -> Option<String> {
+        match self {
+            PlaceholderError::Unknown { name, .. } | PlaceholderError::DataInHook { name, .. } => {
+                Some(name.clone())
+            }
+            PlaceholderError::NoFields { first, second } => Some(format!("{first}.{second}")),
+            PlaceholderError::UnknownColumn { data, column, .. } => {
+                Some(format!("{data}.{column}"))
+            }
+            PlaceholderError::Template(_) => None,
         }
     }
 }
@@ -52,7 +125,7 @@ impl Scenarios {
     /// Checks every field.
     ///
     /// # Errors
-    /// What is wrong, where, and what is allowed.
+    /// The first field that is not allowed, and what is allowed.
     pub fn validate(&self, load: &Load) -> Result<(), PlanError> {
         let steps: usize = self.scenarios.iter().map(|s| s.steps.len()).sum();
         if steps > MAX_STEPS {
@@ -67,37 +140,41 @@ impl Scenarios {
                 "none has a weight above 0, so none would ever run",
             ));
         }
-        self.http.validate().map_err(|e| self.as_written(e))?;
-        validate_vars(&self.vars).map_err(|(name, why)| match name {
-            Some(name) => PlanError::at(format!("vars.{name}"), why),
-            None => PlanError::field("vars", why),
-        })?;
-        for phase in [Hook::Setup, Hook::Teardown] {
-            self.validate_once(phase)?;
+        TargetUrl::parse(&self.http.url).map_err(|e| self.base_url_error(e))?;
+        self.http.validate("http")?;
+        validate_vars(&self.vars)?;
+        for hook in [Hook::Setup, Hook::Teardown] {
+            self.validate_hook(hook)?;
         }
         let mut names = BTreeSet::new();
         for (i, scenario) in self.scenarios.iter().enumerate() {
-            let place = format!("scenario {:?}", scenario.name);
-            let path: Vec<Seg> = vec!["scenario".into(), i.into()];
-            let wrong = |wrong: Wrong| {
-                let path = [path.clone(), wrong.path].concat();
-                PlanError::at(place.clone(), wrong.why).found_at(path)
-            };
+            let place = Place::of_scenario(i, scenario);
             if !names.insert(scenario.name.as_str()) {
-                return Err(wrong(Wrong::with("name", "has the name of another one")));
+                return Err(place.wrong("name", "has the same name as another one"));
             }
-            validate_scenario(scenario).map_err(wrong)?;
-            let mut known: BTreeSet<String> = BUILT_IN.into_iter().map(str::to_owned).collect();
+            validate_scenario(scenario, &place)?;
+            let mut known: Names = BUILT_IN.into_iter().map(str::to_owned).collect();
             known.extend(self.data.keys().cloned());
             known.extend(self.names_for(None));
-            let common: Vec<&str> = self.http.headers.iter().map(|(_, v)| v.as_str()).collect();
-            let checked = self.validate_steps(&scenario.steps, known, &common, None);
-            checked.map_err(|(n, wrong)| {
-                let place = format!("{place}, step {:?}", scenario.steps[n].name);
-                let step: Vec<Seg> = vec!["step".into(), n.into()];
-                PlanError::at(place, wrong.why).found_at([path, step, wrong.path].concat())
-            })?;
+            let place_of = |n, step: &Step| place.step(n, step);
+            self.validate_steps(&scenario.steps, known, None, &place_of)?;
         }
+        self.validate_all_data(load)
+    }
+
+    /// An error of the base URL. Without `http.base_url` it is that of the first step.
+    fn base_url_error(&self, problem: impl ToString) -> PlanError {
+        let first = self.scenarios.iter().position(|s| !s.steps.is_empty());
+        match first.map(|i| (i, &self.scenarios[i])) {
+            Some((i, s)) if s.steps[0].url == self.http.url => {
+                let place = Place::of_scenario(i, s).step(0, &s.steps[0]);
+                place.wrong("url", problem)
+            }
+            _ => PlanError::field("http.base_url", problem),
+        }
+    }
+
+    fn validate_all_data(&self, load: &Load) -> Result<(), PlanError> {
         if self.data.len() > MAX_FILES {
             let given = self.data.len();
             return Err(PlanError::field(
@@ -105,84 +182,78 @@ impl Scenarios {
                 format!("{given} files are more than a plan may have ({MAX_FILES})"),
             ));
         }
-        let bytes: u64 = self
-            .data
-            .values()
-            .map(|d| d.bytes)
-            .fold(0, u64::saturating_add);
+        let sizes = self.data.values().map(|d| d.bytes);
+        let bytes = sizes.fold(0, u64::saturating_add);
         if bytes > MAX_ALL_FILES {
             return Err(PlanError::field(
                 "data",
                 format!("has {bytes} bytes in all; at most {MAX_ALL_FILES} are allowed"),
             ));
         }
-        for (name, data) in &self.data {
-            self.validate_data(name, data, load)
-                .map_err(|why| PlanError::at(format!("data.{name}"), why))?;
-        }
-        Ok(())
+        let mut all = self.data.iter();
+        all.try_for_each(|(name, data)| self.validate_data(name, data, load))
     }
 
-    fn validate_data(&self, name: &str, data: &Data, load: &Load) -> Result<(), String> {
+    fn validate_data(&self, name: &str, data: &Data, load: &Load) -> Result<(), PlanError> {
         if !is_name(name) || BUILT_IN.contains(&name) || PREFIXES.contains(&name) {
-            return Err("is no name for data; take letters, digits and _".into());
+            let problem = "is not an allowed name for data; use letters, digits and _";
+            return Err(data_error(name, problem));
         }
-        data.validate()?;
-        let rows = data.rows;
+        data.validate().map_err(|e| data_error(name, e))?;
         match (data.pick, load.model) {
-            (Pick::Unique, Model::Closed) => Err(
-                "picks unique rows, which needs the open model (a rate); with users, pick \"user\" \
-                 gives each one a row of its own"
-                    .into(),
-            ),
-            (Pick::User, Model::Open) => {
-                Err("picks a row for each user, which needs the closed model (users)".into())
+            (Pick::Unique, Model::Closed) => Err(data_error(
+                name,
+                "picks unique rows, which needs the open model (a rate); with users, pick = \"user\" \
+                 assigns a row to each",
+            )),
+            (Pick::User, Model::Open) => Err(data_error(
+                name,
+                "picks a row for each user, which needs the closed model (users)",
+            )),
+            (Pick::User, Model::Closed) => {
+                enough_for(name, data, load.users.unwrap_or_default().into())
             }
-            (Pick::User, Model::Closed) => enough_for(rows, load.users.unwrap_or_default().into()),
             (Pick::Unique, Model::Open) => {
-                self.enough_unique(name, rows, Profile::of(load).numbers())
+                self.enough_unique(name, data, Profile::of(load).numbers())
             }
             _ => Ok(()),
         }
     }
 
-    fn enough_unique(&self, name: &str, rows: u64, iterations: u64) -> Result<(), String> {
+    fn enough_unique(&self, name: &str, data: &Data, iterations: u64) -> Result<(), PlanError> {
         let needed = self.mix().before(iterations, |s| self.uses(s, name));
-        match needed > rows {
-            true => Err(format!(
-                "has {rows} rows, and the plan's arrivals need {needed} unique ones; bring more, \
-                 or lower rate or duration"
-            )),
-            false => Ok(()),
+        let rows = data.rows;
+        if needed <= rows {
+            return Ok(());
         }
+        Err(data_error(
+            name,
+            format!(
+                "has {rows} rows, and the plan's arrivals need {needed} unique ones; add rows, or \
+                 reduce the rate or the duration"
+            ),
+        ))
     }
 
-    /// Whether all unique data have rows for so many iterations.
+    /// Whether all unique data has enough rows for this many iterations.
     ///
     /// # Errors
-    /// Which data has too few.
+    /// The data that has too few.
     pub fn enough_rows(&self, iterations: u64) -> Result<(), PlanError> {
-        let unique = self.data.iter().filter(|(_, d)| d.pick == Pick::Unique);
-        for (name, data) in unique {
-            self.enough_unique(name, data.rows, iterations)
-                .map_err(|why| PlanError::at(format!("data.{name}"), why))?;
-        }
-        Ok(())
+        let mut unique = self.data.iter().filter(|(_, d)| d.pick == Pick::Unique);
+        unique.try_for_each(|(name, data)| self.enough_unique(name, data, iterations))
     }
 
-    /// Whether all data of which each user has a row have rows for so many users.
+    /// Whether all data with `pick = "user"` has enough rows for this many users.
     ///
     /// # Errors
-    /// Which data has too few.
+    /// The data that has too few.
     pub fn enough_users(&self, users: f64) -> Result<(), PlanError> {
-        for (name, data) in self.data.iter().filter(|(_, d)| d.pick == Pick::User) {
-            enough_for(data.rows, users)
-                .map_err(|why| PlanError::at(format!("data.{name}"), why))?;
-        }
-        Ok(())
+        let mut per_user = self.data.iter().filter(|(_, d)| d.pick == Pick::User);
+        per_user.try_for_each(|(name, data)| enough_for(name, data, users))
     }
 
-    /// Whether a scenario's texts use this data.
+    /// Whether the texts of a scenario use this data.
     pub fn uses(&self, scenario: usize, data: &str) -> bool {
         let steps = self.scenarios[scenario].steps.iter();
         let common = self.http.headers.iter().map(|(_, value)| value.as_str());
@@ -190,109 +261,80 @@ impl Scenarios {
         texts.any(|text| variables(text).is_ok_and(|names| names.contains(data)))
     }
 
-    /// An error of what all steps have in common, by the names that a plan file has for it.
-    fn as_written(&self, error: PlanError) -> PlanError {
-        let PlanError::Field {
-            field,
-            problem,
-            path,
-        } = &error
-        else {
-            return error;
-        };
-        let first = self.scenarios.iter().position(|s| !s.steps.is_empty());
-        let first = first.map(|i| (i, &self.scenarios[i]));
-        match (field.strip_prefix("task."), first) {
-            // Without a base URL that of the first step stands in for it.
-            (Some("url"), Some((i, s))) if s.steps[0].url == self.http.url => {
-                let place = format!("scenario {:?}, step {:?}", s.name, s.steps[0].name);
-                let path: [Seg; 5] = [
-                    "scenario".into(),
-                    i.into(),
-                    "step".into(),
-                    0.into(),
-                    "url".into(),
-                ];
-                PlanError::at(place, problem.as_str()).found_at(path.into())
-            }
-            (Some("url"), _) => PlanError::field("http.base_url", problem.as_str()),
-            (Some(key), _) => {
-                let told = problem.replace("task.", "http.");
-                let below = path.get(1..).unwrap_or_default();
-                let path = match below.is_empty() {
-                    true => Vec::new(),
-                    false => [&["http".into()], below].concat(),
-                };
-                PlanError::at(format!("http.{key}"), told).found_at(path)
-            }
-            (None, _) => error,
-        }
-    }
-
-    /// What every step of a phase, or of a scenario, knows of `vars` and `setup`.
-    fn names_for(&self, phase: Option<Hook>) -> BTreeSet<String> {
+    /// The `vars` and `setup` variables of every step of a hook, or of a scenario.
+    fn names_for(&self, hook: Option<Hook>) -> Names {
         let vars = self.vars.keys().map(|name| format!("vars.{name}"));
-        let found = match phase {
-            // Its own steps get to know them one by one.
+        let extracted = match hook {
+            // Each step of the setup has only those of the steps before it.
             Some(Hook::Setup) => BTreeSet::new(),
             _ => self.setup_names(),
         };
-        let found = found.into_iter().map(|name| format!("setup.{name}"));
-        vars.chain(found).collect()
+        let extracted = extracted.into_iter().map(|name| format!("setup.{name}"));
+        vars.chain(extracted).collect()
     }
 
-    /// The headers that all steps have and that a phase can fill in: those with rows of data
-    /// or values of an iteration are for scenarios, and those with the setup's values are not
-    /// for the setup itself.
-    pub(super) fn headers_for(&self, phase: Hook) -> Vec<(String, String)> {
-        let known = self.names_for(Some(phase));
-        let knows = |name: &String| known.contains(name) || name.starts_with("env.");
-        let fits = |text: &str| variables(text).is_ok_and(|names| names.iter().all(knows));
+    /// The common headers that a hook can fill in. Those with rows of data or variables of an
+    /// iteration are for scenarios only, and those with the setup's values are not for the setup.
+    pub(super) fn headers_for(&self, hook: Hook) -> Vec<(String, String)> {
+        let known = self.names_for(Some(hook));
+        let is_known = |name: &String| known.contains(name) || name.starts_with("env.");
+        let fits = |text: &str| variables(text).is_ok_and(|names| names.iter().all(is_known));
         let headers = self.http.headers.iter();
         headers.filter(|(_, value)| fits(value)).cloned().collect()
     }
 
-    fn validate_once(&self, phase: Hook) -> Result<(), PlanError> {
-        let steps = self.once(phase);
-        if steps.len() > MAX_ONCE_STEPS {
-            let why = format!(
-                "has {} steps; at most {MAX_ONCE_STEPS} are allowed",
-                steps.len()
-            );
-            return Err(PlanError::at(phase.to_string(), why));
+    fn validate_hook(&self, hook: Hook) -> Result<(), PlanError> {
+        let steps = self.hook_steps(hook);
+        if steps.len() > MAX_HOOK_STEPS {
+            let given = steps.len();
+            let problem = format!("has {given} steps; at most {MAX_HOOK_STEPS} are allowed");
+            return Err(PlanError::field(&hook.to_string(), problem));
         }
-        self.validate_steps(steps, self.names_for(Some(phase)), &[], Some(phase))
-            .map_err(|(n, wrong)| {
-                let place = format!("{phase} step {:?}", steps[n].name);
-                let list = phase.to_string();
-                let step: Vec<Seg> = vec![list.as_str().into(), n.into()];
-                PlanError::at(place, wrong.why).found_at([step, wrong.path].concat())
-            })
+        let place_of = |n, step: &Step| Place::of_hook_step(hook, n, step);
+        self.validate_steps(steps, self.names_for(Some(hook)), Some(hook), &place_of)
     }
 
-    /// Steps that follow each other, by what is known to the first; `common` are the texts
-    /// that they share. The error says which step.
+    /// Checks consecutive steps. `known` are the variables of the first one.
     fn validate_steps(
         &self,
         steps: &[Step],
-        mut known: BTreeSet<String>,
-        common: &[&str],
-        phase: Option<Hook>,
-    ) -> Result<(), (usize, Wrong)> {
+        mut known: Names,
+        hook: Option<Hook>,
+        place_of: &dyn Fn(usize, &Step) -> Place,
+    ) -> Result<(), PlanError> {
         let mut names = BTreeSet::new();
         for (n, step) in steps.iter().enumerate() {
+            let place = place_of(n, step);
             if !names.insert(step.name.as_str()) {
-                return Err((n, Wrong::with("name", "has the name of another one")));
+                return Err(place.wrong("name", "has the same name as another one"));
             }
-            self.validate_step(step).map_err(|why| (n, why))?;
-            for text in step.texts().iter().chain(common) {
-                self.validate_text(text, &known, phase)
-                    .map_err(|why| (n, why.into()))?;
+            self.validate_step(step, &place)?;
+            for (path, text) in step.located_texts() {
+                self.validate_text(text, &known, hook).map_err(|e| {
+                    let content = e.content();
+                    place.wrong_at(&path, e).about_placeholder(content)
+                })?;
+            }
+            if hook.is_none() {
+                self.validate_common(&known, &place)?;
             }
             known.extend(step.extract.keys().cloned());
-            if phase == Some(Hook::Setup) {
+            if hook == Some(Hook::Setup) {
                 known.extend(step.extract.keys().map(|name| format!("setup.{name}")));
             }
+        }
+        Ok(())
+    }
+
+    /// Checks the common headers with the variables of a step.
+    fn validate_common(&self, known: &Names, place: &Place) -> Result<(), PlanError> {
+        for (path, text) in pairs("headers", &self.http.headers) {
+            self.validate_text(text, known, None).map_err(|e| {
+                let content = e.content();
+                PlanError::at(Path::dotted("http").join(&path), e)
+                    .labelled(place.label.as_str())
+                    .about_placeholder(content)
+            })?;
         }
         Ok(())
     }
@@ -300,39 +342,31 @@ impl Scenarios {
     fn validate_text(
         &self,
         text: &str,
-        known: &BTreeSet<String>,
-        phase: Option<Hook>,
-    ) -> Result<(), String> {
+        known: &Names,
+        hook: Option<Hook>,
+    ) -> Result<(), PlaceholderError> {
         for name in variables(text)? {
             if known.contains(&name) || name.starts_with("env.") {
                 continue;
             }
-            if let (Some(phase), true) = (phase, self.data.contains_key(&name)) {
-                return Err(format!(
-                    "{{{{ {name} }}}} is data, of which {phase} has no row, as it runs once; take a \
-                     constant of [vars]"
-                ));
+            if let (Some(hook), true) = (hook, self.data.contains_key(&name)) {
+                return Err(PlaceholderError::DataInHook { name, hook });
             }
-            let meant = near(&name, known.iter().map(String::as_str));
-            let meant = meant.map(|m| format!(" (did you mean {{{{ {m} }}}}?)"));
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            let known = match known.is_empty() {
-                true => String::new(),
-                false => format!("{}, ", known.join(", ")),
-            };
-            return Err(format!(
-                "{{{{ {name} }}}} is not known here; there are: {known}env.NAME{}",
-                meant.unwrap_or_default()
-            ));
+            let suggestion = nearest(&name, known.iter().map(String::as_str));
+            return Err(PlaceholderError::Unknown {
+                suggestion: suggestion.map(str::to_owned),
+                known: known.clone(),
+                name,
+            });
         }
         for path in paths(text)? {
             self.validate_path(&path)?;
         }
-        trial(text)
+        Ok(trial(text)?)
     }
 
-    /// What is read of a row or of a number: `users.name`.
-    fn validate_path(&self, path: &str) -> Result<(), String> {
+    /// Checks the field of a row or of a number: `users.name`.
+    fn validate_path(&self, path: &str) -> Result<(), PlaceholderError> {
         let mut parts = path.split('.');
         let (Some(first), Some(second)) = (parts.next(), parts.next()) else {
             return Ok(());
@@ -341,9 +375,10 @@ impl Scenarios {
             return Ok(());
         }
         if BUILT_IN.contains(&first) {
-            return Err(format!(
-                "{{{{ {first}.{second} }}}} is not known here: {first} has no parts"
-            ));
+            return Err(PlaceholderError::NoFields {
+                first: first.to_owned(),
+                second: second.to_owned(),
+            });
         }
         let Some(data) = self.data.get(first) else {
             return Ok(());
@@ -351,100 +386,69 @@ impl Scenarios {
         if data.columns.iter().any(|c| c == second) {
             return Ok(());
         }
-        let columns = data.columns.iter().map(String::as_str);
-        let meant = near(second, columns.clone());
-        let meant = meant.map(|m| format!(" (did you mean {{{{ {first}.{m} }}}}?)"));
-        Err(format!(
-            "{{{{ {first}.{second} }}}} is not known here; {first} has: {}{}",
-            columns.collect::<Vec<_>>().join(", "),
-            meant.unwrap_or_default()
-        ))
+        let suggestion = nearest(second, data.columns.iter().map(String::as_str));
+        Err(PlaceholderError::UnknownColumn {
+            data: first.to_owned(),
+            column: second.to_owned(),
+            columns: data.columns.join(", "),
+            suggestion: suggestion.map(|column| format!("{first}.{column}")),
+        })
     }
 
-    fn validate_step(&self, step: &Step) -> Result<(), Wrong> {
-        name(&step.name)?;
-        labels(&step.labels)?;
-        let url = self
-            .split(step)
-            .and_then(|(origin, _)| TargetUrl::parse(origin));
-        url.map_err(|why| Wrong::with("url", why))?;
-        validate_request(&step.method, &step.headers).map_err(|e| match e {
-            PlanError::Field { field, problem, .. } if field == "task.method" => {
-                Wrong::with("method", format!("method {problem}"))
-            }
-            PlanError::Field { problem, path, .. } => Wrong {
-                path: match path.is_empty() {
-                    true => vec!["headers".into()],
-                    false => path[1..].to_vec(),
-                },
-                why: format!("headers: {problem}"),
-            },
-            other => Wrong::from(other.to_string()),
-        })?;
+    fn validate_step(&self, step: &Step, place: &Place) -> Result<(), PlanError> {
+        name(&step.name, place)?;
+        labels(&step.labels, place)?;
+        let (origin, _) = self.split(step).map_err(|e| place.wrong("url", e))?;
+        TargetUrl::parse(origin).map_err(|e| place.wrong("url", e))?;
+        validate_request(&step.method, &step.headers)
+            .map_err(|e| place.wrong_at(&e.path(), format!("{}: {e}", e.key())))?;
         if let Some(timeout) = step.timeout {
-            let lasts = lasting("timeout", timeout, MS, HOUR);
-            lasts.map_err(|e| Wrong::with("timeout", e.to_string()))?;
+            duration(timeout, MS, HOUR)
+                .map_err(|e| place.wrong("timeout", format!("timeout: {e}")))?;
         }
-        let thinks = step.think.validate();
-        thinks.map_err(|why| Wrong::with("think", format!("think {why}")))?;
-        for (name, count) in [("extract", step.extract.len()), ("check", step.check.len())] {
+        let think = step.think.validate();
+        think.map_err(|e| place.wrong("think", format!("think: {e}")))?;
+        for (key, count) in [("extract", step.extract.len()), ("check", step.check.len())] {
             if count > MAX_OF_STEP {
-                let why = format!("{name} has {count} entries; {MAX_OF_STEP} are allowed");
-                return Err(Wrong::with(name, why));
+                let problem = format!("{key} has {count} entries; {MAX_OF_STEP} are allowed");
+                return Err(place.wrong(key, problem));
             }
         }
         for name in step.extract.keys() {
             let taken = BUILT_IN.contains(&name.as_str()) || self.data.contains_key(name);
             if !is_name(name) || taken || PREFIXES.contains(&name.as_str()) {
-                let why = format!("extract.{name} is no free name; take letters, digits and _");
-                return Err(Wrong::with("extract", why));
+                let problem =
+                    format!("extract.{name} is not an available name; use letters, digits and _");
+                return Err(place.wrong_at(&Path::dotted("extract").then(&**name), problem));
             }
         }
         Ok(())
     }
 }
 
-impl Scenarios {
-    /// A step's URL in two: scheme, host and port, and the rest, which may have holes. A URL
-    /// that begins with a hole is for a path that came from an earlier response.
-    ///
-    /// # Errors
-    /// It is no such URL.
-    pub fn split<'a>(&'a self, step: &'a Step) -> Result<(&'a str, &'a str), String> {
-        if step.url.starts_with("{{") {
-            return Ok((origin(&self.http.url)?, &step.url));
-        }
-        let origin = origin(&step.url)?;
-        Ok((origin, &step.url[origin.len()..]))
-    }
-}
-
-/// What a scenario says itself.
-fn validate_scenario(scenario: &Scenario) -> Result<(), Wrong> {
-    name(&scenario.name)?;
+/// Checks a scenario without its steps.
+fn validate_scenario(scenario: &Scenario, place: &Place) -> Result<(), PlanError> {
+    name(&scenario.name, place)?;
     if scenario.weight > MAX_WEIGHT {
-        let why = format!("weight {} is above {MAX_WEIGHT}", scenario.weight);
-        return Err(Wrong::with("weight", why));
+        let problem = format!("weight {} is above {MAX_WEIGHT}", scenario.weight);
+        return Err(place.wrong("weight", problem));
     }
     match scenario.steps.is_empty() {
-        true => Err(Wrong::with("step", "has no step; add [[scenario.step]]")),
+        true => Err(place.wrong("step", "has no step; add [[scenario.step]]")),
         false => Ok(()),
     }
 }
 
-fn name(given: &str) -> Result<(), Wrong> {
+fn name(given: &str, place: &Place) -> Result<(), PlanError> {
     match given.is_empty() || given.chars().count() > MAX_NAME {
-        true => Err(Wrong::with(
-            "name",
-            format!("a name has 1 to {MAX_NAME} characters"),
-        )),
+        true => Err(place.wrong("name", format!("a name has 1 to {MAX_NAME} characters"))),
         false => Ok(()),
     }
 }
 
-/// What thresholds can write in brackets.
-fn labels(given: &[String]) -> Result<(), Wrong> {
-    let wrong = |why: String| Err(Wrong::with("labels", why));
+/// Checks labels, which thresholds write in brackets.
+fn labels(given: &[String], place: &Place) -> Result<(), PlanError> {
+    let wrong = |problem: String| Err(place.wrong("labels", problem));
     if given.len() > MAX_LABELS {
         return wrong(format!(
             "has {} labels; {MAX_LABELS} are allowed",
@@ -453,11 +457,11 @@ fn labels(given: &[String]) -> Result<(), Wrong> {
     }
     for (i, label) in given.iter().enumerate() {
         let length = label.chars().count();
-        let odd = |c: char| c.is_control() || "[]<>".contains(c);
-        if length == 0 || length > MAX_NAME || label.chars().any(odd) || label.trim() != label {
+        let illegal = |c: char| c.is_control() || "[]<>".contains(c);
+        if length == 0 || length > MAX_NAME || label.chars().any(illegal) || label.trim() != label {
             return wrong(format!(
-                "has the label {label:?}; one has 1 to {MAX_NAME} characters, none of them []<>, \
-                 and no space at its ends"
+                "has the label {label:?}; a label has 1 to {MAX_NAME} characters without []<>, and \
+                 no space at its ends"
             ));
         }
         if given[..i].contains(label) {
@@ -467,33 +471,14 @@ fn labels(given: &[String]) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Scheme, host and port of a URL, without holes.
-fn origin(url: &str) -> Result<&str, String> {
-    let rest = match url.split_once("://") {
-        Some((_, rest)) => rest,
-        None => {
-            return Err(format!(
-                "{url:?} is no URL: write a path that begins with /, or http:// or https://"
-            ));
-        }
-    };
-    let start = url.len() - rest.len();
-    let end = rest
-        .find(['/', '?', '#'])
-        .map_or(url.len(), |at| start + at);
-    match super::has_holes(&url[..end]) {
-        true => Err(format!(
-            "{url:?} has a hole in its host; only path and query may have some, so that it is known \
-             beforehand where a test goes"
-        )),
-        false => Ok(&url[..end]),
-    }
-}
-
-/// Whether each of so many users has a row of its own.
-fn enough_for(rows: u64, users: f64) -> Result<(), String> {
+/// Whether each of this many users has a row of its own.
+fn enough_for(name: &str, data: &Data, users: f64) -> Result<(), PlanError> {
+    let rows = data.rows;
     match users > rows as f64 {
-        true => Err(format!("has {rows} rows for {users} users; each needs one")),
+        true => Err(data_error(
+            name,
+            format!("has {rows} rows for {users} users; each needs one"),
+        )),
         false => Ok(()),
     }
 }

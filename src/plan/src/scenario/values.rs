@@ -1,25 +1,21 @@
-//! Values with names: a plan's `[vars]`, and what its setup finds for all scenarios.
+//! Named values: a plan's `[vars]`, and the values that its setup extracts.
 
-use crate::schema::schema_of_text;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use minijinja::Value;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::data::is_name;
-
-/// Most bytes of a setup's values together, encoded.
-pub const MAX_VALUES_BYTES: usize = 4096;
-/// Most `[vars]`.
-pub const MAX_VARS: usize = 64;
-/// Most bytes of one of them.
-const MAX_VAR: usize = 4096;
+use crate::error::PlanError;
+use crate::limits::{MAX_VALUES_BYTES, MAX_VAR, MAX_VARS};
+use crate::names::is_name;
+use crate::path::Path;
+use crate::text_schema::schema_of_text;
 
 /// Values by name.
 pub type Values = BTreeMap<String, Scalar>;
 
-/// A text, a number or true/false.
+/// A text, a number, true or false.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Scalar {
     /// True or false.
@@ -33,13 +29,14 @@ pub enum Scalar {
 }
 
 schema_of_text!(Scalar, "Scalar", {
-    "title": "a text, a number, true or false",
+    "title": "value",
+    "description": "A text, a number, true or false.",
     "type": ["string", "number", "boolean"],
 });
 
 impl Scalar {
-    /// What was typed: a number or true/false if it reads so and is shown again just as it was
-    /// typed (`5` is a number, `007` a text).
+    /// A value from the command line: a number, true or false only if it is formatted exactly as it
+    /// was typed (`5` is a number, `007` a text).
     pub fn typed(text: &str) -> Scalar {
         let read = serde_json::from_str::<Scalar>(text);
         match read {
@@ -49,7 +46,7 @@ impl Scalar {
         }
     }
 
-    /// As templates see it.
+    /// As a value of a template.
     pub fn value(&self) -> Value {
         match self {
             Scalar::Bool(b) => (*b).into(),
@@ -65,7 +62,7 @@ impl fmt::Display for Scalar {
         match self {
             Scalar::Bool(b) => b.fmt(f),
             Scalar::Integer(n) => n.fmt(f),
-            // With its point, as templates show it.
+            // With its decimal point, as in templates.
             Scalar::Float(n) => fmt::Debug::fmt(n, f),
             Scalar::Text(text) => f.write_str(text),
         }
@@ -105,7 +102,7 @@ impl<'de> Deserialize<'de> for Scalar {
             fn visit_f64<E: de::Error>(self, n: f64) -> Result<Scalar, E> {
                 match n.is_finite() {
                     true => Ok(Scalar::Float(n)),
-                    false => Err(E::custom(format!("{n} is no number"))),
+                    false => Err(E::custom(format!("{n} is not a number"))),
                 }
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
@@ -116,47 +113,73 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-/// Values as templates see them: `vars` and `setup`.
+/// Values as an object of templates: `vars` or `setup`.
 pub fn value_of(values: &Values) -> Value {
     Value::from_pairs(values.iter().map(|(name, v)| (name.as_str(), v.value())))
 }
 
-/// A setup's values as nodes exchange them: a JSON object.
+/// Why values can't be encoded or decoded.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ValuesError {
+    /// The values of a setup are larger than [`MAX_VALUES_BYTES`].
+    #[error(
+        "the values for all scenarios have {bytes} bytes together, and at most {MAX_VALUES_BYTES} \
+         are allowed; {largest} alone has {length}"
+    )]
+    TooLarge {
+        /// Encoded length of all values.
+        bytes: usize,
+        /// Name of the largest value.
+        largest: String,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// More bytes than an encoding can have.
+    #[error("{0} bytes of values are more than {MAX_VALUES_BYTES}")]
+    TooManyBytes(usize),
+    /// Not a JSON object of values.
+    #[error("{0}")]
+    Json(String),
+    /// A name that placeholders can't use.
+    #[error("{0:?} is not a name for a value")]
+    Name(String),
+}
+
+/// Encodes the values of a setup for other nodes: a JSON object.
 ///
 /// # Errors
-/// They are larger than [`MAX_VALUES_BYTES`]; names the largest.
-pub fn encode_values(values: &Values) -> Result<Vec<u8>, String> {
+/// They are larger than [`MAX_VALUES_BYTES`].
+pub fn encode_values(values: &Values) -> Result<Vec<u8>, ValuesError> {
     let Ok(bytes) = serde_json::to_vec(values) else {
-        unreachable!("all keys are text and no value fails to serialise");
+        unreachable!("all keys are text and every value can be serialised");
     };
     if bytes.len() <= MAX_VALUES_BYTES {
         return Ok(bytes);
     }
-    let length = |value: &Scalar| value.to_string().len();
-    let largest = values.iter().max_by_key(|(_, value)| length(value));
-    let largest = largest.map(|(name, value)| format!("{name} alone has {}", length(value)));
-    Err(format!(
-        "the values for all scenarios have {} bytes together, and at most {MAX_VALUES_BYTES} are \
-         allowed; {}",
-        bytes.len(),
-        largest.unwrap_or_default()
-    ))
+    let lengths = values.iter().map(|(name, v)| (v.to_string().len(), name));
+    let (length, largest) = match lengths.max() {
+        Some((length, name)) => (length, name.clone()),
+        None => (0, String::new()),
+    };
+    Err(ValuesError::TooLarge {
+        bytes: bytes.len(),
+        largest,
+        length,
+    })
 }
 
-/// Reads what [`encode_values`] wrote.
+/// Decodes the output of [`encode_values`].
 ///
 /// # Errors
 /// It is something else, or too large.
-pub fn decode_values(bytes: &[u8]) -> Result<Values, String> {
+pub fn decode_values(bytes: &[u8]) -> Result<Values, ValuesError> {
     if bytes.len() > MAX_VALUES_BYTES {
-        return Err(format!(
-            "{} bytes of values are more than {MAX_VALUES_BYTES}",
-            bytes.len()
-        ));
+        return Err(ValuesError::TooManyBytes(bytes.len()));
     }
-    let values: Values = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    let values: Values =
+        serde_json::from_slice(bytes).map_err(|e| ValuesError::Json(e.to_string()))?;
     match values.keys().find(|name| !is_name(name)) {
-        Some(name) => Err(format!("{name:?} is no name for a value")),
+        Some(name) => Err(ValuesError::Name(name.clone())),
         None => Ok(values),
     }
 }
@@ -164,20 +187,22 @@ pub fn decode_values(bytes: &[u8]) -> Result<Values, String> {
 /// Checks `[vars]`.
 ///
 /// # Errors
-/// The one that is wrong, if it is one, and why.
-pub fn validate_vars(vars: &Values) -> Result<(), (Option<&str>, String)> {
+/// The one that is not allowed.
+pub fn validate_vars(vars: &Values) -> Result<(), PlanError> {
     if vars.len() > MAX_VARS {
-        let why = format!("has {} entries; at most {MAX_VARS} are allowed", vars.len());
-        return Err((None, why));
+        let problem = format!("has {} entries; at most {MAX_VARS} are allowed", vars.len());
+        return Err(PlanError::field("vars", problem));
     }
     for (name, value) in vars {
-        let wrong = |why: String| Err((Some(name.as_str()), why));
+        let path = Path::dotted("vars").then(name.as_str());
         if !is_name(name) {
-            return wrong("is no name; take letters, digits and _".into());
+            let problem = "is not a name; use letters, digits and _";
+            return Err(PlanError::at(path, problem));
         }
         let length = value.to_string().len();
         if length > MAX_VAR {
-            return wrong(format!("has {length} bytes; at most {MAX_VAR} are allowed"));
+            let problem = format!("has {length} bytes; at most {MAX_VAR} are allowed");
+            return Err(PlanError::at(path, problem));
         }
     }
     Ok(())
@@ -193,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_is_a_number_only_if_it_looks_the_same_afterwards() {
+    fn typed_text_is_a_number_only_if_it_is_formatted_the_same() {
         for (text, expected) in [
             ("5", Scalar::Integer(5)),
             ("-7", Scalar::Integer(-7)),
@@ -223,29 +248,27 @@ mod tests {
         let bytes = encode_values(&values).unwrap();
         assert_eq!(decode_values(&bytes), Ok(values.clone()));
         values.insert("big".into(), Scalar::Text("x".repeat(5000)));
-        let told = encode_values(&values).unwrap_err();
-        assert!(told.contains("big alone has 5000"), "{told}");
-        assert!(
-            decode_values(b"{\"a b\":1}")
-                .unwrap_err()
-                .contains("\"a b\"")
-        );
-        assert!(decode_values(&[b' '; 4097]).unwrap_err().contains("4097"));
+        let error = encode_values(&values).unwrap_err().to_string();
+        assert!(error.contains("big alone has 5000"), "{error}");
+        let error = decode_values(b"{\"a b\":1}").unwrap_err().to_string();
+        assert!(error.contains("\"a b\""), "{error}");
+        let error = decode_values(&[b' '; 4097]).unwrap_err().to_string();
+        assert!(error.contains("4097"), "{error}");
     }
 
     #[test]
-    fn other_things_are_no_values() {
-        for (json, told) in [
+    fn other_types_are_rejected() {
+        for (json, expected) in [
             ("{\"a\":[1]}", "a text, a number, or true or false"),
             ("{\"a\":null}", "a text, a number, or true or false"),
             ("{\"a\":18446744073709551615}", "write it as a text"),
         ] {
             let refused = serde_json::from_str::<Values>(json).unwrap_err();
-            assert!(refused.to_string().contains(told), "{refused}");
+            assert!(refused.to_string().contains(expected), "{refused}");
         }
         let refused = toml::from_str::<Values>("a = inf").unwrap_err();
         assert!(
-            refused.to_string().contains("inf is no number"),
+            refused.to_string().contains("inf is not a number"),
             "{refused}"
         );
     }

@@ -1,6 +1,6 @@
-//! The plan file as a JSON Schema (draft 2020-12), made from the types that read it: their
-//! keys, comments, defaults and limits are the schema's. A key that is added to one of them is
-//! thereby in the schema and, through [`markdown`], in `docs/plan-reference.md`.
+//! The JSON Schema (draft 2020-12) of plan files, generated from the types that read them, with their
+//! keys, doc comments, defaults and limits. A new key of such a type is automatically in the schema
+//! and, through [`markdown`], in `docs/plan-reference.md`.
 
 mod markdown;
 mod tables;
@@ -13,27 +13,9 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::Value;
 
-use super::parse::RawFile;
+use super::raw::RawFile;
 
 pub use markdown::markdown;
-
-/// Gives a type that is written as text the part of the schema that describes it. A `title`
-/// marks it as a text of its own in the reference.
-macro_rules! schema_of_text {
-    ($type:ty, $name:literal, $schema:tt) => {
-        impl schemars::JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                $name.into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!($schema)
-            }
-        }
-    };
-}
-
-pub(crate) use schema_of_text;
 
 /// The schema of a plan file.
 pub fn schema() -> Value {
@@ -42,20 +24,20 @@ pub fn schema() -> Value {
     generator.into_root_schema_for::<RawFile>().to_value()
 }
 
-/// Where in a plan file a key belongs: `in [load]`.
+/// Tables of a plan file that have a key: `in [load]`.
 pub fn places_of(key: &str) -> Vec<String> {
     let schema = schema();
     let tables = tables::tables(&schema).into_iter();
-    let having = tables.filter(|table| table.keys.iter().any(|k| k.name == key));
+    let matching = tables.filter(|table| table.keys.iter().any(|k| k.name == key));
     let place = |table: tables::Table<'_>| match table.path.is_empty() {
         true => "at the top of the file".to_owned(),
         false => format!("in {}", table.written()),
     };
-    having.map(place).collect()
+    matching.map(place).collect()
 }
 
-/// What Rust says and plan files don't: absence is a key left out, not null; numbers have no
-/// sizes in bits; comments are lines.
+/// Removes what is specific to Rust: null for an absent key, bit sizes of numbers, and line breaks in
+/// comments.
 fn tidy(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else {
         return;
@@ -83,11 +65,11 @@ fn tidy(schema: &mut Schema) {
             object.insert("type".into(), only);
         }
     }
-    let nothing = serde_json::json!({"type": "null"});
+    let null = serde_json::json!({"type": "null"});
     if let Some(Value::Array(choices)) = object.get_mut("anyOf")
-        && choices.contains(&nothing)
+        && choices.contains(&null)
     {
-        choices.retain(|choice| *choice != nothing);
+        choices.retain(|choice| *choice != null);
         if let [Value::Object(only)] = choices.as_slice() {
             let only = only.clone();
             object.remove("anyOf");

@@ -1,31 +1,31 @@
-//! The schema as the tables of a plan file.
+//! The tables of a plan file, from its schema.
 
 use serde_json::{Map, Value};
 
 /// A table of a plan file.
 pub struct Table<'a> {
-    /// Keys that lead to it; empty for the file itself. `NAME` stands for any name.
+    /// Keys on the path; empty for the file itself. `NAME` stands for any name.
     pub path: Vec<String>,
-    /// It may come several times: `[[scenario]]`.
+    /// Whether it is a list of tables: `[[scenario]]`.
     pub many: bool,
-    /// What it is.
+    /// Description.
     pub about: &'a str,
-    /// Its keys, in the order of the type.
+    /// Keys in the order of the type.
     pub keys: Vec<Key<'a>>,
 }
 
 /// A key of a table.
 pub struct Key<'a> {
-    /// The key.
+    /// Name.
     pub name: &'a str,
-    /// It can't be left out.
+    /// Whether it is required.
     pub required: bool,
-    /// What the table's schema says of it.
+    /// Its schema.
     pub schema: &'a Value,
 }
 
 impl Table<'_> {
-    /// As it is written: `[load]`, `[[scenario.step]]`.
+    /// Its header in a file: `[load]`, `[[scenario.step]]`.
     pub fn written(&self) -> String {
         match self.many {
             true => format!("[[{}]]", self.path.join(".")),
@@ -34,7 +34,7 @@ impl Table<'_> {
     }
 }
 
-/// A schema's definition, if it is only a reference.
+/// The definition that a schema refers to, or the schema itself.
 pub fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let name = schema.get("$ref").and_then(Value::as_str);
     let name = name.and_then(|r| r.strip_prefix("#/$defs/"));
@@ -42,7 +42,7 @@ pub fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
         .unwrap_or(schema)
 }
 
-/// Every table that the schema describes, each once, in the order in which it is met.
+/// Every table of the schema, each once, in depth-first order.
 pub fn tables(root: &Value) -> Vec<Table<'_>> {
     let mut found = Vec::new();
     let mut seen = Vec::new();
@@ -98,7 +98,7 @@ fn walk<'a>(
     }
 }
 
-/// The schema itself, or those that it lets one choose from.
+/// The alternatives of a schema, or the schema itself.
 fn choices<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
     let schema = resolved(root, schema);
     match schema["anyOf"].as_array() {

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-//! The schema against the parser: what the one says is what the other does.
+//! The schema agrees with the parser.
 
 mod keys;
 
@@ -11,13 +11,14 @@ use super::tables::{Table, tables};
 use super::*;
 use crate::units::{Bytes, Count, Time};
 use crate::{
-    Check, Extract, PlanFile, ThinkTime, Threshold, parse_duration, parse_plan, show_duration,
+    Check, Extract, FileError, PlanFile, ThinkTime, Threshold, parse_duration, parse_plan,
+    show_duration,
 };
 
 fn parsed(plan: &Value) -> Result<PlanFile, String> {
     let read = |file: &str| match file {
         "rows.csv" => Ok("name\nann\n".to_owned()),
-        other => Err(format!("no file {other}")),
+        other => Err(FileError(format!("no file {other}"))),
     };
     parse_plan(&plan.to_string(), true, &read).map_err(|e| e.to_string())
 }
@@ -57,8 +58,8 @@ fn table<'a>(plan: &'a mut Value, path: &[String]) -> Option<&'a mut Map<String,
     at.as_object_mut()
 }
 
-/// What the parser says of a value of a key in every base plan that has its table.
-fn tried(of: &Table<'_>, key: &str, value: &Value) -> Vec<Result<PlanFile, String>> {
+/// Results of parsing every base plan that has the table, with this value of the key.
+fn parsed_with(of: &Table<'_>, key: &str, value: &Value) -> Vec<Result<PlanFile, String>> {
     let mut bases = bases();
     let with = bases.iter_mut().filter_map(|plan| {
         table(plan, &of.path)?.insert(key.to_owned(), value.clone());
@@ -70,7 +71,7 @@ fn tried(of: &Table<'_>, key: &str, value: &Value) -> Vec<Result<PlanFile, Strin
 }
 
 #[test]
-fn the_base_plans_are_plans() {
+fn the_base_plans_are_valid() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
     for plan in bases() {
         parsed(&plan).unwrap();
@@ -79,7 +80,7 @@ fn the_base_plans_are_plans() {
 }
 
 #[test]
-fn a_default_that_the_schema_names_is_the_parsers() {
+fn defaults_of_the_schema_are_those_of_the_parser() {
     let schema = schema();
     let mut seen = 0;
     for of in tables(&schema) {
@@ -105,21 +106,26 @@ fn a_default_that_the_schema_names_is_the_parsers() {
 }
 
 #[test]
-fn a_range_that_the_schema_names_is_the_parsers() {
+fn ranges_of_the_schema_are_those_of_the_parser() {
     let schema = schema();
     let mut seen = 0;
     for of in tables(&schema) {
         for key in &of.keys {
             let (inside, outside) = edges(key.schema);
             for value in &outside {
-                for told in tried(&of, key.name, value) {
-                    assert!(told.is_err(), "{} {} = {value}", of.written(), key.name);
+                for result in parsed_with(&of, key.name, value) {
+                    assert!(result.is_err(), "{} {} = {value}", of.written(), key.name);
                 }
             }
             for value in &inside {
-                let told = tried(&of, key.name, value);
-                let taken = told.iter().any(Result::is_ok);
-                assert!(taken, "{} {} = {value}: {told:?}", of.written(), key.name);
+                let results = parsed_with(&of, key.name, value);
+                let accepted = results.iter().any(Result::is_ok);
+                assert!(
+                    accepted,
+                    "{} {} = {value}: {results:?}",
+                    of.written(),
+                    key.name
+                );
             }
             seen += usize::from(!outside.is_empty());
         }
@@ -127,7 +133,7 @@ fn a_range_that_the_schema_names_is_the_parsers() {
     assert!(seen > 30, "{seen}");
 }
 
-/// The largest values inside of the range that a schema names, and those just outside.
+/// The largest values within a schema's range, and the nearest ones outside.
 fn edges(schema: &Value) -> (Vec<Value>, Vec<Value>) {
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
     if let Some(range) = schema["x-range"].as_str() {
@@ -166,7 +172,7 @@ fn edges(schema: &Value) -> (Vec<Value>, Vec<Value>) {
 }
 
 #[test]
-fn texts_that_the_schema_takes_are_those_that_the_parser_takes() {
+fn schema_and_parser_accept_the_same_texts() {
     fn check<'a, T: schemars::JsonSchema>(
         reads: impl Fn(Value) -> bool,
         good: impl IntoIterator<Item = &'a str>,
@@ -251,7 +257,7 @@ fn texts_that_the_schema_takes_are_those_that_the_parser_takes() {
 }
 
 #[test]
-fn the_plans_that_come_along_validate() {
+fn the_example_plans_are_valid() {
     let schema = schema();
     jsonschema::meta::validate(&schema).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -265,7 +271,7 @@ fn the_plans_that_come_along_validate() {
         let text = std::fs::read_to_string(&file).unwrap();
         let plan: Value = toml::from_str(&text).unwrap();
         if plan.get("suite").is_some() {
-            // Several plans, of which the schema knows nothing.
+            // The schema describes single plans only.
             continue;
         }
         let errors: Vec<String> = validator
@@ -279,13 +285,13 @@ fn the_plans_that_come_along_validate() {
 }
 
 #[test]
-fn plans_that_are_none_do_not_validate() {
+fn invalid_plans_are_rejected() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
     let sleep = "[task]\ntype = 'SLEEP'\nms = 1\n";
     let load = "[load]\nrate = 1\nduration = '1s'\n";
     let step = "[[scenario.step]]\nurl = 'http://h/'\n";
     for text in [
-        // Nothing to send, and two things.
+        // No task, and two tasks.
         load.to_owned(),
         format!("{sleep}{load}[[scenario]]\n{step}"),
         format!("{sleep}{load}[http]\n"),
@@ -295,12 +301,12 @@ fn plans_that_are_none_do_not_validate() {
         format!("{sleep}[load]\nrate = 1\n"),
         format!("{sleep}[load]\nduration = '1s'\n"),
         format!("{sleep}{load}users = 1\n"),
-        // Keys that are none, or are none here.
+        // Unknown and misplaced keys.
         format!("{sleep}{load}duraton = '1s'\n"),
         format!("[task]\ntype = 'HTTP'\nurl = 'http://h'\nhttp = {{}}\n{load}"),
         format!("{sleep}url = 'http://h'\n{load}"),
         format!("[task]\ntype = 'HTTP'\nms = 3\n{load}"),
-        // Values of another kind.
+        // Values of another type.
         format!("{sleep}[load]\nrate = 1\nduration = 30\n"),
         format!("{sleep}[load]\nrate = 'fast'\nduration = '1s'\n"),
         format!("{sleep}{load}pacing = 'slow'\n"),
@@ -309,13 +315,13 @@ fn plans_that_are_none_do_not_validate() {
         format!("{sleep}[load]\nrate = 2000000\nduration = '1s'\n"),
         format!("{sleep}[load]\nusers = 1.5\nduration = '1s'\n"),
         format!("{sleep}{load}[swarm]\nmin_workers = 0\n"),
-        // Stages that make no sense.
+        // Invalid stages.
         format!("{sleep}[load]\nstages = [{{ type = 'ramp', length = '1s' }}]\n"),
         format!("{sleep}[load]\nmodel = 'open'\nstages = [{{ type = 'step', length = '1s' }}]\n"),
         format!(
             "{sleep}[load]\nrate = 1\nstages = [{{ type = 'ramp', steps = 3, length = '1s' }}]\n"
         ),
-        // Scenarios that make none.
+        // Invalid scenarios.
         format!("[[scenario]]\nname = 'a'\n{load}"),
         format!("[[scenario]]\n{step}labels = ['']\n{load}"),
         format!("[[scenario]]\n{step}body = 'a'\nform = {{ a = 'b' }}\n{load}"),
@@ -331,12 +337,12 @@ fn plans_that_are_none_do_not_validate() {
 }
 
 #[test]
-fn the_reference_in_docs_is_the_one_made_from_the_schema() {
+fn the_reference_page_in_docs_is_up_to_date() {
     let file = include_str!("../../../../docs/plan-reference.md");
     let same = file.trim_end() == markdown().trim_end();
     assert!(
         same,
-        "docs/plan-reference.md is not what the plan's types say; renew it with:\n  \
+        "docs/plan-reference.md is out of date; update it with:\n  \
          cargo run -- schema --markdown > docs/plan-reference.md"
     );
 }

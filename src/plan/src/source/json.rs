@@ -1,15 +1,16 @@
-//! JSON as a tree. Whether a text is JSON at all is `serde_json`'s to say; what is left is to
-//! find out where in it everything stands.
+//! JSON as a tree. `serde_json` decides whether a text is JSON; the scanner here then finds the
+//! places of its values, which `serde_json` does not report.
 
-use super::{Key, Node, Value};
-use crate::parse::PlanError;
+use super::node::{Key, Node, Value};
+use crate::error::PlanError;
+use crate::path::Path;
 
 /// The tree of a JSON text.
 ///
 /// # Errors
-/// What is no JSON, and where.
+/// The text is not JSON; with the place.
 pub fn json(text: &str) -> Result<Node, PlanError> {
-    // This also bounds how deep values nest.
+    // This also limits the depth of nested values.
     if let Err(e) = serde_json::from_str::<serde_json::Value>(text) {
         let lines = text.split_inclusive('\n');
         let before: usize = lines.take(e.line().saturating_sub(1)).map(str::len).sum();
@@ -24,20 +25,22 @@ pub fn json(text: &str) -> Result<Node, PlanError> {
         let problem = full
             .rsplit_once(" at line ")
             .map_or(&*full, |(what, _)| what);
-        return Err(PlanError::syntax(text, at..at, "", problem));
+        return Err(PlanError::syntax(text, at..at, Path::default(), problem));
     }
     let mut scanner = Scanner { text, at: 0 };
     let tree = scanner.value();
-    tree.ok_or_else(|| PlanError::syntax(text, scanner.at..scanner.at, "", "is no JSON"))
+    let at = scanner.at;
+    tree.ok_or_else(|| PlanError::syntax(text, at..at, Path::default(), "is not JSON"))
 }
 
-/// Goes through a text that is known to be JSON.
+/// Scans a text that is known to be JSON.
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl Scanner<'_> {
+    /// Skips white space; returns the next character.
     fn next(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
@@ -46,11 +49,11 @@ impl Scanner<'_> {
         bytes.get(self.at).copied()
     }
 
-    /// The next character is this one; goes past it.
-    fn take(&mut self, wanted: u8) -> bool {
-        let there = self.next() == Some(wanted);
-        self.at += usize::from(there);
-        there
+    /// Skips the next character if it is this one.
+    fn take(&mut self, expected: u8) -> bool {
+        let found = self.next() == Some(expected);
+        self.at += usize::from(found);
+        found
     }
 
     fn value(&mut self) -> Option<Node> {

@@ -1,4 +1,4 @@
-//! Types read from the tree, and what they say where it is wrong.
+//! Deserialization of types from the tree, with errors in the words of plan files.
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -7,51 +7,52 @@ use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeseri
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{Key, Node, Value};
-use crate::parse::PlanError;
-use crate::suggest::near;
+use super::node::{Key, Node, Value};
+use crate::error::PlanError;
+use crate::path::{Path, Segment};
+use crate::suggest::nearest;
 
-/// Why something can't be read, and where.
+/// Why a value can't be read, and where.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Wrong {
-    /// Bytes of the text; of the innermost value that is known.
+pub struct ReadError {
+    /// Bytes of the innermost value that is known.
     at: Option<Range<usize>>,
-    /// Keys on the way, the last one first.
+    /// Keys on the path, innermost first.
     keys: Vec<String>,
     problem: String,
     help: Vec<String>,
-    /// The key that is unknown where it stands.
-    stray: Option<String>,
+    /// The key that is unknown in its table.
+    unknown_key: Option<String>,
 }
 
-impl Wrong {
-    fn at(mut self, at: &Range<usize>) -> Wrong {
+impl ReadError {
+    fn at(mut self, at: &Range<usize>) -> ReadError {
         self.at.get_or_insert_with(|| at.clone());
         self
     }
 
-    fn below(mut self, key: &str) -> Wrong {
+    fn below(mut self, key: &str) -> ReadError {
         self.keys.push(key.to_owned());
         self
     }
 
-    /// The key that is not known where it stands, if that is what is wrong.
-    pub fn stray(&self) -> Option<&str> {
-        self.stray.as_deref()
+    /// The key that is unknown in its table, if that is the problem.
+    pub fn unknown_key(&self) -> Option<&str> {
+        self.unknown_key.as_deref()
     }
 
-    /// One more thing that helps.
-    pub fn and(mut self, help: String) -> Wrong {
-        self.help.insert(0, help);
+    /// The same with another hint, before the others.
+    pub fn with_help(mut self, help: Option<String>) -> ReadError {
+        self.help.splice(0..0, help);
         self
     }
 
-    /// As an error of a plan that was read from `text`.
-    pub fn in_text(mut self, text: &str) -> PlanError {
-        self.keys.reverse();
+    /// The error of a plan that was read from `text`.
+    pub fn in_text(self, text: &str) -> PlanError {
         let at = self.at.unwrap_or(0..0);
-        let field = self.keys.join(".");
-        let mut error = PlanError::syntax(text, at, &field, &self.problem);
+        let keys = self.keys.iter().rev();
+        let path = Path(keys.map(|key| Segment::from(key.as_str())).collect());
+        let mut error = PlanError::syntax(text, at, path, &self.problem);
         if let PlanError::Syntax { help, .. } = &mut error {
             *help = self.help;
         }
@@ -59,17 +60,17 @@ impl Wrong {
     }
 }
 
-impl Display for Wrong {
+impl Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.problem)
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for ReadError {}
 
-/// A name that is none of those there are: what was probably meant, and all of them.
+/// Hints for an unknown name: the most similar one, and all allowed ones.
 fn suggestions(given: &str, allowed: &[&str]) -> Vec<String> {
-    let meant = near(given, allowed.iter().copied());
+    let meant = nearest(given, allowed.iter().copied());
     let mut help: Vec<String> = meant
         .map(|meant| format!("did you mean `{meant}`?"))
         .into_iter()
@@ -82,7 +83,7 @@ fn suggestions(given: &str, allowed: &[&str]) -> Vec<String> {
     help
 }
 
-/// What was found, as the file has it.
+/// A value as it is written in the file.
 fn found(unexpected: Unexpected<'_>) -> String {
     match unexpected {
         Unexpected::Str(text) => format!("{text:?}"),
@@ -97,8 +98,8 @@ fn found(unexpected: Unexpected<'_>) -> String {
     }
 }
 
-/// What serde calls by the names of Rust's types, as people who write plans call it.
-fn wanted(expected: &str) -> &str {
+/// serde's names of Rust types in the words of plan files.
+fn expected_type(expected: &str) -> &str {
     match expected {
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
         "f64" => "a number",
@@ -111,59 +112,59 @@ fn wanted(expected: &str) -> &str {
     }
 }
 
-impl de::Error for Wrong {
-    fn custom<T: Display>(problem: T) -> Wrong {
+impl de::Error for ReadError {
+    fn custom<T: Display>(problem: T) -> ReadError {
         let problem = problem.to_string();
-        Wrong {
+        ReadError {
             at: None,
             keys: Vec::new(),
             problem: problem.split_whitespace().collect::<Vec<_>>().join(" "),
             help: Vec::new(),
-            stray: None,
+            unknown_key: None,
         }
     }
 
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Wrong {
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> ReadError {
         let expected = expected.to_string();
-        Wrong::custom(format!(
+        ReadError::custom(format!(
             "{} is not allowed; it must be {}",
             found(unexpected),
-            wanted(&expected)
+            expected_type(&expected)
         ))
     }
 
-    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Wrong {
-        Wrong::invalid_type(unexpected, expected)
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> ReadError {
+        ReadError::invalid_type(unexpected, expected)
     }
 
-    fn unknown_variant(given: &str, allowed: &'static [&'static str]) -> Wrong {
-        Wrong {
+    fn unknown_variant(given: &str, allowed: &'static [&'static str]) -> ReadError {
+        ReadError {
             help: suggestions(given, allowed),
-            ..Wrong::custom(format!("{given:?} is not known here"))
+            ..ReadError::custom(format!("{given:?} is not known here"))
         }
     }
 
-    fn unknown_field(given: &str, allowed: &'static [&'static str]) -> Wrong {
-        Wrong {
+    fn unknown_field(given: &str, allowed: &'static [&'static str]) -> ReadError {
+        ReadError {
             help: suggestions(given, allowed),
-            stray: Some(given.to_owned()),
-            ..Wrong::custom(format!("unknown key `{given}`"))
+            unknown_key: Some(given.to_owned()),
+            ..ReadError::custom(format!("unknown key `{given}`"))
         }
     }
 
-    fn missing_field(key: &'static str) -> Wrong {
-        Wrong::custom(format!("the key `{key}` is missing")).below(key)
+    fn missing_field(key: &'static str) -> ReadError {
+        ReadError::custom(format!("the key `{key}` is missing")).below(key)
     }
 
-    fn duplicate_field(key: &'static str) -> Wrong {
-        Wrong::custom(format!("the key `{key}` is there twice"))
+    fn duplicate_field(key: &'static str) -> ReadError {
+        ReadError::custom(format!("the key `{key}` occurs twice"))
     }
 }
 
 impl<'de> Deserializer<'de> for &'de Node {
-    type Error = Wrong;
+    type Error = ReadError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         let read = match &self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(truth) => visitor.visit_bool(*truth),
@@ -179,7 +180,7 @@ impl<'de> Deserializer<'de> for &'de Node {
                 let read = visitor.visit_seq(&mut rest);
                 match rest.rest.next() {
                     Some(_) if read.is_ok() => Err(de::Error::custom(format!(
-                        "has {} elements, more than there may be",
+                        "has {} elements, too many",
                         nodes.len()
                     ))),
                     _ => read,
@@ -190,7 +191,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         read.map_err(|e| e.at(&self.at))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.value {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
@@ -201,7 +202,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, ReadError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -210,9 +211,9 @@ impl<'de> Deserializer<'de> for &'de Node {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, ReadError> {
         let read = match &self.value {
-            Value::Text(text) => visitor.visit_enum(StrDeserializer::<Wrong>::new(text)),
+            Value::Text(text) => visitor.visit_enum(StrDeserializer::<ReadError>::new(text)),
             Value::Table(entries) => {
                 visitor.visit_enum(MapAccessDeserializer::new(Entries::of(entries)))
             }
@@ -227,18 +228,18 @@ impl<'de> Deserializer<'de> for &'de Node {
     }
 }
 
-/// The elements of a list, one after the other.
+/// The elements of a list.
 struct Elements<'de> {
     rest: std::slice::Iter<'de, Node>,
 }
 
 impl<'de> SeqAccess<'de> for Elements<'de> {
-    type Error = Wrong;
+    type Error = ReadError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, Wrong> {
+    ) -> Result<Option<T::Value>, ReadError> {
         let Some(node) = self.rest.next() else {
             return Ok(None);
         };
@@ -250,7 +251,7 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
     }
 }
 
-/// The entries of a table, one after the other.
+/// The entries of a table.
 struct Entries<'de> {
     rest: std::slice::Iter<'de, (Key, Node)>,
     current: Option<&'de (Key, Node)>,
@@ -266,21 +267,21 @@ impl<'de> Entries<'de> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
-    type Error = Wrong;
+    type Error = ReadError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, Wrong> {
+    ) -> Result<Option<K::Value>, ReadError> {
         self.current = self.rest.next();
         let Some((key, _)) = self.current else {
             return Ok(None);
         };
-        let read = seed.deserialize(BorrowedStrDeserializer::<Wrong>::new(&key.name));
+        let read = seed.deserialize(BorrowedStrDeserializer::<ReadError>::new(&key.name));
         read.map(Some).map_err(|e| e.at(&key.at).below(&key.name))
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         let Some((key, node)) = self.current else {
             return Err(de::Error::custom("a value without a key"));
         };

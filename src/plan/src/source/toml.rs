@@ -3,33 +3,34 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Key, Node, Value};
-use crate::parse::PlanError;
+use super::node::{Key, Node, Value};
+use crate::error::PlanError;
+use crate::path::Path;
 
 /// The tree of a TOML document.
 ///
 /// # Errors
-/// What is no TOML, and where.
+/// The text is not TOML; with the place.
 pub fn toml(text: &str) -> Result<Node, PlanError> {
     let parsed = DeTable::parse(text).map_err(|e| {
         let at = e.span().unwrap_or(text.len()..text.len());
-        PlanError::syntax(text, at, "", e.message())
+        PlanError::syntax(text, at, Path::default(), e.message())
     })?;
     let at = parsed.span();
     table(text, parsed.get_ref()).map(|value| Node { at, value })
 }
 
 fn node(text: &str, spanned: &Spanned<DeValue<'_>>) -> Result<Node, PlanError> {
-    let wrong = |why: String| PlanError::syntax(text, spanned.span(), "", &why);
+    let wrong = |why: String| PlanError::syntax(text, spanned.span(), Path::default(), &why);
     let value = match spanned.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(n) => match i128::from_str_radix(n.as_str(), n.radix()) {
             Ok(whole) => Value::Whole(whole),
-            Err(_) => return Err(wrong(format!("{n} is no whole number that fits"))),
+            Err(_) => return Err(wrong(format!("{n} is not a whole number in range"))),
         },
         DeValue::Float(n) => match n.as_str().parse() {
             Ok(number) => Value::Number(number),
-            Err(_) => return Err(wrong(format!("{n} is no number"))),
+            Err(_) => return Err(wrong(format!("{n} is not a number"))),
         },
         DeValue::Boolean(truth) => Value::Bool(*truth),
         DeValue::Datetime(time) => Value::Text(time.to_string()),

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod comparison;
+mod credentials;
 mod labels;
 mod merging;
 mod result_file;

@@ -42,7 +42,7 @@ impl Driver {
         let told = self.ran.clone();
         tokio::spawn(async move {
             let how = work.await.map_err(|e| e.to_string());
-            let how = how.and_then(|values| encode_values(&values));
+            let how = how.and_then(|values| encode_values(&values).map_err(|e| e.to_string()));
             // The driver may have ended meanwhile.
             let _ = told.send((test, once, how.map(Into::into))).await;
         });

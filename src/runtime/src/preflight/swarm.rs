@@ -84,6 +84,14 @@ pub struct Swarm<'a> {
     pub version: &'a str,
 }
 
+/// A warning for each literal credential of the plan.
+fn credentials(plan: &Plan) -> impl Iterator<Item = Check> {
+    let paths = plan.literal_credentials().into_iter();
+    paths
+        .zip(plan.credential_warnings())
+        .map(|(path, text)| Check::new("credentials", Finding::Warn, text).of(&path))
+}
+
 /// The report of all nodes.
 pub fn report(swarm: &Swarm<'_>, asked: Vec<Asked>) -> PreflightReport {
     let found: Vec<(Asked, Vec<Check>)> = asked
@@ -94,6 +102,7 @@ pub fn report(swarm: &Swarm<'_>, asked: Vec<Asked>) -> PreflightReport {
         })
         .collect();
     let mut checks = vec![configuration(swarm.plan)];
+    checks.extend(credentials(swarm.plan));
     // By the place in ORDER, name and subject: who found what.
     let mut groups: BTreeMap<_, Vec<(&str, &Check)>> = BTreeMap::new();
     for (node, mine) in &found {

@@ -363,3 +363,19 @@ fn what_nodes_say_alike_is_told_with_their_number() {
         &["each of 2 nodes: lacks the label"],
     );
 }
+
+#[test]
+fn a_literal_credential_is_a_warning() {
+    let text = "[task]\ntype = 'HTTP'\nurl = 'http://shop/'\nheaders = { authorization = 'x' }\n\
+                [load]\nrate = 50\nduration = '10s'\n";
+    let plan = parse_toml(text).unwrap().into_plan().unwrap();
+    let nodes = vec![node("n0", found(vec![target(Finding::Pass, 300)]))];
+    let report = of(&plan, nodes);
+    assert_eq!(report.verdict, Finding::Warn);
+    is(
+        &report,
+        "credentials",
+        Finding::Warn,
+        &["task.headers.authorization", "--allow-secret env:TOKEN"],
+    );
+}

@@ -65,7 +65,7 @@ impl HttpPrepared {
         site: &Arc<TaskContext>,
         own: bool,
     ) -> Result<HttpPrepared, PrepareError> {
-        let url = TargetUrl::parse(&task.url).map_err(PrepareError::Request)?;
+        let url = TargetUrl::parse(&task.url).map_err(|e| PrepareError::Request(e.to_string()))?;
         let tls = match url.https {
             true => Some(Tls::new(&url.host, task, &site.secrets)?),
             false => None,

@@ -214,7 +214,7 @@ impl Once {
             }
             found.extend(extracted(step, &session));
             if phase == Hook::Setup {
-                encode_values(&found).map_err(failed)?;
+                encode_values(&found).map_err(|e| failed(e.to_string()))?;
                 session.hand(&found);
             }
             let Some(next) = session.next() else {
@@ -247,7 +247,7 @@ fn extracted(step: &Step, session: &ScenarioSession) -> Values {
 /// What came, and what was expected. Bodies are left out: they may hold what is nobody's
 /// business.
 fn told(failure: &Failure, step: &Step, received: &Received) -> String {
-    let broken = step.check.iter().find(|check| !check.holds(received));
+    let broken = step.check.iter().find(|check| !check.passes(received));
     match (failure.kind, broken) {
         ("status", _) => format!("status {}, and one below 400 was expected", failure.message),
         ("check", Some(check)) => {

@@ -11,7 +11,7 @@ use crate::http::AGENT;
 use crate::{Failure, HttpPrepared, PrepareError, Secrets, TaskContext};
 use vajra_plan::{
     self as plan, Body, HttpTask, HttpVersion, Mix, Pick, Scenarios, Table, TargetUrl, environment,
-    explain, has_holes, value_of, variables,
+    explain, has_placeholders, value_of, variables,
 };
 
 /// Scenarios, ready to be run.
@@ -93,7 +93,7 @@ impl ScenarioPrepared {
         let steps = || plan.scenarios.iter().flat_map(|s| &s.steps);
         let common = plan.http.headers.iter().map(|(_, value)| value.as_str());
         for text in steps().flat_map(plan::Step::texts).chain(common) {
-            names.extend(variables(text).map_err(PrepareError::Request)?);
+            names.extend(variables(text).map_err(|e| PrepareError::Request(e.to_string()))?);
         }
         let mut secrets = BTreeMap::new();
         for name in names.iter().filter_map(|n| n.strip_prefix("env.")) {
@@ -107,7 +107,9 @@ impl ScenarioPrepared {
         for scenario in &plan.scenarios {
             let mut ready = Vec::new();
             for step in &scenario.steps {
-                let (origin, path) = plan.split(step).map_err(PrepareError::Request)?;
+                let (origin, path) = plan
+                    .split(step)
+                    .map_err(|e| PrepareError::Request(e.to_string()))?;
                 let known = origins.iter().position(|o| *o == origin);
                 let endpoint = match known {
                     Some(endpoint) => endpoint,
@@ -135,7 +137,7 @@ impl ScenarioPrepared {
                     needs_setup: needs_setup(step, &headers),
                     headers,
                     timeout: step.timeout.unwrap_or(plan.http.timeout),
-                    judges_status: step.check.iter().any(plan::Check::judges_status),
+                    judges_status: step.check.iter().any(plan::Check::checks_status),
                 });
             }
             scenarios.push(ready);
@@ -146,7 +148,7 @@ impl ScenarioPrepared {
             headers.chain([r.path.as_str()])
         });
         for text in filled.chain(steps().flat_map(plan::Step::texts)) {
-            if has_holes(text) {
+            if has_placeholders(text) {
                 environment
                     .add_template_owned(text.to_owned(), text.to_owned())
                     .map_err(|e| PrepareError::Request(explain(&e)))?;
@@ -184,7 +186,7 @@ impl ScenarioPrepared {
     /// # Errors
     /// A failure of kind `template`.
     pub fn fill(&self, text: &str, context: &Value) -> Result<String, Failure> {
-        if !has_holes(text) {
+        if !has_placeholders(text) {
             return Ok(text.to_owned());
         }
         let template = self.environment.get_template(text);
@@ -255,7 +257,7 @@ fn headers(
     origin: &str,
     secrets: &Secrets,
 ) -> Result<Vec<(String, String)>, PrepareError> {
-    let url = TargetUrl::parse(origin).map_err(PrepareError::Request)?;
+    let url = TargetUrl::parse(origin).map_err(|e| PrepareError::Request(e.to_string()))?;
     let mut headers: Vec<(String, String)> = Vec::new();
     let named = |headers: &[(String, String)], name: &str| {
         headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))

@@ -175,7 +175,7 @@ impl ScenarioSession {
     ) -> Result<(), Failure> {
         let mut wrong = None;
         for check in &step.check {
-            let held = check.holds(&self.received);
+            let held = check.passes(&self.received);
             gate.checked(held);
             if !held && wrong.is_none() {
                 wrong = Some(Failure::new("check", check.to_string()));

@@ -1,4 +1,4 @@
-//! The keys that the parser accepts, found out from it alone.
+//! The keys that the parser accepts, found by its deserialization calls.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use serde::forward_to_deserialize_any;
 
 use super::*;
-use crate::parse::RawFile;
+use crate::raw::RawFile;
 
-/// Goes to the table at a path, whatever it is read as, and comes back with its keys.
+/// Descends to the table at a path and fails with its keys.
 struct Explorer<'a> {
     path: &'a [String],
 }
 
-/// What the table may have; empty if the path leads to none.
+/// The keys of the table; empty if there is none at the path.
 #[derive(Debug)]
 struct Found(&'static [&'static str]);
 
@@ -72,7 +72,7 @@ impl<'de> Deserializer<'de> for Explorer<'_> {
     }
 }
 
-/// A table with the one entry that the path goes through.
+/// A table with a single entry: the next key of the path.
 impl<'de> MapAccess<'de> for Explorer<'_> {
     type Error = Found;
 
@@ -90,7 +90,7 @@ impl<'de> MapAccess<'de> for Explorer<'_> {
     }
 }
 
-/// A list of one.
+/// A list with a single element.
 impl<'de> SeqAccess<'de> for Explorer<'_> {
     type Error = Found;
 
@@ -107,16 +107,16 @@ impl<'de> SeqAccess<'de> for Explorer<'_> {
 fn accepted(path: &[String]) -> &'static [&'static str] {
     match RawFile::deserialize(Explorer { path }) {
         Err(Found(keys)) => keys,
-        Ok(_) => unreachable!("an explorer gives no values"),
+        Ok(_) => unreachable!("an explorer has no values"),
     }
 }
 
 #[test]
-fn the_schema_names_every_key_that_the_parser_accepts_and_no_other() {
+fn the_schema_has_exactly_the_keys_that_the_parser_accepts() {
     let schema = schema();
     let mut seen = 0;
     for table in tables(&schema) {
-        // Reads itself from text or a table, which an explorer can't tell.
+        // Text or a table, which the explorer can't distinguish.
         if table.path == ["thresholds"] {
             continue;
         }
@@ -128,10 +128,10 @@ fn the_schema_names_every_key_that_the_parser_accepts_and_no_other() {
 }
 
 #[test]
-fn every_table_that_the_parser_reads_is_in_the_schema() {
+fn the_schema_has_every_table_of_the_parser() {
     let schema = schema();
     let described = tables(&schema);
-    // Tables that are described once and come at several places: a step's is `scenario.step`.
+    // Tables at several places are described once: a step as `scenario.step`.
     let again =
         |path: &[String]| path == ["http", "tls"] || path == ["setup"] || path == ["teardown"];
     let mut open = vec![Vec::new()];

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
-//! Suites as people write them, and what they are told when they err.
+//! Suites and their errors.
+
+use std::time::Duration;
 
 use super::*;
-use crate::{Scalar, Task};
+use crate::{FileError, Scalar, Task, Values};
 
 const SUITE: &str = r#"
 [suite]
@@ -60,11 +62,11 @@ rate = 10
 duration = "1s"
 "#;
 
-fn read_of(login: &'static str) -> impl Fn(&str) -> Result<String, String> {
+fn read_of(login: &'static str) -> impl Fn(&str) -> Result<String, FileError> {
     move |name: &str| match name {
         "plans/login.toml" => Ok(login.to_owned()),
         "plans/users.csv" => Ok("name\nann\n".to_owned()),
-        _ => Err("no such file".to_owned()),
+        _ => Err(FileError("no such file".to_owned())),
     }
 }
 
@@ -101,7 +103,7 @@ fn plans_in_files_and_in_the_suite_itself_are_read() {
 }
 
 #[test]
-fn given_vars_are_there_for_all_plans_and_nothing_replaces_them() {
+fn given_vars_reach_all_plans_and_are_not_replaced() {
     let given = Values::from([("peak".to_owned(), Scalar::Integer(7))]);
     let suite = parse_suite(SUITE, &read_of(LOGIN), &given).unwrap();
     let vars = |i: usize| &suite.plans[i].file.scenarios().unwrap().vars;
@@ -109,15 +111,15 @@ fn given_vars_are_there_for_all_plans_and_nothing_replaces_them() {
     assert_eq!(vars(1)["peak"], Scalar::Integer(7));
     assert_eq!(vars(1)["token"], Scalar::Text(String::new()));
     let mut second = suite.plans[1].file.clone();
-    second.give(&Values::from([("p99_ms".to_owned(), Scalar::Float(1.5))]));
-    let missing: Vec<String> = second.give_up().into_iter().collect();
+    second.set_vars(&Values::from([("p99_ms".to_owned(), Scalar::Float(1.5))]));
+    let missing: Vec<String> = second.drop_missing_vars().into_iter().collect();
     assert_eq!(missing, ["token"]);
-    let told = second.with_url("http://h").unwrap_err().to_string();
-    assert!(told.contains("{{ vars.token }} is not known"), "{told}");
+    let error = second.with_url("http://h").unwrap_err().to_string();
+    assert!(error.contains("{{ vars.token }} is not known"), "{error}");
 }
 
 #[test]
-fn what_makes_no_sense_is_told_with_plan_and_place() {
+fn errors_name_the_plan_and_the_place() {
     let parallel = "pause = \"10s\"\nstop_on = \"failure\"";
     for (from, to, expected, place) in [
         (
@@ -183,25 +185,25 @@ fn what_makes_no_sense_is_told_with_plan_and_place() {
         (
             "setup.token\"",
             "setup.tok\"",
-            "pass.token: the plan's setup finds no tok; there are: setup.token",
+            "pass.token: the plan's setup does not extract tok; available: setup.token",
             "s.toml:14:8",
         ),
         (
             "\"rate\"",
             "\"speed\"",
-            "\"speed\" can't be passed on: it is no setup.NAME, and \"speed\" is no metric",
+            "\"speed\" can't be passed on: it is not a setup.NAME, and \"speed\" is not a metric",
             "s.toml:14:40",
         ),
         (
             "file = \"plans/login.toml\"",
             "file = \"plans/login.toml\"\ntags = {}",
-            "plan \"log in\": line 14, column 1: has a file and tags of its own",
+            "plan \"log in\": line 14, column 1: has both a file and tags",
             "s.toml:14:1",
         ),
         (
             "{{ vars.token }}",
             "{{ vars.host }}",
-            "plan \"search\": scenario \"a\", step \"one\": {{ vars.host }} is not known here; there are: iteration, scenario, user, vars.p99_ms, vars.peak, vars.token, env.NAME",
+            "plan \"search\": scenario \"a\", step \"one\": {{ vars.host }} is not known here; available: iteration, scenario, user, vars.p99_ms, vars.peak, vars.token, env.NAME",
             "s.toml:25:18",
         ),
         (
@@ -225,7 +227,7 @@ fn what_makes_no_sense_is_told_with_plan_and_place() {
         (
             "thresholds = [\"error_rate < 1%\"]",
             "thresholds = [\"speed < 1%\"]",
-            "\"speed\" is no metric",
+            "\"speed\" is not a metric",
             "s.toml:18:",
         ),
         (
@@ -237,26 +239,26 @@ fn what_makes_no_sense_is_told_with_plan_and_place() {
         (
             "[local]\nnodes = 2\ntarget = { latency = \"5ms\" }",
             "",
-            "plan \"log in\": plans/login.toml: scenario \"a\", step \"one\": has a path for its URL",
+            "plan \"log in\": plans/login.toml: scenario \"a\", step \"one\": has a path as its URL",
             "",
         ),
     ] {
         let broken = SUITE.replacen(from, to, 1);
         assert_ne!(broken, SUITE, "{from}");
-        let told = parsed(&broken).unwrap_err();
-        let line = told.to_string();
+        let error = parsed(&broken).unwrap_err();
+        let line = error.to_string();
         assert!(line.contains(expected), "{to}: {line}");
         assert!(!line.contains('\n'), "{line}");
-        let shown = told.show("s.toml", &broken);
+        let shown = error.show("s.toml", &broken);
         assert!(shown.contains(&format!("--> {place}")), "{shown}");
     }
 }
 
 #[test]
-fn an_error_in_a_plan_s_file_is_shown_there() {
+fn an_error_in_a_file_of_a_plan_is_shown_there() {
     let broken = "[[scenario]]\n[[scenario.step]]\nurl = \"/{{ vars.x }}\"\n[load]\nrate = 0\nduration = \"1s\"\n";
-    let told = parse_suite(SUITE, &read_of(broken), &Values::new()).unwrap_err();
-    let shown = told.show("dir/s.toml", SUITE);
+    let error = parse_suite(SUITE, &read_of(broken), &Values::new()).unwrap_err();
+    let shown = error.show("dir/s.toml", SUITE);
     assert!(
         shown.starts_with("plan \"log in\": load.rate: 0"),
         "{shown}"
@@ -264,14 +266,14 @@ fn an_error_in_a_plan_s_file_is_shown_there() {
     assert!(shown.contains("--> dir/plans/login.toml:5:8\n"), "{shown}");
     assert!(shown.contains("\n5 | rate = 0\n"), "{shown}");
     assert_eq!(
-        told.to_string(),
+        error.to_string(),
         "plan \"log in\": plans/login.toml: load.rate: 0 is not allowed; it must be between 0.001 \
-         and 1000000 a second"
+         and 1000000 per second"
     );
 }
 
 #[test]
-fn a_suite_in_a_suite_is_none_and_plans_leave_local_to_it() {
+fn suites_are_not_nested_and_have_the_only_local_table() {
     let suite = "[suite]\n[[plan]]\nname = \"a\"\nfile = \"plans/login.toml\"\n";
     for (login, expected) in [
         (
@@ -283,9 +285,12 @@ fn a_suite_in_a_suite_is_none_and_plans_leave_local_to_it() {
             "plans/login.toml: local: is for a plan that runs alone; in a suite, [local]",
         ),
     ] {
-        let told = parse_suite(suite, &read_of(login), &Values::new()).unwrap_err();
-        assert!(told.to_string().contains(expected), "{told}");
+        let error = parse_suite(suite, &read_of(login), &Values::new()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
     }
-    let told = parsed("[suite]\n").unwrap_err();
-    assert!(told.to_string().contains("at least one [[plan]]"), "{told}");
+    let error = parsed("[suite]\n").unwrap_err();
+    assert!(
+        error.to_string().contains("at least one [[plan]]"),
+        "{error}"
+    );
 }

@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used)]
-//! Setup, teardown and constants as people write them.
+//! Setup and teardown hooks and constants.
 
 use std::time::Duration;
 
 use super::*;
-use crate::{Given, Plan, Task, parse_plan, parse_plan_with};
+use crate::{Plan, PlanInputs, Task, parse_plan, parse_plan_with};
 use vajra_core::Hook;
 
 const PLAN: &str = r#"
@@ -58,9 +58,9 @@ duration = "1s"
 
 fn read(text: &str, vars: &Values) -> Result<Plan, String> {
     let rows = |_: &str| Ok("name\nann\n".to_owned());
-    let given = Given {
+    let given = PlanInputs {
         vars: vars.clone(),
-        ..Given::default()
+        ..PlanInputs::default()
     };
     let file = parse_plan_with(text, false, &rows, &given).map_err(|e| e.to_string())?;
     file.into_plan().map_err(|e| e.to_string())
@@ -74,7 +74,7 @@ fn scenarios(plan: &Plan) -> &Scenarios {
 }
 
 #[test]
-fn setup_teardown_and_constants_are_read_and_survive_the_canonical_form() {
+fn hooks_and_constants_survive_the_canonical_form() {
     let plan = read(PLAN, &Values::new()).unwrap();
     assert_eq!(Plan::from_bytes(&plan.to_bytes()), Ok(plan.clone()));
     let all = scenarios(&plan);
@@ -91,7 +91,7 @@ fn setup_teardown_and_constants_are_read_and_survive_the_canonical_form() {
 }
 
 #[test]
-fn a_plan_without_them_has_the_canonical_form_that_it_had() {
+fn a_plan_without_hooks_has_none_in_its_canonical_form() {
     let text = "[http]\nbase_url = \"http://h\"\n[[scenario]]\nname = \"a\"\n[[scenario.step]]\n\
                 url = \"/\"\n[load]\nrate = 1\nduration = \"1s\"\n";
     let plan = read(text, &Values::new()).unwrap();
@@ -102,7 +102,7 @@ fn a_plan_without_them_has_the_canonical_form_that_it_had() {
 }
 
 #[test]
-fn given_vars_replace_the_plan_s_and_may_be_new() {
+fn given_vars_override_and_extend_those_of_the_plan() {
     let given = Values::from([
         ("host".to_owned(), Scalar::Text("b".into())),
         ("extra".to_owned(), Scalar::Integer(1)),
@@ -112,15 +112,15 @@ fn given_vars_replace_the_plan_s_and_may_be_new() {
     assert_eq!((vars.len(), &vars["host"]), (5, &given["host"]));
     let uses = PLAN.replace("{{ vars.size }}", "{{ vars.extra }}");
     assert!(read(&uses, &given).is_ok());
-    let told = read(&uses, &Values::new()).unwrap_err();
-    assert!(told.contains("{{ vars.extra }} is not known"), "{told}");
+    let error = read(&uses, &Values::new()).unwrap_err();
+    assert!(error.contains("{{ vars.extra }} is not known"), "{error}");
 }
 
 #[test]
-fn either_may_take_as_long_as_its_steps_at_most_five_minutes() {
+fn hooks_are_limited_by_their_steps_and_five_minutes() {
     let plan = read(PLAN, &Values::new()).unwrap();
     let all = scenarios(&plan);
-    // The pause after the last step is none.
+    // The pause after the last step does not count.
     assert_eq!(all.setup_limit(), Duration::from_secs(3 + 1 + 2 + 1));
     assert_eq!(all.teardown_limit(), Duration::from_secs(3 + 3 + 1));
     let long = read(
@@ -135,10 +135,10 @@ fn either_may_take_as_long_as_its_steps_at_most_five_minutes() {
 }
 
 #[test]
-fn common_headers_that_can_t_be_filled_in_yet_are_left_out() {
+fn common_headers_with_unknown_variables_are_left_out_of_hooks() {
     let plan = read(PLAN, &Values::new()).unwrap();
-    let names = |phase| {
-        let only = scenarios(&plan).only(phase);
+    let names = |hook| {
+        let only = scenarios(&plan).only(hook);
         let headers = only.http.headers.into_iter().map(|(name, _)| name);
         headers.collect::<Vec<_>>()
     };
@@ -147,7 +147,7 @@ fn common_headers_that_can_t_be_filled_in_yet_are_left_out() {
 }
 
 #[test]
-fn another_base_url_moves_them_too() {
+fn another_base_url_moves_hooks() {
     let rows = |_: &str| Ok("name\nann\n".to_owned());
     let file = parse_plan(PLAN, false, &rows).unwrap();
     let moved = file.with_url("http://127.0.0.1:9").unwrap();
@@ -157,55 +157,55 @@ fn another_base_url_moves_them_too() {
 }
 
 #[test]
-fn what_makes_no_sense_is_told_with_its_place() {
+fn errors_name_their_place() {
     let seventeen = "[[setup]]\nurl = \"/\"\n".repeat(15) + "[load]";
     for (from, to, expected) in [
         (
             "{{ setup.id }}?n",
             "{{ setup.ids }}?n",
-            "scenario \"scenario 1\", step \"look\": {{ setup.ids }} is not known here; there are: \
+            "scenario \"scenario 1\", step \"look\": {{ setup.ids }} is not known here; available: \
              iteration, scenario, setup.id, setup.token, user, users, vars.fast, vars.host, \
              vars.ratio, vars.size, env.NAME",
         ),
         (
             "{{ vars.size }}",
             "{{ vars.length }}",
-            "{{ vars.length }} is not known here; there are: ",
+            "{{ vars.length }} is not known here; available: ",
         ),
         (
             "\"/login\"",
             "\"/login/{{ setup.token }}\"",
-            "setup step \"log in\": {{ setup.token }} is not known here; there are: vars.fast, ",
+            "setup step \"log in\": {{ setup.token }} is not known here; available: vars.fast, ",
         ),
         (
             "\"/login\"",
             "\"/login/{{ users.name }}\"",
-            "setup step \"log in\": {{ users }} is data, of which setup has no row",
+            "setup step \"log in\": {{ users }} is data; the setup runs once and has no row of it",
         ),
         (
             "{{ what }}",
             "{{ id }}",
-            "teardown step \"say so\": {{ id }} is not known here; there are: setup.id, ",
+            "teardown step \"say so\": {{ id }} is not known here; available: setup.id, ",
         ),
         (
             "name = \"make\"",
             "name = \"log in\"",
-            "setup step \"log in\": has the name of another one",
+            "setup step \"log in\": has the same name as another one",
         ),
         (
             "what = \"status\"",
             "setup = \"status\"",
-            "extract.setup is no free name",
+            "extract.setup is not an available name",
         ),
         (
             "id = \"$.id\"",
             "vars = \"$.id\"",
-            "extract.vars is no free name",
+            "extract.vars is not an available name",
         ),
         (
             "file = \"users.csv\"",
             "file = \"users.csv\"\n[data.vars]\nfile = \"users.csv\"",
-            "data.vars: is no name for data",
+            "data.vars: is not an allowed name for data",
         ),
         ("[load]", &seventeen, "setup: has 17 steps; at most 16"),
         (
@@ -213,11 +213,11 @@ fn what_makes_no_sense_is_told_with_its_place() {
             "size = [5]",
             "a text, a number, or true or false",
         ),
-        ("size = 5", "\"a size\" = 5", "vars.a size: is no name"),
+        ("size = 5", "\"a size\" = 5", "vars.a size: is not a name"),
         (
             "url = \"/gone/{{ what }}\"",
             "url = \"gone\"",
-            "teardown step \"say so\": \"gone\" is no URL",
+            "teardown step \"say so\": \"gone\" is not a URL",
         ),
         (
             "method = \"PUT\"",
@@ -227,14 +227,14 @@ fn what_makes_no_sense_is_told_with_its_place() {
     ] {
         let broken = PLAN.replacen(from, to, 1);
         assert_ne!(broken, PLAN, "{from}");
-        let told = read(&broken, &Values::new()).unwrap_err();
-        assert!(told.contains(expected), "{to}: {told}");
-        assert!(!told.contains('\n'), "{told}");
+        let error = read(&broken, &Values::new()).unwrap_err();
+        assert!(error.contains(expected), "{to}: {error}");
+        assert!(!error.contains('\n'), "{error}");
     }
 }
 
 #[test]
-fn they_are_for_scenarios_only() {
+fn hooks_and_vars_are_for_scenarios_only() {
     let task = "[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nrate = 1\nduration = \"1s\"\n";
     for (more, expected) in [
         (
@@ -247,13 +247,13 @@ fn they_are_for_scenarios_only() {
         ),
         ("[vars]\na = 1\n", "vars: are for the steps of scenarios"),
     ] {
-        let told = read(&format!("{task}{more}"), &Values::new()).unwrap_err();
-        assert!(told.contains(expected), "{told}");
+        let error = read(&format!("{task}{more}"), &Values::new()).unwrap_err();
+        assert!(error.contains(expected), "{error}");
     }
     let given = Values::from([("a".to_owned(), Scalar::Integer(1))]);
-    let told = read(task, &given).unwrap_err();
+    let error = read(task, &given).unwrap_err();
     assert!(
-        told.contains("vars: are for the steps of scenarios"),
-        "{told}"
+        error.contains("vars: are for the steps of scenarios"),
+        "{error}"
     );
 }
