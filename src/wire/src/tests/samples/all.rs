@@ -1,4 +1,4 @@
-//! The lists of all messages, every variant and every option taken both ways.
+//! Lists of all messages: every variant, and every optional field set and unset.
 
 use super::*;
 
