@@ -1,6 +1,6 @@
-//! Bootstrap addresses. Each is dialled as long as the node runs, until a node of this swarm answers.
-//! A DNS name is looked up again in every round and all its addresses are dialled, since one of them
-//! may be this node itself. A state machine without sockets; time and seed are passed in.
+//! Bootstrap addresses. As long as the node runs, each is dialled whenever no peer found there is
+//! connected. A DNS name is looked up again in every round and all its addresses are dialled, since
+//! one of them may be this node itself. A state machine without sockets; time and seed are passed in.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

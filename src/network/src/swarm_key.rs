@@ -27,14 +27,14 @@ pub enum SwarmKeyError {
     },
     /// The file has another format.
     #[error(
-        "{} is not a swarm key: {why}; make one with `vajra-node keygen` and give the same file to every node",
+        "{} is not a swarm key: {reason}; make one with `vajra-node keygen` and give the same file to every node",
         path.display()
     )]
     Malformed {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        why: &'static str,
+        reason: &'static str,
     },
     /// The file cannot be written.
     #[error("cannot write the swarm key {}: {source}", path.display())]
@@ -69,9 +69,9 @@ impl SwarmKey {
             path: path.to_owned(),
             source,
         };
-        let malformed = |why| SwarmKeyError::Malformed {
+        let malformed = |reason| SwarmKeyError::Malformed {
             path: path.to_owned(),
-            why,
+            reason,
         };
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -192,7 +192,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("swarm.key");
         let hex = "0".repeat(64);
-        for (text, why) in [
+        for (text, reason) in [
             (String::new(), "first line"),
             (
                 "/key/swarm/psk/1.0.0/\n/base64/\nAAAA".to_owned(),
@@ -210,7 +210,7 @@ mod tests {
         ] {
             std::fs::write(&path, text).unwrap();
             let error = SwarmKey::read(&path).unwrap_err().to_string();
-            assert!(error.contains(why), "{error}");
+            assert!(error.contains(reason), "{error}");
         }
         let missing = SwarmKey::read(&dir.path().join("none")).unwrap_err();
         assert!(matches!(missing, SwarmKeyError::Unreadable { .. }));

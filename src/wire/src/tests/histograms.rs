@@ -82,7 +82,7 @@ fn another_configuration_is_refused() {
 
 #[test]
 fn every_header_field_is_checked() {
-    for (at, why) in [
+    for (at, reason) in [
         (0, "is not in the V2 encoding"),
         (7, "has another payload length"),
         (11, "has a normalizing offset"),
@@ -93,7 +93,7 @@ fn every_header_field_is_checked() {
     ] {
         let mut bytes = plain();
         bytes[at] ^= 1;
-        refused(&compressed(&bytes), why);
+        refused(&compressed(&bytes), reason);
     }
     refused(&compressed(&plain()[..20]), "ends within its header");
 }
