@@ -1,4 +1,4 @@
-//! The pieces of the hot path and of the metrics, one by one: `cargo bench --bench micro`.
+//! Microbenchmarks of the hot path and the metrics: `cargo bench --bench micro`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -31,13 +31,13 @@ fn inverse(bencher: Bencher<'_, '_>, arrivals: Arrivals) {
     });
 }
 
-/// When an arrival is due, evenly spaced.
+/// The due time of an arrival, evenly spaced.
 #[divan::bench]
 fn profile_inverse_constant(bencher: Bencher<'_, '_>) {
     inverse(bencher, Arrivals::Constant);
 }
 
-/// The same of a Poisson process of 12.7 million arrivals.
+/// The due time of an arrival in a Poisson process of 12.7 million arrivals.
 #[divan::bench]
 fn profile_inverse_poisson(bencher: Bencher<'_, '_>) {
     inverse(bencher, Arrivals::Poisson);
@@ -61,7 +61,7 @@ fn prototype() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap()
 }
 
-/// The three times of one request.
+/// Records the three times of one request.
 #[divan::bench]
 fn record_a_request(bencher: Bencher<'_, '_>) {
     let mut recorder = Recorder::new(&prototype(), 1, None).unwrap();
@@ -77,7 +77,7 @@ fn record_a_request(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A histogram as a snapshot carries it: 100,000 values over five orders of magnitude.
+/// A histogram like those in snapshots: 100,000 values over five orders of magnitude.
 fn filled() -> Histogram<u64> {
     let mut histogram = prototype();
     let mut us = 1;

@@ -1,6 +1,7 @@
-//! Multiaddresses: which can be dialled or listened on, and the DNS names in bootstrap
-//! addresses. Only `/ip4|ip6/…/tcp/…` ever reaches the transport.
+//! Multiaddresses: which ones can be dialled or listened on, and DNS names in bootstrap addresses.
+//! Only `/ip4|ip6/…/tcp/…` reaches the transport.
 
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,23 +10,23 @@ use libp2p::{Multiaddr, PeerId};
 
 use vajra_core::protocol::Peer;
 
-/// Most addresses taken from one DNS answer: a headless service of that many nodes is
-/// bootstrap enough.
+/// Most addresses used of one DNS answer. The other nodes of a larger headless service are found
+/// through these.
 pub const MAX_RESOLVED: usize = 16;
 
-/// A DNS answer later than this counts as none.
+/// Time limit of a DNS lookup.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is wrong with an address that was typed in.
+/// Why a configured address is invalid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AddressError {
-    /// Not dialable as a bootstrap address.
+    /// Not a bootstrap address.
     #[error(
         "bootstrap address {0} is not of the form /ip4/ADDR/tcp/PORT, /ip6/ADDR/tcp/PORT or \
          /dns/NAME/tcp/PORT, each with an optional /p2p/PEER"
     )]
     Bootstrap(Multiaddr),
-    /// Not an address to listen on.
+    /// Not a listen address.
     #[error("listen address {0} is not of the form /ip4/ADDR/tcp/PORT or /ip6/ADDR/tcp/PORT")]
     Listen(Multiaddr),
 }
@@ -33,7 +34,7 @@ pub enum AddressError {
 /// Checks the form of a bootstrap address.
 ///
 /// # Errors
-/// [`AddressError::Bootstrap`] if the address can never be dialled.
+/// [`AddressError::Bootstrap`] for anything but a host, a TCP port and an optional peer id.
 pub fn check_bootstrap(address: &Multiaddr) -> Result<(), AddressError> {
     let (bare, _) = split_peer(address);
     let mut parts = bare.iter();
@@ -51,7 +52,7 @@ pub fn check_bootstrap(address: &Multiaddr) -> Result<(), AddressError> {
     }
 }
 
-/// Checks the form of a listen address; port 0 picks a free one.
+/// Checks the form of a listen address. Port 0 means a free port.
 ///
 /// # Errors
 /// [`AddressError::Listen`] for anything but an IP address and a TCP port.
@@ -62,7 +63,7 @@ pub fn check_listen(address: &Multiaddr) -> Result<(), AddressError> {
     }
 }
 
-/// A peer's usual text: base58, as in `/p2p/…`. Bytes that are no peer id are shown in hex.
+/// A peer id in base58, as in `/p2p/…`. Bytes that are not a peer id are shown in hex.
 pub fn show_peer(peer: &Peer) -> String {
     match peer_id(peer) {
         Some(id) => id.to_string(),
@@ -70,22 +71,22 @@ pub fn show_peer(peer: &Peer) -> String {
     }
 }
 
-/// Reads what [`show_peer`] writes.
+/// The inverse of [`show_peer`].
 pub fn parse_peer(text: &str) -> Option<Peer> {
     text.parse().ok().map(|id| peer(&id))
 }
 
-/// A peer id as the protocol's opaque name.
+/// A peer id as the opaque bytes that the protocol uses.
 pub(super) fn peer(id: &PeerId) -> Peer {
     Peer::new(&id.to_bytes())
 }
 
-/// The way back; `None` if the name is no peer id.
+/// The inverse of [`peer`]. `None` if the bytes are not a peer id.
 pub(super) fn peer_id(peer: &Peer) -> Option<PeerId> {
     PeerId::from_bytes(peer.as_bytes()).ok()
 }
 
-/// An address without its `/p2p/…`, and the peer that was named there.
+/// An address without `/p2p/…`, and the peer id from there.
 pub(super) fn split_peer(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
     let mut bare = address.clone();
     match bare.pop() {
@@ -100,7 +101,7 @@ pub(super) fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
     bare.with(Protocol::P2p(peer))
 }
 
-/// The IP address and TCP port of an address that has nothing else.
+/// The IP address and TCP port of an address that contains nothing else.
 pub(super) fn socket(address: &Multiaddr) -> Option<(IpAddr, u16)> {
     let mut parts = address.iter();
     let ip = match parts.next()? {
@@ -114,13 +115,13 @@ pub(super) fn socket(address: &Multiaddr) -> Option<(IpAddr, u16)> {
     }
 }
 
-/// Whether a bare address that somebody told us can be dialled at all.
+/// Whether an address without `/p2p/…` can be dialled.
 pub(super) fn is_dialable(address: &Multiaddr) -> bool {
     socket(address)
         .is_some_and(|(ip, port)| port != 0 && !ip.is_unspecified() && !ip.is_multicast())
 }
 
-/// Whether an address means "this machine", whoever reads it.
+/// Whether an address is a loopback address.
 pub(super) fn is_loopback(address: &Multiaddr) -> bool {
     address.iter().next().is_some_and(|first| match first {
         Protocol::Ip4(ip) => ip.is_loopback(),
@@ -129,9 +130,22 @@ pub(super) fn is_loopback(address: &Multiaddr) -> bool {
     })
 }
 
-/// All IP addresses behind a bootstrap address. Left to the transport, a name with several
-/// addresses would give whichever answers first, possibly this node itself.
-pub(super) async fn resolve(address: Multiaddr) -> Result<Vec<Multiaddr>, String> {
+/// Why a bootstrap address has no IP address.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResolveError {
+    #[error("no TCP port")]
+    NoPort,
+    #[error("looking up {0} timed out")]
+    TimedOut(String),
+    #[error("looking up {name} failed: {source}")]
+    Failed { name: String, source: io::Error },
+    #[error("{0} has no address")]
+    NoAddress(String),
+}
+
+/// All IP addresses of a bootstrap address. The transport would connect to the first that answers,
+/// possibly this node itself.
+pub(super) async fn resolve(address: Multiaddr) -> Result<Vec<Multiaddr>, ResolveError> {
     let mut parts = address.iter();
     let (name, v4, v6) = match parts.next() {
         Some(Protocol::Dns(name)) => (name, true, true),
@@ -140,13 +154,16 @@ pub(super) async fn resolve(address: Multiaddr) -> Result<Vec<Multiaddr>, String
         _ => return Ok(vec![address]),
     };
     let Some(Protocol::Tcp(port)) = parts.next() else {
-        return Err("no TCP port".to_owned());
+        return Err(ResolveError::NoPort);
     };
     let lookup = tokio::net::lookup_host((name.as_ref(), port));
     let found = tokio::time::timeout(LOOKUP_TIMEOUT, lookup)
         .await
-        .map_err(|_| format!("looking up {name} timed out"))?
-        .map_err(|error| format!("looking up {name} failed: {error}"))?;
+        .map_err(|_| ResolveError::TimedOut(name.to_string()))?
+        .map_err(|source| ResolveError::Failed {
+            name: name.to_string(),
+            source,
+        })?;
     let mut out: Vec<Multiaddr> = found
         .filter(|socket| if socket.is_ipv4() { v4 } else { v6 })
         .map(|socket| Multiaddr::from(socket.ip()).with(Protocol::Tcp(socket.port())))
@@ -155,7 +172,7 @@ pub(super) async fn resolve(address: Multiaddr) -> Result<Vec<Multiaddr>, String
     out.dedup();
     out.truncate(MAX_RESOLVED);
     if out.is_empty() {
-        Err(format!("{name} has no address"))
+        Err(ResolveError::NoAddress(name.to_string()))
     } else {
         Ok(out)
     }
@@ -192,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_peer_can_be_reached_at_is_not_dialable() {
+    fn addresses_without_a_host_or_port_are_not_dialable() {
         assert!(is_dialable(&address("/ip4/10.0.0.1/tcp/7400")));
         for bad in [
             "/ip4/0.0.0.0/tcp/7400",
@@ -205,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_reads_back_what_it_prints() {
+    fn a_shown_peer_id_parses_back() {
         let name = peer(&PeerId::random());
         assert_eq!(parse_peer(&show_peer(&name)), Some(name));
     }
@@ -213,6 +230,6 @@ mod tests {
     #[tokio::test]
     async fn an_ip_address_resolves_to_itself() {
         let ip = address("/ip4/127.0.0.1/tcp/9");
-        assert_eq!(resolve(ip.clone()).await, Ok(vec![ip]));
+        assert_eq!(resolve(ip.clone()).await.unwrap(), vec![ip]);
     }
 }

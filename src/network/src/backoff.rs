@@ -1,28 +1,28 @@
-//! Exponential back-off with jitter, with time and randomness handed in.
+//! Exponential back-off with jitter. The seed is passed in.
 
 use std::time::Duration;
 
 use vajra_core::splitmix::SplitMix64;
 
-/// Wait before the first retry.
+/// Delay of the first retry.
 pub(super) const FIRST: Duration = Duration::from_millis(200);
 
-/// Longest wait: a node that comes back is found again within half a minute.
+/// Longest delay, so that a node that returns is found within half a minute.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
-/// Spreads retries.
+/// Delays of retries.
 #[derive(Debug)]
-pub(super) struct Jitter(SplitMix64);
+pub(super) struct Backoff(SplitMix64);
 
-impl Jitter {
-    pub(super) fn new(seed: u64) -> Jitter {
-        Jitter(SplitMix64::new(seed))
+impl Backoff {
+    pub(super) fn new(seed: u64) -> Backoff {
+        Backoff(SplitMix64::new(seed))
     }
 
-    /// The wait after so many failures in a row: doubling from [`FIRST`] to [`LONGEST`],
-    /// then between half and all of it, so that nodes which failed together do not retry
-    /// together.
-    pub(super) fn wait(&mut self, failures: u32) -> Duration {
+    /// The delay after a number of consecutive failures. It doubles from [`FIRST`] to [`LONGEST`] and
+    /// is shortened by a random part of up to a half, so that nodes which failed together do not
+    /// retry together.
+    pub(super) fn delay(&mut self, failures: u32) -> Duration {
         let full = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
         let half = full / 2;
         let nanos = half.as_nanos() as u64;
@@ -35,13 +35,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest_and_are_spread_over_their_upper_half() {
-        let mut jitter = Jitter::new(7);
+    fn delays_double_up_to_the_longest_and_are_spread_over_their_upper_half() {
+        let mut backoff = Backoff::new(7);
         for failures in 0..40 {
             let full = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
-            let waits: Vec<_> = (0..50).map(|_| jitter.wait(failures)).collect();
-            assert!(waits.iter().all(|w| *w >= full / 2 && *w <= full));
-            assert!(waits.iter().any(|w| w != &waits[0]));
+            let delays: Vec<_> = (0..50).map(|_| backoff.delay(failures)).collect();
+            assert!(delays.iter().all(|d| *d >= full / 2 && *d <= full));
+            assert!(delays.iter().any(|d| d != &delays[0]));
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What a node speaks: the libp2p behaviours, put together and configured.
+//! The libp2p behaviours of a node and their configuration.
 
 use std::collections::HashSet;
+use std::io;
 use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
@@ -17,71 +18,76 @@ use libp2p::pnet::PnetConfig;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{Swarm, Transport, identify, kad, mdns, noise, ping, swarm, tcp, yamux};
+use libp2p::{
+    PeerId, StreamProtocol, Swarm, Transport, identify, kad, mdns, noise, ping, swarm, tcp, yamux,
+};
 
 use super::codec::Codec;
-use super::config::{NetworkConfig, NetworkError};
 use super::keep_alive;
-use super::name::SwarmName;
+use super::swarm_key::SwarmKey;
+use super::swarm_name::SwarmName;
 use vajra_wire::{MAX_BULK, MAX_CONTROL, MAX_GOSSIP, Topic};
 
-/// A small request that is not answered by then has failed; well below any lease.
+/// Time limit of a small request, well below any lease.
 pub(super) const CONTROL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A large one: a mebibyte over a slow link.
-pub(super) const BULK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limit of a large request: a mebibyte over a slow link.
+const BULK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Largest gossip frame. A longer one closes the receiver's stream, so payloads stay well
-/// below it: the signature and the envelope take less than a quarter.
+/// Largest gossip frame. A larger one closes the receiver's stream, so a quarter is reserved for
+/// signature and envelope.
 const MAX_FRAME: usize = 64 * 1024;
 const _: () = assert!(MAX_GOSSIP + MAX_FRAME / 4 <= MAX_FRAME);
 
-/// Connections beyond which idle ones are no longer kept up.
+/// Most connected nodes with which idle connections are kept. In a larger swarm each node would
+/// spend its file descriptors and pings on connections without traffic.
 pub(super) const KEEP_UP_TO: usize = 512;
 
-/// Idle links beyond [`KEEP_UP_TO`] go after this.
+/// Idle time after which a connection is closed, above [`KEEP_UP_TO`].
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A connection that is not encrypted and multiplexed by then is dropped.
+/// Time limit for encrypting and multiplexing a connection.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections at once: a coordinator of a thousand workers is connected to all of them,
-/// some doubly.
+/// Most connections: a coordinator is connected to each of a thousand workers, to some twice.
 const MAX_ESTABLISHED: u32 = 2048;
 
-/// Connections to one peer: two by mutual dialling, and a few over other addresses.
+/// Most connections to one peer: two if both dial, and a few over other addresses.
 const MAX_PER_PEER: u32 = 6;
 
-/// Handshakes under way, each way.
+/// Most handshakes in progress, per direction: enough for a fully connected swarm of fifty nodes
+/// that start together, and few enough that a port scan cannot use up the file descriptors.
 const MAX_PENDING: u32 = 128;
 
-/// Requests under way on one connection, each way; beyond it inbound ones vanish.
+/// Most requests in progress per connection and direction: a few for each of the 32 tests that a
+/// node can take part in. libp2p drops further inbound requests without notice.
 const MAX_STREAMS: usize = 128;
 
-/// Gossip frames waiting for one slow peer; older than a few seconds they are dropped anyway.
+/// Gossip frames that wait for one slow peer: one second of gossip from a thousand nodes. Frames
+/// that wait longer than a few seconds are dropped by gossipsub in any case.
 const GOSSIP_QUEUE: usize = 1024;
 
-/// Time between pings. Two failures in a row close a connection: a partition is noticed
-/// within three intervals.
-const PING_EVERY: Duration = Duration::from_secs(5);
+/// Interval of pings, and their time limit. Two failures in a row close a connection, so a
+/// partition is detected within three intervals.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The gossip mesh repairs itself, and hears what it missed, once in this time.
+/// Interval in which gossipsub repairs its mesh and requests missed messages.
 const GOSSIP_HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// Mesh links of each topic: what is wanted, and between what the number is left alone. At
-/// least `MESH_OUTBOUND` of them must have been dialled by this node.
+/// Peers in the mesh of each topic: the target, and the range in which gossipsub changes nothing.
+/// This node must have dialled at least `MESH_OUTBOUND` of them.
 const MESH: usize = 6;
 const MESH_LOW: usize = 4;
 const MESH_HIGH: usize = 12;
 const MESH_OUTBOUND: usize = 2;
-// Gossipsub itself checks this only for topics with a configuration of their own.
+// Gossipsub checks this only for topics with their own configuration.
 const _: () = assert!(MESH_OUTBOUND < MESH_LOW && MESH_LOW <= MESH && MESH <= MESH_HIGH);
 const _: () = assert!(MESH_OUTBOUND * 2 <= MESH);
 
 type Gossipsub = gossipsub::Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
 type Requests = request_response::Behaviour<Codec>;
 
-/// All behaviours of a node. Limits come first: they refuse before others take notice.
+/// All behaviours of a node. Limits come first, so that the others never see a refused connection.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
@@ -95,7 +101,7 @@ pub(super) struct Behaviour {
     pub mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
-/// A topic's name in gossipsub; the protocol name already carries the swarm's.
+/// The gossipsub name of a topic. The name of the swarm is in the protocol name.
 pub(super) fn topic_name(topic: Topic) -> &'static str {
     match topic {
         Topic::Nodes => "nodes",
@@ -104,25 +110,81 @@ pub(super) fn topic_name(topic: Topic) -> &'static str {
     }
 }
 
-/// A topic as gossipsub knows it.
+/// The gossipsub topic.
 pub(super) fn topic(topic: Topic) -> IdentTopic {
     IdentTopic::new(topic_name(topic))
 }
 
-/// A swarm that listens nowhere yet, and puts what it counts into the registry. The second
-/// value tells why mDNS could not be had.
-pub(super) fn swarm(
-    config: &NetworkConfig,
-    registry: &mut Registry,
-) -> Result<(Swarm<Behaviour>, Option<String>), NetworkError> {
-    let keys = &config.identity;
-    let key = config
-        .swarm_key
-        .map(|key| PnetConfig::new(key.pre_shared()));
-    let own = keys.public().to_peer_id();
-    let failed = |error: &dyn std::fmt::Display| NetworkError::Setup(error.to_string());
+/// The two request-response protocols.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum RequestProtocol {
+    /// Small messages that need a quick answer.
+    Control,
+    /// Large or slow ones.
+    Bulk,
+}
 
-    let noise = noise::Config::new(keys).map_err(|error| failed(&error))?;
+impl RequestProtocol {
+    /// Longest message in bytes.
+    pub(super) fn limit(self) -> usize {
+        match self {
+            RequestProtocol::Control => MAX_CONTROL,
+            RequestProtocol::Bulk => MAX_BULK,
+        }
+    }
+
+    fn timeout(self) -> Duration {
+        match self {
+            RequestProtocol::Control => CONTROL_TIMEOUT,
+            RequestProtocol::Bulk => BULK_TIMEOUT,
+        }
+    }
+
+    fn name(self, swarm: &SwarmName) -> StreamProtocol {
+        match self {
+            RequestProtocol::Control => swarm.control(),
+            RequestProtocol::Bulk => swarm.bulk(),
+        }
+    }
+}
+
+impl Behaviour {
+    /// The behaviour of a request-response protocol.
+    pub(super) fn requests(&mut self, protocol: RequestProtocol) -> &mut Requests {
+        match protocol {
+            RequestProtocol::Control => &mut self.control,
+            RequestProtocol::Bulk => &mut self.bulk,
+        }
+    }
+}
+
+/// Why libp2p refused its configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No key exchange with this identity.
+    #[error(transparent)]
+    Noise(#[from] noise::Error),
+    /// Invalid gossipsub configuration.
+    #[error(transparent)]
+    GossipConfig(#[from] gossipsub::ConfigBuilderError),
+    /// Gossipsub cannot sign messages with this configuration.
+    #[error("{0}")]
+    GossipSigning(&'static str),
+    /// A topic cannot be subscribed to.
+    #[error(transparent)]
+    Subscription(#[from] gossipsub::SubscriptionError),
+}
+
+/// A swarm without listeners.
+pub(super) fn swarm(
+    keys: &Keypair,
+    name: &SwarmName,
+    key: Option<SwarmKey>,
+    mdns: Option<mdns::tokio::Behaviour>,
+    registry: &mut Registry,
+) -> Result<Swarm<Behaviour>, SetupError> {
+    let key = key.map(|key| PnetConfig::new(key.pre_shared()));
+    let noise = noise::Config::new(keys)?;
     let plain = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
     let transport = match key {
         Some(key) => plain
@@ -142,39 +204,32 @@ pub(super) fn swarm(
     let transport = BandwidthTransport::new(transport, registry)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed();
-
-    let mut warning = None;
-    let mdns = config
-        .mdns
-        .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), own));
-    let mdns = mdns.and_then(|result| {
-        result
-            .map_err(|error| warning = Some(format!("no discovery by mDNS: {error}")))
-            .ok()
-    });
-
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(limits()),
         keep: keep_alive::Behaviour::new(),
         ping: ping::Behaviour::new(
             ping::Config::new()
-                .with_interval(PING_EVERY)
-                .with_timeout(PING_EVERY),
+                .with_interval(PING_INTERVAL)
+                .with_timeout(PING_INTERVAL),
         ),
-        identify: identify(keys, &config.swarm_name),
-        kad: kademlia(keys, &config.swarm_name),
-        gossip: gossip(keys, &config.swarm_name)
-            .map_err(|error| failed(&error))?
-            .with_metrics(
-                registry.sub_registry_with_prefix("gossipsub"),
-                gossipsub::MetricsConfig::default(),
-            ),
-        control: requests(config.swarm_name.control(), MAX_CONTROL, CONTROL_TIMEOUT),
-        bulk: requests(config.swarm_name.bulk(), MAX_BULK, BULK_TIMEOUT),
+        identify: identify(keys, name),
+        kad: kademlia(keys, name),
+        gossip: gossip(keys, name)?.with_metrics(
+            registry.sub_registry_with_prefix("gossipsub"),
+            gossipsub::MetricsConfig::default(),
+        ),
+        control: requests(RequestProtocol::Control, name),
+        bulk: requests(RequestProtocol::Bulk, name),
         mdns: mdns.into(),
     };
     let settings = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
-    Ok((Swarm::new(transport, behaviour, own, settings), warning))
+    let own = keys.public().to_peer_id();
+    Ok(Swarm::new(transport, behaviour, own, settings))
+}
+
+/// Discovery by mDNS.
+pub(super) fn mdns(own: PeerId) -> io::Result<mdns::tokio::Behaviour> {
+    mdns::tokio::Behaviour::new(mdns::Config::default(), own)
 }
 
 fn limits() -> ConnectionLimits {
@@ -191,7 +246,7 @@ fn identify(keys: &Keypair, name: &SwarmName) -> identify::Behaviour {
         identify::Config::new(name.identify(), keys.public())
             .with_agent_version(agent)
             .with_push_listen_addr_updates(true)
-            // The address book decides what is dialled; a second cache would undermine it.
+            // The address book alone decides which addresses are dialled.
             .with_cache_size(0),
     )
 }
@@ -199,7 +254,7 @@ fn identify(keys: &Keypair, name: &SwarmName) -> identify::Behaviour {
 fn kademlia(keys: &Keypair, name: &SwarmName) -> kad::Behaviour<MemoryStore> {
     let own = keys.public().to_peer_id();
     let mut config = kad::Config::new(name.kad());
-    // Peers are all that is looked for: nobody's records are stored.
+    // Only used to find peers; records are not stored.
     config
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_replication_interval(None)
@@ -207,12 +262,12 @@ fn kademlia(keys: &Keypair, name: &SwarmName) -> kad::Behaviour<MemoryStore> {
         .set_provider_publication_interval(None)
         .set_query_timeout(Duration::from_secs(20));
     let mut kad = kad::Behaviour::with_config(own, MemoryStore::new(own), config);
-    // By itself it stays a client, invisible to others, until an external address is confirmed.
+    // Otherwise it is a client, which others do not find, until an external address is confirmed.
     kad.set_mode(Some(kad::Mode::Server));
     kad
 }
 
-fn gossip(keys: &Keypair, name: &SwarmName) -> Result<Gossipsub, String> {
+fn gossip(keys: &Keypair, name: &SwarmName) -> Result<Gossipsub, SetupError> {
     let config = gossipsub::ConfigBuilder::default()
         .protocol_id_prefix(name.gossip())
         .validation_mode(ValidationMode::Strict)
@@ -229,23 +284,22 @@ fn gossip(keys: &Keypair, name: &SwarmName) -> Result<Gossipsub, String> {
         .prune_backoff(Duration::from_secs(10))
         .flood_publish(true)
         .connection_handler_queue_len(GOSSIP_QUEUE)
-        .build()
-        .map_err(|error| error.to_string())?;
+        .build()?;
     let ours: HashSet<_> = Topic::ALL.map(|t| topic(t).hash()).into();
     let filter = WhitelistSubscriptionFilter(ours);
     let signed = MessageAuthenticity::Signed(keys.clone());
-    let mut gossip = Gossipsub::new_with_subscription_filter(signed, config, filter)?;
+    let mut gossip = Gossipsub::new_with_subscription_filter(signed, config, filter)
+        .map_err(SetupError::GossipSigning)?;
     for t in Topic::ALL {
-        gossip
-            .subscribe(&topic(t))
-            .map_err(|error| error.to_string())?;
+        gossip.subscribe(&topic(t))?;
     }
     Ok(gossip)
 }
 
-fn requests(name: libp2p::StreamProtocol, limit: usize, timeout: Duration) -> Requests {
+fn requests(protocol: RequestProtocol, swarm: &SwarmName) -> Requests {
     let config = request_response::Config::default()
-        .with_request_timeout(timeout)
+        .with_request_timeout(protocol.timeout())
         .with_max_concurrent_streams(MAX_STREAMS);
-    Requests::with_codec(Codec::new(limit), [(name, ProtocolSupport::Full)], config)
+    let names = [(protocol.name(swarm), ProtocolSupport::Full)];
+    Requests::with_codec(Codec::new(protocol.limit()), names, config)
 }

@@ -1,6 +1,5 @@
-//! Request-response on the wire: one message is its length as a protobuf varint, then its
-//! bytes. The length is checked before anything is allocated, so a peer can make us hold at
-//! most the limit, and only while it really sends that much.
+//! The request-response format: the length of a message as a protobuf varint, then its bytes. The
+//! length is checked before memory is allocated, and memory grows only with the bytes received.
 
 use std::io;
 
@@ -8,13 +7,13 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::StreamProtocol;
 use libp2p::request_response;
 
-/// Bytes read at a time: memory grows with what has arrived, not with what was promised.
+/// Bytes that are allocated and read at once.
 const CHUNK: usize = 16 * 1024;
 
-/// A length of 2^28 or more is beyond every limit, so four bytes of varint are enough.
+/// Longest length prefix in bytes. Four bytes encode lengths below 2^28, far above every limit.
 const MAX_PREFIX: usize = 4;
 
-/// Encoded messages, each no longer than a limit.
+/// Reads and writes messages up to a limit.
 #[derive(Clone, Debug)]
 pub(super) struct Codec {
     limit: usize,
@@ -28,7 +27,7 @@ impl Codec {
     async fn read<T: AsyncRead + Unpin + Send>(&self, io: &mut T) -> io::Result<Vec<u8>> {
         let len = read_length(io).await?;
         if len > self.limit {
-            let text = format!("a message of {len} bytes; the limit is {}", self.limit);
+            let text = format!("the message has {len} bytes, the limit is {}", self.limit);
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         let mut bytes = Vec::new();
@@ -47,7 +46,7 @@ impl Codec {
     ) -> io::Result<()> {
         if bytes.len() > self.limit {
             let text = format!(
-                "a message of {} bytes; the limit is {}",
+                "the message has {} bytes, the limit is {}",
                 bytes.len(),
                 self.limit
             );
@@ -72,7 +71,7 @@ async fn read_length<T: AsyncRead + Unpin + Send>(io: &mut T) -> io::Result<usiz
     }
     Err(io::Error::new(
         io::ErrorKind::InvalidData,
-        "a length of more than four bytes",
+        "the length prefix has more than four bytes",
     ))
 }
 
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back_at_every_size_up_to_the_limit() {
+    fn messages_up_to_the_limit_are_read_back() {
         for len in [0, 1, 127, 128, CHUNK, CHUNK + 1, LIMIT] {
             let message = vec![7u8; len];
             assert_eq!(read(&written(&message)).unwrap(), message, "{len}");
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_message_is_refused_from_its_length_alone() {
+    fn a_longer_message_is_refused_after_its_length_prefix() {
         let mut prefix = Vec::new();
         prost::encoding::encode_varint(LIMIT as u64 + 1, &mut prefix);
         assert_eq!(
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_message_is_an_error_wherever_it_was_cut() {
+    fn a_message_truncated_anywhere_is_an_error() {
         let whole = written(&[7u8; 300]);
         for cut in 0..whole.len() {
             assert_eq!(

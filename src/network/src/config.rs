@@ -1,4 +1,4 @@
-//! What a network is started with, and why it may not start.
+//! Settings of a network, and why it cannot start.
 
 use std::io;
 
@@ -6,51 +6,52 @@ use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 
 use super::address::AddressError;
-use super::key::SwarmKey;
+use super::behaviour::SetupError;
 use super::known_peers::KnownPeers;
-use super::name::SwarmName;
+use super::swarm_key::SwarmKey;
+use super::swarm_name::SwarmName;
 
-/// Everything a network needs to know at its start.
+/// Settings of a network.
 #[derive(Clone, Debug)]
 pub struct NetworkConfig {
-    /// This node's key; from [`super::Identity`].
+    /// Key of this node; from [`super::Identity`].
     pub identity: Keypair,
-    /// Nodes with another name are not seen.
+    /// Name of the swarm. Nodes with another name are ignored.
     pub swarm_name: SwarmName,
-    /// Nodes without this key are not understood.
+    /// Key of a private swarm. Nodes without it cannot connect.
     pub swarm_key: Option<SwarmKey>,
-    /// Where to listen: `/ip4|ip6/ADDR/tcp/PORT`; an unspecified address means every
-    /// interface, port 0 a free port. Empty: nobody can dial this node.
+    /// Listen addresses: `/ip4|ip6/ADDR/tcp/PORT`. An unspecified address means all interfaces,
+    /// port 0 a free port. Without any, other nodes cannot dial this one.
     pub listen: Vec<Multiaddr>,
-    /// Nodes to begin with, beyond the LAN; see [`super::check_bootstrap`].
+    /// Addresses of nodes to connect to first; see [`super::check_bootstrap`].
     pub bootstrap: Vec<Multiaddr>,
-    /// Look for nodes on the LAN, and be seen there.
+    /// Whether to find nodes on the LAN by mDNS, and to be found there.
     pub mdns: bool,
-    /// Where good addresses are remembered; from [`super::DataDir::known_peers`].
+    /// File for the known peers; from [`super::DataDir::known_peers`].
     pub known_peers: Option<KnownPeers>,
 }
 
-/// Why a network did not start.
+/// Why a network cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
-    /// Somebody else listens there.
+    /// Another process listens on the port.
     #[error("cannot listen on {address}: the port is in use; choose another with --listen")]
     AddressInUse {
-        /// Where.
+        /// Listen address.
         address: Multiaddr,
     },
-    /// The address can't be listened on.
+    /// Listening failed.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where.
+        /// Listen address.
         address: Multiaddr,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
-    /// An address is of the wrong form.
+    /// An address has the wrong form.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// libp2p refused its configuration.
     #[error("cannot set up the network: {0}")]
-    Setup(String),
+    Setup(#[from] SetupError),
 }

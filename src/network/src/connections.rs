@@ -1,5 +1,5 @@
-//! Connections: who is connected, how far away, who of them has shown to be of this swarm, and
-//! who is sent away.
+//! Connections: the connected peers, which of them are members of this swarm, their round-trip
+//! times, and closing those of other swarms.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -10,31 +10,35 @@ use libp2p::swarm::{ConnectionId, StreamUpgradeError};
 use libp2p::{PeerId, identify, ping};
 
 use super::address;
+use super::address_book::MAX_ADDRESSES;
 use super::behaviour::KEEP_UP_TO;
-use super::event_loop::{EventLoop, unix_s};
-use super::handle::{LinkSeen, NetworkEvent};
-use super::peers::MAX_ADDRESSES;
+use super::discovery::Discovery;
+use super::event::{Link, NetworkEvent};
+use super::io::Io;
 
-/// A peer that has not said who it is by then is sent away.
+/// Time after which a peer that has not identified is disconnected.
 const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pings that must fail in a row before a connection counts as dead. One may fail because
-/// either end was suspended for a moment.
-const PINGS_LOST: u32 = 2;
+/// Pings that must fail in a row before a connection is closed. One may fail because either node
+/// was suspended for a moment.
+const MAX_PINGS_LOST: u32 = 2;
 
 /// All connected peers.
-#[derive(Debug, Default)]
-pub(super) struct Links {
-    links: HashMap<PeerId, Link>,
+#[derive(Debug)]
+pub(super) struct Connections {
+    /// What members send in identify.
+    protocol_version: String,
+    peers: HashMap<PeerId, ConnectedPeer>,
     members: usize,
 }
 
 #[derive(Debug)]
-struct Link {
+struct ConnectedPeer {
     since: Instant,
+    /// Whether the peer identified as a member of this swarm.
     member: bool,
     connections: HashMap<ConnectionId, Connection>,
-    /// As last measured, on whichever connection.
+    /// Of the last ping on any of its connections.
     round_trip: Option<Duration>,
 }
 
@@ -45,25 +49,24 @@ struct Connection {
     pings_lost: u32,
 }
 
-impl Links {
-    /// How many peers are connected, identified or not.
-    pub(super) fn len(&self) -> usize {
-        self.links.len()
+impl Connections {
+    pub(super) fn new(protocol_version: String) -> Connections {
+        Connections {
+            protocol_version,
+            peers: HashMap::new(),
+            members: 0,
+        }
     }
 
-    /// How many of them are of this swarm.
+    /// Number of connected members of this swarm.
     pub(super) fn members(&self) -> usize {
         self.members
     }
 
-    pub(super) fn is_connected(&self, peer: &PeerId) -> bool {
-        self.links.contains_key(peer)
-    }
-}
-
-impl EventLoop {
     pub(super) fn on_connected(
         &mut self,
+        io: &mut Io,
+        discovery: &mut Discovery,
         peer: PeerId,
         id: ConnectionId,
         endpoint: &ConnectedPoint,
@@ -71,14 +74,14 @@ impl EventLoop {
         let now = Instant::now();
         let dialled = endpoint.is_dialer();
         let remote = endpoint.get_remote_address().clone();
-        self.book.connected(peer, dialled.then_some(&remote), now);
-        let link = self.links.links.entry(peer).or_insert_with(|| Link {
+        discovery.connected(io, peer, id, dialled.then_some(&remote), now);
+        let entry = self.peers.entry(peer).or_insert_with(|| ConnectedPeer {
             since: now,
             member: false,
             connections: HashMap::new(),
             round_trip: None,
         });
-        link.connections.insert(
+        entry.connections.insert(
             id,
             Connection {
                 remote,
@@ -86,176 +89,164 @@ impl EventLoop {
                 pings_lost: 0,
             },
         );
-        self.on_dialled(id, peer);
-        self.send_waiting(&peer);
     }
 
-    pub(super) fn on_disconnected(&mut self, peer: PeerId, id: ConnectionId) {
-        let Some(link) = self.links.links.get_mut(&peer) else {
+    pub(super) fn on_disconnected(
+        &mut self,
+        io: &mut Io,
+        discovery: &mut Discovery,
+        peer: PeerId,
+        id: ConnectionId,
+    ) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
             return;
         };
-        link.connections.remove(&id);
-        if !link.connections.is_empty() {
+        entry.connections.remove(&id);
+        if !entry.connections.is_empty() {
             return;
         }
-        let member = link.member;
-        self.links.links.remove(&peer);
-        let now = Instant::now();
-        self.book.disconnected(&peer, unix_s(), now);
-        self.seeds.disconnected(&peer, now);
+        let member = entry.member;
+        self.peers.remove(&peer);
+        discovery.disconnected(&peer, member, Instant::now());
         if member {
-            self.links.members -= 1;
-            self.members_changed();
-            self.saver.mark();
-            self.outbox
+            self.members -= 1;
+            self.members_changed(io);
+            io.outbox
                 .send(NetworkEvent::PeerDisconnected(address::peer(&peer)));
         }
     }
 
-    pub(super) fn on_identify(&mut self, event: identify::Event) {
+    pub(super) fn on_identify(
+        &mut self,
+        io: &mut Io,
+        discovery: &mut Discovery,
+        event: identify::Event,
+    ) {
         match event {
-            identify::Event::Received { peer_id, info, .. } => self.on_identified(peer_id, info),
+            identify::Event::Received { peer_id, info, .. } => {
+                if info.protocol_version == self.protocol_version {
+                    self.on_member(io, discovery, peer_id, info);
+                } else {
+                    block(io, discovery, peer_id, &info.protocol_version);
+                }
+            }
             identify::Event::Error { peer_id, error, .. } => {
-                // A peer of ours always speaks identify; a lost stream says nothing.
+                // All members support identify. Other errors, as of a lost stream, prove nothing.
                 if matches!(error, StreamUpgradeError::NegotiationFailed) {
-                    self.send_away(peer_id, "it does not speak identify");
+                    block(io, discovery, peer_id, "it does not support identify");
                 }
             }
             identify::Event::Sent { .. } | identify::Event::Pushed { .. } => {}
         }
     }
 
-    fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
-        if info.protocol_version != self.identify {
-            self.send_away(peer, &info.protocol_version);
-            return;
-        }
-        let Some(link) = self.links.links.get_mut(&peer) else {
+    fn on_member(
+        &mut self,
+        io: &mut Io,
+        discovery: &mut Discovery,
+        peer: PeerId,
+        info: identify::Info,
+    ) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
             return;
         };
         let now = Instant::now();
-        let new = !link.member;
-        link.member = true;
-        let round_trip = link.round_trip;
-        // Loopback addresses mean something only to those on the same machine.
-        let near = link
-            .connections
-            .values()
-            .any(|c| address::is_loopback(&c.remote));
-        let proven = link
-            .connections
-            .values()
-            .filter(|c| c.dialled)
-            .map(|c| c.remote.clone());
-        let told = info
-            .listen_addrs
-            .into_iter()
-            .filter(|a| near || !address::is_loopback(a));
-        let addresses: Vec<Multiaddr> = proven.chain(told).take(MAX_ADDRESSES).collect();
-
-        self.book.readmit(&peer);
-        self.book.is_member(&peer);
-        let speaks_kad = info
-            .protocols
-            .iter()
-            .any(|p| self.swarm.behaviour().kad.protocol_names().contains(p));
-        for address in addresses {
-            let (bare, _) = address::split_peer(&address);
-            self.book
-                .learn(peer, bare.clone(), super::peers::Source::Hearsay, now);
-            if speaks_kad && address::is_dialable(&bare) {
-                self.swarm.behaviour_mut().kad.add_address(&peer, bare);
-            }
-        }
-        // After the addresses: whoever reacts to the event can rely on them.
+        let new = !entry.member;
+        entry.member = true;
+        let round_trip = entry.round_trip;
+        let addresses = addresses(entry, info.listen_addrs);
+        let own_kad = io.swarm.behaviour().kad.protocol_names();
+        let speaks_kad = info.protocols.iter().any(|p| own_kad.contains(p));
+        discovery.add_member(io, peer, addresses, speaks_kad, now);
+        // After its addresses, so that the caller can send requests to it.
         if new {
-            self.links.members += 1;
-            self.members_changed();
-            self.walks.soon(now);
-            self.outbox
+            self.members += 1;
+            self.members_changed(io);
+            discovery.walk_soon(now);
+            io.outbox
                 .send(NetworkEvent::PeerConnected(address::peer(&peer)));
             if let Some(round_trip) = round_trip {
-                self.tell_round_trip(&peer, round_trip);
+                send_round_trip(io, &peer, round_trip);
             }
         }
-        self.saver.mark();
     }
 
-    /// It is measured again soon: if the driver is behind, this one may be lost.
-    fn tell_round_trip(&mut self, peer: &PeerId, round_trip: Duration) {
-        let peer = address::peer(peer);
-        let _ = self
-            .outbox
-            .offer(NetworkEvent::RoundTrip { peer, round_trip });
+    pub(super) fn on_ping(&mut self, io: &mut Io, event: ping::Event) {
+        let Some(entry) = self.peers.get_mut(&event.peer) else {
+            return;
+        };
+        let Some(connection) = entry.connections.get_mut(&event.connection) else {
+            return;
+        };
+        if let Ok(round_trip) = event.result {
+            connection.pings_lost = 0;
+            entry.round_trip = Some(round_trip);
+            if entry.member {
+                send_round_trip(io, &event.peer, round_trip);
+            }
+            return;
+        }
+        connection.pings_lost += 1;
+        if connection.pings_lost >= MAX_PINGS_LOST {
+            tracing::debug!(peer = %event.peer, "pings lost, closing the connection");
+            io.swarm.close_connection(event.connection);
+        }
     }
 
-    /// The members that are connected.
-    pub(super) fn links_seen(&self) -> Vec<LinkSeen> {
-        let mesh: HashSet<&PeerId> = self.swarm.behaviour().gossip.all_mesh_peers().collect();
-        let members = self.links.links.iter().filter(|(_, link)| link.member);
+    /// Disconnects the peers that have not identified in time.
+    pub(super) fn close_unidentified(&self, io: &mut Io, now: Instant) {
+        for (peer, entry) in &self.peers {
+            if !entry.member && now.saturating_duration_since(entry.since) > IDENTIFY_TIMEOUT {
+                let _ = io.swarm.disconnect_peer_id(*peer);
+            }
+        }
+    }
+
+    /// The connected members.
+    pub(super) fn links(&self, io: &Io) -> Vec<Link> {
+        let mesh: HashSet<&PeerId> = io.swarm.behaviour().gossip.all_mesh_peers().collect();
+        let members = self.peers.iter().filter(|(_, entry)| entry.member);
         members
-            .map(|(peer, link)| LinkSeen {
+            .map(|(peer, entry)| Link {
                 peer: address::peer(peer),
-                round_trip: link.round_trip,
+                round_trip: entry.round_trip,
                 mesh: mesh.contains(peer),
             })
             .collect()
     }
 
-    pub(super) fn on_ping(&mut self, event: ping::Event) {
-        let Some(link) = self.links.links.get_mut(&event.peer) else {
-            return;
-        };
-        let Some(connection) = link.connections.get_mut(&event.connection) else {
-            return;
-        };
-        if let Ok(round_trip) = event.result {
-            connection.pings_lost = 0;
-            link.round_trip = Some(round_trip);
-            if link.member {
-                self.tell_round_trip(&event.peer, round_trip);
-            }
-            return;
-        }
-        connection.pings_lost += 1;
-        if connection.pings_lost >= PINGS_LOST {
-            tracing::debug!(peer = %event.peer, "pings lost, closing the connection");
-            self.swarm.close_connection(event.connection);
-        }
+    fn members_changed(&self, io: &mut Io) {
+        let members = self.members;
+        io.stats.update(|s| s.peers = members);
+        io.swarm.behaviour_mut().keep.set(members <= KEEP_UP_TO);
     }
+}
 
-    /// Sends those away who never said who they are.
-    pub(super) fn close_unidentified(&mut self, now: Instant) {
-        let silent: Vec<PeerId> = self
-            .links
-            .links
-            .iter()
-            .filter(|(_, link)| {
-                !link.member && now.saturating_duration_since(link.since) > IDENTIFY_TIMEOUT
-            })
-            .map(|(peer, _)| *peer)
-            .collect();
-        for peer in silent {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-    }
+/// The addresses of a peer: those that this node dialled, then those that the peer listens on.
+/// Loopback addresses count only if the peer is on this machine.
+fn addresses(entry: &ConnectedPeer, listening: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    let connections = entry.connections.values();
+    let local = connections.clone().any(|c| address::is_loopback(&c.remote));
+    let dialled = connections.filter(|c| c.dialled).map(|c| c.remote.clone());
+    let listening = listening
+        .into_iter()
+        .filter(|a| local || !address::is_loopback(a));
+    dialled.chain(listening).take(MAX_ADDRESSES).collect()
+}
 
-    /// Closes a peer that is not of this swarm, and leaves it alone for a while. If it comes
-    /// by itself it is looked at again: it may have been restarted with another name.
-    fn send_away(&mut self, peer: PeerId, why: &str) {
-        tracing::debug!(%peer, why, "not of this swarm");
-        self.stats.update(|s| s.strangers += 1);
-        let now = Instant::now();
-        self.book.set_aside(peer, now);
-        let warning = self.seeds.stranger(&peer, now);
-        self.warn_bootstrap(warning);
-        self.swarm.behaviour_mut().kad.remove_peer(&peer);
-        let _ = self.swarm.disconnect_peer_id(peer);
-    }
+/// Disconnects and blocks a peer of another swarm. If it connects by itself it is identified again,
+/// since it may have been restarted with another name.
+fn block(io: &mut Io, discovery: &mut Discovery, peer: PeerId, reason: &str) {
+    tracing::debug!(%peer, reason, "not of this swarm");
+    io.stats.update(|s| s.strangers += 1);
+    discovery.block(io, peer, Instant::now());
+    let _ = io.swarm.disconnect_peer_id(peer);
+}
 
-    fn members_changed(&mut self) {
-        let members = self.links.members;
-        self.stats.update(|s| s.peers = members);
-        self.swarm.behaviour_mut().keep.set(members <= KEEP_UP_TO);
-    }
+/// May be lost, since the next ping follows soon.
+fn send_round_trip(io: &mut Io, peer: &PeerId, round_trip: Duration) {
+    let peer = address::peer(peer);
+    let _ = io
+        .outbox
+        .offer(NetworkEvent::RoundTrip { peer, round_trip });
 }

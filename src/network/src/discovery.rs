@@ -1,157 +1,121 @@
-//! Finding and reaching peers: dials from the address book and the bootstrap addresses, mDNS,
-//! Kademlia walks, and the known peers on disk.
+//! Finding and dialling peers: the address book and its dials, bootstrap addresses, mDNS, Kademlia
+//! and the known peers on disk.
 
+use std::collections::HashMap;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId, kad, mdns};
-use tokio::task::JoinHandle;
 
-use super::address;
-use super::bootstrap::Dialled;
-use super::event_loop::{EventLoop, unix_s};
-use super::handle::NetworkEvent;
-use super::known_peers::{KnownPeer, KnownPeers};
-use super::peers::Source;
+use super::address::{self, ResolveError};
+use super::address_book::{AddressBook, Source};
+use super::bootstrap::{Bootstrap, Dialled};
+use super::config::NetworkConfig;
+use super::event::NetworkEvent;
+use super::io::Io;
+use super::kademlia_walks::{Walk, Walks};
+use super::known_peers_writer::KnownPeersWriter;
+use super::wall_clock::unix_s;
 
-/// Up to this many connections peers are dialled as they are found: in a swarm of up to
-/// fifty nodes everybody is connected to everybody. Bootstrap addresses are tried regardless,
-/// so that the halves of a split swarm find each other again.
+/// Connections up to which found peers are dialled, so that a swarm of up to fifty nodes is fully
+/// connected. Bootstrap addresses are always dialled, so that the halves of a split swarm find each
+/// other again.
 const DIAL_TARGET: usize = 50;
 
-/// Dials from the address book at once.
+/// Most dials of found peers in progress: a fully connected swarm needs two rounds of them.
 const MAX_DIALLING: usize = 32;
 
-/// Time between Kademlia walks when nothing happens.
-const WALK_EVERY: Duration = Duration::from_secs(30);
+/// A DNS lookup, with the index of its bootstrap address.
+type Lookup = BoxFuture<'static, (usize, Result<Vec<Multiaddr>, ResolveError>)>;
 
-/// After a new peer, a walk waits this long for others that arrive with it.
-const WALK_SOON: Duration = Duration::from_millis(50);
-
-/// Walks are at least this far apart.
-const WALK_APART: Duration = Duration::from_millis(500);
-
-/// Known peers are written at most this often.
-const SAVE_EVERY: Duration = Duration::from_secs(2);
-
-/// Why a dial was made.
+/// The origin of a dial.
 #[derive(Clone, Debug)]
-pub(super) enum Dial {
+enum Dial {
     Peer(PeerId),
-    Seed(usize, Multiaddr),
+    Bootstrap(usize, Multiaddr),
 }
 
-/// When to ask Kademlia for more peers.
-#[derive(Debug)]
-pub(super) struct Walks {
-    next: Instant,
-    last: Instant,
-    count: u64,
+/// State of discovery.
+pub(super) struct Discovery {
+    own: PeerId,
+    book: AddressBook,
+    bootstrap: Bootstrap,
+    /// Dials in progress: at most [`MAX_DIALLING`], one for each request that waits for a
+    /// connection, and one for each resolved bootstrap address.
+    dials: HashMap<ConnectionId, Dial>,
+    /// At most one per bootstrap address.
+    lookups: FuturesUnordered<Lookup>,
+    walks: Walks,
+    known_peers: KnownPeersWriter,
 }
 
-impl Walks {
-    pub(super) fn new(now: Instant) -> Walks {
-        Walks {
-            next: now + WALK_EVERY,
-            last: now,
-            count: 0,
+impl Discovery {
+    pub(super) fn new(config: &NetworkConfig, own: PeerId, now: Instant) -> Discovery {
+        // Peer ids differ in their low bytes, and the seed is only for jitter.
+        let seed = own
+            .to_bytes()
+            .iter()
+            .fold(unix_s(), |seed, b| seed.rotate_left(8) ^ u64::from(*b));
+        Discovery {
+            own,
+            book: AddressBook::new(own, seed),
+            bootstrap: Bootstrap::new(&config.bootstrap, now, !seed),
+            dials: HashMap::new(),
+            lookups: FuturesUnordered::new(),
+            walks: Walks::new(now),
+            known_peers: KnownPeersWriter::new(config.known_peers.clone(), now),
         }
     }
 
-    /// There is somebody new to ask.
-    pub(super) fn soon(&mut self, now: Instant) {
-        self.next = self.next.min((now + WALK_SOON).max(self.last + WALK_APART));
-    }
-}
-
-/// Writes known peers beside the event loop, one write at a time.
-#[derive(Debug)]
-pub(super) struct Saver {
-    store: Option<KnownPeers>,
-    changed: bool,
-    next: Instant,
-    writing: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Saver {
-    pub(super) fn new(store: Option<KnownPeers>, now: Instant) -> Saver {
-        Saver {
-            store,
-            changed: false,
-            next: now,
-            writing: None,
-        }
-    }
-
-    /// Something has changed.
-    pub(super) fn mark(&mut self) {
-        self.changed = true;
-    }
-
-    /// Waits for the write under way, then writes for the last time.
-    pub(super) async fn finish(mut self, known: Vec<KnownPeer>) {
-        if let Some(writing) = self.writing.take() {
-            let _ = writing.await;
-        }
-        if let Some(store) = self.store {
-            match tokio::task::spawn_blocking(move || store.save(&known)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "known peers not saved"),
-                Err(error) => tracing::warn!(%error, "known peers not saved"),
-            }
-        }
-    }
-}
-
-impl EventLoop {
-    /// Begins with the peers of an earlier life.
-    pub(super) fn restore_known(&mut self, now: Instant) {
-        let Some(store) = &self.saver.store else {
-            return;
-        };
-        match store.load() {
+    /// Adds the known peers from disk.
+    pub(super) fn restore_known(&mut self, io: &mut Io, now: Instant) {
+        match self.known_peers.load() {
             Ok(known) => known
                 .into_iter()
                 .for_each(|peer| self.book.restore(peer, now)),
             Err(error) => {
                 let text = format!("known peers cannot be read, starting without them: {error}");
-                self.outbox.send(NetworkEvent::Warning(text));
+                io.outbox.send(NetworkEvent::Warning(text));
             }
         }
     }
 
-    /// Addresses that the driver has heard of.
-    pub(super) fn learn_addresses(&mut self, addresses: Vec<Multiaddr>) {
+    // ---- sources of addresses
+
+    /// Adds addresses from the caller.
+    pub(super) fn add_addresses(&mut self, io: &mut Io, addresses: Vec<Multiaddr>) {
         let now = Instant::now();
         for address in addresses {
             if let (bare, Some(peer)) = address::split_peer(&address) {
-                self.book.learn(peer, bare, Source::Hearsay, now);
+                self.book.learn(peer, bare, Source::Indirect, now);
             }
         }
-        self.dial_due(now);
+        self.dial_due(io, now);
     }
 
-    pub(super) fn on_mdns(&mut self, event: mdns::Event) {
+    pub(super) fn on_mdns(&mut self, io: &mut Io, event: mdns::Event) {
         let now = Instant::now();
         match event {
             mdns::Event::Discovered(found) => {
                 for (peer, address) in found {
                     self.book.learn(peer, address, Source::Mdns, now);
                 }
-                self.dial_due(now);
+                self.dial_due(io, now);
             }
-            mdns::Event::Expired(gone) => {
-                for (peer, _) in gone {
+            mdns::Event::Expired(expired) => {
+                for (peer, _) in expired {
                     self.book.mdns_expired(&peer);
                 }
             }
         }
     }
 
-    pub(super) fn on_kad(&mut self, event: kad::Event) {
+    pub(super) fn on_kad(&mut self, io: &mut Io, event: kad::Event) {
         let kad::Event::OutboundQueryProgressed {
             result: kad::QueryResult::GetClosestPeers(result),
             ..
@@ -166,60 +130,116 @@ impl EventLoop {
         let now = Instant::now();
         for peer in found {
             for address in peer.addrs {
-                self.book.learn(peer.peer_id, address, Source::Hearsay, now);
+                self.book
+                    .learn(peer.peer_id, address, Source::Indirect, now);
             }
         }
-        self.dial_due(now);
+        self.dial_due(io, now);
     }
 
-    /// Asks for peers near oneself and near random places in turn, so that a small swarm is
-    /// seen whole and a large one from all sides.
-    pub(super) fn walk_due(&mut self, now: Instant) {
-        if now < self.walks.next {
-            return;
+    // ---- connections
+
+    /// A connection was established; `dialled` is the address, if this node dialled.
+    pub(super) fn connected(
+        &mut self,
+        io: &mut Io,
+        peer: PeerId,
+        id: ConnectionId,
+        dialled: Option<&Multiaddr>,
+        now: Instant,
+    ) {
+        self.book.connected(peer, dialled, now);
+        if let Some(Dial::Bootstrap(index, address)) = self.dials.remove(&id) {
+            self.bootstrap_dialled(io, index, address, Dialled::Peer(peer));
         }
-        self.walks.next = now + WALK_EVERY;
-        self.walks.last = now;
-        if self.links.members() == 0 || self.links.members() >= DIAL_TARGET {
-            return;
-        }
-        let around = if self.walks.count.is_multiple_of(2) {
-            self.own
-        } else {
-            PeerId::random()
-        };
-        self.walks.count += 1;
-        self.swarm.behaviour_mut().kad.get_closest_peers(around);
     }
 
-    pub(super) fn dial_due(&mut self, now: Instant) {
-        for (seed, address) in self.seeds.due(now) {
+    /// The last connection to a peer was closed.
+    pub(super) fn disconnected(&mut self, peer: &PeerId, was_member: bool, now: Instant) {
+        self.book.disconnected(peer, unix_s(), now);
+        self.bootstrap.disconnected(peer, now);
+        if was_member {
+            self.known_peers.mark_changed();
+        }
+    }
+
+    /// A connected peer identified as a member of this swarm, with these addresses.
+    pub(super) fn add_member(
+        &mut self,
+        io: &mut Io,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        speaks_kad: bool,
+        now: Instant,
+    ) {
+        self.book.add_member(&peer);
+        for address in addresses {
+            let (bare, _) = address::split_peer(&address);
+            self.book.learn(peer, bare.clone(), Source::Indirect, now);
+            if speaks_kad && address::is_dialable(&bare) {
+                io.swarm.behaviour_mut().kad.add_address(&peer, bare);
+            }
+        }
+        self.known_peers.mark_changed();
+    }
+
+    /// A new member can be queried for peers.
+    pub(super) fn walk_soon(&mut self, now: Instant) {
+        self.walks.soon(now);
+    }
+
+    /// A connected peer belongs to another swarm.
+    pub(super) fn block(&mut self, io: &mut Io, peer: PeerId, now: Instant) {
+        self.book.block(peer, now);
+        let warning = self.bootstrap.mark_other_swarm(&peer, now);
+        warn_bootstrap(io, warning);
+        io.swarm.behaviour_mut().kad.remove_peer(&peer);
+    }
+
+    // ---- dials
+
+    /// Dials a peer now, for a request. Returns false if it has no known address.
+    pub(super) fn dial_now(&mut self, io: &mut Io, peer: PeerId, now: Instant) -> bool {
+        match self.book.start_dial(&peer) {
+            Some(addresses) => {
+                // If this fails, a dial for a bootstrap address may still connect the peer.
+                self.dial_peer(io, peer, addresses, now);
+                true
+            }
+            None => self.book.is_dialling(&peer),
+        }
+    }
+
+    /// Starts the dials and lookups that are due.
+    pub(super) fn dial_due(&mut self, io: &mut Io, now: Instant) {
+        for (index, address) in self.bootstrap.due(now) {
             self.lookups.push(
                 address::resolve(address)
-                    .map(move |result| (seed, result))
+                    .map(move |result| (index, result))
                     .boxed(),
             );
         }
         let dialling = self.book.dialling();
-        let room = MAX_DIALLING
+        let connected = io.swarm.network_info().num_peers();
+        let max = MAX_DIALLING
             .saturating_sub(dialling)
-            .min(DIAL_TARGET.saturating_sub(self.links.len() + dialling));
-        for (peer, addresses) in self.book.due(now, room) {
-            self.dial_peer(peer, addresses, now);
+            .min(DIAL_TARGET.saturating_sub(connected + dialling));
+        for (peer, addresses) in self.book.due(now, max) {
+            self.dial_peer(io, peer, addresses, now);
         }
     }
 
-    /// Dials a peer taken from the address book.
-    pub(super) fn dial_peer(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+    /// Dials a peer that the address book has marked as being dialled.
+    fn dial_peer(&mut self, io: &mut Io, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
         let opts = DialOpts::peer_id(peer)
             .condition(PeerCondition::DisconnectedAndNotDialing)
             .addresses(addresses)
-            // From the listening port, a dial soon after a lost connection would meet the
-            // old one's remains.
+            // Soon after a lost connection, a dial from the listening port would conflict with
+            // the remains of the old connection.
             .allocate_new_port()
             .build();
         let id = opts.connection_id();
-        match self.swarm.dial(opts) {
+        match io.swarm.dial(opts) {
             Ok(()) => {
                 self.dials.insert(id, Dial::Peer(peer));
             }
@@ -230,15 +250,27 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn on_resolved(&mut self, seed: usize, result: Result<Vec<Multiaddr>, String>) {
-        let now = Instant::now();
-        let links = &self.links;
-        let (dials, warning) =
-            self.seeds
-                .resolved(seed, result, |peer| links.is_connected(peer), now);
-        self.warn_bootstrap(warning);
+    /// The next finished lookup. Pending while there is none.
+    pub(super) async fn next_lookup(&mut self) -> (usize, Result<Vec<Multiaddr>, ResolveError>) {
+        match self.lookups.next().await {
+            Some(finished) => finished,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn on_resolved(
+        &mut self,
+        io: &mut Io,
+        index: usize,
+        result: Result<Vec<Multiaddr>, ResolveError>,
+    ) {
+        let is_connected = |peer: &PeerId| io.swarm.is_connected(peer);
+        let (dials, warning) = self
+            .bootstrap
+            .resolved(index, result, is_connected, Instant::now());
+        warn_bootstrap(io, warning);
         for address in dials {
-            let opts = match self.seeds.expected(seed) {
+            let opts = match self.bootstrap.expected(index) {
                 Some(peer) => DialOpts::peer_id(peer)
                     .condition(PeerCondition::Always)
                     .addresses(vec![address.clone()])
@@ -250,87 +282,95 @@ impl EventLoop {
                     .build(),
             };
             let id = opts.connection_id();
-            match self.swarm.dial(opts) {
+            let result = match io.swarm.dial(opts) {
                 Ok(()) => {
-                    self.dials.insert(id, Dial::Seed(seed, address));
+                    self.dials.insert(id, Dial::Bootstrap(index, address));
+                    continue;
                 }
-                // The swarm takes out addresses that it listens on itself.
-                Err(DialError::NoAddresses) => self.seed_dialled(seed, address, Dialled::Oneself),
-                Err(error) => self.seed_dialled(seed, address, Dialled::Failed(reason(&error))),
-            }
+                // The swarm removes the listen addresses of this node.
+                Err(DialError::NoAddresses) => Dialled::ThisNode,
+                Err(error) => Dialled::Failed(reason(&error)),
+            };
+            self.bootstrap_dialled(io, index, address, result);
         }
     }
 
-    /// A connection stands that may be the end of a dial.
-    pub(super) fn on_dialled(&mut self, id: ConnectionId, peer: PeerId) {
-        if let Some(Dial::Seed(seed, address)) = self.dials.remove(&id) {
-            self.seed_dialled(seed, address, Dialled::Peer(peer));
-        }
-    }
-
-    pub(super) fn on_dial_failed(&mut self, id: ConnectionId, error: &DialError) {
-        match self.dials.remove(&id) {
-            Some(Dial::Peer(peer)) => {
+    /// A dial failed. Returns the peer, if the dial was not for a bootstrap address.
+    pub(super) fn on_dial_failed(
+        &mut self,
+        io: &mut Io,
+        id: ConnectionId,
+        error: &DialError,
+    ) -> Option<PeerId> {
+        match self.dials.remove(&id)? {
+            Dial::Peer(peer) => {
                 tracing::debug!(%peer, %error, "dial failed");
                 self.book.failed(&peer, Instant::now());
-                self.fail_waiting(&peer);
+                Some(peer)
             }
-            Some(Dial::Seed(seed, address)) => {
-                let outcome = match error {
-                    DialError::LocalPeerId { .. } => Dialled::Oneself,
+            Dial::Bootstrap(index, address) => {
+                let result = match error {
+                    DialError::LocalPeerId { .. } => Dialled::ThisNode,
                     DialError::WrongPeerId { obtained, .. } if *obtained == self.own => {
-                        Dialled::Oneself
+                        Dialled::ThisNode
                     }
                     error => Dialled::Failed(reason(error)),
                 };
-                self.seed_dialled(seed, address, outcome);
-            }
-            None => {}
-        }
-    }
-
-    fn seed_dialled(&mut self, seed: usize, address: Multiaddr, outcome: Dialled) {
-        let warning = self.seeds.dialled(seed, address, outcome, Instant::now());
-        self.warn_bootstrap(warning);
-    }
-
-    pub(super) fn warn_bootstrap(&mut self, warning: Option<String>) {
-        if let Some(text) = warning {
-            self.outbox.send(NetworkEvent::Bootstrap(text));
-        }
-    }
-
-    pub(super) fn save_due(&mut self, now: Instant) {
-        if let Some(writing) = &mut self.saver.writing {
-            let Some(result) = writing.now_or_never() else {
-                return;
-            };
-            self.saver.writing = None;
-            let failure = match result {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(error) => Some(error.to_string()),
-            };
-            if let Some(why) = failure {
-                self.outbox.send(NetworkEvent::Warning(format!(
-                    "known peers not saved: {why}"
-                )));
+                self.bootstrap_dialled(io, index, address, result);
+                None
             }
         }
-        let Some(store) = &self.saver.store else {
-            return;
+    }
+
+    fn bootstrap_dialled(
+        &mut self,
+        io: &mut Io,
+        index: usize,
+        address: Multiaddr,
+        result: Dialled,
+    ) {
+        let warning = self
+            .bootstrap
+            .dialled(index, address, result, Instant::now());
+        warn_bootstrap(io, warning);
+    }
+
+    // ---- background work
+
+    /// Starts a Kademlia walk if one is due, and the swarm is neither empty nor large enough.
+    pub(super) fn walk_due(&mut self, io: &mut Io, members: usize, now: Instant) {
+        let useful = (1..DIAL_TARGET).contains(&members);
+        let target = match self.walks.due(now, useful) {
+            Some(Walk::NearThisNode) => self.own,
+            Some(Walk::Random) => PeerId::random(),
+            None => return,
         };
-        if !self.saver.changed || now < self.saver.next {
-            return;
+        io.swarm.behaviour_mut().kad.get_closest_peers(target);
+    }
+
+    /// Writes the known peers to disk if a write is due.
+    pub(super) fn save_due(&mut self, io: &mut Io, now: Instant) {
+        let known = || self.book.members(unix_s());
+        if let Err(error) = self.known_peers.write_due(known, now) {
+            let text = format!("known peers not saved: {error}");
+            io.outbox.send(NetworkEvent::Warning(text));
         }
-        self.saver.changed = false;
-        self.saver.next = now + SAVE_EVERY;
-        let (store, known) = (store.clone(), self.book.members(unix_s()));
-        self.saver.writing = Some(tokio::task::spawn_blocking(move || store.save(&known)));
+    }
+
+    /// Writes the known peers to disk for the last time: those of the moment of the call.
+    pub(super) fn finish(self) -> impl Future<Output = ()> {
+        let known = self.book.members(unix_s());
+        self.known_peers.finish(known)
     }
 }
 
-/// A dial error in a few words.
+fn warn_bootstrap(io: &mut Io, warning: Option<String>) {
+    if let Some(text) = warning {
+        io.outbox.send(NetworkEvent::Bootstrap(text));
+    }
+}
+
+/// A short text for a dial error.
 fn reason(error: &DialError) -> String {
     match error {
         DialError::WrongPeerId { obtained, .. } => {
@@ -344,7 +384,7 @@ fn reason(error: &DialError) -> String {
     }
 }
 
-/// The innermost cause: what the system said, without the layers around it.
+/// The text of the innermost cause, usually that of the operating system.
 fn innermost(error: &io::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

@@ -1,77 +1,58 @@
-//! The event loop: one task that owns the swarm and everything that changes with it. Its
-//! parts are in [`super::connections`] (connections), [`super::discovery`] (finding and dialling),
-//! [`super::gossip`] and [`super::requests`].
+//! The event loop: one task that owns the swarm and passes its events, and the caller's commands, to
+//! the parts that handle them.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use libp2p::core::transport::ListenerId;
 use libp2p::metrics::{Metrics, Recorder as _, Registry};
-use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, TransportError};
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, Swarm};
 use tokio::sync::{mpsc, oneshot};
 
-use super::address;
-use super::behaviour::{self, Behaviour, BehaviourEvent};
-use super::bootstrap::Seeds;
+use super::behaviour::{self, Behaviour, BehaviourEvent, RequestProtocol};
 use super::config::{NetworkConfig, NetworkError};
-use super::connections::Links;
-use super::discovery::{Dial, Saver, Walks};
-use super::handle::{Command, NetworkEvent, NetworkHandle};
+use super::connections::Connections;
+use super::discovery::Discovery;
+use super::event::NetworkEvent;
+use super::handle::{Command, NetworkHandle};
+use super::io::Io;
+use super::listeners::{self, Listeners};
 use super::outbox::Outbox;
-use super::peers::AddressBook;
-use super::requests::Requests;
+use super::requests::{self, Requests};
 use super::stats::Stats;
+use super::{address, gossip};
 
-/// How often due dials, time-outs and savings are looked for; the shortest back-off is a
-/// little longer.
+/// Interval of checks for due dials, time-outs and writes; half the shortest back-off.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A listener that has no address by then has none at all.
+/// Time limit for a listener to get an address.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// At the end, queued gossip and answers have this long to leave.
-const FLUSH: Duration = Duration::from_millis(150);
+/// Time for queued gossip and answers to be sent at shutdown.
+const FLUSH_TIME: Duration = Duration::from_millis(150);
 
-/// At the end, connections have this long to close.
+/// Time limit for connections to close at shutdown.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A bootstrap name being looked up: which, and what came of it.
-type Lookup = BoxFuture<'static, (usize, Result<Vec<Multiaddr>, String>)>;
-
-pub(super) struct EventLoop {
-    pub(super) swarm: Swarm<Behaviour>,
-    pub(super) own: PeerId,
-    pub(super) identify: String,
-    pub(super) outbox: Outbox,
-    pub(super) stats: Arc<Stats>,
-    pub(super) links: Links,
-    pub(super) book: AddressBook,
-    pub(super) seeds: Seeds,
-    pub(super) dials: HashMap<ConnectionId, Dial>,
-    pub(super) lookups: FuturesUnordered<Lookup>,
-    pub(super) walks: Walks,
-    pub(super) saver: Saver,
-    pub(super) requests: Requests,
+struct EventLoop {
+    io: Io,
+    connections: Connections,
+    discovery: Discovery,
+    requests: Requests,
+    listeners: Listeners,
     commands: mpsc::Receiver<Command>,
-    listening: Vec<(ListenerId, Multiaddr)>,
-    started: bool,
-    listen_failure: Option<(ListenerId, std::io::Error)>,
     metrics: Metrics,
 }
 
-/// A running network: commands in, events out, and where it listens.
+/// A running network: its handle, its events and its listen addresses.
 pub type Running = (NetworkHandle, mpsc::Receiver<NetworkEvent>, Vec<Multiaddr>);
 
-/// Starts a network as a task on the current runtime, and returns when it listens. The
-/// addresses have `/p2p/` at their end.
+/// Starts a network as a task on the current runtime, and returns when it listens. The listen
+/// addresses end in `/p2p/…`.
 ///
 /// # Errors
-/// [`NetworkError::AddressInUse`] if a port is taken; others as they say. Nothing is left
+/// [`NetworkError::AddressInUse`] if a port is taken; see the other variants. No task is left
 /// running then.
 pub async fn spawn(config: NetworkConfig) -> Result<Running, NetworkError> {
     for bootstrap in &config.bootstrap {
@@ -79,126 +60,67 @@ pub async fn spawn(config: NetworkConfig) -> Result<Running, NetworkError> {
     }
     for listen in &config.listen {
         address::check_listen(listen)?;
-        probe(listen)?;
+        listeners::check_port_is_free(listen)?;
     }
+    let own = config.identity.public().to_peer_id();
+    let stats = Arc::new(Stats::default());
+    let (mut outbox, events) = Outbox::new(stats.clone());
+    let mdns = config.mdns.then(|| behaviour::mdns(own)).transpose();
+    let mdns = mdns.unwrap_or_else(|error| {
+        let text = format!("no discovery by mDNS: {error}");
+        outbox.send(NetworkEvent::Warning(text));
+        None
+    });
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
-    let (swarm, warning) = behaviour::swarm(&config, &mut registry)?;
-    let stats = Arc::new(Stats::default());
+    let swarm = behaviour::swarm(
+        &config.identity,
+        &config.swarm_name,
+        config.swarm_key,
+        mdns,
+        &mut registry,
+    )?;
     let (handle, commands) = NetworkHandle::new(stats.clone(), registry);
-    let (mut outbox, events) = Outbox::new(stats.clone());
-    if let Some(warning) = warning {
-        outbox.send(NetworkEvent::Warning(warning));
-    }
     let now = Instant::now();
-    let own = *swarm.local_peer_id();
-    // The low bytes of the peer id differ between nodes; that is all that jitter needs.
-    let seed = own
-        .to_bytes()
-        .iter()
-        .fold(unix_s(), |seed, b| seed.rotate_left(8) ^ u64::from(*b));
     let mut event_loop = EventLoop {
-        swarm,
-        own,
-        identify: config.swarm_name.identify(),
-        outbox,
-        stats,
-        links: Links::default(),
-        book: AddressBook::new(own, seed),
-        seeds: Seeds::new(&config.bootstrap, now, !seed),
-        dials: HashMap::new(),
-        lookups: FuturesUnordered::new(),
-        walks: Walks::new(now),
-        saver: Saver::new(config.known_peers, now),
+        io: Io {
+            swarm,
+            outbox,
+            stats,
+        },
+        connections: Connections::new(config.swarm_name.identify()),
+        discovery: Discovery::new(&config, own, now),
         requests: Requests::default(),
+        listeners: Listeners::new(own),
         commands,
-        listening: Vec::new(),
-        started: false,
-        listen_failure: None,
         metrics,
     };
-    event_loop.restore_known(now);
-    event_loop.listen(&config.listen).await?;
-    // A listener on every interface reports one address after the other.
-    while let Some(Some(event)) = event_loop.swarm.next().now_or_never() {
-        event_loop.on_swarm_event(event);
-    }
-    event_loop.started = true;
-    let listening = event_loop
-        .listening
-        .iter()
-        .map(|(_, a)| address::with_peer(a, own))
-        .collect();
+    event_loop.discovery.restore_known(&mut event_loop.io, now);
+    let listening = event_loop.listen(&config.listen).await?;
     tokio::spawn(event_loop.run());
     Ok((handle, events, listening))
 }
 
-/// The TCP transport shares ports on purpose (it dials from its listening port), so a second
-/// process of the same user would get a taken port without an error. An ordinary socket does
-/// not.
-fn probe(listen: &Multiaddr) -> Result<(), NetworkError> {
-    let Some((ip, port)) = address::socket(listen) else {
-        return Ok(());
-    };
-    if port == 0 {
-        return Ok(());
-    }
-    match std::net::TcpListener::bind((ip, port)) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(listen_error(listen, error)),
-    }
-}
-
-fn listen_error(listen: &Multiaddr, source: std::io::Error) -> NetworkError {
-    let address = listen.clone();
-    match source.kind() {
-        std::io::ErrorKind::AddrInUse => NetworkError::AddressInUse { address },
-        _ => NetworkError::Listen { address, source },
-    }
-}
-
-pub(super) fn unix_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
 impl EventLoop {
-    /// Listens, and waits until each listener has an address. Connections that arrive
-    /// meanwhile are handled as always.
-    async fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), NetworkError> {
-        let mut wanted: HashMap<ListenerId, &Multiaddr> = HashMap::new();
+    /// Starts to listen, and waits until each listener has an address. Other events are handled
+    /// meanwhile.
+    async fn listen(&mut self, addresses: &[Multiaddr]) -> Result<Vec<Multiaddr>, NetworkError> {
         for address in addresses {
-            let id = self
-                .swarm
-                .listen_on(address.clone())
-                .map_err(|error| match error {
-                    TransportError::Other(source) => listen_error(address, source),
-                    TransportError::MultiaddrNotSupported(_) => {
-                        NetworkError::Address(address::AddressError::Listen(address.clone()))
-                    }
-                })?;
-            wanted.insert(id, address);
+            self.listeners.start(&mut self.io, address)?;
         }
         let deadline = tokio::time::Instant::now() + LISTEN_TIMEOUT;
-        loop {
-            let ready: HashSet<ListenerId> = self.listening.iter().map(|(id, _)| *id).collect();
-            let Some((_, missing)) = wanted.iter().find(|(id, _)| !ready.contains(id)) else {
-                return Ok(());
-            };
-            match tokio::time::timeout_at(deadline, self.swarm.select_next_some()).await {
+        while let Some(missing) = self.listeners.starting()? {
+            let event = self.io.swarm.select_next_some();
+            match tokio::time::timeout_at(deadline, event).await {
                 Ok(event) => self.on_swarm_event(event),
-                Err(_) => {
-                    let source = std::io::Error::other("the machine has no such address");
-                    return Err(listen_error(missing, source));
-                }
-            }
-            if let Some((id, source)) = self.listen_failure.take()
-                && let Some(address) = wanted.get(&id)
-            {
-                return Err(listen_error(address, source));
+                Err(_) => return Err(listeners::no_address(missing)),
             }
         }
+        // A listener on all interfaces reports one address after the other.
+        while let Some(Some(event)) = self.io.swarm.next().now_or_never() {
+            self.on_swarm_event(event);
+        }
+        Ok(self.listeners.announce_changes())
     }
 
     async fn run(mut self) {
@@ -206,18 +128,18 @@ impl EventLoop {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let done = loop {
             tokio::select! {
-                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                event = self.io.swarm.select_next_some() => self.on_swarm_event(event),
                 command = self.commands.recv() => match command {
                     None => break None,
                     Some(Command::Shutdown(done)) => break Some(done),
                     Some(command) => self.on_command(command),
                 },
-                () = self.outbox.flush(), if self.outbox.is_waiting() => {}
-                Some((seed, result)) = self.lookups.next(), if !self.lookups.is_empty() => {
-                    self.on_resolved(seed, result);
+                () = self.io.outbox.flush(), if self.io.outbox.is_waiting() => {}
+                (index, result) = self.discovery.next_lookup() => {
+                    self.discovery.on_resolved(&mut self.io, index, result);
                 }
                 _ = tick.tick() => {
-                    if self.outbox.is_closed() {
+                    if self.io.outbox.is_closed() {
                         break None;
                     }
                     self.on_tick(Instant::now());
@@ -228,34 +150,41 @@ impl EventLoop {
     }
 
     fn on_tick(&mut self, now: Instant) {
-        self.dial_due(now);
-        self.walk_due(now);
-        self.expire_requests(now);
-        self.close_unidentified(now);
-        self.save_due(now);
+        let io = &mut self.io;
+        self.discovery.dial_due(io, now);
+        self.discovery.walk_due(io, self.connections.members(), now);
+        self.requests.expire(io, now);
+        self.connections.close_unidentified(io, now);
+        self.discovery.save_due(io, now);
     }
 
     fn on_command(&mut self, command: Command) {
+        let io = &mut self.io;
         match command {
-            Command::Publish(topic, bytes) => self.publish(topic, bytes),
+            Command::Publish(topic, bytes) => gossip::publish(io, topic, bytes),
             Command::Request {
                 to,
                 id,
-                lane,
+                protocol,
                 bytes,
-            } => self.request(to, id, lane, bytes),
-            Command::Reply(ticket, bytes) => self.reply(ticket, bytes),
-            Command::Acceptance(ticket, verdict) => self.verdict(&ticket, verdict),
-            Command::Dial(addresses) => self.learn_addresses(addresses),
-            // Whoever asked may be gone.
-            Command::Links(tell) => drop(tell.send(self.links_seen())),
-            // The loop takes it out before.
+            } => self
+                .requests
+                .request(io, &mut self.discovery, to, id, protocol, bytes),
+            Command::Reply(ticket, bytes) => requests::reply(io, ticket, bytes),
+            Command::Acceptance(ticket, acceptance) => {
+                gossip::set_acceptance(io, &ticket, acceptance);
+            }
+            Command::Dial(addresses) => self.discovery.add_addresses(io, addresses),
+            // The caller may no longer wait for the result.
+            Command::Links(result) => drop(result.send(self.connections.links(io))),
+            // Handled by `run`.
             Command::Shutdown(_) => {}
         }
     }
 
-    pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         self.metrics.record(&event);
+        let io = &mut self.io;
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
             SwarmEvent::ConnectionEstablished {
@@ -264,7 +193,10 @@ impl EventLoop {
                 endpoint,
                 ..
             } => {
-                self.on_connected(peer_id, connection_id, &endpoint);
+                let discovery = &mut self.discovery;
+                self.connections
+                    .on_connected(io, discovery, peer_id, connection_id, &endpoint);
+                self.requests.on_connected(io, &peer_id);
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -274,49 +206,37 @@ impl EventLoop {
                 ..
             } => {
                 tracing::debug!(%peer_id, ?cause, left = num_established, "connection closed");
-                self.on_disconnected(peer_id, connection_id);
+                let discovery = &mut self.discovery;
+                self.connections
+                    .on_disconnected(io, discovery, peer_id, connection_id);
             }
             SwarmEvent::OutgoingConnectionError {
                 connection_id,
                 error,
                 ..
             } => {
-                self.on_dial_failed(connection_id, &error);
+                let failed = self.discovery.on_dial_failed(io, connection_id, &error);
+                if let Some(peer) = failed {
+                    self.requests.on_dial_failed(io, &peer);
+                }
             }
             SwarmEvent::IncomingConnectionError { error, .. } => {
                 tracing::debug!(%error, "inbound connection failed");
-                self.stats.update(|s| s.inbound_failed += 1);
+                io.stats.update(|s| s.inbound_failed += 1);
             }
             SwarmEvent::NewListenAddr {
                 listener_id,
                 address,
-            } => {
-                if self.started {
-                    let address = address::with_peer(&address, self.own);
-                    self.outbox.send(NetworkEvent::Listening(address));
-                }
-                self.listening.push((listener_id, address));
-            }
+            } => self.listeners.on_new_address(io, listener_id, address),
             SwarmEvent::ExpiredListenAddr {
                 listener_id,
                 address,
-            } => {
-                self.listening
-                    .retain(|(id, a)| *id != listener_id || *a != address);
-                self.outbox
-                    .send(NetworkEvent::ListeningEnded(address::with_peer(
-                        &address, self.own,
-                    )));
-            }
+            } => self.listeners.on_expired(io, listener_id, &address),
             SwarmEvent::ListenerClosed {
                 listener_id,
                 reason: Err(error),
                 ..
-            } => {
-                self.outbox
-                    .send(NetworkEvent::Warning(format!("a listener ended: {error}")));
-                self.listen_failure = Some((listener_id, error));
-            }
+            } => self.listeners.on_failed(io, listener_id, error),
             SwarmEvent::ListenerError { error, .. } => tracing::debug!(%error, "listener"),
             _ => {}
         }
@@ -330,43 +250,54 @@ impl EventLoop {
             BehaviourEvent::Kad(event) => self.metrics.record(event),
             _ => {}
         }
+        let io = &mut self.io;
         match event {
-            BehaviourEvent::Gossip(event) => self.on_gossip(event),
-            BehaviourEvent::Control(event) => self.on_request(super::handle::Lane::Control, event),
-            BehaviourEvent::Bulk(event) => self.on_request(super::handle::Lane::Bulk, event),
-            BehaviourEvent::Identify(event) => self.on_identify(event),
-            BehaviourEvent::Ping(event) => self.on_ping(event),
-            BehaviourEvent::Kad(event) => self.on_kad(event),
-            BehaviourEvent::Mdns(event) => self.on_mdns(event),
+            BehaviourEvent::Gossip(event) => gossip::on_event(io, event),
+            BehaviourEvent::Control(event) => {
+                self.requests.on_event(io, RequestProtocol::Control, event);
+            }
+            BehaviourEvent::Bulk(event) => {
+                self.requests.on_event(io, RequestProtocol::Bulk, event);
+            }
+            BehaviourEvent::Identify(event) => {
+                self.connections.on_identify(io, &mut self.discovery, event);
+            }
+            BehaviourEvent::Ping(event) => self.connections.on_ping(io, event),
+            BehaviourEvent::Kad(event) => self.discovery.on_kad(io, event),
+            BehaviourEvent::Mdns(event) => self.discovery.on_mdns(io, event),
             BehaviourEvent::Limits(never) | BehaviourEvent::Keep(never) => match never {},
         }
     }
 
-    /// Lets queued messages leave, closes every connection and saves what is known.
+    /// Sends queued messages, closes every connection and saves the known peers.
     async fn close(mut self, done: Option<oneshot::Sender<()>>) {
-        self.drain(FLUSH, |_| false).await;
-        let known = self.book.members(unix_s());
-        for peer in self.swarm.connected_peers().copied().collect::<Vec<_>>() {
-            let _ = self.swarm.disconnect_peer_id(peer);
+        let swarm = &mut self.io.swarm;
+        drain(swarm, FLUSH_TIME, |_| false).await;
+        let saved = self.discovery.finish();
+        for peer in swarm.connected_peers().copied().collect::<Vec<_>>() {
+            let _ = swarm.disconnect_peer_id(peer);
         }
-        self.drain(CLOSE_TIMEOUT, |swarm| {
+        drain(swarm, CLOSE_TIMEOUT, |swarm| {
             swarm.connected_peers().next().is_none()
         })
         .await;
-        self.saver.finish(known).await;
+        saved.await;
         if let Some(done) = done {
             let _ = done.send(());
         }
     }
+}
 
-    /// Runs the swarm alone, until something is reached or time is up.
-    async fn drain(&mut self, time: Duration, reached: impl Fn(&Swarm<Behaviour>) -> bool) {
-        let swarm = &mut self.swarm;
-        let _ = tokio::time::timeout(time, async {
-            while !reached(swarm) {
-                swarm.select_next_some().await;
-            }
-        })
-        .await;
-    }
+/// Runs the swarm without handling its events, until the condition holds or the time is over.
+async fn drain(
+    swarm: &mut Swarm<Behaviour>,
+    time: Duration,
+    finished: impl Fn(&Swarm<Behaviour>) -> bool,
+) {
+    let _ = tokio::time::timeout(time, async {
+        while !finished(swarm) {
+            swarm.select_next_some().await;
+        }
+    })
+    .await;
 }

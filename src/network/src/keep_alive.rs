@@ -1,6 +1,6 @@
-//! Which idle connections stay. Only mesh links and open streams keep a libp2p connection
-//! alive; in a swarm small enough for everybody to know everybody, all are to stay. One
-//! shared flag says whether the swarm is that small; when it is not, idle links time out.
+//! Keeps idle connections open in a small swarm. libp2p itself keeps a connection only for the gossip
+//! mesh or an open stream. A shared flag switches this off in a large swarm, so that idle connections
+//! time out.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use libp2p::swarm::{
     NetworkBehaviour, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 
-/// Speaks no protocol; only answers whether its connection stays.
+/// A behaviour without a protocol of its own.
 pub(super) struct Behaviour {
     keep: Arc<AtomicBool>,
 }
@@ -29,7 +29,7 @@ impl Behaviour {
         }
     }
 
-    /// Takes effect on each connection when it is next active, at the latest with its ping.
+    /// Takes effect on each connection with its next activity, at the latest its next ping.
     pub(super) fn set(&mut self, keep: bool) {
         self.keep.store(keep, Ordering::Relaxed);
     }

@@ -1,23 +1,21 @@
-//! Peers remembered on disk, so that a restarted node finds its swarm from its data
-//! directory alone. The file is bounded, replaced atomically, and only a help: if it is
-//! damaged the node starts without it.
+//! Peers remembered on disk, so that a restarted node finds its swarm without a bootstrap address.
+//! The file is bounded and replaced atomically. A node whose file is damaged starts without it.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
 
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use super::identity::write_atomic;
+use super::files::{read_up_to, write_atomic};
 
-/// Most peers kept, the latest seen first: any one that still lives leads to all others.
+/// Most peers in the file, those seen last. One of them that is still running leads to all others.
 pub const MAX_KNOWN: usize = 256;
 
-/// 256 peers with eight addresses each are well below this.
+/// Largest file in bytes. 256 peers with eight addresses each take far less.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// Where one swarm's known peers are kept.
+/// The file for the known peers of one swarm.
 #[derive(Clone, Debug)]
 pub struct KnownPeers {
     path: PathBuf,
@@ -30,7 +28,7 @@ pub(super) struct KnownPeer {
     pub peer: PeerId,
     /// Best first, without `/p2p/`.
     pub addresses: Vec<Multiaddr>,
-    /// When it was last connected; only for choosing whom to forget.
+    /// When it was last connected. Only for sorting.
     pub seen_unix_s: u64,
 }
 
@@ -39,21 +37,17 @@ impl KnownPeers {
         KnownPeers { path }
     }
 
-    /// All peers in the file, none if there is no file.
+    /// The peers in the file. Empty if the file does not exist.
     pub(super) fn load(&self) -> io::Result<Vec<KnownPeer>> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+        let Some(bytes) = read_up_to(&self.path, MAX_FILE)? else {
+            return Ok(Vec::new());
         };
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE).read_to_end(&mut bytes)?;
         let mut peers: Vec<KnownPeer> = serde_json::from_slice(&bytes)?;
         peers.truncate(MAX_KNOWN);
         Ok(peers)
     }
 
-    /// Replaces the file. Blocks: call it where blocking does no harm.
+    /// Replaces the file. Blocks.
     pub(super) fn save(&self, peers: &[KnownPeer]) -> io::Result<()> {
         let kept = &peers[..peers.len().min(MAX_KNOWN)];
         write_atomic(&self.path, &serde_json::to_vec_pretty(kept)?)

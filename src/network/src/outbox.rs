@@ -1,21 +1,22 @@
-//! Events on their way to the driver. The event loop never waits for the driver: what may be
-//! lost (gossip, requests) is dropped when it is behind, what must not (replies, peers coming
-//! and going) waits here.
+//! Sends events to the caller. The event loop never waits for the caller: when the event queue is
+//! full, gossip and requests are dropped, while replies, connects and disconnects wait here.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::handle::{EVENT_QUEUE, NetworkEvent};
+use super::event::{EVENT_QUEUE, NetworkEvent};
 use super::stats::Stats;
 
-/// Most events that wait. Replies are bounded by the requests under way, and a peer's coming
-/// and going cancel each other, so only a driver that has long stopped gets here.
-const MAX_WAITING: usize = 8192;
+/// Most events that wait here: twice the requests that this node can have in progress, each of which
+/// ends with one reply. Connects and disconnects cancel each other. So the limit is reached only
+/// when the caller no longer reads events.
+pub(super) const MAX_WAITING: usize = 8192;
 
-/// Gossip leaves this much of the channel to everything else.
-const KEPT_FREE: usize = EVENT_QUEUE / 4;
+/// Slots of the event queue that gossip leaves free: a quarter is enough for the replies and
+/// connects of a short burst.
+const NOT_FOR_GOSSIP: usize = EVENT_QUEUE / 4;
 
 pub(super) struct Outbox {
     channel: mpsc::Sender<NetworkEvent>,
@@ -36,7 +37,7 @@ impl Outbox {
         )
     }
 
-    /// Sends an event that must arrive.
+    /// Sends an event that must not be lost.
     pub(super) fn send(&mut self, event: NetworkEvent) {
         if self.waiting.is_empty() {
             match self.channel.try_send(event) {
@@ -58,17 +59,17 @@ impl Outbox {
         }
     }
 
-    /// Sends gossip, if the driver keeps up; gives it back otherwise.
+    /// Sends gossip. Returns it if the queue is nearly full.
     #[allow(clippy::result_large_err)]
     pub(super) fn offer_gossip(&mut self, event: NetworkEvent) -> Result<(), NetworkEvent> {
-        if self.channel.capacity() <= KEPT_FREE {
+        if self.channel.capacity() <= NOT_FOR_GOSSIP {
             Err(event)
         } else {
             self.offer(event)
         }
     }
 
-    /// Sends an event that may be lost; gives it back if there is no room.
+    /// Sends an event that may be lost. Returns it if the queue is full.
     #[allow(clippy::result_large_err)]
     pub(super) fn offer(&mut self, event: NetworkEvent) -> Result<(), NetworkEvent> {
         if !self.waiting.is_empty() {
@@ -79,30 +80,30 @@ impl Outbox {
             .map_err(mpsc::error::TrySendError::into_inner)
     }
 
-    /// Whether [`Self::flush`] has something to do.
+    /// Whether events wait for [`Self::flush`].
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Waits for room and sends the first waiting event. Cancel-safe.
+    /// Sends the first waiting event when the queue has a free slot. Cancel-safe.
     pub(super) async fn flush(&mut self) {
         match self.channel.reserve().await {
-            Ok(room) => {
+            Ok(slot) => {
                 if let Some(event) = self.waiting.pop_front() {
-                    room.send(event);
+                    slot.send(event);
                 }
             }
             Err(_) => self.waiting.clear(),
         }
     }
 
-    /// Whether the driver is gone.
+    /// Whether the caller has dropped its receiver.
     pub(super) fn is_closed(&self) -> bool {
         self.channel.is_closed()
     }
 }
 
-/// Whether two events about a peer amount to nothing.
+/// Whether two events are the connect and disconnect of the same peer.
 fn cancels(earlier: &NetworkEvent, later: &NetworkEvent) -> bool {
     match (earlier, later) {
         (NetworkEvent::PeerConnected(a), NetworkEvent::PeerDisconnected(b))
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_must_arrive_does_in_order_however_late_the_driver_is() {
+    async fn events_that_must_not_be_lost_arrive_in_order_even_if_the_queue_was_full() {
         let (mut outbox, mut events) = Outbox::new(Arc::default());
         let total = EVENT_QUEUE + 10;
         (0..total).for_each(|n| outbox.send(warning(n)));
@@ -138,20 +139,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_be_lost_is_given_back_when_the_driver_is_behind() {
+    async fn events_that_may_be_lost_are_returned_when_the_queue_is_full() {
         let (mut outbox, _events) = Outbox::new(Arc::default());
-        let taken = (0..EVENT_QUEUE)
+        let accepted = (0..EVENT_QUEUE)
             .take_while(|n| outbox.offer_gossip(warning(*n)).is_ok())
             .count();
-        assert_eq!(taken, EVENT_QUEUE - KEPT_FREE);
+        assert_eq!(accepted, EVENT_QUEUE - NOT_FOR_GOSSIP);
         assert!(
             outbox.offer(warning(0)).is_ok(),
-            "room is kept for requests"
+            "slots are left for requests"
         );
     }
 
     #[tokio::test]
-    async fn a_peer_that_comes_and_goes_unseen_leaves_no_trace() {
+    async fn waiting_connects_and_disconnects_of_a_peer_cancel_each_other() {
         let (mut outbox, _events) = Outbox::new(Arc::default());
         (0..EVENT_QUEUE).for_each(|n| outbox.send(warning(n)));
         outbox.send(warning(0));

@@ -1,4 +1,4 @@
-//! Requests and their answers, both ways.
+//! Requests and their answers, in both directions.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -10,32 +10,36 @@ use libp2p::request_response::{
 };
 
 use super::address;
-use super::behaviour::CONTROL_TIMEOUT;
-use super::event_loop::EventLoop;
-use super::handle::{Lane, NetworkEvent, RequestFailed, RequestTicket};
+use super::behaviour::{CONTROL_TIMEOUT, RequestProtocol};
+use super::discovery::Discovery;
+use super::event::{NetworkEvent, RequestFailed, RequestTicket};
+use super::io::Io;
+use super::outbox;
 use vajra_core::protocol::Peer;
 use vajra_core::protocol::messages::Reply;
 use vajra_wire as wire;
 
-/// Our requests under way: a coordinator's orders to a few thousand workers.
+/// Most requests of this node in progress: a few for each of a thousand workers.
 const MAX_OUTBOUND: usize = 4096;
+const _: () = assert!(outbox::MAX_WAITING >= 2 * MAX_OUTBOUND);
 
-/// Requests of others without an answer yet: a thousand workers registering at once, with
-/// some to spare.
+/// Most unanswered requests of others: two for each of a thousand workers, which may all register
+/// at once.
 const MAX_INBOUND: usize = 2048;
 
-/// Requests waiting for a connection. Each may hold a mebibyte.
+/// Most requests that wait for a connection. Each may have a mebibyte, so they take at most 64 MiB.
 const MAX_WAITING: usize = 64;
 
-/// A request waits this long for a connection, whatever its own time-out: a sender that
-/// learns of an absent peer can still do something else.
+/// Time for which a request waits for a connection. It does not depend on the time limit of the
+/// request, so that the sender learns early that a peer is absent.
 const CONNECT_TIMEOUT: Duration = CONTROL_TIMEOUT;
 
-/// All requests under way.
+/// All requests in progress.
 #[derive(Default)]
 pub(super) struct Requests {
-    outbound: HashMap<(Lane, OutboundRequestId), u64>,
-    inbound: HashSet<(Lane, InboundRequestId)>,
+    /// The caller's id of each request.
+    outbound: HashMap<(RequestProtocol, OutboundRequestId), u64>,
+    inbound: HashSet<(RequestProtocol, InboundRequestId)>,
     waiting: Vec<Waiting>,
 }
 
@@ -43,100 +47,98 @@ pub(super) struct Requests {
 struct Waiting {
     to: PeerId,
     id: u64,
-    lane: Lane,
+    protocol: RequestProtocol,
     bytes: Vec<u8>,
     until: Instant,
 }
 
-impl EventLoop {
-    pub(super) fn request(&mut self, to: Peer, id: u64, lane: Lane, bytes: Vec<u8>) {
+impl Requests {
+    /// Sends a request, or dials its receiver first.
+    pub(super) fn request(
+        &mut self,
+        io: &mut Io,
+        discovery: &mut Discovery,
+        to: Peer,
+        id: u64,
+        protocol: RequestProtocol,
+        bytes: Vec<u8>,
+    ) {
         let Some(peer) = address::peer_id(&to) else {
-            self.answer(to, id, Err(RequestFailed::NotConnected));
-            return;
+            return finish(io, to, id, Err(RequestFailed::NotConnected));
         };
-        if self.links.is_connected(&peer) {
-            self.send_request(peer, id, lane, bytes);
-            return;
+        if io.swarm.is_connected(&peer) {
+            return self.send(io, peer, id, protocol, bytes);
         }
         let now = Instant::now();
-        let dial = self.book.take(&peer);
-        if dial.is_none() && !self.book.is_dialling(&peer) {
-            self.answer(to, id, Err(RequestFailed::NotConnected));
-        } else if self.requests.waiting.len() >= MAX_WAITING {
-            self.answer(to, id, Err(RequestFailed::Overloaded));
+        if !discovery.dial_now(io, peer, now) {
+            finish(io, to, id, Err(RequestFailed::NotConnected));
+        } else if self.waiting.len() >= MAX_WAITING {
+            finish(io, to, id, Err(RequestFailed::Overloaded));
         } else {
-            let until = now + CONNECT_TIMEOUT;
-            self.requests.waiting.push(Waiting {
+            self.waiting.push(Waiting {
                 to: peer,
                 id,
-                lane,
+                protocol,
                 bytes,
-                until,
+                until: now + CONNECT_TIMEOUT,
             });
         }
-        if let Some(addresses) = dial {
-            self.dial_peer(peer, addresses, now);
-        }
     }
 
-    fn send_request(&mut self, peer: PeerId, id: u64, lane: Lane, bytes: Vec<u8>) {
-        if self.requests.outbound.len() >= MAX_OUTBOUND {
-            self.answer(address::peer(&peer), id, Err(RequestFailed::Overloaded));
-            return;
+    fn send(
+        &mut self,
+        io: &mut Io,
+        peer: PeerId,
+        id: u64,
+        protocol: RequestProtocol,
+        bytes: Vec<u8>,
+    ) {
+        if self.outbound.len() >= MAX_OUTBOUND {
+            return finish(io, address::peer(&peer), id, Err(RequestFailed::Overloaded));
         }
-        let behaviour = self.swarm.behaviour_mut();
-        let number = match lane {
-            Lane::Control => behaviour.control.send_request(&peer, bytes),
-            Lane::Bulk => behaviour.bulk.send_request(&peer, bytes),
-        };
-        self.requests.outbound.insert((lane, number), id);
+        let requests = io.swarm.behaviour_mut().requests(protocol);
+        let number = requests.send_request(&peer, bytes);
+        self.outbound.insert((protocol, number), id);
     }
 
-    /// A connection to a peer stands: sends what waited for it.
-    pub(super) fn send_waiting(&mut self, peer: &PeerId) {
+    /// Sends the requests that wait for a connection to this peer.
+    pub(super) fn on_connected(&mut self, io: &mut Io, peer: &PeerId) {
         for waiting in self.take_waiting(|w| w.to == *peer) {
-            self.send_request(waiting.to, waiting.id, waiting.lane, waiting.bytes);
+            self.send(io, waiting.to, waiting.id, waiting.protocol, waiting.bytes);
         }
     }
 
-    /// A dial has failed: so has what waited for it.
-    pub(super) fn fail_waiting(&mut self, peer: &PeerId) {
-        self.fail(|w| w.to == *peer);
+    /// Fails the requests that wait for a connection to this peer.
+    pub(super) fn on_dial_failed(&mut self, io: &mut Io, peer: &PeerId) {
+        self.fail_waiting(io, |w| w.to == *peer);
     }
 
-    /// Fails what has waited too long.
-    pub(super) fn expire_requests(&mut self, now: Instant) {
-        self.fail(|w| w.until <= now);
+    /// Fails the requests that have waited too long for a connection.
+    pub(super) fn expire(&mut self, io: &mut Io, now: Instant) {
+        self.fail_waiting(io, |w| w.until <= now);
     }
 
-    fn fail(&mut self, which: impl Fn(&Waiting) -> bool) {
+    fn fail_waiting(&mut self, io: &mut Io, which: impl Fn(&Waiting) -> bool) {
         for waiting in self.take_waiting(which) {
-            self.answer(
-                address::peer(&waiting.to),
-                waiting.id,
-                Err(RequestFailed::NotConnected),
-            );
+            let to = address::peer(&waiting.to);
+            finish(io, to, waiting.id, Err(RequestFailed::NotConnected));
         }
     }
 
     fn take_waiting(&mut self, which: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
-        let (taken, left) = std::mem::take(&mut self.requests.waiting)
+        let (taken, left) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(which);
-        self.requests.waiting = left;
+        self.waiting = left;
         taken
     }
 
-    pub(super) fn reply(&mut self, ticket: RequestTicket, bytes: Vec<u8>) {
-        let behaviour = self.swarm.behaviour_mut();
-        // An error means that the asker has given up or gone; it will ask again.
-        let _ = match ticket.lane {
-            Lane::Control => behaviour.control.send_response(ticket.channel, bytes),
-            Lane::Bulk => behaviour.bulk.send_response(ticket.channel, bytes),
-        };
-    }
-
-    pub(super) fn on_request(&mut self, lane: Lane, event: Event<Vec<u8>, Vec<u8>>) {
+    pub(super) fn on_event(
+        &mut self,
+        io: &mut Io,
+        protocol: RequestProtocol,
+        event: Event<Vec<u8>, Vec<u8>>,
+    ) {
         match event {
             Event::Message {
                 peer,
@@ -148,7 +150,7 @@ impl EventLoop {
                     },
                 ..
             } => {
-                self.on_inbound(lane, peer, request_id, &request, channel);
+                self.on_inbound(io, protocol, peer, request_id, &request, channel);
             }
             Event::Message {
                 peer,
@@ -160,10 +162,10 @@ impl EventLoop {
                 ..
             } => {
                 let result = wire::decode_reply(&response).map_err(|error| {
-                    self.stats.update(|s| s.requests_malformed += 1);
+                    io.stats.update(|s| s.requests_malformed += 1);
                     RequestFailed::Invalid(error.to_string())
                 });
-                self.finish(lane, peer, request_id, result);
+                self.on_result(io, protocol, peer, request_id, result);
             }
             Event::OutboundFailure {
                 peer,
@@ -171,7 +173,7 @@ impl EventLoop {
                 error,
                 ..
             } => {
-                self.finish(lane, peer, request_id, Err(failure(error)));
+                self.on_result(io, protocol, peer, request_id, Err(failure(error)));
             }
             Event::InboundFailure {
                 peer,
@@ -179,33 +181,35 @@ impl EventLoop {
                 error,
                 ..
             } => {
-                self.requests.inbound.remove(&(lane, request_id));
+                self.inbound.remove(&(protocol, request_id));
                 if let InboundFailure::Io(error) = &error
                     && error.kind() == std::io::ErrorKind::InvalidData
                 {
-                    self.stats.update(|s| s.requests_malformed += 1);
+                    io.stats.update(|s| s.requests_malformed += 1);
                 }
-                tracing::debug!(%peer, %error, "inbound request");
+                tracing::debug!(%peer, %error, "inbound request failed");
             }
             Event::ResponseSent { request_id, .. } => {
-                self.requests.inbound.remove(&(lane, request_id));
+                self.inbound.remove(&(protocol, request_id));
             }
         }
     }
 
-    /// Dropping the channel tells the asker that no answer comes.
+    /// Delivers a request. If it is dropped, so is the channel, and the request fails at the sender.
     fn on_inbound(
         &mut self,
-        lane: Lane,
+        io: &mut Io,
+        protocol: RequestProtocol,
         peer: PeerId,
         number: InboundRequestId,
         bytes: &[u8],
         channel: ResponseChannel<Vec<u8>>,
     ) {
-        if self.requests.inbound.len() >= MAX_INBOUND {
-            self.stats.update(|s| s.requests_dropped += 1);
+        if self.inbound.len() >= MAX_INBOUND {
+            io.stats.update(|s| s.requests_dropped += 1);
             return;
         }
+        let ticket = RequestTicket { protocol, channel };
         let request = match wire::decode_request(bytes) {
             Ok(request) => request,
             Err(error) if error.is_newer() => {
@@ -214,45 +218,52 @@ impl EventLoop {
                     "vajra-node {} does not know this request",
                     env!("CARGO_PKG_VERSION")
                 ));
-                let ticket = RequestTicket { lane, channel };
-                return self.reply(ticket, wire::encode_reply(&refusal));
+                return reply(io, ticket, wire::encode_reply(&refusal));
             }
             Err(error) => {
                 tracing::debug!(%peer, %error, "malformed request");
-                self.stats.update(|s| s.requests_malformed += 1);
+                io.stats.update(|s| s.requests_malformed += 1);
                 return;
             }
         };
-        let ticket = RequestTicket { lane, channel };
-        let from = address::peer(&peer);
-        match self.outbox.offer(NetworkEvent::Request {
-            from,
+        let event = NetworkEvent::Request {
+            from: address::peer(&peer),
             ticket,
             request,
-        }) {
+        };
+        match io.outbox.offer(event) {
             Ok(()) => {
-                self.requests.inbound.insert((lane, number));
-                self.stats.update(|s| s.requests_received += 1);
+                self.inbound.insert((protocol, number));
+                io.stats.update(|s| s.requests_received += 1);
             }
-            Err(_) => self.stats.update(|s| s.requests_dropped += 1),
+            Err(_) => io.stats.update(|s| s.requests_dropped += 1),
         }
     }
 
-    fn finish(
+    fn on_result(
         &mut self,
-        lane: Lane,
+        io: &mut Io,
+        protocol: RequestProtocol,
         peer: PeerId,
         number: OutboundRequestId,
         result: Result<Reply, RequestFailed>,
     ) {
-        if let Some(id) = self.requests.outbound.remove(&(lane, number)) {
-            self.answer(address::peer(&peer), id, result);
+        if let Some(id) = self.outbound.remove(&(protocol, number)) {
+            finish(io, address::peer(&peer), id, result);
         }
     }
+}
 
-    fn answer(&mut self, from: Peer, id: u64, result: Result<Reply, RequestFailed>) {
-        self.outbox.send(NetworkEvent::Reply { from, id, result });
-    }
+/// Answers a request of another node.
+pub(super) fn reply(io: &mut Io, ticket: RequestTicket, bytes: Vec<u8>) {
+    let requests = io.swarm.behaviour_mut().requests(ticket.protocol);
+    // An error means that the sender has timed out or disconnected. It repeats its request.
+    let _ = requests.send_response(ticket.channel, bytes);
+}
+
+/// Reports the result of a request of this node.
+fn finish(io: &mut Io, from: Peer, id: u64, result: Result<Reply, RequestFailed>) {
+    io.outbox.send(NetworkEvent::Reply { from, id, result });
 }
 
 fn failure(error: OutboundFailure) -> RequestFailed {

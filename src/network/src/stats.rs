@@ -1,66 +1,67 @@
-//! What the network counts.
+//! Counters of the network.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use vajra_core::protocol::Peer;
 
-/// Most peers whose bad messages are counted one by one; others only in the totals.
+/// Most peers with counters of their own, so that a flood of forged peer ids does not use memory.
+/// Messages of further peers are only in the totals.
 pub const MAX_OFFENDERS: usize = 256;
 
 /// Counters since the start.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct NetworkStats {
-    /// Nodes of this swarm connected now.
+    /// Connected nodes of this swarm. Not a counter.
     pub peers: usize,
     /// Gossip messages published.
     pub gossip_published: u64,
-    /// Not published because nobody was there.
-    pub gossip_unheard: u64,
-    /// Not published because every peer's queue was full.
-    pub gossip_unsent: u64,
-    /// Not published because of their size.
+    /// Gossip messages not published because no connected peer subscribes to the topic.
+    pub gossip_no_peers: u64,
+    /// Gossip messages not published because the queues of all peers were full.
+    pub gossip_queue_full: u64,
+    /// Gossip messages not published because of their size.
     pub gossip_too_large: u64,
-    /// Gossip messages handed to the driver.
+    /// Gossip messages delivered to the caller.
     pub gossip_received: u64,
-    /// Dropped because the driver was behind.
+    /// Gossip messages dropped because the event queue was full.
     pub gossip_dropped: u64,
-    /// Refused: malformed or rejected by the driver.
+    /// Gossip messages that were malformed or rejected by the caller.
     pub gossip_rejected: u64,
-    /// Ignored by the driver.
+    /// Gossip messages of newer versions, or ignored by the caller.
     pub gossip_ignored: u64,
-    /// Times that a peer did not keep up with our gossip.
+    /// Times that gossip to a peer was dropped because the peer was slow.
     pub slow_peers: u64,
-    /// Requests handed to the driver.
+    /// Requests delivered to the caller.
     pub requests_received: u64,
-    /// Requests dropped because too many were unanswered or the driver was behind.
+    /// Requests dropped because too many were unanswered or the event queue was full.
     pub requests_dropped: u64,
-    /// Requests and replies whose bytes made no sense.
+    /// Malformed requests and replies.
     pub requests_malformed: u64,
-    /// Inbound connections that failed before they stood: scans, other keys, garbage.
+    /// Inbound connections that failed during the handshake: port scans, another swarm key.
     pub inbound_failed: u64,
-    /// Peers closed for speaking another swarm's protocols.
+    /// Peers disconnected because they belong to another swarm.
     pub strangers: u64,
     /// Commands dropped because the queue was full or the network was shut down.
     pub commands_dropped: u64,
-    /// Events that must not be lost, lost because the driver was far behind.
+    /// Events lost because the caller was far behind.
     pub events_lost: u64,
-    /// Who forwarded or wrote bad gossip.
+    /// Peers that forwarded or wrote rejected or ignored gossip.
     pub offenders: BTreeMap<Peer, Offences>,
 }
 
-/// One peer's bad gossip.
+/// Rejected and ignored gossip of one peer.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Offences {
-    /// Rejected messages that came from it.
+    /// Rejected messages that it forwarded.
     pub forwarded: u64,
     /// Rejected messages that it signed.
     pub authored: u64,
-    /// Ignored messages that came from it.
+    /// Ignored messages that it forwarded.
     pub ignored: u64,
 }
 
-/// The counters, shared between the event loop and its handles.
+/// The counters, shared by the event loop and its handles.
 #[derive(Default)]
 pub(super) struct Stats(Mutex<NetworkStats>);
 
@@ -78,7 +79,7 @@ impl Stats {
 }
 
 impl NetworkStats {
-    /// One peer's offences, to be changed; `None` if too many peers are counted already.
+    /// The counters of one peer. `None` beyond [`MAX_OFFENDERS`] peers.
     pub(super) fn offences(&mut self, peer: Peer) -> Option<&mut Offences> {
         if self.offenders.len() >= MAX_OFFENDERS && !self.offenders.contains_key(&peer) {
             return None;

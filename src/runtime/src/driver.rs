@@ -30,7 +30,7 @@ use data::{DataRoom, Held};
 use vajra_core::protocol::messages::{Gossip, Request, Status, StopOrder};
 use vajra_core::protocol::spec::{Submission, TestSpec};
 use vajra_core::protocol::{
-    Acceptance, EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time,
+    EngineOrder, Input, Measurement, Node, NodeId, Output, Peer, TestId, Time,
 };
 use vajra_network::{
     self as network, DataDir, GossipTicket, NetworkEvent, NetworkHandle, RequestTicket,
@@ -504,14 +504,6 @@ impl Driver {
     /// What this node is doing, for display.
     pub(super) fn own_status(&self) -> Status {
         self.core.status(self.now())
-    }
-}
-
-fn network_verdict(verdict: Acceptance) -> network::Acceptance {
-    match verdict {
-        Acceptance::Accept => network::Acceptance::Accept,
-        Acceptance::Ignore => network::Acceptance::Ignore,
-        Acceptance::Reject => network::Acceptance::Reject,
     }
 }
 

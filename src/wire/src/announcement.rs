@@ -1,4 +1,4 @@
-//! A test's announcement.
+//! Announcement of a test.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,21 @@ use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::messages::Announcement;
 use vajra_core::protocol::{Digest, NodeId};
 
-/// One elector at least, an odd number, each peer once.
+/// Checks that the number of electors is odd and each peer is listed once.
 fn electorate(list: Vec<pb::worker::NodeId>) -> Result<Vec<NodeId>, WireError> {
     let field = "electorate";
     let electors: Vec<NodeId> = decode::list(field, list, MAX_ELECTORS)?;
     if electors.len().is_multiple_of(2) {
         return Err(WireError::Invalid {
             field,
-            why: "has no odd number of electors",
+            reason: "does not have an odd number of electors",
         });
     }
     let peers: BTreeSet<_> = electors.iter().map(|e| &e.peer).collect();
     if peers.len() < electors.len() {
         return Err(WireError::Invalid {
             field,
-            why: "names a peer twice",
+            reason: "contains a peer twice",
         });
     }
     Ok(electors)
@@ -32,7 +32,7 @@ fn electorate(list: Vec<pb::worker::NodeId>) -> Result<Vec<NodeId>, WireError> {
 impl Wire for Announcement {
     type Message = pb::v1::Announcement;
 
-    /// A plan too long to ride along is left out, and fetched.
+    /// A plan that is too long is left out. Nodes fetch it.
     fn to_wire(&self) -> Self::Message {
         let plan = self.plan.as_ref().filter(|p| p.len() <= MAX_INLINE_PLAN);
         pb::v1::Announcement {
@@ -47,7 +47,7 @@ impl Wire for Announcement {
         }
     }
 
-    /// A plan that rides along is the one that the digest names.
+    /// A contained plan must match the digest.
     fn from_wire(m: Self::Message) -> Result<Announcement, WireError> {
         let digest = common::digest(&m.digest)?;
         if m.plan_len == 0 {
@@ -58,7 +58,7 @@ impl Wire for Announcement {
             if plan.len() as u64 != u64::from(m.plan_len) || Digest::of(plan) != digest {
                 return Err(WireError::Invalid {
                     field: "plan",
-                    why: "is not the one that length and digest name",
+                    reason: "does not match its length and digest",
                 });
             }
         }

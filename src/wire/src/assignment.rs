@@ -1,9 +1,9 @@
-//! AssignTask.
+//! AssignTask: the share of a worker, and its reply.
 
 use super::common;
 use super::decode;
-use super::election::term;
 use super::limits::*;
+use super::test_message::term;
 use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::Incarnation;
 use vajra_core::protocol::messages::{Assign, AssignReply, TaskDescription};

@@ -1,4 +1,4 @@
-//! What many messages are made of: nodes, tests, digests, orders, clock readings.
+//! Parts of many messages: nodes, tests, digests, orders, clock readings.
 
 use super::decode;
 use super::limits::{MAX_PEER, MAX_SLOTS};
@@ -9,7 +9,7 @@ use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId
 /// Length of a UUID as text.
 const UUID_TEXT: usize = 36;
 
-/// A peer's name.
+/// Decodes a peer id.
 pub fn peer(field: &'static str, bytes: &[u8]) -> Result<Peer, WireError> {
     if bytes.is_empty() {
         return Err(WireError::Missing(field));
@@ -18,17 +18,17 @@ pub fn peer(field: &'static str, bytes: &[u8]) -> Result<Peer, WireError> {
     Ok(Peer::new(bytes))
 }
 
-/// A peer's name as people and the fixed set see it.
+/// The peer id of a node in base58, as in the fixed set.
 pub fn worker_id(node: &NodeId) -> String {
     bs58::encode(node.peer.as_bytes()).into_string()
 }
 
-/// A test by its 16 bytes.
+/// Decodes a test id from its 16 bytes.
 pub fn test(bytes: &[u8]) -> Result<TestId, WireError> {
     decode::exactly("test", bytes).map(TestId)
 }
 
-/// A test by its UUID, in the one form that we write.
+/// Decodes a test id from its UUID in lower case.
 pub fn test_by_text(text: &str) -> Result<TestId, WireError> {
     decode::length("test_id", text.len(), UUID_TEXT)?;
     text.parse()
@@ -36,16 +36,16 @@ pub fn test_by_text(text: &str) -> Result<TestId, WireError> {
         .filter(|id: &TestId| id.to_string() == text)
         .ok_or(WireError::Invalid {
             field: "test_id",
-            why: "is not a UUID in lower case",
+            reason: "is not a UUID in lower case",
         })
 }
 
-/// A plan's digest.
+/// Decodes a digest.
 pub fn digest(bytes: &[u8]) -> Result<Digest, WireError> {
     decode::exactly("digest", bytes).map(Digest)
 }
 
-/// A share of at most the whole, that begins within it.
+/// Checks the size and the start of a share.
 fn share(slots: u32, offset: u32) -> Result<(u32, u32), WireError> {
     Ok((
         decode::at_most("slots", slots, MAX_SLOTS)?,
@@ -164,7 +164,7 @@ impl Wire for Status {
         status.into()
     }
 
-    /// A status that only newer versions know is unknown, and no reason to refuse the rest.
+    /// A status of a newer version becomes [`Status::Unknown`], so that the message can be used.
     fn from_wire(m: i32) -> Result<Status, WireError> {
         use pb::worker::WorkerStatus as W;
         Ok(match W::try_from(m).unwrap_or_default() {
@@ -179,7 +179,7 @@ impl Wire for Status {
     }
 }
 
-/// A clock's reading as a millisecond field of the fixed set.
+/// A clock reading as a millisecond field of the fixed set.
 pub fn clock_ms(t: RemoteTime) -> i64 {
     encode::int64(t.0 / 1_000_000)
 }

@@ -1,13 +1,13 @@
-//! On the way out: cutting texts and lists to what receivers accept, and rounding for the
-//! whole-number fields of the fixed set.
+//! Encoding: cuts texts and lists to the limits of receivers, and rounds for the integer fields of
+//! the fixed set.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::limits::{MAX_NUMBER, MAX_SPAN};
 
-/// A text of at most `max` bytes, cut between characters, without control characters (they
-/// could steer the terminal of whoever reads it).
+/// A text of at most `max` bytes, cut between characters. Control characters, which could change the
+/// terminal of a reader, become spaces.
 pub fn text(s: &str, max: usize) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let mut out = String::with_capacity(s.len().min(max));
@@ -20,12 +20,12 @@ pub fn text(s: &str, max: usize) -> String {
     out
 }
 
-/// At most `count` texts.
+/// The first `count` texts.
 pub fn texts(list: &[String], count: usize, max: usize) -> Vec<String> {
     list.iter().take(count).map(|s| text(s, max)).collect()
 }
 
-/// At most `count` entries of a map of texts.
+/// The first `count` entries of a map.
 pub fn map(
     map: &BTreeMap<String, String>,
     count: usize,
@@ -39,23 +39,23 @@ pub fn map(
         .collect()
 }
 
-/// A span of time in nanoseconds.
+/// A duration in nanoseconds, limited to [`MAX_SPAN`].
 pub fn ns(d: Duration) -> u64 {
     u64::try_from(d.min(MAX_SPAN).as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A signed span of time in nanoseconds, kept within the limit.
+/// A signed duration in nanoseconds, limited to [`MAX_SPAN`].
 pub fn signed_ns(ns: i64) -> i64 {
     let max = MAX_SPAN.as_nanos() as i64;
     ns.clamp(-max, max)
 }
 
-/// A number that others may count on from.
+/// A number that receivers may increment.
 pub fn number(n: u64) -> u64 {
     n.min(MAX_NUMBER)
 }
 
-/// `n / per`, rounded up: at least 1 for what is not nothing.
+/// `n / per`, rounded up, so at least 1 unless `n` is 0.
 pub fn rounded_up(n: u128, per: u128) -> i64 {
     i64::try_from(n.div_ceil(per)).unwrap_or(i64::MAX)
 }

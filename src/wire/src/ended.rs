@@ -1,27 +1,27 @@
-//! The end of a test: reason, roster and events.
+//! The end of a test: reason, roster, events and log.
 
 use prost::Message as _;
 
 use super::common;
-use super::decision;
 use super::decode;
 use super::limits::*;
+use super::log_entry;
 use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::messages::{EndReason, Ended, RosterEntry, TestEvent};
 use vajra_core::protocol::{Incarnation, NodeId};
 
-/// Room for the envelopes around it.
+/// Bytes for the envelopes around the message.
 const ENVELOPE: usize = 16;
 
-/// Cuts what is for people only until the rest fits a gossip message: events from the last
-/// (the first tell how it went wrong), then the workers' names. The roster is what a
-/// complete result is judged by, and stays.
+/// Removes display data until the message fits gossip: first the last events (the first ones show the
+/// cause of a failure), then the names of workers. The roster stays, since nodes need it to determine
+/// whether a result is complete.
 fn fit(m: &mut pb::v1::Ended) {
-    let room = MAX_GOSSIP - ENVELOPE;
-    while m.encoded_len() > room && !m.events.is_empty() {
+    let max = MAX_GOSSIP - ENVELOPE;
+    while m.encoded_len() > max && !m.events.is_empty() {
         m.events.truncate(m.events.len() * 3 / 4);
     }
-    if m.encoded_len() > room {
+    if m.encoded_len() > max {
         m.roster.iter_mut().for_each(|r| r.name.clear());
     }
 }
@@ -34,7 +34,7 @@ impl Wire for Ended {
         let (reason, message) = match &self.reason {
             EndReason::Completed => (W::Completed, String::new()),
             EndReason::Stopped => (W::Stopped, String::new()),
-            EndReason::Failed(why) => (W::Failed, encode::text(why, MAX_TEXT)),
+            EndReason::Failed(reason) => (W::Failed, encode::text(reason, MAX_TEXT)),
         };
         let mut ended = pb::v1::Ended {
             test: self.test.0.to_vec(),
@@ -49,13 +49,13 @@ impl Wire for Ended {
                 .take(MAX_EVENTS)
                 .map(Wire::to_wire)
                 .collect(),
-            decisions: decision::to_wire(&self.log),
+            log: log_entry::to_wire(&self.log),
         };
         fit(&mut ended);
         ended
     }
 
-    /// The term may be 0: a submitter can end what never had a coordinator.
+    /// The term may be 0, since the submitter can end a test that never had a coordinator.
     fn from_wire(m: Self::Message) -> Result<Ended, WireError> {
         use pb::v1::EndReason as W;
         let reason = match W::try_from(m.reason).unwrap_or_default() {
@@ -71,7 +71,7 @@ impl Wire for Ended {
             reason,
             roster: decode::list("roster", m.roster, MAX_ROSTER)?,
             events: decode::list("events", m.events, MAX_EVENTS)?,
-            log: decision::from_wire(m.decisions)?,
+            log: log_entry::from_wire(m.log)?,
         })
     }
 }

@@ -2,13 +2,13 @@
 
 use prost::Message as _;
 
-use super::election::term;
 use super::limits::*;
-use super::{Wire, WireError, common, decode, encode, page, pb, record, size_guard};
+use super::test_message::term;
+use super::{Wire, WireError, common, decode, encode, pb, record, size_guard, snapshot_page};
 use vajra_core::protocol::messages::{BlobPart, Reply, Request};
 
-/// A request's bytes: at most [`MAX_CONTROL`], except for metrics with many or large pieces
-/// (those of any plan of a few steps fit [`MAX_BULK`]) and for whole plans.
+/// Encodes a request. It has at most [`MAX_CONTROL`] bytes, except for whole plans and for metrics
+/// with many or large pieces; those of a plan with a few steps fit [`MAX_BULK`].
 pub fn encode_request(request: &Request) -> Vec<u8> {
     use pb::v1::request::Body;
     let body = match request {
@@ -50,10 +50,10 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
     pb::v1::Request { body: Some(body) }.encode_to_vec()
 }
 
-/// A request from its bytes.
+/// Decodes a request.
 ///
 /// # Errors
-/// Any [`WireError`]. One that [is newer](WireError::is_newer) deserves a
+/// Any [`WireError`]. One [of a newer version](WireError::is_newer) should be answered with
 /// [`Reply::Refused`].
 pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
     use pb::v1::request::Body;
@@ -93,11 +93,10 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
     })
 }
 
-/// A reply's bytes: at most [`MAX_CONTROL`], and [`MAX_BULK`] for plans, snapshots and parts
-/// of data files and records.
+/// Encodes a reply. It has at most [`MAX_CONTROL`] bytes, or [`MAX_BULK`] for plans, snapshots and
+/// parts of data files and records.
 ///
-/// Of snapshots as many are sent as fit, from the first, and `more` says if any were left
-/// over; a plan that is too long is none.
+/// Snapshots that do not fit are left out, and `more` is set. A plan that is too long is left out.
 pub fn encode_reply(reply: &Reply) -> Vec<u8> {
     use pb::v1::reply::Body;
     let body = match reply {
@@ -137,7 +136,7 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             test,
             snapshots,
             more,
-        } => Body::Snapshots(page::to_wire(*test, snapshots, *more)),
+        } => Body::Snapshots(snapshot_page::to_wire(*test, snapshots, *more)),
         Reply::Drained => Body::Drained(pb::v1::Drained {}),
         Reply::Preflight(p) => Body::Preflight(p.to_wire()),
         Reply::Clock { unix_ms } => Body::Clock(pb::v1::ClockReading {
@@ -151,20 +150,20 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
         }),
         Reply::Data { missing, unable } => Body::Data(pb::v1::DataTaken {
             missing: *missing,
-            unable: unable.as_ref().map(|why| encode::text(why, MAX_TEXT)),
+            unable: unable.as_ref().map(|reason| encode::text(reason, MAX_TEXT)),
         }),
         Reply::Record(part) => Body::Record(pb::v1::FetchedRecord {
             part: part.as_ref().map(Wire::to_wire),
         }),
-        Reply::Refused(why) => Body::Refused(pb::v1::Refused {
-            message: encode::text(why, MAX_TEXT),
+        Reply::Refused(reason) => Body::Refused(pb::v1::Refused {
+            message: encode::text(reason, MAX_TEXT),
         }),
     };
     pb::v1::Reply { body: Some(body) }.encode_to_vec()
 }
 
-/// A reply from its bytes. Whether it fits the request is for the asker to check, and
-/// whether a plan is the one of the digest asked for.
+/// Decodes a reply. The caller must check that it matches the request, and that a plan matches the
+/// requested digest.
 ///
 /// # Errors
 /// Any [`WireError`].
@@ -193,7 +192,7 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
             }
             Reply::Plan(m.plan.map(Into::into))
         }
-        Body::Snapshots(m) => page::from_wire(m)?,
+        Body::Snapshots(m) => snapshot_page::from_wire(m)?,
         Body::Drained(_) => Reply::Drained,
         Body::Preflight(m) => Reply::Preflight(Wire::from_wire(m)?),
         Body::Clock(m) => Reply::Clock {
@@ -204,7 +203,7 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
             missing: decode::at_most("missing", m.missing, MAX_DATA)?,
             unable: m
                 .unable
-                .map(|why| decode::text("unable", why, MAX_TEXT))
+                .map(|reason| decode::text("unable", reason, MAX_TEXT))
                 .transpose()?,
         },
         Body::Record(m) => Reply::Record(decode::optional(m.part)?),

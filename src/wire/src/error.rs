@@ -1,71 +1,71 @@
-//! Why bytes from outside were refused.
+//! Why a message was refused.
 
-/// Why bytes from outside were refused. Nothing of the message is used then.
+/// Why a message was refused. No part of the message is used then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// The whole message is longer than its channel allows; it was not looked at.
-    #[error("a message of {len} bytes, where at most {max} are allowed")]
+    /// The message exceeds the size limit of its protocol. It was not parsed.
+    #[error("the message has {len} bytes, at most {max} are allowed")]
     Oversize {
-        /// Its length.
+        /// Length in bytes.
         len: usize,
-        /// The longest allowed.
+        /// Limit in bytes.
         max: usize,
     },
-    /// The bytes are no protobuf message of this kind.
-    #[error("no message: {0}")]
+    /// The bytes are not a protobuf message of this type.
+    #[error("not a valid message: {0}")]
     Malformed(#[from] prost::DecodeError),
-    /// A message of another topic.
-    #[error("a message that does not belong to this topic")]
+    /// The message belongs to another topic.
+    #[error("the message belongs to another topic")]
     WrongTopic,
-    /// A kind that this version does not know: presumably its author is newer. Not a fault.
-    #[error("`{0}` is of a kind that this version does not know")]
+    /// A kind that this version does not know, presumably because the author's version is newer.
+    #[error("the kind of `{0}` is unknown to this version")]
     Unknown(&'static str),
-    /// A field that must be there is not.
+    /// A required field is missing.
     #[error("`{0}` is missing")]
     Missing(&'static str),
     /// A text or byte string is too long.
     #[error("`{field}` has {len} bytes, at most {max} are allowed")]
     TooLong {
-        /// Which field.
+        /// Name of the field.
         field: &'static str,
-        /// Its length.
+        /// Length in bytes.
         len: usize,
-        /// The longest allowed.
+        /// Limit in bytes.
         max: usize,
     },
     /// A list or map has too many elements.
     #[error("`{field}` has {count} elements, at most {max} are allowed")]
     TooMany {
-        /// Which field.
+        /// Name of the field.
         field: &'static str,
-        /// How many it has.
+        /// Number of elements.
         count: usize,
-        /// How many are allowed.
+        /// Limit.
         max: usize,
     },
-    /// A number is too large; of a signed one the magnitude is given.
+    /// A number, or the magnitude of a signed one, is too large.
     #[error("`{field}` is {value}, at most {max} is allowed")]
     TooLarge {
-        /// Which field.
+        /// Name of the field.
         field: &'static str,
-        /// Its value.
+        /// Value, or its magnitude.
         value: u64,
-        /// The largest allowed.
+        /// Limit.
         max: u64,
     },
-    /// A field breaks a rule of its own.
-    #[error("`{field}` {why}")]
+    /// A field breaks another rule.
+    #[error("`{field}` {reason}")]
     Invalid {
-        /// Which field.
+        /// Name of the field.
         field: &'static str,
-        /// What is wrong with it.
-        why: &'static str,
+        /// The rest of a sentence about the field.
+        reason: &'static str,
     },
 }
 
 impl WireError {
-    /// The message is presumably of a newer version: its author did nothing wrong, and who
-    /// forwarded it neither.
+    /// Whether the message is presumably of a newer version. Then it must not count against its author
+    /// or forwarder.
     pub fn is_newer(&self) -> bool {
         matches!(self, WireError::Unknown(_))
     }

@@ -1,4 +1,4 @@
-//! The three topics.
+//! Gossip messages and their topics.
 
 use pb::v1::gossip::Body;
 use prost::Message as _;
@@ -8,28 +8,28 @@ use super::limits::MAX_GOSSIP;
 use super::{Wire, WireError, pb};
 use vajra_core::protocol::messages::Gossip;
 
-/// A gossip topic. There are three whatever the number of tests: unsubscribing has
-/// back-offs, and a topic per test would need a mesh of its own.
+/// A gossip topic. Tests share the topics: a topic per test would need its own mesh, and gossipsub
+/// delays subscribing again after unsubscribing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
     /// Adverts.
     Nodes,
-    /// What concerns tests: announcements, elections, beats, ends.
+    /// Announcements, elections, beats, commands and ends of tests.
     Tests,
     /// Snapshots.
     Metrics,
 }
 
 impl Topic {
-    /// All three.
+    /// All topics.
     pub const ALL: [Topic; 3] = [Topic::Nodes, Topic::Tests, Topic::Metrics];
 }
 
-/// A gossip message's topic and bytes.
+/// Encodes a gossip message, and returns its topic.
 ///
-/// They are at most [`MAX_GOSSIP`] long, except for snapshots that did not come out of
-/// [`split_snapshot`](super::split_snapshot) and for the end of a test with several hundred
-/// workers, whose roster is sent whole or not at all: compare before publishing.
+/// Two kinds may exceed [`MAX_GOSSIP`], which the caller must check: snapshots not split by
+/// [`split_snapshot`](super::split_snapshot), and the end of a test with several hundred workers,
+/// since its roster is never cut.
 pub fn encode_gossip(message: &Gossip) -> (Topic, Vec<u8>) {
     let (topic, body) = match message {
         Gossip::Advert(a) => (Topic::Nodes, Body::Advert(a.to_wire())),
@@ -39,10 +39,10 @@ pub fn encode_gossip(message: &Gossip) -> (Topic, Vec<u8>) {
     (topic, pb::v1::Gossip { body: Some(body) }.encode_to_vec())
 }
 
-/// A gossip message from its topic and bytes.
+/// Decodes a gossip message of a topic.
 ///
 /// # Errors
-/// Any [`WireError`]; one that [is newer](WireError::is_newer) is nobody's fault.
+/// Any [`WireError`]. One [of a newer version](WireError::is_newer) is not a fault of the author.
 pub fn decode_gossip(topic: Topic, bytes: &[u8]) -> Result<Gossip, WireError> {
     decode::size(bytes, MAX_GOSSIP)?;
     let message = pb::v1::Gossip::decode(bytes)?;

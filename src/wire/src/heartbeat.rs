@@ -1,10 +1,10 @@
-//! Heartbeat.
+//! Heartbeat of a worker, and its reply.
 
 use super::common;
-use super::decision;
 use super::decode;
-use super::election::term;
 use super::limits::*;
+use super::log_entry;
+use super::test_message::term;
 use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::Incarnation;
 use vajra_core::protocol::messages::{Heartbeat, HeartbeatReply, Status};
@@ -28,7 +28,7 @@ impl Wire for Heartbeat {
             load: self.load.min(MAX_TASKS),
             finished: self.finished,
             sent_ns: self.sent.0,
-            decisions: self.log_len,
+            log_entries: self.log_len,
         }
     }
 
@@ -44,7 +44,7 @@ impl Wire for Heartbeat {
             load: decode::at_most("load", m.load, MAX_TASKS)?,
             status: Status::from_wire(m.status)?,
             finished: m.finished,
-            log_len: decode::at_most("decisions", m.decisions, MAX_DECISIONS as u32)?,
+            log_len: decode::at_most("log_entries", m.log_entries, MAX_LOG_ENTRIES as u32)?,
             sent: decode::clock("sent_ns", m.sent_ns)?,
         })
     }
@@ -67,7 +67,7 @@ impl Wire for HeartbeatReply {
             order: self.order.as_ref().map(Wire::to_wire),
             stop: self.stop.as_ref().map(Wire::to_wire),
             clock: Some(self.clock.to_wire()),
-            decisions: decision::to_wire(&self.log),
+            log: log_entry::to_wire(&self.log),
         }
     }
 
@@ -84,7 +84,7 @@ impl Wire for HeartbeatReply {
             message: decode::text("message", m.message, MAX_TEXT)?,
             order: decode::optional(m.order)?,
             stop: decode::optional(m.stop)?,
-            log: decision::from_wire(m.decisions)?,
+            log: log_entry::from_wire(m.log)?,
             clock: decode::required("clock", m.clock)?,
         })
     }

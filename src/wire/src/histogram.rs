@@ -1,10 +1,9 @@
-//! Histograms from outside.
+//! Decoding of histograms from other nodes.
 //!
-//! HdrHistogram's decoder believes what it reads: it makes a histogram of whatever bounds it
-//! is told, makes room for whatever length it is told, inflates without end, and negates a
-//! number that may be the smallest there is. So the bytes are inflated here into a buffer of
-//! limited size, and the header and every entry are checked against the one configuration
-//! of [`metrics`](vajra_core::metrics), before the decoder sees any of them.
+//! The decoder of HdrHistogram trusts its input: it allocates any bounds and length in the header,
+//! inflates without limit, and overflows when it negates the smallest integer. So the bytes are first
+//! inflated into a buffer of limited size, and the header and all entries are checked against the
+//! configuration of [`metrics`](vajra_core::metrics).
 
 use std::io::Read;
 
@@ -21,32 +20,37 @@ use vajra_core::metrics::{DIGITS, HIGHEST_US, LOWEST_US};
 const COMPRESSED_COOKIE: u32 = 0x1c84_9314;
 /// First four bytes of the V2 encoding inside.
 const COOKIE: u32 = 0x1c84_9313;
-/// Cookie and length before the compressed bytes.
+/// Bytes of cookie and length before the compressed data.
 const OUTER_HEADER: usize = 8;
 
 const FIELD: &str = "histogram";
 
-fn invalid(why: &'static str) -> WireError {
-    WireError::Invalid { field: FIELD, why }
+fn invalid(reason: &'static str) -> WireError {
+    WireError::Invalid {
+        field: FIELD,
+        reason,
+    }
 }
 
-fn ensure(holds: bool, why: &'static str) -> Result<(), WireError> {
-    if holds { Ok(()) } else { Err(invalid(why)) }
+fn ensure(condition: bool, reason: &'static str) -> Result<(), WireError> {
+    if condition {
+        Ok(())
+    } else {
+        Err(invalid(reason))
+    }
 }
 
-/// Checks an encoded histogram from outside: HdrHistogram's compressed V2 encoding, in the
-/// one configuration used everywhere, with counts that can be summed over a swarm.
-///
-/// Takes at most some 400 KB of memory for a moment, whatever the bytes say.
+/// Checks an encoded histogram: the compressed V2 encoding of HdrHistogram, the configuration used by
+/// Vajra, and counts that can be summed over a swarm. Uses at most about 400 KB of memory.
 ///
 /// # Errors
-/// [`WireError::TooLong`] if it is, packed or unpacked, longer than a histogram can be;
-/// [`WireError::Invalid`] for all else.
+/// [`WireError::TooLong`] if its compressed or inflated length exceeds that of any histogram;
+/// [`WireError::Invalid`] otherwise.
 pub fn check_histogram(bytes: &[u8]) -> Result<(), WireError> {
     decode(bytes).map(|_| ())
 }
 
-/// An encoded histogram, checked and decoded.
+/// Checks and decodes a histogram.
 pub(super) fn decode(bytes: &[u8]) -> Result<Histogram<u64>, WireError> {
     let plain = inflate(bytes)?;
     let (header, entries) = plain
@@ -67,7 +71,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The V2 encoding inside, at most [`MAX_INFLATED`] bytes of it.
+/// Inflates to the V2 encoding, at most [`MAX_INFLATED`] bytes.
 fn inflate(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
     decode::length(FIELD, bytes.len(), MAX_HISTOGRAM)?;
     ensure(
@@ -77,7 +81,7 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
     let packed = bytes.get(OUTER_HEADER..).unwrap_or_default();
     ensure(
         u32_at(bytes, 4).map(|n| n as usize) == Some(packed.len()),
-        "has another length than it says",
+        "has another length than its header states",
     )?;
     let mut decoder = ZlibDecoder::new(packed);
     let mut plain = Vec::new();
@@ -89,7 +93,7 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
     decode::length(FIELD, plain.len(), MAX_INFLATED)?;
     ensure(
         decoder.total_in() == packed.len() as u64,
-        "goes on after its end",
+        "continues after its end",
     )?;
     Ok(plain)
 }
@@ -101,19 +105,19 @@ fn check_header(header: &[u8; HISTOGRAM_HEADER], payload: usize) -> Result<(), W
     )?;
     ensure(
         u32_at(header, 4).map(|n| n as usize) == Some(payload),
-        "has another payload length than it says",
+        "has another payload length than its header states",
     )?;
-    ensure(u32_at(header, 8) == Some(0), "is shifted")?;
+    ensure(u32_at(header, 8) == Some(0), "has a normalizing offset")?;
     ensure(
         u32_at(header, 12) == Some(DIGITS.into())
             && u64_at(header, 16) == Some(LOWEST_US)
             && u64_at(header, 24) == Some(HIGHEST_US)
             && u64_at(header, 32) == Some(1.0_f64.to_bits()),
-        "has another configuration than ours",
+        "has another configuration than that of Vajra",
     )
 }
 
-/// Walks over the entries: a count each, or minus the length of a run of zero counts.
+/// Checks the entries. Each is a count, or the negative length of a run of zero counts.
 fn check_entries(mut rest: &[u8]) -> Result<(), WireError> {
     let (mut index, mut total) = (0u64, 0u64);
     while !rest.is_empty() {
@@ -130,13 +134,13 @@ fn check_entries(mut rest: &[u8]) -> Result<(), WireError> {
             index <= HISTOGRAM_COUNTS as u64,
             "has more entries than its range",
         )?;
-        ensure(total <= MAX_COUNT, "counts more than can be")?;
+        ensure(total <= MAX_COUNT, "has a count above the limit")?;
     }
     Ok(())
 }
 
-/// HdrHistogram's variable-length number: seven bits a byte, lowest first, but all eight of
-/// a ninth byte. With the number of bytes it took.
+/// Decodes a variable-length number of HdrHistogram: seven bits per byte, lowest first, and eight
+/// bits of a ninth byte. Also returns its length in bytes.
 fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0u64;
     for i in 0..8 {

@@ -1,28 +1,34 @@
-//! The wire format: protocol values to bytes, and bytes from outside to protocol values.
+//! The wire format: encodes protocol values, and decodes and checks bytes from other nodes.
 //!
-//! This is the one place where bytes of others are looked at. What a `decode_` function
-//! returns keeps every limit of [`limits`]; what breaks one is refused with a [`WireError`]
-//! that names the field. What comes out is well formed, not necessarily true, and whether
-//! its author may say it is for the receiver to judge ([`TestMessage::author`] helps).
+//! Only this crate parses bytes from the network. A decoded value is within all [`limits`];
+//! otherwise decoding fails with a [`WireError`] that names the field. A decoded value is well
+//! formed, but not necessarily true. The receiver must check that its author was allowed to send it
+//! (see [`TestMessage::author`]).
 //!
-//! Encoding never fails. Texts for people (names, messages, labels) are cut to their limit
-//! and lose control characters on the way out, and lists for people are cut; so a node
-//! never sends what its peers would refuse because a text was long.
+//! Encoding never fails. Display texts (names, messages, labels) and display lists are cut to their
+//! limits, and control characters are replaced, so that no message is refused because of a long
+//! text.
 //!
-//! The messages are those of `proto/`. Fields 1 to 19 of the WorkerService set are filled for
-//! whoever knows only them; whole numbers among them are rounded and saturated, and their
-//! exact counterparts from 20 up are what is read here.
+//! The messages are defined in `proto/`. Fields 1 to 19 of the WorkerService messages are a fixed
+//! set for compatibility. They are filled, with integers rounded and saturated, but the exact fields
+//! from 20 are decoded instead.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `gossip`, `advert`, `test_message`, `announcement`, `log_entry`, `ended` | gossip |
+//! | `envelope`, `registration`, `heartbeat`, `assignment`, `preflight`, `record` | requests and replies |
+//! | `snapshot`, `snapshot_*`, `histogram` | metrics |
+//! | `limits`, `encode`, `decode`, `common`, `size_guard`, `error` | shared parts |
 //!
 //! [`TestMessage::author`]: vajra_core::protocol::messages::TestMessage::author
 
 use vajra_proto as pb;
 
+mod advert;
 mod announcement;
 mod assignment;
 mod common;
-mod decision;
 mod decode;
-mod election;
 mod encode;
 mod ended;
 mod envelope;
@@ -31,15 +37,16 @@ mod gossip;
 mod heartbeat;
 mod histogram;
 pub mod limits;
-mod nodes;
-mod page;
+mod log_entry;
 mod preflight;
 mod record;
 mod registration;
 mod size_guard;
 mod snapshot;
-mod split;
-mod summary;
+mod snapshot_page;
+mod snapshot_split;
+mod snapshot_summary;
+mod test_message;
 
 #[cfg(test)]
 mod tests;
@@ -49,16 +56,16 @@ pub use error::WireError;
 pub use gossip::{Topic, decode_gossip, encode_gossip};
 pub use histogram::check_histogram;
 pub use limits::{MAX_BULK, MAX_CONTROL, MAX_GOSSIP};
-pub use split::split_snapshot;
+pub use snapshot_split::split_snapshot;
 
-/// A protocol value and its message.
+/// Conversion between a protocol value and its protobuf message.
 trait Wire: Sized {
     /// The generated message.
     type Message;
 
-    /// The message that says this.
+    /// Converts to a message.
     fn to_wire(&self) -> Self::Message;
 
-    /// What a message says, if it keeps every limit.
+    /// Converts from a message, and checks all limits.
     fn from_wire(message: Self::Message) -> Result<Self, WireError>;
 }

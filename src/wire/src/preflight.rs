@@ -1,4 +1,4 @@
-//! Pre-flight: a plan to be looked at, and what was found.
+//! Pre-flight: the request to check a plan, and the findings.
 
 use super::decode;
 use super::limits::*;
@@ -92,8 +92,7 @@ impl Wire for Finding {
         finding.into()
     }
 
-    /// One that only newer versions know is for people to read, and no reason to refuse the
-    /// rest.
+    /// A finding of a newer version is shown as a warning.
     fn from_wire(m: i32) -> Result<Finding, WireError> {
         use pb::v1::PreflightFinding as F;
         Ok(match F::try_from(m).unwrap_or_default() {

@@ -1,10 +1,10 @@
-//! Records: the parts of what a node keeps. What is in them is JSON, which its reader checks.
+//! Parts of stored records. Their JSON is checked by the reader, not here.
 
 use super::limits::{MAX_CHUNK, MAX_RECORD};
 use super::{Wire, WireError, common, decode, pb};
 use vajra_core::protocol::messages::{RecordName, RecordPart, Request};
 
-/// The question for a part of a record.
+/// Encodes the request for a part of a record.
 pub fn request_to_wire(record: RecordName, offset: u64) -> pb::v1::FetchRecord {
     use pb::v1::RecordKind as K;
     let (kind, test) = match record {
@@ -20,7 +20,7 @@ pub fn request_to_wire(record: RecordName, offset: u64) -> pb::v1::FetchRecord {
     }
 }
 
-/// The same, read. A kind that only newer versions know is told apart from garbage.
+/// Decodes it. An unknown kind is presumably of a newer version.
 pub fn request_from_wire(m: pb::v1::FetchRecord) -> Result<Request, WireError> {
     use pb::v1::RecordKind as K;
     let record = match K::try_from(m.kind).unwrap_or_default() {

@@ -1,9 +1,9 @@
-//! RegisterWorker.
+//! RegisterWorker: registration of a worker, and its reply.
 
 use super::common;
 use super::decode;
-use super::election::term;
 use super::limits::*;
+use super::test_message::term;
 use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::Incarnation;
 use vajra_core::protocol::messages::{Register, RegisterReply};
@@ -23,7 +23,10 @@ impl Wire for Register {
             term: self.term,
             node: Some(self.node.to_wire()),
             number: self.number,
-            unable: self.unable.as_ref().map(|why| encode::text(why, MAX_TEXT)),
+            unable: self
+                .unable
+                .as_ref()
+                .map(|reason| encode::text(reason, MAX_TEXT)),
             report: self.report.as_ref().map(Wire::to_wire),
             since_start_ns: self.since_start.map(encode::signed_ns),
             stop: self.stop.as_ref().map(Wire::to_wire),
@@ -34,7 +37,9 @@ impl Wire for Register {
     }
 
     fn from_wire(m: Self::Message) -> Result<Register, WireError> {
-        let unable = m.unable.map(|why| decode::text("unable", why, MAX_TEXT));
+        let unable = m
+            .unable
+            .map(|reason| decode::text("unable", reason, MAX_TEXT));
         let since_start = m
             .since_start_ns
             .map(|ns| decode::signed_ns("since_start_ns", ns));
@@ -85,11 +90,11 @@ impl Wire for RegisterReply {
         }
     }
 
-    /// A refusal need not name intervals.
+    /// A refusal may lack the intervals.
     fn from_wire(m: Self::Message) -> Result<RegisterReply, WireError> {
         let interval = |field, ms| {
             if m.accepted {
-                decode::some_ms(field, ms)
+                decode::nonzero_ms(field, ms)
             } else {
                 decode::ms(field, ms)
             }

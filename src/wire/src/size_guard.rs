@@ -1,15 +1,15 @@
-//! A look at a message's outline before it is decoded.
+//! Counts the nested messages of a large message before it is decoded.
 //!
-//! A generated decoder makes an element for every nested message it meets, and an empty one
-//! takes two bytes on the wire and up to some 400 in memory. In a message of 64 KiB that is
-//! bearable; for the few that may be larger, nested messages are counted first.
+//! The generated decoder allocates each nested message. An empty one takes two bytes when encoded
+//! and up to 400 in memory. That is acceptable in messages of up to 64 KiB; in larger ones the nested
+//! messages are counted first.
 
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use super::WireError;
 use super::limits::{MAX_BULK, MAX_CONTROL, MAX_NESTED};
 
-/// Which fields of a message are messages themselves, and their shapes.
+/// The fields of a message that are messages themselves, and their shapes.
 pub struct Shape(&'static [(u32, &'static Shape)]);
 
 const LEAF: Shape = Shape(&[]);
@@ -24,12 +24,12 @@ const WORKER_METRICS: Shape = Shape(&[
 const PART: Shape = Shape(&[(1, &LEAF)]);
 const SNAPSHOTS: Shape = Shape(&[(2, &WORKER_METRICS)]);
 
-/// The requests that may be larger than [`MAX_CONTROL`].
+/// The requests that may exceed [`MAX_CONTROL`].
 pub const BULK_REQUESTS: Shape = Shape(&[(5, &WORKER_METRICS), (41, &LEAF), (50, &LEAF)]);
-/// The replies that may be larger than [`MAX_CONTROL`].
+/// The replies that may exceed [`MAX_CONTROL`].
 pub const BULK_REPLIES: Shape = Shape(&[(21, &LEAF), (22, &SNAPSHOTS), (40, &PART), (60, &PART)]);
 
-/// Checks an envelope's length, and the number of nested messages if it is a large one.
+/// Checks the length of an envelope, and of a large one the number of nested messages.
 pub fn check(bytes: &[u8], bulk: &Shape) -> Result<(), WireError> {
     super::decode::size(bytes, MAX_BULK)?;
     if bytes.len() <= MAX_CONTROL {
@@ -39,8 +39,7 @@ pub fn check(bytes: &[u8], bulk: &Shape) -> Result<(), WireError> {
     walk(bytes, bulk, &mut nested, true)
 }
 
-/// Counts the nested messages. In the envelope itself (`closed`) none but those of the shape
-/// may occur.
+/// Counts the nested messages. An envelope (`closed`) may only have fields of the shape.
 fn walk(
     mut bytes: &[u8],
     shape: &Shape,
@@ -68,7 +67,7 @@ fn walk(
             .and_then(|len| bytes.split_at_checked(len))
             .ok_or(WireError::Invalid {
                 field: "message",
-                why: "ends within a field",
+                reason: "ends within a field",
             })?;
         walk(message, shape, nested, false)?;
         bytes = rest;

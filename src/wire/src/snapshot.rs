@@ -5,26 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::common;
 use super::decode;
 use super::limits::*;
-use super::{Wire, WireError, encode, histogram, pb, summary};
+use super::{Wire, WireError, encode, histogram, pb, snapshot_summary};
 use vajra_core::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, Snapshot, StartError, StepCounters, TimeKind,
 };
 
-/// Errors beyond those that a step may list are counted under this kind.
+/// The kind under which errors beyond the limit of a step are counted.
 const OTHER: &str = "other";
 
 impl Wire for Snapshot {
     type Message = pb::worker::WorkerMetrics;
 
-    /// A snapshot has at most one piece of counters; of several the last would be sent.
+    /// A snapshot has at most one piece with counters; of several only the last is encoded.
     fn to_wire(&self) -> Self::Message {
         let mut m = bare(self);
-        summary::fill(&mut m, self);
+        snapshot_summary::fill(&mut m, self);
         m
     }
 
-    /// Pieces come out counters first. Every histogram has been decoded once, so later
-    /// readers may rely on it.
+    /// The counters are the first piece. Every histogram is checked by decoding it once.
     fn from_wire(m: Self::Message) -> Result<Snapshot, WireError> {
         if m.number == 0 {
             return Err(WireError::Missing("number"));
@@ -34,7 +33,7 @@ impl Wire for Snapshot {
         if pieces.len() > total as usize {
             return Err(WireError::Invalid {
                 field: "pieces_total",
-                why: "is less than the pieces that are here",
+                reason: "is less than the number of pieces in the message",
             });
         }
         let start_error = match m.start_error_us {
@@ -64,7 +63,7 @@ impl Wire for Snapshot {
     }
 }
 
-/// A snapshot's message without what [`summary`] adds for readers of the fixed set.
+/// The message without the fields that [`snapshot_summary`] fills.
 pub fn bare(s: &Snapshot) -> pb::worker::WorkerMetrics {
     let max_error = MAX_SPAN.as_micros() as i64;
     let mut m = pb::worker::WorkerMetrics {
@@ -102,9 +101,10 @@ pub fn bare(s: &Snapshot) -> pb::worker::WorkerMetrics {
     m
 }
 
-/// A step's errors, cut to what receivers accept; what is alike then is added up.
+/// The errors of a step, with texts and number cut to the limits. Errors that become equal are
+/// added.
 fn errors(step: u32, s: &StepCounters) -> Vec<pb::worker::ErrorDetail> {
-    let room = match s.counters.errors.len() {
+    let max = match s.counters.errors.len() {
         n if n > MAX_STEP_ERRORS => MAX_STEP_ERRORS - 1,
         _ => MAX_STEP_ERRORS,
     };
@@ -114,7 +114,7 @@ fn errors(step: u32, s: &StepCounters) -> Vec<pb::worker::ErrorDetail> {
             kind: encode::text(&key.kind, MAX_WORD),
             message: encode::text(&key.message, MAX_ERROR_MESSAGE),
         };
-        if key.kind.is_empty() || (cut.len() >= room && !cut.contains_key(&key)) {
+        if key.kind.is_empty() || (cut.len() >= max && !cut.contains_key(&key)) {
             key = ErrorKey {
                 kind: OTHER.into(),
                 message: String::new(),
@@ -158,7 +158,7 @@ fn pieces(
         if !seen.insert((step, kind)) {
             return Err(WireError::Invalid {
                 field: "histograms",
-                why: "has one twice",
+                reason: "contains one twice",
             });
         }
         histogram::check_histogram(&h.data)?;
@@ -179,7 +179,7 @@ fn steps(
     for e in errors {
         let step = steps.get_mut(e.step as usize).ok_or(WireError::Invalid {
             field: "error.step",
-            why: "names no step that is here",
+            reason: "is not a step in the message",
         })?;
         let key = ErrorKey {
             kind: decode::word("error_type", e.error_type, MAX_WORD)?,
@@ -191,7 +191,7 @@ fn steps(
                 .filter(|ms| u128::from(*ms) <= MAX_SPAN.as_millis())
                 .ok_or(WireError::Invalid {
                     field,
-                    why: "is no time within a test",
+                    reason: "is not a time within a test",
                 })
         };
         let count = ErrorCount {
@@ -202,7 +202,7 @@ fn steps(
         if step.counters.errors.insert(key, count).is_some() {
             return Err(WireError::Invalid {
                 field: "errors",
-                why: "has one twice",
+                reason: "contains one twice",
             });
         }
         decode::count("errors", step.counters.errors.len(), MAX_STEP_ERRORS)?;
@@ -265,7 +265,7 @@ impl Wire for StepCounters {
         }
     }
 
-    /// Errors are added by the caller: they stand beside the steps.
+    /// Errors are not part of this message. The caller adds them.
     fn from_wire(m: Self::Message) -> Result<StepCounters, WireError> {
         let count = |field, n| decode::at_most(field, n, MAX_COUNT);
         Ok(StepCounters {
@@ -297,7 +297,7 @@ fn status_codes(codes: &[u32], counts: &[u64]) -> Result<BTreeMap<u16, u64>, Wir
     if codes.len() != counts.len() || !codes.is_sorted_by(|a, b| a < b) {
         return Err(WireError::Invalid {
             field,
-            why: "does not rise, one count a code",
+            reason: "is not ascending with one count per code",
         });
     }
     codes
@@ -309,7 +309,7 @@ fn status_codes(codes: &[u32], counts: &[u64]) -> Result<BTreeMap<u16, u64>, Wir
                 .filter(|code| STATUS_CODES.contains(code))
                 .ok_or(WireError::Invalid {
                     field,
-                    why: "has one of other than three digits",
+                    reason: "contains one without three digits",
                 })?;
             Ok((code, decode::at_most("status_counts", *n, MAX_COUNT)?))
         })

@@ -111,18 +111,21 @@ fn network(f: &mut Families<'_>, s: &NetworkStats) -> fmt::Result {
     };
     f.counter(
         "vajra_network_gossip_sent_messages",
-        "Gossip of this node: published, or not because nobody was there (unheard), every queue was full (unsent) or it was too large.",
+        "Gossip of this node: published, or not because no peer subscribes (no_peers), all queues were full (queue_full) or it was too large (too_large).",
         outcomes(&[
             ("published", s.gossip_published),
-            ("unheard", s.gossip_unheard),
-            ("unsent", s.gossip_unsent),
+            ("no_peers", s.gossip_no_peers),
+            ("queue_full", s.gossip_queue_full),
             ("too_large", s.gossip_too_large),
         ]),
     )?;
     f.counter(
         "vajra_network_gossip_received_messages",
-        "Gossip of others: taken, or dropped because this node was behind.",
-        outcomes(&[("taken", s.gossip_received), ("dropped", s.gossip_dropped)]),
+        "Gossip of others: accepted, or dropped because this node fell behind.",
+        outcomes(&[
+            ("accepted", s.gossip_received),
+            ("dropped", s.gossip_dropped),
+        ]),
     )?;
     f.counter(
         "vajra_network_gossip_refused_messages",
@@ -134,9 +137,9 @@ fn network(f: &mut Families<'_>, s: &NetworkStats) -> fmt::Result {
     )?;
     f.counter(
         "vajra_network_requests",
-        "Requests of others: taken, dropped because too many were unanswered, or malformed.",
+        "Requests of others: accepted, dropped because too many were unanswered, or malformed.",
         outcomes(&[
-            ("taken", s.requests_received),
+            ("accepted", s.requests_received),
             ("dropped", s.requests_dropped),
             ("malformed", s.requests_malformed),
         ]),

@@ -13,9 +13,9 @@ impl Driver {
         let (mut gossip, mut request) = (gossip, request);
         for output in outputs {
             match output {
-                Output::Acceptance(_, verdict) => {
+                Output::Acceptance(_, acceptance) => {
                     if let (Some(net), Some(ticket)) = (&self.net, gossip.take()) {
-                        net.verdict(ticket, network_verdict(verdict));
+                        net.set_acceptance(ticket, acceptance);
                     }
                 }
                 Output::Reply(_, reply) => {

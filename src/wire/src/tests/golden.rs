@@ -1,5 +1,5 @@
-//! The fixed set's numbers, proved by bytes written by hand: what an implementation that
-//! knows only the set would send, and what it would read.
+//! The field numbers of the fixed set, checked against handwritten bytes as an implementation with
+//! only the fixed set would send and expect them.
 
 use prost::Message as _;
 
@@ -247,9 +247,9 @@ fn assignment_of(description: TaskDescription) -> pb::TaskAssignment {
     .to_wire()
 }
 
-/// Rounded up, at least 1 for what is not nothing, and saturated.
+/// Values are rounded up, at least 1 unless 0, and saturated.
 #[test]
-fn an_assignment_tells_a_reader_of_the_fixed_set_what_it_is_asked_to_do() {
+fn an_assignment_has_its_rounded_values_in_the_fixed_set() {
     let m = samples::assign().to_wire();
     assert_eq!(m.test_id, "a7a7a7a7-a7a7-a7a7-a7a7-a7a7a7a7a7a7");
     assert_eq!((m.task_type.as_str(), m.target_tps), ("HTTP", 1235));
@@ -287,7 +287,7 @@ fn an_assignment_tells_a_reader_of_the_fixed_set_what_it_is_asked_to_do() {
 }
 
 #[test]
-fn only_the_exact_values_are_acted_on() {
+fn only_the_exact_values_are_decoded() {
     let mut assign = samples::assign().to_wire();
     (assign.target_tps, assign.duration_seconds) = (9, 9);
     (assign.ramp_up_seconds, assign.max_concurrency) = (9, 9);
@@ -302,7 +302,7 @@ fn only_the_exact_values_are_acted_on() {
 }
 
 #[test]
-fn metrics_tell_a_reader_of_the_fixed_set_totals_and_percentiles() {
+fn metrics_have_totals_and_percentiles_in_the_fixed_set() {
     use vajra_core::metrics::{Piece, TimeKind, new_histogram};
     let mut s = samples::snapshot();
     for (step, range) in [(0, 1..=500u64), (1, 501..=1000)] {
@@ -324,7 +324,7 @@ fn metrics_tell_a_reader_of_the_fixed_set_totals_and_percentiles() {
     assert_eq!(m.errors.len(), 4);
     assert_eq!(m.errors[0].count, i32::MAX);
     let latency = m.latency.unwrap();
-    for (shown, exact) in [
+    for (actual, exact) in [
         (latency.p50_ms, 500.0),
         (latency.p75_ms, 750.0),
         (latency.p90_ms, 900.0),
@@ -336,14 +336,14 @@ fn metrics_tell_a_reader_of_the_fixed_set_totals_and_percentiles() {
         (latency.max_ms, 1000.0),
     ] {
         assert!(
-            (shown - exact).abs() <= exact / 1000.0,
-            "{shown} is not {exact}"
+            (actual - exact).abs() <= exact / 1000.0,
+            "{actual} is not {exact}"
         );
     }
 }
 
 #[test]
-fn a_worker_is_named_by_its_peer_id_in_base58() {
+fn the_worker_id_is_the_peer_id_in_base58() {
     let identity = [&[0, 36, 8, 1, 18, 32][..], &[7; 32]].concat();
     let mut register = samples::register();
     register.node.peer = vajra_core::protocol::Peer::new(&identity);
@@ -355,7 +355,7 @@ fn a_worker_is_named_by_its_peer_id_in_base58() {
 }
 
 #[test]
-fn replies_to_readers_of_the_fixed_set_are_rounded_up() {
+fn replies_have_rounded_values_in_the_fixed_set() {
     let m = samples::register_reply().to_wire();
     assert_eq!(
         (m.heartbeat_interval_seconds, m.metrics_interval_seconds),
@@ -374,9 +374,9 @@ fn replies_to_readers_of_the_fixed_set_are_rounded_up() {
     assert_eq!((m.graceful, m.timeout_seconds), (true, 3));
 }
 
-/// A request that only newer versions of us know, by its number, so that it keeps it.
+/// Handwritten bytes, so that the field numbers cannot change.
 #[test]
-fn a_preflight_keeps_its_number() {
+fn a_preflight_keeps_its_field_numbers() {
     let mut request = samples::preflight();
     request.plan = std::sync::Arc::from(&b"{}"[..]);
     let body = [
@@ -393,14 +393,20 @@ fn a_preflight_keeps_its_number() {
     assert_eq!(clock, [0x9a, 0x03, 0x02, 0x08, 0x05]);
 }
 
-/// The fetching of records likewise.
+/// Handwritten bytes, so that the field numbers and kinds cannot change.
 #[test]
-fn a_record_keeps_its_number_and_its_kinds_theirs() {
+fn records_keep_their_field_numbers_and_kinds() {
     use vajra_core::protocol::messages::{RecordName, RecordPart};
     use vajra_core::protocol::{Digest, TestId};
-    let asked = |record, offset| encode_request(&Request::FetchRecord { record, offset });
-    assert_eq!(asked(RecordName::Tests, 0), [0xe2, 0x03, 2, 1 << 3, 1]);
-    assert_eq!(asked(RecordName::Links, 0), [0xe2, 0x03, 2, 1 << 3, 4]);
+    let encoded_request = |record, offset| encode_request(&Request::FetchRecord { record, offset });
+    assert_eq!(
+        encoded_request(RecordName::Tests, 0),
+        [0xe2, 0x03, 2, 1 << 3, 1]
+    );
+    assert_eq!(
+        encoded_request(RecordName::Links, 0),
+        [0xe2, 0x03, 2, 1 << 3, 4]
+    );
     let test = TestId([9; 16]);
     for (record, kind) in [
         (RecordName::Result(test), 2),
@@ -408,7 +414,7 @@ fn a_record_keeps_its_number_and_its_kinds_theirs() {
     ] {
         let head = vec![0xe2, 0x03, 22, 1 << 3, kind, 2 << 3 | 2, 16];
         let bytes = [head, vec![9; 16], small(3, 5)].concat();
-        assert_eq!(asked(record, 5), bytes);
+        assert_eq!(encoded_request(record, 5), bytes);
     }
     let part = RecordPart {
         digest: Digest([7; 32]),
@@ -430,7 +436,7 @@ fn a_record_keeps_its_number_and_its_kinds_theirs() {
     assert_eq!(encode_reply(&Reply::Record(None)), [0xe2, 0x03, 0]);
 }
 
-/// What a newer version adds is passed over; what it replaces is told apart from garbage.
+/// Added fields are ignored. Unknown kinds are distinguished from malformed messages.
 #[test]
 fn newer_messages_are_recognised() {
     let mut bytes = encode_reply(&Reply::Drained);

@@ -1,4 +1,4 @@
-//! Histograms from outside are checked before the decoder sees them.
+//! Histograms are checked before the decoder of HdrHistogram gets them.
 
 use std::io::Write;
 
@@ -12,8 +12,8 @@ use crate::limits::*;
 use crate::{WireError, check_histogram};
 use vajra_core::metrics::{DIGITS, HIGHEST_US, LOWEST_US, new_histogram};
 
-/// Packs V2 bytes as the compressed encoding does.
-fn packed(plain: &[u8]) -> Vec<u8> {
+/// Compresses the V2 encoding.
+fn compressed(plain: &[u8]) -> Vec<u8> {
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
     zlib.write_all(plain).unwrap();
     let body = zlib.finish().unwrap();
@@ -31,24 +31,24 @@ fn plain() -> Vec<u8> {
     bytes
 }
 
-/// V2 bytes of our configuration with these entries.
+/// A compressed histogram with these entries.
 fn with_entries(entries: &[u8]) -> Vec<u8> {
     let mut bytes = plain();
     bytes.truncate(HISTOGRAM_HEADER);
     bytes[4..8].copy_from_slice(&(entries.len() as u32).to_be_bytes());
     bytes.extend(entries);
-    packed(&bytes)
+    compressed(&bytes)
 }
 
 #[track_caller]
-fn refused(bytes: &[u8], why: &str) {
-    let error = check_histogram(bytes).expect_err(why);
-    assert!(error.to_string().contains(why), "{error}");
+fn refused(bytes: &[u8], reason: &str) {
+    let error = check_histogram(bytes).expect_err(reason);
+    assert!(error.to_string().contains(reason), "{error}");
 }
 
 #[test]
-fn ours_are_accepted_empty_and_full() {
-    assert_eq!(check_histogram(&packed(&plain())), Ok(()));
+fn empty_and_full_histograms_are_accepted() {
+    assert_eq!(check_histogram(&compressed(&plain())), Ok(()));
     assert_eq!(check_histogram(&samples::encoded(&new_histogram())), Ok(()));
     let mut full = new_histogram();
     for v in full.clone().iter_all() {
@@ -58,7 +58,7 @@ fn ours_are_accepted_empty_and_full() {
 }
 
 #[test]
-fn the_limits_fit_the_one_configuration() {
+fn the_limits_match_the_configuration() {
     assert_eq!(new_histogram().distinct_values(), HISTOGRAM_COUNTS);
     assert_eq!(new_histogram().high(), HIGHEST_US);
 }
@@ -73,16 +73,19 @@ fn another_configuration_is_refused() {
     ] {
         let mut h = Histogram::<u64>::new_with_bounds(low, high, digits).unwrap();
         h.record(1000).unwrap();
-        refused(&samples::encoded(&h), "has another configuration than ours");
+        refused(
+            &samples::encoded(&h),
+            "has another configuration than that of Vajra",
+        );
     }
 }
 
 #[test]
-fn every_header_field_counts() {
-    for (at, why) in [
+fn every_header_field_is_checked() {
+    for (at, reason) in [
         (0, "is not in the V2 encoding"),
         (7, "has another payload length"),
-        (11, "is shifted"),
+        (11, "has a normalizing offset"),
         (15, "has another configuration"),
         (23, "has another configuration"),
         (31, "has another configuration"),
@@ -90,14 +93,14 @@ fn every_header_field_counts() {
     ] {
         let mut bytes = plain();
         bytes[at] ^= 1;
-        refused(&packed(&bytes), why);
+        refused(&compressed(&bytes), reason);
     }
-    refused(&packed(&plain()[..20]), "ends within its header");
+    refused(&compressed(&plain()[..20]), "ends within its header");
 }
 
 #[test]
-fn what_surrounds_the_packed_bytes_counts() {
-    let good = packed(&plain());
+fn the_outer_header_and_the_end_are_checked() {
+    let good = compressed(&plain());
     refused(&[], "is not in the compressed V2 encoding");
     refused(&plain(), "is not in the compressed V2 encoding");
     refused(&good[..good.len() - 1], "has another length");
@@ -109,11 +112,11 @@ fn what_surrounds_the_packed_bytes_counts() {
     let mut trailing = [&good[..], &[0; 4]].concat();
     let len = trailing.len() as u32 - 8;
     trailing[4..8].copy_from_slice(&len.to_be_bytes());
-    refused(&trailing, "goes on after its end");
+    refused(&trailing, "continues after its end");
 }
 
 #[test]
-fn too_long_ones_are_not_even_inflated() {
+fn histograms_that_are_too_long_are_not_inflated() {
     let field = "histogram";
     let (len, max) = (MAX_HISTOGRAM + 1, MAX_HISTOGRAM);
     assert_eq!(
@@ -122,11 +125,11 @@ fn too_long_ones_are_not_even_inflated() {
     );
 }
 
-/// 64 MiB in some 64 KiB: inflating stops one byte beyond the limit, as the reported length
-/// shows.
+/// 64 MiB compressed to about 64 KiB. The reported length shows that inflating stops one byte above
+/// the limit.
 #[test]
-fn a_bomb_is_refused_without_being_inflated() {
-    let bomb = packed(&vec![0; 64 << 20]);
+fn a_compression_bomb_is_refused_without_being_inflated() {
+    let bomb = compressed(&vec![0; 64 << 20]);
     assert!(bomb.len() < MAX_HISTOGRAM);
     let (len, max) = (MAX_INFLATED + 1, MAX_INFLATED);
     let field = "histogram";
@@ -137,14 +140,14 @@ fn a_bomb_is_refused_without_being_inflated() {
 }
 
 #[test]
-fn a_header_that_promises_more_than_there_is_allocates_nothing() {
+fn a_header_with_a_larger_length_than_the_data_is_refused() {
     let mut bytes = plain();
     bytes[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
-    refused(&packed(&bytes), "has another payload length");
+    refused(&compressed(&bytes), "has another payload length");
 }
 
 #[test]
-fn entries_beyond_the_range_are_refused() {
+fn more_entries_than_the_range_are_refused() {
     assert_eq!(
         check_histogram(&with_entries(&vec![2; HISTOGRAM_COUNTS])),
         Ok(())
@@ -164,24 +167,23 @@ fn counts_that_could_overflow_a_sum_are_refused() {
     assert_eq!(check_histogram(&with_entries(&max)), Ok(()));
     refused(
         &with_entries(&[&max[..], &[2]].concat()),
-        "counts more than can be",
+        "has a count above the limit",
     );
 }
 
 #[test]
-fn an_entry_cut_short_is_refused() {
+fn a_truncated_entry_is_refused() {
     refused(&with_entries(&[0x80]), "ends within an entry");
 }
 
-/// The regression that made us walk over the entries: the decoder negates the smallest
-/// number there is, which overflows.
+/// A regression: the decoder negates the smallest integer, which overflows.
 #[test]
-fn the_smallest_number_never_reaches_the_decoder() {
+fn the_smallest_integer_never_reaches_the_decoder() {
     refused(&with_entries(&[0xff; 9]), "has more entries");
 }
 
 #[test]
-fn what_is_accepted_decodes_to_what_was_recorded() {
+fn an_accepted_histogram_decodes_to_the_recorded_values() {
     let data = samples::histogram(500);
     assert_eq!(check_histogram(&data), Ok(()));
     let back: Histogram<u64> = Deserializer::new().deserialize(&mut &data[..]).unwrap();

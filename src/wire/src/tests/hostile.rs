@@ -1,5 +1,5 @@
-//! Whatever comes in, decoding returns: garbage, cut and bent messages, and messages made to
-//! cost more memory than they are long.
+//! Decoding never panics, and never uses far more memory than the length of a message: garbage,
+//! truncated, corrupted and malicious messages.
 
 use super::samples;
 use crate::limits::*;
@@ -7,8 +7,8 @@ use crate::*;
 use vajra_core::protocol::messages::{Gossip, Reply, Request};
 use vajra_core::splitmix::SplitMix64;
 
-/// Decodes as everything; what is accepted must survive another round.
-fn survive(bytes: &[u8]) {
+/// Decodes as every type. An accepted message must be equal after another round trip.
+fn decode_as_all(bytes: &[u8]) {
     for topic in Topic::ALL {
         if let Ok(g) = decode_gossip(topic, bytes) {
             let (topic, again) = encode_gossip(&g);
@@ -40,7 +40,7 @@ fn random_bytes_never_panic() {
     for _ in 0..20_000 {
         let len = numbers.below(200);
         let bytes: Vec<u8> = (0..len).map(|_| numbers.next_u64() as u8).collect();
-        survive(&bytes);
+        decode_as_all(&bytes);
     }
 }
 
@@ -49,41 +49,43 @@ fn truncated_messages_never_panic() {
     for bytes in valid() {
         let step = 1 + bytes.len() / 200;
         for len in (0..bytes.len()).step_by(step) {
-            survive(&bytes[..len]);
+            decode_as_all(&bytes[..len]);
         }
     }
 }
 
 #[test]
-fn bent_messages_never_panic() {
+fn corrupted_messages_never_panic() {
     let mut numbers = SplitMix64::new(2);
     for bytes in valid() {
         for _ in 0..200 {
-            let mut bent = bytes.clone();
+            let mut corrupted = bytes.clone();
             for _ in 0..=numbers.below(3) {
-                match (numbers.below(3), bent.len()) {
-                    (_, 0) => bent.push(numbers.next_u64() as u8),
-                    (0, n) => bent[numbers.below(n as u64) as usize] = numbers.next_u64() as u8,
-                    (1, n) => bent[numbers.below(n as u64) as usize] ^= 1 << numbers.below(8),
+                match (numbers.below(3), corrupted.len()) {
+                    (_, 0) => corrupted.push(numbers.next_u64() as u8),
+                    (0, n) => {
+                        corrupted[numbers.below(n as u64) as usize] = numbers.next_u64() as u8
+                    }
+                    (1, n) => corrupted[numbers.below(n as u64) as usize] ^= 1 << numbers.below(8),
                     (_, n) => {
-                        bent.insert(numbers.below(n as u64) as usize, numbers.next_u64() as u8)
+                        corrupted.insert(numbers.below(n as u64) as usize, numbers.next_u64() as u8)
                     }
                 }
             }
-            survive(&bent);
+            decode_as_all(&corrupted);
         }
     }
 }
 
 #[test]
-fn bent_histograms_never_panic() {
+fn corrupted_histograms_never_panic() {
     let mut numbers = SplitMix64::new(3);
     let good = samples::histogram(200);
     for _ in 0..2000 {
-        let mut bent = good.to_vec();
-        let at = numbers.below(bent.len() as u64) as usize;
-        bent[at] ^= 1 << numbers.below(8);
-        let _ = check_histogram(&bent);
+        let mut corrupted = good.to_vec();
+        let at = numbers.below(corrupted.len() as u64) as usize;
+        corrupted[at] ^= 1 << numbers.below(8);
+        let _ = check_histogram(&corrupted);
     }
 }
 
@@ -95,7 +97,7 @@ fn oversize<T: std::fmt::Debug + PartialEq>(result: Result<T, WireError>, limit:
 }
 
 #[test]
-fn nothing_oversized_is_looked_at() {
+fn oversized_messages_are_not_parsed() {
     oversize(
         decode_gossip(Topic::Nodes, &vec![0; MAX_GOSSIP + 1]),
         MAX_GOSSIP,
@@ -104,7 +106,7 @@ fn nothing_oversized_is_looked_at() {
     oversize(decode_reply(&vec![0; MAX_BULK + 1]), MAX_BULK);
 }
 
-/// One field of an envelope, `len` bytes long in all or a little more.
+/// An envelope with one field.
 fn envelope(field: u32, mut body: Vec<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
     prost::encoding::encode_varint(u64::from(field << 3 | 2), &mut bytes);
@@ -114,7 +116,7 @@ fn envelope(field: u32, mut body: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn only_metrics_plans_snapshots_and_data_may_be_large() {
+fn only_metrics_plans_snapshots_data_and_records_may_be_large() {
     for field in [1, 2, 3, 4, 20, 21, 22, 23, 40, 51, 99] {
         let bytes = envelope(field, vec![0x0a; MAX_CONTROL]);
         oversize(decode_request(&bytes), MAX_CONTROL);
@@ -125,7 +127,7 @@ fn only_metrics_plans_snapshots_and_data_may_be_large() {
     }
 }
 
-/// Empty nested messages take two bytes each, and hundreds once decoded.
+/// An empty nested message takes two bytes when encoded, and hundreds when decoded.
 #[test]
 fn a_megabyte_of_empty_messages_is_refused_before_it_is_decoded() {
     let refused = |result: Result<(), WireError>| {

@@ -1,4 +1,4 @@
-//! The wire format's tests, one file for each promise.
+//! Tests of the wire format, one file per guarantee.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! What goes out comes back the same.
+//! Decoding is the inverse of encoding.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -69,7 +69,7 @@ fn reply_variant(r: &Reply) -> u8 {
 }
 
 #[test]
-fn the_samples_are_of_every_variant() {
+fn the_samples_cover_every_variant() {
     let gossip: BTreeSet<u8> = samples::gossip().iter().map(gossip_variant).collect();
     let requests: BTreeSet<u8> = samples::requests().iter().map(request_variant).collect();
     let replies: BTreeSet<u8> = samples::replies().iter().map(reply_variant).collect();
@@ -79,7 +79,7 @@ fn the_samples_are_of_every_variant() {
 }
 
 #[test]
-fn every_gossip_message_comes_back_under_its_topic_only() {
+fn every_gossip_message_decodes_under_its_topic_only() {
     for message in samples::gossip() {
         let (topic, bytes) = encode_gossip(&message);
         assert_eq!(decode_gossip(topic, &bytes).as_ref(), Ok(&message));
@@ -90,7 +90,7 @@ fn every_gossip_message_comes_back_under_its_topic_only() {
 }
 
 #[test]
-fn every_request_comes_back() {
+fn every_request_decodes_to_itself() {
     for request in samples::requests() {
         let bytes = encode_request(&request);
         assert_eq!(decode_request(&bytes), Ok(request));
@@ -98,7 +98,7 @@ fn every_request_comes_back() {
 }
 
 #[test]
-fn every_reply_comes_back() {
+fn every_reply_decodes_to_itself() {
     for reply in samples::replies() {
         let bytes = encode_reply(&reply);
         assert_eq!(decode_reply(&bytes), Ok(reply));
@@ -106,7 +106,7 @@ fn every_reply_comes_back() {
 }
 
 #[test]
-fn equal_messages_are_equal_bytes() {
+fn equal_messages_have_equal_bytes() {
     for message in samples::gossip() {
         assert_eq!(encode_gossip(&message), encode_gossip(&message.clone()));
     }
@@ -126,7 +126,6 @@ fn intervals_are_rounded_up_to_milliseconds() {
     assert_eq!(r.metrics_interval, Duration::from_millis(1001));
 }
 
-/// A node that says too much about itself is still heard.
 #[test]
 fn long_texts_and_lists_are_cut_so_that_peers_accept_them() {
     let long = "ü\u{1b}[2J".repeat(1000);
@@ -163,7 +162,7 @@ fn long_texts_and_lists_are_cut_so_that_peers_accept_them() {
 }
 
 #[test]
-fn errors_that_are_cut_alike_are_added_up_and_none_is_lost() {
+fn errors_that_become_equal_when_cut_are_added_and_none_is_lost() {
     use vajra_core::metrics::{Counters, ErrorCount, ErrorKey, StepCounters};
     let error = |i: u32, prefix: &str| ErrorKey {
         kind: "connect".into(),

@@ -1,4 +1,4 @@
-//! What is sent fits where it goes.
+//! Encoded messages fit the limits of their protocols.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ fn key(piece: &Piece) -> String {
     }
 }
 
-/// All pieces of some parts, by name; none may occur twice.
-fn gathered(parts: &[Snapshot]) -> BTreeMap<String, Piece> {
+/// The pieces of all parts by name. None may occur twice.
+fn pieces_of(parts: &[Snapshot]) -> BTreeMap<String, Piece> {
     let mut all = BTreeMap::new();
     for piece in parts.iter().flat_map(|p| &p.pieces) {
         assert_eq!(all.insert(key(piece), piece.clone()), None);
@@ -30,7 +30,7 @@ fn gossip_len(part: &Snapshot) -> usize {
     encode_gossip(&Gossip::Snapshot(part.clone())).1.len()
 }
 
-/// A snapshot of so many steps with three histograms of `values` values each.
+/// A snapshot with three histograms of `values` values for each step.
 fn large(steps: u32, values: u64) -> Snapshot {
     let step = StepCounters {
         name: "step".into(),
@@ -52,7 +52,7 @@ fn large(steps: u32, values: u64) -> Snapshot {
     }
 }
 
-/// Counts that no compression shortens, in every entry.
+/// A histogram with an incompressible count in every entry.
 fn incompressible() -> std::sync::Arc<[u8]> {
     let mut h = new_histogram();
     let mut n = 1u64;
@@ -79,7 +79,7 @@ fn a_large_snapshot_is_split_without_loss_and_every_part_is_accepted() {
     let s = large(20, 1000);
     let (parts, too_large) = split_snapshot(&s);
     assert_eq!(too_large, 0);
-    assert_eq!(gathered(&parts), gathered(std::slice::from_ref(&s)));
+    assert_eq!(pieces_of(&parts), pieces_of(std::slice::from_ref(&s)));
     let mut total = 0;
     for part in &parts {
         let (topic, bytes) = encode_gossip(&Gossip::Snapshot(part.clone()));
@@ -88,7 +88,7 @@ fn a_large_snapshot_is_split_without_loss_and_every_part_is_accepted() {
         let Ok(Gossip::Snapshot(back)) = decode_gossip(topic, &bytes) else {
             panic!("refused");
         };
-        assert_eq!(gathered(&[back]), gathered(std::slice::from_ref(part)));
+        assert_eq!(pieces_of(&[back]), pieces_of(std::slice::from_ref(part)));
         assert_eq!((part.number, part.is_final), (s.number, s.is_final));
         assert_eq!(part.pieces_total, s.pieces_total);
     }
@@ -101,7 +101,7 @@ fn a_large_snapshot_is_split_without_loss_and_every_part_is_accepted() {
 }
 
 #[test]
-fn a_piece_too_large_for_gossip_is_left_out_and_counted_and_goes_by_request() {
+fn a_piece_too_large_for_gossip_is_left_out_and_counted_but_fits_a_request() {
     let mut s = samples::snapshot();
     let data = incompressible();
     assert!(data.len() > MAX_GOSSIP && data.len() <= MAX_HISTOGRAM);
@@ -112,9 +112,9 @@ fn a_piece_too_large_for_gossip_is_left_out_and_counted_and_goes_by_request() {
     };
     let (parts, too_large) = split_snapshot(&s);
     assert_eq!(too_large, 1);
-    let mut expected = gathered(std::slice::from_ref(&s));
+    let mut expected = pieces_of(std::slice::from_ref(&s));
     expected.remove("1 Service");
-    assert_eq!(gathered(&parts), expected);
+    assert_eq!(pieces_of(&parts), expected);
     assert!(parts.iter().all(|p| gossip_len(p) <= MAX_GOSSIP));
 
     let bytes = encode_request(&Request::Metrics(s.clone()));
@@ -122,7 +122,7 @@ fn a_piece_too_large_for_gossip_is_left_out_and_counted_and_goes_by_request() {
     assert_eq!(decode_request(&bytes), Ok(Request::Metrics(s)));
 }
 
-/// The worst that a step can come to is far from the limit of a bulk message.
+/// With all texts, counters and histograms at their limits.
 #[test]
 fn the_largest_snapshot_of_one_step_fits_a_bulk_message_whole() {
     let errors = (0..MAX_STEP_ERRORS).map(|i| {
@@ -163,11 +163,11 @@ fn the_largest_snapshot_of_one_step_fits_a_bulk_message_whole() {
     assert_eq!(decode_reply(&encode_reply(&reply)), Ok(reply));
 }
 
-/// Follows the cursor as a fetching node does.
-fn fetch_all(held: &[Snapshot]) -> (Vec<Snapshot>, usize) {
+/// Fetches page after page.
+fn fetch_all(stored: &[Snapshot]) -> (Vec<Snapshot>, usize) {
     let (mut fetched, mut pages) = (Vec::new(), 0);
     loop {
-        let rest = &held[fetched.len()..];
+        let rest = &stored[fetched.len()..];
         let reply = Reply::Snapshots {
             test: samples::TEST,
             snapshots: rest.to_vec(),
@@ -208,7 +208,7 @@ fn snapshots_of_many_workers_are_fetched_page_by_page() {
 }
 
 #[test]
-fn a_page_also_ends_where_its_reader_would_refuse_more() {
+fn a_page_ends_at_the_limits_of_its_receiver() {
     let many_steps = swarm(40, &large(30, 3));
     let (fetched, pages) = fetch_all(&many_steps);
     assert_eq!(fetched, many_steps);
@@ -216,7 +216,7 @@ fn a_page_also_ends_where_its_reader_would_refuse_more() {
 }
 
 #[test]
-fn a_snapshot_larger_than_a_page_is_sent_as_far_as_it_fits() {
+fn of_a_snapshot_larger_than_a_page_the_pieces_that_fit_are_sent() {
     let mut s = samples::snapshot();
     let data = incompressible();
     let pieces = (0..4).flat_map(|step| TimeKind::ALL.map(|kind| (step, kind)));
@@ -284,10 +284,10 @@ fn the_longest_beat_fits() {
         id,
         ..samples::decisions()[0].clone()
     };
-    let mut decisions: Vec<LogEntry> = (1..MAX_DECISIONS as u64).map(decision).collect();
+    let mut decisions: Vec<LogEntry> = (1..MAX_LOG_ENTRIES as u64).map(decision).collect();
     decisions.push(LogEntry {
         kind: EntryKind::SetupValues(vec![b'7'; MAX_VALUES].into()),
-        ..decision(MAX_DECISIONS as u64)
+        ..decision(MAX_LOG_ENTRIES as u64)
     });
     let event = end_of(0).events[0].clone();
     let beat = TestMessage::Beat {
@@ -300,7 +300,7 @@ fn the_longest_beat_fits() {
         state: TestState::Running,
         log: decisions.into(),
         committed: 1,
-        events: vec![event; MAX_TOLD],
+        events: vec![event; MAX_BEAT_EVENTS],
     };
     let beat = Gossip::Test(beat);
     let (topic, bytes) = encode_gossip(&beat);
@@ -309,7 +309,7 @@ fn the_longest_beat_fits() {
 }
 
 #[test]
-fn a_plan_too_long_to_ride_along_is_left_to_be_fetched() {
+fn a_plan_too_long_for_its_announcement_is_left_out() {
     let plan = vec![b' '; MAX_INLINE_PLAN + 1];
     let announcement = Announcement {
         digest: vajra_core::protocol::Digest::of(&plan),

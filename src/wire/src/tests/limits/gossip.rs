@@ -1,4 +1,4 @@
-//! Limits of the three topics but snapshots.
+//! Limits of gossip, without snapshots.
 
 use super::*;
 use crate::limits::*;
@@ -84,7 +84,7 @@ fn announcement() {
     bad("electorate", |m| {
         m.electorate = (0..9).map(|n| samples::node(n).to_wire()).collect();
     });
-    // The same peer in another incarnation is the same voter.
+    // The same peer in another incarnation is the same elector.
     bad("electorate", |m| {
         m.electorate[2] = m.electorate[0].clone();
         m.electorate[2].incarnation += 1;
@@ -97,7 +97,7 @@ fn announcement() {
 #[test]
 fn elections() {
     use v1::test_message::Body;
-    use worker::decision::What;
+    use worker::log_entry::Change;
     let all = samples::gossip();
     let messages: Vec<&TestMessage> = all
         .iter()
@@ -140,8 +140,8 @@ fn elections() {
                     m.since_start_ns = Some(1);
                     m.start_term = 0;
                 });
-                spoil!(Vote, "decisions_term", m => m.decisions_term = u64::MAX);
-                spoil!(Vote, "at_ns", m => m.decisions[5].at_ns = u64::MAX);
+                spoil!(Vote, "log_term", m => m.log_term = u64::MAX);
+                spoil!(Vote, "at_ns", m => m.log[5].at_ns = u64::MAX);
                 spoil!(Vote, "timeout_ns", m => {
                     m.stop = Some(worker::StopOrder { graceful: true, timeout_ns: u64::MAX });
                 });
@@ -152,28 +152,28 @@ fn elections() {
                 spoil!(Beat, "share_lease_ns", m => m.share_lease_ns = u64::MAX);
                 spoil!(Beat, "since_start_ns", m => m.since_start_ns = Some(i64::MIN));
                 spoil!(Beat, "since_start_ns", m => m.since_start_ns = Some(i64::MAX));
-                spoil!(Beat, "phase", m => m.phase = 0);
-                spoil!(Beat, "phase", m => m.phase = 99);
+                spoil!(Beat, "state", m => m.state = 0);
+                spoil!(Beat, "state", m => m.state = 99);
                 spoil!(Beat, "settled", m => m.settled = 7);
                 spoil!(Beat, "events", m => {
-                    m.events = vec![m.events[0].clone(); MAX_TOLD + 1];
+                    m.events = vec![m.events[0].clone(); MAX_BEAT_EVENTS + 1];
                 });
                 spoil!(Beat, "at_ms", m => m.events[0].at_ms = i64::MIN);
-                spoil!(Beat, "decisions", m => m.decisions.reverse());
-                spoil!(Beat, "decisions", m => {
-                    m.decisions = vec![m.decisions[0].clone(); MAX_DECISIONS + 1];
+                spoil!(Beat, "log", m => m.log.reverse());
+                spoil!(Beat, "log", m => {
+                    m.log = vec![m.log[0].clone(); MAX_LOG_ENTRIES + 1];
                 });
-                spoil!(Beat, "lag_ns", m => m.decisions[1].lag_ns = u64::MAX);
+                spoil!(Beat, "lag_ns", m => m.log[1].lag_ns = u64::MAX);
                 spoil!(Beat, "values", m => {
-                    m.decisions[1].what = Some(What::Values(vec![0; MAX_VALUES + 1]));
+                    m.log[1].change = Some(Change::Values(vec![0; MAX_VALUES + 1]));
                 });
                 spoil!(Beat, "level_milli", m => {
-                    m.decisions[1].what = Some(What::LevelMilli(0));
+                    m.log[1].change = Some(Change::LevelMilli(0));
                 });
-                spoil!(Beat, "what is run once", m => {
-                    m.decisions[1].what = Some(What::Begun(9));
+                spoil!(Beat, "hook", m => {
+                    m.log[1].change = Some(Change::Started(9));
                 });
-                spoil!(Beat, "decision", m => m.decisions[1].what = None);
+                spoil!(Beat, "log entry", m => m.log[1].change = None);
             }
             TestMessage::BeatAck { .. } => {
                 spoil!(BeatAck, "term", m => m.term = 0);
@@ -189,9 +189,9 @@ fn elections() {
             }
             TestMessage::LoadCommand { .. } => {
                 spoil!(LoadCommand, "by", m => m.by = None);
-                spoil!(LoadCommand, "steer", m => m.how = None);
+                spoil!(LoadCommand, "load command", m => m.command = None);
                 spoil!(LoadCommand, "level_milli", m => {
-                    m.how = Some(v1::load_command::How::LevelMilli(MAX_RATE_MILLI + 1));
+                    m.command = Some(v1::load_command::Command::LevelMilli(MAX_RATE_MILLI + 1));
                 });
             }
             TestMessage::Announced(_) | TestMessage::Ended(_) => {}
@@ -229,7 +229,7 @@ fn the_end() {
 }
 
 #[test]
-fn an_unknown_status_is_no_reason_to_refuse_the_rest() {
+fn an_unknown_status_does_not_refuse_the_message() {
     let mut m = samples::advert().to_wire();
     m.status = 77;
     assert_eq!(Advert::from_wire(m).map(|a| a.status), Ok(Status::Unknown));

@@ -1,4 +1,4 @@
-//! Each limit, one step beyond it: every case starts from a message that is accepted.
+//! Each limit, exceeded by one. Every case starts from a message that is accepted.
 
 mod gossip;
 mod replies;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::limits::MAX_SPAN;
 use crate::{Wire, WireError};
 
-/// Breaks a good message in one place, and gives the field that is named for it.
+/// Changes an accepted message in one place, and checks the field that the error names.
 #[track_caller]
 fn refused<T: Wire + std::fmt::Debug>(good: &T, field: &str, spoil: impl FnOnce(&mut T::Message)) {
     let mut m = good.to_wire();

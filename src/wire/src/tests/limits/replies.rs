@@ -1,4 +1,4 @@
-//! Limits of what stands in the envelopes themselves.
+//! Limits of replies, and of requests that are defined in the envelope.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ fn replies() {
 }
 
 #[test]
-fn a_preflight_and_what_it_finds() {
+fn preflights_and_their_findings() {
     use v1::reply::Body;
     use vajra_core::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
     let good = samples::preflight();
@@ -102,7 +102,7 @@ fn a_preflight_and_what_it_finds() {
 }
 
 #[test]
-fn the_most_that_a_preflight_says_and_is_sent_fits_its_way() {
+fn the_largest_preflight_and_its_reply_fit_their_protocols() {
     use crate::{encode_reply, encode_request};
     use vajra_core::protocol::messages::{Reply, Request};
     let largest = Request::Preflight(vajra_core::protocol::preflight::Preflight {
@@ -196,7 +196,7 @@ fn a_stop_needs_its_term_and_a_bounded_timeout() {
 }
 
 #[test]
-fn a_part_of_a_file_is_asked_for_within_the_largest_one() {
+fn parts_of_files_are_requested_within_the_size_limit() {
     use v1::request::Body;
     let decode = |body| decode_request(&v1::Request { body: Some(body) }.encode_to_vec());
     let fetch = |offset, len| {
@@ -254,7 +254,7 @@ fn records() {
 }
 
 #[test]
-fn a_record_of_a_newer_kind_is_told_apart_from_garbage() {
+fn an_unknown_kind_of_record_is_of_a_newer_version() {
     use v1::request::Body;
     for kind in [0, 99] {
         let body = Some(Body::FetchRecord(v1::FetchRecord {

@@ -1,4 +1,4 @@
-//! Limits of the WorkerService's messages.
+//! Limits of the WorkerService messages.
 
 use super::*;
 use crate::limits::*;

@@ -1,4 +1,4 @@
-//! The lists of all messages, every variant and every option taken both ways.
+//! Lists of all messages: every variant, and every optional field set and unset.
 
 use super::*;
 
@@ -99,7 +99,7 @@ pub fn gossip() -> Vec<Gossip> {
             ..ended()
         })));
     }
-    for phase in [
+    for state in [
         TestState::Electing,
         TestState::Registering,
         TestState::Running,
@@ -112,8 +112,8 @@ pub fn gossip() -> Vec<Gossip> {
             coordinator: coordinator.clone(),
             number: 8,
             share_lease: Duration::from_millis(2500),
-            since_start: (phase != TestState::Electing).then_some(-3),
-            phase,
+            since_start: (state != TestState::Electing).then_some(-3),
+            state,
             log: decisions().into(),
             committed: 4,
             events: super::ended().events,

@@ -1,4 +1,4 @@
-//! One of every message that there is, with every field set to something of its own.
+//! One sample of every message, with a distinct value in every field.
 
 mod all;
 
@@ -27,7 +27,7 @@ pub fn node(n: u8) -> NodeId {
     }
 }
 
-/// One of every kind of decision.
+/// One log entry of every kind.
 pub fn decisions() -> Vec<LogEntry> {
     let all = [
         EntryKind::HookStarted(Hook::Setup),
@@ -37,13 +37,13 @@ pub fn decisions() -> Vec<LogEntry> {
         EntryKind::LoadChanged(LoadCommand::Resume),
         EntryKind::HookStarted(Hook::Teardown),
     ];
-    let decided = (0u64..).zip(all).map(|(i, what)| LogEntry {
+    let log = (0u64..).zip(all).map(|(i, kind)| LogEntry {
         id: i << 40,
         at: Duration::from_nanos(i * 1_000_000_007),
         max_delay: Duration::from_millis(2_550 * i),
-        what,
+        kind,
     });
-    decided.collect()
+    log.collect()
 }
 
 pub fn stop() -> StopOrder {
@@ -112,7 +112,7 @@ pub fn encoded(h: &Histogram<u64>) -> Arc<[u8]> {
     bytes.into()
 }
 
-/// A histogram of `n` different values, spread over the whole range by a fixed rule.
+/// A histogram of `n` pseudorandom values over the whole range.
 pub fn histogram(n: u64) -> Arc<[u8]> {
     let mut h = new_histogram();
     for i in 0..n {

@@ -1,11 +1,11 @@
-//! Who finds whom, and who must not.
+//! Which nodes find and connect to each other, and which do not.
 
 use tokio::io::AsyncWriteExt;
 
 use super::*;
 
 #[tokio::test]
-async fn nodes_that_met_through_a_third_stay_connected_when_it_dies() {
+async fn nodes_that_connected_through_a_third_stay_connected_when_it_fails() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -19,13 +19,13 @@ async fn nodes_that_met_through_a_third_stay_connected_when_it_dies() {
     runtime.shutdown_background();
     assert_eq!(a.disconnected().await, b.peer);
     assert_eq!(c.disconnected().await, b.peer);
-    let (author, ..) = heard(|| a.handle.publish(&claim(&a.peer)), &mut c).await;
+    let (author, ..) = received(|| a.handle.publish(&claim(&a.peer)), &mut c).await;
     assert_eq!(author, a.peer);
     assert_eq!(a.handle.stats().peers, 1);
 }
 
 #[tokio::test]
-async fn everybody_in_a_small_swarm_knows_everybody() {
+async fn a_small_swarm_is_fully_connected() {
     let hub = start(config(&[])).await;
     let mut nodes = vec![];
     for _ in 0..6 {
@@ -40,23 +40,23 @@ async fn everybody_in_a_small_swarm_knows_everybody() {
 async fn a_restarted_node_finds_its_swarm_from_its_data_directory_alone() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open(dir.path()).unwrap();
-    let life = |bootstrap: &[&Node]| NetworkConfig {
+    let run = |bootstrap: &[&Node]| NetworkConfig {
         identity: data.start().unwrap().keypair,
         known_peers: Some(data.known_peers(&"test".parse().unwrap())),
         ..config(bootstrap)
     };
-    let mut a = start(life(&[])).await;
+    let mut a = start(run(&[])).await;
     let mut b = start(config(&[&a])).await;
     assert_eq!(a.connected().await, b.peer);
     a.handle.shutdown().await;
     assert_eq!(b.disconnected().await, a.peer);
-    let mut again = start(life(&[])).await;
-    assert_eq!(again.peer, a.peer);
-    assert_eq!(again.connected().await, b.peer);
+    let mut restarted = start(run(&[])).await;
+    assert_eq!(restarted.peer, a.peer);
+    assert_eq!(restarted.connected().await, b.peer);
 }
 
 #[tokio::test]
-async fn a_bootstrap_node_that_comes_late_is_found() {
+async fn a_bootstrap_node_that_starts_late_is_found() {
     let late = start(config(&[])).await;
     let mut early_config = config(&[&late]);
     let listen = late.bare();
@@ -79,7 +79,7 @@ async fn a_bootstrap_node_that_comes_late_is_found() {
 }
 
 #[tokio::test]
-async fn a_bootstrap_name_is_resolved_and_reached() {
+async fn a_bootstrap_name_is_resolved_and_dialled() {
     let mut a = start(config(&[])).await;
     let (_, port) = address::socket(&a.bare()).unwrap();
     let named: Multiaddr = format!("/dns4/localhost/tcp/{port}").parse().unwrap();
@@ -92,7 +92,7 @@ async fn a_bootstrap_name_is_resolved_and_reached() {
 }
 
 #[tokio::test]
-async fn an_address_heard_of_is_dialled() {
+async fn an_added_address_is_dialled() {
     let a = start(config(&[])).await;
     let mut b = start(config(&[])).await;
     b.handle.dial(vec![a.address.clone(), b.address.clone()]);
@@ -100,20 +100,20 @@ async fn an_address_heard_of_is_dialled() {
 }
 
 #[tokio::test]
-async fn swarms_of_other_names_never_mix() {
+async fn swarms_with_different_names_do_not_mix() {
     let mut a = start(config(&[])).await;
     let other = start(NetworkConfig {
         swarm_name: "other".parse().unwrap(),
         ..config(&[&a])
     })
     .await;
-    let met = async {
+    let refused = async {
         tokio::select! {
             () = a.counted(|s| s.strangers > 0) => {}
             () = other.counted(|s| s.strangers > 0) => {}
         }
     };
-    met.await;
+    refused.await;
     let mut c = start(config(&[&a])).await;
     assert_eq!(a.connected().await, c.peer);
     assert_eq!(c.connected().await, a.peer);
@@ -122,7 +122,7 @@ async fn swarms_of_other_names_never_mix() {
 }
 
 #[tokio::test]
-async fn without_the_swarm_key_nobody_connects() {
+async fn nodes_without_the_swarm_key_cannot_connect() {
     let key = Some(SwarmKey::generate().unwrap());
     let mut a = start(NetworkConfig {
         swarm_key: key,
@@ -151,7 +151,7 @@ async fn without_the_swarm_key_nobody_connects() {
 }
 
 #[tokio::test]
-async fn garbage_on_the_listening_port_does_no_harm() {
+async fn garbage_on_the_listening_port_is_harmless() {
     let mut a = start(config(&[])).await;
     let (ip, port) = address::socket(&a.bare()).unwrap();
     for garbage in [
@@ -161,7 +161,7 @@ async fn garbage_on_the_listening_port_does_no_harm() {
         &[],
     ] {
         let mut socket = tokio::net::TcpStream::connect((ip, port)).await.unwrap();
-        // The other end may hang up in the middle.
+        // The node may close the connection before all is sent.
         let _ = socket.write_all(garbage).await;
     }
     a.counted(|s| s.inbound_failed >= 4).await;
@@ -170,7 +170,7 @@ async fn garbage_on_the_listening_port_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_an_error_of_its_own() {
+async fn a_port_in_use_is_a_distinct_error() {
     let a = start(config(&[])).await;
     let error = spawn(NetworkConfig {
         listen: vec![a.bare()],
@@ -185,7 +185,7 @@ async fn a_taken_port_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_node_tells_how_far_its_peers_are_and_whether_gossip_goes_over_them() {
+async fn the_round_trip_time_and_the_mesh_membership_of_a_peer_are_reported() {
     let mut a = start(config(&[])).await;
     let b = start(config(&[&a])).await;
     let (peer, round_trip) = a
@@ -195,12 +195,12 @@ async fn a_node_tells_how_far_its_peers_are_and_whether_gossip_goes_over_them() 
         })
         .await;
     assert_eq!(peer, b.peer);
-    assert!(!round_trip.is_zero() && round_trip < GUARD);
-    // The mesh is made a heartbeat of gossip later.
-    let meshed = async {
-        let mut look = tokio::time::interval(Duration::from_millis(10));
+    assert!(!round_trip.is_zero() && round_trip < TIME_LIMIT);
+    // Gossipsub builds its mesh at its next heartbeat.
+    let in_mesh = async {
+        let mut interval = tokio::time::interval(Duration::from_millis(10));
         loop {
-            look.tick().await;
+            interval.tick().await;
             let links = a.handle.links().await;
             let [link] = links.as_slice() else {
                 panic!("{links:?}");
@@ -212,7 +212,7 @@ async fn a_node_tells_how_far_its_peers_are_and_whether_gossip_goes_over_them() 
             }
         }
     };
-    tokio::time::timeout(GUARD, meshed).await.unwrap();
+    tokio::time::timeout(TIME_LIMIT, in_mesh).await.unwrap();
     a.handle.shutdown().await;
     assert!(a.handle.links().await.is_empty());
 }

@@ -1,9 +1,9 @@
-//! The address book: which peers are known, where, and when to dial them next. A state
-//! machine without sockets; time and randomness are handed in.
+//! The address book: known peers, their addresses, and when to dial them next. A state machine
+//! without sockets; time and seed are passed in.
 //!
-//! Members (peers that were once identified as ours, in this life or, from disk, an earlier
-//! one) and peers that mDNS currently shows are dialled again for as long as the node lives.
-//! What is only hearsay (Kademlia, adverts) is forgotten after some failures.
+//! Members (peers once identified as part of this swarm, in this run or, from disk, an earlier one)
+//! and peers that mDNS reports are redialled as long as the node runs. Peers known only from others
+//! (Kademlia, adverts) are removed after some failures.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,35 +11,36 @@ use std::time::{Duration, Instant};
 use libp2p::{Multiaddr, PeerId};
 
 use super::address;
-use super::backoff::Jitter;
+use super::backoff::Backoff;
 use super::known_peers::KnownPeer;
 
-/// Most peers in the book; idle ones with the most failures make room.
+/// Most peers in the book: twice the largest number of connections that are kept when idle. Idle peers
+/// with the most failures are replaced.
 pub(super) const MAX_PEERS: usize = 1024;
 
-/// Most addresses of one peer: a handful of interfaces.
+/// Most addresses of one peer: those of a few interfaces.
 pub(super) const MAX_ADDRESSES: usize = 8;
 
-/// Most peers left alone at a time; beyond it the first to come back is forgotten early.
-const MAX_ASIDE: usize = 1024;
+/// Most blocked peers: as many as the book can have. Beyond it the oldest block ends early.
+const MAX_BLOCKED: usize = MAX_PEERS;
 
-/// Peers that turned out not to be ours are left alone for this long.
-pub(super) const ASIDE_FOR: Duration = Duration::from_secs(600);
+/// How long a peer of another swarm is not dialled.
+pub(super) const BLOCK_TIME: Duration = Duration::from_secs(600);
 
-/// Failures after which hearsay is forgotten: about a minute of trying.
-const HEARSAY_FAILURES: u32 = 9;
+/// Failures after which a peer known only from others is removed: about a minute of dialling.
+const INDIRECT_FAILURES: u32 = 9;
 
-/// A connection shorter than this counts as a failure: whoever closes each of our
-/// connections at once is not to be dialled every 200 ms.
-const GOOD_CONNECTION: Duration = Duration::from_secs(5);
+/// Shorter connections count as failures. Otherwise a peer that closes each connection at once would
+/// be dialled every 200 ms.
+const MIN_CONNECTION: Duration = Duration::from_secs(5);
 
-/// Where an address comes from.
+/// The source of an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Source {
-    /// mDNS shows it now.
+    /// mDNS.
     Mdns,
     /// Kademlia, an advert, or the peer itself.
-    Hearsay,
+    Indirect,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,13 +61,14 @@ struct Entry {
     seen_unix_s: u64,
 }
 
-/// All peers known.
+/// All known peers.
 #[derive(Debug)]
 pub(super) struct AddressBook {
     own: PeerId,
     entries: BTreeMap<PeerId, Entry>,
-    aside: BTreeMap<PeerId, Instant>,
-    jitter: Jitter,
+    /// Peers of other swarms, and when they may be dialled again.
+    blocked: BTreeMap<PeerId, Instant>,
+    backoff: Backoff,
 }
 
 impl AddressBook {
@@ -74,15 +76,15 @@ impl AddressBook {
         AddressBook {
             own,
             entries: BTreeMap::new(),
-            aside: BTreeMap::new(),
-            jitter: Jitter::new(seed),
+            blocked: BTreeMap::new(),
+            backoff: Backoff::new(seed),
         }
     }
 
-    /// A member of an earlier life.
+    /// Adds a member from an earlier run.
     pub(super) fn restore(&mut self, known: KnownPeer, now: Instant) {
         for address in known.addresses {
-            self.learn(known.peer, address, Source::Hearsay, now);
+            self.learn(known.peer, address, Source::Indirect, now);
         }
         if let Some(entry) = self.entries.get_mut(&known.peer) {
             entry.member = true;
@@ -90,11 +92,11 @@ impl AddressBook {
         }
     }
 
-    /// Somebody says that a peer is at an address. What can't be dialled, this node itself
-    /// and peers left alone are ignored. A new address of an idle peer is tried at once.
+    /// Adds an address of a peer. Ignores addresses that cannot be dialled, this node itself and
+    /// blocked peers. A new address of an idle peer is dialled at once.
     pub(super) fn learn(&mut self, peer: PeerId, address: Multiaddr, source: Source, now: Instant) {
         let (address, _) = address::split_peer(&address);
-        if peer == self.own || self.is_aside(&peer, now) || !address::is_dialable(&address) {
+        if peer == self.own || self.is_blocked(&peer, now) || !address::is_dialable(&address) {
             return;
         }
         let Some(entry) = self.entry(peer, State::Idle { next: now }) else {
@@ -113,16 +115,16 @@ impl AddressBook {
         }
     }
 
-    /// mDNS no longer shows a peer.
+    /// mDNS no longer reports a peer.
     pub(super) fn mdns_expired(&mut self, peer: &PeerId) {
         if let Some(entry) = self.entries.get_mut(peer) {
             entry.mdns = false;
         }
     }
 
-    /// Peers to dial now, at most `room`, each with all its addresses. Each is taken as being
-    /// dialled until [`Self::connected`] or [`Self::failed`].
-    pub(super) fn due(&mut self, now: Instant, room: usize) -> Vec<(PeerId, Vec<Multiaddr>)> {
+    /// Peers to dial now, at most `max`, each with all its addresses. Each counts as being dialled
+    /// until [`Self::connected`] or [`Self::failed`].
+    pub(super) fn due(&mut self, now: Instant, max: usize) -> Vec<(PeerId, Vec<Multiaddr>)> {
         let mut due: Vec<(Instant, PeerId)> = self
             .entries
             .iter()
@@ -133,15 +135,15 @@ impl AddressBook {
             })
             .collect();
         due.sort();
-        due.truncate(room);
+        due.truncate(max);
         due.into_iter()
-            .filter_map(|(_, peer)| Some((peer, self.take(&peer)?)))
+            .filter_map(|(_, peer)| Some((peer, self.start_dial(&peer)?)))
             .collect()
     }
 
-    /// A peer's addresses for a dial right now, whatever its back-off says; `None` if it has
-    /// none or is not idle.
-    pub(super) fn take(&mut self, peer: &PeerId) -> Option<Vec<Multiaddr>> {
+    /// The addresses of a peer for a dial now, regardless of its back-off. `None` if it has no
+    /// address or is not idle.
+    pub(super) fn start_dial(&mut self, peer: &PeerId) -> Option<Vec<Multiaddr>> {
         let entry = self.entries.get_mut(peer)?;
         if entry.addresses.is_empty() || !matches!(entry.state, State::Idle { .. }) {
             return None;
@@ -150,7 +152,7 @@ impl AddressBook {
         Some(entry.addresses.clone())
     }
 
-    /// How many dials are under way.
+    /// Number of dials in progress.
     pub(super) fn dialling(&self) -> usize {
         self.entries
             .values()
@@ -158,14 +160,14 @@ impl AddressBook {
             .count()
     }
 
-    /// Whether a dial to the peer is under way.
+    /// Whether the peer is being dialled.
     pub(super) fn is_dialling(&self, peer: &PeerId) -> bool {
         self.entries
             .get(peer)
             .is_some_and(|entry| entry.state == State::Dialling)
     }
 
-    /// A connection stands; `proven` is the address that was dialled for it.
+    /// A connection was established; `proven` is the address that this node dialled.
     pub(super) fn connected(&mut self, peer: PeerId, proven: Option<&Multiaddr>, now: Instant) {
         let Some(entry) = self.entry(peer, State::Connected { since: now }) else {
             return;
@@ -182,14 +184,15 @@ impl AddressBook {
         }
     }
 
-    /// A connected peer has shown that it is ours.
-    pub(super) fn is_member(&mut self, peer: &PeerId) {
+    /// A connected peer identified as a member of this swarm. Ends its block, if any.
+    pub(super) fn add_member(&mut self, peer: &PeerId) {
+        self.blocked.remove(peer);
         if let Some(entry) = self.entries.get_mut(peer) {
             entry.member = true;
         }
     }
 
-    /// The last connection to a peer is gone; it is dialled again soon.
+    /// The last connection to a peer was closed. It is redialled soon.
     pub(super) fn disconnected(&mut self, peer: &PeerId, unix_s: u64, now: Instant) {
         let Some(entry) = self.entries.get_mut(peer) else {
             return;
@@ -197,19 +200,19 @@ impl AddressBook {
         let State::Connected { since } = entry.state else {
             return;
         };
-        if now.saturating_duration_since(since) >= GOOD_CONNECTION {
+        if now.saturating_duration_since(since) >= MIN_CONNECTION {
             entry.failures = 0;
         } else {
             entry.failures = entry.failures.saturating_add(1);
         }
         entry.seen_unix_s = unix_s;
         entry.state = State::Idle {
-            next: now + self.jitter.wait(entry.failures),
+            next: now + self.backoff.delay(entry.failures),
         };
-        self.drop_if_worthless(peer);
+        self.remove_if_useless(peer);
     }
 
-    /// A dial led nowhere.
+    /// A dial failed.
     pub(super) fn failed(&mut self, peer: &PeerId, now: Instant) {
         let Some(entry) = self.entries.get_mut(peer) else {
             return;
@@ -218,45 +221,40 @@ impl AddressBook {
             return;
         }
         entry.state = State::Idle {
-            next: now + self.jitter.wait(entry.failures),
+            next: now + self.backoff.delay(entry.failures),
         };
         entry.failures = entry.failures.saturating_add(1);
-        self.drop_if_worthless(peer);
+        self.remove_if_useless(peer);
     }
 
-    /// A peer is not ours: it is forgotten and not dialled for [`ASIDE_FOR`].
-    pub(super) fn set_aside(&mut self, peer: PeerId, now: Instant) {
+    /// A peer belongs to another swarm: it is removed and not dialled for [`BLOCK_TIME`].
+    pub(super) fn block(&mut self, peer: PeerId, now: Instant) {
         self.entries.remove(&peer);
-        if self.aside.len() >= MAX_ASIDE
+        if self.blocked.len() >= MAX_BLOCKED
             && let Some(first) = self
-                .aside
+                .blocked
                 .iter()
                 .min_by_key(|(_, until)| **until)
                 .map(|(peer, _)| *peer)
         {
-            self.aside.remove(&first);
+            self.blocked.remove(&first);
         }
-        self.aside.insert(peer, now + ASIDE_FOR);
+        self.blocked.insert(peer, now + BLOCK_TIME);
     }
 
-    /// A peer that was set aside has shown that it is ours after all.
-    pub(super) fn readmit(&mut self, peer: &PeerId) {
-        self.aside.remove(peer);
-    }
-
-    /// Whether a peer is being left alone.
-    pub(super) fn is_aside(&mut self, peer: &PeerId, now: Instant) -> bool {
-        match self.aside.get(peer) {
+    /// Whether a peer is blocked.
+    fn is_blocked(&mut self, peer: &PeerId, now: Instant) -> bool {
+        match self.blocked.get(peer) {
             Some(until) if *until > now => true,
             Some(_) => {
-                self.aside.remove(peer);
+                self.blocked.remove(peer);
                 false
             }
             None => false,
         }
     }
 
-    /// Members for the disk, the latest seen first.
+    /// The members, those seen last first.
     pub(super) fn members(&self, unix_s: u64) -> Vec<KnownPeer> {
         let mut members: Vec<KnownPeer> = self
             .entries
@@ -275,13 +273,13 @@ impl AddressBook {
         members
     }
 
-    /// The peer's entry, made if there is room or somebody less useful can go.
+    /// The entry of a peer. Created if the book is not full or a less useful peer can be removed.
     fn entry(&mut self, peer: PeerId, state: State) -> Option<&mut Entry> {
         if peer == self.own {
             return None;
         }
         if !self.entries.contains_key(&peer) && self.entries.len() >= MAX_PEERS {
-            let victim = self
+            let removed = self
                 .entries
                 .iter()
                 .filter(|(_, entry)| {
@@ -289,7 +287,7 @@ impl AddressBook {
                 })
                 .max_by_key(|(_, entry)| (!entry.member && !entry.mdns, entry.failures))
                 .map(|(peer, _)| *peer)?;
-            self.entries.remove(&victim);
+            self.entries.remove(&removed);
         }
         Some(self.entries.entry(peer).or_insert(Entry {
             addresses: Vec::new(),
@@ -301,12 +299,12 @@ impl AddressBook {
         }))
     }
 
-    fn drop_if_worthless(&mut self, peer: &PeerId) {
-        let worthless = self.entries.get(peer).is_some_and(|entry| {
-            let hopeless = !entry.member && !entry.mdns && entry.failures >= HEARSAY_FAILURES;
-            hopeless || entry.addresses.is_empty()
+    fn remove_if_useless(&mut self, peer: &PeerId) {
+        let useless = self.entries.get(peer).is_some_and(|entry| {
+            let failed = !entry.member && !entry.mdns && entry.failures >= INDIRECT_FAILURES;
+            failed || entry.addresses.is_empty()
         });
-        if worthless {
+        if useless {
             self.entries.remove(peer);
         }
     }

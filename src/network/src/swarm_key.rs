@@ -1,5 +1,5 @@
-//! The swarm key: 32 random bytes that every node of a private swarm holds. Without it no
-//! byte of ours is understood. Its file has the form that other libp2p programs use.
+//! The swarm key: 32 random bytes that all nodes of a private swarm share. It encrypts every
+//! connection below the libp2p handshake. The file format is that of other libp2p programs.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -7,56 +7,56 @@ use std::path::{Path, PathBuf};
 
 use libp2p::pnet::PreSharedKey;
 
-/// A key file has 95 bytes; anything much longer is another kind of file.
+/// Largest file that is read, in bytes. A key file has 95.
 const MAX_FILE: u64 = 1024;
 
 /// A swarm key. Its `Debug` and [`SwarmKey::fingerprint`] do not reveal it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SwarmKey(PreSharedKey);
 
-/// Why there is no swarm key.
+/// Why a swarm key cannot be read, written or generated.
 #[derive(Debug, thiserror::Error)]
 pub enum SwarmKeyError {
-    /// The file can't be read.
+    /// The file cannot be read.
     #[error("cannot read the swarm key {}: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
-    /// The file holds something else.
+    /// The file has another format.
     #[error(
-        "{} is not a swarm key: {why}; make one with `vajra-node keygen` and give the same file to every node",
+        "{} is not a swarm key: {reason}; make one with `vajra-node keygen` and give the same file to every node",
         path.display()
     )]
     Malformed {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        why: &'static str,
+        reason: &'static str,
     },
-    /// The file can't be written.
+    /// The file cannot be written.
     #[error("cannot write the swarm key {}: {source}", path.display())]
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the system said; an existing file is never overwritten.
+        /// The cause. An existing file is not overwritten.
         source: io::Error,
     },
-    /// The system gave no random bytes.
-    #[error("no randomness from the system: {0}")]
-    Random(String),
+    /// The operating system returned no random bytes.
+    #[error("no random bytes from the operating system: {0}")]
+    Random(#[from] getrandom::Error),
 }
 
 impl SwarmKey {
     /// A new random key.
     ///
     /// # Errors
-    /// [`SwarmKeyError::Random`] if the system has no randomness.
+    /// [`SwarmKeyError::Random`] if the operating system returns no random bytes.
     pub fn generate() -> Result<SwarmKey, SwarmKeyError> {
         let mut bytes = [0u8; 32];
-        getrandom::fill(&mut bytes).map_err(|error| SwarmKeyError::Random(error.to_string()))?;
+        getrandom::fill(&mut bytes)?;
         Ok(SwarmKey(PreSharedKey::new(bytes)))
     }
 
@@ -69,9 +69,9 @@ impl SwarmKey {
             path: path.to_owned(),
             source,
         };
-        let malformed = |why| SwarmKeyError::Malformed {
+        let malformed = |reason| SwarmKeyError::Malformed {
             path: path.to_owned(),
-            why,
+            reason,
         };
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -113,12 +113,12 @@ impl SwarmKey {
             })
     }
 
-    /// The text of a key file.
+    /// The content of a key file.
     pub fn to_file(&self) -> String {
         self.0.to_key_file()
     }
 
-    /// A short public name of the key, to compare two nodes' keys by.
+    /// A hash of the key that may be shown, to compare the keys of two nodes.
     pub fn fingerprint(&self) -> String {
         self.0.fingerprint().to_string()
     }
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_reads_back_what_it_wrote_and_is_private_to_its_owner() {
+    fn a_written_key_is_read_back_and_only_its_owner_may_read_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("swarm.key");
         let key = SwarmKey::generate().unwrap();
@@ -188,11 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_holds_no_key_says_what_is_wrong() {
+    fn the_error_for_an_invalid_key_file_names_the_fault() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("swarm.key");
         let hex = "0".repeat(64);
-        for (text, why) in [
+        for (text, reason) in [
             (String::new(), "first line"),
             (
                 "/key/swarm/psk/1.0.0/\n/base64/\nAAAA".to_owned(),
@@ -210,14 +210,14 @@ mod tests {
         ] {
             std::fs::write(&path, text).unwrap();
             let error = SwarmKey::read(&path).unwrap_err().to_string();
-            assert!(error.contains(why), "{error}");
+            assert!(error.contains(reason), "{error}");
         }
         let missing = SwarmKey::read(&dir.path().join("none")).unwrap_err();
         assert!(matches!(missing, SwarmKeyError::Unreadable { .. }));
     }
 
     #[test]
-    fn a_key_is_not_shown_by_debug() {
+    fn debug_does_not_reveal_the_key() {
         let key = SwarmKey::generate().unwrap();
         let hex = key.to_file().lines().last().unwrap().to_owned();
         assert!(!format!("{key:?}").contains(&hex));

@@ -10,10 +10,10 @@ async fn gossip_arrives_with_its_author() {
     let b = start(config(&[&a])).await;
     assert_eq!(a.connected().await, b.peer);
     let (author, forwarder, ticket, message) =
-        heard(|| b.handle.publish(&claim(&b.peer)), &mut a).await;
+        received(|| b.handle.publish(&claim(&b.peer)), &mut a).await;
     assert_eq!((author, forwarder), (b.peer.clone(), b.peer.clone()));
     assert_eq!(message, claim(&b.peer));
-    a.handle.verdict(ticket, Acceptance::Accept);
+    a.handle.set_acceptance(ticket, Acceptance::Accept);
 }
 
 #[tokio::test]
@@ -26,16 +26,16 @@ async fn malformed_gossip_is_counted_and_never_delivered() {
             .send(Command::Publish(Topic::Tests, vec![0xff; 100]))
     };
     let bad = async {
-        let mut again = tokio::time::interval(Duration::from_millis(50));
+        let mut interval = tokio::time::interval(Duration::from_millis(50));
         while a.handle.stats().gossip_rejected == 0 {
-            again.tick().await;
+            interval.tick().await;
             garbage();
         }
     };
-    tokio::time::timeout(GUARD, bad).await.unwrap();
+    tokio::time::timeout(TIME_LIMIT, bad).await.unwrap();
     let offences = a.handle.stats().offenders[&b.peer];
     assert!(offences.forwarded > 0 && offences.authored > 0);
-    let (.., message) = heard(|| b.handle.publish(&claim(&b.peer)), &mut a).await;
+    let (.., message) = received(|| b.handle.publish(&claim(&b.peer)), &mut a).await;
     assert_eq!(message, claim(&b.peer));
 }
 
@@ -43,8 +43,8 @@ async fn malformed_gossip_is_counted_and_never_delivered() {
 async fn a_rejected_author_is_counted() {
     let mut a = start(config(&[])).await;
     let b = start(config(&[&a])).await;
-    let (_, _, ticket, _) = heard(|| b.handle.publish(&claim(&b.peer)), &mut a).await;
-    a.handle.verdict(ticket, Acceptance::Reject);
+    let (_, _, ticket, _) = received(|| b.handle.publish(&claim(&b.peer)), &mut a).await;
+    a.handle.set_acceptance(ticket, Acceptance::Reject);
     a.counted(|s| s.offenders.get(&b.peer).is_some_and(|o| o.authored == 1))
         .await;
 }
@@ -67,15 +67,15 @@ async fn a_small_request_is_answered() {
 }
 
 #[tokio::test]
-async fn a_plan_of_a_mebibyte_is_fetched() {
+async fn a_plan_of_a_mebibyte_can_be_fetched() {
     let mut a = start(config(&[])).await;
     let mut b = start(config(&[&a])).await;
     b.connected().await;
     let plan: Arc<[u8]> = (0..1024 * 1024).map(|i| i as u8).collect();
-    let ask = Request::FetchPlan(Digest::of(&plan));
-    b.handle.request(a.peer.clone(), &ask, 1).unwrap();
+    let fetch = Request::FetchPlan(Digest::of(&plan));
+    b.handle.request(a.peer.clone(), &fetch, 1).unwrap();
     let (_, ticket, request) = a.request().await;
-    assert_eq!(request, ask);
+    assert_eq!(request, fetch);
     a.handle.reply(ticket, &Reply::Plan(Some(plan.clone())));
     assert_eq!(b.reply().await.2, Ok(Reply::Plan(Some(plan))));
 }
@@ -96,7 +96,7 @@ async fn an_answer_too_large_to_send_becomes_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_dropped_request_fails_at_the_other_end() {
+async fn a_dropped_request_fails_at_the_sender() {
     let mut a = start(config(&[])).await;
     let mut b = start(config(&[&a])).await;
     b.connected().await;
@@ -109,22 +109,22 @@ async fn a_dropped_request_fails_at_the_other_end() {
 
 #[tokio::test]
 async fn a_request_of_a_newer_version_is_refused_and_not_dropped() {
-    use crate::handle::Lane;
+    use crate::behaviour::RequestProtocol;
     let a = start(config(&[])).await;
     let mut b = start(config(&[&a])).await;
     b.connected().await;
     b.handle.send(Command::Request {
         to: a.peer.clone(),
         id: 1,
-        lane: Lane::Control,
+        protocol: RequestProtocol::Control,
         // Field 99, empty.
         bytes: vec![0x9a, 0x06, 0x00],
     });
     let (.., result) = b.reply().await;
-    let Ok(Reply::Refused(why)) = &result else {
+    let Ok(Reply::Refused(reason)) = &result else {
         panic!("{result:?}");
     };
-    assert!(why.contains("does not know"), "{why}");
+    assert!(reason.contains("does not know"), "{reason}");
     assert_eq!(a.handle.stats().requests_malformed, 0);
 }
 
@@ -141,15 +141,15 @@ async fn a_request_without_an_answer_times_out() {
 }
 
 #[tokio::test]
-async fn a_request_to_nobody_fails() {
+async fn a_request_to_an_unknown_peer_fails() {
     let mut a = start(config(&[])).await;
-    let stranger = Identity::ephemeral().peer();
+    let unknown = Identity::ephemeral().peer();
     a.handle
-        .request(stranger.clone(), &small_request(), 4)
+        .request(unknown.clone(), &small_request(), 4)
         .unwrap();
     assert_eq!(
         a.reply().await,
-        (stranger, 4, Err(RequestFailed::NotConnected))
+        (unknown, 4, Err(RequestFailed::NotConnected))
     );
 }
 

@@ -1,16 +1,16 @@
-//! Topic `tests`: announcement, election, authority, stop and end.
+//! Topic `tests`: announcements, elections, beats, commands and ends.
 
 use pb::v1::test_message::Body;
 
 use super::common;
-use super::decision;
 use super::decode;
-use super::limits::MAX_TOLD;
+use super::limits::MAX_BEAT_EVENTS;
+use super::log_entry;
 use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::log::Log;
 use vajra_core::protocol::messages::{RelayedStart, TestMessage, TestState};
 
-/// Terms begin at 1; nothing is said in term 0.
+/// Checks a term. Terms start at 1.
 pub fn term(value: u64) -> Result<u64, WireError> {
     if value == 0 {
         return Err(WireError::Missing("term"));
@@ -23,20 +23,20 @@ impl Wire for TestState {
 
     fn to_wire(&self) -> i32 {
         use pb::v1::TestState as W;
-        let phase = match self {
+        let state = match self {
             TestState::Electing => W::Electing,
             TestState::Registering => W::Registering,
             TestState::Running => W::Running,
             TestState::Stopping => W::Stopping,
             TestState::Ended => W::Ended,
         };
-        phase.into()
+        state.into()
     }
 
     fn from_wire(m: i32) -> Result<TestState, WireError> {
         use pb::v1::TestState as W;
         Ok(match W::try_from(m).unwrap_or_default() {
-            W::Unknown => return Err(WireError::Unknown("phase")),
+            W::Unknown => return Err(WireError::Unknown("state")),
             W::Electing => TestState::Electing,
             W::Registering => TestState::Registering,
             W::Running => TestState::Running,
@@ -111,8 +111,8 @@ impl Wire for TestMessage {
                 stop: stop.as_ref().map(Wire::to_wire),
                 since_start_ns: start.map(|s| encode::signed_ns(s.since)),
                 start_term: start.map_or(0, |s| s.term),
-                decisions: decision::to_wire(&log.entries),
-                decisions_term: log.term,
+                log: log_entry::to_wire(&log.entries),
+                log_term: log.term,
             }),
             TestMessage::Beat {
                 test,
@@ -132,8 +132,8 @@ impl Wire for TestMessage {
                 number: *number,
                 share_lease_ns: encode::ns(*share_lease),
                 since_start_ns: since_start.map(encode::signed_ns),
-                phase: state.to_wire(),
-                decisions: decision::to_wire(log),
+                state: state.to_wire(),
+                log: log_entry::to_wire(log),
                 settled: *committed,
                 events: events.iter().map(Wire::to_wire).collect(),
             }),
@@ -169,7 +169,7 @@ impl Wire for TestMessage {
                 test: test.0.to_vec(),
                 by: Some(by.to_wire()),
                 id: *id,
-                how: Some(decision::steer_to_wire(*command)),
+                command: Some(log_entry::command_to_wire(*command)),
             }),
             TestMessage::Ended(e) => Body::Ended(e.to_wire()),
         };
@@ -218,8 +218,8 @@ impl Wire for TestMessage {
                     })
                     .transpose()?,
                 log: Log {
-                    term: decode::number("decisions_term", m.decisions_term)?,
-                    entries: decision::shared(m.decisions)?,
+                    term: decode::number("log_term", m.log_term)?,
+                    entries: log_entry::shared(m.log)?,
                 },
             },
             Body::Beat(m) => TestMessage::Beat {
@@ -232,10 +232,10 @@ impl Wire for TestMessage {
                     .since_start_ns
                     .map(|ns| decode::signed_ns("since_start_ns", ns))
                     .transpose()?,
-                state: TestState::from_wire(m.phase)?,
-                committed: decode::at_most("settled", m.settled, m.decisions.len() as u32)?,
-                log: decision::shared(m.decisions)?,
-                events: decode::list("events", m.events, MAX_TOLD)?,
+                state: TestState::from_wire(m.state)?,
+                committed: decode::at_most("settled", m.settled, m.log.len() as u32)?,
+                log: log_entry::shared(m.log)?,
+                events: decode::list("events", m.events, MAX_BEAT_EVENTS)?,
             },
             Body::BeatAck(m) => TestMessage::BeatAck {
                 test: common::test(&m.test)?,
@@ -258,7 +258,7 @@ impl Wire for TestMessage {
                 test: common::test(&m.test)?,
                 by: decode::required("by", m.by)?,
                 id: m.id,
-                command: decision::steer_from_wire(m.how)?,
+                command: log_entry::command_from_wire(m.command)?,
             },
             Body::Ended(m) => TestMessage::Ended(Wire::from_wire(m)?),
         })

@@ -6,7 +6,7 @@ use super::limits::*;
 use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::messages::{Advert, KnownTest, Status};
 
-/// A multiaddress as text, as far as it can be told without parsing: dialling does that.
+/// A first check of the text of a multiaddress. It is parsed before it is dialled.
 fn is_address(s: &str) -> bool {
     s.starts_with('/') && s.len() <= MAX_ADDRESS && s.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -18,7 +18,7 @@ fn addresses(list: Vec<String>) -> Result<Vec<String>, WireError> {
         if !is_address(address) {
             return Err(WireError::Invalid {
                 field: "addresses",
-                why: "has an element that is not a multiaddress",
+                reason: "has an element that is not a multiaddress",
             });
         }
     }
@@ -64,7 +64,7 @@ impl Wire for Advert {
             task_types: decode::words("task_types", m.task_types, MAX_TASK_TYPES, MAX_TASK_TYPE)?,
             labels: decode::map("labels", m.labels, MAX_LABELS, MAX_LABEL)?,
             status: Status::from_wire(m.status)?,
-            interval: decode::some_span("interval_ns", m.interval_ns)?,
+            interval: decode::nonzero_span("interval_ns", m.interval_ns)?,
             tests: decode::list("tests", m.tests, MAX_KNOWN_TESTS)?,
             environment: decode::text("environment", m.environment, MAX_ENVIRONMENT)?,
         })

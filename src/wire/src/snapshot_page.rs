@@ -1,13 +1,13 @@
-//! Pages of snapshots: what one reply to FetchSnapshots carries.
+//! Pages of snapshots: the replies to FetchSnapshots.
 
 use super::limits::*;
-use super::split::{fit_bulk, len_bound};
+use super::snapshot_split::{fit_bulk, len_bound};
 use super::{Wire, WireError, common, decode, pb};
 use vajra_core::metrics::{Piece, Snapshot};
 use vajra_core::protocol::TestId;
 use vajra_core::protocol::messages::Reply;
 
-/// The longest beginning of `snapshots` that one reply may carry, at least the first.
+/// Encodes the first snapshots, at least one and as many as fit a reply.
 pub fn to_wire(test: TestId, snapshots: &[Snapshot], more: bool) -> pb::v1::FetchedSnapshots {
     let (mut len, mut histograms, mut nested) = (0, 0, 0);
     let mut page = Vec::new();
@@ -37,8 +37,8 @@ pub fn to_wire(test: TestId, snapshots: &[Snapshot], more: bool) -> pb::v1::Fetc
     }
 }
 
-/// A page of one test's snapshots, each worker once and in order, so that asking for what
-/// comes after the last always ends.
+/// Decodes a page. All snapshots must be of one test, sorted by worker and without duplicates, so
+/// that fetching page after page ends.
 pub fn from_wire(m: pb::v1::FetchedSnapshots) -> Result<Reply, WireError> {
     let field = "snapshots";
     let histograms = m.snapshots.iter().map(|s| s.histograms.len()).sum();
@@ -52,19 +52,19 @@ pub fn from_wire(m: pb::v1::FetchedSnapshots) -> Result<Reply, WireError> {
     if snapshots.iter().any(|s| s.test != test) {
         return Err(WireError::Invalid {
             field,
-            why: "has one of another test",
+            reason: "contains one of another test",
         });
     }
     if !snapshots.is_sorted_by(|a, b| a.worker < b.worker) {
         return Err(WireError::Invalid {
             field,
-            why: "is not in the order of workers",
+            reason: "is not sorted by worker",
         });
     }
     if m.more && snapshots.is_empty() {
         return Err(WireError::Invalid {
             field,
-            why: "is empty, yet more are said to follow",
+            reason: "is empty, although more follow",
         });
     }
     Ok(Reply::Snapshots {
@@ -79,7 +79,7 @@ fn histograms_of(s: &Snapshot) -> usize {
     s.pieces.iter().filter(is_histogram).count()
 }
 
-/// Nested messages but histograms: itself, worker, latency, counters, steps and their errors.
+/// Nested messages without histograms: the snapshot, worker, latency, counters, steps and errors.
 fn nested_of(s: &Snapshot) -> usize {
     let steps = s.pieces.iter().map(|p| match p {
         Piece::Counters(steps) => steps.iter().map(|s| 1 + s.counters.errors.len()).sum(),

@@ -1,35 +1,34 @@
-//! Fitting a snapshot's pieces into messages of limited size.
+//! Splits a snapshot into messages of limited size.
 
 use prost::Message as _;
 
 use super::limits::{MAX_CHUNK, MAX_GOSSIP};
-use super::{snapshot, summary};
+use super::{snapshot, snapshot_summary};
 use vajra_core::metrics::{Piece, Snapshot};
 
-/// Room for what surrounds the metrics: key and length of the envelope's field.
+/// Bytes of the envelope around the metrics: key and length of its field.
 const ENVELOPE: usize = 8;
-/// Lengths grow by at most this much when pieces share a message instead of having one each.
+/// Most bytes by which length prefixes grow when pieces share a message.
 const SLACK: usize = 8;
 
-/// Splits a snapshot over as few messages as its pieces need, each at most [`MAX_GOSSIP`]
-/// bytes once encoded (first fit, largest first: seldom one more than the fewest). Each part
-/// is a snapshot of the same number with some of the pieces. Also says how many pieces are
-/// too large for gossip; those are in none of the parts and are fetched instead.
+/// Splits a snapshot into parts of at most [`MAX_GOSSIP`] bytes each, by first fit decreasing. Each
+/// part is a snapshot of the same number with some of the pieces. Also returns the number of pieces
+/// that are too large for gossip. They are in no part; nodes fetch them instead.
 ///
 /// A snapshot without pieces is one part.
 pub fn split_snapshot(snapshot: &Snapshot) -> (Vec<Snapshot>, usize) {
     split(snapshot, MAX_GOSSIP)
 }
 
-/// The pieces of a snapshot that fit a bulk message: all of them, for any plan of a few steps.
+/// The snapshot with the pieces that fit a bulk message: all of them in a plan with a few steps.
 pub(super) fn fit_bulk(snapshot: &Snapshot) -> Snapshot {
-    let whole = split(snapshot, MAX_CHUNK).0.into_iter().next();
-    whole.unwrap_or_else(|| with(snapshot, Vec::new()))
+    let part = split(snapshot, MAX_CHUNK).0.into_iter().next();
+    part.unwrap_or_else(|| with(snapshot, Vec::new()))
 }
 
-/// Most bytes that a snapshot takes in a message that carries it.
+/// Largest encoded length of a snapshot in its envelope.
 pub(super) fn len_bound(snapshot: &Snapshot) -> usize {
-    snapshot::bare(snapshot).encoded_len() + summary::MAX_LEN + ENVELOPE
+    snapshot::bare(snapshot).encoded_len() + snapshot_summary::MAX_LEN + ENVELOPE
 }
 
 fn with(snapshot: &Snapshot, pieces: Vec<Piece>) -> Snapshot {

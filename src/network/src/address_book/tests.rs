@@ -1,4 +1,4 @@
-//! The address book, with time handed in.
+//! Tests of the address book. Time is a value of the test.
 
 #![allow(clippy::unwrap_used)]
 use super::super::backoff::LONGEST;
@@ -24,7 +24,7 @@ impl World {
         self.book.learn(peer, address(1), source, self.now);
     }
 
-    /// Dials and fails for a long time; the number of dials.
+    /// Fails every dial for a time. Returns the number of dials.
     fn fail_for(&mut self, span: Duration) -> u32 {
         let end = self.now + span;
         let mut dials = 0;
@@ -47,13 +47,13 @@ fn address(port: u16) -> Multiaddr {
 fn a_peer_is_dialled_at_once_and_not_twice_at_a_time() {
     let mut w = World::new();
     let peer = PeerId::random();
-    w.learn(peer, Source::Hearsay);
+    w.learn(peer, Source::Indirect);
     assert_eq!(w.book.due(w.now, 10), vec![(peer, vec![address(1)])]);
     assert_eq!(w.book.due(w.now + LONGEST, 10), vec![]);
 }
 
 #[test]
-fn oneself_is_never_dialled() {
+fn this_node_is_never_dialled() {
     let mut w = World::new();
     w.learn(w.own, Source::Mdns);
     w.book.connected(w.own, Some(&address(1)), w.now);
@@ -61,7 +61,7 @@ fn oneself_is_never_dialled() {
 }
 
 #[test]
-fn members_and_mdns_peers_are_dialled_for_ever_but_no_more_often_than_the_longest_wait() {
+fn members_and_mdns_peers_are_redialled_forever_at_the_longest_delay() {
     let mut w = World::new();
     let (member, seen) = (PeerId::random(), PeerId::random());
     let known = KnownPeer {
@@ -77,14 +77,14 @@ fn members_and_mdns_peers_are_dialled_for_ever_but_no_more_often_than_the_longes
 }
 
 #[test]
-fn hearsay_is_forgotten_after_some_failures() {
+fn peers_known_only_from_others_are_removed_after_some_failures() {
     let mut w = World::new();
-    w.learn(PeerId::random(), Source::Hearsay);
-    assert_eq!(w.fail_for(Duration::from_secs(3600)), HEARSAY_FAILURES);
+    w.learn(PeerId::random(), Source::Indirect);
+    assert_eq!(w.fail_for(Duration::from_secs(3600)), INDIRECT_FAILURES);
 }
 
 #[test]
-fn mdns_peers_become_hearsay_when_mdns_no_longer_shows_them() {
+fn peers_that_mdns_no_longer_reports_are_removed_after_some_failures() {
     let mut w = World::new();
     let peer = PeerId::random();
     w.learn(peer, Source::Mdns);
@@ -94,12 +94,12 @@ fn mdns_peers_become_hearsay_when_mdns_no_longer_shows_them() {
 }
 
 #[test]
-fn a_lost_peer_is_dialled_again_soon_at_its_proven_address_first() {
+fn a_lost_peer_is_redialled_soon_at_its_proven_address_first() {
     let mut w = World::new();
     let peer = PeerId::random();
-    w.learn(peer, Source::Hearsay);
+    w.learn(peer, Source::Indirect);
     w.book.connected(peer, Some(&address(2)), w.now);
-    w.now += GOOD_CONNECTION;
+    w.now += MIN_CONNECTION;
     w.book.disconnected(&peer, 0, w.now);
     assert_eq!(w.book.due(w.now, 10), vec![]);
     w.now += super::super::backoff::FIRST;
@@ -110,7 +110,7 @@ fn a_lost_peer_is_dialled_again_soon_at_its_proven_address_first() {
 }
 
 #[test]
-fn who_hangs_up_at_once_is_dialled_less_and_less() {
+fn a_peer_that_closes_connections_at_once_is_dialled_less_and_less_often() {
     let mut w = World::new();
     let peer = PeerId::random();
     w.learn(peer, Source::Mdns);
@@ -128,14 +128,14 @@ fn who_hangs_up_at_once_is_dialled_less_and_less() {
 }
 
 #[test]
-fn a_peer_set_aside_is_left_alone_for_ten_minutes() {
+fn a_blocked_peer_is_not_dialled_for_ten_minutes() {
     let mut w = World::new();
     let peer = PeerId::random();
     w.learn(peer, Source::Mdns);
-    w.book.set_aside(peer, w.now);
+    w.book.block(peer, w.now);
     w.learn(peer, Source::Mdns);
     assert_eq!(w.book.due(w.now, 10), vec![]);
-    w.now += ASIDE_FOR;
+    w.now += BLOCK_TIME;
     w.learn(peer, Source::Mdns);
     assert_eq!(w.book.due(w.now, 10).len(), 1);
 }
@@ -145,9 +145,9 @@ fn the_book_stays_bounded_and_keeps_members() {
     let mut w = World::new();
     let member = PeerId::random();
     w.book.connected(member, Some(&address(1)), w.now);
-    w.book.is_member(&member);
+    w.book.add_member(&member);
     for _ in 0..2 * MAX_PEERS {
-        w.learn(PeerId::random(), Source::Hearsay);
+        w.learn(PeerId::random(), Source::Indirect);
         for (peer, _) in w.book.due(w.now, MAX_PEERS) {
             w.book.failed(&peer, w.now);
         }
@@ -161,7 +161,7 @@ fn addresses_of_one_peer_are_bounded() {
     let mut w = World::new();
     let peer = PeerId::random();
     for port in 1..100 {
-        w.book.learn(peer, address(port), Source::Hearsay, w.now);
+        w.book.learn(peer, address(port), Source::Indirect, w.now);
     }
     assert_eq!(w.book.due(w.now, 1)[0].1.len(), MAX_ADDRESSES);
 }

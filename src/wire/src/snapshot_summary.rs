@@ -1,15 +1,15 @@
-//! What a reader of the fixed set sees of a snapshot: totals, mean rate and percentiles.
-//! Nothing here is ever read back.
+//! The fields of the fixed set in a snapshot: totals, mean rate and percentiles. They are written for
+//! compatibility and never read.
 
 use hdrhistogram::Histogram;
 
 use super::{encode, histogram, pb};
 use vajra_core::metrics::{Piece, Snapshot, StepCounters, TimeKind, new_histogram};
 
-/// Longest that [`fill`] makes a message: three counters, rate, tasks and nine percentiles.
+/// Most bytes that [`fill`] adds: three counters, rate, tasks and nine latency values.
 pub const MAX_LEN: usize = 3 * 11 + 9 + 6 + 2 + 9 * 9;
 
-/// Fills the fields of the fixed set from the pieces that are there.
+/// Fills the fields of the fixed set from the pieces of the snapshot.
 pub fn fill(m: &mut pb::worker::WorkerMetrics, snapshot: &Snapshot) {
     for piece in &snapshot.pieces {
         if let Piece::Counters(steps) = piece {
@@ -38,7 +38,7 @@ fn totals(m: &mut pb::worker::WorkerMetrics, steps: &[StepCounters], elapsed_s: 
     };
 }
 
-/// The response times of all steps, merged: percentiles are read from that only.
+/// The merged response times of all steps.
 fn response_times(pieces: &[Piece]) -> Option<Histogram<u64>> {
     let mut merged: Option<Histogram<u64>> = None;
     for piece in pieces {

@@ -1,9 +1,9 @@
-//! Whole networks on loopback, mDNS off. Every wait is for an event, with a guard.
+//! Tests of whole networks on loopback, without mDNS. Each waits for an event, with a time limit.
 
 #![allow(clippy::unwrap_used)]
 
-mod meeting;
-mod talking;
+mod discovery;
+mod messages;
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use super::handle::Command;
 use super::*;
 use vajra_core::protocol::messages::{Gossip, Reply, Request, StopOrder, TestMessage};
-use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, TestId};
+use vajra_core::protocol::{Acceptance, Digest, Incarnation, NodeId, Peer, TestId};
 use vajra_wire::Topic;
 
-/// Far beyond what anything here takes, even on a busy machine.
-const GUARD: Duration = Duration::from_secs(30);
+/// Time limit of a wait, far above what any event here takes, even on a busy machine.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 struct Node {
     peer: Peer,
@@ -49,24 +49,24 @@ async fn start(config: NetworkConfig) -> Node {
 }
 
 impl Node {
-    /// Its address without its peer id.
+    /// Its address without the peer id.
     fn bare(&self) -> Multiaddr {
         address::split_peer(&self.address).0
     }
 
-    /// Passes over events until one is wanted.
+    /// Skips events until `wanted` returns a value.
     async fn until<T>(&mut self, mut wanted: impl FnMut(NetworkEvent) -> Option<T>) -> T {
         let search = async {
             loop {
-                let event = self.events.recv().await.expect("the network runs");
+                let event = self.events.recv().await.expect("the network is running");
                 if let Some(found) = wanted(event) {
                     return found;
                 }
             }
         };
-        tokio::time::timeout(GUARD, search)
+        tokio::time::timeout(TIME_LIMIT, search)
             .await
-            .expect("the event comes in time")
+            .expect("the event arrives in time")
     }
 
     async fn connected(&mut self) -> Peer {
@@ -105,24 +105,24 @@ impl Node {
         .await
     }
 
-    /// Waits until a counter has moved; counters send no events.
-    async fn counted(&self, what: impl Fn(&NetworkStats) -> bool) {
+    /// Polls the counters, which send no events, until the condition holds.
+    async fn counted(&self, condition: impl Fn(&NetworkStats) -> bool) {
         let watch = async {
-            let mut look = tokio::time::interval(Duration::from_millis(10));
-            while !what(&self.handle.stats()) {
-                look.tick().await;
+            let mut interval = tokio::time::interval(Duration::from_millis(10));
+            while !condition(&self.handle.stats()) {
+                interval.tick().await;
             }
         };
-        tokio::time::timeout(GUARD, watch)
+        tokio::time::timeout(TIME_LIMIT, watch)
             .await
-            .expect("the count comes in time");
+            .expect("the counters change in time");
     }
 }
 
-/// Sends again and again (a first message may find no subscription yet) until `to` hears it.
-async fn heard(send: impl Fn(), to: &mut Node) -> (Peer, Peer, GossipTicket, Gossip) {
-    let mut again = tokio::time::interval(Duration::from_millis(50));
-    let hear = to.until(|event| match event {
+/// Sends repeatedly until `to` receives the message. The first messages may find no subscription.
+async fn received(send: impl Fn(), to: &mut Node) -> (Peer, Peer, GossipTicket, Gossip) {
+    let mut interval = tokio::time::interval(Duration::from_millis(50));
+    let arrival = to.until(|event| match event {
         NetworkEvent::Gossip {
             author,
             forwarder,
@@ -131,11 +131,11 @@ async fn heard(send: impl Fn(), to: &mut Node) -> (Peer, Peer, GossipTicket, Gos
         } => Some((author, forwarder, ticket, message)),
         _ => None,
     });
-    tokio::pin!(hear);
+    tokio::pin!(arrival);
     loop {
         tokio::select! {
-            heard = &mut hear => return heard,
-            _ = again.tick() => send(),
+            message = &mut arrival => return message,
+            _ = interval.tick() => send(),
         }
     }
 }

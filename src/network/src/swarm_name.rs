@@ -1,53 +1,53 @@
-//! The swarm's name, and the protocol names made from it: two swarms that differ in name
-//! share no protocol, so they never mix on one LAN.
+//! The name of the swarm and the protocol names derived from it. Swarms with different names have
+//! no protocol in common, so they do not mix on one LAN.
 
 use std::fmt;
 use std::str::FromStr;
 
 use libp2p::StreamProtocol;
 
-/// A swarm's name: 1 to 63 letters, digits, `-`, `_` or `.`, so that it fits protocol and
-/// file names as it is.
+/// The name of a swarm: 1 to 63 letters, digits, `-`, `_` or `.`, so that it can be part of
+/// protocol and file names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SwarmName(String);
 
-/// Why a text is no swarm name.
+/// The text is not a valid swarm name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("swarm name {0:?} must be 1 to 63 letters, digits, '-', '_' or '.'")]
-pub struct BadSwarmName(String);
+pub struct SwarmNameError(String);
 
 impl SwarmName {
-    /// Longest name in bytes.
+    /// Longest name, in bytes.
     pub const MAX_LEN: usize = 63;
 
-    /// What identify calls us; a peer that says anything else is not of this swarm.
+    /// The protocol version in identify. Peers with another one belong to another swarm.
     pub(super) fn identify(&self) -> String {
         format!("/vajra/{}/1", self.0)
     }
 
-    /// Kademlia's protocol.
+    /// The Kademlia protocol.
     pub(super) fn kad(&self) -> StreamProtocol {
         self.protocol("kad/1")
     }
 
-    /// Small requests.
+    /// The protocol for small requests.
     pub(super) fn control(&self) -> StreamProtocol {
         self.protocol("control/1")
     }
 
-    /// Large requests.
+    /// The protocol for large requests.
     pub(super) fn bulk(&self) -> StreamProtocol {
         self.protocol("bulk/1")
     }
 
-    /// Gossipsub appends its own versions to this.
+    /// The prefix of the gossipsub protocols; gossipsub appends its versions.
     pub(super) fn gossip(&self) -> String {
         format!("/vajra/{}/gossip", self.0)
     }
 
     fn protocol(&self, tail: &str) -> StreamProtocol {
         StreamProtocol::try_from_owned(format!("/vajra/{}/{tail}", self.0))
-            .expect("a protocol name only has to start with a slash")
+            .expect("starts with a slash, as a protocol name must")
     }
 }
 
@@ -58,18 +58,18 @@ impl fmt::Display for SwarmName {
 }
 
 impl FromStr for SwarmName {
-    type Err = BadSwarmName;
+    type Err = SwarmNameError;
 
-    fn from_str(text: &str) -> Result<SwarmName, BadSwarmName> {
+    fn from_str(text: &str) -> Result<SwarmName, SwarmNameError> {
         let fits = (1..=Self::MAX_LEN).contains(&text.len());
         let plain = text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        // Dots alone would be a directory, where the name becomes part of a file's.
+        // `.` and `..` are directories.
         if fits && plain && text.bytes().any(|b| b != b'.') {
             Ok(SwarmName(text.to_owned()))
         } else {
-            Err(BadSwarmName(text.chars().take(80).collect()))
+            Err(SwarmNameError(text.chars().take(80).collect()))
         }
     }
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_could_not_be_part_of_a_protocol_or_file_name_is_refused() {
+    fn names_that_cannot_be_part_of_a_protocol_or_file_name_are_refused() {
         for bad in ["", "a/b", "a b", "..", "ä", &"x".repeat(64)] {
             assert!(bad.parse::<SwarmName>().is_err(), "{bad:?}");
         }
