@@ -86,12 +86,7 @@ pub struct Closed {
 impl<T: Task> Model<T> for Closed {
     type User = User;
 
-    fn after_request(
-        &self,
-        engine: &Engine<T>,
-        slot: &Rc<Slot>,
-        now: LeaseInstant,
-    ) -> NextAction {
+    fn after_request(&self, engine: &Engine<T>, slot: &Rc<Slot>, now: LeaseInstant) -> NextAction {
         engine.busy.set(engine.busy.get() - 1);
         if self.quota.get() == Some(0) {
             engine.shared.control.wake(engine.thread);

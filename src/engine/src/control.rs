@@ -198,7 +198,10 @@ mod tests {
         control.set_lease(LeaseInstant(control.now().0 + 1_000_000_000));
         let now = control.now();
         assert!(control.may_send(now, now));
-        assert!(!control.may_send(now, before), "due before the lease started");
+        assert!(
+            !control.may_send(now, before),
+            "due before the lease started"
+        );
         control.set_lease(LeaseInstant(now.0 + 2_000_000_000));
         assert!(
             control.may_send(LeaseInstant(now.0 + 1_500_000_000), now),

@@ -297,9 +297,7 @@ impl<T: Task> Engine<T> {
             self.count(|c| c.planned -= 1);
             self.count_step(step, |c| c.planned += 1);
         }
-        let (mut done, mut sent) = self
-            .request(session, slot, step, pending.due, lag_ns)
-            .await;
+        let (mut done, mut sent) = self.request(session, slot, step, pending.due, lag_ns).await;
         while sent && !self.stopped.get() {
             let Some(next) = session.next_step() else {
                 break;

@@ -60,12 +60,7 @@ struct Schedule {
 impl<T: Task> Model<T> for Open {
     type User = ();
 
-    fn after_request(
-        &self,
-        engine: &Engine<T>,
-        slot: &Rc<Slot>,
-        _: LeaseInstant,
-    ) -> NextAction {
+    fn after_request(&self, engine: &Engine<T>, slot: &Rc<Slot>, _: LeaseInstant) -> NextAction {
         // If the limit of sessions was lowered, surplus ones end after their request.
         if self.sessions.get() > self.max_sessions.get() {
             self.sessions.set(self.sessions.get() - 1);

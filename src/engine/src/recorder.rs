@@ -26,7 +26,9 @@ fn add_error(errors: &mut BTreeMap<ErrorKey, ErrorCount>, mut key: ErrorKey, cou
     if errors.len() >= MAX_ERRORS && !errors.contains_key(&key) {
         key.message.clear();
     }
-    let known = errors.entry(key).or_insert(ErrorCount { count: 0, ..count });
+    let known = errors
+        .entry(key)
+        .or_insert(ErrorCount { count: 0, ..count });
     known.count += count.count;
     known.first_ms = known.first_ms.min(count.first_ms);
     known.last_ms = known.last_ms.max(count.last_ms);

@@ -89,6 +89,7 @@ mod arrival;
 mod context;
 mod gate;
 mod metrics;
+mod origin;
 mod outcome;
 mod parameters;
 mod phase;
@@ -98,11 +99,12 @@ mod secrets;
 mod task;
 
 pub use arrival::{Arrival, NextStep};
-pub use context::{SharedState, TaskContext, TestOrigin};
+pub use context::{SharedState, TaskContext};
 pub use gate::{Gate, Permit};
 pub use metrics::{
     CustomMetrics, MergeError, MetricDeclaration, MetricId, MetricKind, MetricValue,
 };
+pub use origin::TestOrigin;
 pub use outcome::{Failure, FailureKind, Outcome};
 pub use parameters::{
     Parameter, ParameterError, ParameterKind, ParameterValue, ParameterValues, Parameters, Presence,

@@ -142,12 +142,7 @@ impl CustomMetrics {
                 (MetricValue::Counter(sum), MetricValue::Counter(n)) => {
                     *sum = sum.saturating_add(*n);
                 }
-                (
-                    MetricValue::Rate { hits, events },
-                    MetricValue::Rate {
-                        hits: h, events: e
-                    },
-                ) => {
+                (MetricValue::Rate { hits, events }, MetricValue::Rate { hits: h, events: e }) => {
                     *hits += h;
                     *events += e;
                 }

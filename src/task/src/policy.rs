@@ -18,7 +18,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::str::FromStr;
 
-use crate::context::TestOrigin;
+use crate::origin::TestOrigin;
 
 /// An entry of `--allow-target`.
 #[derive(Debug, Clone, PartialEq, Eq)]

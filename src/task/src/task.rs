@@ -8,9 +8,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::arrival::{Arrival, NextStep};
-use crate::context::{TaskContext, TestOrigin};
+use crate::context::TaskContext;
 use crate::gate::Gate;
 use crate::metrics::MetricDeclaration;
+use crate::origin::TestOrigin;
 use crate::outcome::Outcome;
 use crate::parameters::Parameters;
 use crate::prepare::PrepareError;

@@ -156,7 +156,9 @@ pub fn prepare_with(
         plan::Task::Http(http) => {
             Prepared::Http(Arc::new(HttpPrepared::prepare(http, context, origin)?))
         }
-        plan::Task::Sleep { ms } => Prepared::Sleep(declared(json!({ "ms": ms }), context, origin)?),
+        plan::Task::Sleep { ms } => {
+            Prepared::Sleep(declared(json!({ "ms": ms }), context, origin)?)
+        }
         plan::Task::Cpu { ms } => Prepared::Cpu(declared(json!({ "ms": ms }), context, origin)?),
         plan::Task::Scenarios(scenarios) => {
             let spec = |scenarios| ScenarioSpec {
@@ -213,7 +215,10 @@ mod tests {
                 let definition = &text[at + prefix.len()..];
                 let definition = &definition[..definition.find('"').unwrap()];
                 let schema = schema(name);
-                assert!(!schema["$defs"][definition].is_null(), "{name}: {definition}");
+                assert!(
+                    !schema["$defs"][definition].is_null(),
+                    "{name}: {definition}"
+                );
             }
         }
         assert!(registry.get("FTP").is_none());

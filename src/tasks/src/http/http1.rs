@@ -107,7 +107,8 @@ impl Exchanging<'_> {
                 }
                 Ok(bytes) => {
                     let fed = self.reader.feed(bytes);
-                    let taken = fed.map_err(|e| Failure::new(FailureKind::Protocol, e.to_string()))?;
+                    let taken =
+                        fed.map_err(|e| Failure::new(FailureKind::Protocol, e.to_string()))?;
                     bytes.len() - taken
                 }
             };

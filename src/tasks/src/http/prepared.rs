@@ -49,8 +49,7 @@ impl HttpPrepared {
         context: &Arc<TaskContext>,
         origin: TestOrigin,
     ) -> Result<HttpPrepared, PrepareError> {
-        let url =
-            TargetUrl::parse(&task.url).map_err(|e| PrepareError::Request(e.to_string()))?;
+        let url = TargetUrl::parse(&task.url).map_err(|e| PrepareError::Request(e.to_string()))?;
         let tls = match url.https {
             true => Some(Tls::new(&url.host, task, &context.secrets)?),
             false => None,
@@ -66,14 +65,8 @@ impl HttpPrepared {
             HttpVersion::One => bytes = request_bytes(&line, &headers, &body),
             HttpVersion::Two => request = request_of(task, &url, headers, body)?,
         }
-        let destination = Destination::new(
-            url,
-            context,
-            origin,
-            tls,
-            &task.addresses,
-            task.dns_refresh,
-        )?;
+        let destination =
+            Destination::new(url, context, origin, tls, &task.addresses, task.dns_refresh)?;
         Ok(HttpPrepared {
             destination: Arc::new(destination),
             version: task.version,

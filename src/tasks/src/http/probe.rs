@@ -164,7 +164,10 @@ mod tests {
         let probe = destination("http://shop/", &listed).probe(LIMIT).await;
         assert!(probe.best().is_some());
         let failed: Vec<_> = probe.failed().collect();
-        assert_eq!((failed[0].0, failed[0].1.kind), (listed[0], FailureKind::Connect));
+        assert_eq!(
+            (failed[0].0, failed[0].1.kind),
+            (listed[0], FailureKind::Connect)
+        );
         listed.resize(9, listed[1]);
         let probe = destination("http://shop/", &listed).probe(LIMIT).await;
         assert_eq!((probe.tried.len(), probe.each_counts), (MAX_TRIED, true));
@@ -172,7 +175,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_connection_is_reported_with_its_reason() {
-        let probe = destination(&format!("http://{}/", closed()), &[]).probe(LIMIT).await;
+        let probe = destination(&format!("http://{}/", closed()), &[])
+            .probe(LIMIT)
+            .await;
         assert_eq!(probe.best(), None);
         let (_, why) = probe.failed().next().unwrap();
         assert!(why.message.contains("refused"), "{why:?}");

@@ -51,8 +51,9 @@ impl Tls {
             (Some(cert), Some(key)) => {
                 let chain = certificates("task.tls.client_cert", cert, secrets)?;
                 let key = secrets.resolve(key)?;
-                let key = PrivateKeyDer::from_pem_slice(key.text.as_bytes())
-                    .map_err(|_| wrong("task.tls.client_key contains no private key in PEM".into()))?;
+                let key = PrivateKeyDer::from_pem_slice(key.text.as_bytes()).map_err(|_| {
+                    wrong("task.tls.client_key contains no private key in PEM".into())
+                })?;
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(|e| wrong(format!("task.tls.client_cert and client_key: {e}")))?

@@ -268,10 +268,7 @@ impl Session for ScenarioSession {
         (self.step, self.ended, self.arrival) = (0, false, arrival);
         self.exhausted = None;
         self.cookies.clear();
-        let (name, setup) = (
-            task.names[self.scenario].clone(),
-            task.setup.get().cloned(),
-        );
+        let (name, setup) = (task.names[self.scenario].clone(), task.setup.get().cloned());
         Arc::make_mut(&mut self.variables).start(arrival, name, setup);
         self.select_rows(position);
         task.scenarios[self.scenario][0].index

@@ -188,7 +188,8 @@ async fn nothing_is_sent_without_permission() {
         &(step("a", "url = \"/a\"") + &step("b", "url = \"/b\"")),
     );
     let remaining = AtomicU32::new(1);
-    let take = move || remaining.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+    let take =
+        move || remaining.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
     let may_send = move || take().is_ok();
     let context = Arc::new(TaskContext::default());
     let result = run_hook(&plan, Hook::Setup, Values::new(), context, OWN, may_send).await;
