@@ -9,7 +9,8 @@
 //!   checks the node's lease and takes the send time. Only the [`Permit`] that it returns allows
 //!   a session to report success.
 //! - **The target policy:** a task resolves its target with [`TargetPolicy::resolve`] and checks
-//!   each address before it connects. A node never attacks what its operator did not allow.
+//!   each address before it connects, so that tests of other nodes reach only targets that the
+//!   operator allows.
 //! - **Parameters:** a [`Parameters`] declaration validates input and describes it as JSON Schema.
 //! - **Metrics:** sessions report checks, [`Phase`]s and custom metrics ([`MetricDeclaration`])
 //!   through the gate. [`CustomMetrics`] merge exactly.
