@@ -64,7 +64,7 @@ fn prototype() -> Histogram<u64> {
 /// Records the three times of one request.
 #[divan::bench]
 fn record_a_request(bencher: Bencher<'_, '_>) {
-    let mut recorder = Recorder::new(&prototype(), 1, None).unwrap();
+    let mut recorder = Recorder::new(&prototype(), 1, &[], None).unwrap();
     let mut us = 1;
     bencher.bench_local(|| {
         us = us * 31 % 100_003;

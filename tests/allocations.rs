@@ -13,7 +13,7 @@ use common::Target;
 use hdrhistogram::Histogram;
 use vajra_engine::{LeaseClock, LeaseInstant, LoadRun, LoadSpec};
 use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
-use vajra_tasks::TaskContext;
+use vajra_task::{TaskContext, TestOrigin};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -49,12 +49,14 @@ static ALLOCATOR: Counting = Counting;
 async fn steady_state(plan: Plan) -> (u64, u64) {
     plan.validate().unwrap();
     let clock = LeaseClock::new();
+    let context = Arc::new(TaskContext::default());
+    let task = vajra_tasks::prepare_blocking(&plan.task, &context, TestOrigin::ThisNode);
+    let task = task.unwrap();
     let run = LoadRun::prepare(LoadSpec {
         plan: Arc::new(plan),
         threads: 1,
         clock,
-        site: Arc::new(TaskContext::default()),
-        own_test: true,
+        preparation: Box::new(move || task.clone().into_host()),
         histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
         dump: None,
         finished: Box::new(|| {}),

@@ -21,7 +21,7 @@ use vajra_runtime::config::{
     API_PORT, CAPACITY_PER_THREAD, DataPlace, Listen, MAX_CAPACITY, MAX_ENGINE_THREADS, NodeConfig,
     SWARM_PORT,
 };
-use vajra_tasks::AllowTarget;
+use vajra_task::{AllowTarget, AllowTargetError};
 
 /// The swarm that nodes are in unless told otherwise.
 const DEFAULT_SWARM: &str = "vajra";
@@ -183,7 +183,7 @@ fn allowed(targets: Option<Vec<String>>) -> Result<Vec<AllowTarget>, Failure> {
     let targets = targets.unwrap_or_default();
     let parsed = targets.iter().map(|t| {
         t.parse()
-            .map_err(|e| Failure::input(format_args!("--allow-target: {e}")))
+            .map_err(|e: AllowTargetError| Failure::input(format_args!("--allow-target: {e}")))
     });
     parsed.collect()
 }

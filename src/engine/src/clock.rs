@@ -1,13 +1,13 @@
-//! The clock that leases and arrivals are counted on, and the process's limits.
+//! The clock of leases and arrivals, and the process's limits.
 
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-/// A clock that never jumps and also counts the time that the machine is suspended: a lease
-/// that ran out in a laptop's bag is over. `CLOCK_BOOTTIME` on Linux; elsewhere
-/// `CLOCK_MONOTONIC`, which counts suspension on macOS.
+/// A monotonic clock that also advances while the machine is suspended, so that a lease expires
+/// during suspension. `CLOCK_BOOTTIME` on Linux; elsewhere `CLOCK_MONOTONIC`, which advances
+/// during suspension on macOS.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeaseClock(());
 
@@ -21,12 +21,12 @@ const CLOCK: ClockId = ClockId::Boottime;
 const CLOCK: ClockId = ClockId::Monotonic;
 
 impl LeaseClock {
-    /// This machine's.
+    /// The machine's clock.
     pub fn new() -> LeaseClock {
         LeaseClock(())
     }
 
-    /// Now.
+    /// The current time.
     pub fn now(self) -> LeaseInstant {
         LeaseInstant(read(CLOCK))
     }
@@ -42,15 +42,15 @@ fn read(clock: ClockId) -> u64 {
     (t.tv_sec as u64) * 1_000_000_000 + t.tv_nsec as u64
 }
 
-/// Raises the process's limit of open descriptors as far as it may, and returns it. Called
-/// once at start.
+/// Raises the process's limit of open descriptors to its hard maximum and returns it. Called once
+/// at start.
 pub fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Where it can't be raised, the old limit stands and is returned.
+    // If it can't be raised, the old limit remains and is returned.
     let _ = setrlimit(Resource::Nofile, raised);
     descriptor_limit()
 }

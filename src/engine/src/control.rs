@@ -1,6 +1,6 @@
-//! What the driver tells the engine threads: a start, shares, a lease, a stop. Written and
-//! read without waiting; an engine thread looks at the lease at every send, and at the rest
-//! when the generation has changed.
+//! Commands to the engine threads: a start, shares, a lease, a stop. Reading and writing does not
+//! block. An engine thread reads the lease at every send, and the rest when the generation has
+//! changed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,26 +10,26 @@ use tokio::sync::Notify;
 use super::clock::{LeaseClock, LeaseInstant};
 use vajra_plan::{Profile, SlotRange};
 
-/// No start yet, no stop asked for.
-pub const NEVER: u64 = u64::MAX;
+/// The start is not known; no stop was requested.
+const NEVER: u64 = u64::MAX;
 
-/// A share of the node, and from when on it holds.
+/// A share of the node, and when it takes effect.
 #[derive(Clone, Copy, Debug)]
 pub struct ShareChange {
-    /// Arrivals due from here on belong to the new share.
+    /// Arrivals due from this time on belong to the new share.
     pub at: LeaseInstant,
-    /// The node's share, of which each thread takes a part.
+    /// The node's share, which its threads divide.
     pub range: SlotRange,
 }
 
-/// An engine thread's letter box.
+/// Commands to one engine thread.
 #[derive(Debug, Default)]
-struct Lane {
+struct Mailbox {
     shares: Mutex<Vec<ShareChange>>,
     changed: Notify,
 }
 
-/// Shared by the driver and all engine threads of a run.
+/// Shared by a run and all its engine threads.
 #[derive(Debug)]
 pub struct Control {
     clock: LeaseClock,
@@ -40,11 +40,11 @@ pub struct Control {
     stop_by: AtomicU64,
     last_share: Mutex<Option<SlotRange>>,
     profile: Mutex<Arc<Profile>>,
-    lanes: Vec<Lane>,
+    mailboxes: Vec<Mailbox>,
 }
 
 impl Control {
-    /// For so many engine threads, and this load.
+    /// For this number of engine threads and this load profile.
     pub fn new(clock: LeaseClock, threads: usize, profile: Profile) -> Control {
         Control {
             clock,
@@ -55,60 +55,59 @@ impl Control {
             stop_by: AtomicU64::new(NEVER),
             last_share: Mutex::new(None),
             profile: Mutex::new(Arc::new(profile)),
-            lanes: (0..threads).map(|_| Lane::default()).collect(),
+            mailboxes: (0..threads).map(|_| Mailbox::default()).collect(),
         }
     }
 
-    /// The clock that everything here is told on.
+    /// The clock of all instants.
     pub fn clock(&self) -> LeaseClock {
         self.clock
     }
 
-    /// Now, on that clock.
+    /// The current time.
     pub fn now(&self) -> LeaseInstant {
         self.clock.now()
     }
 
-    fn announce(&self) {
+    fn notify(&self) {
         self.generation.fetch_add(1, Ordering::Release);
-        for lane in &self.lanes {
-            lane.changed.notify_one();
+        for mailbox in &self.mailboxes {
+            mailbox.changed.notify_one();
         }
     }
 
-    /// The profile starts at `at`.
+    /// Sets the start of the profile.
     pub fn set_start(&self, at: LeaseInstant) {
         self.start.store(at.0, Ordering::Release);
-        self.announce();
+        self.notify();
     }
 
-    /// The share is `range` from now on.
+    /// Sets the share from now on.
     pub fn set_share(&self, range: SlotRange) {
         let mut last = lock(&self.last_share);
         if last.replace(range) == Some(range) {
             return;
         }
         let at = self.now();
-        for lane in &self.lanes {
-            lock(&lane.shares).push(ShareChange { at, range });
+        for mailbox in &self.mailboxes {
+            lock(&mailbox.shares).push(ShareChange { at, range });
         }
-        self.announce();
+        self.notify();
     }
 
-    /// The load over time is another one: the same up to now, different from some later
-    /// instant on.
+    /// Replaces the load profile by one that is the same up to now.
     pub fn set_profile(&self, profile: Profile) {
         *lock(&self.profile) = Arc::new(profile);
-        self.announce();
+        self.notify();
     }
 
-    /// The load over time, as it was last told.
+    /// The current load profile.
     pub fn profile(&self) -> Arc<Profile> {
         lock(&self.profile).clone()
     }
 
-    /// The lease holds until `until`. If the one before has lapsed, this one begins now, and
-    /// arrivals that fell due before are lost.
+    /// Sets the end of the lease. If the previous lease has expired, a new one starts now, and
+    /// arrivals that were due before are lost.
     pub fn set_lease(&self, until: LeaseInstant) {
         let now = self.now();
         if now.0 >= self.lease_until.load(Ordering::Relaxed) {
@@ -117,67 +116,66 @@ impl Control {
         self.lease_until.store(until.0, Ordering::Release);
     }
 
-    /// Arrivals end now, and what is in flight has until `by`. An earlier end asked for
-    /// before stands.
+    /// Ends arrivals now; requests in flight may take until `by`. An earlier deadline remains.
     pub fn stop(&self, by: LeaseInstant) {
         self.stop_by.fetch_min(by.0, Ordering::AcqRel);
-        self.announce();
+        self.notify();
     }
 
-    /// Whether an arrival that fell due at `due` may be sent now.
+    /// Whether an arrival that was due at `due` may be sent at `now`.
     ///
-    /// The end is read before the beginning, which is written first: whoever sees the new
-    /// end sees the new beginning, and whoever sees the old end stays within the old lease.
+    /// The end is read before the start, which is written first: a thread that reads the new end
+    /// also reads the new start, and one that reads the old end stays within the old lease.
     pub fn may_send(&self, now: LeaseInstant, due: LeaseInstant) -> bool {
         now.0 < self.lease_until.load(Ordering::Acquire) && due >= self.lease_since()
     }
 
-    /// A lease holds at `now`.
-    pub fn lease_holds(&self, now: LeaseInstant) -> bool {
+    /// Whether a lease is valid at `now`.
+    pub fn lease_valid(&self, now: LeaseInstant) -> bool {
         now.0 < self.lease_until.load(Ordering::Acquire)
     }
 
-    /// Since when there has been a lease without a gap, if there is one.
+    /// Start of the lease, including renewals without a gap.
     pub fn lease_since(&self) -> LeaseInstant {
         LeaseInstant(self.lease_since.load(Ordering::Acquire))
     }
 
-    /// Changes whenever anything but the lease does.
+    /// Changes whenever anything except the lease does.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// When the profile starts, if that is known.
+    /// Start of the profile, if it is known.
     pub fn start(&self) -> Option<LeaseInstant> {
         Some(self.start.load(Ordering::Acquire))
             .filter(|s| *s != NEVER)
             .map(LeaseInstant)
     }
 
-    /// Until when what is in flight may take, if a stop was asked for.
+    /// Deadline of requests in flight, if a stop was requested.
     pub fn stop_by(&self) -> Option<LeaseInstant> {
         Some(self.stop_by.load(Ordering::Acquire))
             .filter(|s| *s != NEVER)
             .map(LeaseInstant)
     }
 
-    /// A thread's share changes since it last asked, in order.
+    /// A thread's share changes since the last call, in order.
     pub fn take_shares(&self, thread: usize) -> Vec<ShareChange> {
-        std::mem::take(&mut *lock(&self.lanes[thread].shares))
+        std::mem::take(&mut *lock(&self.mailboxes[thread].shares))
     }
 
-    /// Wakes a thread's pacer: something changed.
+    /// Wakes a thread's pacer.
     pub fn wake(&self, thread: usize) {
-        self.lanes[thread].changed.notify_one();
+        self.mailboxes[thread].changed.notify_one();
     }
 
     /// Waits until something changes for a thread.
     pub async fn changed(&self, thread: usize) {
-        self.lanes[thread].changed.notified().await;
+        self.mailboxes[thread].changed.notified().await;
     }
 }
 
-/// A panic elsewhere leaves these values whole: each is written in one step.
+/// A panic elsewhere leaves these values consistent: each is written in one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -193,14 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_renewed_after_a_lapse_does_not_revive_what_fell_due_before() {
+    fn a_lease_renewed_after_a_gap_does_not_allow_arrivals_due_before_it() {
         let control = control(1);
         let before = control.now();
         assert!(!control.may_send(before, before), "no lease yet");
         control.set_lease(LeaseInstant(control.now().0 + 1_000_000_000));
         let now = control.now();
         assert!(control.may_send(now, now));
-        assert!(!control.may_send(now, before), "due before the lease began");
+        assert!(
+            !control.may_send(now, before),
+            "due before the lease started"
+        );
         control.set_lease(LeaseInstant(now.0 + 2_000_000_000));
         assert!(
             control.may_send(LeaseInstant(now.0 + 1_500_000_000), now),
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_share_is_no_change() {
+    fn a_repeated_share_is_not_a_change() {
         let control = control(2);
         let half = SlotRange {
             offset: 0,
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_stop_does_not_put_off_an_earlier_one() {
+    fn a_later_stop_does_not_extend_an_earlier_one() {
         let control = control(1);
         control.stop(LeaseInstant(5));
         control.stop(LeaseInstant(9));

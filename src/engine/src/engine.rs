@@ -1,4 +1,4 @@
-//! One engine thread's state, and how it runs a request.
+//! The state of an engine thread, and how it runs a request.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
@@ -8,91 +8,107 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use tokio::sync::Semaphore;
+use vajra_core::metrics::Counters;
+use vajra_plan::{Plan, Profile};
+use vajra_task::{
+    Client, CustomMetrics, Gate, MetricId, Outcome, Permit, Phase, PhaseTimes, Session, Task,
+    Traffic,
+};
 
 use super::clock::{LeaseInstant, thread_cpu};
 use super::control::Control;
-use super::recorder::{Counters, Recorder, Times};
-use super::session_slot::{PendingRequest, SessionSlot};
-use vajra_plan::{Plan, Profile};
-use vajra_tasks::{Client, Gate, Outcome, Session, Task, Traffic};
+use super::recorder::{Recorder, Times};
+use super::session_slot::{PendingRequest, SessionSlot, SessionState};
 
-/// Most connections that a thread opens at the same time before the start: more at once can
-/// overflow a server's queue of connections, which then takes a second to repeat.
-const PREPARING: usize = 64;
+/// Most connections that a thread opens at the same time before the start. More could overflow a
+/// server's accept queue; clients then retry after a second.
+const EARLY_CONNECTS: usize = 64;
 
-/// How long a user who pauses between two steps may not notice a stop.
+/// Longest sleep within a pause between two steps, so that a stop ends the pause in time.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
-/// What all threads of a run share and never change.
+/// What all threads of a run share.
 #[derive(Debug)]
 pub struct Shared {
     /// The plan.
     pub plan: Arc<Plan>,
-    /// Names of what is measured each by itself.
+    /// Names of the steps, which are measured separately.
     pub steps: Vec<String>,
-    /// What the driver wants.
+    /// Commands to the threads.
     pub control: Control,
-    /// Engine threads.
+    /// Number of engine threads.
     pub threads: usize,
     /// Most connections of the node.
     pub connections: u32,
 }
 
 /// What a session does after a request.
-pub enum Next {
-    /// Another one.
+pub enum NextAction {
+    /// Run another request.
     Run(PendingRequest),
-    /// Wait for one.
+    /// Wait for a request.
     Wait,
     /// End.
     End,
 }
 
-/// Decides what comes after a request: the open or the closed model.
+/// Decides what follows a request: the open or the closed model.
 pub trait Model<T: Task>: 'static {
-    /// The seat's request is done, at `now`.
-    fn after(&self, engine: &Engine<T>, seat: &Rc<SessionSlot>, now: LeaseInstant) -> Next;
+    /// State of a virtual user.
+    type User: 'static;
+
+    /// Called when the request of a slot is done, at `now`.
+    fn after_request(
+        &self,
+        engine: &Engine<T>,
+        slot: &Rc<SessionSlot<Self::User>>,
+        now: LeaseInstant,
+    ) -> NextAction;
 }
 
-/// One engine thread's state.
+/// The state of an engine thread.
 pub struct Engine<T: Task> {
-    /// What all threads share.
+    /// Shared by all threads.
     pub shared: Arc<Shared>,
-    /// Which thread this is.
+    /// Index of the thread.
     pub thread: usize,
-    /// When the profile starts; 0 before it is known.
+    /// Start of the profile; 0 before it is known.
     pub start: Cell<LeaseInstant>,
-    /// The load over time, with the changes that are known to this thread.
+    /// The load profile, with the changes that this thread has applied.
     profile: RefCell<Arc<Profile>>,
-    /// What was measured.
+    /// The measurements.
     pub recorder: Rc<RefCell<Recorder>>,
     /// Arrivals that wait for a connection, in order.
     pub queue: RefCell<VecDeque<PendingRequest>>,
-    /// Sessions that have a request.
+    /// Number of sessions that have a request.
     pub busy: Cell<usize>,
-    /// Sessions that have yet to open their first connection.
-    pub opening: Cell<usize>,
-    /// Has a permit for each connection that may be opened before it is needed.
-    preparing: Semaphore,
-    /// Nothing is sent any more: stopped.
-    pub closing: Cell<bool>,
-    /// Opens sessions.
+    /// Number of sessions that have not opened their first connection yet.
+    pub connecting: Cell<usize>,
+    /// Limits the connections that are opened before they are needed.
+    early_connects: Semaphore,
+    /// The load was stopped: nothing is sent any more.
+    pub stopped: Cell<bool>,
+    /// Creates sessions.
     pub client: T::Client,
     traffic: Rc<Traffic>,
 }
 
-/// One thread's measurements.
+/// The measurements of a thread.
 #[derive(Debug)]
 pub struct Report {
     /// The plan's steps, in order.
     pub steps: Vec<StepReport>,
-    /// How late the first request was, in microseconds.
+    /// Lag of the first request, in microseconds.
     pub first_lag: Option<u64>,
+    /// Durations of phases.
+    pub phases: PhaseTimes,
+    /// The task's custom metrics.
+    pub custom: CustomMetrics,
     /// CPU time of the thread.
     pub cpu: Duration,
 }
 
-/// What a thread measured of a step.
+/// The measurements of a step.
 #[derive(Debug)]
 pub struct StepReport {
     /// Counts.
@@ -106,7 +122,7 @@ pub struct StepReport {
 }
 
 impl<T: Task> Engine<T> {
-    /// Nothing planned, nothing known.
+    /// The state before the start.
     pub fn new(
         shared: Arc<Shared>,
         thread: usize,
@@ -122,47 +138,46 @@ impl<T: Task> Engine<T> {
             recorder,
             queue: RefCell::default(),
             busy: Cell::new(0),
-            opening: Cell::new(0),
-            preparing: Semaphore::new(PREPARING),
-            closing: Cell::new(false),
+            connecting: Cell::new(0),
+            early_connects: Semaphore::new(EARLY_CONNECTS),
+            stopped: Cell::new(false),
             client: task.client(traffic.clone()),
             traffic,
         }
     }
 
-    /// The profile's instant `ns` on the lease clock.
+    /// A time of the profile, in nanoseconds, on the lease clock.
     pub fn instant(&self, ns: u64) -> LeaseInstant {
         LeaseInstant(self.start.get().0.saturating_add(ns))
     }
 
-    /// The load over time.
+    /// The load profile.
     pub fn profile(&self) -> Ref<'_, Profile> {
         Ref::map(self.profile.borrow(), |p| &**p)
     }
 
-    /// It has changed, from some instant on.
+    /// Whether the load profile has changed.
     pub fn outdated(&self) -> bool {
         !Arc::ptr_eq(&self.shared.control.profile(), &self.profile.borrow())
     }
 
-    /// Takes up what has changed in it.
+    /// Applies the changes of the load profile.
     pub fn reload(&self) {
         *self.profile.borrow_mut() = self.shared.control.profile();
     }
 
-    /// The profile has yet to start; it may not even be known when.
-    pub fn is_early(&self) -> bool {
+    /// Whether the profile has not started yet.
+    pub fn before_start(&self) -> bool {
         let start = self.start.get();
         start == LeaseInstant(0) || self.shared.control.now() < start
     }
 
-    /// Waiting and in flight.
-    pub fn load(&self) -> usize {
+    /// Requests that wait for a connection or are in flight.
+    pub fn outstanding(&self) -> usize {
         self.busy.get() + self.queue.borrow().len()
     }
 
-    /// Counts something of arrivals that have not begun, or of the whole thread: with the
-    /// first step.
+    /// Counts, under the first step, arrivals that have not started and totals of the thread.
     pub fn count(&self, f: impl FnOnce(&mut Counters)) {
         self.count_step(0, f);
     }
@@ -171,7 +186,7 @@ impl<T: Task> Engine<T> {
         f(&mut self.recorder.borrow_mut().steps[step].counters);
     }
 
-    /// Everything measured so far.
+    /// The measurements up to now.
     pub fn report(&self) -> Report {
         let recorder = self.recorder.borrow();
         let steps = recorder.steps.iter().map(|step| StepReport {
@@ -182,18 +197,19 @@ impl<T: Task> Engine<T> {
         });
         let mut steps: Vec<StepReport> = steps.collect();
         let whole = &mut steps[0].counters;
-        whole.in_flight = self.load() as u64;
+        whole.in_flight = self.outstanding() as u64;
         whole.bytes_sent = self.traffic.sent.get();
         whole.bytes_received = self.traffic.received.get();
         Report {
             steps,
             first_lag: recorder.first_lag,
+            phases: recorder.phases.clone(),
+            custom: recorder.custom.clone(),
             cpu: thread_cpu(),
         }
     }
 
-    /// What is unfinished now stays so: requests in flight are abandoned, those that wait
-    /// are dropped.
+    /// Counts requests in flight as abandoned, and those that wait as dropped.
     pub fn abandon(&self) {
         self.queue.borrow_mut().clear();
         self.busy.set(0);
@@ -204,86 +220,86 @@ impl<T: Task> Engine<T> {
         }
     }
 
-    /// Arrivals that wait for a connection are dropped.
+    /// Drops arrivals that wait for a connection.
     pub fn drop_waiting(&self) {
         let waiting = self.queue.borrow_mut().drain(..).count() as u64;
         self.count(|c| c.dropped_full += waiting);
     }
 
-    /// Spawns a session onto the thread, with its first request; without one it gets ready
-    /// for it.
-    pub fn seat<M: Model<T>>(
+    /// Spawns a session on the thread, with its first request. Without one the session connects
+    /// and waits.
+    pub fn spawn_session<M: Model<T>>(
         self: &Rc<Self>,
         model: &Rc<M>,
-        seat: Rc<SessionSlot>,
-        job: Option<PendingRequest>,
+        slot: Rc<SessionSlot<M::User>>,
+        request: Option<PendingRequest>,
     ) {
-        seat.taken.set(true);
-        seat.opening.set(true);
-        self.opening.set(self.opening.get() + 1);
-        let early = job.is_none();
-        job.into_iter().for_each(|job| seat.give(job));
+        slot.session.set(SessionState::Connecting);
+        self.connecting.set(self.connecting.get() + 1);
+        let early = request.is_none();
+        request.into_iter().for_each(|request| slot.give(request));
         let (engine, model) = (self.clone(), model.clone());
         tokio::task::spawn_local(async move {
             let mut session = engine.client.session();
             if early {
-                let permit = engine.preparing.acquire().await;
-                session.prepare().await;
+                let permit = engine.early_connects.acquire().await;
+                session.connect().await;
                 drop(permit);
-                engine.opened(&seat);
+                engine.connected(&slot);
             }
-            while let Some(first) = seat.next(session.idle()).await {
-                let mut job = first;
+            while let Some(first) = slot.next(session.idle()).await {
+                let mut request = first;
                 let mut now = engine.shared.control.now();
                 loop {
-                    now = engine.run(&mut session, &seat, job, now).await;
-                    engine.opened(&seat);
-                    match model.after(&engine, &seat, now) {
-                        Next::Run(another) => job = another,
-                        Next::Wait => break,
-                        Next::End => return,
+                    now = engine.run(&mut session, &slot, request, now).await;
+                    engine.connected(&slot);
+                    match model.after_request(&engine, &slot, now) {
+                        NextAction::Run(another) => request = another,
+                        NextAction::Wait => break,
+                        NextAction::End => return,
                     }
                 }
             }
         });
     }
 
-    /// A session has opened its first connection, or could not.
-    fn opened(&self, seat: &SessionSlot) {
-        if seat.opening.replace(false) {
-            self.opening.set(self.opening.get() - 1);
+    /// Called when a session has opened its first connection, or failed to.
+    fn connected<U>(&self, slot: &SessionSlot<U>) {
+        if slot.session.get() == SessionState::Connecting {
+            slot.session.set(SessionState::Ready);
+            self.connecting.set(self.connecting.get() - 1);
             if !self.queue.borrow().is_empty() {
                 self.shared.control.wake(self.thread);
             }
         }
     }
 
-    /// Carries out one arrival that it turned to at `now`: one request, or one after the other.
-    /// Returns when it was done.
-    async fn run(
+    /// Runs an arrival that was processed at `now`: one request, or the steps of an iteration.
+    /// Returns the time at which it was done.
+    async fn run<U>(
         &self,
         session: &mut <T::Client as Client>::Session,
-        seat: &SessionSlot,
-        job: PendingRequest,
+        slot: &SessionSlot<U>,
+        pending: PendingRequest,
         now: LeaseInstant,
     ) -> LeaseInstant {
-        let picked = job.waited_since.unwrap_or(now);
-        let lag_ns = picked.0.saturating_sub(job.due.0);
-        if job.waited_since.is_none()
+        let processed = pending.waited_since.unwrap_or(now);
+        let lag_ns = processed.0.saturating_sub(pending.due.0);
+        if pending.waited_since.is_none()
             && u128::from(lag_ns) > self.shared.plan.load.max_lateness.as_nanos()
         {
             self.count(|c| c.dropped_late += 1);
             return now;
         }
-        let step = session.begin(job.arrival);
+        let step = session.start(pending.arrival);
         if step > 0 {
-            // Until now it was counted with the first step.
+            // Before the start it was counted under the first step.
             self.count(|c| c.planned -= 1);
             self.count_step(step, |c| c.planned += 1);
         }
-        let (mut done, mut went_out) = self.request(session, seat, step, job.due, lag_ns).await;
-        while went_out && !self.closing.get() {
-            let Some(next) = session.next() else {
+        let (mut done, mut sent) = self.request(session, slot, step, pending.due, lag_ns).await;
+        while sent && !self.stopped.get() {
+            let Some(next) = session.next_step() else {
                 break;
             };
             let due = LeaseInstant(done.0.saturating_add(as_ns(next.pause)));
@@ -292,48 +308,49 @@ impl<T: Task> Engine<T> {
             }
             self.count_step(next.step, |c| c.planned += 1);
             let lag_ns = self.shared.control.now().0.saturating_sub(due.0);
-            (done, went_out) = self.request(session, seat, next.step, due, lag_ns).await;
+            (done, sent) = self.request(session, slot, next.step, due, lag_ns).await;
         }
         done
     }
 
-    /// Waits; returns whether it could until then, or a stop came first.
+    /// Waits until a time. Returns false if a stop came first.
     async fn pause_until(&self, until: LeaseInstant) -> bool {
         loop {
-            let left = until.0.saturating_sub(self.shared.control.now().0);
-            if left == 0 || self.closing.get() {
-                return !self.closing.get();
+            let remaining = until.0.saturating_sub(self.shared.control.now().0);
+            if remaining == 0 || self.stopped.get() {
+                return !self.stopped.get();
             }
-            let slice = Duration::from_nanos(left).min(LONGEST_SLEEP);
+            let slice = Duration::from_nanos(remaining).min(LONGEST_SLEEP);
             tokio::time::sleep(slice).await;
         }
     }
 
-    /// Runs one request and records it. Returns when it was done, and whether it was sent.
-    async fn request(
+    /// Runs one request and records it. Returns the time at which it was done, and whether it was
+    /// sent.
+    async fn request<U>(
         &self,
         session: &mut <T::Client as Client>::Session,
-        seat: &SessionSlot,
+        slot: &SessionSlot<U>,
         step: usize,
         due: LeaseInstant,
         lag_ns: u64,
     ) -> (LeaseInstant, bool) {
         let mut gate = LeaseGate {
             engine: self,
-            seat,
+            slot,
             step,
             due,
             sent: None,
         };
         let outcome = session.run(&mut gate).await;
-        let (sent, closing) = (gate.sent, self.closing.get());
+        let (sent, stopped) = (gate.sent, self.stopped.get());
         let done = self.shared.control.now();
         let mut recorder = self.recorder.borrow_mut();
         let record = &mut recorder.steps[step];
         let counters = &mut record.counters;
-        if outcome == Outcome::Withheld {
+        if outcome == Outcome::NotSent {
             counters.sent -= u64::from(sent.is_some());
-            match closing {
+            match stopped {
                 true => counters.dropped_full += 1,
                 false => counters.dropped_lease += 1,
             }
@@ -344,7 +361,7 @@ impl<T: Task> Engine<T> {
         }
         let since_start = done.0.saturating_sub(self.start.get().0);
         match outcome {
-            Outcome::Ok { status } => {
+            Outcome::Ok { status, permit: _ } => {
                 counters.ok += 1;
                 status.into_iter().for_each(|s| record.status(s));
             }
@@ -353,7 +370,7 @@ impl<T: Task> Engine<T> {
                 status.into_iter().for_each(|s| record.status(s));
                 record.failure(&failure, since_start / 1_000_000);
             }
-            Outcome::Withheld => {}
+            Outcome::NotSent => {}
         }
         let warm_up = due.0 < self.instant(as_ns(self.profile().warm_up_end())).0;
         if warm_up {
@@ -372,38 +389,58 @@ impl<T: Task> Engine<T> {
     }
 }
 
-/// The fence at the trigger.
-struct LeaseGate<'a, T: Task> {
+/// Checks the lease immediately before a request is sent, and records the send time.
+struct LeaseGate<'a, T: Task, U> {
     engine: &'a Engine<T>,
-    seat: &'a SessionSlot,
+    slot: &'a SessionSlot<U>,
     step: usize,
     due: LeaseInstant,
     sent: Option<LeaseInstant>,
 }
 
-impl<T: Task> Gate for LeaseGate<'_, T> {
-    fn open(&mut self) -> bool {
+impl<T: Task, U> Gate for LeaseGate<'_, T, U> {
+    fn open(&mut self) -> Option<Permit> {
         let control = &self.engine.shared.control;
-        self.engine.opened(self.seat);
+        self.engine.connected(self.slot);
         let now = control.now();
-        if self.engine.closing.get() || !control.may_send(now, self.due) {
-            return false;
+        if self.engine.stopped.get() || !control.may_send(now, self.due) {
+            return None;
         }
         if self.sent.replace(now).is_none() {
             self.engine.count_step(self.step, |c| c.sent += 1);
         }
-        true
+        Some(Permit::grant())
     }
 
-    fn checked(&mut self, held: bool) {
-        self.engine.count_step(self.step, |c| match held {
+    fn check(&mut self, passed: bool) {
+        self.engine.count_step(self.step, |c| match passed {
             true => c.checks_passed += 1,
             false => c.checks_failed += 1,
         });
     }
+
+    fn phase(&mut self, phase: Phase, duration: Duration) {
+        let mut recorder = self.engine.recorder.borrow_mut();
+        recorder.phases.record(phase, duration);
+    }
+
+    fn add(&mut self, metric: MetricId, amount: u64) {
+        let mut recorder = self.engine.recorder.borrow_mut();
+        recorder.custom.add(metric, amount);
+    }
+
+    fn count_rate(&mut self, metric: MetricId, hit: bool) {
+        let mut recorder = self.engine.recorder.borrow_mut();
+        recorder.custom.count_rate(metric, hit);
+    }
+
+    fn observe(&mut self, metric: MetricId, value: u64) {
+        let mut recorder = self.engine.recorder.borrow_mut();
+        recorder.custom.observe(metric, value);
+    }
 }
 
-/// A duration in nanoseconds.
+/// A duration in nanoseconds; saturates.
 pub fn as_ns(d: Duration) -> u64 {
     u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }

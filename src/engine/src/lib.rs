@@ -1,24 +1,25 @@
 //! The load engine: turns a profile and a share into arrivals, runs tasks, records.
 //!
-//! A [`LoadRun`] is one test's load on this node. It has engine threads, each with sessions
-//! (connections), a part of the node's slots and a recorder of its own; on the way of a
-//! request there is no lock and no shared counter. The driver steers it by a start, a share
-//! and a lease, any time, and takes snapshots.
+//! A [`LoadRun`] is one test's load on this node. It has engine threads, each with its own
+//! sessions (connections), its part of the node's slots and its recorder. The path of a request
+//! has no lock and no shared counter. The caller sets a start, a share and a lease at any time,
+//! and takes snapshots. The engine runs any task of the SDK (`vajra_task`); the caller prepares
+//! it ([`EngineTask`]).
 //!
-//! What it promises:
-//! - **Open model:** every owned arrival is handled at its planned instant, whatever responses
-//!   do; `planned = sent + dropped`, plus what waits for a connection at this moment.
-//! - **The gate:** nothing is sent without a lease that holds at that moment and held without
-//!   a gap since the arrival fell due. Arrivals of a lapse are counted as `dropped_lease`.
-//! - **No bursts:** an arrival handled later than `max_lateness` is counted as `dropped_late`.
-//!   Hence what a node can send beyond its plan in any window is at most `max_lateness` of
-//!   load, plus what waited for connections because the *target* did not answer.
-//! - **Honest times:** response time runs from the planned instant, service time from the
-//!   actual send, lag is the generator's own part of the difference. Failed requests are in
-//!   the histograms like others; one that found no connection has no service time.
+//! Guarantees:
+//! - **Open model:** every arrival of the share is processed at its planned time, independent of
+//!   responses; `planned = sent + dropped`, plus arrivals that wait for a connection.
+//! - **The gate:** nothing is sent without a lease that is valid at that moment and has been valid
+//!   without a gap since the arrival was due. Arrivals of a gap are counted as `dropped_lease`.
+//! - **No bursts:** an arrival processed later than `max_lateness` is counted as `dropped_late`.
+//!   So in any time window a node sends at most `max_lateness` of load beyond its plan, plus
+//!   arrivals that waited for connections because the *target* did not respond.
+//! - **Honest times:** response time starts at the planned time, service time at the actual send;
+//!   lag is the generator's part of the difference. Failed requests are in the histograms like
+//!   others; one that got no connection has no service time.
 //!
-//! A request whose connection can't be opened counts as sent and failed (kind `connect`,
-//! `tls`, …), so that totals add up, although its target never saw it. At a stop or the end,
+//! A request whose connection can't be opened counts as sent and failed (kind `connect`, `tls`,
+//! …), so that totals add up, although the target never received it. At a stop or the end,
 //! arrivals that still wait for a connection count as `dropped_full`.
 
 mod clock;
@@ -26,6 +27,7 @@ mod closed;
 mod control;
 mod engine;
 mod open;
+mod pacer;
 mod pacing_timer;
 mod recorder;
 mod run;
@@ -37,5 +39,6 @@ mod tests;
 
 pub use clock::{LeaseClock, LeaseInstant, descriptor_limit, raise_descriptor_limit};
 pub use open::MAX_IN_FLIGHT;
-pub use recorder::{CountedError, Counters, Recorder, Times};
-pub use run::{LoadRun, LoadSnapshot, LoadSpec, PrepareError, StepSnapshot, StopMode};
+pub use recorder::{Recorder, Times};
+pub use run::{LoadError, LoadRun, LoadSnapshot, LoadSpec, Preparation, StepSnapshot, StopMode};
+pub use thread::EngineTask;

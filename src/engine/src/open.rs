@@ -1,40 +1,44 @@
-//! The open model: arrivals at planned instants, whatever the responses do.
+//! The open model: arrivals at planned times, independent of responses.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use vajra_core::metrics::Counters;
+use vajra_plan::{Owned, SlotRange};
+use vajra_task::{Arrival, Task};
+
 use super::clock::LeaseInstant;
 use super::control::ShareChange;
-use super::engine::{Engine, Model, Next, as_ns};
+use super::engine::{Engine, Model, NextAction, as_ns};
+use super::pacer::{Pacer, portion};
 use super::session_slot::{PendingRequest, SessionSlot};
-use super::thread::{Pacer, portion};
-use vajra_plan::{Owned, SlotRange};
-use vajra_tasks::{Arrival, Task};
 
-/// Most requests of a node waiting or in flight by default.
+/// Default limit of a node's requests that wait or are in flight.
 pub const MAX_IN_FLIGHT: u32 = 100_000;
 
-/// Room beyond rate × time-out that each thread has by default: requests also take the time
-/// of connecting, and a share's arrivals are not spaced quite evenly.
+/// Added to rate × timeout in each thread's default limit: requests also take the time of
+/// connecting, and a share's arrivals are not spaced evenly.
 const SPARE: u32 = 16;
 
 const NEVER: LeaseInstant = LeaseInstant(u64::MAX);
 
-/// After so many arrivals in a row responses are let in: a thread with more to send than it
-/// can must not send alone.
-const TURN: usize = 16;
+/// Most arrivals that are processed before responses are: an overloaded thread must also read
+/// responses.
+const BATCH: usize = 16;
 
-/// Most connections that a thread opens at the same time; arrivals beyond them wait for the
-/// first one that is open, or free.
-const OPENING: usize = 256;
+/// Most connections that a thread opens at the same time. Further arrivals wait for the first one
+/// that is open or becomes idle.
+const CONNECTING: usize = 256;
 
-/// The sessions of the open model, and what is due.
+/// A session's slot; the open model has no users.
+type Slot = SessionSlot<()>;
+
+/// The sessions of the open model, and the arrivals that are due.
 pub struct Open {
-    idle: RefCell<Vec<Rc<SessionSlot>>>,
+    idle: RefCell<Vec<Rc<Slot>>>,
     sessions: Cell<usize>,
     max_in_flight: Cell<usize>,
-    /// Most sessions.
-    most: Cell<usize>,
+    max_sessions: Cell<usize>,
     schedule: Cell<Schedule>,
 }
 
@@ -43,44 +47,46 @@ pub struct Open {
 struct Schedule {
     /// The share's arrivals.
     owned: Owned,
-    /// They fall due from here on.
+    /// The share's arrivals are due from this time on.
     since: LeaseInstant,
-    /// Before this one all have been handled, under this share or an earlier one.
+    /// All arrivals with lower numbers have been processed, under this share or an earlier one.
     floor: u64,
-    /// The next one.
+    /// Number of the next arrival.
     next: Option<u64>,
-    /// When that is due; never if there is none.
+    /// Time at which it is due; [`NEVER`] if there is none.
     due: LeaseInstant,
 }
 
 impl<T: Task> Model<T> for Open {
-    fn after(&self, engine: &Engine<T>, seat: &Rc<SessionSlot>, _: LeaseInstant) -> Next {
-        // With fewer connections than before, the surplus ends as it becomes free.
-        if self.sessions.get() > self.most.get() {
+    type User = ();
+
+    fn after_request(&self, engine: &Engine<T>, slot: &Rc<Slot>, _: LeaseInstant) -> NextAction {
+        // If the limit of sessions was lowered, surplus ones end after their request.
+        if self.sessions.get() > self.max_sessions.get() {
             self.sessions.set(self.sessions.get() - 1);
             engine.busy.set(engine.busy.get() - 1);
             self.refill(engine);
-            return Next::End;
+            return NextAction::End;
         }
         match engine.queue.borrow_mut().pop_front() {
-            Some(job) => Next::Run(job),
+            Some(request) => NextAction::Run(request),
             None => {
                 engine.busy.set(engine.busy.get() - 1);
-                self.idle.borrow_mut().push(seat.clone());
-                Next::Wait
+                self.idle.borrow_mut().push(slot.clone());
+                NextAction::Wait
             }
         }
     }
 }
 
 impl Open {
-    /// Nothing owned.
+    /// Without a share.
     pub fn new() -> Open {
         Open {
             idle: RefCell::default(),
             sessions: Cell::new(0),
             max_in_flight: Cell::new(0),
-            most: Cell::new(0),
+            max_sessions: Cell::new(0),
             schedule: Cell::new(Schedule {
                 owned: Owned::new(SlotRange::EMPTY),
                 since: LeaseInstant(0),
@@ -91,15 +97,15 @@ impl Open {
         }
     }
 
-    /// Hands waiting arrivals to free sessions.
+    /// Gives waiting arrivals to idle sessions.
     fn refill<T: Task>(&self, engine: &Engine<T>) {
-        while let Some(seat) = self.idle.borrow_mut().pop() {
-            let Some(job) = engine.queue.borrow_mut().pop_front() else {
-                self.idle.borrow_mut().push(seat);
+        while let Some(slot) = self.idle.borrow_mut().pop() {
+            let Some(request) = engine.queue.borrow_mut().pop_front() else {
+                self.idle.borrow_mut().push(slot);
                 return;
             };
             engine.busy.set(engine.busy.get() + 1);
-            seat.give_at(job, engine.shared.control.now());
+            slot.give_at(request, engine.shared.control.now());
         }
     }
 
@@ -108,7 +114,7 @@ impl Open {
         let (i, n) = (engine.thread as u32, shared.threads as u32);
         let seconds = plan.task.longest().as_secs_f64();
         let max_in_flight = match plan.load.max_in_flight {
-            Some(most) => portion(most, i, n),
+            Some(limit) => portion(limit, i, n),
             None => {
                 let outstanding = engine.profile().peak() * range.fraction() * seconds;
                 (outstanding.ceil() as u32)
@@ -118,21 +124,22 @@ impl Open {
         };
         let sessions = portion(shared.connections, i, n).saturating_mul(plan.task.streams());
         self.max_in_flight.set(max_in_flight as usize);
-        self.most
+        self.max_sessions
             .set(sessions.clamp(1, max_in_flight.max(1)) as usize);
     }
 
-    /// Where the share's next arrival is, from its floor and its beginning.
+    /// Finds the share's next arrival, from its floor and its start.
     fn seek<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule) {
         let profile = engine.profile();
         let since = schedule.since.0.saturating_sub(engine.start.get().0);
         let from = profile.first_arrival_from_ns(since).max(schedule.floor);
         drop(profile);
-        self.aim(engine, schedule, schedule.owned.first(from));
+        self.set_next(engine, schedule, schedule.owned.first(from));
     }
 
-    /// Arrival `k` is the next one, if the plan has so many.
-    fn aim<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule, k: Option<u64>) {
+    /// Makes arrival `k` the next one, or the first one after a gap of the profile. There is none
+    /// after the last number of the profile.
+    fn set_next<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule, k: Option<u64>) {
         let profile = engine.profile();
         let mut k = k;
         for gap in profile.gaps() {
@@ -147,13 +154,13 @@ impl Open {
         };
     }
 
-    /// Passes over everything due before `until`, counted by `count`.
+    /// Skips all arrivals due before `until`; `count` selects the counter for them.
     fn skip<T: Task>(
         &self,
         engine: &Engine<T>,
         schedule: &mut Schedule,
         until: LeaseInstant,
-        count: fn(&mut super::Counters) -> &mut u64,
+        count: fn(&mut Counters) -> &mut u64,
     ) {
         let Some(next) = schedule.next else {
             return;
@@ -178,25 +185,25 @@ impl Open {
             *count(c) += skipped;
         });
         schedule.floor = to;
-        self.aim(engine, schedule, schedule.owned.first(to));
+        self.set_next(engine, schedule, schedule.owned.first(to));
     }
 
-    /// Handles what is due by now and before `bound`, at most so many.
-    fn handle_due<T: Task>(
+    /// Processes at most `limit` arrivals that are due now and before `bound`.
+    fn process_due<T: Task>(
         self: &Rc<Self>,
         engine: &Rc<Engine<T>>,
         bound: LeaseInstant,
-        most: usize,
+        limit: usize,
     ) {
         let control = &engine.shared.control;
         let now = control.now();
         let mut schedule = self.schedule.get();
-        // After a pause what was missed is counted at once, however much it is.
+        // After a suspension, all missed arrivals are counted at once.
         let late = now
             .0
             .saturating_sub(as_ns(engine.shared.plan.load.max_lateness));
         let end = |t: LeaseInstant| LeaseInstant(t.0.min(bound.0));
-        if !control.lease_holds(now) {
+        if !control.lease_valid(now) {
             self.skip(engine, &mut schedule, end(now), |c| &mut c.dropped_lease);
         }
         self.skip(engine, &mut schedule, end(control.lease_since()), |c| {
@@ -205,48 +212,48 @@ impl Open {
         self.skip(engine, &mut schedule, end(LeaseInstant(late)), |c| {
             &mut c.dropped_late
         });
-        let mut left = most;
+        let mut remaining = limit;
         while let Some(k) = schedule.next {
             let due = schedule.due;
-            if due > now || due >= bound || left == 0 {
+            if due > now || due >= bound || remaining == 0 {
                 break;
             }
             schedule.floor = k + 1;
             let next = schedule.owned.after(k);
-            self.aim(engine, &mut schedule, Some(next));
+            self.set_next(engine, &mut schedule, Some(next));
             self.arrive(engine, k, due, now);
-            left -= 1;
+            remaining -= 1;
         }
         self.schedule.set(schedule);
     }
 
-    /// Opens the connections that the plan names before the start.
-    fn prepare<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
-        while self.sessions.get() < self.most.get() {
+    /// Opens all connections before the start.
+    fn connect_early<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
+        while self.sessions.get() < self.max_sessions.get() {
             self.sessions.set(self.sessions.get() + 1);
-            let seat = Rc::<SessionSlot>::default();
-            engine.seat(self, seat.clone(), None);
-            self.idle.borrow_mut().push(seat);
+            let slot = Rc::<Slot>::default();
+            engine.spawn_session(self, slot.clone(), None);
+            self.idle.borrow_mut().push(slot);
         }
     }
 
-    fn may_open<T: Task>(&self, engine: &Engine<T>) -> bool {
-        self.sessions.get() < self.most.get() && engine.opening.get() < OPENING
+    fn may_connect<T: Task>(&self, engine: &Engine<T>) -> bool {
+        self.sessions.get() < self.max_sessions.get() && engine.connecting.get() < CONNECTING
     }
 
-    fn open<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, job: PendingRequest) {
+    fn spawn<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>, request: PendingRequest) {
         self.sessions.set(self.sessions.get() + 1);
         engine.busy.set(engine.busy.get() + 1);
-        engine.seat(self, Rc::default(), Some(job));
+        engine.spawn_session(self, Rc::default(), Some(request));
     }
 
-    /// Opens connections for arrivals that wait, as far as that is allowed.
-    fn seat_waiting<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
-        while self.may_open(engine) {
-            let Some(job) = engine.queue.borrow_mut().pop_front() else {
+    /// Spawns sessions for waiting arrivals, within the limits.
+    fn spawn_for_waiting<T: Task>(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
+        while self.may_connect(engine) {
+            let Some(request) = engine.queue.borrow_mut().pop_front() else {
                 return;
             };
-            self.open(engine, job);
+            self.spawn(engine, request);
         }
     }
 
@@ -264,28 +271,28 @@ impl Open {
         if now.0 - due.0 > as_ns(engine.shared.plan.load.max_lateness) {
             return engine.count(|c| c.dropped_late += 1);
         }
-        if engine.load() >= self.max_in_flight.get() {
+        if engine.outstanding() >= self.max_in_flight.get() {
             return engine.count(|c| c.dropped_full += 1);
         }
-        let job = PendingRequest {
+        let request = PendingRequest {
             due,
             waited_since: None,
             arrival: Arrival {
                 number,
                 user: None,
-                turn: 0,
+                iteration: 0,
             },
         };
-        let free = self.idle.borrow_mut().pop();
-        if let Some(seat) = free {
+        let idle = self.idle.borrow_mut().pop();
+        if let Some(slot) = idle {
             engine.busy.set(engine.busy.get() + 1);
-            seat.give_at(job, now);
-        } else if self.may_open(engine) {
-            self.open(engine, job);
+            slot.give_at(request, now);
+        } else if self.may_connect(engine) {
+            self.spawn(engine, request);
         } else {
             let waiting = PendingRequest {
                 waited_since: Some(now),
-                ..job
+                ..request
             };
             engine.queue.borrow_mut().push_back(waiting);
         }
@@ -299,12 +306,12 @@ impl<T: Task> Pacer<T> for Open {
         self.schedule.set(schedule);
     }
 
-    /// What fell due by now did so by the load as it was known, also if it should have been
-    /// another by then.
+    /// Arrivals that are due now are still processed by the old profile, even if the change should
+    /// have taken effect earlier.
     fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, started: bool) {
         let now = engine.shared.control.now();
         if started {
-            self.handle_due(engine, now, usize::MAX);
+            self.process_due(engine, now, usize::MAX);
         }
         engine.reload();
         let mut schedule = self.schedule.get();
@@ -318,7 +325,7 @@ impl<T: Task> Pacer<T> for Open {
 
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {
         if started {
-            self.handle_due(engine, change.at, usize::MAX);
+            self.process_due(engine, change.at, usize::MAX);
         }
         let before = self.schedule.get();
         let range = change
@@ -335,16 +342,16 @@ impl<T: Task> Pacer<T> for Open {
         if started {
             self.seek(engine, &mut schedule);
         }
-        let named = engine.shared.plan.load.connections.is_some();
-        if named && range.slots > 0 && engine.is_early() {
-            self.prepare(engine);
+        let fixed = engine.shared.plan.load.connections.is_some();
+        if fixed && range.slots > 0 && engine.before_start() {
+            self.connect_early(engine);
         }
         self.schedule.set(schedule);
     }
 
-    fn turn(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
-        self.seat_waiting(engine);
-        self.handle_due(engine, NEVER, TURN);
+    fn process(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
+        self.spawn_for_waiting(engine);
+        self.process_due(engine, NEVER, BATCH);
         let schedule = self.schedule.get();
         schedule.next.map(|_| schedule.due)
     }

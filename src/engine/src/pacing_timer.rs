@@ -1,31 +1,34 @@
-//! Waking up in time, as the plan's pacing asks. The runtime's own timers round up to the
-//! millisecond; a kernel timer on the lease clock is some tens of microseconds late.
+//! Wakes the pacer in time, according to the plan's pacing. The runtime's own timers round up to
+//! milliseconds; a kernel timer on the lease clock is late by some tens of microseconds.
 
 use super::clock::{LeaseClock, LeaseInstant};
 use vajra_plan::Pacing;
 
-/// Between two wake-ups of batched pacing, in nanoseconds.
+/// Interval between two wake-ups of batched pacing, in nanoseconds.
 const BATCH_NS: u64 = 1_000_000;
 
-/// How long before an arrival spinning begins, in nanoseconds: a timer is later than this in
-/// one of some hundred cases.
+/// How long before an arrival spinning starts, in nanoseconds. Timers are late by more than this
+/// in less than 1 % of cases.
 const SPIN_NS: u64 = 100_000;
 
-/// Closer than this, other work is let in and the clock read again, instead of sleeping:
-/// setting a timer and waking up takes about as long.
+/// For shorter waits, in nanoseconds, the thread yields to other work instead of sleeping: setting
+/// a timer and waking up takes about as long.
 const TOO_SHORT_NS: u64 = 20_000;
 
-/// Wakes one waiter at an instant of the lease clock.
+/// Waits for instants of the lease clock.
 pub struct PacingTimer {
     clock: LeaseClock,
     pacing: Pacing,
-    /// When it woke up last.
+    /// Time of the last wake-up.
     last: LeaseInstant,
     timer: timer::Timer,
 }
 
 impl PacingTimer {
-    /// To be made and used on one runtime.
+    /// A timer for the current runtime.
+    ///
+    /// # Errors
+    /// The kernel has no timer for it.
     pub fn new(clock: LeaseClock, pacing: Pacing) -> std::io::Result<PacingTimer> {
         Ok(PacingTimer {
             clock,
@@ -35,9 +38,9 @@ impl PacingTimer {
         })
     }
 
-    /// Waits until `at`, or a little less where that is near; then the caller looks again.
-    /// Batched pacing returns a millisecond after the last time at the earliest, unless `at` has
-    /// passed: then more fell due than one turn does.
+    /// Waits until `at`, or a little less if that is near; the caller then checks the clock
+    /// again. Batched pacing returns at least a millisecond after the last wake-up, unless `at`
+    /// has passed: then more was due than one call processes.
     pub async fn until(&mut self, at: LeaseInstant) {
         let now = self.clock.now();
         let (at, near) = match self.pacing {
@@ -77,8 +80,8 @@ mod timer {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let fd = timerfd_create(TimerfdClockId::Boottime, flags)?;
             // SAFETY: the descriptor was opened two lines above and is owned by the `OwnedFd`
-            // that moves into the `AsyncFd`. That never hands it out but by shared reference,
-            // and so it stays open and the same until the registration has been undone.
+            // that moves into the `AsyncFd`, which gives access to it only by shared reference.
+            // So it stays open and unchanged until the registration has been removed.
             #[allow(unsafe_code)]
             let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? };
             Ok(Timer(fd))
@@ -100,8 +103,8 @@ mod timer {
             if timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::ABSTIME, &spec).is_err() {
                 return tokio::task::yield_now().await;
             }
-            // Setting the timer takes back an expiry that nobody has read. What the runtime
-            // still remembers of an earlier one is told from this one by the clock.
+            // Setting the timer clears an unread expiry. The runtime may still report an earlier
+            // one, so the clock decides.
             while clock.now() < at {
                 match self.0.readable().await {
                     Ok(mut ready) => ready.clear_ready(),
@@ -125,11 +128,11 @@ mod timer {
             Ok(Timer)
         }
 
-        /// The runtime's timers round up to the millisecond; the last one is waited out by
-        /// reading the clock again and again.
+        /// The runtime's timers round up to milliseconds, so the last one is spent yielding and
+        /// reading the clock.
         pub async fn until(&mut self, at: LeaseInstant, clock: LeaseClock) {
-            let left = Duration::from_nanos(at.0.saturating_sub(clock.now().0));
-            if let Some(most) = left.checked_sub(Duration::from_millis(2)) {
+            let remaining = Duration::from_nanos(at.0.saturating_sub(clock.now().0));
+            if let Some(most) = remaining.checked_sub(Duration::from_millis(2)) {
                 tokio::time::sleep(most).await;
             }
             while clock.now() < at {
@@ -148,18 +151,18 @@ mod tests {
 
     async fn waits(pacing: Pacing, ahead_ns: i64, times: u32) -> Duration {
         let clock = LeaseClock::new();
-        let mut alarm = PacingTimer::new(clock, pacing).unwrap();
-        alarm.until(clock.now()).await;
-        let began = Instant::now();
+        let mut timer = PacingTimer::new(clock, pacing).unwrap();
+        timer.until(clock.now()).await;
+        let started = Instant::now();
         for _ in 0..times {
             let at = clock.now().0.saturating_add_signed(ahead_ns);
-            alarm.until(LeaseInstant(at)).await;
+            timer.until(LeaseInstant(at)).await;
         }
-        began.elapsed()
+        started.elapsed()
     }
 
     #[tokio::test]
-    async fn batched_pacing_wakes_once_a_millisecond_but_not_while_more_is_due() {
+    async fn batched_pacing_wakes_once_per_millisecond_unless_arrivals_are_overdue() {
         let apart = waits(Pacing::Batched, 50_000, 50).await;
         assert!(apart >= Duration::from_millis(50), "{apart:?}");
         let due = waits(Pacing::Batched, -1, 500).await;
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn precise_and_spinning_pacing_wake_for_each_arrival() {
+    async fn precise_and_spinning_pacing_wake_up_for_each_arrival() {
         for pacing in [Pacing::Precise, Pacing::Spin] {
             let all = waits(pacing, 200_000, 50).await;
             assert!(all < Duration::from_millis(150), "{pacing}: {all:?}");

@@ -1,4 +1,4 @@
-//! One test's load on this node, as the driver sees it.
+//! One test's load on this node: the engine's interface.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,79 +8,86 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
+use vajra_core::metrics::Counters;
+use vajra_plan::{LoadChange, Model, Plan, Profile, SlotRange};
+use vajra_task::{CustomMetrics, PhaseTimes};
+
 use super::clock::{LeaseClock, LeaseInstant, descriptor_limit};
 use super::control::Control;
 use super::engine::{Report, Shared, as_ns};
-use super::recorder::Counters;
-use super::thread::{Ask, ThreadInit};
-use vajra_plan::{LoadChange, Model, Plan, Profile, SlotRange, Values};
-use vajra_tasks::{self as tasks, FailingTask, Prepared, SetupValues, TaskContext};
+use super::recorder::add_counters;
+use super::thread::{EngineTask, ReportRequest, ThreadInit};
 
-/// Reports asked of a thread and not given yet. A thread answers within a millisecond, and
-/// one is asked for a second; more wait their turn.
-const ASKS: usize = 4;
+/// Queued requests for a thread's report. A thread answers within a millisecond, and there is one
+/// request per second; further ones wait.
+const REPORT_REQUESTS: usize = 4;
+
+/// Prepares the task of a run. Called on an engine thread, so it may block; called once, unless it
+/// panics.
+pub type Preparation = Box<dyn Fn() -> EngineTask + Send + Sync>;
 
 /// What a run is started with.
 pub struct LoadSpec {
     /// The plan; valid.
     pub plan: Arc<Plan>,
-    /// Engine threads, at least 1.
+    /// Number of engine threads, at least 1.
     pub threads: usize,
-    /// The clock that start and lease are told on.
+    /// The clock of start and lease.
     pub clock: LeaseClock,
-    /// What the plan may use of this node.
-    pub site: Arc<TaskContext>,
-    /// The test was started from this node.
-    pub own_test: bool,
-    /// Histograms are made like this one: bounds and digits in microseconds.
+    /// Prepares the plan's task. If that fails, it returns a task whose requests fail.
+    pub preparation: Preparation,
+    /// Configuration of the histograms, in microseconds.
     pub histogram: Histogram<u64>,
-    /// A directory where each thread writes every raw value, `engine-N.csv`.
+    /// Directory in which each thread writes all raw values, as `engine-N.csv`.
     pub dump: Option<PathBuf>,
-    /// Called once, when the load is done: the profile is over or was stopped, and nothing
+    /// Called once, when the load has ended: the profile is over or was stopped, and no request
     /// is in flight.
     pub finished: Box<dyn Fn() + Send + Sync>,
 }
 
-/// Why a run could not be prepared.
+/// Why a run could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// A thread, or the directory for raw values.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// Why it failed.
-        source: std::io::Error,
-    },
+pub enum LoadError {
+    /// The directory for raw values can't be created.
+    #[error("creating the directory for raw values: {0}")]
+    Dump(#[source] std::io::Error),
+    /// A thread can't be started.
+    #[error("starting an engine thread: {0}")]
+    Thread(#[source] std::io::Error),
 }
 
 /// How to stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StopMode {
-    /// What is in flight may finish.
+    /// Requests in flight may finish.
     Graceful {
-        /// For at most this long.
+        /// Time limit.
         timeout: Duration,
     },
-    /// What is in flight is abandoned.
+    /// Requests in flight are abandoned.
     Now,
 }
 
-/// Everything measured so far, over all threads.
+/// All measurements up to now, over all threads.
 #[derive(Debug, Clone)]
 pub struct LoadSnapshot {
     /// The plan's steps, in order.
     pub steps: Vec<StepSnapshot>,
+    /// Durations of the phases that the task reports, over all steps, including the warm-up.
+    pub phases: PhaseTimes,
+    /// The task's custom metrics, over all steps, including the warm-up. They are not part of
+    /// the snapshots that nodes exchange yet; a later issue adds them there.
+    pub custom: CustomMetrics,
     /// CPU time of the engine threads.
     pub engine_cpu: Duration,
-    /// How late the first request was; none before it.
+    /// Lag of the first request; `None` before it.
     pub first_lag: Option<Duration>,
 }
 
-/// What was measured of a step.
+/// The measurements of a step.
 #[derive(Debug, Clone)]
 pub struct StepSnapshot {
-    /// Its name.
+    /// Name of the step.
     pub name: String,
     /// Counts.
     pub counters: Counters,
@@ -92,35 +99,30 @@ pub struct StepSnapshot {
     pub lag: Histogram<u64>,
 }
 
-/// A thread, seen from outside.
+/// Access to an engine thread.
 #[derive(Debug)]
 struct Thread {
-    asks: mpsc::Sender<Ask>,
+    requests: mpsc::Sender<ReportRequest>,
     last: Arc<Mutex<Option<Report>>>,
 }
 
-/// One test's load on this node. Dropping it stops it at once.
+/// One test's load on this node. Dropping it stops the load immediately.
 #[derive(Debug)]
 pub struct LoadRun {
     shared: Arc<Shared>,
     prototype: Histogram<u64>,
     threads: Vec<Thread>,
-    handed: SetupValues,
 }
 
 impl LoadRun {
-    /// Starts the threads and makes the task ready. No arrival happens before there are a
-    /// start, a share and a lease. If the task can't be made ready (its target does not
-    /// resolve, say), each of its requests fails for that reason.
+    /// Starts the threads, which prepare the task. Arrivals start when a start, a share and a
+    /// lease are set.
     ///
     /// # Errors
-    /// A thread can't be started, or the directory for raw values can't be made.
-    pub fn prepare(spec: LoadSpec) -> Result<LoadRun, PrepareError> {
+    /// A thread can't be started, or the directory for raw values can't be created.
+    pub fn prepare(spec: LoadSpec) -> Result<LoadRun, LoadError> {
         if let Some(dir) = &spec.dump {
-            std::fs::create_dir_all(dir).map_err(|source| PrepareError::Io {
-                what: "making the directory for raw values",
-                source,
-            })?;
+            std::fs::create_dir_all(dir).map_err(LoadError::Dump)?;
         }
         let descriptors = u32::try_from(descriptor_limit() / 5 * 4).unwrap_or(u32::MAX);
         let connections = spec
@@ -138,94 +140,80 @@ impl LoadRun {
             connections,
             plan: spec.plan,
         });
-        let handed = SetupValues::default();
-        let team = Arc::new(Team {
-            handed: handed.clone(),
-            shared: shared.clone(),
-            site: spec.site,
-            own: spec.own_test,
+        let group = Arc::new(ThreadGroup {
+            preparation: spec.preparation,
             task: OnceLock::new(),
-            working: AtomicUsize::new(threads),
+            running: AtomicUsize::new(threads),
             finished: spec.finished,
         });
         let mut run = LoadRun {
             shared,
             prototype: spec.histogram,
             threads: Vec::with_capacity(threads),
-            handed,
         };
         for thread in 0..threads {
             let dump = spec
                 .dump
                 .as_ref()
                 .map(|dir| dir.join(format!("engine-{thread}.csv")));
-            run.start_thread(&team, thread, dump)
-                .map_err(|source| PrepareError::Io {
-                    what: "starting an engine thread",
-                    source,
-                })?;
+            run.start_thread(&group, thread, dump)
+                .map_err(LoadError::Thread)?;
         }
         Ok(run)
     }
 
     fn start_thread(
         &mut self,
-        team: &Arc<Team>,
+        group: &Arc<ThreadGroup>,
         thread: usize,
         dump: Option<PathBuf>,
     ) -> std::io::Result<()> {
-        let (asks, inbox) = mpsc::channel(ASKS);
+        let (requests, inbox) = mpsc::channel(REPORT_REQUESTS);
         let last = Arc::new(Mutex::new(None));
-        let seed = ThreadInit {
+        let init = ThreadInit {
             shared: self.shared.clone(),
             thread,
             prototype: self.prototype.clone(),
             dump,
-            asks: inbox,
+            requests: inbox,
             last: last.clone(),
         };
-        let member = Member(team.clone());
+        let member = Member(group.clone());
         let span = tracing::Span::current();
         std::thread::Builder::new()
             .name(format!("engine-{thread}"))
             .spawn(move || {
                 let _in = span.entered();
-                if let Err(e) = seed.run(member.0.task()) {
-                    tracing::error!("an engine thread ended: {e}");
+                if let Err(e) = member.0.task().run_thread(init) {
+                    tracing::error!("an engine thread failed: {e}");
                 }
             })?;
-        self.threads.push(Thread { asks, last });
+        self.threads.push(Thread { requests, last });
         Ok(())
     }
 
-    /// The profile starts at this instant.
+    /// Sets the start of the profile.
     pub fn set_start(&self, at: LeaseInstant) {
         self.shared.control.set_start(at);
     }
 
-    /// From now on the share is this. Arrivals due before now stay with the share before.
+    /// Sets the share from now on. Arrivals due before now belong to the previous share.
     pub fn set_share(&self, share: SlotRange) {
         self.shared.control.set_share(share);
     }
 
-    /// The load is changed in these ways, since the start.
+    /// Sets all changes of the load since the start.
     pub fn set_changes(&self, changes: &[LoadChange]) {
         let profile = Profile::changed(&self.shared.plan.load, changes);
         self.shared.control.set_profile(profile);
     }
 
-    /// What the plan's setup found. Scenarios that use it need it before the first arrival;
-    /// it is given once.
-    pub fn hand(&self, values: &Values) {
-        self.handed.give(values);
-    }
-
-    /// The lease holds until this instant.
+    /// Sets the end of the lease.
     pub fn set_lease(&self, until: LeaseInstant) {
         self.shared.control.set_lease(until);
     }
 
-    /// No arrival from now on. A stop that is to be over sooner than this one stands.
+    /// Ends arrivals now. A previous stop with an earlier deadline remains in effect.
     pub fn stop(&self, mode: StopMode) {
         let by = match mode {
             StopMode::Graceful { timeout } => {
@@ -236,7 +224,7 @@ impl LoadRun {
         self.shared.control.stop(LeaseInstant(by));
     }
 
-    /// Everything measured so far; after the end, everything.
+    /// All measurements up to now.
     pub async fn snapshot(&self) -> LoadSnapshot {
         let names = self.shared.steps.iter().cloned();
         let empty = |name| StepSnapshot {
@@ -247,23 +235,28 @@ impl LoadRun {
             lag: self.prototype.clone(),
         };
         let mut steps: Vec<StepSnapshot> = names.map(empty).collect();
+        let (mut phases, mut custom) = (PhaseTimes::default(), CustomMetrics::default());
         let (mut cpu, mut first_lag) = (Duration::ZERO, None);
         for thread in &self.threads {
-            let (answer, report) = oneshot::channel();
-            let asked = thread.asks.send(answer).await.is_ok();
-            let live = if asked { report.await.ok() } else { None };
+            let (request, report) = oneshot::channel();
+            let requested = thread.requests.send(request).await.is_ok();
+            let live = if requested { report.await.ok() } else { None };
             let mut add = |report: &Report| {
                 for (step, part) in steps.iter_mut().zip(&report.steps) {
-                    step.counters.add(&part.counters);
+                    add_counters(&mut step.counters, part.counters.clone());
                     for (sum, part) in [
                         (&mut step.response, &part.response),
                         (&mut step.service, &part.service),
                         (&mut step.lag, &part.lag),
                     ] {
                         if sum.add(part).is_err() {
-                            unreachable!("all histograms are made from one prototype");
+                            unreachable!("all histograms have the same configuration");
                         }
                     }
+                }
+                phases.merge(&report.phases);
+                if custom.merge(&report.custom).is_err() {
+                    unreachable!("all threads run the same task");
                 }
                 cpu += report.cpu;
                 let first = report.first_lag.map(Duration::from_micros);
@@ -279,6 +272,8 @@ impl LoadRun {
         }
         LoadSnapshot {
             steps,
+            phases,
+            custom,
             engine_cpu: cpu,
             first_lag,
         }
@@ -291,46 +286,37 @@ impl Drop for LoadRun {
     }
 }
 
-/// Each thread needs something to do: limits are divided among them, too.
-fn threads_for(plan: &Plan, wanted: usize, connections: u32) -> usize {
-    let most = match plan.load.model {
+/// The number of threads. Limits are divided among threads, so there are at most as many threads
+/// as the smallest limit.
+fn threads_for(plan: &Plan, configured: usize, connections: u32) -> usize {
+    let limit = match plan.load.model {
         Model::Open => plan.load.max_in_flight.unwrap_or(u32::MAX).min(connections),
         Model::Closed => plan.load.users.unwrap_or(1),
     };
-    wanted.clamp(1, (most as usize).max(1))
+    configured.clamp(1, (limit as usize).max(1))
 }
 
-/// What the threads of a run have in common until its end.
-struct Team {
-    shared: Arc<Shared>,
-    site: Arc<TaskContext>,
-    own: bool,
-    handed: SetupValues,
-    task: OnceLock<Prepared>,
-    working: AtomicUsize,
+/// The threads of a run until its end.
+struct ThreadGroup {
+    preparation: Preparation,
+    task: OnceLock<EngineTask>,
+    running: AtomicUsize,
     finished: Box<dyn Fn() + Send + Sync>,
 }
 
-impl Team {
-    /// The task, made ready by whichever thread comes first; the others wait for it.
-    fn task(&self) -> Prepared {
-        let made = self.task.get_or_init(|| {
-            let task = &self.shared.plan.task;
-            tasks::prepare_with(task, &self.site, self.own, &self.handed).unwrap_or_else(|e| {
-                tracing::warn!("the task can't be run: {e}");
-                Prepared::Failing(Arc::new(FailingTask { failure: e.into() }))
-            })
-        });
-        made.clone()
+impl ThreadGroup {
+    /// The task. The first thread prepares it; the others wait.
+    fn task(&self) -> EngineTask {
+        self.task.get_or_init(&self.preparation).clone()
     }
 }
 
-/// A thread's membership; the last one to end, however it ends, tells that the run is over.
-struct Member(Arc<Team>);
+/// A thread's membership. When the last one is dropped, even by a panic, the run has ended.
+struct Member(Arc<ThreadGroup>);
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if self.0.working.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             (self.0.finished)();
         }
     }

@@ -1,74 +1,89 @@
-//! Where a session waits for its next request: the hand-over between the pacer and a session
-//! on the same thread.
+//! Where a session waits for its next request: passes requests from the pacer to a session on the
+//! same thread.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Poll, Waker};
 
-use super::clock::LeaseInstant;
-use vajra_tasks::Arrival;
+use vajra_task::Arrival;
 
-/// A request to make.
+use super::clock::LeaseInstant;
+
+/// A request to send.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingRequest {
-    /// When it is planned.
+    /// Planned time.
     pub due: LeaseInstant,
-    /// When the engine turned to it, if it then had to wait for a connection: such a wait
-    /// is the target's doing, no lag.
+    /// When the engine processed it, if it then had to wait for a connection. Such a wait is
+    /// caused by the target and is not lag.
     pub waited_since: Option<LeaseInstant>,
-    /// Which one it is.
+    /// The arrival.
     pub arrival: Arrival,
 }
 
-/// One session's place.
-#[derive(Debug, Default)]
-pub struct SessionSlot {
-    /// Where the closed model keeps it.
-    pub place: Cell<usize>,
-    /// Which user it is, in the closed model.
-    pub user: Cell<u32>,
-    /// How many requests that user had.
-    pub turns: Cell<u32>,
-    job: Cell<Option<PendingRequest>>,
-    waker: RefCell<Option<Waker>>,
-    /// Its session has yet to open its first connection.
-    pub opening: Cell<bool>,
-    /// A session was spawned for it.
-    pub taken: Cell<bool>,
-    /// No further request.
-    pub retired: Cell<bool>,
-    /// In the closed model: it is known when it sends first.
-    pub called: Cell<bool>,
-    /// Waits for a lease.
-    pub parked: Cell<bool>,
-    /// When it is called next; an earlier call does not count any more.
-    pub next_call: Cell<u64>,
-    /// Waits until the load has a place for it.
-    pub benched: Cell<bool>,
+/// State of a slot's session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SessionState {
+    /// No session was spawned for the slot.
+    #[default]
+    NotStarted,
+    /// The session has not opened its first connection yet.
+    Connecting,
+    /// The session has opened its first connection, or failed to.
+    Ready,
 }
 
-impl SessionSlot {
-    /// Hands over a request, at `now`. If the session is still opening its connection, the
-    /// request waits for that.
-    pub fn give_at(&self, job: PendingRequest, now: LeaseInstant) {
-        let waited_since = job.waited_since.or(self.opening.get().then_some(now));
+/// A session's slot. `user` is state of the closed model.
+#[derive(Debug, Default)]
+pub struct SessionSlot<U> {
+    /// State of the session.
+    pub session: Cell<SessionState>,
+    /// The virtual user, in the closed model.
+    pub user: U,
+    request: Cell<Option<PendingRequest>>,
+    waker: RefCell<Option<Waker>>,
+    retired: Cell<bool>,
+}
+
+impl<U> SessionSlot<U> {
+    /// A slot without a session.
+    pub fn new(user: U) -> SessionSlot<U> {
+        SessionSlot {
+            session: Cell::default(),
+            user,
+            request: Cell::default(),
+            waker: RefCell::default(),
+            retired: Cell::default(),
+        }
+    }
+
+    /// Gives the session a request that the engine processed at `now`. If the session is still
+    /// connecting, the request waits for that.
+    pub fn give_at(&self, request: PendingRequest, now: LeaseInstant) {
+        let connecting = self.session.get() == SessionState::Connecting;
+        let waited_since = request.waited_since.or(connecting.then_some(now));
         self.give(PendingRequest {
             waited_since,
-            ..job
+            ..request
         });
     }
 
-    /// Hands over a request.
-    pub fn give(&self, job: PendingRequest) {
-        self.job.set(Some(job));
+    /// Gives the session a request.
+    pub fn give(&self, request: PendingRequest) {
+        self.request.set(Some(request));
         self.wake();
     }
 
-    /// No further request; a session that waits ends.
+    /// Ends the session after its current request.
     pub fn retire(&self) {
         self.retired.set(true);
         self.wake();
+    }
+
+    /// Whether the slot gets no further request.
+    pub fn retired(&self) -> bool {
+        self.retired.get()
     }
 
     fn wake(&self) {
@@ -77,15 +92,15 @@ impl SessionSlot {
         }
     }
 
-    /// The next request, while `idle` is kept going; none if there is no further one.
+    /// The next request; `None` if there are no more. Polls `idle` while it waits.
     pub async fn next(&self, idle: impl Future<Output = ()>) -> Option<PendingRequest> {
-        if let Some(job) = self.job.take() {
-            return Some(job);
+        if let Some(request) = self.request.take() {
+            return Some(request);
         }
         let mut idle = pin!(idle);
         std::future::poll_fn(|cx| {
-            if let Some(job) = self.job.take() {
-                return Poll::Ready(Some(job));
+            if let Some(request) = self.request.take() {
+                return Poll::Ready(Some(request));
             }
             if self.retired.get() {
                 return Poll::Ready(None);

@@ -1,126 +1,141 @@
-//! An engine thread's life: it is made ready, turns arrivals into requests until they end,
-//! lets what is in flight finish, and leaves its report.
+//! The life of an engine thread: it creates the task's client, turns arrivals into requests until
+//! they end, waits for requests in flight, and leaves its report.
 
 use std::cell::RefCell;
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hdrhistogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
+use vajra_plan as plan;
+use vajra_task::{Client, FromTask, Task};
 
 use super::clock::LeaseInstant;
 use super::closed::Closed;
-use super::control::ShareChange;
-use super::engine::{Engine, Model, Report, Shared, as_ns};
+use super::engine::{Engine, Report, Shared, as_ns};
 use super::open::Open;
+use super::pacer::Pacer;
 use super::pacing_timer::PacingTimer;
 use super::recorder::Recorder;
-use vajra_plan as plan;
-use vajra_tasks::{Client, Prepared, Task};
 
-/// How often a thread that only waits for responses looks whether all have come, in
+/// Interval at which a thread that only waits for responses checks whether all have arrived, in
 /// nanoseconds.
 const DRAIN_NS: u64 = 1_000_000;
 
 /// A request for a thread's report.
-pub type Ask = oneshot::Sender<Report>;
+pub type ReportRequest = oneshot::Sender<Report>;
 
-/// Turns the plan into requests: the open or the closed model.
-pub trait Pacer<T: Task>: Model<T> {
-    /// The start has become known, or has changed.
-    fn started(self: &Rc<Self>, engine: &Rc<Engine<T>>);
+/// A prepared task of any type, for a [`crate::LoadRun`].
+///
+/// The engine is compiled for each type of task; only starting a thread is a dynamic call.
+#[derive(Clone)]
+pub struct EngineTask(Arc<dyn RunnableTask>);
 
-    /// The share has changed. `started` tells that the start is known.
-    fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool);
+impl EngineTask {
+    /// Runs an engine thread to its end.
+    pub(crate) fn run_thread(self, init: ThreadInit) -> io::Result<()> {
+        self.0.run_thread(init)
+    }
+}
 
-    /// The load over time has changed, from some instant on: it is to be taken up.
-    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, started: bool);
+impl FromTask for EngineTask {
+    fn from_task<T: Task>(task: Arc<T>) -> EngineTask {
+        EngineTask(task)
+    }
+}
 
-    /// Does what is due; returns when it wants its next turn.
-    fn turn(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant>;
+impl fmt::Debug for EngineTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EngineTask").field(&self.0.name()).finish()
+    }
+}
 
-    /// Nothing more will come, though the profile goes on.
-    fn exhausted(&self, engine: &Engine<T>) -> bool;
+/// Any task, for dynamic calls.
+trait RunnableTask: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    fn run_thread(self: Arc<Self>, init: ThreadInit) -> io::Result<()>;
+}
+
+impl<T: Task> RunnableTask for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+
+    fn run_thread(self: Arc<Self>, init: ThreadInit) -> io::Result<()> {
+        init.run(self)
+    }
 }
 
 /// What a thread is started with.
 pub struct ThreadInit {
-    /// What all threads share.
+    /// Shared by all threads.
     pub shared: Arc<Shared>,
-    /// Which one it is.
+    /// Index of the thread.
     pub thread: usize,
-    /// What it records in.
-    pub prototype: hdrhistogram::Histogram<u64>,
-    /// Where raw values go.
+    /// Configuration of its histograms.
+    pub prototype: Histogram<u64>,
+    /// File for raw values.
     pub dump: Option<PathBuf>,
-    /// Who wants to know how far it is.
-    pub asks: mpsc::Receiver<Ask>,
-    /// Where the last report is left, before asking comes to an end.
+    /// Requests for its report.
+    pub requests: mpsc::Receiver<ReportRequest>,
+    /// Receives the last report before `requests` is closed.
     pub last: Arc<Mutex<Option<Report>>>,
 }
 
 impl ThreadInit {
     /// Runs the thread to its end, on a runtime of its own.
-    pub fn run(self, task: Prepared) -> std::io::Result<()> {
+    fn run<T: Task>(self, task: Arc<T>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let steps = self.shared.steps.len();
-        let recorder = Recorder::new(&self.prototype, steps, self.dump.as_deref())?;
+        let recorder = Recorder::new(&self.prototype, steps, T::metrics(), self.dump.as_deref())?;
         let recorder = Rc::new(RefCell::new(recorder));
         lower_timer_slack();
         runtime.block_on(async move {
-            match task {
-                Prepared::Http(task) => self.modelled(task, recorder).await,
-                Prepared::Sleep(task) => self.modelled(task, recorder).await,
-                Prepared::Cpu(task) => self.modelled(task, recorder).await,
-                Prepared::Scenarios(task) => self.modelled(task, recorder).await,
-                Prepared::Failing(task) => self.modelled(task, recorder).await,
+            let engine = Engine::new(self.shared.clone(), self.thread, &task, recorder);
+            let engine = Rc::new(engine);
+            match self.shared.plan.load.model {
+                plan::Model::Open => {
+                    run_model(engine, Rc::new(Open::new()), self.requests, &self.last).await
+                }
+                plan::Model::Closed => {
+                    run_model(engine, Rc::new(Closed::new()), self.requests, &self.last).await
+                }
             }
         })
     }
-
-    async fn modelled<T: Task>(
-        self,
-        task: Arc<T>,
-        recorder: Rc<RefCell<Recorder>>,
-    ) -> std::io::Result<()> {
-        let engine = Engine::new(self.shared.clone(), self.thread, &task, recorder);
-        let engine = Rc::new(engine);
-        match self.shared.plan.load.model {
-            plan::Model::Open => work(engine, Rc::new(Open::new()), self.asks, &self.last).await,
-            plan::Model::Closed => {
-                work(engine, Rc::new(Closed::new()), self.asks, &self.last).await
-            }
-        }
-    }
 }
 
-async fn work<T: Task, P: Pacer<T>>(
+async fn run_model<T: Task, P: Pacer<T>>(
     engine: Rc<Engine<T>>,
     pacer: Rc<P>,
-    mut asks: mpsc::Receiver<Ask>,
+    mut requests: mpsc::Receiver<ReportRequest>,
     last: &Mutex<Option<Report>>,
-) -> std::io::Result<()> {
-    let mut alarm = PacingTimer::new(
+) -> io::Result<()> {
+    let mut timer = PacingTimer::new(
         engine.shared.control.clock(),
         engine.shared.plan.load.pacing,
     )?;
     let local = LocalSet::new();
-    let answering = engine.clone();
+    let reporting = engine.clone();
     local.spawn_local(async move {
-        while let Some(ask) = asks.recv().await {
-            // Whoever asked may have lost interest.
-            let _ = ask.send(answering.report());
+        while let Some(request) = requests.recv().await {
+            // The caller may have dropped its request.
+            let _ = request.send(reporting.report());
         }
     });
-    let tending = engine.clone();
-    local.spawn_local(async move { tending.client.tend().await });
+    let background = engine.clone();
+    local.spawn_local(async move { background.client.background().await });
     local
         .run_until(async {
-            let deadline = arrivals(&engine, &pacer, &mut alarm).await;
-            drain(&engine, &mut alarm, deadline).await;
+            let deadline = arrivals(&engine, &pacer, &mut timer).await;
+            drain(&engine, &mut timer, deadline).await;
         })
         .await;
     engine.abandon();
@@ -129,12 +144,12 @@ async fn work<T: Task, P: Pacer<T>>(
     Ok(())
 }
 
-/// Turns the plan into requests until it ends or is stopped. Returns until when what is in
-/// flight may take.
+/// Turns the plan into requests until it ends or is stopped. Returns the deadline of requests in
+/// flight.
 async fn arrivals<T: Task, P: Pacer<T>>(
     engine: &Rc<Engine<T>>,
     pacer: &Rc<P>,
-    alarm: &mut PacingTimer,
+    timer: &mut PacingTimer,
 ) -> LeaseInstant {
     let (shared, control) = (&engine.shared, &engine.shared.control);
     let graceful = as_ns(shared.plan.graceful_timeout());
@@ -160,14 +175,14 @@ async fn arrivals<T: Task, P: Pacer<T>>(
             }
         }
         if let Some(by) = control.stop_by() {
-            engine.closing.set(true);
+            engine.stopped.set(true);
             engine.drop_waiting();
             return by;
         }
         let mut wake = LeaseInstant(u64::MAX);
         if started {
             let end = engine.instant(as_ns(engine.profile().last_due()));
-            let next = pacer.turn(engine).filter(|next| *next <= end);
+            let next = pacer.process(engine).filter(|next| *next <= end);
             let now = control.now();
             if next.is_none() && now >= end || pacer.exhausted(engine) {
                 return LeaseInstant(now.0.saturating_add(graceful));
@@ -175,20 +190,19 @@ async fn arrivals<T: Task, P: Pacer<T>>(
             wake = next.unwrap_or(end);
         }
         tokio::select! {
-            () = alarm.until(wake) => {}
+            () = timer.until(wake) => {}
             () = control.changed(engine.thread) => {}
         }
     }
 }
 
-/// Waits until nothing is in flight any more, or the deadline, or an earlier one that a stop
-/// brings.
-async fn drain<T: Task>(engine: &Rc<Engine<T>>, alarm: &mut PacingTimer, deadline: LeaseInstant) {
+/// Waits until no request is in flight, or until the deadline, which a stop may bring forward.
+async fn drain<T: Task>(engine: &Rc<Engine<T>>, timer: &mut PacingTimer, deadline: LeaseInstant) {
     let control = &engine.shared.control;
     let mut deadline = deadline;
-    while engine.load() > 0 {
+    while engine.outstanding() > 0 {
         if let Some(by) = control.stop_by() {
-            if !engine.closing.replace(true) {
+            if !engine.stopped.replace(true) {
                 engine.drop_waiting();
             }
             deadline = deadline.min(by);
@@ -198,23 +212,17 @@ async fn drain<T: Task>(engine: &Rc<Engine<T>>, alarm: &mut PacingTimer, deadlin
             return;
         }
         tokio::select! {
-            () = alarm.until(LeaseInstant(deadline.0.min(now.0 + DRAIN_NS))) => {}
+            () = timer.until(LeaseInstant(deadline.0.min(now.0 + DRAIN_NS))) => {}
             () = control.changed(engine.thread) => {}
         }
     }
 }
 
-/// Part `i` of a limit that `n` threads share.
-pub fn portion(limit: u32, i: u32, n: u32) -> u32 {
-    let cut = |i: u32| (u64::from(limit) * u64::from(i) / u64::from(n)) as u32;
-    cut(i + 1) - cut(i)
-}
-
-/// The kernel may put off a thread's wake-ups by 50 µs to save energy; not these.
+/// By default the kernel may delay a thread's wake-ups by 50 µs to save energy.
 fn lower_timer_slack() {
     #[cfg(target_os = "linux")]
     {
-        // Without it, lag is a little larger, and reported.
+        // If it fails, lag is slightly larger, and reported.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
 }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use libp2p::Multiaddr;
 
 use vajra_network::{SwarmKey, SwarmName};
-use vajra_tasks::AllowTarget;
+use vajra_task::AllowTarget;
 
 /// Port the swarm listens on unless told otherwise.
 pub const SWARM_PORT: u16 = 7400;

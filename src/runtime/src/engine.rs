@@ -9,16 +9,15 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use tokio::sync::mpsc;
 
-use vajra_core::metrics::{
-    Counters, ErrorCount, ErrorKey, Piece, StepCounters, TimeKind, new_histogram,
-};
+use vajra_core::metrics::{Piece, StepCounters, TimeKind, new_histogram};
 use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry, setup_values};
 use vajra_core::protocol::{EngineOrder, Measurement, TestId};
 use vajra_engine::{
-    LeaseClock, LeaseInstant, LoadRun, LoadSnapshot, LoadSpec, PrepareError, StopMode,
+    EngineTask, LeaseClock, LeaseInstant, LoadError, LoadRun, LoadSnapshot, LoadSpec, StopMode,
 };
-use vajra_plan::{Change, LoadChange, Plan, SlotRange, decode_values};
-use vajra_tasks::{self as tasks, TaskContext};
+use vajra_plan::{Change, LoadChange, Plan, SlotRange, Task, decode_values};
+use vajra_task::{PrepareError, TaskContext, TestOrigin};
+use vajra_tasks::{self as tasks, Prepared, SetupValues};
 
 /// What every run on this node shares.
 #[derive(Debug, Clone)]
@@ -76,6 +75,8 @@ pub struct EngineRun {
     /// In which it was prepared.
     term: u64,
     run: Arc<LoadRun>,
+    /// Values of the plan's setup, for its task.
+    setup: SetupValues,
     measured: mpsc::Sender<(TestId, Measurement)>,
     clock: LeaseClock,
     start: Option<LeaseInstant>,
@@ -91,8 +92,8 @@ impl EngineHost {
     /// Why this node cannot or will not carry a plan's load, if so. Resolves the target's
     /// name. Whether the plan's data is here is another matter.
     pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
-        match tasks::prepare(&plan.task, &self.site, own).await {
-            Ok(_) | Err(tasks::PrepareError::Data(_)) => None,
+        match tasks::prepare(&plan.task, &self.site, TestOrigin::of(own)).await {
+            Ok(_) | Err(PrepareError::Data(_)) => None,
             Err(e) => Some(e.to_string()),
         }
     }
@@ -122,16 +123,18 @@ impl EngineHost {
         term: u64,
         plan: Arc<Plan>,
         own_test: bool,
-    ) -> Result<EngineRun, PrepareError> {
+    ) -> Result<EngineRun, LoadError> {
         let finished = self.finished.clone();
         // What its threads log tells of which test it is, and in which term it was prepared.
         let _test = tracing::info_span!("load", %test, term).entered();
+        let setup = SetupValues::default();
+        let (task, context, values) = (plan.task.clone(), self.site.clone(), setup.clone());
+        let origin = TestOrigin::of(own_test);
         let run = LoadRun::prepare(LoadSpec {
             plan,
             threads: self.threads,
             clock: self.clock,
-            site: self.site.clone(),
-            own_test,
+            preparation: Box::new(move || engine_task(&task, &context, origin, &values)),
             histogram: new_histogram(),
             dump: self.dump.as_ref().map(|dir| dir.join(test.to_string())),
             finished: Box::new(move || {
@@ -143,6 +146,7 @@ impl EngineHost {
             test,
             term,
             run: Arc::new(run),
+            setup,
             measured: self.measured.clone(),
             clock: self.clock,
             start: None,
@@ -170,7 +174,7 @@ impl EngineRun {
             }),
             EngineOrder::Log(decisions) => {
                 match setup_values(decisions).map(|bytes| decode_values(bytes)) {
-                    Some(Ok(values)) => self.run.hand(&values),
+                    Some(Ok(values)) => self.setup.set(&values),
                     Some(Err(why)) => {
                         tracing::warn!(test = %self.test, term = self.term, "the setup's values can't be read: {why}")
                     }
@@ -225,6 +229,20 @@ impl EngineRun {
     }
 }
 
+/// A plan's task for the engine. If it can't be prepared, its requests fail with the reason.
+fn engine_task(
+    task: &Task,
+    context: &Arc<TaskContext>,
+    origin: TestOrigin,
+    setup: &SetupValues,
+) -> EngineTask {
+    let prepared = tasks::prepare_with(task, context, origin, setup).unwrap_or_else(|e| {
+        tracing::warn!("the task can't run: {e}");
+        Prepared::failing(e)
+    });
+    prepared.into_host()
+}
+
 /// How the load changes by these decisions.
 pub fn load_changes(decisions: &[LogEntry], max_pause: Duration) -> Vec<LoadChange> {
     let steered = decisions.iter().filter_map(|d| {
@@ -261,7 +279,7 @@ fn pieces(snapshot: LoadSnapshot) -> Vec<Piece> {
         }
         counters.push(StepCounters {
             name: s.name.clone(),
-            counters: convert(s.counters),
+            counters: s.counters,
         });
     }
     let mut pieces = vec![Piece::Counters(counters)];
@@ -277,49 +295,13 @@ fn encode(histogram: &Histogram<u64>) -> Arc<[u8]> {
     }
 }
 
-fn convert(c: vajra_engine::Counters) -> Counters {
-    Counters {
-        planned: c.planned,
-        sent: c.sent,
-        ok: c.ok,
-        failed: c.failed,
-        abandoned: c.abandoned,
-        warm_up: c.warm_up,
-        dropped_lease: c.dropped_lease,
-        dropped_late: c.dropped_late,
-        dropped_full: c.dropped_full,
-        in_flight: c.in_flight,
-        bytes_sent: c.bytes_sent,
-        bytes_received: c.bytes_received,
-        checks_passed: c.checks_passed,
-        checks_failed: c.checks_failed,
-        status_codes: c.status_codes,
-        errors: c
-            .errors
-            .into_iter()
-            .map(|e| {
-                let key = ErrorKey {
-                    kind: e.kind,
-                    message: e.message,
-                };
-                let count = ErrorCount {
-                    count: e.count,
-                    first_ms: e.first_ms,
-                    last_ms: e.last_ms,
-                };
-                (key, count)
-            })
-            .collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn snapshot(cpu_ms: u64, late: u64) -> LoadSnapshot {
         let histogram = new_histogram();
-        let counters = vajra_engine::Counters {
+        let counters = vajra_core::metrics::Counters {
             dropped_late: late,
             ..Default::default()
         };
@@ -331,6 +313,8 @@ mod tests {
                 service: histogram.clone(),
                 lag: histogram,
             }],
+            phases: Default::default(),
+            custom: Default::default(),
             engine_cpu: Duration::from_millis(cpu_ms),
             first_lag: None,
         }

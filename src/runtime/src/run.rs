@@ -18,7 +18,8 @@ use vajra_engine::{self as load, LeaseClock};
 use vajra_network::{
     self as network, DataDir, DataDirError, Identity, NetworkConfig, NetworkError, NetworkEvent,
 };
-use vajra_tasks::{Secrets, TASK_TYPES, Tables, TargetPolicy, TaskContext};
+use vajra_task::{Secrets, TargetPolicy, TaskContext};
+use vajra_tasks::TASK_TYPES;
 
 /// Measurements and ends of runs waiting for the driver: one a test and second.
 const ENGINE_QUEUE: usize = 256;
@@ -211,7 +212,7 @@ async fn set_up(
             policy,
             secrets: Secrets::new(&config.allow_secret),
             sources: config.source_addresses.clone(),
-            data: Tables::default(),
+            shared: Default::default(),
         }),
         dump: config.dump_dir.clone(),
         max_pause: timings.max_pause,

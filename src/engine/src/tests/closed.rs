@@ -1,4 +1,4 @@
-//! Users that wait, think, and send again.
+//! Users of the closed model.
 
 use super::server::OK;
 use super::*;
@@ -39,12 +39,12 @@ async fn users_think_between_requests() {
     assert!((25..=50).contains(&c.ok), "{c:?}");
     assert!(
         step.response.value_at_quantile(0.5) < 40_000,
-        "thinking is no response time"
+        "think time is not response time"
     );
 }
 
 #[tokio::test]
-async fn a_share_has_the_users_that_it_owns() {
+async fn a_share_runs_the_users_that_it_owns() {
     let server = Server::new(OK);
     server.stall();
     let bench = bench(users(&server, 20, ms(10), 60 * SECOND));
@@ -57,11 +57,7 @@ async fn a_share_has_the_users_that_it_owns() {
     bench.until(|c| c.in_flight == owned).await;
     bench.run.set_share(SlotRange::WHOLE);
     bench.until(|c| c.sent >= 20).await;
-    assert_eq!(
-        bench.now().await.counters.planned,
-        20,
-        "a user is in two places"
-    );
+    assert_eq!(bench.now().await.counters.planned, 20, "a user runs twice");
     bench.run.set_share(SlotRange::EMPTY);
     server.resume();
     let c = bench.until(|c| c.in_flight == 0 && c.ok >= 20).await;
@@ -69,13 +65,13 @@ async fn a_share_has_the_users_that_it_owns() {
     assert_eq!(
         bench.now().await.counters.sent,
         c.sent,
-        "users of others go on"
+        "users of other shares still send"
     );
 }
 
-/// A user whose turn comes at the very end does not keep the run from ending.
+/// A user that is due only at the end does not delay the end of the run.
 #[tokio::test]
-async fn a_user_whose_turn_is_missed_at_the_end_does_not_hold_it_up() {
+async fn a_user_that_missed_its_request_does_not_delay_the_end() {
     let server = Server::new(OK);
     let mut bench = bench(users(&server, 3, ms(1), ms(300)));
     let start = bench.after(ms(20));
@@ -90,22 +86,22 @@ async fn a_user_whose_turn_is_missed_at_the_end_does_not_hold_it_up() {
 }
 
 #[tokio::test]
-async fn users_without_a_lease_send_nothing_and_return_with_the_next() {
+async fn users_without_a_lease_send_nothing_and_resume_with_the_next_lease() {
     let server = Server::new(OK);
     let mut bench = bench(users(&server, 4, ms(5), ms(600)));
     let start = bench.go(SlotRange::WHOLE);
     bench.run.set_lease(LeaseInstant(start.0 + 150_000_000));
-    let lapsed = bench.until(|c| c.dropped_lease == 4).await;
+    let without_lease = bench.until(|c| c.dropped_lease == 4).await;
     tokio::time::sleep(ms(50)).await;
-    assert_eq!(bench.now().await.counters.sent, lapsed.sent);
+    assert_eq!(bench.now().await.counters.sent, without_lease.sent);
     bench.run.set_lease(bench.after(60 * SECOND));
-    bench.until(|c| c.sent > lapsed.sent + 8).await;
+    bench.until(|c| c.sent > without_lease.sent + 8).await;
     let c = bench.end().await.counters;
     assert_eq!((c.dropped_lease, c.ok), (4, server.served()));
 }
 
 #[tokio::test]
-async fn a_request_cap_is_met_exactly_by_complementary_shares() {
+async fn complementary_shares_send_exactly_the_limit_of_requests() {
     let server = Server::new(OK);
     let load = Load {
         requests: Some(333),
@@ -127,7 +123,7 @@ async fn a_request_cap_is_met_exactly_by_complementary_shares() {
 }
 
 #[tokio::test]
-async fn users_of_a_spike_are_at_work_only_during_it() {
+async fn users_of_a_spike_send_only_during_it() {
     let server = Server::new(server::OK);
     let stage = |kind, target: u32, n| Stage {
         kind,
@@ -162,7 +158,7 @@ async fn users_of_a_spike_are_at_work_only_during_it() {
 }
 
 #[tokio::test]
-async fn a_load_that_is_changed_twice_in_a_row_calls_nobody_twice() {
+async fn two_changes_of_the_load_in_succession_schedule_no_user_twice() {
     let server = Server::new(OK);
     let mut bench = bench(users(&server, 2, ms(20), 2 * SECOND));
     bench.go(SlotRange::WHOLE);
@@ -174,7 +170,7 @@ async fn a_load_that_is_changed_twice_in_a_row_calls_nobody_twice() {
     };
     let more = change(ms(900), 50.0);
     bench.run.set_changes(&[more]);
-    // The users to come have been called when the next change comes.
+    // The new users have been scheduled before the next change.
     tokio::time::sleep(ms(100)).await;
     bench.run.set_changes(&[more, change(ms(1_200), 5.0)]);
     let c = bench.end().await.counters;

@@ -1,4 +1,4 @@
-//! From where and to where connections go.
+//! Source and target addresses of connections.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use super::server::{OK, Server};
 use super::*;
 
 #[tokio::test]
-async fn listed_addresses_are_connected_to_in_turn() {
+async fn listed_addresses_are_used_in_rotation() {
     let servers = [Server::new(OK), Server::new(OK), Server::new(OK)];
     let task = HttpTask {
         addresses: servers.iter().map(Server::address).collect(),
@@ -25,13 +25,13 @@ async fn listed_addresses_are_connected_to_in_turn() {
 }
 
 #[tokio::test]
-async fn a_listed_address_that_nobody_listens_on_fails_by_itself() {
+async fn a_listed_address_without_a_listener_fails_without_fallback() {
     let server = Server::new(OK);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = closed.local_addr().unwrap();
+    let unused = closed.local_addr().unwrap();
     drop(closed);
     let task = HttpTask {
-        addresses: vec![server.address(), nobody],
+        addresses: vec![server.address(), unused],
         disable_keepalive: true,
         ..HttpTask::get("http://nowhere.invalid/")
     };
@@ -41,7 +41,7 @@ async fn a_listed_address_that_nobody_listens_on_fails_by_itself() {
     let c = bench.end().await.counters;
     assert_eq!((c.ok, c.failed), (10, 10), "{c:?}");
     assert!(
-        c.errors.iter().all(|e| e.kind == "connect"),
+        c.errors.keys().all(|e| e.kind == "connect"),
         "{:?}",
         c.errors
     );
@@ -49,7 +49,7 @@ async fn a_listed_address_that_nobody_listens_on_fails_by_itself() {
 
 #[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is this machine
 #[tokio::test]
-async fn connections_start_from_the_node_s_addresses_in_turn() {
+async fn source_addresses_are_used_in_rotation() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let from = Arc::new(Mutex::new(Vec::<IpAddr>::new()));
@@ -60,12 +60,12 @@ async fn connections_start_from_the_node_s_addresses_in_turn() {
         }
     });
     let sources = [2, 3].map(|n| IpAddr::V4(Ipv4Addr::new(127, 0, 0, n)));
-    let site = vajra_tasks::TaskContext {
+    let context = TaskContext {
         sources: sources.to_vec(),
         ..Default::default()
     };
     let plan = Plan::new(Task::Http(HttpTask::get(&url)), Load::open(100.0, ms(200)));
-    let mut bench = bench_at(plan, 1, None, site);
+    let mut bench = bench_at(plan, 1, None, context);
     bench.go(SlotRange::WHOLE);
     bench.end().await;
     let from = from.lock().unwrap();

@@ -1,10 +1,10 @@
-//! The fence at the trigger: no lease, no request, and no burst afterwards.
+//! The lease gate: no request without a lease, and no burst after a gap.
 
 use super::server::OK;
 use super::*;
 
 #[tokio::test]
-async fn without_a_lease_nothing_is_sent_and_all_is_counted() {
+async fn without_a_lease_nothing_is_sent_and_all_arrivals_are_counted() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(200.0, ms(300))));
     bench.run.set_start(bench.after(ms(10)));
@@ -14,14 +14,14 @@ async fn without_a_lease_nothing_is_sent_and_all_is_counted() {
 }
 
 #[tokio::test]
-async fn after_a_lapse_nothing_is_sent() {
+async fn after_the_lease_expires_nothing_is_sent() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(500.0, ms(600))));
     let start = bench.go(SlotRange::WHOLE);
     bench.run.set_lease(LeaseInstant(start.0 + 200_000_000));
     let c = bench.end().await.counters;
-    assert!(c.sent <= 100, "sent after the lapse: {c:?}");
-    assert!(c.sent >= 80, "stopped before the lapse: {c:?}");
+    assert!(c.sent <= 100, "sent after the lease expired: {c:?}");
+    assert!(c.sent >= 80, "stopped before the lease expired: {c:?}");
     assert_eq!(
         (c.dropped_lease, server.served()),
         (300 - c.sent - c.dropped_late, c.ok)
@@ -29,23 +29,23 @@ async fn after_a_lapse_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_new_lease_goes_on_from_then_without_a_burst() {
+async fn a_new_lease_continues_without_a_burst() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(500.0, SECOND)));
     let start = bench.go(SlotRange::WHOLE);
     bench.run.set_lease(LeaseInstant(start.0 + 200_000_000));
-    let lapsed = bench.until(|c| c.dropped_lease >= 150).await;
+    let without_lease = bench.until(|c| c.dropped_lease >= 150).await;
     bench.run.set_lease(bench.after(60 * SECOND));
     let c = bench.end().await.counters;
     assert!(c.dropped_lease >= 150 && c.dropped_lease < 200, "{c:?}");
-    assert!(lapsed.sent <= 100 && c.sent > 250, "{c:?}");
+    assert!(without_lease.sent <= 100 && c.sent > 250, "{c:?}");
     assert_eq!((c.planned, c.ok), (500, server.served()));
 }
 
-/// An arrival that waits for a connection while the lease lapses is not sent under the next
-/// one, or a pause could end in a burst.
+/// An arrival that waits for a connection during a gap in the lease is not sent under the next
+/// lease; otherwise a gap could end in a burst.
 #[tokio::test]
-async fn what_waited_through_a_lapse_is_not_sent() {
+async fn arrivals_that_waited_during_a_gap_in_the_lease_are_not_sent() {
     let server = Server::new(OK);
     let load = Load {
         connections: Some(2),
@@ -63,10 +63,10 @@ async fn what_waited_through_a_lapse_is_not_sent() {
     assert_eq!((c.planned, c.ok), (100, server.served()));
 }
 
-/// A start in the past is what an engine thread sees when it wakes up from a pause: what fell
-/// due meanwhile is dropped, but for what is within `max_lateness`.
+/// To an engine thread that resumes after a suspension, the start is in the past: arrivals that
+/// were due meanwhile are dropped, except those within `max_lateness`.
 #[tokio::test]
-async fn what_the_generator_is_too_late_for_is_dropped() {
+async fn arrivals_later_than_max_lateness_are_dropped() {
     let server = Server::new(OK);
     let load = Load {
         max_lateness: ms(50),

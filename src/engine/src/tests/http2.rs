@@ -1,4 +1,4 @@
-//! HTTP/2, against the h2 crate's server.
+//! HTTP/2, against a server of the h2 crate.
 
 use std::sync::Mutex;
 
@@ -11,30 +11,30 @@ use tokio::net::TcpListener;
 use super::*;
 use vajra_plan::HttpVersion;
 
-/// How the server behaves.
+/// Behavior of the server.
 #[derive(Clone, Copy)]
-enum Manner {
-    /// Answers with so many bytes.
-    Answers(usize),
-    /// Says after so many requests that it takes no more on this connection.
+enum Behavior {
+    /// Responds with this number of bytes.
+    Responds(usize),
+    /// Sends GOAWAY after this number of requests on a connection.
     GoesAway(u64),
     /// Resets every stream.
     Resets,
-    /// Drops the connection once a request has come.
+    /// Closes the connection when it receives a request.
     Breaks,
-    /// Never answers.
+    /// Never responds.
     Silent,
 }
 
-/// What the server has seen.
+/// What the server has received.
 #[derive(Debug, Default, Clone)]
 struct Seen {
     connections: u64,
     requests: u64,
     /// Bytes of request bodies.
     received: u64,
-    /// Most requests at a time on a connection.
-    most: u64,
+    /// Most concurrent requests on a connection.
+    concurrent: u64,
     authority: String,
     headers: http::HeaderMap,
 }
@@ -45,7 +45,7 @@ struct H2Server {
 }
 
 impl H2Server {
-    async fn start(manner: Manner) -> H2Server {
+    async fn start(behavior: Behavior) -> H2Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/a?b", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -53,7 +53,7 @@ impl H2Server {
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 tcp.set_nodelay(true).unwrap();
-                tokio::spawn(serve(tcp, manner, shared.clone()));
+                tokio::spawn(serve(tcp, behavior, shared.clone()));
             }
         });
         H2Server { url, seen }
@@ -75,18 +75,22 @@ impl H2Server {
 
 /// Serves one connection.
 pub async fn serve_h2<S: AsyncRead + AsyncWrite + Unpin>(io: S) {
-    serve(io, Manner::Answers(2), Arc::default()).await;
+    serve(io, Behavior::Responds(2), Arc::default()).await;
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(io: S, manner: Manner, seen: Arc<Mutex<Seen>>) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    io: S,
+    behavior: Behavior,
+    seen: Arc<Mutex<Seen>>,
+) {
     seen.lock().unwrap().connections += 1;
     let Ok(mut connection) = h2::server::handshake(io).await else {
         return;
     };
     let busy = Arc::new(Mutex::new(0));
-    let mut here = 0;
-    while let Some(Ok((request, answer))) = connection.accept().await {
-        here += 1;
+    let mut requests = 0;
+    while let Some(Ok((request, response))) = connection.accept().await {
+        requests += 1;
         let (head, body) = request.into_parts();
         {
             let mut seen = seen.lock().unwrap();
@@ -95,52 +99,52 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(io: S, manner: Manner, seen: A
             seen.headers = head.headers;
             let mut busy = busy.lock().unwrap();
             *busy += 1;
-            seen.most = seen.most.max(*busy);
+            seen.concurrent = seen.concurrent.max(*busy);
         }
-        match manner {
-            Manner::Breaks => return,
-            Manner::GoesAway(after) if here == after => goes_away(&mut connection),
+        match behavior {
+            Behavior::Breaks => return,
+            Behavior::GoesAway(after) if requests == after => send_goaway(&mut connection),
             _ => {}
         }
         let (seen, busy) = (seen.clone(), busy.clone());
         tokio::spawn(async move {
-            answer_one(manner, body, answer, &seen).await;
+            respond(behavior, body, response, &seen).await;
             *busy.lock().unwrap() -= 1;
         });
     }
 }
 
-fn goes_away<S: AsyncRead + AsyncWrite + Unpin>(connection: &mut Connection<S, Bytes>) {
+fn send_goaway<S: AsyncRead + AsyncWrite + Unpin>(connection: &mut Connection<S, Bytes>) {
     connection.graceful_shutdown();
 }
 
-async fn answer_one(
-    manner: Manner,
+async fn respond(
+    behavior: Behavior,
     mut body: RecvStream,
-    mut answer: SendResponse<Bytes>,
+    mut response: SendResponse<Bytes>,
     seen: &Mutex<Seen>,
 ) {
     while let Some(Ok(data)) = body.data().await {
         seen.lock().unwrap().received += data.len() as u64;
         let _ = body.flow_control().release_capacity(data.len());
     }
-    let size = match manner {
-        Manner::Resets => return answer.send_reset(Reason::REFUSED_STREAM),
-        Manner::Silent => return std::future::pending().await,
-        Manner::Answers(size) => size,
+    let size = match behavior {
+        Behavior::Resets => return response.send_reset(Reason::REFUSED_STREAM),
+        Behavior::Silent => return std::future::pending().await,
+        Behavior::Responds(size) => size,
         _ => 2,
     };
-    // Others can come while this one is answered.
+    // Allows for concurrent requests.
     tokio::time::sleep(ms(2)).await;
-    let Ok(mut sending) = answer.send_response(http::Response::new(()), false) else {
+    let Ok(mut sending) = response.send_response(http::Response::new(()), false) else {
         return;
     };
     let _ = sending.send_data(vec![b'x'; size].into(), true);
 }
 
 #[tokio::test]
-async fn streams_share_the_connections_that_the_plan_allows() {
-    let server = H2Server::start(Manner::Answers(2)).await;
+async fn streams_share_the_connections_of_the_plan() {
+    let server = H2Server::start(Behavior::Responds(2)).await;
     let load = Load {
         connections: Some(2),
         ..Load::open(1000.0, ms(500))
@@ -151,9 +155,9 @@ async fn streams_share_the_connections_that_the_plan_allows() {
     let seen = server.seen();
     assert_eq!((c.planned, c.ok), (500, 500), "{c:?}");
     assert_eq!((seen.requests, c.status_codes[&200]), (500, 500));
-    // The second is opened only when a request finds no idle stream.
+    // The second one is opened only if a request finds no idle stream.
     assert!((1..=2).contains(&seen.connections), "{seen:?}");
-    assert!(seen.most > 1, "{seen:?}");
+    assert!(seen.concurrent > 1, "{seen:?}");
     assert!(server.url.contains(&seen.authority), "{seen:?}");
     assert!(
         seen.headers["user-agent"]
@@ -167,7 +171,7 @@ async fn streams_share_the_connections_that_the_plan_allows() {
 
 #[tokio::test]
 async fn users_share_connections_in_groups() {
-    let server = H2Server::start(Manner::Answers(2)).await;
+    let server = H2Server::start(Behavior::Responds(2)).await;
     let load = Load {
         requests: Some(400),
         ..Load::closed(20, 10 * SECOND)
@@ -178,12 +182,12 @@ async fn users_share_connections_in_groups() {
     let seen = server.seen();
     assert_eq!((c.ok, seen.requests), (400, 400), "{c:?}");
     assert_eq!(seen.connections, 3);
-    assert_eq!(seen.most, 8);
+    assert_eq!(seen.concurrent, 8);
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_loses_no_request() {
-    let server = H2Server::start(Manner::GoesAway(50)).await;
+async fn no_request_is_lost_when_a_server_sends_goaway() {
+    let server = H2Server::start(Behavior::GoesAway(50)).await;
     let load = Load {
         requests: Some(1000),
         ..Load::closed(20, 10 * SECOND)
@@ -198,8 +202,8 @@ async fn a_server_that_goes_away_loses_no_request() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_reset_fails_alone() {
-    let server = H2Server::start(Manner::Resets).await;
+async fn a_stream_reset_fails_only_its_request() {
+    let server = H2Server::start(Behavior::Resets).await;
     let load = Load {
         requests: Some(50),
         ..Load::closed(5, 10 * SECOND)
@@ -209,7 +213,7 @@ async fn a_stream_that_is_reset_fails_alone() {
     let c = bench.end().await.counters;
     assert_eq!((c.sent, c.failed), (50, 50), "{c:?}");
     assert!(
-        c.errors.iter().all(|e| e.kind == "stream"),
+        c.errors.keys().all(|e| e.kind == "stream"),
         "{:?}",
         c.errors
     );
@@ -218,8 +222,8 @@ async fn a_stream_that_is_reset_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_fails_its_requests_and_is_replaced() {
-    let server = H2Server::start(Manner::Breaks).await;
+async fn a_lost_connection_fails_its_requests_and_is_replaced() {
+    let server = H2Server::start(Behavior::Breaks).await;
     let load = Load {
         requests: Some(20),
         ..Load::closed(1, 10 * SECOND)
@@ -228,13 +232,13 @@ async fn a_connection_that_breaks_fails_its_requests_and_is_replaced() {
     bench.go(SlotRange::WHOLE);
     let c = bench.end().await.counters;
     assert_eq!((c.sent, c.failed), (20, 20), "{c:?}");
-    assert!(c.errors.iter().all(|e| e.kind == "reset"), "{:?}", c.errors);
+    assert!(c.errors.keys().all(|e| e.kind == "reset"), "{:?}", c.errors);
     assert_eq!(server.seen().connections, 20);
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_given_up() {
-    let server = H2Server::start(Manner::Silent).await;
+async fn a_server_that_never_responds_causes_timeouts() {
+    let server = H2Server::start(Behavior::Silent).await;
     let mut plan = server.plan(Load::open(100.0, ms(200)), 10);
     if let Task::Http(task) = &mut plan.task {
         task.timeout = ms(50);
@@ -244,7 +248,7 @@ async fn a_server_that_never_answers_is_given_up() {
     let c = bench.end().await.counters;
     assert_eq!((c.sent, c.failed), (20, 20), "{c:?}");
     assert!(
-        c.errors.iter().all(|e| e.kind == "timeout"),
+        c.errors.keys().all(|e| e.kind == "timeout"),
         "{:?}",
         c.errors
     );
@@ -252,8 +256,8 @@ async fn a_server_that_never_answers_is_given_up() {
 }
 
 #[tokio::test]
-async fn bodies_larger_than_a_window_pass_in_both_directions() {
-    let server = H2Server::start(Manner::Answers(6 << 20)).await;
+async fn bodies_larger_than_a_window_are_transferred_in_both_directions() {
+    let server = H2Server::start(Behavior::Responds(6 << 20)).await;
     let load = Load {
         requests: Some(4),
         ..Load::closed(2, 10 * SECOND)
@@ -273,7 +277,7 @@ async fn bodies_larger_than_a_window_pass_in_both_directions() {
 }
 
 #[tokio::test]
-async fn a_server_of_the_older_version_is_reported() {
+async fn an_http_1_server_is_reported() {
     let server = super::server::Server::new(super::server::OK);
     let task = HttpTask {
         version: HttpVersion::Two,
@@ -285,7 +289,7 @@ async fn a_server_of_the_older_version_is_reported() {
     assert_eq!((c.ok, c.failed), (0, 10), "{c:?}");
     assert!(
         c.errors
-            .iter()
+            .keys()
             .all(|e| ["protocol", "reset"].contains(&&*e.kind)),
         "{:?}",
         c.errors

@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used)]
-//! The engine against a real server on loopback.
+//! The engine against local servers.
 
 mod closed;
 mod connecting;
+mod custom;
 mod gate;
 mod http2;
 mod open;
@@ -19,8 +20,10 @@ use tokio::sync::mpsc;
 
 use super::*;
 use server::Server;
+use vajra_core::metrics::Counters;
 use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
-use vajra_tasks::TaskContext;
+use vajra_task::{TaskContext, TestOrigin};
+use vajra_tasks::{Prepared, SetupValues};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,9 +31,10 @@ fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// A run, and the news of its end.
+/// A run, and the notification of its end.
 struct Bench {
     run: LoadRun,
+    setup: SetupValues,
     clock: LeaseClock,
     ended: mpsc::UnboundedReceiver<()>,
 }
@@ -39,16 +43,35 @@ fn http(server: &Server, load: Load) -> Plan {
     Plan::new(Task::Http(HttpTask::get(&server.url())), load)
 }
 
-/// Unless a test is about lateness, none drops an arrival because the machine is busy.
+/// Sets a high limit of lag, unless the test has its own, so that a busy machine drops nothing.
 fn bench_with(plan: Plan, threads: usize, dump: Option<std::path::PathBuf>) -> Bench {
     bench_at(plan, threads, dump, TaskContext::default())
 }
 
 fn bench_at(
+    plan: Plan,
+    threads: usize,
+    dump: Option<std::path::PathBuf>,
+    context: TaskContext,
+) -> Bench {
+    let (task, context, setup) = (plan.task.clone(), Arc::new(context), SetupValues::default());
+    let values = setup.clone();
+    let preparation = move || {
+        let prepared = vajra_tasks::prepare_with(&task, &context, TestOrigin::ThisNode, &values);
+        prepared.unwrap_or_else(Prepared::failing).into_host()
+    };
+    Bench {
+        setup,
+        ..bench_of(plan, threads, dump, Box::new(preparation))
+    }
+}
+
+/// Runs a prepared task instead of the plan's.
+fn bench_of(
     mut plan: Plan,
     threads: usize,
     dump: Option<std::path::PathBuf>,
-    site: TaskContext,
+    preparation: Preparation,
 ) -> Bench {
     if plan.load.max_lateness == ms(100) {
         plan.load.max_lateness = 5 * SECOND;
@@ -60,14 +83,14 @@ fn bench_at(
         plan: Arc::new(plan),
         threads,
         clock,
-        site: Arc::new(site),
-        own_test: true,
+        preparation,
         histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
         dump,
         finished: Box::new(move || tx.send(()).unwrap_or_default()),
     });
     Bench {
         run: run.unwrap(),
+        setup: SetupValues::default(),
         clock,
         ended,
     }
@@ -82,7 +105,7 @@ impl Bench {
         LeaseInstant(self.clock.now().0 + d.as_nanos() as u64)
     }
 
-    /// A lease for the whole test, a start in a moment, and this share.
+    /// Sets a lease for the whole test, a start in 20 ms, and this share.
     fn go(&self, share: SlotRange) -> LeaseInstant {
         let start = self.after(ms(20));
         self.run.set_lease(self.after(60 * SECOND));
@@ -98,7 +121,10 @@ impl Bench {
         assert_eq!(c.sent, c.ok + c.failed + c.abandoned, "{c:?}");
         assert_eq!(c.planned, c.sent + c.dropped(), "{c:?}");
         assert_eq!(c.in_flight, 0, "{c:?}");
-        assert!(self.ended.recv().await.is_none(), "the end is told once");
+        assert!(
+            self.ended.recv().await.is_none(),
+            "the end is reported once"
+        );
         step
     }
 

@@ -1,11 +1,11 @@
-//! Arrivals at planned instants, whatever the responses do.
+//! Arrivals of the open model.
 
 use super::server::OK;
 use super::*;
 use vajra_plan::SLOTS;
 
 #[tokio::test]
-async fn the_server_sees_exactly_what_was_planned() {
+async fn the_server_receives_exactly_the_planned_requests() {
     let server = Server::new(OK);
     let load = Load {
         warm_up: ms(200),
@@ -57,18 +57,18 @@ async fn complementary_shares_together_send_exactly_the_plan() {
     assert!((a.ok as f64 - fair).abs() < 4.0, "{} of {fair}", a.ok);
 }
 
-/// The target stalls for half a second: requests go on being sent, and the percentiles
-/// tell of the stall.
+/// The target stalls for half a second: requests are still sent, and the percentiles show the
+/// stall.
 #[tokio::test]
-async fn a_stall_shows_in_the_response_times_and_does_not_slow_the_arrivals() {
+async fn a_stall_increases_response_times_and_does_not_delay_arrivals() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(400.0, ms(1500))));
     bench.go(SlotRange::WHOLE);
     bench.until(|c| c.ok >= 100).await;
     server.stall();
-    let began = bench.now().await.counters.sent;
+    let before = bench.now().await.counters.sent;
     tokio::time::sleep(ms(500)).await;
-    let sent = bench.now().await.counters.sent - began;
+    let sent = bench.now().await.counters.sent - before;
     server.resume();
     assert!(
         sent > 150,
@@ -92,7 +92,7 @@ async fn a_stall_shows_in_the_response_times_and_does_not_slow_the_arrivals() {
 }
 
 #[tokio::test]
-async fn a_wait_for_a_free_connection_is_in_the_response_time_and_is_no_lag() {
+async fn a_wait_for_a_connection_counts_as_response_time_and_not_as_lag() {
     let server = Server::new(OK);
     let mut bench = bench(http(
         &server,
@@ -145,7 +145,7 @@ async fn arrivals_beyond_max_in_flight_are_dropped_and_counted() {
 }
 
 #[tokio::test]
-async fn a_share_given_later_starts_with_the_arrivals_due_then() {
+async fn a_later_share_starts_with_arrivals_due_from_then_on() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(1000.0, SECOND)));
     bench.go(SlotRange {
@@ -155,14 +155,14 @@ async fn a_share_given_later_starts_with_the_arrivals_due_then() {
     let before = bench.until(|c| c.planned >= 200).await.planned;
     bench.run.set_share(SlotRange::WHOLE);
     let c = bench.end().await.counters;
-    // As many as were its own until then are nobody's: they are not made up for.
+    // Arrivals of the other half before then are not made up for.
     assert!(before >= 200, "{before}");
     assert!((before..=1_000 - 199).contains(&c.planned), "{c:?}");
     assert_eq!(c.ok, server.served());
 }
 
 #[tokio::test]
-async fn a_request_cap_ends_the_load() {
+async fn the_limit_of_requests_ends_the_load() {
     let server = Server::new(OK);
     let load = Load {
         requests: Some(50),
@@ -175,7 +175,7 @@ async fn a_request_cap_ends_the_load() {
 }
 
 #[tokio::test]
-async fn failures_are_told_apart_by_kind() {
+async fn failures_are_counted_by_kind() {
     let server = Server::new("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
     let garbage = Server::new("SSH-2.0-x\r\n\r\n\r\n");
     let refused = {
@@ -205,17 +205,14 @@ async fn failures_are_told_apart_by_kind() {
             (10, 10, 1),
             "{kind}: {c:?}"
         );
-        assert_eq!(
-            (c.errors[0].kind.as_str(), c.errors[0].count),
-            (kind, 10),
-            "{c:?}"
-        );
+        let (error, count) = c.errors.first_key_value().unwrap();
+        assert_eq!((error.kind.as_str(), count.count), (kind, 10), "{c:?}");
         assert_eq!(step.response.len(), 10);
     }
 }
 
 #[tokio::test]
-async fn without_keep_alive_each_request_has_its_connection() {
+async fn without_keep_alive_each_request_opens_a_connection() {
     let server = Server::new(OK);
     let task = HttpTask {
         disable_keepalive: true,
@@ -228,7 +225,7 @@ async fn without_keep_alive_each_request_has_its_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_after_each_response_costs_no_request() {
+async fn a_server_that_closes_after_each_response_causes_no_failure() {
     let server = Server::new("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
     let mut bench = bench(http(&server, Load::open(100.0, ms(300))));
     bench.go(SlotRange::WHOLE);
@@ -237,36 +234,36 @@ async fn a_server_that_closes_after_each_response_costs_no_request() {
 }
 
 #[tokio::test]
-async fn raw_values_are_dumped_as_recorded() {
+async fn raw_values_are_written_as_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::new(Task::Sleep { ms: 1 }, Load::open(200.0, ms(300)));
     let mut bench = bench_with(plan, 2, Some(dir.path().join("raw")));
     bench.go(SlotRange::WHOLE);
     let step = bench.end().await;
-    let mut oracle = step.response.clone();
-    oracle.reset();
+    let mut expected = step.response.clone();
+    expected.reset();
     for file in std::fs::read_dir(dir.path().join("raw")).unwrap() {
         for line in std::fs::read_to_string(file.unwrap().path())
             .unwrap()
             .lines()
             .skip(1)
         {
-            oracle
+            expected
                 .record(line.split(',').next().unwrap().parse().unwrap())
                 .unwrap();
         }
     }
-    assert_eq!((oracle.len(), &oracle), (60, &step.response));
+    assert_eq!((expected.len(), &expected), (60, &step.response));
 }
 
 #[tokio::test]
-async fn the_connections_that_a_plan_names_are_open_before_the_start() {
+async fn a_fixed_number_of_connections_is_opened_before_the_start() {
     let server = Server::new(OK);
-    let named = Load {
+    let fixed = Load {
         connections: Some(5),
         ..Load::open(100.0, ms(200))
     };
-    for (load, expected) in [(named, 5), (Load::closed(3, ms(200)), 3)] {
+    for (load, expected) in [(fixed, 5), (Load::closed(3, ms(200)), 3)] {
         let before = server.connections();
         let mut bench = bench(http(&server, load));
         bench.run.set_lease(bench.after(60 * SECOND));
@@ -278,13 +275,13 @@ async fn the_connections_that_a_plan_names_are_open_before_the_start() {
         assert_eq!(
             bench.now().await.counters.sent,
             0,
-            "nothing is sent so early"
+            "nothing is sent before the start"
         );
         bench.end().await;
         assert_eq!(
             server.connections(),
             before + expected,
-            "no further one was needed"
+            "no further connection was needed"
         );
     }
 }

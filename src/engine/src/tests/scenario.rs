@@ -1,10 +1,11 @@
-//! Scenarios: what follows what, and how it is counted.
+//! Scenarios: the order of steps, and how they are counted.
 
 use super::server::Server;
 use super::*;
 use vajra_plan::{Data, Scalar, Values, parse_plan};
+use vajra_tasks::Tables;
 
-/// A plan whose steps are below the server, with 30 iterations unless it says otherwise.
+/// A plan whose steps target the server; with `LOAD` it has 30 iterations.
 fn plan(server: &Server, head: &str, steps: &str, load: &str) -> Plan {
     let text = format!(
         "{head}\n[http]\nbase_url = \"{}\"\n[[scenario]]\nname = \"a\"\n{steps}\n[load]\n{load}\n",
@@ -28,12 +29,13 @@ fn step(url: &str, more: &str) -> String {
     format!("[[scenario.step]]\nurl = \"{url}\"\n{more}\n")
 }
 
-/// Runs to the end, and holds every step to the sums that must be right.
+/// Runs to the end and checks the totals of each step.
 async fn run(plan: Plan) -> Vec<StepSnapshot> {
-    let site = TaskContext::default();
-    let read = |data: &Data| site.data.put(data, data.read(ROWS.as_bytes()).unwrap());
-    let _held: Vec<_> = plan.task.data().map(|(_, data)| read(data)).collect();
-    let mut bench = bench_at(plan, 2, None, site);
+    let context = TaskContext::default();
+    let tables = context.shared.get::<Tables>();
+    let read = |data: &Data| tables.put(data, data.read(ROWS.as_bytes()).unwrap());
+    let _tables: Vec<_> = plan.task.data().map(|(_, data)| read(data)).collect();
+    let mut bench = bench_at(plan, 2, None, context);
     bench.go(SlotRange::WHOLE);
     bench.ended.recv().await.unwrap();
     let steps = bench.run.snapshot().await.steps;
@@ -47,14 +49,14 @@ async fn run(plan: Plan) -> Vec<StepSnapshot> {
 }
 
 fn errors(step: &StepSnapshot) -> Vec<(&str, &str)> {
-    let errors = step.counters.errors.iter();
+    let errors = step.counters.errors.keys();
     errors
         .map(|e| (e.kind.as_str(), e.message.as_str()))
         .collect()
 }
 
 #[tokio::test]
-async fn each_step_is_measured_by_itself_and_gets_what_the_one_before_found() {
+async fn steps_are_measured_separately_and_use_values_of_earlier_steps() {
     let server = Server::new(JSON);
     let first = step("/one", "extract = { id = \"$.id\" }\nthink = \"5ms\"");
     let steps = first
@@ -85,7 +87,7 @@ async fn each_step_is_measured_by_itself_and_gets_what_the_one_before_found() {
 }
 
 #[tokio::test]
-async fn a_failed_check_goes_on_and_a_missing_value_does_not() {
+async fn a_failed_check_continues_the_iteration_and_a_missing_value_ends_it() {
     let server = Server::new(JSON);
     let steps = step("/1", "check = [\"$.id == y\", \"status == 200\"]")
         + &step("/2", "extract = { no = \"$.nothing\" }")
@@ -97,14 +99,14 @@ async fn a_failed_check_goes_on_and_a_missing_value_does_not() {
     assert_eq!((checks.checks_passed, checks.checks_failed), (30, 30));
     assert_eq!(
         errors(&steps[1]),
-        [("extract", "no: $.nothing is not there")]
+        [("extract", "no: $.nothing is not in the response")]
     );
     assert_eq!(steps[2].counters.planned, 0);
     assert_eq!(server.served(), 60);
 }
 
 #[tokio::test]
-async fn what_would_break_a_request_is_not_sent() {
+async fn a_rendered_text_that_would_break_a_request_is_not_sent() {
     let server = Server::new("HTTP/1.1 200 OK\r\nx-odd: a b\r\ncontent-length: 2\r\n\r\nok");
     let steps = step("/1", "extract = { odd = \"header x-odd\" }") + &step("/{{ odd }}", "");
     let steps = run(plan(&server, "", &steps, LOAD)).await;
@@ -124,7 +126,7 @@ async fn an_error_status_fails_unless_it_is_expected() {
 }
 
 #[tokio::test]
-async fn every_user_has_a_row_of_its_own() {
+async fn each_user_has_its_own_row() {
     let server = Server::new(JSON);
     let data = "[data.who]\nfile = \"who.csv\"\npick = \"user\"";
     let steps = step("/{{ who.name }}/{{ user }}", "");
@@ -145,7 +147,7 @@ async fn every_user_has_a_row_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_user_goes_through_the_rows_from_its_own_on() {
+async fn a_user_uses_the_rows_in_order_from_its_own_on() {
     let server = Server::new(JSON);
     let data = "[data.who]\nfile = \"who.csv\"\npick = \"sequential\"";
     let steps = step("/{{ user }}/{{ who.name }}", "");
@@ -164,7 +166,7 @@ async fn a_user_goes_through_the_rows_from_its_own_on() {
 }
 
 #[tokio::test]
-async fn rows_go_round_in_the_open_model_and_unique_ones_do_not() {
+async fn rows_repeat_in_the_open_model_unless_they_are_unique() {
     let server = Server::new(JSON);
     let data = |pick: &str| format!("[data.who]\nfile = \"who.csv\"\npick = \"{pick}\"");
     let steps = step("/{{ who.name }}", "");
@@ -180,7 +182,7 @@ async fn rows_go_round_in_the_open_model_and_unique_ones_do_not() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_long_pauses_at_once() {
+async fn a_stop_ends_long_pauses_immediately() {
     let server = Server::new(JSON);
     let steps = step("/1", "think = \"1h\"") + &step("/2", "");
     let mut bench = bench_with(plan(&server, "", &steps, LOAD), 1, None);
@@ -195,7 +197,7 @@ async fn a_stop_ends_long_pauses_at_once() {
 }
 
 #[tokio::test]
-async fn scenarios_come_by_weight() {
+async fn scenarios_run_by_weight() {
     let server = Server::new(JSON);
     let second = "[[scenario]]\nname = \"b\"\nweight = 2\n";
     let steps = step("/a", "") + second + &step("/b", "");
@@ -205,13 +207,13 @@ async fn scenarios_come_by_weight() {
 }
 
 #[tokio::test]
-async fn steps_use_the_plan_s_constants_and_what_its_setup_found() {
+async fn steps_use_the_plan_s_constants_and_the_setup_s_values() {
     let server = Server::new(JSON);
     let head = "[vars]\nsize = 3\n[[setup]]\nurl = \"/login\"\nextract = { token = \"$.token\" }";
     let steps = step("/{{ setup.token }}?{{ vars.size + 1 }}", "");
     let mut bench = bench_with(plan(&server, head, &steps, LOAD), 2, None);
     let found = Values::from([("token".to_owned(), Scalar::Text("t7".into()))]);
-    bench.run.hand(&found);
+    bench.setup.set(&found);
     bench.go(SlotRange::WHOLE);
     bench.ended.recv().await.unwrap();
     assert_eq!(bench.run.snapshot().await.steps[0].counters.ok, 30);
@@ -227,7 +229,7 @@ async fn without_the_setup_s_values_steps_that_use_them_are_not_sent() {
     let steps = step("/one", "") + &step("/two", "headers = { a = \"{{ setup.token }}\" }");
     let steps = run(plan(&server, head, &steps, LOAD)).await;
     assert_eq!((steps[0].counters.ok, steps[1].counters.failed), (30, 30));
-    let told = "the values of the plan's setup have not come to this node";
-    assert_eq!(errors(&steps[1]), [("template", told)]);
+    let message = "this node has not received the values of the plan's setup";
+    assert_eq!(errors(&steps[1]), [("template", message)]);
     assert_eq!(server.served(), 30);
 }

@@ -1,10 +1,10 @@
-//! A small HTTP server that counts, and stalls when told to.
+//! A small HTTP server that counts requests and can be stalled.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
-/// What a server has seen, and how it behaves.
+/// What a server has received, and its behavior.
 #[derive(Default)]
 struct State {
     served: Mutex<u64>,
@@ -15,7 +15,7 @@ struct State {
     resumed: Condvar,
 }
 
-/// Answers every request with `response`; ends with the test's process.
+/// Responds to every request with `response`. Ends with the test's process.
 pub struct Server {
     address: SocketAddr,
     state: Arc<State>,
@@ -47,17 +47,17 @@ impl Server {
         format!("http://{}/", self.address)
     }
 
-    /// Requests read to their end.
+    /// Number of complete requests.
     pub fn served(&self) -> u64 {
         *self.state.served.lock().unwrap()
     }
 
-    /// The first line of each request, in the order in which they came.
+    /// The first line of each request, in order.
     pub fn lines(&self) -> Vec<String> {
         self.state.lines.lock().unwrap().clone()
     }
 
-    /// Connections accepted.
+    /// Number of accepted connections.
     pub fn connections(&self) -> u64 {
         *self.state.connections.lock().unwrap()
     }

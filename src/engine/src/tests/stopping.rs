@@ -1,4 +1,4 @@
-//! How a run ends before its plan does.
+//! Ending a run before its plan ends.
 
 use super::server::OK;
 use super::*;
@@ -25,7 +25,7 @@ async fn a_graceful_stop_lets_requests_in_flight_finish() {
 }
 
 #[tokio::test]
-async fn a_graceful_stop_gives_up_after_its_time_out() {
+async fn a_graceful_stop_abandons_requests_after_its_timeout() {
     let server = Server::new(OK);
     server.stall();
     let mut bench = bench(http(&server, Load::open(100.0, 60 * SECOND)));
@@ -38,7 +38,7 @@ async fn a_graceful_stop_gives_up_after_its_time_out() {
 }
 
 #[tokio::test]
-async fn a_stop_now_abandons_what_is_in_flight() {
+async fn an_immediate_stop_abandons_requests_in_flight() {
     let server = Server::new(OK);
     server.stall();
     let load = Load {
@@ -68,6 +68,7 @@ async fn dropping_a_run_ends_it() {
         run,
         mut ended,
         clock,
+        ..
     } = bench(Plan::new(
         Task::Sleep { ms: 1 },
         Load::open(100.0, 60 * SECOND),

@@ -12,9 +12,9 @@ use tokio_rustls::rustls::{HandshakeKind, RootCertStore, ServerConfig, crypto::r
 use super::server::OK;
 use super::*;
 use vajra_plan::{HttpVersion, TlsOptions};
-use vajra_tasks::{Secrets, TaskContext};
+use vajra_task::{Secrets, TaskContext};
 
-/// An authority that nobody knows, and what it has signed.
+/// A certificate authority that no system trusts.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -48,7 +48,7 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    async fn start(protocols: &[&str], asks_for_certificate: bool) -> TlsServer {
+    async fn start(protocols: &[&str], requires_certificate: bool) -> TlsServer {
         let authority = Authority::new();
         let (certificate, key) = authority.sign("localhost");
         let provider = Arc::new(ring::default_provider());
@@ -58,7 +58,7 @@ impl TlsServer {
         let mut roots = RootCertStore::empty();
         roots.add(authority.issuer.der().clone()).unwrap();
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-        let builder = match asks_for_certificate {
+        let builder = match requires_certificate {
             true => builder.with_client_cert_verifier(verifier.build().unwrap()),
             false => builder.with_no_client_auth(),
         };
@@ -137,18 +137,18 @@ async fn run(task: HttpTask) -> Counters {
     run_at(task, TaskContext::default()).await
 }
 
-async fn run_at(task: HttpTask, site: TaskContext) -> Counters {
-    let mut bench = bench_at(plan(task), 2, None, site);
+async fn run_at(task: HttpTask, context: TaskContext) -> Counters {
+    let mut bench = bench_at(plan(task), 2, None, context);
     bench.go(SlotRange::WHOLE);
     bench.end().await.counters
 }
 
 #[tokio::test]
-async fn an_unknown_certificate_is_refused() {
+async fn an_untrusted_certificate_is_rejected() {
     let server = TlsServer::start(&[], false).await;
     let c = run(HttpTask::get(&server.url)).await;
     assert_eq!((c.ok, c.failed), (0, 30));
-    assert!(c.errors.iter().all(|e| e.kind == "tls"), "{:?}", c.errors);
+    assert!(c.errors.keys().all(|e| e.kind == "tls"), "{:?}", c.errors);
 }
 
 #[tokio::test]
@@ -191,12 +191,12 @@ async fn http2_is_chosen_by_alpn() {
     let server = TlsServer::start(&[], false).await;
     let c = run(two(&server)).await;
     assert_eq!((c.ok, c.failed), (0, 30));
-    let messages: Vec<_> = c.errors.iter().map(|e| e.message.as_str()).collect();
+    let messages: Vec<_> = c.errors.keys().map(|e| e.message.as_str()).collect();
     assert_eq!(messages, ["the server does not offer HTTP/2"]);
 }
 
 #[tokio::test]
-async fn sessions_are_resumed_if_the_plan_says_so() {
+async fn tls_sessions_are_resumed_if_the_plan_enables_it() {
     for resume in [false, true] {
         let server = TlsServer::start(&[], false).await;
         let mut task = server.task();
@@ -217,11 +217,11 @@ async fn sessions_are_resumed_if_the_plan_says_so() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_and_its_key_stays_on_the_node() {
+async fn a_client_certificate_is_sent_and_its_key_is_a_secret() {
     let server = TlsServer::start(&[], true).await;
     let c = run(server.task()).await;
     assert_eq!((c.ok, c.failed), (0, 30));
-    let (certificate, key) = server.authority.sign("somebody");
+    let (certificate, key) = server.authority.sign("client");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key.pem");
     std::fs::write(&path, key.serialize_pem()).unwrap();
@@ -229,15 +229,15 @@ async fn a_client_certificate_is_shown_and_its_key_stays_on_the_node() {
     let mut task = server.task();
     task.tls.client_cert = Some(certificate.pem());
     task.tls.client_key = Some(reference.clone());
-    let site = TaskContext {
+    let context = TaskContext {
         secrets: Secrets::new([&reference]),
         ..TaskContext::default()
     };
-    let c = run_at(task.clone(), site).await;
+    let c = run_at(task.clone(), context).await;
     assert_eq!((c.ok, c.failed), (30, 0), "{:?}", c.errors);
     let c = run(task).await;
     assert!(
-        c.errors.iter().all(|e| e.kind == "secret"),
+        c.errors.keys().all(|e| e.kind == "secret"),
         "{:?}",
         c.errors
     );
@@ -245,7 +245,7 @@ async fn a_client_certificate_is_shown_and_its_key_stays_on_the_node() {
 }
 
 #[test]
-fn what_is_no_certificate_is_named() {
+fn an_invalid_certificate_is_reported_with_its_field() {
     let task = |tls: TlsOptions| HttpTask {
         tls,
         ..HttpTask::get("https://127.0.0.1:1/")
@@ -255,9 +255,10 @@ fn what_is_no_certificate_is_named() {
         ..TlsOptions::default()
     });
     let task = Task::Http(broken);
-    let refused = vajra_tasks::prepare_blocking(&task, &Arc::default(), true).unwrap_err();
+    let origin = TestOrigin::ThisNode;
+    let error = vajra_tasks::prepare_blocking(&task, &Arc::default(), origin).unwrap_err();
     assert_eq!(
-        refused.to_string(),
-        "TLS: task.tls.ca holds no certificate in PEM"
+        error.to_string(),
+        "TLS: task.tls.ca contains no certificate in PEM"
     );
 }

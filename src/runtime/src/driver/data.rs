@@ -8,7 +8,7 @@ use crate::distribute::{RetryPolicy, spread};
 use crate::fetch::Fetcher;
 use vajra_core::protocol::messages::{BlobPart, Reply};
 use vajra_plan::Table;
-use vajra_tasks::TaskContext;
+use vajra_task::TaskContext;
 use vajra_wire::limits::MAX_CHUNK;
 
 /// Parts of files read for others at once, each a mebibyte; more are told to ask again.
@@ -73,7 +73,7 @@ async fn hold(
     let read = tokio::task::spawn_blocking(move || {
         let files = blobs.hold(plan.task.data().map(|(_, data)| data.digest));
         let each = plan.task.data().map(|(name, data)| {
-            let table = blobs.table(&site.data, data);
+            let table = blobs.table(&site.shared.get(), data);
             table.map_err(|why| (name.clone(), why))
         });
         Ok(Held {

@@ -6,7 +6,8 @@ use super::*;
 use vajra_core::Hook;
 use vajra_core::protocol::log::MAX_VALUES;
 use vajra_plan::{MAX_VALUES_BYTES, Task, Values, decode_values, encode_values};
-use vajra_tasks::run_once;
+use vajra_task::TestOrigin;
+use vajra_tasks::run_hook;
 
 // What a plan may hand on, the protocol carries.
 const _: () = assert!(MAX_VALUES_BYTES <= MAX_VALUES);
@@ -38,7 +39,7 @@ impl Driver {
         let may_send = move || clock.now().0 < authority.0.load(Ordering::Acquire);
         let own = self.served(test).own;
         let site = self.room.site.clone();
-        let work = run_once(scenarios, once, values, site, own, may_send);
+        let work = run_hook(scenarios, once, values, site, TestOrigin::of(own), may_send);
         let told = self.ran.clone();
         tokio::spawn(async move {
             let how = work.await.map_err(|e| e.to_string());

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use vajra_core::protocol::spec::SLOTS;
 use vajra_plan::{HttpTask, Load};
-use vajra_tasks::TargetPolicy;
+use vajra_task::TargetPolicy;
 
 fn local(policy: TargetPolicy) -> Local {
     Local {

@@ -32,7 +32,7 @@ pub fn target(probe: &Probe) -> Check {
     let failed: Vec<_> = probe.failed().collect();
     let Some(best) = probe.best() else {
         let (why, kind) = match failed.first() {
-            Some((_, why)) => (why.message.as_str(), why.kind),
+            Some((_, why)) => (why.message.as_str(), why.kind.as_str()),
             None => ("it has no address", "dns"),
         };
         let hint = match kind {
@@ -222,7 +222,8 @@ mod tests {
     use super::super::part::tests::{open, part};
     use super::*;
     use vajra_plan::{Load as PlanLoad, Plan};
-    use vajra_tasks::{Failure, Reached};
+    use vajra_task::{Failure, FailureKind};
+    use vajra_tasks::Reached;
 
     const S: Duration = Duration::from_secs(1);
 
@@ -234,7 +235,10 @@ mod tests {
     }
 
     fn refused() -> Result<Reached, Failure> {
-        Err(Failure::new("connect", "Connection refused (os error 111)"))
+        Err(Failure::new(
+            FailureKind::Connect,
+            "Connection refused (os error 111)",
+        ))
     }
 
     fn probe(each_counts: bool, results: Vec<Result<Reached, Failure>>) -> Probe {

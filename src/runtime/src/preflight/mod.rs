@@ -31,9 +31,8 @@ use super::inspect::spec_of;
 use vajra_core::protocol::Digest;
 use vajra_core::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
 use vajra_plan::{Plan, Task};
-use vajra_tasks::{
-    self as tasks, HttpPrepared, PrepareError, Prepared, Probe, Refusal, TaskContext,
-};
+use vajra_task::{PrepareError, Refusal, TaskContext, TestOrigin};
+use vajra_tasks::{self as tasks, HttpPrepared, Prepared, Probe};
 
 pub use self::swarm::{Answer, Asked, Swarm, report};
 
@@ -163,7 +162,7 @@ fn look(local: &Local, request: &Preflight, own: bool) -> Result<(Looked, Vec<Ch
     if let Task::Scenarios(scenarios) = &mut task {
         scenarios.data.clear();
     }
-    let ready = tasks::prepare_blocking(&task, &local.site, own);
+    let ready = tasks::prepare_blocking(&task, &local.site, TestOrigin::of(own));
     Ok((Looked { plan, ready }, vec![read]))
 }
 
@@ -184,9 +183,10 @@ fn not_ready(e: &PrepareError) -> Check {
         }
         // The text says what would allow it.
         PrepareError::Refused(Refusal::Forbidden(_)) | PrepareError::Secret(_) => "",
-        PrepareError::Request(_) | PrepareError::Tls(_) | PrepareError::Data(_) => {
-            "check the plan, and this machine"
-        }
+        PrepareError::Request(_)
+        | PrepareError::Parameter(_)
+        | PrepareError::Tls(_)
+        | PrepareError::Data(_) => "check the plan, and this machine",
     };
     unable(e.to_string()).hint(hint)
 }

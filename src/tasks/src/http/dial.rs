@@ -1,4 +1,4 @@
-//! Connecting: from where, to where, and in which turn.
+//! Opening connections: which address, which source address, and in which order.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -9,109 +9,109 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpSocket, TcpStream};
+use vajra_plan::TargetUrl;
+use vajra_task::{Failure, FailureKind, Refusal, TaskContext, TestOrigin, Traffic};
 
 use super::stream::{Counted, Stream};
 use super::tls::Tls;
-use crate::{Failure, Refusal, TaskContext, Traffic};
-use vajra_plan::TargetUrl;
 
-/// Where a plan's requests go, and what may be asked for again.
+/// A plan's target, and how to connect to it.
 #[derive(Debug)]
 pub struct Destination {
     url: TargetUrl,
-    site: Arc<TaskContext>,
-    own: bool,
+    context: Arc<TaskContext>,
+    origin: TestOrigin,
     tls: Option<Tls>,
     addresses: Addresses,
+    /// Interval at which the name is resolved again.
     refresh: Option<Duration>,
-    /// How long the name took to resolve.
-    resolving: Duration,
+    resolve_time: Duration,
 }
 
-/// Where to connect.
+/// The addresses of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Addresses {
-    /// Connected to in turn.
-    turns: Vec<SocketAddr>,
-    /// Tried, after all of `turns`, when one of them can't be reached.
-    others: Vec<SocketAddr>,
-    /// A connection that fails goes to the next address: what a name resolves to is one
-    /// service, while addresses that the plan lists are to be loaded each.
-    any_will_do: bool,
+    /// Used in rotation.
+    rotation: Vec<SocketAddr>,
+    /// Tried after all of `rotation` if a connection fails.
+    fallbacks: Vec<SocketAddr>,
+    /// A connection that fails tries the next address. True for a name, whose addresses are one
+    /// service; false for addresses that the plan lists, each of which is to be loaded.
+    interchangeable: bool,
 }
 
 impl Addresses {
-    /// What a name resolves to: those of the family that comes first take turns.
+    /// The addresses of a name. Those of the first one's family are used in rotation.
     fn of_name(found: Vec<SocketAddr>) -> Addresses {
         let first_family = found.first().is_some_and(SocketAddr::is_ipv4);
         let same = |a: &SocketAddr| a.is_ipv4() == first_family;
-        let (turns, others) = found.into_iter().partition(same);
+        let (rotation, fallbacks) = found.into_iter().partition(same);
         Addresses {
-            turns,
-            others,
-            any_will_do: true,
+            rotation,
+            fallbacks,
+            interchangeable: true,
         }
     }
 
     fn of_plan(listed: &[SocketAddr]) -> Addresses {
         Addresses {
-            turns: listed.to_vec(),
-            others: Vec::new(),
-            any_will_do: false,
+            rotation: listed.to_vec(),
+            fallbacks: Vec::new(),
+            interchangeable: false,
         }
     }
 
-    /// The order in which connection `turn` tries them.
-    fn order(&self, turn: usize) -> impl Iterator<Item = SocketAddr> {
-        let turns = self
-            .turns
-            .iter()
-            .cycle()
-            .skip(turn % self.turns.len().max(1));
-        let all = turns.take(self.turns.len()).chain(&self.others).copied();
-        all.take(if self.any_will_do { usize::MAX } else { 1 })
+    /// The order in which the connection with this number tries them.
+    fn order(&self, connection: usize) -> impl Iterator<Item = SocketAddr> {
+        let length = self.rotation.len();
+        let rotated = self.rotation.iter().cycle();
+        let rotated = rotated.skip(connection % length.max(1)).take(length);
+        let all = rotated.chain(&self.fallbacks).copied();
+        all.take(if self.interchangeable { usize::MAX } else { 1 })
     }
 
     fn contain(&self, address: SocketAddr) -> bool {
-        self.turns.contains(&address) || self.others.contains(&address)
+        self.rotation.contains(&address) || self.fallbacks.contains(&address)
     }
 }
 
 impl Destination {
-    /// Resolves the URL's host and checks where the plan connects, which may block.
+    /// Resolves the URL's host, which may block, and checks the addresses. `listed` are addresses
+    /// that the plan uses instead of the host's.
     ///
     /// # Errors
-    /// An address that may not be a target, or a host that does not resolve.
+    /// The policy forbids an address, or the host does not resolve.
     pub fn new(
         url: TargetUrl,
-        site: &Arc<TaskContext>,
-        own: bool,
+        context: &Arc<TaskContext>,
+        origin: TestOrigin,
         tls: Option<Tls>,
         listed: &[SocketAddr],
         refresh: Option<Duration>,
     ) -> Result<Destination, Refusal> {
-        let mut to = Destination {
+        let mut destination = Destination {
             url,
-            site: site.clone(),
-            own,
+            context: context.clone(),
+            origin,
             tls,
             addresses: Addresses::of_plan(listed),
             refresh,
-            resolving: Duration::ZERO,
+            resolve_time: Duration::ZERO,
         };
         if listed.is_empty() {
-            let began = Instant::now();
-            to.addresses = Addresses::of_name(to.resolve()?);
-            to.resolving = began.elapsed();
+            let started = Instant::now();
+            destination.addresses = Addresses::of_name(destination.resolve()?);
+            destination.resolve_time = started.elapsed();
         }
         for address in listed {
-            to.check(*address)?;
+            destination.check(*address)?;
         }
-        Ok(to)
+        Ok(destination)
     }
 
     fn resolve(&self) -> Result<Vec<SocketAddr>, Refusal> {
-        self.site.policy.check_url(&self.url, self.own)
+        let policy = &self.context.policy;
+        policy.resolve(&self.url.host, self.url.port, self.origin)
     }
 
     /// Host and port.
@@ -122,51 +122,56 @@ impl Destination {
         }
     }
 
-    /// How long the name took to resolve; nothing if the plan lists addresses.
-    pub fn resolving(&self) -> Duration {
-        self.resolving
+    /// Time that the name took to resolve; zero if the plan lists addresses.
+    pub fn resolve_time(&self) -> Duration {
+        self.resolve_time
     }
 
-    /// How connections are secured, if they are.
+    /// TLS, if it is used.
     pub fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
     }
 
-    /// All addresses in order, and whether one of them is as good as another.
+    /// All addresses in order, and whether they are interchangeable.
     pub fn all(&self) -> (Vec<SocketAddr>, bool) {
-        let all = self.addresses.turns.iter().chain(&self.addresses.others);
-        (all.copied().collect(), self.addresses.any_will_do)
+        let Addresses {
+            rotation,
+            fallbacks,
+            interchangeable,
+        } = &self.addresses;
+        let all = rotation.iter().chain(fallbacks).copied();
+        (all.collect(), *interchangeable)
     }
 
-    /// How many addresses take turns.
-    pub fn turns(&self) -> usize {
-        self.addresses.turns.len()
+    /// Number of addresses in rotation.
+    pub fn rotation(&self) -> usize {
+        self.addresses.rotation.len()
     }
 
-    /// Opens a connection, if the policy allows that address.
+    /// Opens a connection, if the policy allows the address. `round` selects the source address.
     ///
     /// # Errors
-    /// Why not.
+    /// A failure of kind `policy` or `connect`.
     pub async fn open(&self, address: SocketAddr, round: usize) -> Result<TcpStream, Failure> {
         self.check(address)
-            .map_err(|refusal| Failure::new("policy", refusal.to_string()))?;
-        let source = source_for(address, &self.site.sources, round);
+            .map_err(|refusal| Failure::new(FailureKind::Policy, refusal.to_string()))?;
+        let source = source_for(address, &self.context.sources, round);
         let tcp = connect_from(source, address)
             .await
-            .map_err(|e| not_connected(&e, source))?;
-        // Without it a small request could wait for an acknowledgement; where it can't be set,
-        // requests still go out.
+            .map_err(|e| connect_failure(&e, source))?;
+        // Without it a small request could wait for an acknowledgement. Where it can't be set,
+        // requests are still sent.
         let _ = tcp.set_nodelay(true);
         Ok(tcp)
     }
 
-    /// Whether an address may be connected to. One that the plan lists is judged by itself:
-    /// its URL's host, which the node may allow by name, need not be there.
+    /// Checks an address against the policy. One that the plan lists is checked by itself: a rule
+    /// that allows the URL's host by name does not apply, since the host may be elsewhere.
     fn check(&self, address: SocketAddr) -> Result<(), Refusal> {
-        let policy = &self.site.policy;
-        match self.addresses.any_will_do {
-            true => policy.check(&self.url.host, address, self.own),
-            false => policy.check(&address.ip().to_string(), address, self.own),
+        let policy = &self.context.policy;
+        match self.addresses.interchangeable {
+            true => policy.check(&self.url.host, address, self.origin),
+            false => policy.check(&address.ip().to_string(), address, self.origin),
         }
     }
 }
@@ -174,15 +179,16 @@ impl Destination {
 /// Opens the connections of one engine thread.
 #[derive(Debug)]
 pub struct Dialer {
-    to: Arc<Destination>,
+    destination: Arc<Destination>,
     traffic: Rc<Traffic>,
     addresses: RefCell<Rc<Addresses>>,
-    /// How often the addresses have changed.
+    /// Number of times that the addresses have changed.
     changes: Cell<u32>,
-    turn: Cell<usize>,
+    /// Number of the next connection.
+    next: Cell<usize>,
 }
 
-/// Where a connection leads.
+/// The address of an open connection, and the state of the dialer when it was opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
     address: SocketAddr,
@@ -190,31 +196,31 @@ pub struct Route {
 }
 
 impl Dialer {
-    /// For one thread.
-    pub fn new(to: Arc<Destination>, traffic: Rc<Traffic>) -> Dialer {
-        // Threads and nodes with a few connections each must not all begin with the same one.
-        let turn = RandomState::new().build_hasher().finish() as usize / 2;
+    /// A dialer for one thread.
+    pub fn new(destination: Arc<Destination>, traffic: Rc<Traffic>) -> Dialer {
+        // Threads and nodes with few connections each must not all start with the same address.
+        let next = RandomState::new().build_hasher().finish() as usize / 2;
         Dialer {
-            addresses: RefCell::new(Rc::new(to.addresses.clone())),
-            to,
+            addresses: RefCell::new(Rc::new(destination.addresses.clone())),
+            destination,
             traffic,
             changes: Cell::new(0),
-            turn: Cell::new(turn),
+            next: Cell::new(next),
         }
     }
 
     /// Opens a connection.
     ///
     /// # Errors
-    /// Why not, for the address tried last.
+    /// The failure of the address tried last.
     pub async fn dial(&self) -> Result<(Stream, Route), Failure> {
         let addresses = self.addresses.borrow().clone();
-        let turn = self.turn.get();
-        self.turn.set(turn.wrapping_add(1));
-        let mut last = Failure::new("dns", "no address");
-        for address in addresses.order(turn) {
-            // Each source is to reach each address.
-            let round = turn / addresses.turns.len().max(1);
+        let connection = self.next.get();
+        self.next.set(connection.wrapping_add(1));
+        let mut last = Failure::new(FailureKind::Dns, "no address");
+        for address in addresses.order(connection) {
+            // The source changes once per rotation, so that each source connects to each address.
+            let round = connection / addresses.rotation.len().max(1);
             match self.connect(address, round).await {
                 Ok(stream) => {
                     let route = Route {
@@ -229,32 +235,33 @@ impl Dialer {
         Err(last)
     }
 
-    /// A connection still leads to where the target is.
-    pub fn leads_there(&self, route: &Route) -> bool {
+    /// Whether the address of a connection is still one of the target's.
+    pub fn is_current(&self, route: &Route) -> bool {
         route.changes == self.changes.get() || self.addresses.borrow().contain(route.address)
     }
 
     async fn connect(&self, address: SocketAddr, round: usize) -> Result<Stream, Failure> {
-        let tcp = self.to.open(address, round).await?;
+        let tcp = self.destination.open(address, round).await?;
         let counted = Counted::new(tcp, self.traffic.clone());
-        match &self.to.tls {
+        match &self.destination.tls {
             None => Ok(Stream::Plain(counted)),
             Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(counted).await?))),
         }
     }
 
-    /// Resolves the target's name again and again, if the plan says so.
-    pub async fn keep_fresh(&self) {
-        let Some(interval) = self.to.refresh else {
+    /// Resolves the target's name again at the interval of the plan, if it has one. Never
+    /// completes before the runtime ends.
+    pub async fn refresh(&self) {
+        let Some(interval) = self.destination.refresh else {
             return std::future::pending().await;
         };
         loop {
             tokio::time::sleep(interval).await;
-            let to = self.to.clone();
-            match tokio::task::spawn_blocking(move || to.resolve()).await {
-                Ok(Ok(found)) => self.take(Addresses::of_name(found)),
+            let destination = self.destination.clone();
+            match tokio::task::spawn_blocking(move || destination.resolve()).await {
+                Ok(Ok(found)) => self.update(Addresses::of_name(found)),
                 Ok(Err(refusal)) => {
-                    tracing::warn!("keeping the target's addresses: {refusal}");
+                    tracing::warn!("keeping the addresses of the target: {refusal}");
                 }
                 // The runtime is ending.
                 Err(_) => return,
@@ -262,28 +269,28 @@ impl Dialer {
         }
     }
 
-    fn take(&self, found: Addresses) {
-        let same = {
-            let known = self.addresses.borrow();
-            let in_both = |a: &SocketAddr| known.contain(*a);
-            let (new, old) = (&found, &known);
-            new.turns.len() + new.others.len() == old.turns.len() + old.others.len()
-                && new.turns.iter().chain(&new.others).all(in_both)
+    fn update(&self, new: Addresses) {
+        let unchanged = {
+            let old = self.addresses.borrow();
+            let known = |a: &SocketAddr| old.contain(*a);
+            new.rotation.len() + new.fallbacks.len() == old.rotation.len() + old.fallbacks.len()
+                && new.rotation.iter().chain(&new.fallbacks).all(known)
         };
-        if !same {
-            tracing::info!(host = self.to.url.host, addresses = ?found.turns, "the target has moved");
-            *self.addresses.borrow_mut() = Rc::new(found);
+        if !unchanged {
+            let host = &self.destination.url.host;
+            tracing::info!(host, addresses = ?new.rotation, "the target's addresses have changed");
+            *self.addresses.borrow_mut() = Rc::new(new);
             self.changes.set(self.changes.get() + 1);
         }
     }
 }
 
-/// The source address of a turn, of those that can reach `address`.
-fn source_for(address: SocketAddr, sources: &[IpAddr], turn: usize) -> Option<IpAddr> {
+/// The source address of a round, among those of the address's family.
+fn source_for(address: SocketAddr, sources: &[IpAddr], round: usize) -> Option<IpAddr> {
     let same = || sources.iter().filter(|s| s.is_ipv4() == address.is_ipv4());
     match same().count() {
         0 => None,
-        n => same().nth(turn % n).copied(),
+        n => same().nth(round % n).copied(),
     }
 }
 
@@ -299,19 +306,19 @@ async fn connect_from(source: Option<IpAddr>, address: SocketAddr) -> io::Result
     socket.connect(address).await
 }
 
-fn not_connected(e: &io::Error, source: Option<IpAddr>) -> Failure {
-    let ports = matches!(
+fn connect_failure(e: &io::Error, source: Option<IpAddr>) -> Failure {
+    let no_port = matches!(
         e.kind(),
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse
     );
-    let message = match (ports, source) {
+    let message = match (no_port, source) {
         (false, _) => e.to_string(),
         (true, None) => {
-            format!("{e}: no local port is left; give the node --source-address for more of them")
+            format!("{e}: all local ports are in use; add source addresses with --source-address")
         }
-        (true, Some(source)) => format!("{e}: no local port of {source} is left"),
+        (true, Some(source)) => format!("{e}: all local ports of {source} are in use"),
     };
-    Failure::new("connect", message)
+    Failure::new(FailureKind::Connect, message)
 }
 
 #[cfg(test)]
@@ -324,30 +331,30 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_first_family_take_turns_and_the_others_stand_in() {
+    fn addresses_of_the_first_family_rotate_and_the_others_are_fallbacks() {
         let found = at(&["[::1]:80", "10.0.0.1:80", "[::2]:80"]);
         let addresses = Addresses::of_name(found);
-        let order = |turn| addresses.order(turn).collect::<Vec<_>>();
+        let order = |connection| addresses.order(connection).collect::<Vec<_>>();
         assert_eq!(order(0), at(&["[::1]:80", "[::2]:80", "10.0.0.1:80"]));
         assert_eq!(order(3), at(&["[::2]:80", "[::1]:80", "10.0.0.1:80"]));
     }
 
     #[test]
-    fn listed_addresses_do_not_stand_in_for_each_other() {
+    fn listed_addresses_are_no_fallbacks_for_each_other() {
         let addresses = Addresses::of_plan(&at(&["10.0.0.1:80", "10.0.0.2:80"]));
-        for (turn, only) in [(0, "10.0.0.1:80"), (1, "10.0.0.2:80"), (2, "10.0.0.1:80")] {
-            let order: Vec<_> = addresses.order(turn).collect();
-            assert_eq!(order, at(&[only]), "{turn}");
+        for (connection, only) in [(0, "10.0.0.1:80"), (1, "10.0.0.2:80"), (2, "10.0.0.1:80")] {
+            let order: Vec<_> = addresses.order(connection).collect();
+            assert_eq!(order, at(&[only]), "{connection}");
         }
     }
 
     #[test]
-    fn sources_take_turns_within_the_family() {
+    fn sources_rotate_within_the_family() {
         let sources: Vec<IpAddr> = ["10.0.0.1", "::1", "10.0.0.2"]
             .map(|s| s.parse().unwrap())
             .to_vec();
-        let of = |address: &str, turn| {
-            source_for(address.parse().unwrap(), &sources, turn).map(|s| s.to_string())
+        let of = |address: &str, round| {
+            source_for(address.parse().unwrap(), &sources, round).map(|s| s.to_string())
         };
         assert_eq!(of("10.9.9.9:80", 0).unwrap(), "10.0.0.1");
         assert_eq!(of("10.9.9.9:80", 1).unwrap(), "10.0.0.2");

@@ -1,8 +1,7 @@
-//! A request made for one use: by a step of a scenario.
+//! A request that is built for one use, by a step of a scenario.
 
 use bytes::Bytes;
-
-use crate::Failure;
+use vajra_task::{Failure, FailureKind};
 
 /// A request.
 #[derive(Debug, Default)]
@@ -13,17 +12,17 @@ pub struct Message {
     pub origin: String,
     /// Path and query.
     pub path: String,
-    /// Headers in order; `host` is among them.
+    /// Headers in order, `host` included.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
 }
 
 impl Message {
-    /// As HTTP/1.1 sends it.
+    /// The bytes of the request in HTTP/1.1.
     ///
     /// # Errors
-    /// What was filled in would break the request.
+    /// A failure of kind `template`: a rendered text would break the request.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
         self.check()?;
         let mut bytes = Vec::with_capacity(512 + self.body.len());
@@ -40,13 +39,13 @@ impl Message {
         Ok(bytes)
     }
 
-    /// As HTTP/2 sends it.
+    /// The request in HTTP/2.
     ///
     /// # Errors
-    /// As above.
+    /// As [`Self::to_bytes`].
     pub fn to_request(&self) -> Result<http::Request<Bytes>, Failure> {
         self.check()?;
-        let broken = |e: http::Error| Failure::new("template", e.to_string());
+        let broken = |e: http::Error| Failure::new(FailureKind::Template, e.to_string());
         let mut request = http::Request::builder()
             .version(http::Version::HTTP_2)
             .method(self.method.as_str());
@@ -67,20 +66,21 @@ impl Message {
         request.uri(uri).body(body).map_err(broken)
     }
 
-    /// Nothing that was filled in ends its line.
+    /// Rejects rendered text that would end its line.
     fn check(&self) -> Result<(), Failure> {
         let stray = |c: char| c.is_whitespace() || c.is_control() || !c.is_ascii();
         if !self.path.starts_with('/') || self.path.contains(stray) {
             return Err(Failure::new(
-                "template",
-                "the URL holds a character that must be percent-encoded: use {{ … | urlencode }}",
+                FailureKind::Template,
+                "the URL contains a character that must be percent-encoded: use \
+                 {{ … | urlencode }}",
             ));
         }
         let broken = |value: &str| value.contains(|c: char| c.is_control() && c != '\t');
         match self.headers.iter().find(|(_, value)| broken(value)) {
             Some((name, _)) => Err(Failure::new(
-                "template",
-                format!("the header {name:?} holds a control character"),
+                FailureKind::Template,
+                format!("the header {name:?} contains a control character"),
             )),
             None => Ok(()),
         }

@@ -1,6 +1,5 @@
-//! Looking whether a target can be reached, before a test: a connection is opened and closed
-//! again, and over TLS the handshake is made. No request is sent: even a `HEAD` may have an
-//! effect.
+//! Checks whether a target can be reached before a test: opens and closes a connection, with the
+//! handshake if TLS is used. Sends no request, since even a `HEAD` may have an effect.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,44 +7,45 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use tokio::time::timeout;
 
-use super::dial::Destination;
-use super::not_connected_in_time;
-use crate::Failure;
+use vajra_task::Failure;
 
-/// Most addresses of one target that are tried.
+use super::dial::Destination;
+use super::failures::connect_timeout;
+
+/// Most addresses of a target that are tried.
 const MAX_TRIED: usize = 4;
 
-/// How a target was found.
+/// The result of connecting to a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// Host and port, as the plan has them.
+    /// Host and port in the plan.
     pub target: String,
-    /// How long its name took to resolve.
+    /// Time that its name took to resolve.
     pub resolving: Duration,
-    /// What was tried: of a name's addresses no more after the first that answers, of those
-    /// that the plan lists some.
+    /// Addresses that were tried: those of a name up to the first that accepts a connection; of
+    /// those that the plan lists, the first few.
     pub tried: Vec<(SocketAddr, Result<Reached, Failure>)>,
-    /// Each address is to be loaded; otherwise one will do.
+    /// Each address receives load; otherwise one that accepts connections is enough.
     pub each_counts: bool,
 }
 
-/// How long it took to connect.
+/// Times of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
-    /// TCP.
+    /// TCP connect.
     pub connecting: Duration,
-    /// TLS, if it is spoken.
+    /// TLS handshake, if TLS is used.
     pub handshake: Option<Duration>,
 }
 
 impl Probe {
-    /// The quickest connection; none if nothing answers.
+    /// The fastest connection; none if no address accepts one.
     pub fn best(&self) -> Option<Reached> {
         let reached = self.tried.iter().filter_map(|(_, r)| r.as_ref().ok());
         reached.min_by_key(|r| r.connecting).copied()
     }
 
-    /// What does not answer, and why.
+    /// Addresses that failed, with the reason.
     pub fn failed(&self) -> impl Iterator<Item = (SocketAddr, &Failure)> {
         self.tried
             .iter()
@@ -54,20 +54,20 @@ impl Probe {
 }
 
 impl Destination {
-    /// Connects, each time for at most `wait`.
-    pub async fn probe(&self, wait: Duration) -> Probe {
-        let (all, any_will_do) = self.all();
+    /// Connects to the addresses. `limit` is the time for each.
+    pub async fn probe(&self, limit: Duration) -> Probe {
+        let (all, interchangeable) = self.all();
         let mut probe = Probe {
             target: self.name(),
-            resolving: self.resolving(),
+            resolving: self.resolve_time(),
             tried: Vec::new(),
-            each_counts: !any_will_do,
+            each_counts: !interchangeable,
         };
         let first = all.into_iter().take(MAX_TRIED);
-        match any_will_do {
+        match interchangeable {
             true => {
                 for address in first {
-                    let result = self.reach(address, wait).await;
+                    let result = self.reach(address, limit).await;
                     let reached = result.is_ok();
                     probe.tried.push((address, result));
                     if reached {
@@ -76,24 +76,24 @@ impl Destination {
                 }
             }
             false => {
-                let each = first.map(async |a| (a, self.reach(a, wait).await));
+                let each = first.map(async |a| (a, self.reach(a, limit).await));
                 probe.tried = join_all(each).await;
             }
         }
         probe
     }
 
-    async fn reach(&self, address: SocketAddr, wait: Duration) -> Result<Reached, Failure> {
+    async fn reach(&self, address: SocketAddr, limit: Duration) -> Result<Reached, Failure> {
         let connect = async {
-            let began = Instant::now();
+            let started = Instant::now();
             let tcp = self.open(address, 0).await?;
-            let connecting = began.elapsed();
+            let connecting = started.elapsed();
             let handshake = match self.tls() {
                 None => None,
                 Some(tls) => {
-                    let began = Instant::now();
+                    let started = Instant::now();
                     tls.connect(tcp).await?;
-                    Some(began.elapsed())
+                    Some(started.elapsed())
                 }
             };
             Ok(Reached {
@@ -101,9 +101,9 @@ impl Destination {
                 handshake,
             })
         };
-        match timeout(wait, connect).await {
+        match timeout(limit, connect).await {
             Ok(result) => result,
-            Err(_) => Err(not_connected_in_time()),
+            Err(_) => Err(connect_timeout()),
         }
     }
 }
@@ -114,17 +114,17 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::TaskContext;
     use vajra_plan::TargetUrl;
+    use vajra_task::{FailureKind, TaskContext, TestOrigin};
 
-    const WAIT: Duration = Duration::from_secs(5);
+    const LIMIT: Duration = Duration::from_secs(5);
 
-    fn to(url: &str, listed: &[SocketAddr]) -> Destination {
+    fn destination(url: &str, listed: &[SocketAddr]) -> Destination {
         let url = TargetUrl::parse(url).unwrap();
         Destination::new(
             url,
             &Arc::new(TaskContext::default()),
-            true,
+            TestOrigin::ThisNode,
             None,
             listed,
             None,
@@ -132,19 +132,19 @@ mod tests {
         .unwrap()
     }
 
-    /// An address on which nobody listens: one that was just given back.
+    /// An address without a listener: its listener was just closed.
     fn closed() -> SocketAddr {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     }
 
     #[tokio::test]
-    async fn a_listener_is_reached_and_gets_no_byte() {
+    async fn a_probe_connects_and_sends_no_byte() {
         use tokio::io::AsyncReadExt as _;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let to = to(&format!("http://{address}/"), &[]);
-        let (probe, accepted) = tokio::join!(to.probe(WAIT), listener.accept());
+        let destination = destination(&format!("http://{address}/"), &[]);
+        let (probe, accepted) = tokio::join!(destination.probe(LIMIT), listener.accept());
         assert_eq!(probe.target, address.to_string());
         assert!(probe.best().is_some_and(|r| r.handshake.is_none()));
         let mut received = Vec::new();
@@ -158,21 +158,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_listed_addresses_each_is_tried_up_to_a_few() {
+    async fn listed_addresses_are_each_tried_up_to_a_limit() {
         let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut listed = vec![closed(), open.local_addr().unwrap()];
-        let probe = to("http://shop/", &listed).probe(WAIT).await;
+        let probe = destination("http://shop/", &listed).probe(LIMIT).await;
         assert!(probe.best().is_some());
         let failed: Vec<_> = probe.failed().collect();
-        assert_eq!((failed[0].0, failed[0].1.kind), (listed[0], "connect"));
+        assert_eq!(
+            (failed[0].0, failed[0].1.kind),
+            (listed[0], FailureKind::Connect)
+        );
         listed.resize(9, listed[1]);
-        let probe = to("http://shop/", &listed).probe(WAIT).await;
+        let probe = destination("http://shop/", &listed).probe(LIMIT).await;
         assert_eq!((probe.tried.len(), probe.each_counts), (MAX_TRIED, true));
     }
 
     #[tokio::test]
-    async fn nobody_at_home_is_told_with_its_reason() {
-        let probe = to(&format!("http://{}/", closed()), &[]).probe(WAIT).await;
+    async fn a_refused_connection_is_reported_with_its_reason() {
+        let probe = destination(&format!("http://{}/", closed()), &[])
+            .probe(LIMIT)
+            .await;
         assert_eq!(probe.best(), None);
         let (_, why) = probe.failed().next().unwrap();
         assert!(why.message.contains("refused"), "{why:?}");

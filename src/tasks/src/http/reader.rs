@@ -1,6 +1,6 @@
-//! Reading HTTP/1.1 responses: bytes in, nothing but the end, the status and the reuse of the
-//! connection out. Bodies are counted off and thrown away where they stand; nothing is copied
-//! but a head that arrives in pieces, unless the response is to be kept.
+//! Reads HTTP/1.1 responses: bytes in; the end, the status and whether the connection can be
+//! reused out. Bodies are discarded in place. Only a head that arrives in pieces is copied,
+//! unless the response is to be kept.
 
 use std::mem::MaybeUninit;
 
@@ -10,13 +10,13 @@ const MAX_HEAD: usize = 64 * 1024;
 /// Most headers of a response.
 const MAX_HEADERS: usize = 100;
 
-/// Longest line of a chunk's size with its extensions, and longest trailer section, in bytes.
+/// Longest chunk-size line with extensions, and longest trailer section, in bytes.
 const MAX_FRAMING: u32 = 16 * 1024;
 
-/// Most of a body that is kept, in bytes.
+/// Most bytes of a body that are kept.
 pub const MAX_KEPT: usize = 1024 * 1024;
 
-/// Why bytes are no HTTP/1.1 response.
+/// Why bytes are not an HTTP/1.1 response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Status line or headers.
@@ -25,36 +25,36 @@ pub enum Malformed {
     /// Status line and headers are longer than 64 KiB.
     #[error("the response's head is too large")]
     HeadTooLarge,
-    /// More than one length, or no number.
+    /// Contradicting lengths, or not a number.
     #[error("invalid content-length")]
     ContentLength,
-    /// In an HTTP/1.0 response.
+    /// A transfer-encoding in an HTTP/1.0 response.
     #[error("unexpected transfer-encoding")]
     TransferEncoding,
-    /// A chunk's size, its ends or a trailer.
+    /// A malformed chunk size, chunk end or trailer.
     #[error("invalid chunked body")]
     Chunk,
-    /// 101, although nothing of the kind was asked for.
+    /// Status 101, which was not requested.
     #[error("unexpected switch of protocols")]
     Upgrade,
-    /// The connection ended before the response did.
+    /// The connection was closed before the end of the response.
     #[error("connection closed before the response was complete")]
     Incomplete,
 }
 
-/// Where a chunked body is.
+/// Position in a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunk {
-    /// In a size, of which so many digits were read.
+    /// In a size, after this number of digits.
     Size(u8),
-    /// Between a size and its extension.
+    /// After the size.
     Space,
     Extension,
     SizeLf,
     Data,
     DataCr,
     DataLf,
-    /// At the beginning of a trailer line.
+    /// At the start of a trailer line.
     Line,
     Trailer,
     TrailerLf,
@@ -64,31 +64,31 @@ enum Chunk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Head,
-    /// So many bytes of the body are left.
+    /// Remaining bytes of the body.
     Length(u64),
-    /// Bytes left of the chunk, or its size as far as it was read.
+    /// Remaining bytes of the chunk, or the digits of its size that were read.
     Chunked(Chunk, u64),
-    /// The body ends with the connection.
+    /// The end of the connection is the end of the body.
     ToEnd,
     Done,
 }
 
-/// Reads one response after the other.
+/// Reads responses, one after the other.
 #[derive(Debug)]
 pub struct Reader {
     state: State,
-    /// The part of a head that has come so far.
+    /// The received part of a head that is not complete.
     head: Vec<u8>,
-    /// Bytes of chunk lines and trailers in a row.
+    /// Consecutive bytes of chunk-size lines and trailers.
     framing: u32,
     status: u16,
     reusable: bool,
-    to_head: bool,
+    is_head: bool,
     keep: bool,
     kept: Kept,
 }
 
-/// What is kept of a response.
+/// The kept parts of a response.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// Status line and headers.
@@ -99,51 +99,51 @@ pub struct Kept {
 
 impl Kept {
     fn add(&mut self, body: &[u8]) {
-        let room = MAX_KEPT - self.body.len();
-        self.body.extend_from_slice(&body[..body.len().min(room)]);
+        let free = MAX_KEPT - self.body.len();
+        self.body.extend_from_slice(&body[..body.len().min(free)]);
     }
 }
 
 impl Reader {
-    /// For responses to `HEAD` requests, which have no body, or to others.
-    pub fn new(to_head: bool) -> Reader {
+    /// A reader; `is_head` for responses to `HEAD` requests, which have no body.
+    pub fn new(is_head: bool) -> Reader {
         Reader {
             state: State::Head,
             head: Vec::new(),
             framing: 0,
             status: 0,
             reusable: false,
-            to_head,
+            is_head,
             keep: false,
             kept: Kept::default(),
         }
     }
 
-    /// The next response begins.
+    /// Starts the next response.
     pub fn restart(&mut self) {
         self.state = State::Head;
         self.head.clear();
         self.framing = 0;
     }
 
-    /// The next response begins, to a request of another kind than before, and is kept.
-    pub fn restart_keeping(&mut self, to_head: bool) {
+    /// Starts the next response, which is kept, to a request that may have another method.
+    pub fn restart_keeping(&mut self, is_head: bool) {
         self.restart();
-        (self.to_head, self.keep) = (to_head, true);
+        (self.is_head, self.keep) = (is_head, true);
         self.kept.head.clear();
         self.kept.body.clear();
     }
 
-    /// What was kept.
+    /// The kept response.
     pub fn kept(&mut self) -> &mut Kept {
         &mut self.kept
     }
 
-    /// Takes in what has arrived. Returns how many bytes of it belong to this response:
-    /// fewer than all only if it [is complete](Self::complete).
+    /// Processes received bytes. Returns how many of them belong to this response: fewer than
+    /// all only if it [is complete](Self::complete).
     ///
     /// # Errors
-    /// It is no HTTP/1.1 response.
+    /// The bytes are not an HTTP/1.1 response.
     pub fn feed(&mut self, input: &[u8]) -> Result<usize, Malformed> {
         let mut at = 0;
         while at < input.len() && self.state != State::Done {
@@ -174,7 +174,7 @@ impl Reader {
         Ok(at)
     }
 
-    /// The connection has ended.
+    /// Processes the end of the connection.
     ///
     /// # Errors
     /// The response was not complete.
@@ -188,17 +188,17 @@ impl Reader {
         }
     }
 
-    /// The status, once the response has been read to its end.
+    /// The status, if the response is complete.
     pub fn complete(&self) -> Option<u16> {
         (self.state == State::Done).then_some(self.status)
     }
 
-    /// The server lets the connection stay open after this response.
+    /// Whether the server keeps the connection open after this response.
     pub fn reusable(&self) -> bool {
         self.reusable
     }
 
-    /// Reads a head, interim ones included; returns how many bytes of `rest` it took.
+    /// Reads a head, including interim ones. Returns how many bytes of `rest` it used.
     fn read_head(&mut self, rest: &[u8]) -> Result<usize, Malformed> {
         if self.head.is_empty() {
             return match self.parse_head(rest)? {
@@ -234,7 +234,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Parses a head that may not be whole yet; returns its length.
+    /// Parses a head. Returns its length, or `None` if it is not complete.
     fn parse_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         let mut headers = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MAX_HEADERS];
         let mut parsed = httparse::Response::new(&mut []);
@@ -245,7 +245,7 @@ impl Reader {
         let httparse::Status::Complete(length) = length else {
             return Ok(None);
         };
-        // Both are there in a complete head.
+        // A complete head has both.
         let status = parsed.code.unwrap_or_default();
         let newest = parsed.version == Some(1);
         match status {
@@ -262,7 +262,7 @@ impl Reader {
             true => !framing.close,
             false => framing.keep_alive && !framing.close,
         };
-        let bodiless = self.to_head || matches!(status, 204 | 304);
+        let bodiless = self.is_head || matches!(status, 204 | 304);
         self.state = match (framing.chunked, framing.length) {
             _ if bodiless => State::Done,
             (Some(_), _) if !newest => return Err(Malformed::TransferEncoding),
@@ -278,7 +278,7 @@ impl Reader {
         Ok(Some(length))
     }
 
-    /// Reads of a chunked body; returns how many bytes it took.
+    /// Reads part of a chunked body. Returns how many bytes it used.
     fn read_chunks(&mut self, rest: &[u8], place: Chunk, left: u64) -> Result<usize, Malformed> {
         if place == Chunk::Data {
             let n = left.min(rest.len() as u64);
@@ -328,7 +328,7 @@ impl Reader {
     }
 }
 
-/// The headers of a head that has been read, names in lower case.
+/// Appends the headers of a complete head, with names in lower case.
 pub fn headers_of(head: &[u8], into: &mut Vec<(String, String)>) {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut headers);
@@ -340,13 +340,13 @@ pub fn headers_of(head: &[u8], into: &mut Vec<(String, String)>) {
     }
 }
 
-/// What a head says of the body's length.
+/// The length of a body according to its head.
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Length {
     #[default]
     Unknown,
     Bytes(u64),
-    /// No number, or two.
+    /// Not a number, or contradicting numbers.
     Invalid,
 }
 
@@ -360,11 +360,11 @@ impl Length {
     }
 }
 
-/// What a head says of its body and of the connection.
+/// The headers that define the body's end and the connection's reuse.
 #[derive(Default)]
 struct Framing {
     length: Length,
-    /// There are transfer codings; whether the last is `chunked`.
+    /// Whether the last transfer coding is `chunked`, if there are any.
     chunked: Option<bool>,
     close: bool,
     keep_alive: bool,
@@ -374,7 +374,7 @@ impl Framing {
     fn of(headers: &[httparse::Header<'_>]) -> Framing {
         let mut framing = Framing::default();
         for header in headers {
-            // Their lengths tell these three from nearly all others.
+            // Comparing lengths first excludes nearly all other headers.
             match header.name.len() {
                 10 if header.name.eq_ignore_ascii_case("connection") => {
                     for token in tokens(header.value) {
@@ -413,5 +413,4 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-#[path = "reader_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! A counted byte stream to a target, plain or TLS.
+//! A connection to a target, plain or TLS, whose bytes are counted.
 
 use std::io;
 use std::pin::Pin;
@@ -8,10 +8,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use vajra_task::Traffic;
 
-use crate::Traffic;
-
-/// A TCP stream that counts what passes, below TLS.
+/// A TCP stream that counts bytes, below TLS.
 #[derive(Debug)]
 pub struct Counted {
     tcp: TcpStream,
@@ -19,12 +18,12 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Counts what passes through a connection.
+    /// Counts the bytes of a connection.
     pub fn new(tcp: TcpStream, traffic: Rc<Traffic>) -> Counted {
         Counted { tcp, traffic }
     }
 
-    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn count_sent(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(n)) = result {
             self.traffic.sent.set(self.traffic.sent.get() + n as u64);
         }
@@ -55,7 +54,7 @@ impl AsyncWrite for Counted {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.tcp).poll_write(cx, buf);
-        self.wrote(result)
+        self.count_sent(result)
     }
 
     fn poll_write_vectored(
@@ -64,7 +63,7 @@ impl AsyncWrite for Counted {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
-        self.wrote(result)
+        self.count_sent(result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -80,7 +79,7 @@ impl AsyncWrite for Counted {
     }
 }
 
-/// What HTTP is spoken over.
+/// The transport of HTTP.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
@@ -89,7 +88,7 @@ pub enum Stream {
     Tls(Box<TlsStream<Counted>>),
 }
 
-/// Calls the same method on whichever stream it is.
+/// Calls a method on the stream of either kind.
 macro_rules! either {
     ($self:ident, $s:ident => $call:expr) => {
         match $self.get_mut() {

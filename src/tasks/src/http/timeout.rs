@@ -1,4 +1,4 @@
-//! A time limit that costs a request nearly nothing.
+//! A time limit that costs a request almost nothing.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// A time-out that is armed once and put off lazily: setting the deadline for a request
-/// costs a clock reading and no timer operation.
+/// A timer that is reset only when it expires: setting the deadline of a request reads the clock
+/// and needs no timer operation.
 pub struct Timeout {
     timer: Pin<Box<Sleep>>,
     deadline: Instant,
 }
 
 impl Timeout {
-    /// Not armed yet.
+    /// A timer without a deadline.
     pub fn new() -> Timeout {
         let now = Instant::now();
         Timeout {
@@ -34,7 +34,7 @@ impl Timeout {
         Poll::Pending
     }
 
-    /// The future's output, or none once `length` has passed.
+    /// The future's output, or `None` after `length`.
     pub async fn limit<F: Future>(&mut self, length: Duration, future: F) -> Option<F::Output> {
         self.deadline = Instant::now() + length;
         let mut future = pin!(future);

@@ -11,10 +11,10 @@ use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use crate::{Failure, PrepareError, Secrets};
 use vajra_plan::{HttpTask, HttpVersion};
+use vajra_task::{Failure, FailureKind, PrepareError, Secrets};
 
-/// TLS to one host, by the plan.
+/// TLS to one host, configured by the plan.
 #[derive(Clone)]
 pub struct Tls {
     connector: TlsConnector,
@@ -29,14 +29,14 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads certificates, keys and this machine's roots, which may block.
+    /// Reads certificates, keys and this machine's root certificates, which may block.
     ///
     /// # Errors
-    /// A certificate or key can't be had or read, or this machine has no roots.
+    /// A certificate or key can't be read, or this machine has no root certificates.
     pub fn new(host: &str, task: &HttpTask, secrets: &Secrets) -> Result<Tls, PrepareError> {
         let wrong = |why: String| PrepareError::Tls(why);
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| wrong(format!("{host:?} is no server name")))?;
+            .map_err(|_| wrong(format!("{host:?} is not a server name")))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -51,8 +51,9 @@ impl Tls {
             (Some(cert), Some(key)) => {
                 let chain = certificates("task.tls.client_cert", cert, secrets)?;
                 let key = secrets.resolve(key)?;
-                let key = PrivateKeyDer::from_pem_slice(key.text.as_bytes())
-                    .map_err(|_| wrong("task.tls.client_key holds no private key in PEM".into()))?;
+                let key = PrivateKeyDer::from_pem_slice(key.text.as_bytes()).map_err(|_| {
+                    wrong("task.tls.client_key contains no private key in PEM".into())
+                })?;
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(|e| wrong(format!("task.tls.client_cert and client_key: {e}")))?
@@ -73,33 +74,36 @@ impl Tls {
         })
     }
 
-    /// Makes a connection secure.
+    /// Runs the handshake.
     ///
     /// # Errors
-    /// The server's certificate is not trusted, it wants another one of ours, or it doesn't
-    /// speak the version of HTTP that the plan asks for.
+    /// The server's certificate is not trusted, the server rejects the client's, or it does not
+    /// support the plan's version of HTTP.
     pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         tcp: S,
     ) -> Result<TlsStream<S>, Failure> {
         let handshake = self.connector.connect(self.name.clone(), tcp).await;
-        let stream = handshake.map_err(|e| Failure::new("tls", without_details(&e)))?;
+        let stream = handshake.map_err(|e| Failure::new(FailureKind::Tls, without_details(&e)))?;
         let chosen = stream.get_ref().1.alpn_protocol();
         if self.version == HttpVersion::Two && chosen != Some(b"h2") {
-            return Err(Failure::new("tls", "the server does not offer HTTP/2"));
+            return Err(Failure::new(
+                FailureKind::Tls,
+                "the server does not offer HTTP/2",
+            ));
         }
         Ok(stream)
     }
 }
 
-/// rustls explains a refused certificate with its times and names, which differ between
-/// servers; the first line says enough.
+/// The first line of a rustls error. Further lines contain times and names of the certificate,
+/// which differ between servers.
 fn without_details(e: &io::Error) -> String {
     let text = e.to_string();
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// The authorities to trust: the plan's, or else this machine's.
+/// The trusted certificate authorities: the plan's, or else this machine's.
 fn roots(ca: Option<&str>, secrets: &Secrets) -> Result<rustls::RootCertStore, PrepareError> {
     let mut roots = rustls::RootCertStore::empty();
     match ca {
@@ -134,12 +138,12 @@ fn certificates(
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(PrepareError::Tls(format!(
-            "{field} holds no certificate in PEM"
+            "{field} contains no certificate in PEM"
         ))),
     }
 }
 
-/// Accepts any certificate, as `insecure` asks; signatures are still checked.
+/// Accepts any certificate, for `insecure`; signatures are still verified.
 #[derive(Debug)]
 struct AnyCertificate(Arc<rustls::crypto::CryptoProvider>);
 

@@ -1,41 +1,50 @@
-//! Scenarios: several requests one after the other, which hand values on.
+//! Scenarios: sequences of requests that pass values from one step to the next.
 //!
-//! Everything that is known beforehand is made ready once: templates are compiled, the places
-//! that steps connect to are resolved and checked, secrets are read. A session is a user on its
-//! way through a scenario; each iteration is a new visitor, without cookies and variables, but
-//! over connections that are kept. [`run_once`] carries a plan's setup or teardown out.
+//! Everything that is the same for all iterations is prepared once: templates are compiled,
+//! targets resolved and checked, secrets read. A session runs one iteration at a time. Each
+//! iteration starts without cookies and variables, but over connections that are kept.
+//! [`run_hook`] runs a plan's setup or teardown.
 
-mod once;
-mod ready;
+mod hooks;
+mod prepared;
 mod row;
 mod session;
 mod variables;
 
-#[cfg(test)]
-mod once_tests;
-
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use once::{OnceError, run_once};
-pub use ready::ScenarioPrepared;
+use vajra_task::{Client, PrepareError, Task, TaskContext, TestOrigin, Traffic};
+
+pub use hooks::{HookError, run_hook};
+pub use prepared::{ScenarioPrepared, ScenarioSpec};
 use session::{ScenarioSession, Thread};
 pub use variables::SetupValues;
 
-use super::{Client, Task, Traffic};
+use crate::plan_schema;
 
 /// An engine thread's client.
 pub struct ScenarioClient(Rc<Thread>);
 
 impl Task for ScenarioPrepared {
+    const NAME: &'static str = "SCENARIO";
+    type Spec = ScenarioSpec;
     type Client = ScenarioClient;
 
+    fn schema() -> serde_json::Value {
+        plan_schema::of_table("scenario")
+    }
+
+    fn prepare(
+        spec: &ScenarioSpec,
+        context: &Arc<TaskContext>,
+        origin: TestOrigin,
+    ) -> Result<ScenarioPrepared, PrepareError> {
+        ScenarioPrepared::new(spec, context, origin)
+    }
+
     fn client(self: &Arc<Self>, traffic: Rc<Traffic>) -> ScenarioClient {
-        let clients = self.endpoints.iter().map(|e| e.client(traffic.clone()));
-        ScenarioClient(Rc::new(Thread {
-            clients: clients.collect(),
-            ready: self.clone(),
-        }))
+        ScenarioClient(Rc::new(Thread::new(self.clone(), traffic)))
     }
 }
 
@@ -46,7 +55,7 @@ impl Client for ScenarioClient {
         ScenarioSession::new(self.0.clone())
     }
 
-    async fn tend(&self) {
-        futures::future::join_all(self.0.clients.iter().map(Client::tend)).await;
+    async fn background(&self) {
+        futures::future::join_all(self.0.clients.iter().map(Client::background)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A row of data, as templates see it: nothing of it is copied but the values they ask for.
+//! A row of data as a template value. Only the fields that a template reads are copied.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use vajra_plan::Table;
 pub struct Row {
     /// The table.
     pub table: Arc<Table>,
-    /// Which row of it; there is such a one.
+    /// Index of a row that exists.
     pub row: u64,
 }
 
@@ -36,7 +36,7 @@ mod tests {
     use vajra_plan::{Format, environment};
 
     #[test]
-    fn templates_see_a_row_as_a_map() {
+    fn a_row_is_a_map_in_templates() {
         let text = "name,pass\nann,1\nbob,2\n";
         let table = Table::read(Format::Csv, 0, text.as_bytes()).unwrap();
         let table = Arc::new(table);
@@ -49,6 +49,6 @@ mod tests {
         );
         let all = "{% for c in users %}{{ c }}={{ users[c] }};{% endfor %}";
         assert_eq!(filled(all).unwrap(), "name=bob;pass=2;");
-        assert!(filled("{{ users.nobody }}").is_err());
+        assert!(filled("{{ users.unknown }}").is_err());
     }
 }

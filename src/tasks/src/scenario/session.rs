@@ -1,74 +1,88 @@
-//! A user on its way through a scenario.
+//! Runs the iterations of scenarios.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cookie_store::{CookieStore, RawCookie};
 use minijinja::Value;
 use url::Url;
 
-use super::ready::{Ready, ScenarioPrepared};
+use vajra_plan::{self as plan, Pick, Received, Values, value_of};
+use vajra_task::{
+    Arrival, Client as _, Failure, FailureKind, Gate, MetricId, NextStep, Outcome, Permit, Phase,
+    Session, Task as _, Traffic,
+};
+
+use super::prepared::{PreparedStep, ScenarioPrepared};
 use super::row::Row;
 use super::variables::Variables;
-use crate::http::{HttpClient, HttpSession, Message};
-use crate::{Arrival, Client as _, Failure, Gate, Next, Outcome, Session};
-use vajra_plan::{self as plan, Pick, Received, Values, value_of};
+use crate::http::{HttpClient, HttpSession, Message, error_status};
 
 /// What an engine thread's sessions share.
 pub struct Thread {
     /// The scenarios.
-    pub ready: Arc<ScenarioPrepared>,
+    pub task: Arc<ScenarioPrepared>,
     /// A client for each endpoint.
     pub clients: Vec<HttpClient>,
 }
 
-/// A user.
+impl Thread {
+    /// Without connections.
+    pub fn new(task: Arc<ScenarioPrepared>, traffic: Rc<Traffic>) -> Thread {
+        let clients = task.endpoints.iter().map(|e| e.client(traffic.clone()));
+        Thread {
+            clients: clients.collect(),
+            task,
+        }
+    }
+}
+
+/// Runs one iteration at a time.
 pub struct ScenarioSession {
     thread: Rc<Thread>,
     /// One for each endpoint, opened when first needed.
     connections: Vec<Option<HttpSession>>,
     cookies: CookieStore,
-    /// What templates of this iteration can use. Shared with them only while they are filled
-    /// in.
+    /// Variables of this iteration. Templates share them only while they are rendered.
     variables: Arc<Variables>,
     arrival: Arrival,
     scenario: usize,
     step: usize,
-    /// The iteration has come to its end before its last step.
-    over: bool,
-    /// Data without a row left for this iteration.
+    /// The iteration ends before its last step.
+    ended: bool,
+    /// Name of data that has no row for this iteration.
     exhausted: Option<String>,
     received: Received,
 }
 
 impl ScenarioSession {
-    /// Not connected, and on no way yet.
+    /// A session that is not connected.
     pub fn new(thread: Rc<Thread>) -> ScenarioSession {
         ScenarioSession {
             connections: thread.clients.iter().map(|_| None).collect(),
-            variables: Arc::new(Variables::new(thread.ready.constants.clone())),
+            variables: Arc::new(Variables::new(thread.task.constants.clone())),
             thread,
             cookies: CookieStore::default(),
             arrival: Arrival {
                 number: 0,
                 user: None,
-                turn: 0,
+                iteration: 0,
             },
             scenario: 0,
             step: 0,
-            over: false,
+            ended: false,
             exhausted: None,
             received: Received::default(),
         }
     }
 
-    /// Lets this iteration use other values of a setup than those that were handed out.
-    pub fn hand(&mut self, values: &Values) {
+    /// Replaces the setup's values in this iteration.
+    pub fn set_setup_values(&mut self, values: &Values) {
         Arc::make_mut(&mut self.variables).setup = Some(value_of(values));
     }
 
-    /// What a step of this iteration extracted.
+    /// A value that a step of this iteration extracted.
     pub fn extracted(&self, name: &str) -> Option<String> {
         self.variables.own(name).map(Value::to_string)
     }
@@ -83,19 +97,19 @@ impl ScenarioSession {
         self.connections[endpoint].get_or_insert_with(|| clients[endpoint].session())
     }
 
-    /// The rows of this iteration.
-    fn take_rows(&mut self, place: u64) {
-        let ready = self.thread.ready.clone();
-        for feed in ready.feeds.iter().filter(|f| f.used_by[self.scenario]) {
+    /// Selects the rows of this iteration.
+    fn select_rows(&mut self, position: u64) {
+        let task = self.thread.task.clone();
+        for feed in task.feeds.iter().filter(|f| f.used_by[self.scenario]) {
             let rows = feed.table.rows();
-            let turn = || ready.mix.before(place, |s| feed.used_by[s]);
+            let uses_before = || task.mix.before(position, |s| feed.used_by[s]);
             let row = match (feed.pick, self.arrival.user) {
                 (Pick::Random, _) => plan::hash(self.arrival.seed(), 1 << 32) % rows,
                 (Pick::User, Some(user)) => u64::from(user) % rows,
-                // Each user begins at a row of its own, and goes on from there.
-                (Pick::Sequential, Some(_)) => place % rows,
-                (Pick::Unique, _) => turn(),
-                (Pick::Sequential | Pick::User, _) => turn() % rows,
+                // Each user starts at its own row.
+                (Pick::Sequential, Some(_)) => position % rows,
+                (Pick::Unique, _) => uses_before(),
+                (Pick::Sequential | Pick::User, _) => uses_before() % rows,
             };
             match row < rows {
                 true => {
@@ -108,32 +122,32 @@ impl ScenarioSession {
         }
     }
 
-    /// The step's request, filled in.
-    fn message(&self, step: &plan::Step, ready: &Ready) -> Result<Message, Failure> {
+    /// Renders the step's request.
+    fn message(&self, step: &plan::Step, prepared: &PreparedStep) -> Result<Message, Failure> {
         if let Some(name) = &self.exhausted {
-            let message = format!("data {name} has no row left");
-            return Err(Failure::new("template", message));
+            let message = format!("data {name} has no more rows");
+            return Err(Failure::new(FailureKind::Template, message));
         }
-        let all = &self.thread.ready;
-        if ready.needs_setup && self.variables.setup.is_none() {
-            let message = "the values of the plan's setup have not come to this node";
-            return Err(Failure::new("template", message));
+        let task = &self.thread.task;
+        if prepared.needs_setup && self.variables.setup.is_none() {
+            let message = "this node has not received the values of the plan's setup";
+            return Err(Failure::new(FailureKind::Template, message));
         }
         let context = Value::from_dyn_object(self.variables.clone());
         let mut message = Message {
             method: step.method.clone(),
-            origin: ready.origin.clone(),
-            path: path_of(all.fill(&ready.path, &context)?, &ready.origin),
-            headers: Vec::with_capacity(ready.headers.len() + 2),
-            body: all.fill_body(&step.body, &context)?,
+            origin: prepared.origin.clone(),
+            path: path_of(task.render(&prepared.path, &context)?, &prepared.origin),
+            headers: Vec::with_capacity(prepared.headers.len() + 2),
+            body: task.render_body(&step.body, &context)?,
         };
-        for (name, value) in &ready.headers {
+        for (name, value) in &prepared.headers {
             message
                 .headers
-                .push((name.clone(), all.fill(value, &context)?));
+                .push((name.clone(), task.render(value, &context)?));
         }
         if self.cookies.iter_any().next().is_some()
-            && let Some(url) = self.url(ready, &message.path)
+            && let Some(url) = self.url(prepared, &message.path)
         {
             let cookies = self.cookies.get_request_values(&url);
             let cookies: Vec<String> = cookies.map(|(n, v)| format!("{n}={v}")).collect();
@@ -141,44 +155,45 @@ impl ScenarioSession {
                 message.headers.push(("cookie".into(), cookies.join("; ")));
             }
         }
-        let sends = ["POST", "PUT", "PATCH"].contains(&step.method.as_str());
-        if sends || !message.body.is_empty() {
+        let has_body = ["POST", "PUT", "PATCH"].contains(&step.method.as_str());
+        if has_body || !message.body.is_empty() {
             let length = message.body.len().to_string();
             message.headers.push(("content-length".into(), length));
         }
         Ok(message)
     }
 
-    fn url(&self, ready: &Ready, path: &str) -> Option<Url> {
-        Url::parse(&format!("{}{path}", ready.origin)).ok()
+    fn url(&self, prepared: &PreparedStep, path: &str) -> Option<Url> {
+        Url::parse(&format!("{}{path}", prepared.origin)).ok()
     }
 
-    fn keep_cookies(&mut self, ready: &Ready, path: &str) {
-        let sets = |(name, _): &&(String, String)| name == "set-cookie";
-        if !self.received.headers.iter().any(|h| sets(&h)) {
+    fn store_cookies(&mut self, prepared: &PreparedStep, path: &str) {
+        let sets_cookie = |(name, _): &&(String, String)| name == "set-cookie";
+        if !self.received.headers.iter().any(|h| sets_cookie(&h)) {
             return;
         }
-        let Some(url) = self.url(ready, path) else {
+        let Some(url) = self.url(prepared, path) else {
             return;
         };
-        let headers = self.received.headers.iter().filter(sets);
+        let headers = self.received.headers.iter().filter(sets_cookie);
         let cookies = headers.filter_map(|(_, value)| RawCookie::parse(value.clone()).ok());
         self.cookies.store_response_cookies(cookies, &url);
     }
 
-    /// What the response is worth, and what is taken out of it.
-    fn judge<G: Gate>(
+    /// Evaluates the checks and extracts values. Of several failures, the status comes before
+    /// checks and checks before extraction.
+    fn evaluate<G: Gate>(
         &mut self,
         step: &plan::Step,
-        ready: &Ready,
+        prepared: &PreparedStep,
         gate: &mut G,
     ) -> Result<(), Failure> {
-        let mut wrong = None;
+        let mut failure = None;
         for check in &step.check {
-            let held = check.passes(&self.received);
-            gate.checked(held);
-            if !held && wrong.is_none() {
-                wrong = Some(Failure::new("check", check.to_string()));
+            let passed = check.passes(&self.received);
+            gate.check(passed);
+            if !passed && failure.is_none() {
+                failure = Some(Failure::new(FailureKind::Check, check.to_string()));
             }
         }
         for (name, extract) in &step.extract {
@@ -187,110 +202,129 @@ impl ScenarioSession {
                     Arc::make_mut(&mut self.variables).add(name, value.into());
                 }
                 None => {
-                    self.over = true;
-                    let message = format!("{name}: {extract} is not there");
-                    wrong.get_or_insert(Failure::new("extract", message));
+                    self.ended = true;
+                    let message = format!("{name}: {extract} is not in the response");
+                    failure.get_or_insert(Failure::new(FailureKind::Extract, message));
                 }
             }
         }
         let status = self.received.status;
-        if status >= 400 && !ready.judges_status {
-            wrong = Some(super::super::http::bad_status(status));
+        if status >= 400 && !prepared.checks_status {
+            failure = Some(error_status(status));
         }
-        wrong.map_or(Ok(()), Err)
+        failure.map_or(Ok(()), Err)
     }
 }
 
-/// A path; where a whole URL of the same place was filled in, that URL's.
-fn path_of(filled: String, origin: &str) -> String {
-    match filled.strip_prefix(origin) {
+/// The path of a rendered text, which may be a whole URL of the same origin.
+fn path_of(rendered: String, origin: &str) -> String {
+    match rendered.strip_prefix(origin) {
         Some(path) if path.starts_with('/') => path.to_owned(),
-        _ => filled,
+        _ => rendered,
     }
 }
 
-/// Notes when the request is sent.
+/// A gate that records when the request is sent.
 struct Timed<'a, G> {
     gate: &'a mut G,
     sent: Option<Instant>,
 }
 
 impl<G: Gate> Gate for Timed<'_, G> {
-    fn open(&mut self) -> bool {
-        let open = self.gate.open();
-        if open {
+    fn open(&mut self) -> Option<Permit> {
+        let permit = self.gate.open();
+        if permit.is_some() {
             self.sent = Some(Instant::now());
         }
-        open
+        permit
+    }
+
+    fn check(&mut self, passed: bool) {
+        self.gate.check(passed);
+    }
+
+    fn phase(&mut self, phase: Phase, duration: Duration) {
+        self.gate.phase(phase, duration);
+    }
+
+    fn add(&mut self, metric: MetricId, amount: u64) {
+        self.gate.add(metric, amount);
+    }
+
+    fn count_rate(&mut self, metric: MetricId, hit: bool) {
+        self.gate.count_rate(metric, hit);
+    }
+
+    fn observe(&mut self, metric: MetricId, value: u64) {
+        self.gate.observe(metric, value);
     }
 }
 
 impl Session for ScenarioSession {
-    fn begin(&mut self, arrival: Arrival) -> usize {
-        let ready = self.thread.ready.clone();
-        // A user of the closed model goes through the pattern from its own place on.
-        let place = arrival.place();
-        self.scenario = ready.mix.scenario(place);
-        (self.step, self.over, self.arrival) = (0, false, arrival);
+    fn start(&mut self, arrival: Arrival) -> usize {
+        let task = self.thread.task.clone();
+        let position = arrival.position();
+        self.scenario = task.mix.scenario(position);
+        (self.step, self.ended, self.arrival) = (0, false, arrival);
         self.exhausted = None;
         self.cookies.clear();
-        let (name, setup) = (
-            ready.names[self.scenario].clone(),
-            ready.handed.get().cloned(),
-        );
-        Arc::make_mut(&mut self.variables).begin(arrival, name, setup);
-        self.take_rows(place);
-        ready.scenarios[self.scenario][0].index
+        let (name, setup) = (task.names[self.scenario].clone(), task.setup.get().cloned());
+        Arc::make_mut(&mut self.variables).start(arrival, name, setup);
+        self.select_rows(position);
+        task.scenarios[self.scenario][0].index
     }
 
     async fn run<G: Gate>(&mut self, gate: &mut G) -> Outcome {
-        let all = self.thread.ready.clone();
-        let step = &all.plan.scenarios[self.scenario].steps[self.step];
-        let ready = &all.scenarios[self.scenario][self.step];
-        let message = match self.message(step, ready) {
+        let task = self.thread.task.clone();
+        let step = &task.plan.scenarios[self.scenario].steps[self.step];
+        let prepared = &task.scenarios[self.scenario][self.step];
+        let message = match self.message(step, prepared) {
             Ok(message) => message,
             Err(failure) => {
-                self.over = true;
+                self.ended = true;
                 return failure.into();
             }
         };
         let mut timed = Timed { gate, sent: None };
         let mut received = std::mem::take(&mut self.received);
         received.clear();
-        let connection = self.connection(ready.endpoint);
-        let sent = connection.send(&mut timed, &message, ready.timeout, &mut received);
+        let connection = self.connection(prepared.endpoint);
+        let sent = connection.send(&mut timed, &message, prepared.timeout, &mut received);
         let sent = sent.await;
         received.time = timed.sent.map_or_else(Default::default, |at| at.elapsed());
         self.received = received;
-        if let Err(ended) = sent {
-            self.over = true;
-            return ended;
-        }
-        self.keep_cookies(ready, &message.path);
+        let permit = match sent {
+            Ok(permit) => permit,
+            Err(outcome) => {
+                self.ended = true;
+                return outcome;
+            }
+        };
+        self.store_cookies(prepared, &message.path);
         let status = Some(self.received.status);
-        match self.judge(step, ready, gate) {
-            Ok(()) => Outcome::Ok { status },
+        match self.evaluate(step, prepared, gate) {
+            Ok(()) => Outcome::Ok { status, permit },
             Err(failure) => Outcome::Failed { status, failure },
         }
     }
 
-    fn next(&mut self) -> Option<Next> {
-        let ready = &self.thread.ready;
-        let steps = &ready.plan.scenarios[self.scenario].steps;
-        if self.over || self.step + 1 == steps.len() {
+    fn next_step(&mut self) -> Option<NextStep> {
+        let task = &self.thread.task;
+        let steps = &task.plan.scenarios[self.scenario].steps;
+        if self.ended || self.step + 1 == steps.len() {
             return None;
         }
         let think = &steps[self.step].think;
         let pause = plan::pause(think, self.arrival.seed(), self.step);
         self.step += 1;
-        Some(Next {
-            step: ready.scenarios[self.scenario][self.step].index,
+        Some(NextStep {
+            step: task.scenarios[self.scenario][self.step].index,
             pause,
         })
     }
 
-    async fn prepare(&mut self) {
-        self.connection(0).prepare().await;
+    async fn connect(&mut self) {
+        self.connection(0).connect().await;
     }
 
     async fn idle(&mut self) {

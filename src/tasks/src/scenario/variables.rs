@@ -1,7 +1,7 @@
-//! What the templates of an iteration can use.
+//! The variables of templates.
 //!
-//! Templates look a name up when they come to it, so that a request costs no copy of all of
-//! them, however many constants and values of the setup there are.
+//! Templates look names up when they use them, so that the number of constants and setup values
+//! does not affect the cost of a request.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -9,30 +9,31 @@ use std::sync::{Arc, OnceLock};
 use minijinja::Value;
 use minijinja::value::Object;
 
-use crate::Arrival;
 use vajra_plan::{Draws, Values, value_of};
+use vajra_task::Arrival;
 
-/// What is the same in all iterations.
+/// Variables that are the same in all iterations.
 #[derive(Debug, Default)]
 pub struct Constants {
-    /// Secrets, by the name behind `env.`.
+    /// Secrets, by their name after `env.`.
     pub env: Value,
     /// The plan's constants.
     pub vars: Value,
 }
 
-/// The setup's values, for all who run the plan here: there once they were handed out.
+/// The values that a plan's setup extracted, shared by all threads of a test on a node. They may
+/// be set after the task is prepared.
 #[derive(Clone, Debug, Default)]
 pub struct SetupValues(Arc<OnceLock<Value>>);
 
 impl SetupValues {
-    /// Hands them out. They are given once; whatever comes later changes nothing.
-    pub fn give(&self, values: &Values) {
-        // An error tells that they were there already.
+    /// Sets the values. Only the first call has an effect.
+    pub fn set(&self, values: &Values) {
+        // An error means that they are set already.
         let _ = self.0.set(value_of(values));
     }
 
-    /// As templates see them, if they are there.
+    /// The values for templates, if they are set.
     pub fn get(&self) -> Option<&Value> {
         self.0.get()
     }
@@ -42,18 +43,18 @@ impl SetupValues {
 #[derive(Clone, Debug)]
 pub struct Variables {
     constants: Arc<Constants>,
-    /// The setup's values, if they are there.
+    /// The setup's values, if they are set.
     pub setup: Option<Value>,
     iteration: Value,
     user: Value,
     scenario: Value,
     draws: (&'static str, Value),
-    /// Rows of data, and what steps extracted.
+    /// Rows of data and extracted values.
     own: BTreeMap<String, Value>,
 }
 
 impl Variables {
-    /// Of no iteration yet.
+    /// Variables before the first iteration.
     pub fn new(constants: Arc<Constants>) -> Variables {
         Variables {
             constants,
@@ -66,8 +67,8 @@ impl Variables {
         }
     }
 
-    /// Those of a new iteration, before its data.
-    pub fn begin(&mut self, arrival: Arrival, scenario: Value, setup: Option<Value>) {
+    /// Starts a new iteration, without rows and extracted values.
+    pub fn start(&mut self, arrival: Arrival, scenario: Value, setup: Option<Value>) {
         self.iteration = arrival.number.into();
         self.user = arrival.user.into();
         self.draws = Draws::new(arrival.seed()).entry();
@@ -75,7 +76,7 @@ impl Variables {
         self.own.clear();
     }
 
-    /// Adds a row, or an extracted value.
+    /// Adds a row or an extracted value.
     pub fn add(&mut self, name: &str, value: Value) {
         match self.own.get_mut(name) {
             Some(known) => *known = value,
@@ -85,7 +86,7 @@ impl Variables {
         }
     }
 
-    /// A row, or an extracted value.
+    /// A row or an extracted value.
     pub fn own(&self, name: &str) -> Option<&Value> {
         self.own.get(name)
     }

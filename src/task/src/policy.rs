@@ -1,21 +1,24 @@
-//! What this node may be aimed at. A swarm must not become a weapon, so each node decides for
-//! itself, on the resolved address, each time it connects.
+//! Which targets a node accepts.
 //!
-//! | whose test | keyless swarm | keyed swarm | with `--allow-target` |
+//! Each node decides for itself, on the resolved address, each time it connects, so that a swarm
+//! can't be used as a weapon.
+//!
+//! | test started on | swarm without a key | swarm with a key | with `--allow-target` |
 //! |---|---|---|---|
-//! | this node's own | everything | everything | everything |
-//! | another node's | private addresses (RFC 1918, ULA); loopback if this node listens on loopback alone | everything | what the list says and nothing else |
+//! | this node | any target | any target | any target |
+//! | another node | private addresses (RFC 1918, ULA); loopback if this node listens only on loopback | any target | only targets in the list |
 //!
-//! Never, for anybody: unspecified, multicast and broadcast addresses, and this node's own API
-//! and swarm ports on any of its addresses. Link-local addresses (where clouds keep
-//! credentials) are open to others' tests only by a network or address listed explicitly:
-//! not by `any`, not by a host name. An IPv4-mapped IPv6 address is judged as the IPv4 one.
+//! Never accepted: unspecified, multicast and broadcast addresses, and the node's own API and
+//! swarm ports on any of its addresses. Link-local addresses, where clouds serve credentials, are
+//! accepted from other nodes' tests only if the list contains the network or address itself;
+//! `any` and host names do not include them. An IPv4-mapped IPv6 address counts as the IPv4
+//! address.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::str::FromStr;
 
-use vajra_plan::TargetUrl;
+use crate::origin::TestOrigin;
 
 /// An entry of `--allow-target`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +29,20 @@ pub enum AllowTarget {
     Network(IpAddr, u8),
     /// `10.1.2.3`, `10.1.2.3:80`, `[fd00::1]:80`.
     Address(IpAddr, Option<u16>),
-    /// `example.com`, `example.com:8080`: the host as the plan's URL writes it.
+    /// `example.com`, `example.com:8080`: a host name as in the plan's URL.
     Host(String, Option<u16>),
 }
 
-impl FromStr for AllowTarget {
-    type Err = String;
+/// A text that is not an entry of `--allow-target`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a target (expected a network such as 10.0.0.0/8, host[:port], or any)")]
+pub struct AllowTargetError(String);
 
-    fn from_str(text: &str) -> Result<AllowTarget, String> {
-        let fail = || {
-            Err(format!(
-                "{text:?} is no target: write a network such as 10.0.0.0/8, host[:port], or any"
-            ))
-        };
+impl FromStr for AllowTarget {
+    type Err = AllowTargetError;
+
+    fn from_str(text: &str) -> Result<AllowTarget, AllowTargetError> {
+        let fail = || Err(AllowTargetError(text.to_owned()));
         if text == "any" {
             return Ok(AllowTarget::Any);
         }
@@ -66,11 +70,17 @@ impl FromStr for AllowTarget {
             },
             None => (text, None),
         };
-        match TargetUrl::parse(&format!("http://{host}/")) {
-            Ok(url) if url.host == host => Ok(AllowTarget::Host(host.to_ascii_lowercase(), port)),
-            _ => fail(),
+        match is_host_name(host) {
+            true => Ok(AllowTarget::Host(host.to_ascii_lowercase(), port)),
+            false => fail(),
         }
     }
+}
+
+/// The characters that RFC 3986 allows in a registered name.
+fn is_host_name(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._~%!$&'()*+,;=".contains(c);
+    !text.is_empty() && text.chars().all(legal)
 }
 
 impl fmt::Display for AllowTarget {
@@ -107,7 +117,7 @@ impl AllowTarget {
 /// Why a target is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Says which setting would allow it, if any does.
+    /// The policy forbids it. The text names the setting that allows it, if one does.
     #[error("{0}")]
     Forbidden(String),
     /// The host has no address.
@@ -115,26 +125,30 @@ pub enum Refusal {
     Unresolved(String),
 }
 
-/// What this node may be aimed at.
+/// The targets that a node accepts.
 #[derive(Debug, Clone, Default)]
 pub struct TargetPolicy {
-    /// The swarm has a key: its members trust each other.
+    /// The swarm has a key, so its members trust each other.
     pub keyed: bool,
-    /// This node itself listens on loopback addresses alone.
+    /// The node listens only on loopback addresses.
     pub loopback_only: bool,
-    /// `--allow-target`; empty if not given.
+    /// Entries of `--allow-target`; empty if not given.
     pub allow: Vec<AllowTarget>,
-    /// Ports of this node's own API and swarm listeners.
+    /// Ports of the node's own API and swarm listeners.
     pub own_ports: Vec<u16>,
 }
 
 impl TargetPolicy {
-    /// Whether a request to `host`, resolved to `address`, may be sent. `own` tells that the
-    /// test was started from this node.
+    /// Checks whether a request to `host`, resolved to `address`, may be sent.
     ///
     /// # Errors
-    /// Says why not, and which setting would allow it.
-    pub fn check(&self, host: &str, address: SocketAddr, own: bool) -> Result<(), Refusal> {
+    /// [`Refusal::Forbidden`].
+    pub fn check(
+        &self,
+        host: &str,
+        address: SocketAddr,
+        origin: TestOrigin,
+    ) -> Result<(), Refusal> {
         let ip = address.ip().to_canonical();
         let shown = match ip.to_string() == host {
             true => address.to_string(),
@@ -154,52 +168,50 @@ impl TargetPolicy {
         if self.own_ports.contains(&address.port()) && is_local(ip) {
             return never("a port of this node's own API or swarm");
         }
-        if own {
+        if origin == TestOrigin::ThisNode {
             return Ok(());
         }
+        let forbidden = |why: &str| {
+            Err(Refusal::Forbidden(format!(
+                "{shown} {why}; allow it with --allow-target {}",
+                suggestion(ip)
+            )))
+        };
         if !self.allow.is_empty() {
             return match self.allow.iter().any(|a| a.covers(host, address)) {
                 true => Ok(()),
-                false => Err(Refusal::Forbidden(format!(
-                    "{shown} is not among the targets that this node allows; --allow-target {} would allow it",
-                    suggestion(ip)
-                ))),
+                false => forbidden("is not in this node's list of allowed targets"),
             };
         }
         if ip.is_loopback() && !self.loopback_only && !self.keyed {
-            return Err(Refusal::Forbidden(format!(
-                "{shown} is this node itself, which tests of others may not be aimed at; --allow-target {} would allow it",
-                suggestion(ip)
-            )));
+            return forbidden("is this node itself, which tests of other nodes must not target");
         }
         if is_link_local(ip) || !(self.keyed || ip.is_loopback() || is_private(ip)) {
-            let why = match self.keyed {
-                true => "is link-local, which tests of others may not be aimed at",
+            return forbidden(match self.keyed {
+                true => "is link-local, which tests of other nodes must not target",
                 false => {
-                    "is no private address, and a swarm without a key is aimed at nothing else by others"
+                    "is not a private address, and nodes of a swarm without a key accept only \
+                     private targets from other nodes"
                 }
-            };
-            return Err(Refusal::Forbidden(format!(
-                "{shown} {why}; --allow-target {} would allow it",
-                suggestion(ip)
-            )));
+            });
         }
         Ok(())
     }
 
-    /// Resolves a URL's host, which may block, and keeps the addresses that may be used.
+    /// Resolves a host, which may block, and returns the addresses that may be used.
     ///
     /// # Errors
-    /// The host does not resolve, or none of its addresses may be used.
-    pub fn check_url(&self, url: &TargetUrl, own: bool) -> Result<Vec<SocketAddr>, Refusal> {
-        let mut refusal = Refusal::Unresolved(url.host.clone());
+    /// The host does not resolve, or the policy forbids all of its addresses.
+    pub fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        origin: TestOrigin,
+    ) -> Result<Vec<SocketAddr>, Refusal> {
+        let mut refusal = Refusal::Unresolved(host.to_owned());
         let mut usable = Vec::new();
-        for address in (url.host.as_str(), url.port)
-            .to_socket_addrs()
-            .into_iter()
-            .flatten()
-        {
-            match self.check(&url.host, address, own) {
+        for address in (host, port).to_socket_addrs().into_iter().flatten() {
+            match self.check(host, address, origin) {
                 Ok(()) => usable.push(address),
                 Err(why) => refusal = why,
             }
@@ -211,7 +223,7 @@ impl TargetPolicy {
     }
 }
 
-/// What to write after `--allow-target`.
+/// The entry of `--allow-target` that allows an address.
 fn suggestion(ip: IpAddr) -> String {
     format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })
 }
@@ -230,7 +242,7 @@ fn is_link_local(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is one of this machine's: exactly those can be bound.
+/// Whether an address belongs to this machine: only those can be bound.
 fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
@@ -254,16 +266,19 @@ fn in_network(ip: IpAddr, network: IpAddr, bits: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn judge(policy: &TargetPolicy, address: &str, own: bool) -> Result<(), Refusal> {
+    const OWN: TestOrigin = TestOrigin::ThisNode;
+    const FOREIGN: TestOrigin = TestOrigin::OtherNode;
+
+    fn check(policy: &TargetPolicy, address: &str, origin: TestOrigin) -> Result<(), Refusal> {
         let address: SocketAddr = address.parse().unwrap();
-        policy.check(&address.ip().to_string(), address, own)
+        policy.check(&address.ip().to_string(), address, origin)
     }
 
     fn allowed(policy: &TargetPolicy, address: &str) -> bool {
-        judge(policy, address, false).is_ok()
+        check(policy, address, FOREIGN).is_ok()
     }
 
-    fn in_context(keyed: bool, loopback_only: bool, list: &[&str]) -> TargetPolicy {
+    fn policy_of(keyed: bool, loopback_only: bool, list: &[&str]) -> TargetPolicy {
         let allow = list.iter().map(|a| a.parse().unwrap()).collect();
         TargetPolicy {
             keyed,
@@ -274,11 +289,11 @@ mod tests {
     }
 
     fn allowing(list: &[&str]) -> TargetPolicy {
-        in_context(false, false, list)
+        policy_of(false, false, list)
     }
 
     #[test]
-    fn a_keyless_swarm_takes_tests_of_others_against_private_addresses_only() {
+    fn without_a_key_other_nodes_may_target_only_private_addresses() {
         let policy = TargetPolicy::default();
         for good in [
             "10.0.0.1:80",
@@ -301,17 +316,14 @@ mod tests {
             "127.0.0.1:80",
             "[::1]:80",
         ] {
-            let refusal = judge(&policy, bad, false).unwrap_err();
+            let refusal = check(&policy, bad, FOREIGN).unwrap_err();
             assert!(refusal.to_string().contains("--allow-target"), "{refusal}");
         }
     }
 
     #[test]
-    fn some_addresses_are_nobodys_target() {
-        for policy in [
-            in_context(true, false, &[]),
-            allowing(&["any", "0.0.0.0/0"]),
-        ] {
+    fn unspecified_multicast_and_broadcast_addresses_are_never_targets() {
+        for policy in [policy_of(true, false, &[]), allowing(&["any", "0.0.0.0/0"])] {
             for bad in [
                 "0.0.0.0:80",
                 "[::]:80",
@@ -320,54 +332,54 @@ mod tests {
                 "[ff02::1]:80",
                 "255.255.255.255:80",
             ] {
-                assert!(judge(&policy, bad, true).is_err(), "{bad}");
-                assert!(judge(&policy, bad, false).is_err(), "{bad}");
+                assert!(check(&policy, bad, OWN).is_err(), "{bad}");
+                assert!(check(&policy, bad, FOREIGN).is_err(), "{bad}");
             }
         }
     }
 
     #[test]
     fn own_ports_are_never_a_target_on_any_local_address() {
-        let policy = in_context(true, true, &["any"]);
-        for own in [true, false] {
-            assert!(judge(&policy, "127.0.0.1:7401", own).is_err());
-            assert!(judge(&policy, "127.9.9.9:7401", own).is_err());
-            assert!(judge(&policy, "[::1]:7401", own).is_err());
-            assert!(judge(&policy, "127.0.0.1:7402", own).is_ok());
-            assert!(judge(&policy, "192.0.2.7:7401", own).is_ok());
+        let policy = policy_of(true, true, &["any"]);
+        for origin in [OWN, FOREIGN] {
+            assert!(check(&policy, "127.0.0.1:7401", origin).is_err());
+            assert!(check(&policy, "127.9.9.9:7401", origin).is_err());
+            assert!(check(&policy, "[::1]:7401", origin).is_err());
+            assert!(check(&policy, "127.0.0.1:7402", origin).is_ok());
+            assert!(check(&policy, "192.0.2.7:7401", origin).is_ok());
         }
     }
 
     #[test]
-    fn own_tests_go_anywhere_else() {
+    fn own_tests_may_have_any_other_target() {
         for policy in [TargetPolicy::default(), allowing(&["10.0.0.0/8"])] {
             for good in ["8.8.8.8:80", "127.0.0.1:80", "169.254.1.1:80"] {
-                assert!(judge(&policy, good, true).is_ok(), "{good}");
+                assert!(check(&policy, good, OWN).is_ok(), "{good}");
             }
         }
     }
 
     #[test]
-    fn loopback_is_open_to_others_where_this_node_listens_on_loopback_alone() {
-        let policy = in_context(false, true, &[]);
+    fn other_nodes_may_target_loopback_if_this_node_listens_only_on_loopback() {
+        let policy = policy_of(false, true, &[]);
         assert!(allowed(&policy, "127.0.0.1:80"));
         assert!(allowed(&policy, "[::1]:80"));
         assert!(!allowed(&policy, "8.8.8.8:80"));
     }
 
     #[test]
-    fn a_keyed_swarm_takes_all_but_link_local_unless_restricted() {
-        let policy = in_context(true, false, &[]);
+    fn with_a_key_other_nodes_may_target_all_but_link_local_addresses() {
+        let policy = policy_of(true, false, &[]);
         assert!(allowed(&policy, "8.8.8.8:80"));
         assert!(allowed(&policy, "127.0.0.1:80"));
         assert!(!allowed(&policy, "169.254.169.254:80"));
-        let restricted = in_context(true, false, &["10.0.0.0/8"]);
+        let restricted = policy_of(true, false, &["10.0.0.0/8"]);
         assert!(allowed(&restricted, "10.255.0.1:80"));
         assert!(!allowed(&restricted, "8.8.8.8:80"));
     }
 
     #[test]
-    fn the_list_is_the_whole_answer_for_tests_of_others() {
+    fn with_a_list_other_nodes_may_target_only_its_entries() {
         let policy = allowing(&["203.0.113.0/24", "127.0.0.1:8080", "fd00::/8"]);
         assert!(allowed(&policy, "203.0.113.9:443"));
         assert!(allowed(&policy, "127.0.0.1:8080"));
@@ -381,16 +393,16 @@ mod tests {
         ));
         let host = allowing(&["shop.example:443"]);
         let public: SocketAddr = "8.8.8.8:443".parse().unwrap();
-        assert!(host.check("shop.example", public, false).is_ok());
-        assert!(host.check("other.example", public, false).is_err());
+        assert!(host.check("shop.example", public, FOREIGN).is_ok());
+        assert!(host.check("other.example", public, FOREIGN).is_err());
         assert!(
-            host.check("shop.example", "169.254.0.1:443".parse().unwrap(), false)
+            host.check("shop.example", "169.254.0.1:443".parse().unwrap(), FOREIGN)
                 .is_err()
         );
     }
 
     #[test]
-    fn malformed_entries_are_refused() {
+    fn malformed_entries_are_rejected() {
         for bad in [
             "",
             "10.0.0.0/33",
@@ -405,19 +417,16 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_checked_by_what_its_host_resolves_to() {
-        let url = TargetUrl::parse("http://localhost:8080/").unwrap();
-        assert!(TargetPolicy::default().check_url(&url, false).is_err());
-        let found = TargetPolicy::default().check_url(&url, true).unwrap();
+    fn a_host_is_checked_by_its_resolved_addresses() {
+        let policy = TargetPolicy::default();
+        assert!(policy.resolve("localhost", 8080, FOREIGN).is_err());
+        let found = policy.resolve("localhost", 8080, OWN).unwrap();
         assert!(
             found
                 .iter()
                 .all(|a| a.ip().is_loopback() && a.port() == 8080)
         );
-        let nowhere = TargetUrl::parse("http://no..such.host/").unwrap();
-        let refusal = TargetPolicy::default()
-            .check_url(&nowhere, true)
-            .unwrap_err();
+        let refusal = policy.resolve("no..such.host", 80, OWN).unwrap_err();
         assert!(refusal.to_string().contains("does not resolve"));
     }
 }

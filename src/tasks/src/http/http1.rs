@@ -9,21 +9,22 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use vajra_plan::Received;
+use vajra_task::{Failure, FailureKind, Gate, Outcome, Permit};
+
 use super::dial::Route;
+use super::failures::{connect_timeout, response_timeout};
 use super::message::Message;
 use super::reader::{Reader, headers_of};
 use super::stream::Stream;
+use super::thread::{HttpThread, outcome_of};
 use super::timeout::Timeout;
-use super::{HttpThread, outcome_of};
-use crate::{Failure, Gate, Outcome};
-use vajra_plan::Received;
 
-/// What a thread reads at once, in bytes.
+/// Size of the read buffer, in bytes.
 const READ: usize = 64 * 1024;
 
 thread_local! {
-    /// What a thread's sessions read into, one after the other; between two reads nothing of
-    /// it is needed.
+    /// The read buffer of all sessions of a thread. Its content is consumed before the next read.
     static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
@@ -31,35 +32,35 @@ thread_local! {
 struct Connection {
     stream: Stream,
     route: Route,
-    /// A request went over it before.
+    /// It has carried a request before.
     used: bool,
 }
 
 /// How an exchange ended.
 enum Exchange {
-    /// With a response, read to its end.
+    /// With a complete response.
     Done {
         status: u16,
         reusable: bool,
     },
-    /// Before anything of the request was written.
+    /// Before any byte of the request was written.
     NotWritten(io::Error),
     Failed(Failure),
 }
 
-/// A request on its way, and its response.
+/// A request and its response in progress.
 struct Exchanging<'a> {
     stream: Pin<&'a mut Stream>,
     reader: &'a mut Reader,
     request: &'a [u8],
     written: usize,
     flushed: bool,
-    /// Why no more can be written; the response may have come before.
+    /// The error of writing. The response may have arrived before.
     broken: Option<io::Error>,
 }
 
 impl Exchanging<'_> {
-    /// Writes what is left, then reads; while the one can't go on, the other does.
+    /// Writes the rest of the request and reads the response, concurrently.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Exchange> {
         if let Poll::Ready(Err(e)) = self.poll_write(cx) {
             if self.written == 0 {
@@ -106,7 +107,8 @@ impl Exchanging<'_> {
                 }
                 Ok(bytes) => {
                     let fed = self.reader.feed(bytes);
-                    let taken = fed.map_err(|e| Failure::new("protocol", e.to_string()))?;
+                    let taken =
+                        fed.map_err(|e| Failure::new(FailureKind::Protocol, e.to_string()))?;
                     bytes.len() - taken
                 }
             };
@@ -120,15 +122,15 @@ impl Exchanging<'_> {
         }
     }
 
-    /// The connection broke; where writing showed it first, that is why.
+    /// The connection was lost. The error of writing, if there was one, came first.
     fn reset(&mut self, message: String) -> Failure {
         let first = self.broken.take().map(|e| e.to_string());
-        Failure::new("reset", first.unwrap_or(message))
+        Failure::new(FailureKind::Reset, first.unwrap_or(message))
     }
 }
 
 impl Connection {
-    /// Nothing has come since the last response: neither an end nor a byte.
+    /// Whether nothing has arrived since the last response, neither a byte nor an end.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0; 1];
         let mut buf = ReadBuf::new(&mut byte);
@@ -138,7 +140,7 @@ impl Connection {
     }
 }
 
-/// One connection to the target, opened when first needed.
+/// Runs one request at a time, on a connection that is opened when first needed.
 pub struct Session {
     thread: Rc<HttpThread>,
     connection: Option<Connection>,
@@ -147,20 +149,20 @@ pub struct Session {
 }
 
 impl Session {
-    /// Not connected yet.
+    /// A session that is not connected yet.
     pub fn new(thread: Rc<HttpThread>) -> Session {
         Session {
-            reader: Reader::new(thread.task.to_head),
+            reader: Reader::new(thread.task.is_head),
             thread,
             connection: None,
             timeout: Timeout::new(),
         }
     }
 
-    /// The open connection if it is still good, else a new one.
+    /// The open connection if it is still usable, else a new one.
     async fn connected(&mut self, timeout: Duration) -> Result<Connection, Failure> {
         if let Some(mut open) = self.connection.take()
-            && self.thread.dialer.leads_there(&open.route)
+            && self.thread.dialer.is_current(&open.route)
         {
             let quiet = std::future::poll_fn(|cx| Poll::Ready(open.poll_quiet(cx)));
             if quiet.await {
@@ -169,7 +171,7 @@ impl Session {
         }
         let dial = self.thread.dialer.dial();
         let dialled = self.timeout.limit(timeout, dial).await;
-        let (stream, route) = dialled.unwrap_or_else(|| Err(super::not_connected_in_time()))?;
+        let (stream, route) = dialled.unwrap_or_else(|| Err(connect_timeout()))?;
         Ok(Connection {
             stream,
             route,
@@ -177,44 +179,46 @@ impl Session {
         })
     }
 
-    /// Runs the plan's request to its end.
+    /// Runs the plan's request.
     pub async fn run<G: Gate>(&mut self, gate: &mut G) -> Outcome {
         self.reader.restart();
         let thread = self.thread.clone();
-        let end = self.exchange(gate, &thread.task.bytes, thread.task.timeout);
-        end.await.map_or_else(|ended| ended, outcome_of)
+        let exchange = self.exchange(gate, &thread.task.bytes, thread.task.timeout);
+        exchange.await.map_or_else(|outcome| outcome, outcome_of)
     }
 
-    /// Runs another request to its end, and keeps the response.
+    /// Runs another request and keeps the response.
     pub async fn send<G: Gate>(
         &mut self,
         gate: &mut G,
         message: &Message,
         timeout: Duration,
         into: &mut Received,
-    ) -> Result<(), Outcome> {
+    ) -> Result<Permit, Outcome> {
         let bytes = message.to_bytes().map_err(Outcome::from)?;
         self.reader.restart_keeping(message.method == "HEAD");
-        into.status = self.exchange(gate, &bytes, timeout).await?;
+        let (status, permit) = self.exchange(gate, &bytes, timeout).await?;
+        into.status = status;
         let kept = self.reader.kept();
         headers_of(&kept.head, &mut into.headers);
         std::mem::swap(&mut into.body, &mut kept.body);
-        Ok(())
+        Ok(permit)
     }
 
-    /// Sends a request and reads the response; the reader is ready for it. Returns the status.
+    /// Sends a request and reads the response. The caller has restarted the reader. Returns the
+    /// status.
     async fn exchange<G: Gate>(
         &mut self,
         gate: &mut G,
         request: &[u8],
         timeout: Duration,
-    ) -> Result<u16, Outcome> {
+    ) -> Result<(u16, Permit), Outcome> {
         loop {
             let mut open = self.connected(timeout).await.map_err(Outcome::from)?;
-            if !gate.open() {
+            let Some(permit) = gate.open() else {
                 self.connection = Some(open);
-                return Err(Outcome::Withheld);
-            }
+                return Err(Outcome::NotSent);
+            };
             let mut exchanging = Exchanging {
                 stream: Pin::new(&mut open.stream),
                 reader: &mut self.reader,
@@ -225,10 +229,10 @@ impl Session {
             };
             let exchange = std::future::poll_fn(|cx| exchanging.poll(cx));
             match self.timeout.limit(timeout, exchange).await {
-                None => return Err(super::not_answered_in_time().into()),
+                None => return Err(response_timeout().into()),
                 Some(Exchange::NotWritten(_)) if open.used => {}
                 Some(Exchange::NotWritten(e)) => {
-                    return Err(Failure::new("reset", e.to_string()).into());
+                    return Err(Failure::new(FailureKind::Reset, e.to_string()).into());
                 }
                 Some(Exchange::Failed(failure)) => return Err(failure.into()),
                 Some(Exchange::Done { status, reusable }) => {
@@ -236,14 +240,14 @@ impl Session {
                         open.used = true;
                         self.connection = Some(open);
                     }
-                    return Ok(status);
+                    return Ok((status, permit));
                 }
             }
         }
     }
 
-    /// Connects, if connections are kept.
-    pub async fn prepare(&mut self) {
+    /// Connects, if connections are kept alive.
+    pub async fn connect(&mut self) {
         if self.thread.task.keep_alive {
             let timeout = self.thread.task.timeout;
             self.connection = self.connected(timeout).await.ok();

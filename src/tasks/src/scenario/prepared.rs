@@ -1,4 +1,4 @@
-//! What is made ready before the start.
+//! Scenarios, prepared before the start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,34 +6,45 @@ use std::time::Duration;
 
 use minijinja::{Environment, Value};
 
-use super::variables::{Constants, SetupValues};
-use crate::http::AGENT;
-use crate::{Failure, HttpPrepared, PrepareError, Secrets, TaskContext};
 use vajra_plan::{
     self as plan, Body, HttpTask, HttpVersion, Mix, Pick, Scenarios, Table, TargetUrl, environment,
     explain, has_placeholders, value_of, variables,
 };
+use vajra_task::{Failure, FailureKind, PrepareError, Secrets, TaskContext, TestOrigin};
 
-/// Scenarios, ready to be run.
+use super::variables::{Constants, SetupValues};
+use crate::http::{HttpPrepared, USER_AGENT};
+use crate::tables::Tables;
+
+/// What scenarios are prepared from. Their rows are taken from the node's [`Tables`].
+#[derive(Debug, Clone)]
+pub struct ScenarioSpec {
+    /// The plan's scenarios.
+    pub scenarios: Scenarios,
+    /// The values of the plan's setup; may be set after preparation.
+    pub setup: SetupValues,
+}
+
+/// Scenarios, ready to run.
 pub struct ScenarioPrepared {
-    /// As the plan has them.
+    /// The plan's scenarios.
     pub plan: Scenarios,
-    /// The order in which they come.
+    /// The order in which they run.
     pub mix: Mix,
     /// Their steps.
-    pub scenarios: Vec<Vec<Ready>>,
-    /// Their names, as templates see them.
+    pub scenarios: Vec<Vec<PreparedStep>>,
+    /// Their names as template values.
     pub names: Vec<Value>,
-    /// Where steps connect to.
+    /// The endpoints that steps connect to.
     pub endpoints: Vec<Arc<HttpPrepared>>,
-    /// The data, as each scenario uses it.
+    /// The data that scenarios use.
     pub feeds: Vec<Feed>,
-    /// Holds every template by its text.
+    /// Every template, by its text.
     environment: Environment<'static>,
-    /// What templates find in every iteration.
+    /// Variables of every iteration.
     pub constants: Arc<Constants>,
     /// The setup's values.
-    pub handed: SetupValues,
+    pub setup: SetupValues,
 }
 
 impl std::fmt::Debug for ScenarioPrepared {
@@ -44,31 +55,31 @@ impl std::fmt::Debug for ScenarioPrepared {
     }
 }
 
-/// A step, ready to be run.
-pub struct Ready {
-    /// Which of all steps it is.
+/// A step, ready to run.
+pub struct PreparedStep {
+    /// Index among all steps of the plan.
     pub index: usize,
-    /// Which of the endpoints it connects to.
+    /// Index of the endpoint that it connects to.
     pub endpoint: usize,
     /// Scheme, host and port.
     pub origin: String,
-    /// Path and query, perhaps with holes.
+    /// Path and query; may contain placeholders.
     pub path: String,
-    /// All headers but the body's length; values perhaps with holes.
+    /// All headers except the body's length; values may contain placeholders.
     pub headers: Vec<(String, String)>,
-    /// Most time for a response.
+    /// Time limit for the response.
     pub timeout: Duration,
-    /// It says itself which status codes are good.
-    pub judges_status: bool,
-    /// It can't be filled in without the setup's values.
+    /// A check defines the accepted status codes.
+    pub checks_status: bool,
+    /// It uses the setup's values.
     pub needs_setup: bool,
 }
 
-/// Some data.
+/// Rows of data, and which scenarios use them.
 pub struct Feed {
-    /// The name that templates use.
+    /// Name in templates.
     pub name: String,
-    /// Which row an iteration takes.
+    /// How an iteration selects its row.
     pub pick: Pick,
     /// The rows.
     pub table: Arc<Table>,
@@ -77,17 +88,17 @@ pub struct Feed {
 }
 
 impl ScenarioPrepared {
-    /// Compiles templates, resolves and checks targets, reads secrets. May block. `handed`
-    /// may be filled later, before the first arrival.
+    /// Compiles templates, resolves and checks targets, reads secrets. May block. Looks up rows
+    /// last, so that missing rows are reported only if everything else succeeds.
     ///
     /// # Errors
     /// See [`PrepareError`].
     pub fn new(
-        plan: &Scenarios,
-        site: &Arc<TaskContext>,
-        own: bool,
-        handed: &SetupValues,
+        spec: &ScenarioSpec,
+        context: &Arc<TaskContext>,
+        origin: TestOrigin,
     ) -> Result<ScenarioPrepared, PrepareError> {
+        let plan = &spec.scenarios;
         let mut environment = environment();
         let mut names = Vec::new();
         let steps = || plan.scenarios.iter().flat_map(|s| &s.steps);
@@ -97,39 +108,39 @@ impl ScenarioPrepared {
         }
         let mut secrets = BTreeMap::new();
         for name in names.iter().filter_map(|n| n.strip_prefix("env.")) {
-            let value = site.secrets.resolve(&format!("env:{name}"))?;
+            let value = context.secrets.resolve(&format!("env:{name}"))?;
             secrets.insert(name.to_owned(), value.text);
         }
-        let mut origins: Vec<&str> = Vec::new();
+        let mut bases: Vec<&str> = Vec::new();
         let mut endpoints = Vec::new();
         let mut index = 0..;
         let mut scenarios = Vec::new();
         for scenario in &plan.scenarios {
-            let mut ready = Vec::new();
+            let mut prepared = Vec::new();
             for step in &scenario.steps {
-                let (origin, path) = plan
+                let (base, path) = plan
                     .split(step)
                     .map_err(|e| PrepareError::Request(e.to_string()))?;
-                let known = origins.iter().position(|o| *o == origin);
+                let known = bases.iter().position(|b| *b == base);
                 let endpoint = match known {
                     Some(endpoint) => endpoint,
                     None => {
                         let common = HttpTask {
-                            url: origin.to_owned(),
+                            url: base.to_owned(),
                             headers: Vec::new(),
                             ..plan.http.clone()
                         };
-                        endpoints.push(Arc::new(HttpPrepared::new(&common, site, own)?));
-                        origins.push(origin);
-                        origins.len() - 1
+                        endpoints.push(Arc::new(HttpPrepared::new(&common, context, origin)?));
+                        bases.push(base);
+                        bases.len() - 1
                     }
                 };
                 let path = path.split('#').next().unwrap_or_default();
-                let headers = headers(&plan.http, step, origin, &site.secrets)?;
-                ready.push(Ready {
+                let headers = headers(&plan.http, step, base, &context.secrets)?;
+                prepared.push(PreparedStep {
                     index: index.next().unwrap_or_default(),
                     endpoint,
-                    origin: origin.to_owned(),
+                    origin: base.to_owned(),
                     path: match path.starts_with('/') || path.starts_with("{{") {
                         true => path.to_owned(),
                         false => format!("/{path}"),
@@ -137,27 +148,28 @@ impl ScenarioPrepared {
                     needs_setup: needs_setup(step, &headers),
                     headers,
                     timeout: step.timeout.unwrap_or(plan.http.timeout),
-                    judges_status: step.check.iter().any(plan::Check::checks_status),
+                    checks_status: step.check.iter().any(plan::Check::checks_status),
                 });
             }
-            scenarios.push(ready);
+            scenarios.push(prepared);
         }
         let all = scenarios.iter().flatten();
-        let filled = all.flat_map(|r| {
-            let headers = r.headers.iter().map(|(_, value)| value.as_str());
-            headers.chain([r.path.as_str()])
+        let prepared = all.flat_map(|s| {
+            let headers = s.headers.iter().map(|(_, value)| value.as_str());
+            headers.chain([s.path.as_str()])
         });
-        for text in filled.chain(steps().flat_map(plan::Step::texts)) {
+        for text in prepared.chain(steps().flat_map(plan::Step::texts)) {
             if has_placeholders(text) {
                 environment
                     .add_template_owned(text.to_owned(), text.to_owned())
                     .map_err(|e| PrepareError::Request(explain(&e)))?;
             }
         }
+        let tables = context.shared.get::<Tables>();
         let mut feeds = Vec::new();
         for (name, data) in &plan.data {
             let scenarios = 0..plan.scenarios.len();
-            let table = site.data.get(data);
+            let table = tables.get(data);
             feeds.push(Feed {
                 name: name.clone(),
                 pick: data.pick,
@@ -177,59 +189,59 @@ impl ScenarioPrepared {
                 env: secrets.into(),
                 vars: value_of(&plan.vars),
             }),
-            handed: handed.clone(),
+            setup: spec.setup.clone(),
         })
     }
 
-    /// A text with its holes filled in.
+    /// Renders a text with placeholders.
     ///
     /// # Errors
     /// A failure of kind `template`.
-    pub fn fill(&self, text: &str, context: &Value) -> Result<String, Failure> {
+    pub fn render(&self, text: &str, context: &Value) -> Result<String, Failure> {
         if !has_placeholders(text) {
             return Ok(text.to_owned());
         }
         let template = self.environment.get_template(text);
-        let filled = template.and_then(|t| t.render(context.clone()));
-        filled.map_err(|e| Failure::new("template", explain(&e)))
+        let rendered = template.and_then(|t| t.render(context.clone()));
+        rendered.map_err(|e| Failure::new(FailureKind::Template, explain(&e)))
     }
 
-    /// A body's bytes.
+    /// Renders a body.
     ///
     /// # Errors
-    /// As [`Self::fill`].
-    pub fn fill_body(&self, body: &Body, context: &Value) -> Result<Vec<u8>, Failure> {
+    /// As [`Self::render`].
+    pub fn render_body(&self, body: &Body, context: &Value) -> Result<Vec<u8>, Failure> {
         Ok(match body {
             Body::None => Vec::new(),
-            Body::Text(text) => self.fill(text, context)?.into_bytes(),
-            Body::Json(value) => self.fill_json(value, context)?.to_string().into_bytes(),
+            Body::Text(text) => self.render(text, context)?.into_bytes(),
+            Body::Json(value) => self.render_json(value, context)?.to_string().into_bytes(),
             Body::Form(fields) => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());
                 for (name, value) in fields {
-                    form.append_pair(name, &self.fill(value, context)?);
+                    form.append_pair(name, &self.render(value, context)?);
                 }
                 form.finish().into_bytes()
             }
         })
     }
 
-    fn fill_json(
+    fn render_json(
         &self,
         value: &serde_json::Value,
         context: &Value,
     ) -> Result<serde_json::Value, Failure> {
         use serde_json::Value as Json;
         Ok(match value {
-            Json::String(text) => Json::String(self.fill(text, context)?),
+            Json::String(text) => Json::String(self.render(text, context)?),
             Json::Array(values) => {
-                let filled = values.iter().map(|v| self.fill_json(v, context));
-                Json::Array(filled.collect::<Result<_, _>>()?)
+                let rendered = values.iter().map(|v| self.render_json(v, context));
+                Json::Array(rendered.collect::<Result<_, _>>()?)
             }
             Json::Object(fields) => {
-                let filled = fields
+                let rendered = fields
                     .iter()
-                    .map(|(name, v)| Ok((name.clone(), self.fill_json(v, context)?)));
-                Json::Object(filled.collect::<Result<_, Failure>>()?)
+                    .map(|(name, v)| Ok((name.clone(), self.render_json(v, context)?)));
+                Json::Object(rendered.collect::<Result<_, Failure>>()?)
             }
             other => other.clone(),
         })
@@ -241,7 +253,7 @@ fn names_of(plan: &Scenarios) -> Vec<Value> {
     names.map(Value::from).collect()
 }
 
-/// Some text of the step uses the setup's values.
+/// Whether a text of the step uses the setup's values.
 fn needs_setup(step: &plan::Step, headers: &[(String, String)]) -> bool {
     let headers = headers.iter().map(|(_, value)| value.as_str());
     let uses = |text: &str| {
@@ -250,7 +262,7 @@ fn needs_setup(step: &plan::Step, headers: &[(String, String)]) -> bool {
     headers.chain(step.texts()).any(uses)
 }
 
-/// A step's headers: its own, those that all steps have, and what every request needs.
+/// A step's headers: its own, those of all steps, and those that every request needs.
 fn headers(
     http: &HttpTask,
     step: &plan::Step,
@@ -269,7 +281,7 @@ fn headers(
     }
     let mut needed = vec![
         ("host", url.authority()),
-        ("user-agent", AGENT.to_owned()),
+        ("user-agent", USER_AGENT.to_owned()),
         ("accept", "*/*".to_owned()),
     ];
     if http.disable_keepalive && http.version == HttpVersion::One {

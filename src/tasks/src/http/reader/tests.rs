@@ -1,5 +1,5 @@
-//! Against hyper as the reference: what it takes for a response, we do, whatever the pieces
-//! that the bytes come in.
+//! Compared with hyper as the reference: both accept the same responses, however the bytes are
+//! split.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-/// What became of a response's bytes.
+/// The result of reading a response.
 #[derive(Debug, PartialEq, Eq)]
 struct Read {
-    /// None if it was an error.
+    /// `None` for an error.
     status: Option<u16>,
-    /// A next request may be sent, if the server has not hung up.
+    /// Whether the connection can be reused, if the server has not closed it.
     reusable: bool,
 }
 
-/// Reads `bytes` in pieces that end at `cuts`, then the connection's end if `closes`.
-fn ours(bytes: &[u8], cuts: &[usize], to_head: bool, closes: bool) -> Read {
+/// Reads `bytes` in pieces that end at `cuts`, then the end of the connection if `closes`.
+fn ours(bytes: &[u8], cuts: &[usize], is_head: bool, closes: bool) -> Read {
     let failed = Read {
         status: None,
         reusable: false,
     };
-    let mut reader = Reader::new(to_head);
+    let mut reader = Reader::new(is_head);
     reader.restart();
     let mut beyond = 0;
     let mut from = 0;
@@ -45,8 +45,8 @@ fn ours(bytes: &[u8], cuts: &[usize], to_head: bool, closes: bool) -> Read {
     }
 }
 
-/// hyper's reading of the same.
-async fn reference(bytes: &'static [u8], to_head: bool, closes: bool) -> Read {
+/// The result of hyper.
+async fn reference(bytes: &'static [u8], is_head: bool, closes: bool) -> Read {
     let (client, mut server) = tokio::io::duplex(1 << 20);
     let serving = tokio::spawn(async move {
         let mut request = Vec::new();
@@ -62,7 +62,7 @@ async fn reference(bytes: &'static [u8], to_head: bool, closes: bool) -> Read {
     });
     let (mut sender, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
     tokio::spawn(connection);
-    let method = if to_head { "HEAD" } else { "GET" };
+    let method = if is_head { "HEAD" } else { "GET" };
     let request = http::Request::builder().method(method).uri("/");
     let request = request.body(Empty::<bytes::Bytes>::new()).unwrap();
     let mut status = None;
@@ -70,7 +70,7 @@ async fn reference(bytes: &'static [u8], to_head: bool, closes: bool) -> Read {
         let code = response.status().as_u16();
         status = response.collect().await.is_ok().then_some(code);
     }
-    // What it does with bytes beyond the response shows a moment later.
+    // It processes bytes after the response a moment later.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let reusable = !closes && sender.ready().await.is_ok();
     drop(sender);
@@ -78,7 +78,7 @@ async fn reference(bytes: &'static [u8], to_head: bool, closes: bool) -> Read {
     Read { status, reusable }
 }
 
-/// The bytes, whether they answer a `HEAD`, and whether the server hangs up after them.
+/// The bytes, whether the request was a `HEAD`, and whether the server closes the connection.
 const RESPONSES: &[(&[u8], bool, bool)] = &[
     (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", false, false),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false, true),
@@ -126,35 +126,35 @@ const RESPONSES: &[(&[u8], bool, bool)] = &[
 ];
 
 #[tokio::test]
-async fn every_response_reads_as_hyper_reads_it_wherever_it_is_cut() {
-    for (bytes, to_head, closes) in RESPONSES {
+async fn responses_are_read_like_hyper_reads_them_however_they_are_split() {
+    for (bytes, is_head, closes) in RESPONSES {
         let text = String::from_utf8_lossy(bytes);
-        let mut expected = reference(bytes, *to_head, *closes).await;
-        let whole = ours(bytes, &[], *to_head, *closes);
+        let mut expected = reference(bytes, *is_head, *closes).await;
+        let whole = ours(bytes, &[], *is_head, *closes);
         if *closes {
-            // A connection that is over is not used again, whatever the response allowed.
+            // A closed connection is not reused, even if the response allows it.
             expected.reusable = whole.reusable;
         }
         assert_eq!(whole, expected, "{text:?}");
         for cut in 1..bytes.len().max(1) {
-            let read = ours(bytes, &[cut], *to_head, *closes);
+            let read = ours(bytes, &[cut], *is_head, *closes);
             assert_eq!(read, expected, "cut at {cut}: {text:?}");
         }
         let each: Vec<usize> = (1..bytes.len()).collect();
-        let read = ours(bytes, &each, *to_head, *closes);
+        let read = ours(bytes, &each, *is_head, *closes);
         assert_eq!(read, expected, "byte by byte: {text:?}");
     }
 }
 
 #[test]
-fn a_switch_of_protocols_is_refused() {
+fn a_switch_of_protocols_is_rejected() {
     let mut reader = Reader::new(false);
     let fed = reader.feed(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n");
     assert_eq!(fed, Err(Malformed::Upgrade));
 }
 
 #[test]
-fn heads_are_limited_in_length_and_in_headers() {
+fn heads_have_a_maximum_length_and_number_of_headers() {
     let head = |headers: usize, value: usize| {
         let line = format!("a: {}\r\n", "v".repeat(value));
         format!("HTTP/1.1 204 x\r\n{}\r\n", line.repeat(headers))
@@ -180,7 +180,7 @@ fn heads_are_limited_in_length_and_in_headers() {
 }
 
 #[test]
-fn chunk_lines_and_trailers_are_limited() {
+fn chunk_lines_and_trailers_have_a_maximum_length() {
     let mut reader = Reader::new(false);
     let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;";
     reader.feed(head).unwrap();
@@ -189,7 +189,7 @@ fn chunk_lines_and_trailers_are_limited() {
 }
 
 #[test]
-fn a_long_body_is_counted_off_in_pieces() {
+fn a_long_body_is_discarded_in_pieces() {
     let mut reader = Reader::new(false);
     reader
         .feed(b"HTTP/1.1 200 OK\r\ncontent-length: 6000000000\r\n\r\n")

@@ -1,16 +1,16 @@
-//! Credentials never travel: a plan refers to them, and each worker reads its own.
+//! Credentials never travel between nodes: a plan refers to them, and each worker reads its own.
 //!
-//! A header value `env:NAME` or `file:PATH` is such a reference. A worker resolves it only
-//! if its operator listed it (`--allow-secret`), else any member of a swarm could ask it to
-//! send its environment somewhere. Values appear in no log, error or debug output.
+//! A header value `env:NAME` or `file:PATH` is a reference. A worker resolves it only if its
+//! operator listed it (`--allow-secret`); otherwise any member of a swarm could make it send its
+//! environment elsewhere. Values appear in no log, error or debug output.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Largest secret read from a file, in bytes.
+/// Largest secret, in bytes.
 const MAX_SECRET: usize = 16 * 1024;
 
-/// The references that this node resolves.
+/// The references that a node resolves.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct Secrets {
     allowed: BTreeSet<String>,
@@ -19,22 +19,23 @@ pub struct Secrets {
 /// Why a reference can't be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// Not on the allow-list.
+    /// The operator has not allowed it.
     #[error(
-        "the plan asks for the secret {0:?}, which this node does not give; --allow-secret {0} would allow it"
+        "the plan uses the secret {0:?}, which this node does not allow; allow it with \
+         --allow-secret {0}"
     )]
     NotAllowed(String),
-    /// Allowed but missing or unreadable.
+    /// It is missing or can't be read.
     #[error("the secret {0:?} can't be read: {1}")]
     Unreadable(String, String),
 }
 
-/// A header's value: from the plan itself, or secret.
+/// A header's value, literal or secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeaderText {
     /// The value.
     pub text: String,
-    /// Keep it out of every output.
+    /// It is a secret and must not appear in any output.
     pub secret: bool,
 }
 
@@ -45,7 +46,7 @@ impl fmt::Debug for HeaderText {
 }
 
 impl Secrets {
-    /// From a list of `env:NAME`, `file:PATH`, or a bare `NAME`, which means `env:NAME`.
+    /// Allows `env:NAME`, `file:PATH`, or a bare `NAME`, which means `env:NAME`.
     pub fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(allowed: I) -> Secrets {
         let full = |entry: &str| match entry.starts_with("env:") || entry.starts_with("file:") {
             true => entry.to_owned(),
@@ -56,7 +57,7 @@ impl Secrets {
         }
     }
 
-    /// A header's value with its reference resolved, if it is one.
+    /// A header's value; a reference is resolved. May block.
     ///
     /// # Errors
     /// See [`SecretError`].
@@ -67,7 +68,8 @@ impl Secrets {
             return Err(SecretError::NotAllowed(value.to_owned()));
         }
         let text = if let Some(name) = value.strip_prefix("env:") {
-            std::env::var(name).map_err(|_| unreadable("no such environment variable".into()))?
+            std::env::var(name)
+                .map_err(|_| unreadable("the environment variable is not set".into()))?
         } else if let Some(path) = value.strip_prefix("file:") {
             let text =
                 std::fs::read_to_string(path).map_err(|e| unreadable(e.kind().to_string()))?;
@@ -76,7 +78,7 @@ impl Secrets {
             value.to_owned()
         };
         match text.len() > MAX_SECRET && is_reference {
-            true => Err(unreadable(format!("it has more than {MAX_SECRET} bytes"))),
+            true => Err(unreadable(format!("more than {MAX_SECRET} bytes"))),
             false => Ok(HeaderText {
                 text,
                 secret: is_reference,

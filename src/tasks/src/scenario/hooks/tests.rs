@@ -1,5 +1,4 @@
-#![allow(clippy::unwrap_used)]
-//! Setup and teardown against a server of the test's own.
+//! Setup and teardown against a local server.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,14 +9,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use super::{OnceError, run_once};
-use crate::{Secrets, TaskContext};
+use super::{HookError, run_hook};
 use vajra_plan::{Hook, Scalar, Scenarios, Task, Values, parse_toml};
+use vajra_task::{Secrets, TaskContext, TestOrigin};
 
+const OWN: TestOrigin = TestOrigin::ThisNode;
+
+/// The requests that the server received.
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// What the server answers is in the path; a cookie is set by `/login` and expected by
-/// `/mine`.
+/// The path selects the response. `/login` sets a cookie that `/mine` requires.
 async fn answer(
     State(seen): State<Seen>,
     method: Method,
@@ -72,10 +73,10 @@ fn scenarios(url: &str, more: &str) -> Scenarios {
     }
 }
 
-async fn setup(url: &str, steps: &str) -> Result<Values, OnceError> {
+async fn setup(url: &str, steps: &str) -> Result<Values, HookError> {
     let plan = scenarios(url, steps);
-    let site = Arc::new(TaskContext::default());
-    run_once(&plan, Hook::Setup, Values::new(), site, true, || true).await
+    let context = Arc::new(TaskContext::default());
+    run_hook(&plan, Hook::Setup, Values::new(), context, OWN, || true).await
 }
 
 fn step(name: &str, more: &str) -> String {
@@ -87,7 +88,7 @@ fn text(value: &str) -> Scalar {
 }
 
 #[tokio::test]
-async fn a_setup_hands_on_what_it_finds_and_a_teardown_uses_it() {
+async fn values_of_the_setup_are_available_in_the_teardown() {
     let (url, seen) = server().await;
     let plan = scenarios(
         &url,
@@ -100,26 +101,26 @@ async fn a_setup_hands_on_what_it_finds_and_a_teardown_uses_it() {
         ) + "[[teardown]]\nurl = \"/gone/{{ setup.id }}\"\nmethod = \"DELETE\"\nextract = { what = \"body\" }\n\
                [[teardown]]\nurl = \"/{{ what }}\"\nheaders = { x-key = \"{{ env.PATH }}\" }\n"),
     );
-    let site = Arc::new(TaskContext {
+    let context = Arc::new(TaskContext {
         secrets: Secrets::new(["env:PATH"]),
         ..TaskContext::default()
     });
-    let asked = Arc::new(AtomicU32::new(0));
-    let counting = asked.clone();
+    let calls = Arc::new(AtomicU32::new(0));
+    let counting = calls.clone();
     let may_send = move || counting.fetch_add(1, Ordering::SeqCst) < u32::MAX;
-    let found = run_once(
+    let found = run_hook(
         &plan,
         Hook::Setup,
         Values::new(),
-        site.clone(),
-        true,
+        context.clone(),
+        OWN,
         may_send,
     )
     .await;
     let expected = Values::from([("id".into(), text("42")), ("token".into(), text("t7"))]);
     assert_eq!(found, Ok(expected.clone()));
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
-    let found = run_once(&plan, Hook::Teardown, expected, site, true, || true).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    let found = run_hook(&plan, Hook::Teardown, expected, context, OWN, || true).await;
     assert_eq!(found, Ok(Values::from([("what".into(), text("ok"))])));
     let path = std::env::var("PATH").unwrap();
     assert_eq!(
@@ -134,21 +135,21 @@ async fn a_setup_hands_on_what_it_finds_and_a_teardown_uses_it() {
 }
 
 #[tokio::test]
-async fn the_first_thing_that_goes_wrong_ends_it_and_is_told() {
+async fn the_first_failure_ends_a_hook_and_is_explained() {
     let (url, seen) = server().await;
     let after = step("after", "url = \"/after\"");
     for (first, expected) in [
         (
             "url = \"/status/503\"",
-            "setup step \"one\": status 503 Service Unavailable, and one below 400 was expected",
+            "setup step \"one\": status 503 Service Unavailable, expected a status below 400",
         ),
         (
             "url = \"/login\"\ncheck = [\"status == 200\", \"$.id > 50\"]",
-            "setup step \"one\": the check \"$.id > 50\" does not hold: it is \"42\"",
+            "setup step \"one\": the check \"$.id > 50\" failed: it is \"42\"",
         ),
         (
             "url = \"/login\"\nextract = { no = \"$.none\" }",
-            "setup step \"one\": extract no: $.none is not there: the response has status 200 and \
+            "setup step \"one\": extract no: $.none is not in the response: the response has status 200 and \
              22 bytes of application/json",
         ),
         (
@@ -162,56 +163,57 @@ async fn the_first_thing_that_goes_wrong_ends_it_and_is_told() {
         ),
         (
             "url = \"/login\"\nheaders = { x-key = \"{{ env.NONE }}\" }",
-            "setup: the plan asks for the secret \"env:NONE\", which this node does not give; \
-             --allow-secret env:NONE would allow it",
+            "setup: the plan uses the secret \"env:NONE\", which this node does not allow; allow it \
+             with --allow-secret env:NONE",
         ),
         (
             "url = \"http://127.0.0.1:1/\"",
             "setup step \"one\": connect: ",
         ),
     ] {
-        let told = setup(&url, &(step("one", first) + &after))
+        let error = setup(&url, &(step("one", first) + &after))
             .await
             .unwrap_err();
-        assert!(told.to_string().starts_with(expected), "{told}");
+        assert!(error.to_string().starts_with(expected), "{error}");
     }
     let seen = seen.lock().unwrap();
     assert!(!seen.iter().any(|line| line.contains("/after")), "{seen:?}");
 }
 
 #[tokio::test]
-async fn nothing_is_sent_without_leave() {
+async fn nothing_is_sent_without_permission() {
     let (url, seen) = server().await;
     let plan = scenarios(
         &url,
         &(step("a", "url = \"/a\"") + &step("b", "url = \"/b\"")),
     );
-    let left = AtomicU32::new(1);
-    let once = move || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-    let may_send = move || once().is_ok();
-    let site = Arc::new(TaskContext::default());
-    let ended = run_once(&plan, Hook::Setup, Values::new(), site, true, may_send).await;
-    let expected = OnceError::Withheld {
-        phase: Hook::Setup,
+    let remaining = AtomicU32::new(1);
+    let take =
+        move || remaining.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+    let may_send = move || take().is_ok();
+    let context = Arc::new(TaskContext::default());
+    let result = run_hook(&plan, Hook::Setup, Values::new(), context, OWN, may_send).await;
+    let expected = HookError::NotSent {
+        hook: Hook::Setup,
         step: "b".into(),
     };
-    assert_eq!(ended, Err(expected));
+    assert_eq!(result, Err(expected));
     assert_eq!(*seen.lock().unwrap(), ["GET /a - -"]);
 }
 
 #[tokio::test]
-async fn without_steps_nothing_happens() {
+async fn a_hook_without_steps_succeeds() {
     let found = setup("http://127.0.0.1:1", "").await;
     assert_eq!(found, Ok(Values::new()));
 }
 
 #[tokio::test]
-async fn dropping_the_future_ends_it() {
+async fn dropping_the_future_ends_the_hook() {
     let (url, seen) = server().await;
     let steps = step("a", "url = \"/a\"\nthink = \"300ms\"") + &step("b", "url = \"/b\"");
     let running = setup(&url, &steps);
     tokio::select! {
-        ended = running => panic!("{ended:?}"),
+        result = running => panic!("{result:?}"),
         () = until(|| seen.lock().unwrap().len() == 1) => {}
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -219,9 +221,9 @@ async fn dropping_the_future_ends_it() {
 }
 
 async fn until(holds: impl Fn() -> bool) {
-    let began = Instant::now();
+    let started = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(30));
+        assert!(started.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -230,13 +232,13 @@ async fn until(holds: impl Fn() -> bool) {
 fn the_future_may_be_awaited_on_any_thread() {
     fn sendable(_: impl Send + 'static) {}
     let plan = scenarios("http://127.0.0.1:1", "");
-    let site = Arc::new(TaskContext::default());
-    sendable(run_once(
+    let context = Arc::new(TaskContext::default());
+    sendable(run_hook(
         &plan,
         Hook::Setup,
         Values::new(),
-        site,
-        true,
+        context,
+        OWN,
         || true,
     ));
 }
