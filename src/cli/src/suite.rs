@@ -26,7 +26,7 @@ use vajra_plan::{
 };
 use vajra_report::export::Format;
 use vajra_report::{junit_of_suite, text};
-use vajra_results::{Outline, PlanResult, SuiteResult, TestResult, measured};
+use vajra_results::{PlanPreview, PlanResult, SuiteResult, TestResult, measured};
 
 /// The suite that a command names; none if it names something else.
 ///
@@ -108,7 +108,7 @@ struct SuiteOutline<'a> {
 #[derive(Serialize)]
 struct PlanOutline<'a> {
     name: &'a str,
-    outline: Outline<'a>,
+    outline: PlanPreview<'a>,
 }
 
 fn outline(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
@@ -128,7 +128,7 @@ fn outline(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
             plans: each
                 .map(|(entry, plan)| PlanOutline {
                     name: &entry.name,
-                    outline: Outline::of(plan),
+                    outline: PlanPreview::of(plan),
                 })
                 .collect(),
         })?,
@@ -137,7 +137,7 @@ fn outline(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
                 out(&format!(
                     "plan {:?} {}",
                     entry.name,
-                    Outline::of(plan).summary()
+                    PlanPreview::of(plan).summary()
                 ))?;
             }
         }

@@ -1,4 +1,4 @@
-//! Results as people and other tools read them: [`text`], one [`html`] page, [`junit`], CSV,
+//! Results in the formats of people and other tools: [`text`], [`html`], [`junit`], CSV and
 //! histogram logs. [`export`] is the entry point for files.
 
 pub mod assets;

@@ -15,7 +15,7 @@ use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{NodeId, TestId};
 use vajra_network::NetworkStats;
 use vajra_plan::Limits;
-use vajra_results::{NodeList, phase_word};
+use vajra_results::{NodeList, state_name};
 
 /// How long a test is shown after its end: several scrapes of a minute apart see its last
 /// figures, and then its series end.
@@ -100,11 +100,11 @@ impl Driver {
         let shown = recent.rev().take(MAX_SHOWN);
         let mut by_state: BTreeMap<&'static str, u64> = BTreeMap::new();
         for test in self.core.tests().values() {
-            *by_state.entry(phase_word(test.phase())).or_default() += 1;
+            *by_state.entry(state_name(test.phase())).or_default() += 1;
         }
         let forgotten = self.old.keys();
         let forgotten = forgotten.filter(|id| !self.core.tests().contains_key(id));
-        *by_state.entry(phase_word(TestState::Ended)).or_default() += forgotten.count() as u64;
+        *by_state.entry(state_name(TestState::Ended)).or_default() += forgotten.count() as u64;
         Observation {
             nodes: self.nodes(),
             by_state,

@@ -18,7 +18,7 @@ use vajra_network as network;
 use vajra_plan::decode_values;
 use vajra_results::{
     Event, NodeEntry, NodeList, Pool, ResultInput, Tenure, TestEntry, TestList, TestResult,
-    WorkerInput, phase_word, rfc3339,
+    WorkerInput, state_name, rfc3339,
 };
 
 impl Driver {
@@ -260,7 +260,7 @@ fn live_entry(t: &TestRun, started_unix_ms: Option<u64>) -> TestEntry {
     TestEntry {
         test_id: t.id().to_string(),
         name: Some(t.announcement().name.clone()).filter(|n| !n.is_empty()),
-        state: phase_word(t.phase()).into(),
+        state: state_name(t.phase()).into(),
         verdict: None,
         started_at: started_unix_ms.map(rfc3339),
     }

@@ -11,7 +11,7 @@ use super::families::{Families, Labels};
 use super::histogram::Buckets;
 use vajra_core::metrics::{Counters, TimeKind};
 use vajra_core::protocol::spec::SLOTS;
-use vajra_results::{added, phase_word};
+use vajra_results::{added, state_name};
 use vajra_runtime::observe::{Observation, ObservedTest, ObservedWorker};
 
 /// All tests of an observation, added up.
@@ -98,7 +98,7 @@ impl OfTests {
     }
 
     fn life(&self, f: &mut Families<'_>) -> fmt::Result {
-        let state = |t: &ObservedTest| Some(phase_word(t.phase).to_owned());
+        let state = |t: &ObservedTest| Some(state_name(t.phase).to_owned());
         f.gauge(
             "vajra_test_state",
             "1 for the state that the test is in.",

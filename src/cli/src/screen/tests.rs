@@ -14,7 +14,7 @@ use super::palette::Palette;
 use super::{charts, keys};
 use vajra_core::metrics::new_histogram;
 use vajra_plan::Load;
-use vajra_results::{ErrorEntry, Event, Judged, Tenure, TestResult};
+use vajra_results::{ErrorEntry, Event, ThresholdResult, Tenure, TestResult};
 
 fn drawn(m: &Model, palette: &Palette, width: u16, height: u16) -> Buffer {
     let backend = TestBackend::new(width, height);
@@ -90,12 +90,12 @@ fn result(sent: u64) -> TestResult {
         count: 1_234,
     }];
     r.thresholds = vec![
-        Judged {
+        ThresholdResult {
             threshold: "response_time.p99 < 250ms".into(),
             held: true,
             value: Some(4.04),
         },
-        Judged {
+        ThresholdResult {
             threshold: "error_rate < 1%".into(),
             held: false,
             value: Some(0.02),

@@ -3,7 +3,7 @@
 use vajra_fixtures::measured::*;
 use vajra_plan::{MAX_DATA_FILE, parse_plan};
 use vajra_report::text::summary;
-use vajra_results::result::{DataResult, Event};
+use vajra_results::{DataResult, Event};
 
 /// A plan of 1,000 arrivals, of which every other one takes a row.
 fn with_data(pick: &str, rows: usize, workers: Vec<Measured>) -> ResultInput {

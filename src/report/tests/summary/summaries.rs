@@ -3,7 +3,7 @@
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
 use vajra_report::text::{WIDTH, summary};
-use vajra_results::result::Tenure;
+use vajra_results::Tenure;
 
 /// A test with something in every part of the summary.
 fn eventful() -> ResultInput {

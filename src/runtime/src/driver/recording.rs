@@ -15,7 +15,7 @@ use crate::store::Part;
 use vajra_core::metrics::Counters;
 use vajra_core::protocol::test_run::TestRun;
 use vajra_plan::{Profile, Task};
-use vajra_results::{Look, Point, Progress, Recording, Timeline, TimelineNode, Update, phase_word};
+use vajra_results::{Sample, Point, Progress, Recording, Timeline, TimelineNode, Update, state_name};
 
 /// After a look there is none for so many times as long as it took: of a core, looks take at
 /// most a tenth. Where that is longer than an interval, intervals are put together.
@@ -59,7 +59,7 @@ pub(crate) struct Live {
 /// What a look has brought.
 pub(crate) struct Looked {
     test: TestId,
-    look: Look,
+    look: Sample,
     point: Option<Point>,
     lags: BTreeMap<String, f64>,
     /// When the first interval ends.
@@ -200,7 +200,7 @@ impl Driver {
         });
     }
 
-    fn look(&self, id: TestId, before: Duration, at: Duration) -> Option<Look> {
+    fn look(&self, id: TestId, before: Duration, at: Duration) -> Option<Sample> {
         let t = self.core.tests().get(&id)?;
         let (_, users, _) = self.asked(id, t, at);
         let asked = self.asked_between(id, t, before, at);
@@ -212,7 +212,7 @@ impl Driver {
             };
             (node, m.clone())
         });
-        Some(Look {
+        Some(Sample {
             at,
             asked,
             users,
@@ -319,7 +319,7 @@ impl Driver {
         }
     }
 
-    fn progress(&self, id: TestId, seen: Option<(&Look, &Point)>) -> Option<Progress> {
+    fn progress(&self, id: TestId, seen: Option<(&Sample, &Point)>) -> Option<Progress> {
         let t = self.core.tests().get(&id)?;
         let now = self.now();
         let elapsed_s = t.start().map_or(0.0, |s| now.signed_since(s) as f64 / 1e9);
@@ -336,7 +336,7 @@ impl Driver {
         Some(Progress {
             test_id: id.to_string(),
             // The last line, with state `ended`, is sent with the result.
-            state: phase_word(
+            state: state_name(
                 t.phase()
                     .min(vajra_core::protocol::messages::TestState::Stopping),
             )
@@ -452,7 +452,7 @@ impl Driver {
         let served = self.tests.get(&test);
         let served = served.map(|s| (s.live.recording.clone(), s.live.beginning.clone()));
         let t = self.core.tests().get(&test);
-        let state = t.map_or("ended", |t| phase_word(t.phase()));
+        let state = t.map_or("ended", |t| state_name(t.phase()));
         let known = t.is_some() || self.store.has(test, Part::Result);
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || {
