@@ -4,14 +4,12 @@
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::interval_log::{
-    IntervalLogWriterBuilder, IntervalLogWriterError,
-};
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError};
 use hdrhistogram::serialization::{V2DeflateSerializeError, V2DeflateSerializer};
 
 use vajra_core::metrics::new_histogram;
-use vajra_results::decode;
 use vajra_results::TestResult;
+use vajra_results::decode;
 use vajra_results::timeline::Timeline;
 
 /// Divisor of the column `Interval_Max`: microseconds to milliseconds.

@@ -20,10 +20,7 @@ use vajra_results::{
 ///
 /// # Errors
 /// [`SerializeError`]; writing to memory causes none.
-pub fn junit(
-    result: &TestResult,
-    compared: Option<&Comparison>,
-) -> Result<String, SerializeError> {
+pub fn junit(result: &TestResult, compared: Option<&Comparison>) -> Result<String, SerializeError> {
     let name = result.name.as_deref().unwrap_or("load test");
     let mut suite = suite_of(name, result, None);
     suite.add_test_cases(compared.into_iter().flat_map(regressions));
@@ -170,7 +167,10 @@ mod tests {
             xml.contains("<testcase name=\"run\" classname=\"vajra\"/>"),
             "{xml}"
         );
-        assert!(xml.contains("name=\"rate &gt; 5/s\" classname=\"vajra\"/>"), "{xml}");
+        assert!(
+            xml.contains("name=\"rate &gt; 5/s\" classname=\"vajra\"/>"),
+            "{xml}"
+        );
         assert!(xml.contains("<failure message=\"was 5.00 %\"/>"), "{xml}");
         assert!(
             xml.contains("<failure message=\"nothing was measured\"/>"),

@@ -126,7 +126,9 @@ pub fn stats(h: &Histogram<u64>) -> Option<Stats> {
 pub(super) fn mean_us(h: &Histogram<u64>) -> f64 {
     let sum: u128 = h
         .iter_recorded()
-        .map(|v| u128::from(h.median_equivalent(v.value_iterated_to())) * u128::from(v.count_at_value()))
+        .map(|v| {
+            u128::from(h.median_equivalent(v.value_iterated_to())) * u128::from(v.count_at_value())
+        })
         .sum();
     sum as f64 / h.len().max(1) as f64
 }

@@ -133,7 +133,7 @@ mod tests {
         };
         let plan = plan(load);
         let preview = PlanPreview::of(&plan);
-        let names: Vec<_> = outline
+        let names: Vec<_> = preview
             .stages
             .iter()
             .map(|s| (s.name, s.from, s.to))

@@ -349,7 +349,11 @@ impl Cell {
 }
 
 /// Sets the statistics that are read from an interval's histograms.
-fn set_statistics(point: &mut Point, response: Option<&Histogram<u64>>, lag: Option<&Histogram<u64>>) {
+fn set_statistics(
+    point: &mut Point,
+    response: Option<&Histogram<u64>>,
+    lag: Option<&Histogram<u64>>,
+) {
     point.response_time_ms = response.and_then(stats);
     point.heat = response.map(heat).unwrap_or_default();
     point.lag_p99_ms = lag.map(|h| h.value_at_quantile(0.99) as f64 / 1e3);

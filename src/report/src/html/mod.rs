@@ -17,9 +17,9 @@ use super::percentiles::curve;
 use crate::assets;
 use vajra_plan::Values;
 use vajra_results::Recording;
+use vajra_results::TestResult;
 use vajra_results::compare::Comparison;
 use vajra_results::decode;
-use vajra_results::TestResult;
 use vajra_results::timeline::{Point, Timeline};
 
 /// The template, its style sheet and its script.

@@ -115,7 +115,9 @@ pub(super) fn tiles(r: &TestResult) -> Vec<Tile> {
     };
     let t = &r.totals;
     let planned = match (r.load.model, r.rate.planned) {
-        (Model::Open, planned) if planned > 0.0 => format!("of {}/s planned", units::brief(planned)),
+        (Model::Open, planned) if planned > 0.0 => {
+            format!("of {}/s planned", units::brief(planned))
+        }
         _ => "requests per second".to_owned(),
     };
     let mut all = vec![tile(

@@ -107,7 +107,11 @@ pub(super) fn rest(r: &TestResult) -> Vec<Table> {
 }
 
 fn thresholds(r: &TestResult) -> Option<Table> {
-    let mut table = Table::new("thresholds", "Thresholds", &["Threshold", "#Value", "Result"]);
+    let mut table = Table::new(
+        "thresholds",
+        "Thresholds",
+        &["Threshold", "#Value", "Result"],
+    );
     for t in &r.thresholds {
         let (tone, outcome) = match t.passed {
             true => ("good", "passed"),
@@ -387,7 +391,15 @@ fn changes(r: &TestResult) -> Option<Table> {
 }
 
 fn data(r: &TestResult) -> Option<Table> {
-    let head = ["Data", "Pick", "#Rows", "#Used", "#Unused", "#Remaining", ""];
+    let head = [
+        "Data",
+        "Pick",
+        "#Rows",
+        "#Used",
+        "#Unused",
+        "#Remaining",
+        "",
+    ];
     let mut table = Table::new("data", "Data", &head);
     for d in &r.data {
         let of_unique = |n: Option<u64>| n.map_or_else(|| "–".to_owned(), units::count);

@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 
 use super::*;
 use vajra_fixtures::results as fixture;
-use vajra_results::{ErrorEntry, Event};
 use vajra_results::timeline::MAX_POINTS;
 use vajra_results::units;
+use vajra_results::{ErrorEntry, Event};
 
 fn page() -> String {
     html(&fixture::result(), Some(&fixture::timeline()), None).unwrap()

@@ -51,7 +51,7 @@ fn change(m: &Compared, difference: f64) -> String {
         (Unit::Share, _) => format!("{:+.2} pp", difference * 100.0 + 0.0),
         (_, Some(baseline)) if baseline > 0.0 => {
             format!("{:+.1} %", difference / baseline * 100.0 + 0.0)
-        },
+        }
         _ => "–".to_owned(),
     }
 }

@@ -60,7 +60,10 @@ pub(super) fn wrap(first: &str, text: &str) -> String {
         .word_splitter(WordSplitter::NoHyphenation)
         .wrap_algorithm(WrapAlgorithm::FirstFit);
     let wrapped = textwrap::fill(&words.join(" "), options);
-    format!("{first}{}\n", wrapped.get(indent.len()..).unwrap_or_default())
+    format!(
+        "{first}{}\n",
+        wrapped.get(indent.len()..).unwrap_or_default()
+    )
 }
 
 /// Alignment of a column.

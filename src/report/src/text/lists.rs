@@ -154,7 +154,10 @@ mod tests {
             started_at: verdict.map(|_| "2026-01-02T03:04:05.678Z".into()),
         };
         let list = TestList {
-            tests: vec![test(TestState::Running, None), test(TestState::Ended, Some(Verdict::Degraded))],
+            tests: vec![
+                test(TestState::Running, None),
+                test(TestState::Ended, Some(Verdict::Degraded)),
+            ],
         };
         assert_eq!(
             tests(&list),

@@ -138,8 +138,14 @@ mod tests {
             sent: 0,
             ..line()
         };
-        assert_eq!(progress(&early(TestState::Electing)), "electing a coordinator");
-        assert_eq!(progress(&early(TestState::Registering)), "waiting for workers");
+        assert_eq!(
+            progress(&early(TestState::Electing)),
+            "electing a coordinator"
+        );
+        assert_eq!(
+            progress(&early(TestState::Registering)),
+            "waiting for workers"
+        );
         assert_eq!(progress(&early(TestState::Running)), "starting in 0.5 s");
     }
 }

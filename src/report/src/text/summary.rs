@@ -230,7 +230,11 @@ fn parts(out: &mut String, title: &str, parts: &[StepResult]) {
     out.push_str(&format!(
         "\n{MARGIN}{}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}\n",
         pad(title, width),
-        "sent", "failed", "p50", "p99", "max"
+        "sent",
+        "failed",
+        "p50",
+        "p99",
+        "max"
     ));
     for step in parts {
         let time = |f: fn(&Stats) -> f64| match &step.response_time_ms {

@@ -2,8 +2,8 @@
 
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
-use vajra_results::decode;
 use vajra_results::Stats;
+use vajra_results::decode;
 
 /// A fixed sequence of values over six orders of magnitude.
 fn values(mut seed: u64, n: usize) -> Vec<u64> {

@@ -2,7 +2,7 @@
 
 use vajra_fixtures::measured::*;
 use vajra_results::timeline::MAX_POINTS;
-use vajra_results::{Sample, Point, Recording, TimelineNode, decode};
+use vajra_results::{Point, Recording, Sample, TimelineNode, decode};
 
 /// A worker that has sent `sent` requests after `seconds`; the response time of request *n* is *n*
 /// milliseconds.
@@ -30,7 +30,9 @@ fn sample(at: f64, workers: Vec<(TimelineNode, Measured)>) -> Sample {
 }
 
 fn shown(recording: &Recording, points: usize) -> Vec<Point> {
-    recording.timeline("t", TestState::Ended, points, true).points
+    recording
+        .timeline("t", TestState::Ended, points, true)
+        .points
 }
 
 #[test]
@@ -172,7 +174,10 @@ fn a_stored_timeline_is_the_same_when_read() {
     let read = Recording::from_stored(serde_json::from_str(&text).unwrap());
     for points in [usize::MAX, 4, 1] {
         let expected = recording.timeline("t", TestState::Ended, points, false);
-        assert_eq!(read.timeline("t", TestState::Ended, points, false), expected);
+        assert_eq!(
+            read.timeline("t", TestState::Ended, points, false),
+            expected
+        );
     }
 }
 

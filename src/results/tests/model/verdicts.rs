@@ -230,7 +230,10 @@ fn an_invalid_result_names_overloaded_nodes_and_the_planned_load() {
     assert_eq!(verdict, Verdict::Invalid);
     assert_contains(
         &reasons,
-        &["overloaded: beta from 4.0 s on", "at a planned load of 100/s"],
+        &[
+            "overloaded: beta from 4.0 s on",
+            "at a planned load of 100/s",
+        ],
     );
     let mut good = vajra_fixtures::measured::input(good());
     good.events = events;
