@@ -296,7 +296,7 @@ fn saturated_nodes_keep_their_heartbeats_and_the_result_names_them() {
     assert_eq!(total("planned"), 4_000_000);
     assert_eq!(
         total("planned"),
-        total("sent") + total("dropped") + total("short")
+        total("sent") + total("dropped") + total("unsent")
     );
     assert!(
         target.served() <= total("sent"),

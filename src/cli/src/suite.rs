@@ -26,7 +26,7 @@ use vajra_plan::{
 };
 use vajra_report::export::Format;
 use vajra_report::{junit_of_suite, text};
-use vajra_results::{PlanPreview, PlanResult, SuiteResult, TestResult, measured};
+use vajra_results::{PlanOutcome, PlanPreview, PlanResult, SuiteResult, TestResult, measured};
 
 /// The suite that a command names; none if it names something else.
 ///
@@ -224,11 +224,12 @@ async fn test(
         schema: 1,
         suite: suite.name.clone(),
         mode: suite.mode.to_string(),
-        outcome: word(Some(exit)).to_owned(),
+        outcome: plan_outcome(Some(exit)),
         plans: plans.map(|(plan, ended)| ended.of(plan)).collect(),
     };
     if let Some(junit) = junit {
-        junit.write(&junit_of_suite(&result))?;
+        let xml = junit_of_suite(&result).map_err(Failure::run)?;
+        junit.write(&xml)?;
     }
     if let Some(json) = json {
         json.write_json(&result)?;
@@ -278,7 +279,7 @@ impl Ended {
     fn of(self, plan: &SuitePlan) -> PlanResult {
         PlanResult {
             name: plan.name.clone(),
-            outcome: word(self.exit).to_owned(),
+            outcome: plan_outcome(self.exit),
             why: self.why,
             result: self.result,
         }
@@ -292,14 +293,14 @@ impl Ended {
 }
 
 /// An exit as the report names it.
-fn word(exit: Option<Exit>) -> &'static str {
+fn plan_outcome(exit: Option<Exit>) -> PlanOutcome {
     match exit {
-        None => "not_begun",
-        Some(Exit::Success) => "passed",
-        Some(Exit::Stopped) => "stopped",
-        Some(Exit::Thresholds) => "thresholds",
-        Some(Exit::NotValid) => "not_valid",
-        Some(Exit::CouldNotRun | Exit::Usage | Exit::BadInput) => "could_not_run",
+        None => PlanOutcome::NotStarted,
+        Some(Exit::Success) => PlanOutcome::Passed,
+        Some(Exit::Stopped) => PlanOutcome::Stopped,
+        Some(Exit::Thresholds) => PlanOutcome::ThresholdsFailed,
+        Some(Exit::NotValid) => PlanOutcome::NotValid,
+        Some(Exit::CouldNotRun | Exit::Usage | Exit::BadInput) => PlanOutcome::CouldNotRun,
     }
 }
 

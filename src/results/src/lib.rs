@@ -20,6 +20,7 @@
 mod build;
 pub mod compare;
 mod comparison;
+mod heat_map;
 mod input;
 mod kinds;
 mod lists;

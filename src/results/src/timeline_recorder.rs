@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::heat_map;
 use super::merge::{decode, encode, merged, stats};
 use super::result::Totals;
 use super::timeline::{MAX_NODE_RATES, MAX_POINTS, Point, Timeline, TimelineNode};
@@ -17,12 +18,6 @@ use vajra_core::metrics::{Counters, TimeKind, new_histogram};
 use vajra_core::protocol::merge::WorkerMetrics;
 use vajra_core::protocol::messages::TestState;
 
-/// Buckets of the heat map per decade of response time.
-const HEAT_PER_DECADE: u32 = 8;
-/// Lowest bound of the heat map, in microseconds.
-const HEAT_LOWEST_US: f64 = 100.0;
-/// Decades above the lowest bound: up to 100 s.
-const HEAT_DECADES: u32 = 6;
 /// Shorter than any interval: two ends that differ by less are the same.
 const MIN_INTERVAL_S: f64 = 0.01;
 
@@ -269,7 +264,7 @@ impl Recording {
             test_id: test_id.to_owned(),
             state: TestState::Ended,
             nodes: self.nodes.iter().take(MAX_NODE_RATES).cloned().collect(),
-            heat_bounds_ms: heat_bounds_us().map(|us| us / 1e3).collect(),
+            heat_bounds_ms: heat_map::bounds_ms(),
             points: self.cells.iter().map(stored).collect(),
         }
     }
@@ -289,7 +284,7 @@ impl Recording {
             test_id: test_id.to_owned(),
             state,
             nodes: self.nodes.iter().take(MAX_NODE_RATES).cloned().collect(),
-            heat_bounds_ms: heat_bounds_us().map(|us| us / 1e3).collect(),
+            heat_bounds_ms: heat_map::bounds_ms(),
             points: cells.into_iter().map(|c| c.show(histograms)).collect(),
         }
     }
@@ -355,7 +350,7 @@ fn set_statistics(
     lag: Option<&Histogram<u64>>,
 ) {
     point.response_time_ms = response.and_then(stats);
-    point.heat = response.map(heat).unwrap_or_default();
+    point.heat = response.map(heat_map::buckets).unwrap_or_default();
     point.lag_p99_ms = lag.map(|h| h.value_at_quantile(0.99) as f64 / 1e3);
 }
 
@@ -483,21 +478,4 @@ fn recorded_since(now: &Histogram<u64>, before: Option<&Histogram<u64>>) -> Opti
     // The earlier sample is contained in the later one, so this cannot fail.
     let subtracted = before.is_none_or(|b| recorded.subtract(b).is_ok());
     (subtracted && !recorded.is_empty()).then_some(recorded)
-}
-
-fn heat_bounds_us() -> impl Iterator<Item = f64> {
-    let steps = 0..=HEAT_DECADES * HEAT_PER_DECADE;
-    steps.map(|i| HEAT_LOWEST_US * 10f64.powf(f64::from(i) / f64::from(HEAT_PER_DECADE)))
-}
-
-/// Response times by bucket of the heat map.
-fn heat(h: &Histogram<u64>) -> Vec<(u16, u64)> {
-    let bounds: Vec<f64> = heat_bounds_us().collect();
-    let mut heat: BTreeMap<u16, u64> = BTreeMap::new();
-    for value in h.iter_recorded() {
-        let us = value.value_iterated_to() as f64;
-        let bucket = bounds.partition_point(|bound| *bound < us);
-        *heat.entry(bucket as u16).or_default() += value.count_since_last_iteration();
-    }
-    heat.into_iter().collect()
 }

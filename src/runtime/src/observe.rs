@@ -15,7 +15,7 @@ use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{NodeId, TestId};
 use vajra_network::NetworkStats;
 use vajra_plan::Limits;
-use vajra_results::{NodeList, state_name};
+use vajra_results::{NodeList, Verdict, state_name};
 
 /// How long a test is shown after its end: several scrapes of a minute apart see its last
 /// figures, and then its series end.
@@ -50,7 +50,7 @@ pub struct ObservedTest {
     /// How far it is.
     pub phase: TestState,
     /// `valid`, `degraded`, `invalid`; none before the result is there.
-    pub verdict: Option<String>,
+    pub verdict: Option<Verdict>,
     /// Since the start of the profile; zero before it.
     pub elapsed: Duration,
     /// Length of the profile.
@@ -133,7 +133,7 @@ impl Driver {
             id: t.id(),
             name: t.announcement().name.clone(),
             phase: t.phase(),
-            verdict: result.and_then(|r| r.verdict.clone()),
+            verdict: result.and_then(|r| r.verdict),
             elapsed,
             duration: Duration::from_secs_f64(duration_s),
             asked,

@@ -120,9 +120,9 @@ pub fn thresholds(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let right = Line::styled("so far", p.dim());
     let inner = panel(frame, area, p, title(p, "thresholds"), right);
     let mut judged: Vec<_> = r.thresholds.iter().collect();
-    judged.sort_by_key(|t| t.held);
+    judged.sort_by_key(|t| t.passed);
     let line = |t: &&vajra_results::ThresholdResult| {
-        let (mark, style) = match t.held {
+        let (mark, style) = match t.passed {
             true => ("✓", p.good()),
             false => ("✗", p.bad()),
         };
@@ -180,7 +180,7 @@ fn newest(r: &TestResult) -> impl Iterator<Item = &Event> {
 fn event(e: &Event, p: &Palette) -> Line<'static> {
     let style = match e.kind.as_str() {
         "lost" | "threshold" | "setup_failed" | "teardown_failed" => p.bad(),
-        "stop" | "paused" => p.warn(),
+        "stop_requested" | "paused" => p.warn(),
         _ => p.strong(),
     };
     let at = e.at_ms as f64 / 1e3;

@@ -1,19 +1,19 @@
-// The charts of a test, as pure functions: what goes in is the JSON of the API (docs/result.md),
-// what comes out is an option object of Apache ECharts 5. A report draws them once; a page that
-// follows a running test calls them again and hands the result to `setOption`.
+// The charts of a test, as pure functions from the JSON of the API (docs/result.md) to an option
+// object of Apache ECharts 5. A report draws them once; a page that follows a running test calls
+// them again and passes the result to `setOption`.
 //
 //   vajraCharts.list       every chart: {id, title, about, height, overTime, wanted, option}
-//     .wanted(timeline, result, spectra)           whether there is anything to show
+//     .wanted(timeline, result, spectra)           whether there are data for the chart
 //     .option(timeline, result, theme, spectra)    the option object
-//   vajraCharts.theme(dark, narrow)      colours, and whether there is little room
-//   vajraCharts.marks(timeline, result)  what happened, as the numbers on the time axis say
-//   vajraCharts.told(mark)               one of them in words
-//   vajraCharts.spectrum(text)           a percentile spectrum (report?format=hgrm) as numbers
+//   vajraCharts.theme(dark, narrow)      colours; `narrow` for narrow screens
+//   vajraCharts.marks(timeline, result)  events with their numbers on the time axis
+//   vajraCharts.describe(mark)           the text of an event
+//   vajraCharts.spectrum(text)           a percentile distribution (report?format=hgrm) as numbers
 //   vajraCharts.format                   times, counts, bytes as text
 //
 // `spectra` is {response, service, lag}: lists of [1/(1 - quantile), milliseconds]; or null.
-// Everything that comes from outside (names, messages) is text here: it is escaped before it
-// gets into a tooltip, the one place where ECharts takes HTML.
+// Text from a result (names, messages) is escaped before it is put into a tooltip, the only place
+// where ECharts takes HTML.
 
 (function () {
   "use strict";
@@ -26,7 +26,7 @@
     });
   }
 
-  // Milliseconds, with three digits that count.
+  // Milliseconds, with three significant digits.
   function time(ms) {
     if (ms === null || ms === undefined || !isFinite(ms)) return "–";
     if (ms < 0.9995) return Math.round(ms * 1e3) + " µs";
@@ -40,7 +40,7 @@
     return n.toFixed(0);
   }
 
-  // A number on an axis: no digits that say nothing.
+  // A number on an axis, without trailing zeros.
   function axisTime(ms) {
     if (ms === 0) return "0";
     if (ms < 1) return trimmed(ms * 1e3) + " µs";
@@ -75,7 +75,7 @@
     return (unit === 0 ? n.toFixed(0) : trimmed(n)) + " " + units[unit];
   }
 
-  // Seconds after the start: 0:07, 12:30, 1:02:03; tenths only where there are any.
+  // Seconds after the start: 0:07, 12:30, 1:02:03; tenths only if not zero.
   function clock(s) {
     if (s === null || s === undefined || !isFinite(s)) return "–";
     var sign = s < 0 ? "−" : "";
@@ -88,7 +88,7 @@
     return sign + (hours > 0 ? hours + ":" + String(minutes).padStart(2, "0") : minutes) + ":" + rest;
   }
 
-  // The quantile that a place on the axis of the spectrum stands for: 0 %, 90 %, 99 %, …
+  // The quantile of a position on the axis of the percentile distribution: 0 %, 90 %, 99 %, …
   function quantile(inverse) {
     var nines = Math.round(Math.log10(inverse));
     if (Math.abs(Math.log10(inverse) - nines) > 1e-9) return "";
@@ -110,8 +110,8 @@
 
   // ---- colours ----------------------------------------------------------------------------
 
-  // The series' colours can be told apart by people who see red and green alike: neighbours
-  // differ in lightness, too.
+  // The colours of the series can be distinguished with red-green colour blindness: neighbours also
+  // differ in lightness.
   function theme(dark, narrow) {
     var colours = dark
       ? {
@@ -139,13 +139,13 @@
     return colours;
   }
 
-  // ---- what happened ----------------------------------------------------------------------
+  // ---- events ----------------------------------------------------------------------
 
   var KINDS = {
     lost: "bad", threshold: "bad", setup_failed: "bad", teardown_failed: "bad",
-    overloaded: "warn", refused: "warn", left: "warn", stop: "warn",
+    overloaded: "warn", refused: "warn", left: "warn", stop_requested: "warn",
     elected: "change", scaled: "change", paused: "change", resumed: "change",
-    joined: "note", returned: "note", rebalanced: "note", relieved: "note",
+    joined: "note", rejoined: "note", rebalanced: "note", share_reduced: "note",
   };
 
   function nameOf(result, peer) {
@@ -154,30 +154,31 @@
     return peer ? "…" + peer.slice(-6) : "";
   }
 
-  // What is drawn as a vertical line: {n, at_s, kind, tone, who, text}, by time, numbered from 1.
-  // Where the events lack a term or a loss, since nobody was left to tell, the other lists have it.
+  // The events that are drawn as vertical lines: {n, at_s, kind, tone, node, text}, sorted by time
+  // and numbered from 1. Terms and losses that are missing in the event log (its authors may be
+  // lost) are taken from the other lists.
   function marks(timeline, result) {
     var found = (result.events || []).map(function (e) {
       return {
-        at_s: e.at_ms / 1e3, kind: e.kind, who: e.peer ? nameOf(result, e.peer) : "", text: e.text,
+        at_s: e.at_ms / 1e3, kind: e.kind, node: e.peer ? nameOf(result, e.peer) : "", text: e.text,
       };
     });
-    function add(at_s, kind, who, text) {
+    function add(at_s, kind, node, text) {
       var known = found.some(function (m) {
-        return m.kind === kind && Math.abs(m.at_s - at_s) < 1 && (!who || !m.who || m.who === who);
+        return m.kind === kind && Math.abs(m.at_s - at_s) < 1 && (!node || !m.node || m.node === node);
       });
-      if (!known) found.push({ at_s: at_s, kind: kind, who: who, text: text });
+      if (!known) found.push({ at_s: at_s, kind: kind, node: node, text: text });
     }
     (result.coordinators || []).forEach(function (c) {
       add(c.from_ms / 1e3, "elected", nameOf(result, c.peer), "coordinator of term " + c.term);
     });
     (result.nodes || []).forEach(function (n) {
       if (n.lost_at_ms !== null && n.lost_at_ms !== undefined) {
-        add(n.lost_at_ms / 1e3, "lost", n.name || nameOf(result, n.peer), "not heard of any more");
+        add(n.lost_at_ms / 1e3, "lost", n.name || nameOf(result, n.peer), "no more reports");
       }
     });
     (result.changes || []).forEach(function (c) {
-      add(c.at_s, c.what, "", c.level === null ? c.what : "to " + count(c.level));
+      add(c.at_s, c.kind, "", c.level === null ? c.kind : "to " + count(c.level));
     });
     var span = range(timeline, result);
     return found
@@ -190,7 +191,7 @@
       });
   }
 
-  // Marks too close to be told apart become one line, numbered from the first to the last.
+  // Marks that are close together become one line, labelled with the first and the last number.
   function lines(timeline, result, t) {
     var span = range(timeline, result);
     var near = (span.max - span.min) / (t.narrow ? 16 : 45);
@@ -216,15 +217,15 @@
     });
   }
 
-  // Stretches of the time axis that are not like the rest: the warm-up, pauses.
+  // Highlighted ranges of the time axis: the warm-up, pauses.
   function areas(timeline, result) {
     var found = [];
     var warm = seconds(result.load && result.load.warm_up);
     if (warm > 0) found.push(["warm-up", 0, warm]);
     var since = null;
     (result.changes || []).forEach(function (c) {
-      if (c.what === "paused" && since === null) since = c.at_s;
-      if (c.what === "resumed" && since !== null) {
+      if (c.kind === "paused" && since === null) since = c.at_s;
+      if (c.kind === "resumed" && since !== null) {
         found.push(["paused", since, c.at_s]);
         since = null;
       }
@@ -235,7 +236,7 @@
     });
   }
 
-  // ---- what all charts over time share ------------------------------------------------------
+  // ---- common parts of charts over time ------------------------------------------------------
 
   function range(timeline, result) {
     var points = timeline.points;
@@ -270,7 +271,7 @@
     return round.find(function (s) { return span / s <= most; }) || 28800;
   }
 
-  // A value axis from zero, or a logarithmic one where values span much.
+  // A linear axis from zero, or a logarithmic one if the values span a large range.
   function timesAxis(values, t) {
     var real = values.filter(function (v) { return v > 0; });
     var most = Math.max.apply(null, real.concat([1e-3]));
@@ -308,17 +309,17 @@
     return clock(point.from_s) + " – " + clock(point.to_s);
   }
 
-  function told(mark) {
-    var who = mark.who && mark.text.indexOf(mark.who) < 0 ? mark.who + ": " : "";
-    return mark.kind + ": " + who + mark.text;
+  function describe(mark) {
+    var node = mark.node && mark.text.indexOf(mark.node) < 0 ? mark.node + ": " : "";
+    return mark.kind + ": " + node + mark.text;
   }
 
-  // What a datum says: its own value where it is part of a sum.
-  function said(datum) {
+  // The value of a datum; in a stacked chart its own value, not the sum.
+  function ownValue(datum) {
     return datum.length > 2 ? datum[2] : datum[1];
   }
 
-  // Series over time, one datum for each point, with everything around them.
+  // A chart over time with one datum per point, with axes, marks, legend and tooltip.
   function over(timeline, result, t, format, yAxis, series) {
     var points = timeline.points;
     var area = areas(timeline, result);
@@ -333,8 +334,7 @@
       });
       delete s.value;
     });
-    // Marks stand on a series of their own: one that is switched off in the legend takes its
-    // marks along.
+    // Marks have a series of their own: a series that is switched off in the legend hides its marks.
     series.push({
       name: "\u200b", type: "line", data: [], symbol: "none", color: t.muted,
       markLine: {
@@ -347,7 +347,7 @@
           trigger: "item",
           formatter: function (p) {
             return p.data.marks.map(function (m) {
-              return escape(m.n + "  " + clock(m.at_s) + "  " + told(m));
+              return escape(m.n + "  " + clock(m.at_s) + "  " + describe(m));
             }).join("<br>");
           },
         },
@@ -366,7 +366,7 @@
       animation: false,
       textStyle: { fontFamily: "inherit" },
       grid: { left: 58, right: Array.isArray(yAxis) ? 52 : 14, top: 50, bottom: 28 },
-      // A part of a sum can't be switched off: those above it would stay where they are.
+      // Stacked series cannot be switched off: those above would keep their position.
       legend: Object.assign(legend(t, shown), sums ? { selectedMode: false } : {}),
       tooltip: tooltip(t, {
         trigger: "axis",
@@ -374,13 +374,13 @@
           rows = Array.isArray(rows) ? rows : [rows];
           var point = points[rows[0].dataIndex];
           if (!point) return "";
-          // At most twenty, largest first: of a hundred nodes nobody reads all.
+          // At most twenty, largest first.
           var most = rows.length > 20
-            ? rows.slice().sort(function (a, b) { return said(b.value) - said(a.value); }).slice(0, 20)
+            ? rows.slice().sort(function (a, b) { return ownValue(b.value) - ownValue(a.value); }).slice(0, 20)
             : rows;
           var body = most.map(function (r) {
             var how = series[r.seriesIndex] && series[r.seriesIndex].format;
-            return row(r.marker, r.seriesName, (how || format)(said(r.value)));
+            return row(r.marker, r.seriesName, (how || format)(ownValue(r.value)));
           });
           if (most.length < rows.length) body.push("and " + (rows.length - most.length) + " more");
           return ["<b>" + escape(interval(point)) + "</b>"].concat(body).join("<br>");
@@ -395,7 +395,7 @@
   function legend(t, names) {
     return {
       type: "scroll", top: 0, left: 0, right: 0, itemWidth: 14, itemHeight: 8, itemGap: 14,
-      // Without room above, a legend that scrolls cuts its letters.
+      // Without padding, a scrolling legend cuts its text.
       textStyle: { color: t.text, padding: [3, 0, 3, 0] }, pageTextStyle: { color: t.muted },
       pageIconColor: t.muted, pageIconInactiveColor: t.grid,
       data: names,
@@ -408,9 +408,9 @@
     }, more);
   }
 
-  // Series one on the other. ECharts stacks along the wrong axis where both are of numbers, so
-  // the sums are made here: each series reaches from the ground to the sum of those up to it,
-  // and is painted before the ones below. A datum is [time, sum, own value].
+  // Stacked series. ECharts stacks along the wrong axis if both axes are numeric, so the sums are
+  // computed here: each series reaches from zero to the sum of the series up to it, and is painted
+  // before the ones below. A datum is [time, sum, own value].
   function stacked(timeline, t, series, more) {
     var sums = timeline.points.map(function () { return 0; });
     return series.map(function (s) {
@@ -449,11 +449,11 @@
       areaStyle: { opacity: 0.12 },
     })];
     var axes = countAxis(t);
-    if (any(timeline, function (p) { return p.asked; })) {
-      // At the very end nothing more is asked for; that is no fall.
+    if (any(timeline, function (p) { return p.planned; })) {
+      // No arrivals are planned after the end; that is not a drop of the rate.
       var end = timeline.points.length - 1;
-      var asked = function (p, i) { return i === end && p.asked === 0 ? null : p.asked; };
-      series.push(line("asked", t.series[1], asked, {
+      var planned = function (p, i) { return i === end && p.planned === 0 ? null : p.planned; };
+      series.push(line("planned", t.series[1], planned, {
         lineStyle: { width: 1.6, type: "dashed" },
       }));
     }
@@ -489,7 +489,7 @@
     return over(timeline, result, t, time, timesAxis(values, t), series);
   }
 
-  // HdrHistogram's own picture: the axis of quantiles is stretched by 1/(1 - quantile).
+  // HdrHistogram's usual diagram: the axis of quantiles is stretched by 1/(1 - quantile).
   function distribution(timeline, result, t, spectra) {
     var names = [["response time", "response"], ["service time", "service"]];
     var series = names.filter(function (n) { return spectra[n[1]]; }).map(function (n, i) {
@@ -516,7 +516,7 @@
         },
       }),
       xAxis: axis(t, {
-        type: "log", min: 1, name: "of all requests at most as slow", nameLocation: "middle", nameGap: 26,
+        type: "log", min: 1, name: "share of requests that are at most this slow", nameLocation: "middle", nameGap: 26,
         axisPointer: { label: { show: false } },
         axisLabel: { color: t.muted, hideOverlap: true, formatter: quantile },
       }),
@@ -525,8 +525,8 @@
     };
   }
 
-  // Each interval a column, each bucket of response times a row. Rectangles on real axes
-  // instead of ECharts' heat map, whose axes are of equal cells: intervals may differ in length.
+  // A column per interval, a row per bucket of response times. The cells are rectangles, because the
+  // heat map of ECharts has cells of equal size, and intervals may differ in length.
   function heat(timeline, result, t) {
     var bounds = timeline.heat_bounds_ms;
     var cells = [];
@@ -578,7 +578,7 @@
       renderItem: function (_, api) {
         var a = api.coord([api.value(0), api.value(3)]);
         var b = api.coord([api.value(1), api.value(2)]);
-        // A hair more than the cell, so that no ground shines through between neighbours.
+        // Slightly larger than the cell, so that there are no gaps between neighbours.
         return {
           type: "rect",
           shape: { x: a[0], y: a[1], width: Math.max(b[0] - a[0] + 0.5, 1), height: b[1] - a[1] + 0.5 },
@@ -597,7 +597,7 @@
       });
     });
     var names = Object.keys(kinds).sort(function (a, b) { return kinds[b] - kinds[a]; });
-    // Red first: these are what went wrong.
+    // Red first.
     var colours = [3, 1, 4, 6, 9, 5, 7, 2, 0, 8].map(function (i) { return t.series[i]; });
     var series = names.map(function (kind, i) {
       return line(kind, colours[i % colours.length], function (p) {
@@ -635,11 +635,11 @@
     var series = names.map(function (name, i) {
       return line(name, t.series[i % t.series.length], function (p) { return p.node_rates[i] || 0; });
     });
-    var told = function (p) {
+    var listed = function (p) {
       return p.node_rates.reduce(function (a, b) { return a + b; }, 0);
     };
-    if (timeline.points.some(function (p) { return p.rate - told(p) > 0.01 * p.rate + 1; })) {
-      series.push(line("all others", t.muted, function (p) { return Math.max(p.rate - told(p), 0); }));
+    if (timeline.points.some(function (p) { return p.rate - listed(p) > 0.01 * p.rate + 1; })) {
+      series.push(line("all others", t.muted, function (p) { return Math.max(p.rate - listed(p), 0); }));
     }
     var perSecond = function (n) { return count(n) + "/s"; };
     var all = stacked(timeline, t, series);
@@ -675,57 +675,57 @@
   var list = [
     {
       id: "rate", overTime: true, title: "Rate", height: 260, option: rate, wanted: some,
-      about: "Requests sent a second, and what the plan asked for. Where achieved is below asked, load was missing.",
+      about: "Requests sent per second and the planned rate. If achieved is below planned, load was dropped or unsent.",
     },
     {
       id: "percentiles", overTime: true, title: "Response time", height: 300, option: percentiles,
-      about: "Percentiles of each interval, from the instant a request was due: waiting counts.",
+      about: "Percentiles of each interval, from the instant a request was due, waiting included.",
       wanted: function (tl) { return tl.points.some(function (p) { return p.response_time_ms; }); },
     },
     {
-      id: "heat", title: "Response times, all of them", height: 330, option: heat,
-      about: "Each column an interval, each cell the requests that took so long: bands that a percentile hides show here.",
+      id: "heat", title: "Response time distribution", height: 330, option: heat,
+      about: "The number of requests by interval and response time. It shows bands that percentiles hide.",
       wanted: function (tl) {
         return tl.heat_bounds_ms.length > 0 && tl.points.some(function (p) { return p.heat.length > 0; });
       },
     },
     {
       id: "distribution", title: "Latency by percentile", height: 300, option: distribution,
-      about: "The whole test. Each step to the right is ten times rarer. Where response time leaves service time, requests waited.",
+      about: "The whole test. Each step to the right is ten times rarer. Response time above service time means that requests waited.",
       wanted: function (tl, r, spectra) { return Boolean(spectra && spectra.response && spectra.response.length); },
     },
     {
       id: "errors", overTime: true, title: "Errors", height: 240, option: errors,
-      about: "Failed requests a second, by kind.",
+      about: "Failed requests per second, by kind.",
       wanted: function (tl) {
         return any(tl, function (p) { return Object.keys(p.errors).length; });
       },
     },
     {
       id: "in-flight", overTime: true, title: "In flight", height: 220, option: inFlight,
-      about: "Requests waiting or in flight at the end of each interval. Rising without end: the target does not keep up.",
+      about: "Requests waiting or in flight at the end of each interval. A steady increase means that the target is overloaded.",
       wanted: some,
     },
     {
       id: "lag", overTime: true, title: "Lag", height: 220, option: lag,
-      about: "How late the generator itself was, 99th percentile: its own error.",
+      about: "Lag of the generator, 99th percentile: its own error.",
       wanted: function (tl) { return any(tl, function (p) { return p.lag_p99_ms; }); },
     },
     {
-      id: "nodes", overTime: true, title: "Rate of each node", height: 280, option: nodes,
-      about: "Requests sent a second, one on the other: who carried the load, and who took over.",
+      id: "nodes", overTime: true, title: "Rate by node", height: 280, option: nodes,
+      about: "Requests sent per second by each node, stacked. It shows how the load moved between nodes.",
       wanted: function (tl) { return tl.nodes.length > 1; },
     },
     {
       id: "traffic", overTime: true, title: "Traffic", height: 220, option: traffic,
-      about: "Bytes a second on the connections.",
+      about: "Bytes per second on the connections.",
       wanted: function (tl) {
         return any(tl, function (p) { return p.bytes_sent + p.bytes_received; });
       },
     },
   ];
 
-  // A percentile spectrum as `--hgrm` writes it: [1/(1 - quantile), value].
+  // Parses a percentile distribution as written by `--hgrm`: [1/(1 - quantile), value].
   function spectrum(text) {
     var found = [];
     text.split("\n").forEach(function (l) {
@@ -741,7 +741,7 @@
     list: list,
     theme: theme,
     marks: marks,
-    told: told,
+    describe: describe,
     spectrum: spectrum,
     format: { time: time, count: count, bytes: bytes, clock: clock, seconds: seconds, escape: escape },
   };
