@@ -101,6 +101,6 @@ mod tests {
         assert!(told.message.starts_with("--baseline "), "{}", told.message);
         std::fs::write(&path, "[]").unwrap();
         let told = read("--baseline", &path).unwrap_err().message;
-        assert!(told.contains("not a result as --json writes it"), "{told}");
+        assert!(told.contains("not a result as written by --json"), "{told}");
     }
 }

@@ -174,7 +174,7 @@ mod tests {
             .write(&alone)
             .unwrap_err();
         assert!(
-            told.message.starts_with("csv is made from"),
+            told.message.starts_with("csv needs"),
             "{}",
             told.message
         );

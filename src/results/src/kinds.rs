@@ -19,7 +19,8 @@ macro_rules! words {
     ) => {
         $(#[$about])*
         #[derive(
-            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema,
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+            ToSchema,
         )]
         pub enum $name {
             $(
@@ -27,7 +28,8 @@ macro_rules! words {
                 #[serde(rename = $text)]
                 $variant,
             )+
-            /// A word of a newer version.
+            /// A word of a newer version, or not reported.
+            #[default]
             #[serde(other, rename = "unknown")]
             Unknown,
         }
@@ -148,18 +150,6 @@ words! {
         NotValid = "not_valid",
         /// An earlier plan's outcome stopped the suite.
         NotStarted = "not_started",
-    }
-}
-
-impl Default for NodeStatus {
-    fn default() -> NodeStatus {
-        NodeStatus::Unknown
-    }
-}
-
-impl Default for NodeHealth {
-    fn default() -> NodeHealth {
-        NodeHealth::Unknown
     }
 }
 
