@@ -2,16 +2,16 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`result`] | the model of a result, as in its JSON; [`kinds`] has its enums |
-//! | [`input`], [`build`] | building a result from the workers' snapshots |
-//! | [`merge`] | merged histograms, and the statistics read from them |
-//! | [`verdict`], [`threshold`] | evaluation of a result |
-//! | [`progress`] | progress events of a running test |
-//! | [`timeline`], [`timeline_recorder`] | the test over time, and how it is recorded |
-//! | [`comparison`], [`compare`] | comparison of two results, and how it is computed |
+//! | `result`, `kinds` | the model of a result, as in its JSON, and its enums |
+//! | `input`, `build`, `planned` | building a result from the workers' snapshots |
+//! | `merge` | merged histograms, and the statistics read from them |
+//! | `verdict`, `threshold` | evaluation of a result |
+//! | `progress` | progress events of a running test |
+//! | [`timeline`], `timeline_recorder`, `heat_map` | the test over time, and how it is recorded |
+//! | `comparison`, [`compare`] | comparison of two results, and how it is computed |
 //! | [`search`], [`suite`] | several tests: the rate search, suites of plans |
-//! | [`lists`], [`swarm`], [`preflight`] | lists of nodes and tests, state of the swarm, pre-flight checks |
-//! | [`result_file`], [`plan_preview`] | a result in a file, and a plan before it runs |
+//! | `lists`, `swarm`, [`preflight`] | lists of nodes and tests, state of the swarm, pre-flight checks |
+//! | [`result_file`], `plan_preview` | a result in a file, and a plan before it runs |
 //! | [`units`] | numbers with units, as text |
 //!
 //! Results are exchanged between nodes and must be the same on each of them, bit for bit: every

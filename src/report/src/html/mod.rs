@@ -27,7 +27,14 @@ const TEMPLATE: &str = include_str!("report.html");
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 /// The charts, as functions that the dashboard uses, too.
-pub const CHARTS: &str = include_str!("charts.js");
+pub const CHARTS: &str = concat!(
+    include_str!("charts/start.js"),
+    include_str!("charts/format.js"),
+    include_str!("charts/events.js"),
+    include_str!("charts/over_time.js"),
+    include_str!("charts/list.js"),
+    "})();\n",
+);
 
 /// Most intervals in a page: a chart cannot show more, and the page of an hour is smaller than
 /// 2 MB.
