@@ -18,7 +18,7 @@ const MAX_VALUE_DIVISOR: f64 = 1000.0;
 /// Error of the log writer.
 pub type LogWriteError = IntervalLogWriterError<V2DeflateSerializeError>;
 
-/// Error of [`hlog`].
+/// Error of writing an interval log.
 #[derive(Debug, thiserror::Error)]
 pub enum HlogError {
     /// The timeline has no histograms, or one of them is damaged.
