@@ -81,7 +81,7 @@ fn same_result<N: Ask>(nodes: &[N], id: &str) -> Value {
         assert_eq!(result["totals"], results[0]["totals"]);
     }
     let t = &results[0]["totals"];
-    let accounted = number(&t["sent"]) + number(&t["dropped"]) + number(&t["short"]);
+    let accounted = number(&t["sent"]) + number(&t["dropped"]) + number(&t["unsent"]);
     assert_eq!(number(&t["planned"]), accounted, "{t}");
     results.into_iter().next().unwrap()
 }
@@ -116,7 +116,7 @@ fn degraded_by(result: &Value, name: &str) {
     let nodes = result["nodes"].as_array().unwrap();
     let lost = nodes.iter().find(|n| n["name"] == name).unwrap();
     assert!(lost["lost_at_ms"].is_u64(), "{lost}");
-    assert!(number(&result["totals"]["short"]) > 0);
+    assert!(number(&result["totals"]["unsent"]) > 0);
 }
 
 fn seconds(d: Duration) -> String {
@@ -147,7 +147,7 @@ fn a_killed_coordinator_is_replaced_and_nobody_else_dips() {
             let so_far = node.ask(&["status", &id]);
             let reasons = so_far["reasons"].to_string();
             let told = reasons.contains(&format!("{} was lost", leader.name));
-            let counted = number(&so_far["totals"]["short"]) > 0;
+            let counted = number(&so_far["totals"]["unsent"]) > 0;
             match told && counted && so_far["state"] == "running" {
                 true => Ok(()),
                 false => Err(format!(
@@ -475,7 +475,7 @@ fn cut_off(tag: &str, coordinator: bool) {
     assert!(back < Duration::from_secs(8), "{back:?}");
     // A fifth of the load for less than a second may be too little to degrade a result, but it
     // is never left out.
-    assert!(number(&result["totals"]["short"]) > 0, "{result}");
+    assert!(number(&result["totals"]["unsent"]) > 0, "{result}");
     // They lived, so all that they sent is in the result.
     adds_up(&result, &target, 0.0);
 }

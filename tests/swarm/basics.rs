@@ -53,7 +53,7 @@ fn every_node_shows_the_same_result_and_the_target_counted_the_same() {
         .iter()
         .sum::<u64>();
     assert_eq!(number(&totals["sent"]), accounted);
-    let sent = number(&totals["sent"]) + number(&totals["dropped"]) + number(&totals["short"]);
+    let sent = number(&totals["sent"]) + number(&totals["dropped"]) + number(&totals["unsent"]);
     assert_eq!(number(&totals["planned"]), sent);
     assert_eq!(result["nodes"].as_array().unwrap().len(), 3);
     for node in &nodes {
@@ -341,7 +341,7 @@ fn a_killed_coordinator_is_replaced_and_its_share_comes_back() {
     assert_eq!(result["totals"], results[1]["totals"]);
     assert_eq!(result["verdict"], "degraded", "{}", result["reasons"]);
     assert_eq!(result["coordinators"].as_array().unwrap().len(), 2);
-    let short = number(&result["totals"]["short"]);
+    let short = number(&result["totals"]["unsent"]);
     // A third of the load for about four seconds is some 270; if the share did not come back,
     // it would be some 700.
     assert!((100..650).contains(&short), "short by {short}");

@@ -215,7 +215,9 @@ fn nodes_tell_how_far_the_others_are_what_they_are_and_what_they_carry() {
         let seen = api(&nodes[0], "nodes");
         let others: Vec<&Value> = seen["nodes"].as_array().unwrap()[1..].iter().collect();
         let measured = others.iter().all(|n| {
-            n["round_trip_ms"].is_f64() && n["clock_offset_ms"].is_f64() && n["heard_ms"].is_u64()
+            n["round_trip_ms"].is_f64()
+                && n["clock_offset_ms"].is_f64()
+                && n["last_seen_ms"].is_u64()
         });
         if !measured {
             return Err(format!("{others:?}"));
@@ -287,7 +289,7 @@ fn comings_and_goings_are_told_and_who_is_connected_to_whom() {
     assert_eq!(gone["peer"], peers[2]);
     assert!(gone["at"].as_str().unwrap().ends_with('Z'), "{gone}");
     nodes[2] = Node::start(dir.path(), "n2", &["--bootstrap", &first]);
-    happened(&nodes[0], "returned", "n2");
+    happened(&nodes[0], "rejoined", "n2");
     nodes[2].process.signal("TERM");
     nodes[2].process.wait();
     happened(&nodes[0], "left", "n2");

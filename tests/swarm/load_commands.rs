@@ -73,7 +73,7 @@ fn a_load_is_changed_over_the_whole_swarm_and_stays_so_when_the_coordinator_dies
         let number = |key: &str| t[key].as_u64().unwrap();
         assert_eq!(
             number("planned"),
-            number("sent") + number("dropped") + number("short")
+            number("sent") + number("dropped") + number("unsent")
         );
         // The plan asked for all of it, at the levels that it was changed to.
         let at = |i: usize| result["changes"][i]["at_s"].as_f64().unwrap();
@@ -121,7 +121,7 @@ fn a_paused_test_goes_on_where_it_was() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|c| c["what"].as_str().unwrap())
+            .map(|c| c["kind"].as_str().unwrap())
             .collect();
         assert_eq!(words, ["paused", "resumed"]);
         assert_eq!(

@@ -212,7 +212,7 @@ fn a_run_worse_than_its_baseline_exits_with_99_and_says_what_got_worse() {
         "{}",
         worse.stdout
     );
-    assert!(read(dir, "r.html").contains("Against the baseline"));
+    assert!(read(dir, "r.html").contains("Comparison with the baseline"));
     let kept = self::json(dir, "base.json");
     assert_eq!(kept["comparison"]["noise"]["judged"], true);
     assert!(kept["timeline"]["points"][0]["histogram"].is_string());

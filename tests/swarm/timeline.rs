@@ -57,7 +57,7 @@ fn every_node_has_the_whole_test_over_time_also_of_a_worker_that_died() {
         assert_eq!(points[0]["from_s"], 0.0);
         let within = points.iter().filter(|p| p["to_s"].as_f64() <= Some(9.0));
         for point in within {
-            assert_eq!(point["asked"], 300.0, "{point}");
+            assert_eq!(point["planned"], 300.0, "{point}");
         }
         assert!(points.windows(2).all(|w| w[0]["to_s"] == w[1]["from_s"]));
         let few = timeline(node, &id, "?points=3&histograms=true");

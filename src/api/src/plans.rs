@@ -10,10 +10,8 @@ use utoipa::ToSchema;
 use super::openapi::{BodyProblems, Problems};
 use super::problem::Problem;
 use super::routes::{plan_of, read};
-use vajra_plan::{
-    self as plan, FileError, Plan, PlanError, PlanInputs, parse_plan_with, show_plan_error,
-};
-use vajra_results::Outline;
+use vajra_plan::{self as plan, FileError, PlanInputs, Plan, PlanError, parse_plan_with, show_plan_error};
+use vajra_results::PlanPreview;
 
 /// The JSON Schema of plan files.
 #[utoipa::path(
@@ -42,7 +40,7 @@ pub(super) struct Written {
 #[derive(Serialize)]
 struct Read<'a> {
     #[serde(flatten)]
-    outline: Outline<'a>,
+    outline: PlanPreview<'a>,
     /// The same for people, as `start-test --dry-run` says it.
     summary: String,
 }
@@ -67,7 +65,7 @@ pub(super) async fn look(body: Body) -> Result<Json<Value>, Problem> {
             ));
         }
     };
-    let outline = Outline::of(&plan);
+    let outline = PlanPreview::of(&plan);
     let summary = outline.summary();
     serde_json::to_value(Read { outline, summary })
         .map(Json)

@@ -19,7 +19,7 @@ use vajra_core::protocol::TestId;
 use vajra_report::export::{ExportError, Format, Needs, export};
 use vajra_results::TestResult;
 use vajra_results::compare::{Comparison, compare};
-use vajra_results::result_file::Recorded;
+use vajra_results::result_file::ResultFile;
 use vajra_results::timeline::MAX_POINTS;
 
 /// Reports made at once; more wait. Making one keeps a core busy for up to a second, which the
@@ -112,16 +112,16 @@ pub(super) async fn compared(
 }
 
 /// A result with as much of its timeline as is needed.
-async fn recorded(s: &Shared, id: TestId, needs: Needs) -> Result<Recorded, Problem> {
+async fn recorded(s: &Shared, id: TestId, needs: Needs) -> Result<ResultFile, Problem> {
     let result = TestResult::clone(&*s.node.status(id).await?);
     let timeline = match needs {
         Needs::Result => None,
         Needs::Points(points) => Some(s.node.timeline(id, points, false).await?),
         Needs::Histograms => Some(s.node.timeline(id, MAX_POINTS, true).await?),
     };
-    Ok(Recorded {
+    Ok(ResultFile {
         timeline: timeline.filter(|t| !t.points.is_empty()),
-        ..Recorded::of(result)
+        ..ResultFile::of(result)
     })
 }
 

@@ -27,6 +27,7 @@ use super::openapi::{self, BodyProblems, Described, Document, NamedProblems, Pro
 use super::problem::Problem;
 use super::{MAX_PAGE, Shared, blobs, dashboard, find, guard, metrics, plans, reports, swarm};
 use vajra_core::protocol::TestId;
+use vajra_core::protocol::messages::TestState;
 use vajra_plan::{self as plan, Plan};
 use vajra_results::preflight::PreflightReport;
 use vajra_results::timeline::MAX_POINTS;
@@ -420,7 +421,7 @@ pub(super) fn sse(
 /// An event, and whether it is the last.
 fn as_event(update: &Update) -> (Event, bool) {
     let (name, data) = match update {
-        Update::Progress(p) if p.state == "ended" => ("ended", serde_json::to_string(p)),
+        Update::Progress(p) if p.state == TestState::Ended => ("ended", serde_json::to_string(p)),
         Update::Progress(p) => ("progress", serde_json::to_string(p)),
         Update::Point(point) => ("point", serde_json::to_string(point)),
     };

@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure};
 use super::output::out;
 use vajra_report::text;
 use vajra_results::compare::Comparison;
-use vajra_results::result_file::Recorded;
+use vajra_results::result_file::ResultFile;
 
 /// Largest result file: one of thousands of nodes with a whole timeline.
 const MAX_FILE: u64 = 256 << 20;
@@ -18,7 +18,7 @@ const MAX_LIMIT: f64 = 100.0;
 ///
 /// # Errors
 /// There is no such file, or it is no result; `option` is what named it.
-pub fn read(option: &str, path: &Path) -> Result<Recorded, Failure> {
+pub fn read(option: &str, path: &Path) -> Result<ResultFile, Failure> {
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::input(format_args!("{option} {}: {why}", path.display()))
     };
@@ -29,7 +29,7 @@ pub fn read(option: &str, path: &Path) -> Result<Recorded, Failure> {
         )));
     }
     let bytes = std::fs::read(path).map_err(|e| wrong(&e))?;
-    Recorded::read(&bytes).map_err(|e| wrong(&e))
+    ResultFile::read(&bytes).map_err(|e| wrong(&e))
 }
 
 /// `10%`, or `0.1`: by how much something may be worse. Beyond 100 % is fine.
@@ -101,6 +101,6 @@ mod tests {
         assert!(told.message.starts_with("--baseline "), "{}", told.message);
         std::fs::write(&path, "[]").unwrap();
         let told = read("--baseline", &path).unwrap_err().message;
-        assert!(told.contains("not a result as --json writes it"), "{told}");
+        assert!(told.contains("not a result as written by --json"), "{told}");
     }
 }

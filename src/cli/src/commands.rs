@@ -11,6 +11,7 @@ use super::out_file::print_json;
 use super::output::{line, out};
 use super::screen;
 use super::start_test::show;
+use vajra_core::protocol::messages::TestState;
 use vajra_plan::parse_count;
 use vajra_report::text;
 use vajra_results::{NodeList, TestList};
@@ -85,7 +86,7 @@ pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
     let id = test_id(&tests, &args.id)?;
     backend.stop(&id, !args.now).await?;
     let listed = tests.tests.iter().find(|t| t.test_id == id);
-    line(&match listed.is_some_and(|t| t.state == "ended") {
+    line(&match listed.is_some_and(|t| t.state == TestState::Ended) {
         true => format!("{id} has ended already"),
         false => format!("stopping {id}"),
     })?;
@@ -209,13 +210,13 @@ fn peer(list: &NodeList, text: &str) -> Result<String, Failure> {
 mod unit_tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use vajra_results::{NodeEntry, Pool, TestEntry};
+    use vajra_results::{NodeEntry, NodeHealth, NodeStatus, Pool, TestEntry};
 
     fn tests_of(ids: &[&str]) -> TestList {
         let entry = |id: &&str| TestEntry {
             test_id: (*id).to_owned(),
             name: None,
-            state: "ended".into(),
+            state: TestState::Ended,
             verdict: None,
             started_at: None,
         };
@@ -249,8 +250,8 @@ mod unit_tests {
             is_self: false,
             addresses: Vec::new(),
             version: String::new(),
-            status: "idle".into(),
-            health: "healthy".into(),
+            status: NodeStatus::Idle,
+            health: NodeHealth::Healthy,
             capacity: 1,
             load: 0,
             task_types: Vec::new(),

@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure};
 use super::out_file::OutFile;
 use super::output::out;
 use vajra_plan::{Plan, Task};
-use vajra_results::Outline;
+use vajra_results::PlanPreview;
 
 /// Prints what would run.
 ///
@@ -14,7 +14,7 @@ use vajra_results::Outline;
 /// If it can't be written.
 pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
     match json {
-        Some(path) => OutFile::open("json", path)?.write_json(&Outline::of(plan))?,
+        Some(path) => OutFile::open("json", path)?.write_json(&PlanPreview::of(plan))?,
         None => out(&text(plan)?)?,
     }
     Ok(Exit::Success)
@@ -25,12 +25,12 @@ pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
 /// # Errors
 /// If it can't be written.
 pub fn outline(plan: &Plan) -> Result<(), Failure> {
-    out(&Outline::of(plan).summary())
+    out(&PlanPreview::of(plan).summary())
 }
 
 /// As text, with the plan where that reads well.
 fn text(plan: &Plan) -> Result<String, Failure> {
-    let mut text = Outline::of(plan).summary();
+    let mut text = PlanPreview::of(plan).summary();
     if matches!(plan.task, Task::Scenarios(_)) {
         // The plan file itself is easier to read.
         return Ok(text);

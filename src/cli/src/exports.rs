@@ -9,7 +9,7 @@ use super::exit::Failure;
 use super::out_file::OutFile;
 use super::output::note;
 use vajra_report::export::{Format, Needs, export};
-use vajra_results::result_file::Recorded;
+use vajra_results::result_file::ResultFile;
 use vajra_results::timeline::MAX_POINTS;
 use vajra_results::{TestResult, Timeline};
 
@@ -78,7 +78,7 @@ impl Exports {
     ///
     /// # Errors
     /// The first that failed.
-    pub fn write(self, recorded: &Recorded) -> Result<(), Failure> {
+    pub fn write(self, recorded: &ResultFile) -> Result<(), Failure> {
         let each = self.0.into_iter().map(|(format, file)| {
             let text = export(format, recorded).map_err(Failure::run)?;
             file.write(&text)
@@ -93,7 +93,7 @@ impl Exports {
 
 /// A result with as much of its timeline as is needed. A node that has none is no failure
 /// here: a form that cannot do without one says so.
-pub async fn recorded(backend: &Backend, result: TestResult, needs: Needs) -> Recorded {
+pub async fn recorded(backend: &Backend, result: TestResult, needs: Needs) -> ResultFile {
     let id = &result.test_id;
     let timeline = match needs {
         Needs::Result => None,
@@ -108,9 +108,9 @@ pub async fn recorded(backend: &Backend, result: TestResult, needs: Needs) -> Re
         }
         None => None,
     };
-    Recorded {
+    ResultFile {
         timeline,
-        ..Recorded::of(result)
+        ..ResultFile::of(result)
     }
 }
 
@@ -168,13 +168,13 @@ mod tests {
             ..ExportArgs::default()
         };
         let kept = vajra_fixtures::EMPTY_RESULT;
-        let alone = Recorded::read(kept.as_bytes()).unwrap();
+        let alone = ResultFile::read(kept.as_bytes()).unwrap();
         let told = Exports::open(&files, None)
             .unwrap()
             .write(&alone)
             .unwrap_err();
         assert!(
-            told.message.starts_with("csv is made from"),
+            told.message.starts_with("csv needs"),
             "{}",
             told.message
         );

@@ -7,6 +7,7 @@ use super::backend::{Backend, Stream};
 use super::exit::Failure;
 use super::interrupt::Interrupts;
 use super::output::note;
+use vajra_core::protocol::messages::TestState;
 use vajra_results::TestResult;
 use vajra_runtime::handle::{Progress, Update};
 
@@ -72,7 +73,7 @@ pub async fn follow_all(
             told = stream.next() => match told {
                 Some(told) => {
                     show(&told)?;
-                    if matches!(&told, Update::Progress(p) if p.state == "ended") {
+                    if matches!(&told, Update::Progress(p) if p.state == TestState::Ended) {
                         break;
                     }
                 }
@@ -117,7 +118,7 @@ async fn reconnect(backend: &Backend, id: &str) -> Result<Option<Stream>, Failur
     let mut last = None;
     for _ in 0..RECONNECTS {
         match backend.status(id).await {
-            Ok(result) if result.state == "ended" => return Ok(None),
+            Ok(result) if result.state == TestState::Ended => return Ok(None),
             Ok(_) => match backend.watch(id).await {
                 Ok(stream) => return Ok(Some(stream)),
                 Err(failure) => last = Some(failure),

@@ -2,25 +2,25 @@
 //! valid, fine.
 
 use super::exit::{Exit, Failure};
-use vajra_results::TestResult;
+use vajra_results::{EndKind, TestResult, Verdict};
 
 /// The exit code of a result; with `strict`, a verdict other than `valid` counts.
 ///
 /// # Errors
 /// The test could not run, and why.
 pub fn outcome(result: &TestResult, strict: bool) -> Result<Exit, Failure> {
-    match result.end.as_deref() {
+    match result.end {
         // The first reason says why; the others follow from it, and are in the report.
-        Some("failed") => match result.reasons.first() {
+        Some(EndKind::Failed) => match result.reasons.first() {
             Some(why) => Err(Failure::run(why)),
             None => Err(Failure::run("the test ended early")),
         },
-        Some("stopped") if !result.events.iter().any(|e| e.kind == "threshold") => {
+        Some(EndKind::Stopped) if !result.events.iter().any(|e| e.kind == "threshold") => {
             Ok(Exit::Stopped)
         }
-        _ if result.thresholds.iter().any(|t| !t.held) => Ok(Exit::Thresholds),
-        Some("stopped") => Ok(Exit::Thresholds),
-        _ if strict && result.verdict.as_deref() != Some("valid") => Ok(Exit::NotValid),
+        _ if result.thresholds.iter().any(|t| !t.passed) => Ok(Exit::Thresholds),
+        Some(EndKind::Stopped) => Ok(Exit::Thresholds),
+        _ if strict && result.verdict != Some(Verdict::Valid) => Ok(Exit::NotValid),
         _ => Ok(Exit::Success),
     }
 }
@@ -36,8 +36,8 @@ mod tests {
             "load":{{"model":"open","rate":1,"duration":"1s"}},"state":"ended",
             "end":"{end}","complete":true,"verdict":"{verdict}","reasons":["why"],
             "started_at":null,"duration_s":1,"start_skew_ms":null,"start_skew_within_ms":null,"coordinators":[],"nodes":[],
-            "totals":{{"planned":0,"sent":0,"ok":0,"failed":0,"abandoned":0,"dropped":0,"short":0,
-            "warm_up":0,"bytes_sent":0,"bytes_received":0}},"rate":{{"asked":0,"achieved":0}},
+            "totals":{{"planned":0,"sent":0,"ok":0,"failed":0,"abandoned":0,"dropped":0,"unsent":0,
+            "warm_up":0,"bytes_sent":0,"bytes_received":0}},"rate":{{"planned":0,"achieved":0}},
             "status_codes":{{}},"response_time_ms":null,"service_time_ms":null,"lag_ms":null,
             "histograms":{{"response":null,"service":null,"lag":null}},"errors":[],"events":[]}}"#
         );

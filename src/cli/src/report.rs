@@ -13,7 +13,7 @@ use super::output::out;
 use vajra_report::export::Needs;
 use vajra_report::text;
 use vajra_results::compare::{Comparison, compare};
-use vajra_results::result_file::Recorded;
+use vajra_results::result_file::ResultFile;
 
 /// Runs it.
 ///
@@ -61,7 +61,7 @@ pub async fn run(args: &ReportArgs) -> Result<Exit, Failure> {
 struct Node<'a>(&'a ApiArgs, Option<Backend>);
 
 impl Node<'_> {
-    async fn get(&mut self, what: &str, option: &str, needs: Needs) -> Result<Recorded, Failure> {
+    async fn get(&mut self, what: &str, option: &str, needs: Needs) -> Result<ResultFile, Failure> {
         let path = Path::new(what);
         // No id looks like one of these.
         if what.ends_with(".json") || what.contains('/') || path.is_file() {

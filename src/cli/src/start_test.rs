@@ -27,7 +27,7 @@ use vajra_report::export::Needs;
 use vajra_report::text;
 use vajra_results::TestResult;
 use vajra_results::compare::{Comparison, compare};
-use vajra_results::result_file::Recorded;
+use vajra_results::result_file::ResultFile;
 use vajra_runtime::config::{LogLevel, NodeConfig};
 use vajra_runtime::run::RunningNode;
 
@@ -323,7 +323,7 @@ fn asks_to_discover(args: &StartArgs) -> bool {
 struct Files {
     json: Option<OutFile>,
     exports: Exports,
-    baseline: Option<Recorded>,
+    baseline: Option<ResultFile>,
     /// What all of them are made from.
     needs: Needs,
 }
@@ -350,12 +350,12 @@ impl Files {
 /// Shows a result, and says how it counts.
 pub fn show(result: &TestResult, json: Option<OutFile>, strict: bool) -> Result<Exit, Failure> {
     let quiet = json.as_ref().is_some_and(OutFile::is_stdout);
-    show_recorded(&Recorded::of(result.clone()), json, strict, quiet)
+    show_recorded(&ResultFile::of(result.clone()), json, strict, quiet)
 }
 
 /// The same with what goes along; `quiet` if stdout carries something else.
 fn show_recorded(
-    recorded: &Recorded,
+    recorded: &ResultFile,
     json: Option<OutFile>,
     strict: bool,
     quiet: bool,

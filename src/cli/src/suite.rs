@@ -26,7 +26,7 @@ use vajra_plan::{
 };
 use vajra_report::export::Format;
 use vajra_report::{junit_of_suite, text};
-use vajra_results::{Outline, PlanResult, SuiteResult, TestResult, measured};
+use vajra_results::{PlanOutcome, PlanPreview, PlanResult, SuiteResult, TestResult, measured};
 
 /// The suite that a command names; none if it names something else.
 ///
@@ -113,7 +113,7 @@ struct SuiteOutline<'a> {
 #[derive(Serialize)]
 struct PlanOutline<'a> {
     name: &'a str,
-    outline: Outline<'a>,
+    outline: PlanPreview<'a>,
 }
 
 fn outline(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
@@ -133,7 +133,7 @@ fn outline(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
             plans: each
                 .map(|(entry, plan)| PlanOutline {
                     name: &entry.name,
-                    outline: Outline::of(plan),
+                    outline: PlanPreview::of(plan),
                 })
                 .collect(),
         })?,
@@ -142,7 +142,7 @@ fn outline(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
                 out(&format!(
                     "plan {:?} {}",
                     entry.name,
-                    Outline::of(plan).summary()
+                    PlanPreview::of(plan).summary()
                 ))?;
             }
         }
@@ -229,11 +229,12 @@ async fn test(
         schema: 1,
         suite: suite.name.clone(),
         mode: suite.mode.to_string(),
-        outcome: word(Some(exit)).to_owned(),
+        outcome: plan_outcome(Some(exit)),
         plans: plans.map(|(plan, ended)| ended.of(plan)).collect(),
     };
     if let Some(junit) = junit {
-        junit.write(&junit_of_suite(&result))?;
+        let xml = junit_of_suite(&result).map_err(Failure::run)?;
+        junit.write(&xml)?;
     }
     if let Some(json) = json {
         json.write_json(&result)?;
@@ -283,7 +284,7 @@ impl Ended {
     fn of(self, plan: &SuitePlan) -> PlanResult {
         PlanResult {
             name: plan.name.clone(),
-            outcome: word(self.exit).to_owned(),
+            outcome: plan_outcome(self.exit),
             why: self.why,
             result: self.result,
         }
@@ -297,14 +298,14 @@ impl Ended {
 }
 
 /// An exit as the report names it.
-fn word(exit: Option<Exit>) -> &'static str {
+fn plan_outcome(exit: Option<Exit>) -> PlanOutcome {
     match exit {
-        None => "not_begun",
-        Some(Exit::Success) => "passed",
-        Some(Exit::Stopped) => "stopped",
-        Some(Exit::Thresholds) => "thresholds",
-        Some(Exit::NotValid) => "not_valid",
-        Some(Exit::CouldNotRun | Exit::Usage | Exit::BadInput) => "could_not_run",
+        None => PlanOutcome::NotStarted,
+        Some(Exit::Success) => PlanOutcome::Passed,
+        Some(Exit::Stopped) => PlanOutcome::Stopped,
+        Some(Exit::Thresholds) => PlanOutcome::ThresholdsFailed,
+        Some(Exit::NotValid) => PlanOutcome::NotValid,
+        Some(Exit::CouldNotRun | Exit::Usage | Exit::BadInput) => PlanOutcome::CouldNotRun,
     }
 }
 

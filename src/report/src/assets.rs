@@ -1,20 +1,20 @@
-//! What pages of ours are drawn with: Apache ECharts 5.5.1 (Apache-2.0), which `build.rs` takes
-//! from the package of the crate `charming` and packs.
+//! The chart library of reports and of the dashboard: Apache ECharts 5.5.1 (Apache-2.0), vendored
+//! in `vendor/echarts` and compressed by `build.rs`.
 
 use std::io::{self, Read};
 
 use flate2::read::GzDecoder;
 
-/// ECharts, minified and gzipped, as a browser takes it with `Content-Encoding: gzip`.
+/// ECharts, minified and gzipped, to be served with `Content-Encoding: gzip`.
 pub const ECHARTS_GZ: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/echarts.js.gz"));
 
-/// Longest that it may be when inflated: it is 1.03 MB.
+/// Largest size after decompression; ECharts has 1.03 MB.
 const MAX_SCRIPT: u64 = 4 << 20;
 
-/// ECharts as JavaScript text, to be put into a page that works without a server.
+/// ECharts as JavaScript text, for pages that work without a server.
 ///
 /// # Errors
-/// It does not inflate to text: the binary is damaged.
+/// It cannot be decompressed: the binary is damaged.
 pub fn echarts() -> io::Result<String> {
     let mut script = String::new();
     GzDecoder::new(ECHARTS_GZ)
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chart_library_is_there_whole_and_with_its_licence() {
+    fn the_chart_library_is_complete_and_has_its_licence() {
         let script = echarts().unwrap();
         assert!(script.contains("Licensed to the Apache Software Foundation"));
         assert!(script.contains("5.5.1"));
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn it_can_stand_inside_a_page() {
+    fn script_can_be_inlined_in_html() {
         let script = echarts().unwrap().to_lowercase();
         assert!(!script.contains("</script") && !script.contains("<!--"));
     }

@@ -1,14 +1,14 @@
-//! A timeline as CSV: one row an interval, a header row with units.
+//! A timeline as CSV: a header row with units, and a row for each interval.
 
 use vajra_results::timeline::{Point, Timeline};
 
-/// Columns that every timeline has, with how a point fills them.
+/// A column of every timeline: its name, and its cell for a point.
 type Column = (&'static str, fn(&Point) -> String);
 
 const COLUMNS: [Column; 26] = [
     ("from_s", |p| p.from_s.to_string()),
     ("to_s", |p| p.to_s.to_string()),
-    ("asked_per_s", |p| p.asked.to_string()),
+    ("planned_per_s", |p| p.planned.to_string()),
     ("users", |p| p.users.to_string()),
     ("rate_per_s", |p| p.rate.to_string()),
     ("sent", |p| p.sent.to_string()),
@@ -57,18 +57,32 @@ const COLUMNS: [Column; 26] = [
     ("length_s", |p| (p.to_s - p.from_s).to_string()),
 ];
 
-/// Nothing measured is an empty cell.
+/// An empty cell if nothing was measured.
 fn optional(value: Option<f64>) -> String {
     value.map(|v| v.to_string()).unwrap_or_default()
 }
 
-/// The whole file. After the columns of every timeline come one for each kind of error
-/// (`errors:KIND`) and one for each node (`rate_per_s:NAME`); a header never begins with what
-/// a spreadsheet takes for a formula.
+/// Error of writing CSV. Writing to memory causes none.
+#[derive(Debug, thiserror::Error)]
+pub enum CsvError {
+    /// The writer failed.
+    #[error(transparent)]
+    Write(#[from] ::csv::Error),
+    /// The buffer could not be flushed.
+    #[error(transparent)]
+    Flush(#[from] std::io::Error),
+    /// The output is not UTF-8.
+    #[error(transparent)]
+    Text(#[from] std::string::FromUtf8Error),
+}
+
+/// The content of the file. The columns of every timeline are followed by one for each kind of
+/// error (`errors:KIND`) and one for each node (`rate_per_s:NAME`); no header starts with a
+/// character that spreadsheets read as a formula.
 ///
 /// # Errors
-/// None that a `String` can have; the writer's are handed on.
-pub fn csv(timeline: &Timeline) -> Result<String, ::csv::Error> {
+/// [`CsvError`].
+pub fn csv(timeline: &Timeline) -> Result<String, CsvError> {
     let mut kinds: Vec<&str> = timeline
         .points
         .iter()
@@ -94,8 +108,7 @@ pub fn csv(timeline: &Timeline) -> Result<String, ::csv::Error> {
         out.write_record(fixed.chain(errors).chain(nodes))?;
     }
     let bytes = out.into_inner().map_err(|e| e.into_error())?;
-    String::from_utf8(bytes)
-        .map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e).into())
+    Ok(String::from_utf8(bytes)?)
 }
 
 #[cfg(test)]
@@ -125,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_an_empty_cell() {
+    fn a_missing_value_is_an_empty_cell() {
         let timeline = Timeline {
             points: vec![Point::default()],
             ..Timeline::default()

@@ -1,72 +1,74 @@
-//! The forms that a result is handed out in: by the command `report`, by `start-test`, and by
-//! the API.
+//! The formats of a result, as written by the commands `report` and `start-test` and by the API.
 
-use super::csv::csv;
+use super::csv::{CsvError, csv};
 use super::hlog::{HlogError, hlog};
 use super::html::{self, HtmlError};
 use super::junit::junit;
 use super::percentiles::hgrm;
 use vajra_results::compare::Comparison;
 use vajra_results::decode;
-use vajra_results::result_file::Recorded;
+use vajra_results::result_file::ResultFile;
 use vajra_results::timeline::MAX_POINTS;
 
-/// A form.
+/// A format.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Format {
-    /// A page with charts and tables.
+    /// An HTML page with charts and tables.
     Html,
-    /// The result.
+    /// The result as JSON.
     Json,
-    /// The timeline, a row an interval.
+    /// The timeline, with a row for each interval.
     Csv,
     /// HdrHistogram's interval log.
     Hlog,
-    /// HdrHistogram's percentile spectrum of the response times.
+    /// HdrHistogram's percentile distribution of the response times.
     Hgrm,
-    /// Thresholds and verdict for CI systems.
+    /// Thresholds and verdict, for CI systems.
     Junit,
 }
 
-/// How much of a timeline a form is made from.
+/// The part of the timeline that a format needs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Needs {
-    /// Nothing of it.
+    /// None.
     Result,
-    /// At most so many points, without histograms. It can do without any.
+    /// At most this many points, without histograms; the timeline may be missing.
     Points(usize),
-    /// All of it, with histograms.
+    /// All points, with histograms.
     Histograms,
 }
 
-/// Why a form cannot be had of a result.
+/// Error of [`export`].
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// It is about the test over time, and that is not here.
+    /// The format needs the timeline, which is missing.
     #[error(
-        "{0} is made from the test over time, and that is not here: the node has it no longer, or \
-         the file was written without --timeline"
+        "{0} needs the timeline of the test, which is missing: the node no longer has it, or the \
+         file was written without --timeline"
     )]
     NoTimeline(&'static str),
-    /// Nothing was answered.
-    #[error("hgrm is made from response times, and this test has none")]
+    /// There are no response times.
+    #[error("hgrm needs response times, and this test has none")]
     NoTimes,
-    /// The log could not be written.
+    /// See [`HlogError`].
     #[error(transparent)]
     Hlog(#[from] HlogError),
     /// See [`HtmlError`].
     #[error(transparent)]
     Html(#[from] HtmlError),
-    /// The CSV can't be written.
+    /// The CSV cannot be written.
     #[error("the CSV cannot be written: {0}")]
-    Csv(String),
-    /// The JSON can't be written.
+    Csv(#[from] CsvError),
+    /// The JUnit XML cannot be written.
+    #[error("the JUnit XML cannot be written: {0}")]
+    Junit(#[from] quick_junit::SerializeError),
+    /// The JSON cannot be written.
     #[error("the JSON cannot be written: {0}")]
     Json(#[from] serde_json::Error),
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Format; 6] = [
         Format::Html,
         Format::Json,
@@ -76,7 +78,7 @@ impl Format {
         Format::Junit,
     ];
 
-    /// Its name: the option, and the value of `?format=`.
+    /// The name: the option, and the value of `?format=`.
     pub fn name(self) -> &'static str {
         match self {
             Format::Html => "html",
@@ -88,12 +90,12 @@ impl Format {
         }
     }
 
-    /// The form of that name.
+    /// The format of that name.
     pub fn named(name: &str) -> Option<Format> {
         Format::ALL.into_iter().find(|f| f.name() == name)
     }
 
-    /// What HTTP calls it.
+    /// The media type in HTTP.
     pub fn media_type(self) -> &'static str {
         match self {
             Format::Html => "text/html; charset=utf-8",
@@ -104,7 +106,7 @@ impl Format {
         }
     }
 
-    /// What a file of it is called, in the end.
+    /// The extension of a file, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Format::Junit => "xml",
@@ -112,7 +114,7 @@ impl Format {
         }
     }
 
-    /// What it is made from.
+    /// The part of the timeline that it needs.
     pub fn needs(self) -> Needs {
         match self {
             Format::Json | Format::Hgrm | Format::Junit => Needs::Result,
@@ -123,11 +125,11 @@ impl Format {
     }
 }
 
-/// Makes a form of a result. A timeline that has more than is needed does no harm.
+/// Writes a result in a format. The timeline may have more than the format needs.
 ///
 /// # Errors
 /// [`ExportError`].
-pub fn export(format: Format, of: &Recorded) -> Result<String, ExportError> {
+pub fn export(format: Format, of: &ResultFile) -> Result<String, ExportError> {
     let compared: Option<&Comparison> = of.comparison.as_ref();
     let timeline = || {
         let missing = ExportError::NoTimeline(format.name());
@@ -136,14 +138,14 @@ pub fn export(format: Format, of: &Recorded) -> Result<String, ExportError> {
     match format {
         Format::Html => Ok(html::html(&of.result, of.timeline.as_ref(), compared)?),
         Format::Json => Ok(serde_json::to_string_pretty(of)? + "\n"),
-        Format::Csv => csv(timeline()?).map_err(|e| ExportError::Csv(e.to_string())),
+        Format::Csv => Ok(csv(timeline()?)?),
         Format::Hlog => Ok(hlog(&of.result, timeline()?)?),
         Format::Hgrm => {
             let text = of.result.histograms.response.as_deref();
             let times = text.and_then(decode).filter(|h| !h.is_empty());
             Ok(hgrm(&times.ok_or(ExportError::NoTimes)?))
         }
-        Format::Junit => Ok(junit(&of.result, compared)),
+        Format::Junit => Ok(junit(&of.result, compared)?),
     }
 }
 
@@ -154,10 +156,10 @@ mod tests {
     use vajra_fixtures::results as fixture;
 
     #[test]
-    fn every_form_is_made_and_found_by_its_name() {
-        let whole = Recorded {
+    fn every_format_can_be_written_and_found_by_its_name() {
+        let whole = ResultFile {
             timeline: Some(fixture::timeline()),
-            ..Recorded::of(fixture::result())
+            ..ResultFile::of(fixture::result())
         };
         for format in Format::ALL {
             assert_eq!(Format::named(format.name()), Some(format));
@@ -167,24 +169,24 @@ mod tests {
     }
 
     #[test]
-    fn a_form_of_the_time_says_what_is_missing_and_a_page_does_without() {
-        let alone = Recorded::of(fixture::result());
+    fn formats_over_time_need_a_timeline_and_html_does_not() {
+        let alone = ResultFile::of(fixture::result());
         for format in [Format::Csv, Format::Hlog] {
-            let told = export(format, &alone).unwrap_err().to_string();
+            let error = export(format, &alone).unwrap_err().to_string();
             assert!(
-                told.starts_with(format.name()) && told.contains("--timeline"),
-                "{told}"
+                error.starts_with(format.name()) && error.contains("--timeline"),
+                "{error}"
             );
         }
         let page = export(Format::Html, &alone).unwrap();
-        assert!(page.contains("There is no timeline of this test here"));
+        assert!(page.contains("The timeline of this test is missing"));
     }
 
     #[test]
-    fn a_test_that_nobody_answered_has_no_spectrum() {
-        let mut alone = Recorded::of(fixture::result());
+    fn a_test_without_responses_has_no_percentile_distribution() {
+        let mut alone = ResultFile::of(fixture::result());
         alone.result.histograms.response = None;
-        let told = export(Format::Hgrm, &alone).unwrap_err().to_string();
-        assert!(told.contains("this test has none"), "{told}");
+        let error = export(Format::Hgrm, &alone).unwrap_err().to_string();
+        assert!(error.contains("this test has none"), "{error}");
     }
 }

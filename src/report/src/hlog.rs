@@ -4,41 +4,46 @@
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError};
+use hdrhistogram::serialization::{V2DeflateSerializeError, V2DeflateSerializer};
 
 use vajra_core::metrics::new_histogram;
+use vajra_results::TestResult;
 use vajra_results::decode;
-use vajra_results::result::TestResult;
 use vajra_results::timeline::Timeline;
 
-/// Of the column `Interval_Max`: microseconds become milliseconds.
+/// Divisor of the column `Interval_Max`: microseconds to milliseconds.
 const MAX_VALUE_DIVISOR: f64 = 1000.0;
 
-/// Why there is no log.
+/// Error of the log writer.
+pub type LogWriteError = IntervalLogWriterError<V2DeflateSerializeError>;
+
+/// Error of writing an interval log.
 #[derive(Debug, thiserror::Error)]
 pub enum HlogError {
-    /// The timeline came without its histograms, or one of them is damaged.
+    /// The timeline has no histograms, or one of them is damaged.
     #[error(
-        "the interval from {from_s} s on has response times, but no histogram that can be read"
+        "the interval from {from_s} s on has response times, but no histogram that can be decoded"
     )]
     NoHistogram {
         /// Start of the interval, in seconds after the start of the profile.
         from_s: f64,
     },
     /// The writer failed.
+    #[error("the log cannot be written: {0:?}")]
+    Write(LogWriteError),
+    /// The output is not UTF-8.
     #[error("the log cannot be written: {0}")]
-    Write(String),
+    Text(#[from] std::string::FromUtf8Error),
 }
 
-/// The whole log. Values are microseconds (a processor's `-outputValueUnitRatio 1000` makes
-/// them milliseconds), timestamps are seconds after the start of the profile, which is both
-/// StartTime and BaseTime.
+/// The log. Values are microseconds (the option `-outputValueUnitRatio 1000` of the processor
+/// converts them to milliseconds), timestamps are seconds after the start of the profile, which is
+/// both StartTime and BaseTime.
 ///
 /// # Errors
 /// [`HlogError`].
 pub fn hlog(result: &TestResult, timeline: &Timeline) -> Result<String, HlogError> {
-    let write = |e: String| HlogError::Write(e);
     let started = result
         .started_at
         .as_deref()
@@ -57,7 +62,7 @@ pub fn hlog(result: &TestResult, timeline: &Timeline) -> Result<String, HlogErro
         .with_base_time(started)
         .with_max_value_divisor(MAX_VALUE_DIVISOR)
         .begin_log_with(&mut out, &mut serializer)
-        .map_err(|e| write(e.to_string()))?;
+        .map_err(|e| HlogError::Write(e.into()))?;
     for point in &timeline.points {
         let histogram = match (&point.histogram, &point.response_time_ms) {
             (Some(text), _) => decode(text),
@@ -74,9 +79,9 @@ pub fn hlog(result: &TestResult, timeline: &Timeline) -> Result<String, HlogErro
             seconds(point.to_s - point.from_s),
             None,
         )
-        .map_err(|e| write(e.to_string()))?;
+        .map_err(HlogError::Write)?;
     }
-    String::from_utf8(out).map_err(|e| write(e.to_string()))
+    Ok(String::from_utf8(out)?)
 }
 
 #[cfg(test)]
@@ -92,7 +97,7 @@ mod tests {
     use vajra_fixtures::results as fixture;
 
     #[test]
-    fn the_intervals_of_a_log_add_up_to_the_whole_result() {
+    fn the_intervals_of_a_log_add_up_to_the_result() {
         let (result, timeline) = (fixture::result(), fixture::timeline());
         let log = hlog(&result, &timeline).unwrap();
         let mut sum = new_histogram();
@@ -118,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn a_timeline_without_histograms_makes_no_log() {
+    fn a_timeline_without_histograms_is_refused() {
         let mut timeline = fixture::timeline();
         timeline.points[3].histogram = None;
-        let told = hlog(&fixture::result(), &timeline).unwrap_err().to_string();
-        assert!(told.contains("from 3 s on"), "{told}");
+        let error = hlog(&fixture::result(), &timeline).unwrap_err().to_string();
+        assert!(error.contains("from 3 s on"), "{error}");
     }
 }

@@ -1,197 +1,131 @@
-//! A result as JUnit XML, as CI systems read it: a test case for the run itself and one for
-//! each threshold; of a suite, a test suite for each plan.
+//! A result as JUnit XML for CI systems: a test case for the run itself and one for each threshold;
+//! for a suite, a test suite for each plan.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use quick_junit::{
+    NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite, XmlString,
+};
 
 use super::text::comparison;
-use vajra_plan::Threshold;
 use vajra_results::compare::{Compared, Comparison};
-use vajra_results::result::TestResult;
-use vajra_results::shown;
 use vajra_results::suite::{PlanResult, SuiteResult};
+use vajra_results::{
+    EndKind, PlanOutcome, TestResult, ThresholdResult, Verdict, format_measured, state_name,
+};
 
-/// One `<testsuites>` document. Of a comparison with a limit, each number that counts is a test
+/// A document with one test suite. Each metric that counts in a comparison with a limit is a test
 /// case, too.
-pub fn junit(result: &TestResult, compared: Option<&Comparison>) -> String {
+///
+/// # Errors
+/// [`SerializeError`]; writing to memory causes none.
+pub fn junit(result: &TestResult, compared: Option<&Comparison>) -> Result<String, SerializeError> {
     let name = result.name.as_deref().unwrap_or("load test");
-    let mut suite = TestSuite::of(name, result);
-    suite.cases.extend(compared.into_iter().flat_map(against));
-    document(&[suite])
+    let mut suite = suite_of(name, result, None);
+    suite.add_test_cases(compared.into_iter().flat_map(regressions));
+    document([suite])
 }
 
-/// Whether the test is no worse than its baseline.
-fn against(of: &Comparison) -> Vec<Case> {
+/// A document with a test suite for each plan.
+///
+/// # Errors
+/// [`SerializeError`]; writing to memory causes none.
+pub fn junit_of_suite(suite: &SuiteResult) -> Result<String, SerializeError> {
+    document(suite.plans.iter().map(|plan| match &plan.result {
+        Some(result) => suite_of(&plan.name, result, plan.why.as_deref()),
+        None => suite_without_result(plan),
+    }))
+}
+
+fn document(suites: impl IntoIterator<Item = TestSuite>) -> Result<String, SerializeError> {
+    Report::unnamed().add_test_suites(suites).to_string()
+}
+
+/// The test suite of a result. `why` is a failure that the result itself does not contain: the test
+/// ended, but this process could not fetch its result.
+fn suite_of(name: &str, result: &TestResult, why: Option<&str>) -> TestSuite {
+    let mut suite = TestSuite::new(name);
+    suite.set_time(Duration::try_from_secs_f64(result.duration_s).unwrap_or_default());
+    let started = result.started_at.as_deref();
+    if let Some(at) = started.and_then(|at| DateTime::parse_from_rfc3339(at).ok()) {
+        suite.set_timestamp(at);
+    }
+    let failure = run_failure(result).or(why.map(str::to_owned));
+    suite.add_test_case(case("run", failure));
+    suite.add_test_cases(result.thresholds.iter().map(threshold));
+    suite
+}
+
+fn suite_without_result(plan: &PlanResult) -> TestSuite {
+    let why = plan.why.clone().unwrap_or_default();
+    let case = match plan.outcome {
+        PlanOutcome::NotStarted => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(XmlString::new(why));
+            test_case("run", status)
+        }
+        _ => case("run", Some(why)),
+    };
+    let mut suite = TestSuite::new(plan.name.as_str());
+    suite.set_time(Duration::ZERO).add_test_case(case);
+    suite
+}
+
+/// Why the run failed: it was not completed, or its verdict is `invalid`.
+fn run_failure(result: &TestResult) -> Option<String> {
+    if result.end == Some(EndKind::Completed) && result.verdict != Some(Verdict::Invalid) {
+        return None;
+    }
+    let mut why = vec![match result.end {
+        Some(end) => end.to_string(),
+        None => format!("the test has not ended: it is {}", state_name(result.state)),
+    }];
+    why.extend(result.reasons.iter().cloned());
+    Some(why.join("; "))
+}
+
+fn threshold(result: &ThresholdResult) -> TestCase {
+    let failure = || match result.value {
+        Some(_) => format!("was {}", format_measured(result)),
+        None => "nothing was measured".to_owned(),
+    };
+    case(&result.threshold, (!result.passed).then(failure))
+}
+
+/// A test case for each metric that counts as a regression.
+fn regressions(of: &Comparison) -> Vec<TestCase> {
     let Some(limit) = of.limit else {
         return Vec::new();
     };
     let worse: Vec<&str> = of.failures().map(|m| m.metric.as_str()).collect();
     let counting = of.metrics.iter().filter(|m| m.counts);
     let percent = comparison::percent(limit);
-    let case = |m: &Compared| Case {
-        name: format!("{} is not worse by more than {percent}", m.metric),
-        came: match worse.contains(&m.metric.as_str()) {
-            true => Came::Badly(comparison::line(m)),
-            false => Came::Well,
-        },
+    let each = |m: &Compared| {
+        let name = format!("{} is not worse by more than {percent}", m.metric);
+        let failed = worse.contains(&m.metric.as_str());
+        case(&name, failed.then(|| comparison::line(m)))
     };
-    counting.map(case).collect()
+    counting.map(each).collect()
 }
 
-/// One `<testsuites>` document with a test suite for each plan.
-pub fn junit_of_suite(suite: &SuiteResult) -> String {
-    let each = suite.plans.iter().map(|plan| {
-        let mut of = match &plan.result {
-            Some(result) => TestSuite::of(&plan.name, result),
-            None => TestSuite::of_nothing(plan),
-        };
-        // What the result itself does not show: it ended, and yet this process lost it.
-        if let (Some(why), Some(run)) = (&plan.why, of.cases.first_mut())
-            && run.came == Came::Well
-        {
-            run.came = Came::Badly(why.clone());
+/// A test case that passed, or failed with a message.
+fn case(name: &str, failure: Option<String>) -> TestCase {
+    let status = match failure {
+        None => TestCaseStatus::success(),
+        Some(message) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(XmlString::new(message));
+            status
         }
-        of
-    });
-    document(&each.collect::<Vec<_>>())
+    };
+    test_case(name, status)
 }
 
-/// A test case.
-struct Case {
-    name: String,
-    came: Came,
-}
-
-/// How a test case came out.
-#[derive(PartialEq)]
-enum Came {
-    Well,
-    Badly(String),
-    Skipped(String),
-}
-
-/// A plan's test cases.
-struct TestSuite<'a> {
-    name: &'a str,
-    cases: Vec<Case>,
-    seconds: f64,
-    started: &'a str,
-}
-
-impl<'a> TestSuite<'a> {
-    fn of(name: &'a str, result: &'a TestResult) -> TestSuite<'a> {
-        let mut cases = vec![run(result)];
-        cases.extend(result.thresholds.iter().map(|judged| {
-            let parsed: Result<Threshold, _> = judged.threshold.parse();
-            let was = || match (parsed, judged.value) {
-                (Ok(threshold), Some(value)) => format!("was {}", shown(&threshold, value)),
-                _ => "nothing was measured".to_owned(),
-            };
-            Case {
-                name: judged.threshold.clone(),
-                came: match judged.held {
-                    true => Came::Well,
-                    false => Came::Badly(was()),
-                },
-            }
-        }));
-        TestSuite {
-            name,
-            cases,
-            seconds: result.duration_s,
-            started: result.started_at.as_deref().unwrap_or_default(),
-        }
-    }
-
-    /// Of a plan without a result.
-    fn of_nothing(plan: &PlanResult) -> TestSuite<'_> {
-        let why = plan.why.clone().unwrap_or_default();
-        let came = match plan.outcome.as_str() {
-            "not_begun" => Came::Skipped(why),
-            _ => Came::Badly(why),
-        };
-        let name = "run".to_owned();
-        TestSuite {
-            name: &plan.name,
-            cases: vec![Case { name, came }],
-            seconds: 0.0,
-            started: "",
-        }
-    }
-
-    fn counts(&self) -> [usize; 3] {
-        let count = |is: fn(&Came) -> bool| self.cases.iter().filter(|c| is(&c.came)).count();
-        let failed = count(|came| matches!(came, Came::Badly(_)));
-        let skipped = count(|came| matches!(came, Came::Skipped(_)));
-        [self.cases.len(), failed, skipped]
-    }
-}
-
-fn document(suites: &[TestSuite]) -> String {
-    let all = suites.iter().map(TestSuite::counts);
-    let [count, failures, _] = all.fold([0; 3], |sum, n| std::array::from_fn(|i| sum[i] + n[i]));
-    let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <testsuites tests=\"{count}\" failures=\"{failures}\">\n"
-    );
-    for suite in suites {
-        let [count, failures, skipped] = suite.counts();
-        out.push_str(&format!(
-            "  <testsuite name=\"{}\" tests=\"{count}\" failures=\"{failures}\" errors=\"0\" \
-             skipped=\"{skipped}\" time=\"{}\" timestamp=\"{}\">\n",
-            escaped(suite.name),
-            suite.seconds,
-            escaped(suite.started),
-        ));
-        for case in &suite.cases {
-            let name = escaped(&case.name);
-            let head = format!("    <testcase classname=\"vajra\" name=\"{name}\"");
-            let (tag, why) = match &case.came {
-                Came::Well => {
-                    out.push_str(&format!("{head}/>\n"));
-                    continue;
-                }
-                Came::Badly(why) => ("failure", why),
-                Came::Skipped(why) => ("skipped", why),
-            };
-            out.push_str(&format!(
-                "{head}>\n      <{tag} message=\"{}\"/>\n    </testcase>\n",
-                escaped(why)
-            ));
-        }
-        out.push_str("  </testsuite>\n");
-    }
-    out.push_str("</testsuites>\n");
-    out
-}
-
-/// The run itself: it came to its end, and the generator was not at its limit.
-fn run(result: &TestResult) -> Case {
-    let ended = result.end.as_deref() == Some("completed");
-    let bad = !ended || result.verdict.as_deref() == Some("invalid");
-    let unended = || format!("the test has not ended: it is {}", result.state);
-    let mut why = vec![result.end.clone().unwrap_or_else(unended)];
-    why.extend(result.reasons.iter().cloned());
-    Case {
-        name: "run".to_owned(),
-        came: match bad {
-            true => Came::Badly(why.join("; ")),
-            false => Came::Well,
-        },
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // XML has no way to write the others.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
+fn test_case(name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname("vajra");
+    case
 }
 
 #[cfg(test)]
@@ -199,30 +133,30 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use vajra_fixtures::results as fixture;
-    use vajra_results::Judged;
     use vajra_results::compare::compare;
-    use vajra_results::result_file::Recorded;
+    use vajra_results::result_file::ResultFile;
 
     #[test]
-    fn each_threshold_is_a_case_and_broken_ones_have_failed() {
-        let kept = vajra_fixtures::EMPTY_RESULT;
-        let mut result: TestResult = serde_json::from_str(kept).unwrap();
+    fn each_threshold_is_a_test_case() {
+        let mut result: TestResult = serde_json::from_str(vajra_fixtures::EMPTY_RESULT).unwrap();
         result.name = Some("a \"b\" & <c>".into());
-        (result.end, result.verdict) = (Some("completed".into()), Some("valid".into()));
+        (result.end, result.verdict) = (Some(EndKind::Completed), Some(Verdict::Valid));
         result.reasons.clear();
-        let judged = |threshold: &str, held, value| Judged {
+        let threshold = |threshold: &str, passed, value| ThresholdResult {
             threshold: threshold.into(),
-            held,
+            passed,
             value,
         };
         result.thresholds = vec![
-            judged("error_rate < 1%", false, Some(0.05)),
-            judged("rate > 5/s", true, Some(6.0)),
-            judged("lag.p99 < 1ms", false, None),
+            threshold("error_rate < 1%", false, Some(0.05)),
+            threshold("rate > 5/s", true, Some(6.0)),
+            threshold("lag.p99 < 1ms", false, None),
         ];
-        let xml = junit(&result, None);
+        result.started_at = Some("2026-01-02T03:04:05.678Z".into());
+        result.duration_s = 1.5;
+        let xml = junit(&result, None).unwrap();
         assert!(
-            xml.contains("<testsuites tests=\"4\" failures=\"2\">"),
+            xml.contains("<testsuites tests=\"4\" skipped=\"0\" failures=\"2\" errors=\"0\">"),
             "{xml}"
         );
         assert!(
@@ -230,43 +164,50 @@ mod tests {
             "{xml}"
         );
         assert!(
-            xml.contains("<testcase classname=\"vajra\" name=\"run\"/>"),
+            xml.contains("<testcase name=\"run\" classname=\"vajra\"/>"),
             "{xml}"
         );
-        assert!(xml.contains("name=\"rate &gt; 5/s\"/>"), "{xml}");
+        assert!(
+            xml.contains("name=\"rate &gt; 5/s\" classname=\"vajra\"/>"),
+            "{xml}"
+        );
         assert!(xml.contains("<failure message=\"was 5.00 %\"/>"), "{xml}");
         assert!(
             xml.contains("<failure message=\"nothing was measured\"/>"),
             "{xml}"
         );
+        assert!(
+            xml.contains("timestamp=\"2026-01-02T03:04:05.678+00:00\" time=\"1.500\""),
+            "{xml}"
+        );
     }
 
     #[test]
-    fn a_number_that_is_worse_than_allowed_is_a_case_that_failed() {
+    fn a_regression_is_a_failed_test_case() {
         let run = |slower| {
             let (result, timeline) = fixture::run(fixture::Shape {
                 slower,
                 ..fixture::Shape::default()
             });
-            Recorded {
+            ResultFile {
                 timeline: Some(timeline),
-                ..Recorded::of(result)
+                ..ResultFile::of(result)
             }
         };
         let (base, slow) = (run(1.0), run(1.3));
-        let compared = |of: &Recorded, limit| Comparison {
+        let compared = |of: &ResultFile, limit| Comparison {
             limit,
             ..compare(&base, of)
         };
-        let xml = |of: &Recorded, limit| junit(&of.result, Some(&compared(of, limit)));
-        let p99 = "name=\"response_time.p99 is not worse by more than 10 %\"";
+        let xml = |of: &ResultFile, limit| junit(&of.result, Some(&compared(of, limit))).unwrap();
+        let p99 = "name=\"response_time.p99 is not worse by more than 10 %\" classname=\"vajra\"";
         let worse = xml(&slow, Some(0.1));
-        let failed = format!("{p99}>\n      <failure message=\"response_time.p99 is ");
+        let failed = format!("{p99}>\n            <failure message=\"response_time.p99 is ");
         assert!(worse.contains(&failed), "{worse}");
         let same = xml(&base, Some(0.1));
         assert!(same.contains(&format!("{p99}/>")), "{same}");
         assert!(
-            !same.contains("is not worse by more than 10 %\">"),
+            !same.contains("is not worse by more than 10 %\" classname=\"vajra\">"),
             "{same}"
         );
         assert!(!xml(&slow, None).contains("worse"));
@@ -274,12 +215,11 @@ mod tests {
 
     #[test]
     fn a_suite_has_a_test_suite_for_each_plan() {
-        let kept = vajra_fixtures::EMPTY_RESULT;
-        let mut result: TestResult = serde_json::from_str(kept).unwrap();
-        (result.end, result.verdict) = (Some("completed".into()), Some("valid".into()));
-        let plan = |name: &str, outcome: &str, why: Option<&str>, result| PlanResult {
+        let mut result: TestResult = serde_json::from_str(vajra_fixtures::EMPTY_RESULT).unwrap();
+        (result.end, result.verdict) = (Some(EndKind::Completed), Some(Verdict::Valid));
+        let plan = |name: &str, outcome, why: Option<&str>, result| PlanResult {
             name: name.into(),
-            outcome: outcome.into(),
+            outcome,
             why: why.map(String::from),
             result,
         };
@@ -287,18 +227,19 @@ mod tests {
             schema: 1,
             suite: None,
             mode: "sequential".into(),
-            outcome: "could_not_run".into(),
+            outcome: PlanOutcome::CouldNotRun,
             plans: vec![
-                plan("a", "passed", None, Some(Box::new(result))),
-                plan("b", "could_not_run", Some("no <node>"), None),
-                plan("c", "not_begun", Some("b could not run"), None),
+                plan("a", PlanOutcome::Passed, None, Some(Box::new(result))),
+                plan("b", PlanOutcome::CouldNotRun, Some("no <node>"), None),
+                plan("c", PlanOutcome::NotStarted, Some("b could not run"), None),
             ],
-        });
+        })
+        .unwrap();
         for part in [
-            "<testsuites tests=\"3\" failures=\"1\">",
-            "<testsuite name=\"a\" tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"0\"",
+            "<testsuites tests=\"3\" skipped=\"1\" failures=\"1\" errors=\"0\">",
+            "<testsuite name=\"a\" tests=\"1\" skipped=\"0\" errors=\"0\" failures=\"0\"",
             "<failure message=\"no &lt;node&gt;\"/>",
-            "<testsuite name=\"c\" tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"1\"",
+            "<testsuite name=\"c\" tests=\"1\" skipped=\"1\" errors=\"0\" failures=\"0\"",
             "<skipped message=\"b could not run\"/>",
         ] {
             assert!(xml.contains(part), "{part}: {xml}");

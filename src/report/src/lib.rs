@@ -1,4 +1,4 @@
-//! Results as people and other tools read them: [`text`], one [`html`] page, [`junit`], CSV,
+//! Results in the formats of people and other tools: [`text`], [`html`], JUnit, CSV and
 //! histogram logs. [`export`] is the entry point for files.
 
 pub mod assets;
@@ -10,4 +10,6 @@ mod junit;
 mod percentiles;
 pub mod text;
 
+pub use self::csv::CsvError;
+pub use hlog::{HlogError, LogWriteError};
 pub use junit::{junit, junit_of_suite};

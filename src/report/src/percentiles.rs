@@ -1,23 +1,23 @@
-//! The percentile spectrum of a histogram, as HdrHistogram's own tools print and plot it:
-//! ever finer steps towards the slowest request.
+//! The percentile distribution of a histogram, in the format of HdrHistogram's own tools: the steps
+//! become finer towards the slowest request.
 
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-/// Steps in each halving of the distance to 100 %; HdrHistogram's and wrk2's own default.
+/// Steps per halving of the distance to 100 %; the default of HdrHistogram and wrk2.
 const TICKS_PER_HALF_DISTANCE: u32 = 5;
-/// Microseconds in a millisecond, the unit of what is printed.
+/// Microseconds per millisecond, the unit of the output.
 const US_PER_MS: f64 = 1000.0;
 
-/// One line of a spectrum.
+/// A line of the distribution.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Line {
-    /// In milliseconds.
+    /// Value, in milliseconds.
     value_ms: f64,
-    /// 0 to 1.
+    /// Quantile, 0 to 1.
     quantile: f64,
-    /// Values up to this one.
+    /// Number of values up to this one.
     count: u64,
 }
 
@@ -33,8 +33,9 @@ fn lines(h: &Histogram<u64>) -> impl Iterator<Item = Line> + '_ {
     })
 }
 
-/// As text: columns `Value` (milliseconds), `Percentile`, `TotalCount`, `1/(1-Percentile)`, and
-/// a footer; what HdrHistogram's `outputPercentileDistribution` writes with a ratio of 1000.
+/// The distribution as text: columns `Value` (milliseconds), `Percentile`, `TotalCount` and
+/// `1/(1-Percentile)`, and a footer; the output of HdrHistogram's `outputPercentileDistribution`
+/// with a ratio of 1000.
 pub fn hgrm(h: &Histogram<u64>) -> String {
     let mut out = format!(
         "{:>12} {:>14} {:>10} {:>14}\n\n",
@@ -57,7 +58,7 @@ pub fn hgrm(h: &Histogram<u64>) -> String {
             ),
         };
     }
-    // Not as wide as the highest bucket, but as HdrHistogram says it: of a power of two.
+    // HdrHistogram prints a power of two here, not the width of the highest bucket.
     let sub_buckets = 2 * 10u32.pow(u32::from(h.sigfig()));
     let _ = writeln!(
         out,
@@ -80,8 +81,8 @@ pub fn hgrm(h: &Histogram<u64>) -> String {
     out
 }
 
-/// As points of a curve: `1/(1 - quantile)` and milliseconds; the last is the slowest value,
-/// one of as many as there are.
+/// The distribution as points of a curve: `1/(1 - quantile)`, and milliseconds. The last point is
+/// the slowest value.
 pub fn curve(h: &Histogram<u64>) -> Vec<(f64, f64)> {
     let rising = lines(h).filter(|l| l.quantile < 1.0);
     let mut points: Vec<(f64, f64)> = rising
@@ -100,15 +101,15 @@ mod tests {
     use super::*;
     use vajra_core::metrics::new_histogram;
 
-    fn to_a_thousand() -> Histogram<u64> {
+    fn one_to_a_thousand() -> Histogram<u64> {
         let mut h = new_histogram();
         (1..=1000).for_each(|us| h.record(us).unwrap());
         h
     }
 
     #[test]
-    fn the_text_has_head_lines_and_foot_as_hdr_histogram_prints_them() {
-        let text = hgrm(&to_a_thousand());
+    fn the_text_has_the_format_of_hdr_histogram() {
+        let text = hgrm(&one_to_a_thousand());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
@@ -139,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn the_curve_rises_from_the_least_to_the_slowest_value() {
-        let curve = curve(&to_a_thousand());
+    fn the_curve_rises_from_the_smallest_to_the_largest_value() {
+        let curve = curve(&one_to_a_thousand());
         assert_eq!(curve[0], (1.0, 0.001));
         assert_eq!(curve.last().unwrap().1, 1.0);
         assert!(
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_is_no_curve() {
+    fn an_empty_histogram_has_no_curve() {
         assert!(curve(&new_histogram()).is_empty());
     }
 }

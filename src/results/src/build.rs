@@ -1,86 +1,40 @@
-//! From what every worker measured to one result: what was counted is added up, what was
-//! timed is merged (`merge`), and the whole is judged (`verdict`).
+//! Builds a result from the workers' snapshots: sums the counters, merges the histograms
+//! (`merge`), and evaluates the whole (`verdict`, `threshold`).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::input::{ResultInput, WorkerInput};
+use super::kinds::{ChangeKind, EndKind};
 use super::merge::{LagP99, Times, lag_p99, stats};
-use super::result::*;
+use super::result::{
+    ChangeResult, DataResult, ErrorEntry, NodeResult, StepResult, TestResult, Totals,
+};
 use super::threshold;
 use super::verdict::{self, Facts};
 use vajra_core::metrics::Counters;
-use vajra_core::protocol::TestId;
-use vajra_core::protocol::merge::WorkerMetrics;
-use vajra_core::protocol::messages::{EndReason, TestState};
+use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::spec::SLOTS;
-use vajra_plan::{Change, LoadChange, Model, Pick, Plan, Profile, Step, Task, Values};
+use vajra_plan::{Change, Pick, Scenarios, Step, Task};
 
-/// Most errors that a result lists apart from each other. A worker reports at most
-/// [`MAX_ERRORS`](vajra_core::metrics::MAX_ERRORS); a thousand of them, each with its own
-/// words, would make a result that nobody reads.
+/// Most errors that a result lists individually. A worker reports at most
+/// [`MAX_ERRORS`](vajra_core::metrics::MAX_ERRORS), but a thousand workers may each report
+/// different ones.
 const MAX_ERROR_ENTRIES: usize = 100;
 
-/// What a result is made of.
-#[derive(Clone, Debug)]
-pub struct ResultInput {
-    /// The test.
-    pub test: TestId,
-    /// Its name.
-    pub name: String,
-    /// How far it is.
-    pub phase: TestState,
-    /// All final snapshots are here.
-    pub complete: bool,
-    /// Why it ended.
-    pub reason: Option<EndReason>,
-    /// The plan.
-    pub plan: Arc<Plan>,
-    /// Unix time of the start of the profile in milliseconds.
-    pub started_unix_ms: Option<u64>,
-    /// Who coordinated.
-    pub coordinators: Vec<Tenure>,
-    /// Who carried load.
-    pub workers: Vec<WorkerInput>,
-    /// What happened.
-    pub events: Vec<Event>,
-    /// How the load was changed on the way.
-    pub changes: Vec<LoadChange>,
-    /// What the setup handed on.
-    pub values: Values,
-}
-
-/// A worker's part.
-#[derive(Clone, Debug)]
-pub struct WorkerInput {
-    /// Its peer id.
-    pub peer: String,
-    /// Its incarnation.
-    pub incarnation: u64,
-    /// Its name.
-    pub name: String,
-    /// The newest of everything it measured.
-    pub metrics: WorkerMetrics,
-    /// When it was lost.
-    pub lost_at: Option<Duration>,
-    /// What its machine is.
-    pub environment: String,
-}
-
 impl ResultInput {
-    /// Makes the result. Decodes three histograms a worker: about a millisecond each.
+    /// Builds the result. Decodes three histograms per worker: about a millisecond each.
     pub fn build(&self) -> TestResult {
         let profile = self.profile();
-        let all = self.counted();
+        let all = self.counters();
         let times = Times::of(&self.workers);
         let (planned, duration) = self.planned(&all, &profile);
         let totals = totals(&all, planned);
         let start_skew = self.start_skew();
         let complete = self.complete && times.whole;
-        let judged = verdict::judge(&Facts {
+        let judgement = verdict::judge(&Facts {
             input: self,
             complete,
-            counted: &all,
             totals: &totals,
             lag: lag_p99(&times.lag),
             lag_of: &times.lag_of,
@@ -96,11 +50,11 @@ impl ResultInput {
                 None => self.plan.task.type_name().to_owned(),
             },
             load: self.plan.load.clone(),
-            state: phase_word(self.phase).to_owned(),
-            end: self.reason.as_ref().map(|r| end_word(r).to_owned()),
+            state: self.state,
+            end: self.reason.as_ref().map(EndKind::from),
             complete,
-            verdict: (self.phase == TestState::Ended).then(|| judged.verdict.to_owned()),
-            reasons: judged.reasons,
+            verdict: (self.state == TestState::Ended).then_some(judgement.verdict),
+            reasons: judgement.reasons,
             started_at: self.started_unix_ms.map(rfc3339),
             duration_s: duration.as_secs_f64(),
             start_skew_ms: start_skew.map(|(skew, _)| skew.as_secs_f64() * 1e3),
@@ -121,74 +75,122 @@ impl ResultInput {
             histograms: times.encoded(),
             errors: errors(&all),
             events: self.events.clone(),
-            changes: self.changes(),
+            changes: self.change_results(),
             values: self.values.clone(),
             thresholds: Vec::new(),
             steps: self.steps(),
             scenarios: self.scenarios(),
-            data: self.data(planned - self.later_seen()),
+            data: self.data(planned - self.later_steps_seen()),
             labels: self.labels(),
             plan: serde_json::to_value(self.plan.redacted()).unwrap_or_default(),
         };
         let thresholds = self.plan.thresholds.iter();
-        result.thresholds = thresholds.map(|t| threshold::judge(t, &result)).collect();
+        result.thresholds = thresholds
+            .map(|t| threshold::evaluate(t, &result))
+            .collect();
         result
     }
 
-    /// The load over time, as it was changed on the way.
-    pub(super) fn profile(&self) -> Profile {
-        Profile::changed(&self.plan.load, &self.changes)
+    /// Counters of all workers and steps.
+    fn counters(&self) -> Counters {
+        let mut all = Counters::default();
+        for step in self.workers.iter().flat_map(|w| w.metrics.counters()) {
+            all.add(&step.counters);
+        }
+        all
     }
 
-    fn changes(&self) -> Vec<ChangeResult> {
+    fn change_results(&self) -> Vec<ChangeResult> {
         let each = self.changes.iter().map(|c| {
-            let (what, level) = match c.what {
-                Change::Level(level) => ("scaled", Some(level)),
-                Change::Pause(_) => ("paused", None),
-                Change::Resume => ("resumed", None),
+            let (kind, level) = match c.what {
+                Change::Level(level) => (ChangeKind::Scaled, Some(level)),
+                Change::Pause(_) => (ChangeKind::Paused, None),
+                Change::Resume => (ChangeKind::Resumed, None),
             };
             ChangeResult {
                 at_s: c.at.as_secs_f64(),
-                what: what.to_owned(),
+                kind,
                 level,
             }
         });
         each.collect()
     }
 
+    fn scenarios_of_plan(&self) -> Option<&Scenarios> {
+        match &self.plan.task {
+            Task::Scenarios(scenarios) => Some(scenarios),
+            _ => None,
+        }
+    }
+
     fn steps(&self) -> Vec<StepResult> {
-        let Task::Scenarios(scenarios) = &self.plan.task else {
+        let Some(scenarios) = self.scenarios_of_plan() else {
             return Vec::new();
         };
         let names = (0..).zip(scenarios.step_names());
         names
-            .map(|(i, name)| self.some_steps(name, |s| s == i))
+            .map(|(i, name)| self.step_result(name, |s| s == i))
             .collect()
     }
 
     fn scenarios(&self) -> Vec<StepResult> {
-        let Task::Scenarios(scenarios) = &self.plan.task else {
+        let Some(scenarios) = self.scenarios_of_plan() else {
             return Vec::new();
         };
         let mut first = 0;
         let each = scenarios.scenarios.iter().map(|scenario| {
             let steps = first..first + scenario.steps.len() as u32;
             first = steps.end;
-            self.some_steps(scenario.name.clone(), |s| steps.contains(&s))
+            self.step_result(scenario.name.clone(), |s| steps.contains(&s))
         });
         each.collect()
     }
 
-    /// How much of the data was used, after so many arrivals.
+    fn labels(&self) -> Vec<StepResult> {
+        let Some(scenarios) = self.scenarios_of_plan() else {
+            return Vec::new();
+        };
+        let steps: Vec<&Step> = scenarios.steps().collect();
+        let has = |step: u32, label: &str| {
+            let step = steps.get(step as usize);
+            step.is_some_and(|step| step.labels.iter().any(|l| l == label))
+        };
+        let labels = scenarios.labels().into_iter();
+        labels
+            .map(|label| self.step_result(label.to_owned(), |s| has(s, label)))
+            .collect()
+    }
+
+    /// The steps for which `includes` is true, together.
+    fn step_result(&self, name: String, includes: impl Fn(u32) -> bool) -> StepResult {
+        let mut all = Counters::default();
+        for worker in &self.workers {
+            let steps = (0..).zip(worker.metrics.counters());
+            let included = steps.filter(|(i, _)| includes(*i));
+            included.for_each(|(_, s)| all.add(&s.counters));
+        }
+        let times = Times::of_steps(&self.workers, includes);
+        StepResult {
+            name,
+            totals: totals(&all, all.sent + all.dropped()),
+            status_codes: status_codes(&all),
+            response_time_ms: stats(&times.response),
+            service_time_ms: stats(&times.service),
+            lag_ms: stats(&times.lag),
+            errors: errors(&all),
+        }
+    }
+
+    /// The use of the data files after `arrivals` iterations were due.
     fn data(&self, arrivals: u64) -> Vec<DataResult> {
-        let Task::Scenarios(scenarios) = &self.plan.task else {
+        let Some(scenarios) = self.scenarios_of_plan() else {
             return Vec::new();
         };
         let mix = scenarios.mix();
-        let exact = self.nobody_died_untold();
+        let exact = self.every_lost_worker_reported();
         let each = scenarios.data.iter().map(|(name, data)| {
             let uses = |scenario| scenarios.uses(scenario, name);
-            // A row is taken when an iteration begins, and its first step is sent at once.
+            // An iteration takes its row at its start and sends its first step at once.
             let mut first = 0;
             let mut used = 0;
             for (scenario, s) in scenarios.scenarios.iter().enumerate() {
@@ -205,185 +207,36 @@ impl ResultInput {
                 rows: data.rows,
                 used,
                 unused: unique.then(|| due.saturating_sub(used)),
-                left: unique.then(|| data.rows - due.max(used).min(data.rows)),
+                remaining: unique.then(|| data.rows - due.max(used).min(data.rows)),
                 exact,
             }
         });
         each.collect()
     }
 
-    /// Whoever was lost has delivered its last snapshot all the same.
-    fn nobody_died_untold(&self) -> bool {
+    /// Whether every lost worker has delivered its last snapshot nevertheless.
+    fn every_lost_worker_reported(&self) -> bool {
         let mut workers = self.workers.iter();
         if workers.any(|w| w.lost_at.is_some() && !w.metrics.is_final) {
             return false;
         }
-        let told = |peer: &str| {
+        let reported = |peer: &str| {
             let mut workers = self.workers.iter();
             workers.any(|w| w.peer == peer && w.metrics.is_final)
         };
         let lost = self.events.iter().filter(|e| e.kind == "lost");
-        lost.filter_map(|e| e.peer.as_deref()).all(told)
+        lost.filter_map(|e| e.peer.as_deref()).all(reported)
     }
 
-    /// Requests sent of a step.
+    /// Requests sent for a step.
     fn sent_of(&self, step: usize) -> u64 {
         let workers = self.workers.iter();
         let of_step = workers.filter_map(|w| w.metrics.counters().get(step));
         of_step.map(|s| s.counters.sent).sum()
     }
 
-    fn labels(&self) -> Vec<StepResult> {
-        let Task::Scenarios(scenarios) = &self.plan.task else {
-            return Vec::new();
-        };
-        let steps: Vec<&Step> = scenarios.steps().collect();
-        let has = |step: u32, label: &str| {
-            let step = steps.get(step as usize);
-            step.is_some_and(|step| step.labels.iter().any(|l| l == label))
-        };
-        let labels = scenarios.labels().into_iter();
-        labels
-            .map(|label| self.some_steps(label.to_owned(), |s| has(s, label)))
-            .collect()
-    }
-
-    /// What was measured of some steps.
-    fn some_steps(&self, name: String, counts: impl Fn(u32) -> bool) -> StepResult {
-        let mut all = Counters::default();
-        for worker in &self.workers {
-            let steps = (0..).zip(worker.metrics.counters());
-            let mine = steps.filter(|(i, _)| counts(*i));
-            mine.for_each(|(_, s)| all.add(&s.counters));
-        }
-        let times = Times::of_steps(&self.workers, counts);
-        StepResult {
-            name,
-            totals: totals(&all, all.sent + all.dropped()),
-            status_codes: status_codes(&all),
-            response_time_ms: stats(&times.response),
-            service_time_ms: stats(&times.service),
-            lag_ms: stats(&times.lag),
-            errors: errors(&all),
-        }
-    }
-
-    fn counted(&self) -> Counters {
-        let mut all = Counters::default();
-        for step in self.workers.iter().flat_map(|w| w.metrics.counters()) {
-            all.add(&step.counters);
-        }
-        all
-    }
-
-    /// How many arrivals the plan asked for, and over how long a time, without pauses.
-    ///
-    /// A stop reaches each worker a moment apart, and each knows what fell due before: what
-    /// they planned together says until when the load was asked for. Of a lost worker nobody
-    /// knows it; then the survivors' time says it.
-    fn planned(&self, all: &Counters, profile: &Profile) -> (u64, Duration) {
-        let measured = self.measured(profile);
-        // The profile tells how many arrivals there are; the later steps of a scenario come as
-        // often as they come.
-        let later = self.later();
-        let later_seen = self.later_seen();
-        let seen = all.sent + all.dropped();
-        let duration = measured - profile.paused_until(measured);
-        if self.plan.load.model == Model::Closed {
-            return (seen, duration);
-        }
-        let Some(reason) = &self.reason else {
-            let asked = match self.workers.iter().any(|w| w.lost_at.is_some()) {
-                true => asked_until(profile, self.all_told().min(measured)) + later_seen,
-                // As much as was sent, but for rounding by each worker.
-                false => seen,
-            };
-            return (asked.max(seen), duration);
-        };
-        let (seen, planned) = (seen - later_seen, all.planned - later.planned);
-        let (arrivals, duration) = self.arrivals(reason, seen, planned, measured, profile);
-        let duration = duration - profile.paused_until(duration);
-        (arrivals + later_seen, duration)
-    }
-
-    /// Until when somebody has told what it did.
-    fn measured(&self, profile: &Profile) -> Duration {
-        let told = self.workers.iter().map(|w| w.metrics.elapsed).max();
-        told.unwrap_or_default().min(profile.end())
-    }
-
-    /// Until when everybody has who is there: what lacks then is missing. Who is silent and not
-    /// yet lost may still tell.
-    fn all_told(&self) -> Duration {
-        let is_there = |w: &&WorkerInput| w.lost_at.is_none() && !w.metrics.is_final;
-        let there = self.workers.iter().filter(is_there);
-        let told = there.map(|w| w.metrics.elapsed).min();
-        told.unwrap_or(Duration::MAX)
-    }
-
-    /// How many arrivals the plan asked for until its end, and over how long a time.
-    fn arrivals(
-        &self,
-        reason: &EndReason,
-        seen: u64,
-        planned: u64,
-        measured: Duration,
-        profile: &Profile,
-    ) -> (u64, Duration) {
-        let total = profile.total_arrivals().unwrap_or(0);
-        let none_lost = self.workers.iter().all(|w| w.lost_at.is_none());
-        match reason {
-            EndReason::Completed if profile.last_due() == profile.end() => {
-                (total.max(seen), profile.end())
-            }
-            EndReason::Completed => (total.max(seen), time_of(profile, total)),
-            _ if none_lost => {
-                let planned = planned.max(seen);
-                (planned, time_of(profile, planned))
-            }
-            _ => (asked_until(profile, measured).max(seen), measured),
-        }
-    }
-
-    fn later_seen(&self) -> u64 {
-        let later = self.later();
-        later.sent + later.dropped()
-    }
-
-    /// What was counted of steps that are not the first of their scenario.
-    fn later(&self) -> Counters {
-        let mut later = Counters::default();
-        let Task::Scenarios(scenarios) = &self.plan.task else {
-            return later;
-        };
-        let steps = scenarios.scenarios.iter().flat_map(|s| 0..s.steps.len());
-        let is_later: Vec<bool> = steps.map(|place| place > 0).collect();
-        for worker in &self.workers {
-            let steps = worker.metrics.counters().iter().zip(&is_later);
-            let steps = steps.filter(|(_, is_later)| **is_later);
-            steps.for_each(|(step, _)| later.add(&step.counters));
-        }
-        later
-    }
-
-    fn rate(&self, totals: &Totals, profile: &Profile, duration: Duration) -> Rate {
-        let seconds = duration.as_secs_f64();
-        if seconds <= 0.0 {
-            return Rate::default();
-        }
-        let achieved = totals.sent as f64 / seconds;
-        let asked = match (self.plan.load.model, &self.reason) {
-            (Model::Closed, _) => achieved,
-            (Model::Open, Some(_)) => totals.planned as f64 / seconds,
-            // While it runs, `planned` is of a moment ago.
-            (Model::Open, None) if matches!(self.plan.task, Task::Scenarios(_)) => achieved,
-            (Model::Open, None) => asked_until(profile, self.measured(profile)) as f64 / seconds,
-        };
-        Rate { asked, achieved }
-    }
-
-    /// Latest minus earliest start, and how far from the truth that may be: as far as the
-    /// two clocks that are known worst.
+    /// Latest minus earliest start, and the largest error of that: the sum of the errors of the
+    /// two least certain clock offsets.
     fn start_skew(&self) -> Option<(Duration, Duration)> {
         let errors = || self.workers.iter().filter_map(|w| w.metrics.start_error);
         let skew = errors()
@@ -392,26 +245,8 @@ impl ResultInput {
             .abs_diff(errors().map(|e| e.us).min()?);
         let mut bounds: Vec<u32> = errors().map(|e| e.within_us).collect();
         bounds.sort_unstable();
-        let worst = bounds.iter().rev().take(2).map(|us| u64::from(*us)).sum();
-        Some((Duration::from_micros(skew), Duration::from_micros(worst)))
-    }
-}
-
-/// Arrivals asked for until `t`, as the engines round them.
-fn asked_until(profile: &Profile, t: Duration) -> u64 {
-    profile.due_before_ns(u64::try_from(t.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// When the profile has asked for `n` arrivals: the last of them is due half a gap earlier.
-fn time_of(profile: &Profile, n: u64) -> Duration {
-    let Some(last) = n.checked_sub(1) else {
-        return Duration::ZERO;
-    };
-    let due = profile.arrival_time(profile.nth(last));
-    let rate = profile.rate_at(due);
-    match rate > 0.0 {
-        true => (due + Duration::from_secs_f64(0.5 / rate)).min(profile.end()),
-        false => due,
+        let largest = bounds.iter().rev().take(2).map(|us| u64::from(*us)).sum();
+        Some((Duration::from_micros(skew), Duration::from_micros(largest)))
     }
 }
 
@@ -426,7 +261,7 @@ fn totals(all: &Counters, planned: u64) -> Totals {
         dropped_late: all.dropped_late,
         dropped_full: all.dropped_full,
         dropped_lease: all.dropped_lease,
-        short: planned - all.sent - all.dropped(),
+        unsent: planned - all.sent - all.dropped(),
         warm_up: all.warm_up,
         bytes_sent: all.bytes_sent,
         bytes_received: all.bytes_received,
@@ -458,8 +293,8 @@ fn node_result(w: &WorkerInput, lag: Option<LagP99>) -> NodeResult {
     }
 }
 
-/// The most frequent errors; what is beyond [`MAX_ERROR_ENTRIES`] is summed by kind, under
-/// an empty message.
+/// The most frequent errors. Those beyond [`MAX_ERROR_ENTRIES`] are summed by kind, with an empty
+/// message.
 fn errors(all: &Counters) -> Vec<ErrorEntry> {
     let mut errors: Vec<ErrorEntry> = all
         .errors
@@ -470,11 +305,11 @@ fn errors(all: &Counters) -> Vec<ErrorEntry> {
             count: e.count,
         })
         .collect();
-    let most_first = |a: &ErrorEntry, b: &ErrorEntry| {
+    let most_frequent_first = |a: &ErrorEntry, b: &ErrorEntry| {
         let by_count = b.count.cmp(&a.count);
         by_count.then_with(|| (&a.kind, &a.message).cmp(&(&b.kind, &b.message)))
     };
-    errors.sort_by(most_first);
+    errors.sort_by(most_frequent_first);
     let mut rest: BTreeMap<String, u64> = BTreeMap::new();
     for e in errors.drain(errors.len().min(MAX_ERROR_ENTRIES)..) {
         *rest.entry(e.kind).or_default() += e.count;
@@ -492,30 +327,11 @@ fn errors(all: &Counters) -> Vec<ErrorEntry> {
             }),
         }
     }
-    errors.sort_by(most_first);
+    errors.sort_by(most_frequent_first);
     errors
 }
 
-/// The word for a phase.
-pub fn phase_word(phase: TestState) -> &'static str {
-    match phase {
-        TestState::Electing => "electing",
-        TestState::Registering => "registering",
-        TestState::Running => "running",
-        TestState::Stopping => "stopping",
-        TestState::Ended => "ended",
-    }
-}
-
-fn end_word(reason: &EndReason) -> &'static str {
-    match reason {
-        EndReason::Completed => "completed",
-        EndReason::Stopped => "stopped",
-        EndReason::Failed(_) => "failed",
-    }
-}
-
-/// A Unix time in milliseconds as people write it, in UTC.
+/// A Unix time in milliseconds as RFC 3339, in UTC.
 pub fn rfc3339(unix_ms: u64) -> String {
     let at = std::time::UNIX_EPOCH + Duration::from_millis(unix_ms);
     humantime::format_rfc3339_millis(at).to_string()

@@ -1,38 +1,60 @@
-//! The result of a test: the model, and how it is built from what workers measured.
+//! The result of a test: the model, and how it is built from the workers' measurements.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`compose`] | building a result from the workers' snapshots |
-//! | [`result`] | the model, as JSON shows it |
-//! | [`timeline`] | the test over time |
-//! | [`compare`] | comparison of two results, with noise |
-//! | [`search`], [`suite`] | several tests: the search for the highest rate, suites of plans |
-//! | [`preflight`], [`swarm`] | what pre-flight checks found, and the state of the swarm |
-//! | [`recorded`] | a result in a file |
-//! | [`units`] | numbers with units, as texts |
+//! | `result`, `kinds` | the model of a result, as in its JSON, and its enums |
+//! | `input`, `build`, `planned` | building a result from the workers' snapshots |
+//! | `merge` | merged histograms, and the statistics read from them |
+//! | `verdict`, `threshold` | evaluation of a result |
+//! | `progress` | progress events of a running test |
+//! | [`timeline`], `timeline_recorder`, `heat_map` | the test over time, and how it is recorded |
+//! | `comparison`, [`compare`] | comparison of two results, and how it is computed |
+//! | [`search`], [`suite`] | several tests: the rate search, suites of plans |
+//! | `lists`, `swarm`, [`preflight`] | lists of nodes and tests, state of the swarm, pre-flight checks |
+//! | [`result_file`], `plan_preview` | a result in a file, and a plan before it runs |
+//! | [`units`] | numbers with units, as text |
+//!
+//! Results are exchanged between nodes and must be the same on each of them, bit for bit: every
+//! number depends only on the merged snapshots, never on the order in which they arrived.
 
-pub mod build;
+mod build;
 pub mod compare;
+mod comparison;
+mod heat_map;
+mod input;
+mod kinds;
+mod lists;
 mod merge;
 mod plan_preview;
+mod planned;
 pub mod preflight;
-pub mod result;
+mod progress;
+mod result;
 pub mod result_file;
 pub mod search;
 pub mod suite;
-pub mod swarm;
+mod swarm;
 mod threshold;
 pub mod timeline;
 mod timeline_recorder;
 pub mod units;
 mod verdict;
 
-pub use build::{ResultInput, WorkerInput, phase_word, rfc3339};
-pub use merge::{added, decode, encode, stats};
-pub use plan_preview::Outline;
-pub use result::*;
+pub use build::rfc3339;
+pub use input::{ResultInput, WorkerInput};
+pub use kinds::{
+    ChangeKind, EndKind, NodeHealth, NodeStatus, PlanOutcome, SwarmEventKind, Verdict, state_name,
+};
+pub use lists::{NodeEntry, NodeList, Pool, TestEntry, TestList, TestPage};
+pub use merge::{decode, encode, merged, stats};
+pub use plan_preview::PlanPreview;
+pub use progress::{Progress, Update};
+pub use result::{
+    ChangeResult, DataResult, ErrorEntry, Event, Histograms, NodeResult, Rate, Stats, StepResult,
+    Tenure, TestResult, ThresholdResult, Totals,
+};
 pub use suite::{PlanResult, SuiteResult};
 pub use swarm::{SwarmEvent, SwarmEvents, SwarmLink, SwarmLinks, SwarmNow};
-pub use threshold::{check, measured, shown, shown_value};
+pub use threshold::{check, format_measured, format_value, measured};
 pub use timeline::{Point, Timeline, TimelineNode};
-pub use timeline_recorder::{Look, Recording};
+pub use timeline_recorder::{Recording, Sample};

@@ -1,5 +1,5 @@
-//! Histograms of many workers made one, and what is read from it. Percentiles come from
-//! merged histograms and from nothing else; there is no average of percentiles anywhere.
+//! Merges the histograms of all workers and reads statistics from them. Percentiles are only ever
+//! read from merged histograms; averages of percentiles are wrong and appear nowhere.
 
 use std::time::Duration;
 
@@ -8,37 +8,37 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 
-use super::build::WorkerInput;
+use super::input::WorkerInput;
 use super::result::{Histograms, Stats};
 use vajra_core::metrics::{TimeKind, new_histogram};
 use vajra_core::protocol::merge::WorkerMetrics;
 
-/// The 99th percentile of one worker's lag, and how many values it stands on.
+/// The 99th percentile of one worker's lag, and the number of values it is read from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct LagP99 {
     pub p99: Duration,
     pub count: u64,
 }
 
-/// The three times of all workers.
+/// The merged histograms of all workers.
 pub(super) struct Times {
     pub response: Histogram<u64>,
     pub service: Histogram<u64>,
     pub lag: Histogram<u64>,
-    /// Each worker's own lag, in the workers' order; none where nothing was recorded.
+    /// Each worker's lag, in the order of the workers; none without values.
     pub lag_of: Vec<Option<LagP99>>,
-    /// Every histogram could be read.
+    /// Whether every histogram could be decoded.
     pub whole: bool,
 }
 
 impl Times {
-    /// Decodes and adds up all steps. About a millisecond a worker and step.
+    /// Decodes and merges all steps. Takes about a millisecond per worker and step.
     pub fn of(workers: &[WorkerInput]) -> Times {
         Times::of_steps(workers, |_| true)
     }
 
-    /// The same for some of the steps.
-    pub fn of_steps(workers: &[WorkerInput], counts: impl Fn(u32) -> bool) -> Times {
+    /// The same for the steps for which `includes` is true.
+    pub fn of_steps(workers: &[WorkerInput], includes: impl Fn(u32) -> bool) -> Times {
         let mut times = Times {
             response: new_histogram(),
             service: new_histogram(),
@@ -55,7 +55,7 @@ impl Times {
                 (TimeKind::Lag, &mut own_lag),
             ] {
                 let histograms = worker.metrics.histograms(kind);
-                for (_, data) in histograms.filter(|(step, _)| counts(*step)) {
+                for (_, data) in histograms.filter(|(step, _)| includes(*step)) {
                     let one = decoder.deserialize::<u64, _>(&mut &data[..]);
                     times.whole &= one.is_ok_and(|one| into.add(&one).is_ok());
                 }
@@ -66,7 +66,7 @@ impl Times {
         times
     }
 
-    /// The merged histograms as a result carries them.
+    /// The histograms in the encoding of a result.
     pub fn encoded(&self) -> Histograms {
         Histograms {
             response: encode(&self.response),
@@ -83,9 +83,9 @@ pub(super) fn lag_p99(lag: &Histogram<u64>) -> Option<LagP99> {
     })
 }
 
-/// All histograms of a kind of some workers, added up. What cannot be read is left out; it was
-/// checked where it came in.
-pub fn added<'a>(
+/// The merged histogram of one kind over some workers. Histograms that cannot be decoded are left
+/// out; `wire` has checked them.
+pub fn merged<'a>(
     workers: impl Iterator<Item = &'a WorkerMetrics>,
     kind: TimeKind,
 ) -> Histogram<u64> {
@@ -99,7 +99,7 @@ pub fn added<'a>(
     all
 }
 
-/// What is read from a merged histogram; nothing from an empty one.
+/// The statistics of a merged histogram; none of an empty one.
 pub fn stats(h: &Histogram<u64>) -> Option<Stats> {
     if h.is_empty() {
         return None;
@@ -109,7 +109,7 @@ pub fn stats(h: &Histogram<u64>) -> Option<Stats> {
     Some(Stats {
         count: h.len(),
         min: ms(h.min() as f64),
-        mean: ms(h.mean()),
+        mean: ms(mean_us(h)),
         stdev: ms(h.stdev()),
         p50: at(0.5),
         p75: at(0.75),
@@ -121,14 +121,26 @@ pub fn stats(h: &Histogram<u64>) -> Option<Stats> {
     })
 }
 
-/// A histogram as a result has it.
+/// The mean of a histogram. Summed in integers and divided once, so it is exact for the recorded
+/// buckets and the same on every node.
+pub(super) fn mean_us(h: &Histogram<u64>) -> f64 {
+    let sum: u128 = h
+        .iter_recorded()
+        .map(|v| {
+            u128::from(h.median_equivalent(v.value_iterated_to())) * u128::from(v.count_at_value())
+        })
+        .sum();
+    sum as f64 / h.len().max(1) as f64
+}
+
+/// A histogram in the encoding of a result: base64 of the compressed V2 encoding.
 pub fn encode(h: &Histogram<u64>) -> Option<String> {
     let mut bytes = Vec::new();
     V2DeflateSerializer::new().serialize(h, &mut bytes).ok()?;
     Some(STANDARD.encode(bytes))
 }
 
-/// A histogram of a result, decoded; none if the text is no such thing.
+/// Decodes a histogram of a result; none if the text is not one.
 pub fn decode(base64: &str) -> Option<Histogram<u64>> {
     let bytes = STANDARD.decode(base64).ok()?;
     Deserializer::new().deserialize(&mut &bytes[..]).ok()

@@ -1,4 +1,4 @@
-//! What a plan amounts to before it runs: its stages, how long, how many requests.
+//! A plan before it runs: its stages, length and number of requests.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,41 +7,41 @@ use serde::Serialize;
 
 use vajra_plan::{Hook, Model, Plan, Profile, Task, show_duration};
 
-/// What a plan amounts to.
+/// The preview of a plan.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Outline<'a> {
+pub struct PlanPreview<'a> {
     plan: &'a Plan,
-    /// All requests, where that is known beforehand.
+    /// Number of requests, if it is known before the test.
     requests: Option<u64>,
-    /// From the first to the last arrival due.
+    /// Time from the first to the last planned arrival, in seconds.
     length_s: f64,
     stages: Vec<Stage>,
 }
 
-/// A part of the load over time.
+/// A stage of the load.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 struct Stage {
     name: &'static str,
-    /// Arrivals a second, or users, at its beginning.
+    /// Arrivals per second, or users, at its start.
     from: f64,
-    /// The same at its end.
+    /// Arrivals per second, or users, at its end.
     to: f64,
     length_s: f64,
-    /// Requests, where that is known beforehand.
+    /// Number of requests, if it is known before the test.
     requests: Option<u64>,
 }
 
-impl Outline<'_> {
-    /// Of a plan.
-    pub fn of(plan: &Plan) -> Outline<'_> {
+impl PlanPreview<'_> {
+    /// The preview of `plan`.
+    pub fn of(plan: &Plan) -> PlanPreview<'_> {
         let load = &plan.load;
         let profile = Profile::of(load);
         let most = profile.total_arrivals().unwrap_or(u64::MAX) as f64;
         let arrivals = |t: Duration| profile.integral(t).min(most).round() as u64;
-        let mut begin = Duration::ZERO;
+        let mut start = Duration::ZERO;
         let stages = load.lines().into_iter().map(|line| {
-            let (from, to) = (begin, begin + line.length);
-            begin = to;
+            let (from, to) = (start, start + line.length);
+            start = to;
             Stage {
                 name: line.name,
                 from: line.from,
@@ -50,7 +50,7 @@ impl Outline<'_> {
                 requests: (load.model == Model::Open).then(|| arrivals(to) - arrivals(from)),
             }
         });
-        Outline {
+        PlanPreview {
             plan,
             stages: stages.collect(),
             requests: profile.total_arrivals(),
@@ -58,9 +58,9 @@ impl Outline<'_> {
         }
     }
 
-    /// Without the plan itself.
+    /// The preview as text, without the plan itself.
     pub fn summary(&self) -> String {
-        let what = match &self.plan.task {
+        let task = match &self.plan.task {
             Task::Http(http) => format!("{} {}", http.method, http.url),
             Task::Sleep { ms } | Task::Cpu { ms } => {
                 format!("{} {ms} ms", self.plan.task.type_name())
@@ -70,7 +70,7 @@ impl Outline<'_> {
                 format!("scenarios {}", names.collect::<Vec<_>>().join(", "))
             }
         };
-        let what_comes = match self.plan.task {
+        let unit_of_work = match self.plan.task {
             Task::Scenarios(_) => "iterations",
             _ => "requests",
         };
@@ -78,7 +78,7 @@ impl Outline<'_> {
             Model::Open => "/s",
             Model::Closed => " users",
         };
-        let mut text = format!("would run: {what}\n");
+        let mut text = format!("would run: {task}\n");
         for stage in &self.stages {
             let level = match stage.from == stage.to {
                 true => format!("{}{unit}", stage.to),
@@ -87,27 +87,27 @@ impl Outline<'_> {
             let length = show_duration(Duration::from_secs_f64(stage.length_s));
             let requests = stage
                 .requests
-                .map(|n| format!(", {n} {what_comes}"))
+                .map(|n| format!(", {n} {unit_of_work}"))
                 .unwrap_or_default();
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {:<9} {level} for {length}{requests}", stage.name);
         }
         if let Task::Scenarios(scenarios) = &self.plan.task {
-            for phase in [Hook::Setup, Hook::Teardown] {
-                let steps = scenarios.hook_steps(phase).iter().map(|s| s.name.as_str());
+            for hook in [Hook::Setup, Hook::Teardown] {
+                let steps = scenarios.hook_steps(hook).iter().map(|s| s.name.as_str());
                 let steps: Vec<&str> = steps.collect();
                 if !steps.is_empty() {
-                    let limit = show_duration(scenarios.limit(phase));
+                    let limit = show_duration(scenarios.limit(hook));
                     let steps = steps.join(", ");
-                    let phase = phase.to_string();
-                    let _ = writeln!(text, "  {phase:<9} {steps}, once, at most {limit}");
+                    let hook = hook.to_string();
+                    let _ = writeln!(text, "  {hook:<9} {steps}, once, at most {limit}");
                 }
             }
         }
         let total = match (self.requests, self.plan.load.model) {
-            (Some(n), Model::Open) => format!("{n} {what_comes}"),
-            (Some(n), Model::Closed) => format!("at most {n} {what_comes}"),
-            (None, _) => format!("as many {what_comes} as the users get done"),
+            (Some(n), Model::Open) => format!("{n} {unit_of_work}"),
+            (Some(n), Model::Closed) => format!("at most {n} {unit_of_work}"),
+            (None, _) => format!("as many {unit_of_work} as the users complete"),
         };
         let length = show_duration(Duration::from_secs_f64(self.length_s));
         let _ = writeln!(text, "  total     {total} in {length}");
@@ -132,8 +132,8 @@ mod tests {
             ..Load::open(100.0, Duration::from_secs(10))
         };
         let plan = plan(load);
-        let outline = Outline::of(&plan);
-        let names: Vec<_> = outline
+        let preview = PlanPreview::of(&plan);
+        let names: Vec<_> = preview
             .stages
             .iter()
             .map(|s| (s.name, s.from, s.to))
@@ -144,7 +144,7 @@ mod tests {
             ("sustain", 100.0, 100.0),
         ];
         assert_eq!(names, expected);
-        let sum: u64 = outline.stages.iter().filter_map(|s| s.requests).sum();
-        assert_eq!(Some(sum), outline.requests);
+        let sum: u64 = preview.stages.iter().filter_map(|s| s.requests).sum();
+        assert_eq!(Some(sum), preview.requests);
     }
 }

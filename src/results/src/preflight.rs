@@ -1,68 +1,68 @@
-//! What a pre-flight found, as JSON has it. `docs/api.md` describes it.
+//! The report of the pre-flight checks. `docs/api.md` describes every field.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use vajra_core::protocol::preflight::{Check, Finding};
 
-/// What all nodes found of a plan.
+/// The pre-flight report of all nodes for a plan.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PreflightReport {
-    /// Version of this shape: 1.
+    /// Version of the format: 1.
     pub schema: u32,
     /// `pass`, `warn` or `fail`: the worst of the checks.
-    #[serde(with = "as_word")]
+    #[serde(with = "finding_text")]
     #[schema(value_type = String)]
     pub verdict: Finding,
     /// SHA-256 of the plan, in hexadecimal.
     pub plan: String,
-    /// Each check over all nodes.
+    /// Each check, over all nodes.
     pub checks: Vec<PreflightCheck>,
-    /// What each node found.
+    /// The checks of each node.
     pub nodes: Vec<PreflightNode>,
 }
 
-/// One thing that was looked at.
+/// A pre-flight check.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PreflightCheck {
-    /// A fixed word: `target`, `memory`, …
+    /// Name of the check: `target`, `memory`, …
     pub name: String,
-    /// Which of several of that name: a target's host and port.
+    /// Subject, if several checks have the name: a target's host and port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// `pass`, `warn`, `fail`, or `skip` where there was nothing to look at.
-    #[serde(with = "as_word")]
+    /// `pass`, `warn`, `fail`, or `skip` if there was nothing to check.
+    #[serde(with = "finding_text")]
     #[schema(value_type = String)]
     pub finding: Finding,
-    /// What was found.
+    /// Description of the finding.
     pub text: String,
-    /// What to do.
+    /// Suggested action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What was measured, or is needed: of `target` and `network` a time in microseconds, of
-    /// `clock` milliseconds.
+    /// Measured or required value: microseconds for `target` and `network`, milliseconds for
+    /// `clock`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<u64>,
-    /// What there is of it.
+    /// Available amount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
 }
 
-/// What a node found.
+/// The pre-flight checks of a node.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PreflightNode {
-    /// Its peer id.
+    /// Peer id.
     pub peer: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// It is the node that answers.
+    /// Whether this is the answering node.
     #[serde(rename = "self")]
     pub is_self: bool,
-    /// Its version.
+    /// Version of the node.
     pub version: String,
-    /// It would take part.
+    /// Whether it would take part.
     pub able: bool,
-    /// In the order in which they are shown.
+    /// Its checks, in display order.
     pub checks: Vec<PreflightCheck>,
 }
 
@@ -81,7 +81,7 @@ impl From<Check> for PreflightCheck {
     }
 }
 
-/// The word for a finding.
+/// The text of a finding in JSON.
 pub fn word(finding: Finding) -> &'static str {
     match finding {
         Finding::Skip => "skip",
@@ -91,8 +91,8 @@ pub fn word(finding: Finding) -> &'static str {
     }
 }
 
-/// A finding as its word.
-mod as_word {
+/// A [`Finding`] as text, for `#[serde(with)]`.
+mod finding_text {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     use super::{Finding, word};

@@ -1,4 +1,4 @@
-//! The result of a test, as JSON has it. `docs/result.md` describes every field; the shape is
+//! The result of a test, as in its JSON. `docs/result.md` describes every field; the format is
 //! versioned by `schema`.
 
 use std::collections::BTreeMap;
@@ -6,85 +6,90 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::kinds::{ChangeKind, EndKind, Verdict, state_text};
+use vajra_core::protocol::messages::TestState;
 use vajra_plan::{Load, Values};
 
-/// A test's result: so far, or for good once `complete`.
+/// The result of a test; preliminary until it is `complete`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TestResult {
-    /// Version of this shape: 1.
+    /// Version of the format: 1.
     pub schema: u32,
-    /// The test's id, a UUIDv7.
+    /// Test id, a UUIDv7.
     pub test_id: String,
-    /// The plan's name.
+    /// Name of the plan.
     pub name: Option<String>,
-    /// The plan's tags.
+    /// Tags of the plan.
     pub tags: BTreeMap<String, String>,
-    /// What was aimed at: the URL, or the task type.
+    /// URL, or task type.
     pub target: String,
-    /// The load that the plan asked for, as a plan file has it.
+    /// The plan's `[load]`, with the keys of a plan file.
     #[schema(value_type = Object)]
     pub load: Load,
     /// `electing`, `registering`, `running`, `stopping` or `ended`.
-    pub state: String,
-    /// Why it ended: `completed`, `stopped` or `failed`; null before.
-    pub end: Option<String>,
-    /// Every final snapshot that the result consists of is in it.
+    #[serde(with = "state_text")]
+    #[schema(value_type = String)]
+    pub state: TestState,
+    /// How the test ended; null before its end.
+    pub end: Option<EndKind>,
+    /// Whether it contains the last snapshot of every worker in the final roster.
     pub complete: bool,
-    /// `valid`, `degraded` or `invalid`; null until it ended.
-    pub verdict: Option<String>,
-    /// Why the verdict is not `valid`, and what to do; and why a test failed.
+    /// Judgement of the generator's work; null before the end.
+    pub verdict: Option<Verdict>,
+    /// Reasons for a verdict other than `valid`, or for a failure, and what to do.
     pub reasons: Vec<String>,
     /// Start of the profile, RFC 3339, UTC; null before it.
     pub started_at: Option<String>,
-    /// Length of what was measured, in seconds.
+    /// Time for which load was planned, in seconds.
     pub duration_s: f64,
-    /// Latest minus earliest start over the workers, by the best clock estimate.
+    /// Latest minus earliest start over the workers, by the best clock offset estimates.
     pub start_skew_ms: Option<f64>,
-    /// The true skew is at most so far from that: half the round trips by which the two
-    /// clocks that are known worst are known.
+    /// Largest error of `start_skew_ms`: half the round trips behind the two least certain clock
+    /// offsets.
     pub start_skew_within_ms: Option<f64>,
-    /// Who coordinated, by term.
+    /// Coordinators of the test, by term.
     pub coordinators: Vec<Tenure>,
-    /// The workers.
+    /// Workers of the test.
     pub nodes: Vec<NodeResult>,
-    /// What was counted.
+    /// Counters over all workers, warm-up included.
     pub totals: Totals,
-    /// The plan's thresholds, held against this result.
+    /// Results of the plan's thresholds.
     #[serde(default)]
-    pub thresholds: Vec<Judged>,
+    pub thresholds: Vec<ThresholdResult>,
     /// Each step of each scenario, in the plan's order; empty without scenarios.
     #[serde(default)]
     pub steps: Vec<StepResult>,
-    /// Each scenario, likewise.
+    /// Each scenario as a whole; empty without scenarios.
     #[serde(default)]
     pub scenarios: Vec<StepResult>,
-    /// Each label, likewise: all steps that have it.
+    /// Each label: all steps with that label together.
     #[serde(default)]
     pub labels: Vec<StepResult>,
-    /// What the plan's setup found for all scenarios.
+    /// Values from the plan's setup hook, by name.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub values: Values,
-    /// The plan's data, and how much of it was used; empty without any.
+    /// Data files of the plan and their use.
     #[serde(default)]
     pub data: Vec<DataResult>,
-    /// Requests a second.
+    /// Planned and achieved rate.
     pub rate: Rate,
-    /// Responses by HTTP status code.
+    /// Number of responses by HTTP status code.
     pub status_codes: BTreeMap<String, u64>,
-    /// From the intended send time: free of coordinated omission.
+    /// From the instant a request was due to the end of its response: free of coordinated
+    /// omission.
     pub response_time_ms: Option<Stats>,
-    /// From the actual send.
+    /// From the actual send to the end of the response.
     pub service_time_ms: Option<Stats>,
-    /// From the intended to the actual send: the generator's own error.
+    /// From the due instant to the attempt to send: the generator's own error.
     pub lag_ms: Option<Stats>,
     /// The merged histograms, base64 of HdrHistogram's compressed V2 encoding.
     pub histograms: Histograms,
     /// Errors by kind and message, most frequent first.
     pub errors: Vec<ErrorEntry>,
-    /// What happened.
+    /// Event log of the test.
     pub events: Vec<Event>,
-    /// How the load was changed on the way.
+    /// Changes of the load during the test.
     #[serde(default)]
     pub changes: Vec<ChangeResult>,
     /// The plan, in its canonical form.
@@ -96,120 +101,119 @@ pub struct TestResult {
 /// A change of the load of a running test.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ChangeResult {
-    /// Since when it counts, in seconds after the start of the profile.
+    /// Instant from which it applies, in seconds after the start of the profile.
     pub at_s: f64,
-    /// `scaled`, `paused` or `resumed`.
-    pub what: String,
-    /// Full load from then on, if it was scaled: arrivals a second, or users.
+    /// Kind of the change.
+    pub kind: ChangeKind,
+    /// New full load if it was scaled: arrivals per second, or users.
     pub level: Option<f64>,
 }
 
-/// A coordinator's time in office.
+/// A coordinator's tenure in one term.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Tenure {
-    /// Its term.
+    /// Term of the election.
     pub term: u64,
-    /// Who.
+    /// Peer id of the node.
     pub peer: String,
-    /// Its name, if it is known.
+    /// Name of the node; empty if unknown.
     #[serde(default)]
     pub name: String,
-    /// Milliseconds after the start of the profile; negative before it.
+    /// Start of the tenure, in milliseconds after the start of the profile; negative before it.
     pub from_ms: i64,
-    /// The same; null while in office.
+    /// End of the tenure; null while it is the coordinator.
     pub to_ms: Option<i64>,
 }
 
-/// A worker's part.
+/// A worker's part of the result.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct NodeResult {
-    /// Its peer id.
+    /// Peer id.
     pub peer: String,
-    /// Its incarnation.
+    /// Incarnation.
     pub incarnation: u64,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its share when last measured, 0 to 1.
+    /// Last measured share of the load, 0 to 1.
     pub share: f64,
     /// Requests written.
     pub sent: u64,
-    /// Of these, succeeded.
+    /// Requests that succeeded.
     pub ok: u64,
-    /// Of these, failed.
+    /// Requests that failed.
     pub failed: u64,
-    /// Arrivals not sent.
+    /// Arrivals that it did not send.
     pub dropped: u64,
-    /// 99th percentile of its lag.
+    /// 99th percentile of its lag, in milliseconds.
     pub lag_p99_ms: Option<f64>,
-    /// When it was lost, after the start of the profile.
+    /// Time of its loss, in milliseconds after the start of the profile; null if it was not lost.
     pub lost_at_ms: Option<u64>,
-    /// What its machine is: operating system, cores, memory, and the node's version.
+    /// Operating system, cores and memory of its machine, and version of the node.
     #[serde(default)]
     pub environment: String,
 }
 
-/// What was counted, over all workers, warm-up included.
+/// Counters over all workers, warm-up included.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
-    /// Arrivals that the plan asked for: `sent + dropped + short`.
+    /// Planned arrivals: `sent + dropped + unsent`.
     pub planned: u64,
-    /// Requests written: `ok + failed + abandoned`, and those of which it is not known how they
-    /// went: in flight before the end, and when a lost worker last reported.
+    /// Requests written: `ok + failed + abandoned`, and those with an unknown outcome (in flight
+    /// before the end, or when a lost worker last reported).
     pub sent: u64,
-    /// Succeeded.
+    /// Requests that succeeded.
     pub ok: u64,
-    /// Failed.
+    /// Requests that failed.
     pub failed: u64,
-    /// Given up in flight, because the test was stopped.
+    /// Requests in flight that were abandoned because the test was stopped.
     pub abandoned: u64,
-    /// Arrivals that a worker did not send: it was late, its lease had lapsed, or
-    /// `max_in_flight` was reached.
+    /// Arrivals that a worker had but did not send, for one of the next three reasons.
     pub dropped: u64,
-    /// Of these, because the generator itself was too late for them.
+    /// Dropped because the generator was too late.
     #[serde(default)]
     pub dropped_late: u64,
-    /// Of these, because `max_in_flight` was reached.
+    /// Dropped because `max_in_flight` was reached.
     #[serde(default)]
     pub dropped_full: u64,
-    /// Of these, because a worker had lost touch with the coordinator.
+    /// Dropped because the worker's lease had expired.
     #[serde(default)]
     pub dropped_lease: u64,
-    /// Arrivals that no worker was there for.
-    pub short: u64,
-    /// Of those sent, the warm-up's; they are in no percentile.
+    /// Planned arrivals that no worker was there for.
+    pub unsent: u64,
+    /// Sent requests that belong to the warm-up; they are in no percentile.
     pub warm_up: u64,
     /// Bytes written to connections.
     pub bytes_sent: u64,
     /// Bytes read from connections.
     pub bytes_received: u64,
-    /// Checks of responses that held.
+    /// Checks of responses that passed.
     #[serde(default)]
     pub checks_passed: u64,
-    /// Checks of responses that did not.
+    /// Checks of responses that failed.
     #[serde(default)]
     pub checks_failed: u64,
 }
 
 impl Totals {
-    /// Sent, and not known how it went: in flight before the end, and when a lost worker last
-    /// reported.
+    /// Sent requests with an unknown outcome: in flight before the end, or when a lost worker
+    /// last reported.
     pub fn unanswered(&self) -> u64 {
-        let told = self.ok + self.failed + self.abandoned;
-        self.sent.saturating_sub(told)
+        let known = self.ok + self.failed + self.abandoned;
+        self.sent.saturating_sub(known)
     }
 }
 
-/// A step of a scenario, or all steps of one.
+/// A step of a scenario, or several steps together.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StepResult {
-    /// `scenario/step`, or `scenario`.
+    /// `scenario/step`, scenario, or label.
     pub name: String,
-    /// What was counted; `planned` are the iterations that came so far, bytes are not told
-    /// apart.
+    /// Counters; `planned` is the number of iterations that reached the step. The bytes on the
+    /// connections are counted with the first step.
     pub totals: Totals,
     /// As in the whole result.
     pub status_codes: BTreeMap<String, u64>,
-    /// As in the whole result; in later steps from the end of the pause before it.
+    /// As in the whole result; a later step is due at the end of the think time before it.
     pub response_time_ms: Option<Stats>,
     /// As in the whole result.
     pub service_time_ms: Option<Stats>,
@@ -219,55 +223,54 @@ pub struct StepResult {
     pub errors: Vec<ErrorEntry>,
 }
 
-/// Data of the plan, and how much of it was used.
+/// A data file of the plan and its use.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DataResult {
-    /// The name that templates use.
+    /// Name of the data in the plan.
     pub name: String,
     /// `sequential`, `random`, `unique` or `user`.
     pub pick: String,
-    /// How many rows it has.
+    /// Number of rows.
     pub rows: u64,
-    /// Iterations that took a row of it and sent something. Of unique rows these are as many
+    /// Iterations that took a row and sent a request; with `unique`, also the number of used
     /// rows.
     pub used: u64,
-    /// Of unique rows, those whose turn had come, but nobody carried their iteration out; null
-    /// otherwise.
+    /// `unique` only: rows that were due but whose iteration was not run; null otherwise.
     pub unused: Option<u64>,
-    /// Of unique rows, those whose turn had not come at the end; null otherwise.
-    pub left: Option<u64>,
-    /// Nothing is unknown. Otherwise a worker died, and what it sent after its last report
-    /// nobody knows: `used` is the least, `unused` the most it can be.
+    /// `unique` only: rows that were not due before the end of the test; null otherwise.
+    pub remaining: Option<u64>,
+    /// False if a worker died: its requests after its last report are unknown, so `used` is a
+    /// lower bound and `unused` an upper bound.
     pub exact: bool,
 }
 
-/// A threshold, held against the result.
+/// The result of a threshold.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Judged {
-    /// As it was written.
+pub struct ThresholdResult {
+    /// The threshold as written in the plan.
     pub threshold: String,
-    /// The result keeps it.
-    pub held: bool,
-    /// What it was: milliseconds, a share from 0 to 1, or a second⁻¹; null if nothing was
-    /// measured.
+    /// Whether the result passes it.
+    pub passed: bool,
+    /// Measured value: milliseconds, a share from 0 to 1, or requests per second; null if nothing
+    /// was measured.
     pub value: Option<f64>,
 }
 
-/// Requests a second, over the measured time.
+/// Requests per second, over `duration_s`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Rate {
-    /// Asked for by the plan; in the closed model the same as achieved.
-    pub asked: f64,
-    /// Sent.
+    /// Planned arrivals per second; in the closed model the same as `achieved`.
+    pub planned: f64,
+    /// Requests sent per second.
     pub achieved: f64,
 }
 
 /// A distribution in milliseconds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
-    /// Values.
+    /// Number of values.
     pub count: u64,
-    /// Smallest.
+    /// Smallest value.
     pub min: f64,
     /// Mean.
     pub mean: f64,
@@ -285,251 +288,52 @@ pub struct Stats {
     pub p99: f64,
     /// 99.9th percentile.
     pub p999: f64,
-    /// Largest.
+    /// Largest value.
     pub max: f64,
 }
 
-/// Merged histograms of microseconds.
+/// Merged histograms, with values in microseconds.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Histograms {
-    /// Of response time.
+    /// Response times.
     pub response: Option<String>,
-    /// Of service time.
+    /// Service times.
     pub service: Option<String>,
-    /// Of lag.
+    /// Lag.
     pub lag: Option<String>,
 }
 
-/// A kind of error.
+/// Errors with the same kind and message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorEntry {
     /// `connect`, `timeout`, `status`, …
     pub kind: String,
-    /// What happened.
+    /// Message; empty where messages beyond the limits are summed by kind.
     pub message: String,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
 }
 
-/// Something that happened.
+/// An event of a test.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Milliseconds after the start of the profile; negative before it.
     pub at_ms: i64,
-    /// A short fixed word.
+    /// Kind of the event, a fixed word.
     pub kind: String,
-    /// Whom it is about.
+    /// Peer id of the node concerned.
     pub peer: Option<String>,
-    /// For people.
+    /// Description.
     pub text: String,
 }
 
-/// One line of a test's life, once a second and once more at its end. That last one tells the
-/// whole test's means and percentiles instead of the last interval's.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Progress {
-    /// Which test.
-    pub test_id: String,
-    /// `electing`, `registering`, `running`, `stopping` or `ended`.
-    pub state: String,
-    /// Seconds since the start of the profile; negative before it.
-    pub elapsed_s: f64,
-    /// Length of the profile in seconds.
-    pub duration_s: f64,
-    /// Workers that report.
-    pub nodes: u32,
-    /// Arrivals a second that the plan asks for now; 0 in the closed model and for scenarios.
-    pub asked: f64,
-    /// Users that the plan asks for now; 0 in the open model.
-    pub users: u32,
-    /// Requests sent a second over the last interval.
-    pub rate: f64,
-    /// Requests sent so far.
-    pub sent: u64,
-    /// Requests failed so far.
-    pub failed: u64,
-    /// Response-time percentiles over the last interval, in milliseconds.
-    pub p50_ms: Option<f64>,
-    /// As above.
-    pub p99_ms: Option<f64>,
-    /// Lag over the last interval, in milliseconds.
-    pub lag_p99_ms: Option<f64>,
-}
-
-impl Progress {
-    /// The last line of a test.
-    pub fn of_ended(result: &TestResult) -> Progress {
-        Progress {
-            test_id: result.test_id.clone(),
-            state: "ended".into(),
-            elapsed_s: result.duration_s,
-            duration_s: result.duration_s,
-            nodes: result.nodes.len() as u32,
-            asked: result.rate.asked,
-            users: 0,
-            rate: result.rate.achieved,
-            sent: result.totals.sent,
-            failed: result.totals.failed,
-            p50_ms: result.response_time_ms.as_ref().map(|s| s.p50),
-            p99_ms: result.response_time_ms.as_ref().map(|s| s.p99),
-            lag_p99_ms: result.lag_ms.as_ref().map(|s| s.p99),
-        }
-    }
-}
-
-/// What whoever follows a test is told.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Update {
-    /// A line of its life.
-    Progress(Progress),
-    /// An interval of its [`Timeline`](super::timeline::Timeline) is over.
-    Point(Box<super::timeline::Point>),
-}
-
-/// The nodes of the swarm.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct NodeList {
-    /// Each, the answering one first.
-    pub nodes: Vec<NodeEntry>,
-    /// All together.
-    pub pool: Pool,
-}
-
-/// A node.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct NodeEntry {
-    /// Its peer id.
-    pub peer: String,
-    /// Its incarnation: greater at every start.
-    pub incarnation: u64,
-    /// Its name.
-    pub name: String,
-    /// It is the node that answers.
-    #[serde(rename = "self")]
-    pub is_self: bool,
-    /// Where it can be dialled.
-    pub addresses: Vec<String>,
-    /// Its version.
-    pub version: String,
-    /// `idle`, `running`, `overloaded`, `draining`, `leaving`, `isolated`, `error`.
-    pub status: String,
-    /// `healthy`, `late` or `gone`.
-    pub health: String,
-    /// Tasks it can run at once.
-    pub capacity: u32,
-    /// Tasks it runs now.
-    pub load: u32,
-    /// Task types it can run.
-    pub task_types: Vec<String>,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Milliseconds since its last advert; null of the node that answers.
-    #[serde(default)]
-    pub heard_ms: Option<u64>,
-    /// Round trip to it, in milliseconds, as last measured.
-    #[serde(default)]
-    pub round_trip_ms: Option<f64>,
-    /// How far its wall clock is ahead of the answering node's, in milliseconds, as last
-    /// measured.
-    #[serde(default)]
-    pub clock_offset_ms: Option<f64>,
-    /// What the machine is: operating system, cores, memory.
-    #[serde(default)]
-    pub environment: String,
-    /// 99th percentile of its lag in the running tests so far, in milliseconds, the largest of
-    /// them; null if it runs none.
-    #[serde(default)]
-    pub lag_p99_ms: Option<f64>,
-    /// Its share of each running test, 0 to 1, by test id.
-    #[serde(default)]
-    pub shares: BTreeMap<String, f64>,
-}
-
-/// The nodes together.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct Pool {
-    /// Nodes known, gone ones included.
-    pub total: u32,
-    /// Healthy ones.
-    pub healthy: u32,
-    /// Capacity of the healthy ones.
-    pub capacity: u64,
-    /// What of that is free. Nodes that are being drained, or leave, have none: they take nothing
-    /// new.
-    pub available: u64,
-    /// What of that is in use.
-    pub load: u64,
-}
-
-impl Pool {
-    /// The sum over nodes.
-    pub fn of(nodes: &[NodeEntry]) -> Pool {
-        let mut pool = Pool {
-            total: nodes.len() as u32,
-            ..Pool::default()
-        };
-        for n in nodes.iter().filter(|n| n.health == "healthy") {
-            pool.healthy += 1;
-            pool.capacity += u64::from(n.capacity);
-            pool.load += u64::from(n.load);
-            if !matches!(n.status.as_str(), "draining" | "leaving") {
-                // One that has more than it can take leaves the others' room alone.
-                pool.available += u64::from(n.capacity.saturating_sub(n.load));
-            }
-        }
-        pool
-    }
-}
-
-/// The tests that a node knows.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct TestList {
-    /// Newest first.
-    pub tests: Vec<TestEntry>,
-}
-
-/// A page of the tests that a node knows.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct TestPage {
-    /// Newest first.
-    pub tests: Vec<TestEntry>,
-    /// The last of these, if older ones follow: the next page is what comes before it.
-    pub next: Option<String>,
-}
-
-/// A test in a list.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct TestEntry {
-    /// Its id.
-    pub test_id: String,
-    /// Its name.
-    pub name: Option<String>,
-    /// As in [`TestResult`].
-    pub state: String,
-    /// As in [`TestResult`].
-    pub verdict: Option<String>,
-    /// As in [`TestResult`].
-    pub started_at: Option<String>,
-}
-
 impl TestResult {
-    /// What people call a node: its name, or its peer id if nobody knows that.
+    /// The name of a node, or its peer id if the name is unknown.
     pub fn name_of<'a>(&'a self, peer: &'a str) -> &'a str {
         let worker = self.nodes.iter().find(|n| n.peer == peer).map(|n| &n.name);
-        let reigned = self.coordinators.iter().find(|c| c.peer == peer);
-        let names = worker.into_iter().chain(reigned.map(|c| &c.name));
+        let coordinator = self.coordinators.iter().find(|c| c.peer == peer);
+        let names = worker.into_iter().chain(coordinator.map(|c| &c.name));
         let mut known = names.filter(|name| !name.is_empty());
         known.next().map_or(peer, String::as_str)
-    }
-
-    /// The entry of a list.
-    pub fn entry(&self) -> TestEntry {
-        TestEntry {
-            test_id: self.test_id.clone(),
-            name: self.name.clone(),
-            state: self.state.clone(),
-            verdict: self.verdict.clone(),
-            started_at: self.started_at.clone(),
-        }
     }
 }

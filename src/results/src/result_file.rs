@@ -1,55 +1,55 @@
-//! A result with what goes along with it in a file: the test over time, and a comparison. Of
-//! such files reports are made without a node, and they serve as baselines.
+//! A result in a file, with the test over time and a comparison if they were requested. Reports
+//! are made from such files without a node, and comparisons use them as baselines.
 
 use serde::{Deserialize, Serialize};
 
-use super::compare::Comparison;
+use super::comparison::Comparison;
 use super::result::TestResult;
 use super::timeline::Timeline;
 
-/// What `--json` writes: the result's own keys, and two more where they were asked for.
+/// The content of a file written by `--json`: the keys of the result, and up to two more.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Recorded {
+pub struct ResultFile {
     /// The result.
     #[serde(flatten)]
     pub result: TestResult,
     /// The test over time, with its histograms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<Timeline>,
-    /// The result held against another.
+    /// The comparison with a baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
 }
 
-/// Why a file is no result.
+/// Error of [`ResultFile::read`].
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It is no JSON, or not that of a result.
-    #[error("it is not a result as --json writes it: {0}")]
-    Strange(#[from] serde_json::Error),
-    /// A newer program wrote it.
+    /// The file is not JSON, or not a result.
+    #[error("it is not a result as written by --json: {0}")]
+    NotAResult(#[from] serde_json::Error),
+    /// The file has a newer format.
     #[error("it has schema {0}, and this program reads schema 1: use a newer vajra-node")]
     Newer(u32),
 }
 
-impl Recorded {
-    /// A result alone.
-    pub fn of(result: TestResult) -> Recorded {
-        Recorded {
+impl ResultFile {
+    /// A result without a timeline or comparison.
+    pub fn of(result: TestResult) -> ResultFile {
+        ResultFile {
             result,
             timeline: None,
             comparison: None,
         }
     }
 
-    /// From the text of a file.
+    /// Parses the content of a file.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn read(text: &[u8]) -> Result<Recorded, ReadError> {
-        let recorded: Recorded = serde_json::from_slice(text)?;
-        match recorded.result.schema {
-            1 => Ok(recorded),
+    pub fn read(text: &[u8]) -> Result<ResultFile, ReadError> {
+        let file: ResultFile = serde_json::from_slice(text)?;
+        match file.result.schema {
+            1 => Ok(file),
             newer => Err(ReadError::Newer(newer)),
         }
     }

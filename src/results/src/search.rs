@@ -1,50 +1,51 @@
-//! The search for the highest rate at which thresholds hold: steps of twice the rate until
-//! one fails, then the middle between what held and what failed.
+//! The search for the highest rate at which all thresholds pass: the rate is doubled until a
+//! threshold fails, then the interval between the passed and the failed rate is halved.
 
 use serde::{Deserialize, Serialize};
 
+use super::kinds::Verdict;
 use super::result::TestResult;
 use super::threshold::check;
 use vajra_plan::Threshold;
 
-/// The search ends when what held and what failed are this close together, as a part of
-/// what held.
-const CLOSE: f64 = 0.05;
+/// The search ends when the passed and the failed rate differ by at most this share of the passed
+/// rate.
+const PRECISION: f64 = 0.05;
 
 /// Most tests of a search.
-const MOST: usize = 40;
+const MAX_TESTS: usize = 40;
 
-/// A rate that was tried.
+/// A tested rate.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Tried {
-    /// The test's id.
+    /// Test id.
     pub test_id: String,
-    /// Requests a second asked for.
+    /// Planned requests per second.
     pub rate: f64,
-    /// Requests a second sent.
+    /// Requests sent per second.
     pub achieved: f64,
-    /// Of response time, in milliseconds.
+    /// Median response time, in milliseconds.
     pub p50_ms: Option<f64>,
-    /// Of response time, in milliseconds.
+    /// 99th percentile of the response time, in milliseconds.
     pub p99_ms: Option<f64>,
-    /// Of lag, in milliseconds.
+    /// 99th percentile of the lag, in milliseconds.
     pub lag_p99_ms: Option<f64>,
     /// Requests that failed.
     pub failed: u64,
     /// As in the result.
-    pub verdict: Option<String>,
-    /// All thresholds held, and the result is not `invalid`.
-    pub held: bool,
-    /// Why not: each threshold that was not kept, and what makes the result `invalid`.
+    pub verdict: Option<Verdict>,
+    /// Whether all thresholds passed and the result is not `invalid`.
+    pub passed: bool,
+    /// Reasons if it did not pass: each failed threshold, and the reasons of an `invalid` result.
     pub reasons: Vec<String>,
 }
 
 impl Tried {
-    /// What a test at `rate` says.
+    /// The outcome of a test at `rate`.
     pub fn of(rate: f64, result: &TestResult, thresholds: &[Threshold]) -> Tried {
-        let broken = thresholds.iter().filter_map(|t| check(t, result).err());
-        let mut reasons: Vec<String> = broken.collect();
-        if result.verdict.as_deref() == Some("invalid") {
+        let failed = thresholds.iter().filter_map(|t| check(t, result).err());
+        let mut reasons: Vec<String> = failed.map(|e| e.to_string()).collect();
+        if result.verdict == Some(Verdict::Invalid) {
             reasons.extend(result.reasons.iter().cloned());
         }
         Tried {
@@ -55,23 +56,23 @@ impl Tried {
             p99_ms: result.response_time_ms.as_ref().map(|s| s.p99),
             lag_p99_ms: result.lag_ms.as_ref().map(|s| s.p99),
             failed: result.totals.failed,
-            verdict: result.verdict.clone(),
-            held: reasons.is_empty(),
+            verdict: result.verdict,
+            passed: reasons.is_empty(),
             reasons,
         }
     }
 }
 
-/// A search, as far as it has come.
+/// A rate search and its tests until now.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Search {
-    /// The thresholds, as they were written.
+    /// The thresholds, as written on the command line.
     pub thresholds: Vec<String>,
-    /// Highest rate at which all held; null if there is none.
+    /// Highest rate that passed; null without one.
     pub max_rate: Option<f64>,
-    /// Lowest rate at which one did not; null if there is none.
+    /// Lowest rate that failed; null without one.
     pub failed_rate: Option<f64>,
-    /// The tests, in order.
+    /// The tests, in the order in which they ran.
     pub tried: Vec<Tried>,
     #[serde(skip)]
     first: f64,
@@ -80,7 +81,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// From a rate to begin with, up to a limit.
+    /// A search that starts at the rate `first` and never exceeds `limit`.
     pub fn new(first: f64, limit: f64, thresholds: &[Threshold]) -> Search {
         Search {
             thresholds: thresholds.iter().map(Threshold::to_string).collect(),
@@ -92,29 +93,29 @@ impl Search {
         }
     }
 
-    /// The rate to try next; none when the search is over.
+    /// The next rate to test; none when the search is over.
     pub fn next(&self) -> Option<f64> {
-        if self.tried.len() >= MOST {
+        if self.tried.len() >= MAX_TESTS {
             return None;
         }
         let next = match (self.max_rate, self.failed_rate) {
             (None, None) => self.first,
-            (Some(held), None) if held >= self.limit => return None,
-            (Some(held), None) => (held * 2.0).min(self.limit),
-            (held, Some(failed)) => {
-                let held = held.unwrap_or_default();
-                if failed - held <= held * CLOSE || failed <= 1.0 {
+            (Some(passed), None) if passed >= self.limit => return None,
+            (Some(passed), None) => (passed * 2.0).min(self.limit),
+            (passed, Some(failed)) => {
+                let passed = passed.unwrap_or_default();
+                if failed - passed <= passed * PRECISION || failed <= 1.0 {
                     return None;
                 }
-                (held + failed) / 2.0
+                (passed + failed) / 2.0
             }
         };
         Some(round(next).min(self.limit))
     }
 
-    /// A rate was tried.
+    /// Adds the outcome of a test.
     pub fn add(&mut self, tried: Tried) {
-        let bound = match tried.held {
+        let bound = match tried.passed {
             true => &mut self.max_rate,
             false => &mut self.failed_rate,
         };
@@ -123,7 +124,7 @@ impl Search {
     }
 }
 
-/// To three digits: a rate that people can repeat.
+/// Rounds to three significant digits, so that the rate is easy to repeat.
 fn round(rate: f64) -> f64 {
     let unit = 10f64.powf(rate.log10().floor() - 2.0);
     (rate / unit).round() * unit
@@ -133,7 +134,7 @@ fn round(rate: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn tried(rate: f64, held: bool) -> Tried {
+    fn tried(rate: f64, passed: bool) -> Tried {
         Tried {
             test_id: String::new(),
             rate,
@@ -143,12 +144,12 @@ mod tests {
             lag_p99_ms: None,
             failed: 0,
             verdict: None,
-            held,
+            passed,
             reasons: Vec::new(),
         }
     }
 
-    /// Searches a target that holds up to a rate.
+    /// Searches a target with a given capacity.
     fn search(first: f64, limit: f64, capacity: f64) -> Search {
         let mut search = Search::new(first, limit, &[]);
         while let Some(rate) = search.next() {
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn it_doubles_then_halves_to_within_a_twentieth() {
+    fn the_rate_is_doubled_then_the_interval_is_halved() {
         let rates: Vec<f64> = search(100.0, 1e6, 730.0)
             .tried
             .iter()
@@ -170,23 +171,23 @@ mod tests {
         );
         for capacity in [100.0, 101.0, 999.0, 12_345.0, 640_000.0] {
             let found = search(100.0, 1e6, capacity);
-            let (held, failed) = (
+            let (passed, failed) = (
                 found.max_rate.unwrap_or(0.0),
                 found.failed_rate.unwrap_or(0.0),
             );
             assert!(
-                held <= capacity && capacity < failed,
-                "{capacity}: {held} {failed}"
+                passed <= capacity && capacity < failed,
+                "{capacity}: {passed} {failed}"
             );
             assert!(
-                failed - held <= held * 0.05 + 1e-9,
-                "{capacity}: {held} {failed}"
+                failed - passed <= passed * 0.05 + 1e-9,
+                "{capacity}: {passed} {failed}"
             );
         }
     }
 
     #[test]
-    fn it_ends_at_its_limit_and_at_nothing() {
+    fn the_search_ends_at_its_limit_and_at_one_per_second() {
         let found = search(1_000.0, 5_000.0, f64::MAX);
         assert_eq!((found.max_rate, found.failed_rate), (Some(5_000.0), None));
         let found = search(1_000.0, 5_000.0, 0.0);
@@ -195,7 +196,7 @@ mod tests {
         let below = search(1_000.0, 5_000.0, 120.0);
         assert!(
             below.max_rate > Some(113.0),
-            "it goes down as well: {below:?}"
+            "the rate can fall below the first one: {below:?}"
         );
     }
 }

@@ -1,34 +1,34 @@
-//! What came out of a suite, as JSON has it. `docs/result.md` describes it.
+//! The result of a suite. `docs/result.md` describes every field.
 
 use serde::{Deserialize, Serialize};
 
+use super::kinds::PlanOutcome;
 use super::result::TestResult;
 
-/// A suite's result.
+/// The result of a suite.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SuiteResult {
-    /// Version of this shape: 1.
+    /// Version of the format: 1.
     pub schema: u32,
-    /// The suite's name.
+    /// Name of the suite.
     pub suite: Option<String>,
     /// `sequential` or `parallel`.
     pub mode: String,
-    /// The first of its plans' outcomes that counts, in the order of the exit codes.
-    pub outcome: String,
-    /// Each, in the suite's order.
+    /// The outcome that decides the exit code, in the order of the exit codes.
+    pub outcome: PlanOutcome,
+    /// Results of the plans, in the suite's order.
     pub plans: Vec<PlanResult>,
 }
 
-/// What came out of one of its plans.
+/// The result of a plan of a suite.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PlanResult {
-    /// Its name in the suite.
+    /// Name of the plan in the suite.
     pub name: String,
-    /// `passed`, `could_not_run`, `stopped`, `thresholds` (one was not kept), `not_valid` (with
-    /// `--strict`) or `not_begun`.
-    pub outcome: String,
-    /// Why it could not run, or was not begun.
+    /// Outcome.
+    pub outcome: PlanOutcome,
+    /// Reason why the plan could not run or was not started.
     pub why: Option<String>,
-    /// Its result, if it began.
+    /// Result of the test, if it was started.
     pub result: Option<Box<TestResult>>,
 }

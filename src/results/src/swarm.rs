@@ -1,55 +1,56 @@
-//! The swarm as a whole, as JSON has it: what happened in it, and who is connected to whom.
+//! The state of the swarm: its events and connections. `docs/api.md` describes every field.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::result::{NodeList, TestList};
+use super::kinds::SwarmEventKind;
+use super::lists::{NodeList, TestList};
 
-/// What happened in the swarm.
+/// Events of the swarm.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct SwarmEvents {
-    /// Newest first.
+    /// The events, newest first.
     pub events: Vec<SwarmEvent>,
 }
 
-/// Something that happened in the swarm, as the answering node saw it.
+/// An event of the swarm, as seen by the answering node.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SwarmEvent {
-    /// When, by the answering node's wall clock: RFC 3339, UTC.
+    /// Time on the answering node's wall clock: RFC 3339, UTC.
     pub at: String,
-    /// `joined`, `left` (it said so), `gone` (it did not) or `returned`.
-    pub kind: String,
-    /// Whom it is about.
+    /// Kind of the event.
+    pub kind: SwarmEventKind,
+    /// Peer id of the node concerned.
     pub peer: String,
-    /// That node's name.
+    /// Name of that node.
     pub name: String,
-    /// For people.
+    /// Description.
     pub text: String,
 }
 
-/// Who is connected to whom.
+/// The connections between nodes.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct SwarmLinks {
-    /// Each connection as each of its two ends tells it.
+    /// Each connection, as reported by each of its two ends.
     pub links: Vec<SwarmLink>,
-    /// Every live node was asked and has answered.
+    /// Whether every live node has reported its connections.
     pub complete: bool,
 }
 
-/// A connection, as one of its ends tells it.
+/// A connection, as reported by one of its ends.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SwarmLink {
-    /// The node that tells it.
+    /// Peer id of the reporting node.
     pub from: String,
-    /// The other end.
+    /// Peer id of the other end.
     pub to: String,
-    /// As last measured, in milliseconds.
+    /// Last measured round trip, in milliseconds.
     pub round_trip_ms: Option<f64>,
-    /// Gossip goes over it: it is in the mesh of a topic.
+    /// Whether gossip uses it: it is in the mesh of a topic.
     pub mesh: bool,
 }
 
-/// The swarm at a moment.
+/// A snapshot of the swarm.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SwarmNow {
     /// The nodes.

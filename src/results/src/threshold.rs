@@ -1,6 +1,6 @@
-//! Whether a result is as good as it should be.
+//! Evaluates thresholds against a result.
 
-use super::result::{Judged, Stats, StepResult, TestResult, Totals};
+use super::result::{Stats, StepResult, TestResult, ThresholdResult, Totals};
 use crate::units;
 use vajra_plan::{Metric, Point, Scope, Threshold};
 
@@ -17,7 +17,7 @@ fn at(point: Point, stats: &Stats) -> f64 {
     }
 }
 
-/// What a threshold is about: the whole, a scenario, a step, or a label.
+/// The part of a result that a threshold applies to: the whole, a scenario, a step, or a label.
 struct Measured<'a> {
     totals: &'a Totals,
     response: &'a Option<Stats>,
@@ -54,8 +54,8 @@ impl<'a> Measured<'a> {
     }
 }
 
-/// A number of a result: milliseconds, a share from 0 to 1, or a second⁻¹; none if nothing
-/// was measured.
+/// The value of a metric: milliseconds, a share from 0 to 1, or requests per second; none if
+/// nothing was measured.
 pub fn measured(metric: Metric, scope: Option<&Scope>, result: &TestResult) -> Option<f64> {
     let m = Measured::of(result, scope)?;
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
@@ -73,31 +73,50 @@ pub fn measured(metric: Metric, scope: Option<&Scope>, result: &TestResult) -> O
     }
 }
 
-/// Holds a result against a threshold.
-pub fn judge(threshold: &Threshold, result: &TestResult) -> Judged {
+/// Evaluates a threshold.
+pub(super) fn evaluate(threshold: &Threshold, result: &TestResult) -> ThresholdResult {
     let value = measured(threshold.metric, threshold.scope.as_ref(), result);
-    Judged {
+    ThresholdResult {
         threshold: threshold.to_string(),
-        held: value.is_some_and(|v| threshold.passes(v)),
+        passed: value.is_some_and(|v| threshold.passes(v)),
         value,
     }
 }
 
-/// Whether a result keeps a threshold; if not, what it was instead.
+/// A threshold that a result does not pass.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ThresholdFailed {
+    /// The value is beyond the threshold.
+    #[error("{value}, not {threshold}")]
+    Beyond {
+        /// The measured value with its unit.
+        value: String,
+        /// The threshold as written in the plan.
+        threshold: String,
+    },
+    /// There is no value.
+    #[error("nothing was measured, so not {0}")]
+    NotMeasured(String),
+}
+
+/// Checks a threshold against a result.
 ///
 /// # Errors
-/// One line for people.
-pub fn check(threshold: &Threshold, result: &TestResult) -> Result<(), String> {
-    let judged = judge(threshold, result);
-    match (judged.held, judged.value) {
+/// The threshold failed.
+pub fn check(threshold: &Threshold, result: &TestResult) -> Result<(), ThresholdFailed> {
+    let evaluated = evaluate(threshold, result);
+    match (evaluated.passed, evaluated.value) {
         (true, _) => Ok(()),
-        (false, Some(value)) => Err(format!("{}, not {threshold}", shown(threshold, value))),
-        (false, None) => Err(format!("nothing was measured, so not {threshold}")),
+        (false, Some(value)) => Err(ThresholdFailed::Beyond {
+            value: format_value(threshold, value),
+            threshold: evaluated.threshold,
+        }),
+        (false, None) => Err(ThresholdFailed::NotMeasured(evaluated.threshold)),
     }
 }
 
 /// A value in the threshold's unit.
-pub fn shown(threshold: &Threshold, value: f64) -> String {
+pub fn format_value(threshold: &Threshold, value: f64) -> String {
     match threshold.metric {
         Metric::Response(_) | Metric::Service(_) | Metric::Lag(_) => units::time(value),
         Metric::ErrorRate | Metric::Dropped | Metric::Checks => format!("{:.2} %", value * 100.0),
@@ -105,11 +124,11 @@ pub fn shown(threshold: &Threshold, value: f64) -> String {
     }
 }
 
-/// What a judged threshold's metric was, in its unit.
-pub fn shown_value(judged: &Judged) -> String {
-    let parsed: Result<Threshold, _> = judged.threshold.parse();
-    match (parsed, judged.value) {
-        (Ok(threshold), Some(value)) => shown(&threshold, value),
+/// The measured value of an evaluated threshold, in its unit.
+pub fn format_measured(result: &ThresholdResult) -> String {
+    let parsed: Result<Threshold, _> = result.threshold.parse();
+    match (parsed, result.value) {
+        (Ok(threshold), Some(value)) => format_value(&threshold, value),
         _ => "nothing measured".to_owned(),
     }
 }
@@ -120,8 +139,7 @@ mod tests {
     use super::*;
 
     fn result() -> TestResult {
-        let kept = vajra_fixtures::EMPTY_RESULT;
-        let mut result: TestResult = serde_json::from_str(kept).unwrap();
+        let mut result: TestResult = serde_json::from_str(vajra_fixtures::EMPTY_RESULT).unwrap();
         (result.totals.sent, result.totals.failed) = (200, 2);
         (result.totals.planned, result.duration_s) = (250, 0.2);
         result.response_time_ms = Some(Stats {
@@ -141,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn results_are_held_against_what_is_written() {
-        for (text, told) in [
+    fn thresholds_are_compared_in_their_unit() {
+        for (text, expected) in [
             ("response_time.p99<=250ms", Ok(())),
             (
                 "response_time.p99 < 250ms",
@@ -163,8 +181,8 @@ mod tests {
                 Err("nothing was measured, so not lag.p99 < 1ms"),
             ),
         ] {
-            let checked = check(&text.parse().unwrap(), &result());
-            assert_eq!(checked, told.map_err(String::from), "{text}");
+            let checked = check(&text.parse().unwrap(), &result()).map_err(|e| e.to_string());
+            assert_eq!(checked, expected.map_err(String::from), "{text}");
         }
     }
 }

@@ -1,124 +1,120 @@
-//! A test over time, written down while it runs: what the merged metrics had grown by at each
-//! look.
+//! Records a test over time while it runs: an interval is the difference between two samples of
+//! the merged metrics.
 //!
-//! Looks come at the same instants of the profile at which workers measure themselves, a
-//! moment later, so an interval holds what all of them did in it. A worker whose report comes
-//! too late for a look is in the next interval: nothing is lost or counted twice.
+//! Samples are taken shortly after the instants of the profile at which workers take their
+//! snapshots, so an interval contains the work of all workers in it. A report that arrives too
+//! late for a sample is counted in the next interval: nothing is lost or counted twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::merge::{added, decode, encode, stats};
+use super::heat_map;
+use super::merge::{decode, encode, merged, stats};
 use super::result::Totals;
 use super::timeline::{MAX_NODE_RATES, MAX_POINTS, Point, Timeline, TimelineNode};
 use vajra_core::metrics::{Counters, TimeKind, new_histogram};
 use vajra_core::protocol::merge::WorkerMetrics;
+use vajra_core::protocol::messages::TestState;
 
-/// Buckets of the heat map in a factor of ten of response time.
-const HEAT_A_DECADE: u32 = 8;
-/// Its lowest bound, in microseconds.
-const HEAT_LOWEST_US: f64 = 100.0;
-/// Factors of ten from there: up to 100 s.
-const HEAT_DECADES: u32 = 6;
-/// Shorter than any interval: within it two ends are one.
-const LEAST_S: f64 = 0.01;
+/// Shorter than any interval: two ends that differ by less are the same.
+const MIN_INTERVAL_S: f64 = 0.01;
 
-/// A test at one instant.
+/// The metrics of a test at one instant.
 #[derive(Clone, Debug)]
-pub struct Look {
-    /// The instant, after the start of the profile.
+pub struct Sample {
+    /// Time after the start of the profile.
     pub at: Duration,
-    /// Arrivals a second that the plan asked for since the look before, on average; 0 in the
-    /// closed model and for scenarios.
-    pub asked: f64,
-    /// Users that it asks for then; 0 in the open model.
+    /// Mean planned arrivals per second since the previous sample; 0 in the closed model and for
+    /// scenarios.
+    pub planned: f64,
+    /// Planned users at this time; 0 in the open model.
     pub users: u32,
-    /// The newest of what every worker measured.
+    /// The newest snapshot of every worker.
     pub workers: Vec<(TimelineNode, WorkerMetrics)>,
 }
 
-/// The sums of all workers at a look.
+/// The sums over all workers at a sample.
 #[derive(Clone, Debug)]
 struct Sums {
-    /// As one interval from the start.
+    /// Counters since the start, as one interval.
     counted: Point,
     response: Histogram<u64>,
     lag: Histogram<u64>,
 }
 
-/// What a worker had sent at a look, and by its own clock when.
+/// Requests that a worker had sent at a sample, and its own time of that report.
 #[derive(Clone, Copy, Default, Debug)]
 struct Sent {
     count: u64,
     elapsed: Duration,
-    /// A second, in the interval before.
+    /// Requests per second in the previous interval.
     rate: f64,
-    /// Its report did not come in time for the last look.
+    /// Whether its report was too late for the last sample.
     late: bool,
 }
 
-/// An interval; its percentiles are read when somebody asks.
+/// An interval with encoded histograms; its percentiles are read on request.
 #[derive(Clone, Debug, Default)]
 struct Cell {
-    /// What was counted.
+    /// The counters.
     point: Point,
     response: Option<String>,
     lag: Option<String>,
 }
 
-/// A test over time.
+/// A test over time, as recorded by this node.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     nodes: Vec<TimelineNode>,
     sent: Vec<Sent>,
     cells: Vec<Cell>,
-    /// Intervals are put together up to this length; nothing at first.
+    /// Neighbours are merged up to this length, in seconds; 0 at first.
     length_s: f64,
     last: Option<Box<Sums>>,
     lags: BTreeMap<String, f64>,
 }
 
 impl Recording {
-    /// Writes down what the metrics have grown by since the last look, or since the start.
-    /// Returns that interval, with its percentiles. Without any time in between it belongs to
-    /// the interval before, and none is returned.
+    /// Records the interval since the previous sample, or since the start, and returns it with its
+    /// percentiles. If no time has passed, the difference is added to the previous interval, and
+    /// none is returned.
     ///
-    /// Decodes two histograms of each worker and step: some 100 µs each.
-    pub fn take(&mut self, look: &Look) -> Option<Point> {
+    /// Decodes two histograms of each worker and step: about 100 µs each.
+    pub fn add(&mut self, sample: &Sample) -> Option<Point> {
         let from_s = self.cells.last().map_or(0.0, |c| c.point.to_s);
-        let to_s = look.at.as_secs_f64().max(from_s);
-        let metrics = || look.workers.iter().map(|(_, m)| m);
+        let to_s = sample.at.as_secs_f64().max(from_s);
+        let metrics = || sample.workers.iter().map(|(_, m)| m);
         let mut counted = Counters::default();
         for step in metrics().flat_map(|m| m.counters()) {
             counted.add(&step.counters);
         }
         let mut lag = new_histogram();
-        for (node, metrics) in &look.workers {
-            let own = added(std::iter::once(metrics), TimeKind::Lag);
+        for (node, metrics) in &sample.workers {
+            let own = merged(std::iter::once(metrics), TimeKind::Lag);
             if !own.is_empty() {
                 let p99 = own.value_at_quantile(0.99) as f64 / 1e3;
                 self.lags.insert(node.peer.clone(), p99);
             }
-            // Both are of the one configuration.
+            // All histograms have the same configuration.
             let _ = lag.add(&own);
         }
         let sums = Sums {
-            counted: told(&counted),
-            response: added(metrics(), TimeKind::Response),
+            counted: counters_of(&counted),
+            response: merged(metrics(), TimeKind::Response),
             lag,
         };
         let last = self.last.take();
         let before = last.as_deref();
-        let mut point = grown(&sums.counted, before.map(|l| &l.counted));
+        let mut point = difference(&sums.counted, before.map(|l| &l.counted));
         (point.from_s, point.to_s) = (from_s, to_s);
-        (point.asked, point.users) = (look.asked, look.users);
-        let rates = self.rates(look);
-        point.rate = rates.iter().sum();
+        (point.planned, point.users) = (sample.planned, sample.users);
+        let rates = self.rates(sample);
+        point.rate = sum(&rates);
         point.node_rates = rates.into_iter().take(MAX_NODE_RATES).collect();
-        let response = since(&sums.response, before.map(|l| &l.response));
-        let lag = since(&sums.lag, before.map(|l| &l.lag));
+        let response = recorded_since(&sums.response, before.map(|l| &l.response));
+        let lag = recorded_since(&sums.lag, before.map(|l| &l.lag));
         let cell = Cell {
             point: point.clone(),
             response: response.as_ref().and_then(encode),
@@ -131,14 +127,14 @@ impl Recording {
             return None;
         }
         self.push(cell);
-        read_into(&mut point, response.as_ref(), lag.as_ref());
+        set_statistics(&mut point, response.as_ref(), lag.as_ref());
         Some(point)
     }
 
-    /// What each worker sent a second, by its own clock: a report that comes late makes no dip
-    /// and no peak, unless it stays away.
-    fn rates(&mut self, look: &Look) -> Vec<f64> {
-        for (node, metrics) in &look.workers {
+    /// Requests per second of each worker, by its own clock: a late report causes neither a dip nor
+    /// a peak, unless it is missing for two samples.
+    fn rates(&mut self, sample: &Sample) -> Vec<f64> {
+        for (node, metrics) in &sample.workers {
             let at = match self.nodes.iter().position(|n| is_same(n, node)) {
                 Some(at) => at,
                 None => {
@@ -152,12 +148,12 @@ impl Recording {
             }
             let count = metrics.counters().iter().map(|s| s.counters.sent).sum();
             let sent = &mut self.sent[at];
-            let passed = metrics.elapsed.saturating_sub(sent.elapsed).as_secs_f64();
-            *sent = match passed > 0.0 {
+            let seconds = metrics.elapsed.saturating_sub(sent.elapsed).as_secs_f64();
+            *sent = match seconds > 0.0 {
                 true => Sent {
                     count,
                     elapsed: metrics.elapsed,
-                    rate: count.saturating_sub(sent.count) as f64 / passed,
+                    rate: count.saturating_sub(sent.count) as f64 / seconds,
                     late: false,
                 },
                 false if sent.late || metrics.is_final => Sent { rate: 0.0, ..*sent },
@@ -170,7 +166,7 @@ impl Recording {
         self.sent.iter().map(|s| s.rate).collect()
     }
 
-    /// Adds an interval; if there are too many, neighbours are put together.
+    /// Adds an interval; if there are too many, neighbours are merged.
     fn push(&mut self, cell: Cell) {
         match self.cells.last_mut() {
             Some(last) if cell.point.to_s - last.point.from_s <= self.length_s * 1.01 => {
@@ -181,19 +177,19 @@ impl Recording {
         if self.cells.len() > MAX_POINTS {
             let mean = self.cells.last().map_or(0.0, |c| c.point.to_s) / self.cells.len() as f64;
             self.length_s = 2.0 * self.length_s.max(mean);
-            self.cells = thinned(std::mem::take(&mut self.cells), self.length_s);
+            self.cells = merge_shorter_than(std::mem::take(&mut self.cells), self.length_s);
         }
     }
 
-    /// This recording with the beginning that another node has written down, up to where this
-    /// one's first interval ends: what is shown while the test runs. It does not add up to the
-    /// result as each of the two does. Rates are shown of nodes that have a place here.
-    pub fn beginning_as(&self, other: &Recording) -> Recording {
+    /// This recording with the intervals of another node up to the end of its own first interval,
+    /// for display while the test runs. Unlike each of the two recordings, it does not add up to
+    /// the result. It has the rates of the nodes that this recording lists.
+    pub fn with_start_of(&self, other: &Recording) -> Recording {
         let Some((first, rest)) = self.cells.split_first() else {
             return self.clone();
         };
         let end = first.point.to_s;
-        let before = |c: &&Cell| c.point.to_s < end + LEAST_S;
+        let before = |c: &&Cell| c.point.to_s < end + MIN_INTERVAL_S;
         let mut cells: Vec<Cell> = other.cells.iter().take_while(before).cloned().collect();
         let Some(last) = cells.last_mut() else {
             return self.clone();
@@ -217,8 +213,8 @@ impl Recording {
         }
     }
 
-    /// Gives the nodes of another recording their places here, too.
-    pub fn place_nodes_of(&mut self, other: &Recording) {
+    /// Adds the nodes of another recording to the list of nodes.
+    pub fn add_nodes_of(&mut self, other: &Recording) {
         for node in &other.nodes {
             if !self.nodes.iter().any(|n| is_same(n, node)) {
                 self.nodes.push(node.clone());
@@ -227,7 +223,7 @@ impl Recording {
         }
     }
 
-    /// Whether its intervals add up to these counts: it is the test over time of that result.
+    /// Whether its intervals add up to the totals of a result.
     pub fn adds_up_to(&self, totals: &Totals) -> bool {
         let sum = |of: fn(&Point) -> u64| {
             self.cells
@@ -240,25 +236,25 @@ impl Recording {
         [sent, ok, failed, dropped] == [totals.sent, totals.ok, totals.failed, totals.dropped]
     }
 
-    /// When the first interval ends, in seconds after the start; infinity if there is none.
-    pub fn begins_s(&self) -> f64 {
+    /// End of the first interval, in seconds after the start; infinity without intervals.
+    pub fn first_end_s(&self) -> f64 {
         self.cells.first().map_or(f64::INFINITY, |c| c.point.to_s)
     }
 
-    /// Nothing has been written down yet.
+    /// Whether it has no intervals.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
 
-    /// 99th percentile of each worker's lag so far, in milliseconds, by peer id.
+    /// 99th percentile of each worker's lag since the start, in milliseconds, by peer id.
     pub fn lags(&self) -> &BTreeMap<String, f64> {
         &self.lags
     }
 
-    /// The test over time as it is kept: all intervals with their histograms, and without
-    /// what is read from these. [`Recording::read`] takes it.
-    pub fn keep(&self, test_id: &str) -> Timeline {
-        let kept = |c: &Cell| Point {
+    /// The timeline for storage: all intervals with their histograms, but without the statistics
+    /// that are read from them. [`Recording::from_stored`] is the inverse.
+    pub fn to_stored(&self, test_id: &str) -> Timeline {
+        let stored = |c: &Cell| Point {
             histogram: c.response.clone(),
             lag_histogram: c.lag.clone(),
             ..c.point.clone()
@@ -266,50 +262,50 @@ impl Recording {
         Timeline {
             schema: 1,
             test_id: test_id.to_owned(),
-            state: "ended".to_owned(),
+            state: TestState::Ended,
             nodes: self.nodes.iter().take(MAX_NODE_RATES).cloned().collect(),
-            heat_bounds_ms: heat_bounds_us().map(|us| us / 1e3).collect(),
-            points: self.cells.iter().map(kept).collect(),
+            heat_bounds_ms: heat_map::bounds_ms(),
+            points: self.cells.iter().map(stored).collect(),
         }
     }
 
-    /// The test over time in at most so many points (if there are more, neighbours are put
-    /// together), with their histograms if they are wanted.
+    /// The timeline in at most `points` points (neighbours are merged if there are more), with
+    /// histograms on request.
     pub fn timeline(
         &self,
         test_id: &str,
-        state: &str,
+        state: TestState,
         points: usize,
         histograms: bool,
     ) -> Timeline {
-        let cells = fewer(self.cells.clone(), points.max(1));
+        let cells = at_most(self.cells.clone(), points.max(1));
         Timeline {
             schema: 1,
             test_id: test_id.to_owned(),
-            state: state.to_owned(),
+            state,
             nodes: self.nodes.iter().take(MAX_NODE_RATES).cloned().collect(),
-            heat_bounds_ms: heat_bounds_us().map(|us| us / 1e3).collect(),
+            heat_bounds_ms: heat_map::bounds_ms(),
             points: cells.into_iter().map(|c| c.show(histograms)).collect(),
         }
     }
 
-    /// A recording as it was kept, to be shown again; its points have their histograms.
-    pub fn read(kept: Timeline) -> Recording {
+    /// The recording of a stored timeline, whose points have histograms.
+    pub fn from_stored(stored: Timeline) -> Recording {
         let cell = |mut point: Point| Cell {
             response: point.histogram.take(),
             lag: point.lag_histogram.take(),
             point,
         };
         Recording {
-            nodes: kept.nodes,
-            cells: kept.points.into_iter().map(cell).collect(),
+            nodes: stored.nodes,
+            cells: stored.points.into_iter().map(cell).collect(),
             ..Recording::default()
         }
     }
 }
 
 impl Cell {
-    /// Adds the interval that follows.
+    /// Merges the following interval into this one.
     fn add(&mut self, next: Cell) {
         let (p, n) = (&mut self.point, next.point);
         let (before, after) = (p.to_s - p.from_s, n.to_s - n.from_s);
@@ -319,7 +315,7 @@ impl Cell {
             false => b,
         };
         p.rate = mean(p.rate, n.rate);
-        p.asked = mean(p.asked, n.asked);
+        p.planned = mean(p.planned, n.planned);
         p.node_rates
             .resize(n.node_rates.len().max(p.node_rates.len()), 0.0);
         let later = n.node_rates.iter().copied().chain(std::iter::repeat(0.0));
@@ -328,14 +324,14 @@ impl Cell {
         }
         (p.to_s, p.users, p.in_flight) = (n.to_s, n.users, n.in_flight);
         add_counts(p, &n);
-        self.response = put_together(self.response.take(), next.response);
-        self.lag = put_together(self.lag.take(), next.lag);
+        self.response = merge_encoded(self.response.take(), next.response);
+        self.lag = merge_encoded(self.lag.take(), next.lag);
     }
 
     fn show(self, histograms: bool) -> Point {
         let mut point = self.point;
         let read = |text: &Option<String>| text.as_deref().and_then(decode);
-        read_into(
+        set_statistics(
             &mut point,
             read(&self.response).as_ref(),
             read(&self.lag).as_ref(),
@@ -347,68 +343,81 @@ impl Cell {
     }
 }
 
-/// What is read from an interval's histograms.
-fn read_into(point: &mut Point, response: Option<&Histogram<u64>>, lag: Option<&Histogram<u64>>) {
+/// Sets the statistics that are read from an interval's histograms.
+fn set_statistics(
+    point: &mut Point,
+    response: Option<&Histogram<u64>>,
+    lag: Option<&Histogram<u64>>,
+) {
     point.response_time_ms = response.and_then(stats);
-    point.heat = response.map(heat).unwrap_or_default();
+    point.heat = response.map(heat_map::buckets).unwrap_or_default();
     point.lag_p99_ms = lag.map(|h| h.value_at_quantile(0.99) as f64 / 1e3);
 }
 
-fn put_together(one: Option<String>, other: Option<String>) -> Option<String> {
+/// Merges two encoded histograms.
+fn merge_encoded(one: Option<String>, other: Option<String>) -> Option<String> {
     let (Some(a), Some(b)) = (&one, &other) else {
         return one.or(other);
     };
     let mut sum = decode(a)?;
-    // Both are of the one configuration.
+    // All histograms have the same configuration.
     let _ = sum.add(&decode(b)?);
     encode(&sum)
 }
 
-/// Puts neighbours together until there are no more than so many: by their length, so that
-/// intervals stay alike, and where that does not help, by their number.
-fn fewer(mut cells: Vec<Cell>, most: usize) -> Vec<Cell> {
+/// Merges neighbours until at most `most` cells are left: by length, so that intervals stay
+/// similar, and if that is not enough, by number.
+fn at_most(mut cells: Vec<Cell>, most: usize) -> Vec<Cell> {
     let span = match (cells.first(), cells.last()) {
         (Some(first), Some(last)) => last.point.to_s - first.point.from_s,
         _ => return cells,
     };
     let mut length_s = span / most as f64;
-    // Doubling a part of the whole so often makes it longer than the whole.
+    // After this many doublings, the length exceeds the whole.
     for _ in 0..=most.ilog2() + 1 {
         if cells.len() <= most {
             return cells;
         }
-        cells = thinned(cells, length_s);
+        cells = merge_shorter_than(cells, length_s);
         length_s *= 2.0;
     }
-    let together = cells.len().div_ceil(most);
+    let group = cells.len().div_ceil(most);
     let mut few: Vec<Cell> = Vec::with_capacity(most);
     for (i, cell) in cells.into_iter().enumerate() {
         match few.last_mut() {
-            Some(last) if i % together != 0 => last.add(cell),
+            Some(last) if i % group != 0 => last.add(cell),
             _ => few.push(cell),
         }
     }
     few
 }
 
-/// Puts neighbours together that are no longer than this.
-fn thinned(cells: Vec<Cell>, length_s: f64) -> Vec<Cell> {
-    let mut thin: Vec<Cell> = Vec::with_capacity(cells.len() / 2 + 1);
+/// Merges neighbours that are together no longer than `length_s`.
+fn merge_shorter_than(cells: Vec<Cell>, length_s: f64) -> Vec<Cell> {
+    let mut merged: Vec<Cell> = Vec::with_capacity(cells.len() / 2 + 1);
     for cell in cells {
-        match thin.last_mut() {
+        match merged.last_mut() {
             Some(last) if cell.point.to_s - last.point.from_s <= length_s * 1.01 => last.add(cell),
-            _ => thin.push(cell),
+            _ => merged.push(cell),
         }
     }
-    thin
+    merged
+}
+
+/// The sum of the rates, from the smallest to the largest: the sum of floats depends on the order,
+/// and nodes list the workers in different orders.
+fn sum(rates: &[f64]) -> f64 {
+    let mut sorted = rates.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.iter().sum()
 }
 
 fn is_same(a: &TimelineNode, b: &TimelineNode) -> bool {
     a.peer == b.peer && a.incarnation == b.incarnation
 }
 
-/// What was counted, as an interval tells it.
-fn told(counted: &Counters) -> Point {
+/// Counters since the start, as one interval.
+fn counters_of(counted: &Counters) -> Point {
     let mut errors: BTreeMap<String, u64> = BTreeMap::new();
     for (key, e) in &counted.errors {
         *errors.entry(key.kind.clone()).or_default() += e.count;
@@ -427,7 +436,7 @@ fn told(counted: &Counters) -> Point {
     }
 }
 
-/// Adds what was counted in another interval.
+/// Adds the counters of another interval.
 fn add_counts(p: &mut Point, n: &Point) {
     p.sent = p.sent.saturating_add(n.sent);
     p.ok = p.ok.saturating_add(n.ok);
@@ -442,48 +451,31 @@ fn add_counts(p: &mut Point, n: &Point) {
     }
 }
 
-/// What was counted since.
-fn grown(now: &Point, before: Option<&Point>) -> Point {
-    let mut grown = now.clone();
+/// The difference of the counters of two samples.
+fn difference(now: &Point, before: Option<&Point>) -> Point {
+    let mut difference = now.clone();
     let Some(before) = before else {
-        return grown;
+        return difference;
     };
-    for (kind, count) in &mut grown.errors {
+    for (kind, count) in &mut difference.errors {
         let known = before.errors.get(kind).copied().unwrap_or(0);
         *count = count.saturating_sub(known);
     }
-    grown.errors.retain(|_, count| *count > 0);
-    grown.sent = now.sent.saturating_sub(before.sent);
-    grown.ok = now.ok.saturating_sub(before.ok);
-    grown.failed = now.failed.saturating_sub(before.failed);
-    grown.dropped = now.dropped.saturating_sub(before.dropped);
-    grown.checks_failed = now.checks_failed.saturating_sub(before.checks_failed);
-    grown.bytes_sent = now.bytes_sent.saturating_sub(before.bytes_sent);
-    grown.bytes_received = now.bytes_received.saturating_sub(before.bytes_received);
-    grown
+    difference.errors.retain(|_, count| *count > 0);
+    difference.sent = now.sent.saturating_sub(before.sent);
+    difference.ok = now.ok.saturating_sub(before.ok);
+    difference.failed = now.failed.saturating_sub(before.failed);
+    difference.dropped = now.dropped.saturating_sub(before.dropped);
+    difference.checks_failed = now.checks_failed.saturating_sub(before.checks_failed);
+    difference.bytes_sent = now.bytes_sent.saturating_sub(before.bytes_sent);
+    difference.bytes_received = now.bytes_received.saturating_sub(before.bytes_received);
+    difference
 }
 
-/// What was recorded since; none if nothing was.
-fn since(now: &Histogram<u64>, before: Option<&Histogram<u64>>) -> Option<Histogram<u64>> {
-    let mut grown = now.clone();
-    // What was merged earlier is part of what is merged now, so this cannot fail.
-    let subtracted = before.is_none_or(|b| grown.subtract(b).is_ok());
-    (subtracted && !grown.is_empty()).then_some(grown)
-}
-
-fn heat_bounds_us() -> impl Iterator<Item = f64> {
-    let steps = 0..=HEAT_DECADES * HEAT_A_DECADE;
-    steps.map(|i| HEAT_LOWEST_US * 10f64.powf(f64::from(i) / f64::from(HEAT_A_DECADE)))
-}
-
-/// Response times by bucket.
-fn heat(h: &Histogram<u64>) -> Vec<(u16, u64)> {
-    let bounds: Vec<f64> = heat_bounds_us().collect();
-    let mut heat: BTreeMap<u16, u64> = BTreeMap::new();
-    for value in h.iter_recorded() {
-        let us = value.value_iterated_to() as f64;
-        let bucket = bounds.partition_point(|bound| *bound < us);
-        *heat.entry(bucket as u16).or_default() += value.count_since_last_iteration();
-    }
-    heat.into_iter().collect()
+/// The values recorded between two samples; none if there are none.
+fn recorded_since(now: &Histogram<u64>, before: Option<&Histogram<u64>>) -> Option<Histogram<u64>> {
+    let mut recorded = now.clone();
+    // The earlier sample is contained in the later one, so this cannot fail.
+    let subtracted = before.is_none_or(|b| recorded.subtract(b).is_ok());
+    (subtracted && !recorded.is_empty()).then_some(recorded)
 }

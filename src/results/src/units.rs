@@ -1,6 +1,6 @@
-//! Quantities in the unit that suits them.
+//! Formats numbers with a suitable unit.
 
-/// A level of the load, with no more places than it has.
+/// A level of the load; decimals only if it has any.
 pub fn level(level: f64) -> String {
     match level.fract() == 0.0 {
         true => count(level as u64),
@@ -8,9 +8,9 @@ pub fn level(level: f64) -> String {
     }
 }
 
-/// A time given in milliseconds: `12 µs`, `1.23 ms`, `1.23 s`.
+/// A time in milliseconds as `12 µs`, `1.23 ms` or `1.23 s`.
 pub fn time(ms: f64) -> String {
-    // The limits are where the smaller unit would round up to a thousand.
+    // Above these limits the smaller unit would be rounded up to 1000.
     match ms {
         ms if ms < 0.9995 => format!("{:.0} µs", ms * 1e3),
         ms if ms < 999.995 => format!("{ms:.2} ms"),
@@ -45,7 +45,7 @@ pub fn bytes(n: f64) -> String {
     }
 }
 
-/// A number of which small values matter to the hundredth and large ones to the unit.
+/// A number with three significant digits, at most two decimals.
 pub fn brief(n: f64) -> String {
     match n {
         n if n < 9.995 => format!("{n:.2}"),
@@ -54,14 +54,14 @@ pub fn brief(n: f64) -> String {
     }
 }
 
-/// A part of a whole in percent; of nothing it is none.
+/// A part of a whole in percent; 0 if the whole is 0.
 pub fn percent(part: u64, whole: u64) -> f64 {
     part as f64 * 100.0 / whole.max(1) as f64
 }
 
-/// How far `is` is from `wanted`, in percent, with its sign: `+0.00 %`, `-12.50 %`.
-pub fn deviation(is: f64, wanted: f64) -> String {
-    let percent = ((is / wanted - 1.0) * 1e4).round() / 1e2;
+/// The deviation of `value` from `expected` in percent, with sign: `+0.00 %`, `-12.50 %`.
+pub fn deviation(value: f64, expected: f64) -> String {
+    let percent = ((value / expected - 1.0) * 1e4).round() / 1e2;
     // Adding zero turns a negative zero into zero.
     format!("{:+.2} %", percent + 0.0)
 }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_never_shows_a_thousand_of_the_smaller_unit() {
+    fn times_switch_to_the_larger_unit_before_1000() {
         for (ms, shown) in [
             (0.001, "1 µs"),
             (0.9994, "999 µs"),
@@ -94,20 +94,20 @@ mod tests {
     }
 
     #[test]
-    fn bytes_take_the_largest_unit_that_fits() {
+    fn bytes_use_the_largest_unit_that_fits() {
         assert_eq!(bytes(1023.0), "1023 B");
         assert_eq!(bytes(1023.999), "1.00 KiB");
         assert_eq!(bytes(1_536.0 * 1_024.0), "1.50 MiB");
     }
 
     #[test]
-    fn a_deviation_of_nothing_has_no_minus() {
+    fn a_zero_deviation_has_a_plus_sign() {
         assert_eq!(deviation(4_999.999, 5_000.0), "+0.00 %");
         assert_eq!(deviation(4_375.0, 5_000.0), "-12.50 %");
     }
 
     #[test]
-    fn small_rates_keep_their_digits() {
+    fn small_rates_have_more_decimals() {
         assert_eq!(brief(0.5), "0.50");
         assert_eq!(brief(12.34), "12.3");
         assert_eq!(brief(4_999.6), "5000");

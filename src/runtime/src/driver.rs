@@ -473,7 +473,7 @@ impl Driver {
                 graceful: true,
                 timeout: grace.map_or(Duration::ZERO, |s| s.grace),
             };
-            self.input(Input::AbortTest(id, order, why));
+            self.input(Input::AbortTest(id, order, why.to_string()));
         }
     }
 

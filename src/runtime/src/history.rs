@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::store::MAX_RESULTS;
+use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::{Peer, TestId};
 use vajra_results::{TestEntry, TestResult};
 use vajra_wire::limits::MAX_PLAN_NAME;
@@ -147,7 +148,7 @@ impl Others {
         };
         let mut entry = listed.entry;
         // Whatever is told, only ended tests are in such a list, under their ids.
-        entry.state = "ended".into();
+        entry.state = TestState::Ended;
         entry.test_id = id.to_string();
         let known = self.tests.entry(id).or_insert_with(|| Known {
             entry: entry.clone(),
@@ -272,9 +273,9 @@ impl NegativeCache {
 
 /// Whether an entry is no longer than one that a node writes.
 fn is_bounded(entry: &TestEntry) -> bool {
-    let words = [&entry.verdict, &entry.started_at].into_iter().flatten();
+    let started_at = entry.started_at.as_ref();
     entry.name.as_ref().is_none_or(|n| n.len() <= MAX_PLAN_NAME)
-        && words.into_iter().all(|w| w.len() <= MAX_ENTRY_WORD)
+        && started_at.is_none_or(|t| t.len() <= MAX_ENTRY_WORD)
 }
 
 /// When the test of an id began: a UUIDv7 has Unix milliseconds in its first six bytes (RFC
@@ -286,6 +287,7 @@ fn began_ms(id: TestId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vajra_results::Verdict;
 
     const NOW: u64 = 1_790_000_000_000;
 
@@ -301,8 +303,8 @@ mod tests {
             entry: TestEntry {
                 test_id: id.to_string(),
                 name: None,
-                state: "ended".into(),
-                verdict: complete.then(|| "valid".into()),
+                state: TestState::Ended,
+                verdict: complete.then_some(Verdict::Valid),
                 started_at: None,
             },
             complete,
@@ -327,8 +329,8 @@ mod tests {
         others.told(&peer(3), vec![listed(id(0), false)], NOW);
         assert_eq!(others.holders(id(0)), [peer(2), peer(1), peer(3)]);
         assert!(others.has_complete(id(0)) && others.has_timeline(id(0)));
-        let shown = others.entries().next().map(|(_, e)| e.verdict.clone());
-        assert_eq!(shown, Some(Some("valid".into())));
+        let shown = others.entries().next().map(|(_, e)| e.verdict);
+        assert_eq!(shown, Some(Some(Verdict::Valid)));
     }
 
     #[test]
@@ -446,7 +448,6 @@ mod tests {
         };
         let long = [
             with(|e| e.name = Some("n".repeat(MAX_PLAN_NAME + 1))),
-            with(|e| e.verdict = Some("v".repeat(MAX_ENTRY_WORD + 1))),
             with(|e| e.started_at = Some("t".repeat(MAX_ENTRY_WORD + 1))),
         ];
         others.told(&peer(1), long.into(), NOW);
@@ -461,12 +462,12 @@ mod tests {
         let future = listed(id(MAX_AHEAD_MS + 1), true);
         let ahead = listed(id(MAX_AHEAD_MS), true);
         let mut running = listed(id(5), true);
-        running.entry.state = "running".into();
+        running.entry.state = TestState::Running;
         running.entry.test_id = running.entry.test_id.replace('-', "").to_uppercase();
         others.told(&peer(1), vec![strange, future, ahead, running], NOW);
         assert_eq!(ids(&others), [id(5), id(MAX_AHEAD_MS)]);
         let shown: Vec<&TestEntry> = others.entries().map(|(_, e)| e).collect();
-        assert_eq!(shown[0].state, "ended");
+        assert_eq!(shown[0].state, TestState::Ended);
         assert_eq!(shown[0].test_id, id(5).to_string());
     }
 

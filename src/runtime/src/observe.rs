@@ -15,7 +15,7 @@ use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{NodeId, TestId};
 use vajra_network::NetworkStats;
 use vajra_plan::Limits;
-use vajra_results::{NodeList, phase_word};
+use vajra_results::{NodeList, Verdict, state_name};
 
 /// How long a test is shown after its end: several scrapes of a minute apart see its last
 /// figures, and then its series end.
@@ -50,7 +50,7 @@ pub struct ObservedTest {
     /// How far it is.
     pub phase: TestState,
     /// `valid`, `degraded`, `invalid`; none before the result is there.
-    pub verdict: Option<String>,
+    pub verdict: Option<Verdict>,
     /// Since the start of the profile; zero before it.
     pub elapsed: Duration,
     /// Length of the profile.
@@ -100,11 +100,11 @@ impl Driver {
         let shown = recent.rev().take(MAX_SHOWN);
         let mut by_state: BTreeMap<&'static str, u64> = BTreeMap::new();
         for test in self.core.tests().values() {
-            *by_state.entry(phase_word(test.state())).or_default() += 1;
+            *by_state.entry(state_name(test.state())).or_default() += 1;
         }
         let forgotten = self.old.keys();
         let forgotten = forgotten.filter(|id| !self.core.tests().contains_key(id));
-        *by_state.entry(phase_word(TestState::Ended)).or_default() += forgotten.count() as u64;
+        *by_state.entry(state_name(TestState::Ended)).or_default() += forgotten.count() as u64;
         Observation {
             nodes: self.nodes(),
             by_state,
@@ -133,7 +133,7 @@ impl Driver {
             id: t.id(),
             name: t.announcement().name.clone(),
             phase: t.state(),
-            verdict: result.and_then(|r| r.verdict.clone()),
+            verdict: result.and_then(|r| r.verdict),
             elapsed,
             duration: Duration::from_secs_f64(duration_s),
             asked,

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::calls::Caller;
 use super::history::ResultSummary;
+use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::messages::{RecordName, RecordPart, Reply, Request};
 use vajra_core::protocol::{Digest, Peer, TestId};
 use vajra_network::RequestFailed;
@@ -296,7 +297,7 @@ fn read_result(bytes: &[u8], test: TestId) -> Result<TestResult, RecordError> {
     few_values(bytes, MAX_VALUES)?;
     let mut result: TestResult = parse(bytes)?;
     same(&result.test_id, test)?;
-    if result.state != "ended" {
+    if result.state != TestState::Ended {
         return Err(invalid("the test is not over"));
     }
     if !(0.0..=MAX_SPAN.as_secs_f64()).contains(&result.duration_s) {
@@ -326,7 +327,7 @@ fn countable(t: &Totals) -> bool {
         t.failed,
         t.abandoned,
         t.dropped,
-        t.short,
+        t.unsent,
         t.warm_up,
         t.bytes_sent,
         t.bytes_received,
@@ -343,7 +344,7 @@ fn read_timeline(bytes: &[u8], test: TestId) -> Result<Timeline, RecordError> {
     few_values(bytes, MAX_TIMELINE_VALUES)?;
     let mut timeline: Timeline = parse(bytes)?;
     same(&timeline.test_id, test)?;
-    if timeline.state != "ended" {
+    if timeline.state != TestState::Ended {
         return Err(invalid("the test is not over"));
     }
     if timeline.points.len() > MAX_POINTS || timeline.nodes.len() > MAX_NODE_RATES {
@@ -409,7 +410,7 @@ fn possible(p: &Point, nodes: usize, buckets: usize) -> Result<(), RecordError> 
             s.min, s.mean, s.stdev, s.p50, s.p75, s.p90, s.p95, s.p99, s.p999, s.max,
         ]
     });
-    let numbers = [p.asked, p.rate].into_iter().chain(p.lag_p99_ms);
+    let numbers = [p.planned, p.rate].into_iter().chain(p.lag_p99_ms);
     let numbers = numbers.chain(p.node_rates.iter().copied());
     let mut numbers = numbers.chain(times.into_iter().flatten());
     match numbers.all(moderate) {

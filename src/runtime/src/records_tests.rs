@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::calls::Call;
 use super::*;
+use vajra_core::protocol::messages::TestState;
 use vajra_network::Identity;
 use vajra_results::Stats;
 
@@ -51,7 +52,7 @@ fn result() -> TestResult {
     let kept = vajra_fixtures::EMPTY_RESULT;
     let mut result: TestResult = serde_json::from_str(kept).unwrap();
     result.test_id = TEST.to_string();
-    result.state = "ended".into();
+    result.state = TestState::Ended;
     result
 }
 
@@ -202,7 +203,7 @@ async fn a_result_is_of_the_test_asked_for_and_over() {
     };
     let other = with(|r| r.test_id = TestId([8; 16]).to_string()).await;
     assert!(other.contains("another test"), "{other}");
-    let running = with(|r| r.state = "running".into()).await;
+    let running = with(|r| r.state = TestState::Running).await;
     assert!(running.contains("not over"), "{running}");
     let endless = with(|r| r.duration_s = 1e300).await;
     assert!(endless.contains("too long"), "{endless}");
@@ -240,7 +241,7 @@ fn timeline(points: usize) -> Timeline {
     };
     Timeline {
         test_id: TEST.to_string(),
-        state: "ended".into(),
+        state: TestState::Ended,
         heat_bounds_ms: vec![1.0, 10.0],
         nodes: vec![TimelineNode {
             peer: "peer".into(),
@@ -279,7 +280,7 @@ async fn a_timeline_is_of_the_test_asked_for_over_and_bounded() {
     assert!(long.contains("too many points"), "{long}");
     let other = with(|t| t.test_id = TestId([8; 16]).to_string()).await;
     assert!(other.contains("another test"), "{other}");
-    let running = with(|t| t.state = "running".into()).await;
+    let running = with(|t| t.state = TestState::Running).await;
     assert!(running.contains("not over"), "{running}");
 }
 
@@ -287,7 +288,7 @@ async fn a_timeline_is_of_the_test_asked_for_over_and_bounded() {
 async fn a_timeline_of_what_a_node_writes_down_is_taken() {
     let mut told = timeline(3);
     let point = &mut told.points[1];
-    (point.asked, point.rate, point.users) = (10.0, 9.5, 3);
+    (point.planned, point.rate, point.users) = (10.0, 9.5, 3);
     (point.sent, point.ok, point.failed) = (MAX_COUNT, 9, 1);
     point.errors.insert("connect_refused".into(), 1);
     point.heat = vec![(0, 3), (2, 1)];
@@ -334,7 +335,7 @@ async fn the_numbers_of_a_timeline_can_be_added_up() {
         assert!(why.contains("counts more"), "{i}: {why}");
     }
     let changes: [fn(&mut Point); 6] = [
-        |p| p.asked = 1e300,
+        |p| p.planned = 1e300,
         |p| p.rate = -1.0,
         |p| p.node_rates = vec![1e300],
         |p| p.lag_p99_ms = Some(1e300),

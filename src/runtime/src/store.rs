@@ -465,7 +465,7 @@ mod tests {
         let (id, mut result) = result(1);
         store.put(id, &result, None).unwrap();
         assert!(store.version(id, Part::Result).is_some());
-        result.verdict = Some("valid".into());
+        result.verdict = Some(vajra_results::Verdict::Valid);
         assert_eq!(store.hold(id, &result, None), []);
         assert_eq!(*store.get(id).unwrap(), result);
         assert_eq!(store.version(id, Part::Result), None);
@@ -581,7 +581,7 @@ mod tests {
             store.put(id, &kept, Some(&timeline(id))).unwrap();
             assert!(store.can_give(id, Part::Result) && store.can_give(id, Part::Timeline));
             let mut large = timeline(id);
-            large.state = "x".repeat(MAX_RECORD as usize);
+            large.test_id = "x".repeat(MAX_RECORD as usize);
             store.put(id, &kept, Some(&large)).unwrap();
             assert!(store.has(id, Part::Timeline) && !store.can_give(id, Part::Timeline));
         }

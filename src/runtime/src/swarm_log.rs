@@ -10,7 +10,7 @@ use vajra_core::protocol::membership::{Health, Known, Membership};
 use vajra_core::protocol::messages::Status;
 use vajra_core::protocol::{Incarnation, Peer, Time};
 use vajra_network as network;
-use vajra_results::{SwarmEvent, rfc3339};
+use vajra_results::{SwarmEvent, SwarmEventKind, rfc3339};
 
 /// Events kept; the oldest go. A swarm that loses a node a minute is told of for three hours.
 pub const MAX_EVENTS: usize = 200;
@@ -69,7 +69,7 @@ impl SwarmLog {
         if let Some((kind, text)) = told {
             self.push(SwarmEvent {
                 at: rfc3339(unix_ms),
-                kind: kind.into(),
+                kind,
                 peer: network::show_peer(&node.peer),
                 name: known.advert.name.clone(),
                 text,
@@ -81,7 +81,7 @@ impl SwarmLog {
         let (kind, name, text) = (&event.kind, &event.name, &event.text);
         tracing::info!(
             peer = event.peer,
-            event = kind,
+            event = kind.as_str(),
             "node {name} {kind}: {text}"
         );
         if self.events.len() == MAX_EVENTS {
@@ -111,23 +111,28 @@ fn told(
     place: Place,
     before: Option<&Seen>,
     now: Time,
-) -> Option<(&'static str, String)> {
+) -> Option<(SwarmEventKind, String)> {
     let version = &known.advert.version;
     let away = |b: &Seen| whole_seconds(now.since(b.since));
     Some(match (place, before) {
-        (Place::Here, None) => ("joined", format!("version {version}")),
+        (Place::Here, None) => (SwarmEventKind::Joined, format!("version {version}")),
         (Place::Here, Some(b)) if b.incarnation != known.advert.node.incarnation => (
-            "returned",
+            SwarmEventKind::Rejoined,
             format!("it was started again, version {version}"),
         ),
-        (Place::Here, Some(b)) => ("returned", format!("after {}", away(b))),
+        (Place::Here, Some(b)) => (SwarmEventKind::Rejoined, format!("after {}", away(b))),
         (Place::Gone | Place::Left, None) => return None,
-        (Place::Left, Some(_)) => ("left", "it said so".into()),
+        (Place::Left, Some(_)) => (SwarmEventKind::Left, "it said so".into()),
         (Place::Gone, Some(b)) if b.place == Place::Left => return None,
-        (Place::Gone, Some(_)) if known.disconnected => ("gone", "its connection broke".into()),
+        (Place::Gone, Some(_)) if known.disconnected => {
+            (SwarmEventKind::Gone, "its connection broke".into())
+        }
         (Place::Gone, Some(_)) => {
             let silent = whole_seconds(now.since(known.received));
-            ("gone", format!("it has said nothing for {silent}"))
+            (
+                SwarmEventKind::Gone,
+                format!("it has said nothing for {silent}"),
+            )
         }
     })
 }
@@ -161,7 +166,7 @@ mod tests {
             let now = Time(at_s * SECOND);
             self.log.look(now, at_s * 1000, &self.members);
             let new = self.log.events.iter().skip(before);
-            new.map(|e| (e.kind.clone(), e.text.clone())).collect()
+            new.map(|e| (e.kind.to_string(), e.text.clone())).collect()
         }
     }
 
@@ -195,7 +200,7 @@ mod tests {
         w.members.disconnected(&advert(1).node.peer);
         assert_eq!(w.look(1), [event("gone", "its connection broke")]);
         w.hears(4, advert(2));
-        assert_eq!(w.look(4), [event("returned", "after 3s")]);
+        assert_eq!(w.look(4), [event("rejoined", "after 3s")]);
         assert_eq!(w.look(13), [event("gone", "it has said nothing for 9s")]);
         assert!(w.look(14).is_empty());
     }
@@ -222,7 +227,7 @@ mod tests {
         let mut reborn = advert(1);
         reborn.node.incarnation.0 += 1;
         w.hears(1, reborn);
-        let again = event("returned", "it was started again, version 0");
+        let again = event("rejoined", "it was started again, version 0");
         assert_eq!(w.look(1), [again]);
     }
 
@@ -237,7 +242,12 @@ mod tests {
             w.log.look(Time((2 * i + 1) * SECOND), 2 * i, &w.members);
         }
         assert_eq!(w.log.events.len(), MAX_EVENTS);
-        let kinds: Vec<String> = w.log.newest(3).into_iter().map(|e| e.kind).collect();
-        assert_eq!(kinds, ["gone", "returned", "gone"]);
+        let kinds: Vec<String> = w
+            .log
+            .newest(3)
+            .into_iter()
+            .map(|e| e.kind.to_string())
+            .collect();
+        assert_eq!(kinds, ["gone", "rejoined", "gone"]);
     }
 }

@@ -17,8 +17,8 @@ use vajra_core::protocol::{NodeId, TestId, Time};
 use vajra_network as network;
 use vajra_plan::decode_values;
 use vajra_results::{
-    Event, NodeEntry, NodeList, Pool, ResultInput, Tenure, TestEntry, TestList, TestResult,
-    WorkerInput, phase_word, rfc3339,
+    Event, NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, ResultInput, Tenure, TestEntry,
+    TestList, TestResult, WorkerInput, rfc3339,
 };
 
 impl Driver {
@@ -29,8 +29,8 @@ impl Driver {
         let me = self.core.local();
         let isolated = self.isolated() && self.core.members().live(now).next().is_none();
         let status = match self.own_status() {
-            Status::Idle if isolated => "isolated",
-            other => status_word(other),
+            Status::Idle if isolated => NodeStatus::Isolated,
+            other => other.into(),
         };
         let mut nodes = vec![NodeEntry {
             peer: network::show_peer(&me.node.peer),
@@ -39,8 +39,8 @@ impl Driver {
             is_self: true,
             addresses: self.addresses().to_vec(),
             version: me.version.clone(),
-            status: status.into(),
-            health: "healthy".into(),
+            status,
+            health: NodeHealth::Healthy,
             capacity: me.capacity,
             load: self.own_load(),
             task_types: me.task_types.clone(),
@@ -74,18 +74,13 @@ impl Driver {
             is_self: false,
             addresses: a.addresses.clone(),
             version: a.version.clone(),
-            status: status_word(a.status).into(),
-            health: match health {
-                Health::Healthy => "healthy",
-                Health::Late => "late",
-                Health::Gone => "gone",
-            }
-            .into(),
+            status: a.status.into(),
+            health: health.into(),
             capacity: a.capacity,
             load: a.load,
             task_types: a.task_types.clone(),
             labels: a.labels.clone(),
-            heard_ms: Some(now.since(k.received).as_millis() as u64),
+            last_seen_ms: Some(now.since(k.received).as_millis() as u64),
             round_trip_ms: self.neighbours.round_trips.get(peer).copied().map(show_ms),
             clock_offset_ms: clock.map(|c| c.offset_ms.round() + 0.0),
             environment: a.environment.clone(),
@@ -165,7 +160,7 @@ impl Driver {
         Some(ResultInput {
             test: id,
             name: t.announcement().name.clone(),
-            phase: t.state(),
+            state: t.state(),
             complete: t.complete(),
             reason: t.ended().map(|e| e.reason.clone()),
             plan,
@@ -260,7 +255,7 @@ fn live_entry(t: &TestRun, started_unix_ms: Option<u64>) -> TestEntry {
     TestEntry {
         test_id: t.id().to_string(),
         name: Some(t.announcement().name.clone()).filter(|n| !n.is_empty()),
-        state: phase_word(t.state()).into(),
+        state: t.state(),
         verdict: None,
         started_at: started_unix_ms.map(rfc3339),
     }
@@ -269,16 +264,4 @@ fn live_entry(t: &TestRun, started_unix_ms: Option<u64>) -> TestEntry {
 /// A span in milliseconds, to the microsecond.
 pub(super) fn show_ms(d: Duration) -> f64 {
     d.as_micros() as f64 / 1e3
-}
-
-fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Unknown => "unknown",
-        Status::Idle => "idle",
-        Status::Running => "running",
-        Status::Overloaded => "overloaded",
-        Status::Error => "error",
-        Status::Draining => "draining",
-        Status::Leaving => "leaving",
-    }
 }

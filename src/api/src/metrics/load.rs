@@ -11,7 +11,7 @@ use super::families::{Families, Labels};
 use super::histogram::Buckets;
 use vajra_core::metrics::{Counters, TimeKind};
 use vajra_core::protocol::spec::SLOTS;
-use vajra_results::{added, phase_word};
+use vajra_results::{merged, state_name};
 use vajra_runtime::observe::{Observation, ObservedTest, ObservedWorker};
 
 /// All tests of an observation, added up.
@@ -41,10 +41,10 @@ impl Sums {
             steps.for_each(|step| counted.add(&step.counters));
         }
         let metrics = workers.map(|worker| &worker.metrics);
-        let lag = added(metrics.clone(), TimeKind::Lag);
+        let lag = merged(metrics.clone(), TimeKind::Lag);
         Sums {
             counted,
-            response: Buckets::of(&added(metrics, TimeKind::Response)),
+            response: Buckets::of(&merged(metrics, TimeKind::Response)),
             lag_p99_s: (!lag.is_empty()).then(|| lag.value_at_quantile(0.99) as f64 / 1e6),
         }
     }
@@ -98,7 +98,7 @@ impl OfTests {
     }
 
     fn life(&self, f: &mut Families<'_>) -> fmt::Result {
-        let state = |t: &ObservedTest| Some(phase_word(t.phase).to_owned());
+        let state = |t: &ObservedTest| Some(state_name(t.phase).to_owned());
         f.gauge(
             "vajra_test_state",
             "1 for the state that the test is in.",
@@ -107,7 +107,7 @@ impl OfTests {
         f.gauge(
             "vajra_test_verdict",
             "1 for the test's verdict, once it has ended.",
-            self.marked("verdict", |t| t.verdict.clone()),
+            self.marked("verdict", |t| t.verdict.map(|v| v.to_string())),
         )?;
         f.gauge(
             "vajra_test_elapsed_seconds",
@@ -120,7 +120,7 @@ impl OfTests {
             self.each(|t| t.duration.as_secs_f64()),
         )?;
         f.gauge(
-            "vajra_test_asked_requests_per_second",
+            "vajra_test_planned_requests_per_second",
             "Arrivals a second that the plan asks for now; 0 in the closed model and for scenarios.",
             self.each(|t| t.asked),
         )?;

@@ -57,7 +57,7 @@ impl OfNode {
         f.gauge(
             "vajra_node_status",
             "1 for the status that the node is in.",
-            [(labels([("status", &me.status)]), 1u32)],
+            [(labels([("status", me.status.as_str())]), 1u32)],
         )?;
         f.gauge(
             "vajra_node_capacity_tasks",
@@ -78,7 +78,7 @@ impl OfNode {
 
     fn swarm(&self, f: &mut Families<'_>) -> fmt::Result {
         let nodes = &self.0.nodes.nodes;
-        let of = |health: &str| nodes.iter().filter(|n| n.health == health).count();
+        let of = |health: &str| nodes.iter().filter(|n| n.health.as_str() == health).count();
         f.gauge(
             "vajra_swarm_nodes",
             "Nodes of the swarm as this one sees them, itself included.",

@@ -18,6 +18,7 @@ use vajra_core::protocol::{Incarnation, NodeId, Peer, TestId};
 use vajra_network::NetworkStats;
 use vajra_plan::Limits;
 use vajra_results::{NodeEntry, NodeList, Pool};
+use vajra_results::{NodeHealth, NodeStatus, Verdict};
 use vajra_runtime::observe::{Observation, ObservedTest, ObservedWorker};
 
 const TEST: TestId = TestId([7; 16]);
@@ -100,19 +101,19 @@ fn test(name: &str, workers: Vec<ObservedWorker>) -> ObservedTest {
 }
 
 fn observation(tests: Vec<ObservedTest>) -> Observation {
-    let node = |is_self, health: &str| NodeEntry {
+    let node = |is_self, health| NodeEntry {
         is_self,
-        health: health.into(),
+        health,
         name: "n\"0\\".into(),
         peer: "12D3".into(),
-        status: "running".into(),
+        status: NodeStatus::Running,
         capacity: 10,
         ..NodeEntry::default()
     };
     let nodes = vec![
-        node(true, "healthy"),
-        node(false, "healthy"),
-        node(false, "gone"),
+        node(true, NodeHealth::Healthy),
+        node(false, NodeHealth::Healthy),
+        node(false, NodeHealth::Gone),
     ];
     let pool = Pool::of(&nodes);
     Observation {
@@ -153,7 +154,10 @@ fn a_test_is_told_as_a_whole_and_this_nodes_part_of_it() {
     assert_eq!(of("vajra_worker_sent_requests_total", &[]), Some(4.0));
     assert_eq!(of("vajra_test_workers", &[]), Some(2.0));
     assert_eq!(of("vajra_worker_share_ratio", &[]), Some(0.5));
-    assert_eq!(of("vajra_test_asked_requests_per_second", &[]), Some(50.0));
+    assert_eq!(
+        of("vajra_test_planned_requests_per_second", &[]),
+        Some(50.0)
+    );
     assert_eq!(of("vajra_test_coordinator_changes_total", &[]), Some(1.0));
     let up_to = |name: &str, le: &str| of(name, &[&format!("le=\"{le}\"")]);
     assert_eq!(
@@ -210,7 +214,7 @@ fn a_verdict_is_a_label_and_only_there_once_it_is_known() {
     assert_eq!(value(&running, "vajra_test_verdict", &[]), None);
     let ended = ObservedTest {
         phase: TestState::Ended,
-        verdict: Some("invalid".into()),
+        verdict: Some(Verdict::Invalid),
         ..test("t", vec![])
     };
     let ended = page(observation(vec![ended]), BuildInfo::default()).unwrap();

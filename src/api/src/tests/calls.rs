@@ -1,6 +1,7 @@
 //! What each call does and answers.
 
 use super::*;
+use vajra_core::protocol::messages::TestState;
 use vajra_plan::{Load, Plan, Task};
 
 const PLAN: &str = r#"{"name":"n","task":{"type":"SLEEP","ms":1},"load":{"model":"open","rate":1,"duration":"1s"}}"#;
@@ -210,10 +211,16 @@ async fn the_client_starts_what_it_was_given() {
 async fn events_come_until_the_test_has_ended_and_no_longer() {
     let s = served(None).await;
     let mut events = ApiClient::new(s.addr, None).events("latest").await.unwrap();
-    s.progress.send(progress("running")).unwrap();
-    assert_eq!(events.next().await.unwrap().unwrap(), *progress("running"));
-    s.progress.send(progress("ended")).unwrap();
-    assert_eq!(events.next().await.unwrap().unwrap(), *progress("ended"));
+    s.progress.send(progress(TestState::Running)).unwrap();
+    assert_eq!(
+        events.next().await.unwrap().unwrap(),
+        *progress(TestState::Running)
+    );
+    s.progress.send(progress(TestState::Ended)).unwrap();
+    assert_eq!(
+        events.next().await.unwrap().unwrap(),
+        *progress(TestState::Ended)
+    );
     assert!(events.next().await.is_none());
 }
 
@@ -225,10 +232,10 @@ async fn events_are_named_on_the_wire() {
     while s.progress.receiver_count() == 0 {
         tokio::task::yield_now().await;
     }
-    s.progress.send(progress("running")).unwrap();
+    s.progress.send(progress(TestState::Running)).unwrap();
     let point = Update::Point(Box::default());
     s.progress.send(Arc::new(point)).unwrap();
-    s.progress.send(progress("ended")).unwrap();
+    s.progress.send(progress(TestState::Ended)).unwrap();
     let answer = watching.await.unwrap();
     assert!(
         answer.head.contains("content-type: text/event-stream"),
@@ -261,15 +268,15 @@ async fn a_slow_listener_misses_lines_and_goes_on_with_the_newest() {
     let mut events = ApiClient::new(s.addr, None).events("latest").await.unwrap();
     // More than the channel holds, before the stream's task runs once.
     for i in 0..40 {
-        let mut line = line("running");
+        let mut line = line(TestState::Running);
         line.sent = i;
         s.progress.send(Arc::new(Update::Progress(line))).unwrap();
     }
-    s.progress.send(progress("ended")).unwrap();
+    s.progress.send(progress(TestState::Ended)).unwrap();
     let mut sent = Vec::new();
     while let Some(event) = events.next().await {
         match event.unwrap() {
-            Update::Progress(line) if line.state == "running" => sent.push(line.sent),
+            Update::Progress(line) if line.state == TestState::Running => sent.push(line.sent),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Nothing is without bounds.
 
 use super::*;
+use vajra_core::protocol::messages::TestState;
 use vajra_plan::MAX_PLAN_BYTES;
 
 #[tokio::test]
@@ -19,7 +20,7 @@ async fn event_streams_are_bounded_and_a_closed_one_makes_room() {
         other => panic!("{other}"),
     }
     // Whoever ends a test ends its streams, and with them their places.
-    s.progress.send(progress("ended")).unwrap();
+    s.progress.send(progress(TestState::Ended)).unwrap();
     for stream in &mut streams {
         while stream.next().await.is_some() {}
     }

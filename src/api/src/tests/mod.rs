@@ -19,10 +19,12 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::*;
 use vajra_core::protocol::TestId;
+use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::preflight::{Check, Finding};
 use vajra_results::preflight::PreflightReport;
 use vajra_results::timeline::MAX_POINTS;
 use vajra_results::{NodeEntry, NodeList, Pool, TestEntry, TestList, TestResult};
+use vajra_results::{NodeHealth, NodeStatus};
 use vajra_results::{Point, Timeline};
 use vajra_runtime::blobs::Blobs;
 use vajra_runtime::handle::{Command, CommandError, Progress, Update};
@@ -69,8 +71,8 @@ fn entry(name: &str, peer: &str, is_self: bool, task_type: &str) -> NodeEntry {
         is_self,
         addresses: Vec::new(),
         version: "0".into(),
-        status: "idle".into(),
-        health: "healthy".into(),
+        status: NodeStatus::Idle,
+        health: NodeHealth::Healthy,
         capacity: 10,
         load: 4,
         task_types: vec![task_type.into()],
@@ -78,18 +80,18 @@ fn entry(name: &str, peer: &str, is_self: bool, task_type: &str) -> NodeEntry {
     }
 }
 
-fn progress(state: &str) -> Arc<Update> {
+fn progress(state: TestState) -> Arc<Update> {
     Arc::new(Update::Progress(line(state)))
 }
 
-fn line(state: &str) -> Progress {
+fn line(state: TestState) -> Progress {
     Progress {
         test_id: IDS[0].into(),
-        state: state.into(),
+        state,
         elapsed_s: 1.0,
         duration_s: 2.0,
         nodes: 1,
-        asked: 5.0,
+        planned: 5.0,
         users: 0,
         rate: 5.0,
         sent: 5,
@@ -142,7 +144,7 @@ fn answer(
             let tests = IDS.iter().rev().map(|id| TestEntry {
                 test_id: (*id).into(),
                 name: None,
-                state: "running".into(),
+                state: TestState::Running,
                 verdict: None,
                 started_at: None,
             });

@@ -6,7 +6,7 @@ use vajra_results::{SwarmEvent, SwarmLink, SwarmLinks};
 pub(super) fn event(i: u32) -> SwarmEvent {
     SwarmEvent {
         at: "2026-01-02T03:04:05.000Z".into(),
-        kind: "joined".into(),
+        kind: vajra_results::SwarmEventKind::Joined,
         peer: PEER_B.into(),
         name: format!("n{i}"),
         text: "version 0".into(),

@@ -118,8 +118,8 @@ fn rate_title(m: &Model, p: &Palette) -> Line<'static> {
         format!("━ {} ", scale::rate(now)),
         p.achieved(),
     ));
-    if told.asked > 0.0 {
-        let text = format!("asked {} ", scale::rate(told.asked));
+    if told.planned > 0.0 {
+        let text = format!("planned {} ", scale::rate(told.planned));
         spans.push(Span::styled(text, p.dim()));
     }
     if told.users > 0 {

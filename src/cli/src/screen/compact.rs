@@ -51,7 +51,9 @@ fn lines(m: &Model, p: &Palette, width: usize) -> Vec<Line<'static>> {
     ));
     let rate = told.map_or(0.0, |t| t.rate);
     let load = match told {
-        Some(t) if t.asked > 0.0 => format!("{} of {}", scale::rate(rate), scale::rate(t.asked)),
+        Some(t) if t.planned > 0.0 => {
+            format!("{} of {}", scale::rate(rate), scale::rate(t.planned))
+        }
         Some(t) if t.users > 0 => format!("{} by {} users", scale::rate(rate), t.users),
         _ => scale::rate(rate),
     };

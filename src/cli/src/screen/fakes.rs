@@ -1,17 +1,21 @@
 //! What a node would tell, for the tests of the view.
 
+use vajra_core::protocol::messages::TestState;
 use vajra_plan::Load;
-use vajra_results::{NodeEntry, NodeList, NodeResult, Point, Pool, Progress, Stats, TestResult};
+use vajra_results::{
+    NodeEntry, NodeHealth, NodeList, NodeResult, NodeStatus, Point, Pool, Progress, Stats,
+    TestResult,
+};
 
 /// Progress of a running test of 30 s at 5,000 a second.
 pub fn progress(elapsed_s: f64, rate: f64) -> Progress {
     Progress {
         test_id: "0199aaaa-0000-7000-8000-000000000000".into(),
-        state: "running".into(),
+        state: TestState::Running,
         elapsed_s,
         duration_s: 30.0,
         nodes: 3,
-        asked: 5_000.0,
+        planned: 5_000.0,
         users: 0,
         rate,
         sent: (elapsed_s.max(0.0) * rate) as u64,
@@ -27,7 +31,7 @@ pub fn point(from_s: f64, to_s: f64, rate: f64) -> Point {
     Point {
         from_s,
         to_s,
-        asked: 5_000.0,
+        planned: 5_000.0,
         rate,
         sent: (rate * (to_s - from_s)) as u64,
         response_time_ms: Some(stats(1.0)),
@@ -71,13 +75,13 @@ pub fn worker(name: &str, share: f64, sent: u64) -> NodeResult {
 }
 
 /// A node of the swarm.
-pub fn entry(name: &str, health: &str) -> NodeEntry {
+pub fn entry(name: &str, health: NodeHealth) -> NodeEntry {
     NodeEntry {
         peer: format!("peer-{name}"),
         incarnation: 1,
         name: name.into(),
-        status: "running".into(),
-        health: health.into(),
+        status: NodeStatus::Running,
+        health,
         ..NodeEntry::default()
     }
 }
@@ -97,7 +101,7 @@ pub fn result(load: &Load) -> TestResult {
         Ok(result) => result,
         Err(e) => panic!("the empty result can't be read: {e}"),
     };
-    result.state = "running".into();
+    result.state = TestState::Running;
     result.end = None;
     result.verdict = None;
     result.complete = false;

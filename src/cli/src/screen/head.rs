@@ -153,7 +153,7 @@ fn verdict(m: &Model, p: &Palette) -> Line<'static> {
         return Line::default();
     };
     let mut spans = Vec::new();
-    let broken = r.thresholds.iter().filter(|t| !t.held).count();
+    let broken = r.thresholds.iter().filter(|t| !t.passed).count();
     if !r.thresholds.is_empty() {
         let (text, style) = match broken {
             0 => (

@@ -4,6 +4,7 @@
 //! intervals of the timeline, which have more. From the first interval on progress is no
 //! longer taken.
 
+use vajra_core::protocol::messages::TestState;
 use vajra_results::{Point, Progress};
 
 /// Most samples: more than any terminal has dots across. When they are full, neighbours
@@ -72,7 +73,7 @@ impl Sample {
         Sample {
             from_s: p.from_s,
             to_s: p.to_s,
-            asked: p.asked,
+            asked: p.planned,
             users: p.users,
             rate: p.rate,
             failed: p.failed as f64 / length,
@@ -115,7 +116,7 @@ impl History {
         let failed = p.failed.saturating_sub(self.failed_so_far);
         self.failed_so_far = p.failed;
         // The last line tells of the whole test.
-        if self.from_timeline || p.state == "ended" || p.elapsed_s <= 0.0 {
+        if self.from_timeline || p.state == TestState::Ended || p.elapsed_s <= 0.0 {
             return;
         }
         let from_s = self.last().map_or(0.0, |s| s.to_s);
@@ -126,7 +127,7 @@ impl History {
         self.push(Sample {
             from_s,
             to_s: p.elapsed_s,
-            asked: p.asked,
+            asked: p.planned,
             users: p.users,
             rate: p.rate,
             failed: failed as f64 / length,
@@ -223,7 +224,7 @@ mod tests {
     fn the_last_line_of_progress_is_of_the_whole_test_and_no_sample() {
         let mut history = History::default();
         let mut ended = progress(9.0, 10.0);
-        ended.state = "ended".into();
+        ended.state = TestState::Ended;
         history.progress(&ended);
         history.progress(&progress(-1.0, 0.0));
         assert!(history.samples().is_empty());

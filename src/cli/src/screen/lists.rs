@@ -120,13 +120,13 @@ pub fn thresholds(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let right = Line::styled("so far", p.dim());
     let inner = panel(frame, area, p, title(p, "thresholds"), right);
     let mut judged: Vec<_> = r.thresholds.iter().collect();
-    judged.sort_by_key(|t| t.held);
-    let line = |t: &&vajra_results::Judged| {
-        let (mark, style) = match t.held {
+    judged.sort_by_key(|t| t.passed);
+    let line = |t: &&vajra_results::ThresholdResult| {
+        let (mark, style) = match t.passed {
             true => ("✓", p.good()),
             false => ("✗", p.bad()),
         };
-        let value = vajra_results::shown_value(t);
+        let value = vajra_results::format_measured(t);
         Line::from(vec![
             Span::styled(format!("{mark} "), style),
             Span::raw(plain(&t.threshold)),

@@ -50,6 +50,7 @@ use keys::Action;
 use model::{Model, Role};
 use palette::Palette;
 use tty::Tty;
+use vajra_core::protocol::messages::TestState;
 use vajra_report::text;
 use vajra_results::Update;
 use vajra_runtime::handle::LoadRequest;
@@ -93,7 +94,7 @@ pub async fn follow(
 /// There is nothing to follow any more.
 async fn ended(backend: &Backend, id: &str) -> bool {
     let status = backend.status(id).await;
-    status.is_ok_and(|result| result.state == "ended")
+    status.is_ok_and(|result| result.state == TestState::Ended)
 }
 
 /// The terminal is given back when this is done, or dropped.

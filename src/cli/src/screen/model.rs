@@ -9,6 +9,8 @@ use hdrhistogram::Histogram;
 use super::history::History;
 use super::nodes::{Crew, Member};
 use super::stages::Plan;
+use vajra_core::protocol::messages::TestState;
+use vajra_results::state_name;
 use vajra_results::{NodeList, Point, Progress, TestResult, Timeline, decode};
 
 /// Without news for so long the view says so: progress comes once a second.
@@ -152,9 +154,9 @@ impl Model {
 
     /// `electing`, `registering`, `running`, `stopping`; empty while nothing was heard.
     pub fn state(&self) -> &str {
-        let heard = self.progress.as_ref().map(|p| p.state.as_str());
-        let asked = self.result.as_ref().map(|r| r.state.as_str());
-        heard.or(asked).unwrap_or_default()
+        let heard = self.progress.as_ref().map(|p| p.state);
+        let asked = self.result.as_ref().map(|r| r.state);
+        heard.or(asked).map_or("", state_name)
     }
 
     /// Load has begun.
@@ -171,8 +173,8 @@ impl Model {
             return self.result.as_ref().map_or(0.0, |r| r.duration_s);
         };
         let since = self.now.saturating_sub(self.heard).min(SILENCE);
-        match p.state.as_str() {
-            "running" if p.elapsed_s != 0.0 => {
+        match p.state {
+            TestState::Running if p.elapsed_s != 0.0 => {
                 let end = p.duration_s.max(p.elapsed_s);
                 (p.elapsed_s + since.as_secs_f64()).min(end)
             }
@@ -258,7 +260,7 @@ mod tests {
         let mut result = fakes::result(&Load::open(10.0, Duration::from_secs(30)));
         result.changes = vec![vajra_results::ChangeResult {
             at_s: 10.0,
-            what: "paused".into(),
+            kind: vajra_results::ChangeKind::Paused,
             level: None,
         }];
         m.result(result);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use vajra_results::NodeHealth;
 use vajra_results::{NodeEntry, NodeList, NodeResult, TestResult};
 
 /// Results that a worker's rate is measured over: some six seconds, so that a snapshot that
@@ -91,7 +92,10 @@ impl Crew {
 
     /// Healthy nodes of the swarm; 0 while unknown.
     pub fn healthy(&self) -> usize {
-        self.nodes.iter().filter(|n| n.health == "healthy").count()
+        self.nodes
+            .iter()
+            .filter(|n| n.health == NodeHealth::Healthy)
+            .count()
     }
 
     /// A node's name, or else the end of its peer id.
@@ -118,7 +122,7 @@ impl Crew {
         let workers = self.workers.iter().map(|w| self.worker(w, coordinator));
         let idle = self.nodes.iter().filter(|n| {
             let works = self.workers.iter().any(|w| w.peer == n.peer);
-            !works && n.health != "gone"
+            !works && n.health != NodeHealth::Gone
         });
         let idle = idle.map(|n| self.idle(n, coordinator));
         let mut members: Vec<Member> = workers.chain(idle).collect();
@@ -149,15 +153,15 @@ impl Crew {
             rate: self.rate(&who(w)).filter(|_| here),
             lag_p99: w.lag_p99_ms,
             sent: w.sent,
-            status: entry.map(|n| n.status.clone()).unwrap_or_default(),
+            status: entry.map(|n| n.status.to_string()).unwrap_or_default(),
         }
     }
 
     fn idle(&self, n: &NodeEntry, coordinator: Option<&str>) -> Member {
         Member {
             name: self.name(&n.peer),
-            health: match n.health.as_str() {
-                "late" => Health::Late,
+            health: match n.health {
+                NodeHealth::Late => Health::Late,
                 _ => Health::Idle,
             },
             coordinates: coordinator == Some(n.peer.as_str()),
@@ -166,7 +170,7 @@ impl Crew {
             rate: None,
             lag_p99: None,
             sent: 0,
-            status: n.status.clone(),
+            status: n.status.to_string(),
         }
     }
 }
@@ -236,7 +240,7 @@ mod tests {
     fn a_worker_whose_node_was_started_anew_is_lost() {
         let mut crew = Crew::default();
         crew.result(&result(vec![worker("alpha", 1.0, 1)], &[]), Duration::ZERO);
-        let mut again = entry("alpha", "healthy");
+        let mut again = entry("alpha", NodeHealth::Healthy);
         again.incarnation = 2;
         crew.nodes("t", swarm(vec![again]));
         assert_eq!(healths(&crew), [("alpha".into(), Health::Lost)]);
@@ -249,9 +253,9 @@ mod tests {
         crew.nodes(
             "t",
             swarm(vec![
-                entry("alpha", "healthy"),
-                entry("zeta", "late"),
-                entry("old", "gone"),
+                entry("alpha", NodeHealth::Healthy),
+                entry("zeta", NodeHealth::Late),
+                entry("old", NodeHealth::Gone),
             ]),
         );
         assert_eq!(

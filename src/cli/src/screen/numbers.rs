@@ -89,7 +89,7 @@ fn rows(m: &Model, p: &Palette) -> Vec<Row> {
         so_far,
         style,
     };
-    let dropped = totals.map(|t| t.dropped + t.short);
+    let dropped = totals.map(|t| t.dropped + t.unsent);
     let lag = m.result.as_ref().and_then(|r| r.lag_ms.as_ref());
     vec![
         row(

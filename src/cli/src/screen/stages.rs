@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use vajra_plan::{Change, Line, Load, LoadChange, Model, Profile};
+use vajra_results::ChangeKind;
 use vajra_results::ChangeResult;
 
 /// How long a pause may be (`docs/running.md`): the profile wants to know; what is drawn of it
@@ -43,17 +44,17 @@ impl Plan {
     pub fn of(load: &Load, changes: &[ChangeResult]) -> Plan {
         let mut pauses: Vec<(f64, Option<f64>)> = Vec::new();
         for change in changes {
-            match (change.what.as_str(), pauses.last_mut()) {
-                ("paused", _) => pauses.push((change.at_s, None)),
-                ("resumed", Some((_, to @ None))) => *to = Some(change.at_s),
+            match (change.kind, pauses.last_mut()) {
+                (ChangeKind::Paused, _) => pauses.push((change.at_s, None)),
+                (ChangeKind::Resumed, Some((_, to @ None))) => *to = Some(change.at_s),
                 _ => {}
             }
         }
         let each = changes.iter().filter_map(|change| {
-            let what = match (change.what.as_str(), change.level) {
-                ("scaled", Some(level)) => Change::Level(level),
-                ("paused", _) => Change::Pause(LONGEST_PAUSE),
-                ("resumed", _) => Change::Resume,
+            let what = match (change.kind, change.level) {
+                (ChangeKind::Scaled, Some(level)) => Change::Level(level),
+                (ChangeKind::Paused, _) => Change::Pause(LONGEST_PAUSE),
+                (ChangeKind::Resumed, _) => Change::Resume,
                 _ => return None,
             };
             let at = Duration::try_from_secs_f64(change.at_s).ok()?;
@@ -171,10 +172,10 @@ mod tests {
         load
     }
 
-    fn change(at_s: f64, what: &str) -> ChangeResult {
+    fn change(at_s: f64, kind: ChangeKind) -> ChangeResult {
         ChangeResult {
             at_s,
-            what: what.into(),
+            kind,
             level: None,
         }
     }
@@ -191,7 +192,10 @@ mod tests {
 
     #[test]
     fn a_pause_holds_the_plan_where_it_is() {
-        let changes = [change(5.0, "paused"), change(9.0, "resumed")];
+        let changes = [
+            change(5.0, ChangeKind::Paused),
+            change(9.0, ChangeKind::Resumed),
+        ];
         let plan = Plan::of(&ramped(), &changes);
         assert_eq!(plan.done(7.0), plan.done(5.0));
         assert!(plan.paused_at(6.0) && !plan.paused_at(9.0));

@@ -13,8 +13,9 @@ use super::model::{Model, Role, Span};
 use super::palette::Palette;
 use super::{charts, keys};
 use vajra_core::metrics::new_histogram;
+use vajra_core::protocol::messages::TestState;
 use vajra_plan::Load;
-use vajra_results::{ErrorEntry, Event, Judged, Tenure, TestResult};
+use vajra_results::{ErrorEntry, Event, NodeHealth, Tenure, TestResult, ThresholdResult};
 
 fn drawn(m: &Model, palette: &Palette, width: u16, height: u16) -> Buffer {
     let backend = TestBackend::new(width, height);
@@ -90,14 +91,14 @@ fn result(sent: u64) -> TestResult {
         count: 1_234,
     }];
     r.thresholds = vec![
-        Judged {
+        ThresholdResult {
             threshold: "response_time.p99 < 250ms".into(),
-            held: true,
+            passed: true,
             value: Some(4.04),
         },
-        Judged {
+        ThresholdResult {
             threshold: "error_rate < 1%".into(),
-            held: false,
+            passed: false,
             value: Some(0.02),
         },
     ];
@@ -119,13 +120,13 @@ fn running() -> Model {
             m.result(result(4_998 * second));
         }
     }
-    let mut beta = entry("beta", "healthy");
+    let mut beta = entry("beta", NodeHealth::Healthy);
     beta.is_self = true;
     m.nodes(swarm(vec![
         beta,
-        entry("alpha", "late"),
-        entry("gamma", "gone"),
-        entry("delta", "healthy"),
+        entry("alpha", NodeHealth::Late),
+        entry("gamma", NodeHealth::Gone),
+        entry("delta", NodeHealth::Healthy),
     ]));
     m
 }
@@ -145,7 +146,7 @@ fn a_small_terminal_shows_every_part() {
             "valid so far",
             "coordinator beta, term 2",
             "4,998/s",
-            "asked 5,000/s",
+            "planned 5,000/s",
             "p50 1.02 ms",
             "p99 3.40 ms",
             "59,976",
@@ -241,14 +242,25 @@ fn before_the_load_it_says_what_is_awaited() {
         &shown(&m, 80, 24),
         &["waiting for the node to tell of the test"],
     );
-    m.nodes(swarm(vec![entry("a", "healthy"), entry("b", "healthy")]));
+    m.nodes(swarm(vec![
+        entry("a", NodeHealth::Healthy),
+        entry("b", NodeHealth::Healthy),
+    ]));
     let mut p = fakes::progress(0.0, 0.0);
     for (state, elapsed, text) in [
-        ("electing", 0.0, "electing a coordinator among 2 nodes"),
-        ("registering", 0.0, "waiting for 2 nodes to register"),
-        ("running", -0.5, "starting in 0.5 s"),
+        (
+            TestState::Electing,
+            0.0,
+            "electing a coordinator among 2 nodes",
+        ),
+        (
+            TestState::Registering,
+            0.0,
+            "waiting for 2 nodes to register",
+        ),
+        (TestState::Running, -0.5, "starting in 0.5 s"),
     ] {
-        (p.state, p.elapsed_s) = (state.into(), elapsed);
+        (p.state, p.elapsed_s) = (state, elapsed);
         m.progress(&p);
         assert_all(&shown(&m, 80, 24), &[text]);
         assert_all(&shown(&m, 40, 5), &[text]);
@@ -343,12 +355,12 @@ fn intervals_of_the_timeline_bring_what_progress_has_not() {
 fn the_closed_model_is_shown_with_its_users() {
     let mut m = Model::new("t", Role::Owner);
     let mut p = fakes::progress(3.0, 800.0);
-    (p.asked, p.users) = (0.0, 64);
+    (p.planned, p.users) = (0.0, 64);
     m.progress(&p);
     let r = fakes::result(&Load::closed(64, Duration::from_secs(30)));
     m.result(r);
     assert_all(&shown(&m, 80, 24), &["by 64 users", "800/s"]);
-    assert!(!shown(&m, 80, 24).contains("asked"));
+    assert!(!shown(&m, 80, 24).contains("planned"));
 }
 
 #[test]

@@ -1,28 +1,27 @@
-//! The head of a page: what it is about, the verdict, the numbers that are looked for first.
+//! The head of a page: the test, its verdict, and the most important numbers.
 
 use serde::Serialize;
 
 use vajra_plan::Model;
 use vajra_results::compare::Comparison;
-use vajra_results::result::TestResult;
-use vajra_results::units;
+use vajra_results::{EndKind, TestResult, Verdict, state_name, units};
 
-/// A name and what it is.
+/// A property of the test.
 #[derive(Serialize)]
 pub(super) struct Fact {
     name: &'static str,
     text: String,
 }
 
-/// The verdict.
+/// The verdict, with its consequences in words.
 #[derive(Serialize)]
-pub(super) struct Verdict {
+pub(super) struct Banner {
     tone: &'static str,
     word: String,
     text: String,
 }
 
-/// A number on its own.
+/// An important number.
 #[derive(Serialize)]
 pub(super) struct Tile {
     name: &'static str,
@@ -31,12 +30,12 @@ pub(super) struct Tile {
     tone: &'static str,
 }
 
-/// What the page is called.
+/// The title of the page.
 pub(super) fn title(r: &TestResult) -> String {
     r.name.clone().unwrap_or_else(|| r.target.clone())
 }
 
-/// When, how long, with how much, by whom.
+/// Start, duration, load, nodes and tags.
 pub(super) fn facts(r: &TestResult) -> Vec<Fact> {
     let fact = |name, text: String| Fact { name, text };
     let mut all = vec![fact("Test", r.test_id.clone())];
@@ -65,45 +64,48 @@ fn load(r: &TestResult) -> String {
     }
 }
 
-/// The verdict, whether the thresholds were kept, and whether it is worse than was allowed.
-pub(super) fn named_verdict(r: &TestResult, compared: Option<&Comparison>) -> Verdict {
+/// The verdict, the outcome of the thresholds, and the regressions.
+pub(super) fn banner(r: &TestResult, compared: Option<&Comparison>) -> Banner {
     let worse = compared.into_iter().flat_map(Comparison::failures);
     let worse: Vec<&str> = worse.map(|m| m.metric.as_str()).collect();
     let regression = match worse.is_empty() {
         true => String::new(),
         false => format!(" Worse than the baseline allows: {}.", worse.join(", ")),
     };
-    let broken = r.thresholds.iter().filter(|t| !t.held).count();
-    let thresholds = match (broken, r.thresholds.len()) {
+    let failed = r.thresholds.iter().filter(|t| !t.passed).count();
+    let thresholds = match (failed, r.thresholds.len()) {
         (0, 0) => String::new(),
-        (0, n) => format!(" All {n} thresholds were kept."),
-        (b, n) => format!(" {b} of {n} thresholds were broken."),
+        (0, n) => format!(" All {n} thresholds passed."),
+        (f, n) => format!(" {f} of {n} thresholds failed."),
     };
-    let stopped = match r.end.as_deref() {
-        Some("stopped") => " It was stopped before its end.",
-        Some("failed") => " The test failed.",
+    let stopped = match r.end {
+        Some(EndKind::Stopped) => " It was stopped before its end.",
+        Some(EndKind::Failed) => " The test failed.",
         _ => "",
     };
-    let (tone, says) = match r.verdict.as_deref() {
-        Some("valid") => ("good", "The generator did what was asked of it."),
-        Some("degraded") => ("warn", "Load was not all there all the time."),
-        Some("invalid") => (
+    let (tone, meaning) = match r.verdict {
+        Some(Verdict::Valid) => ("good", "The generator carried out the plan."),
+        Some(Verdict::Degraded) => ("warn", "A part of the load was unsent or late."),
+        Some(Verdict::Invalid) => (
             "bad",
-            "The generator was in the way: do not trust the numbers.",
+            "The generator spoiled the measurement: do not trust the numbers.",
         ),
-        _ => ("", "The test has not ended; these are the numbers so far."),
+        _ => ("", "The test has not ended; the numbers are preliminary."),
     };
-    Verdict {
-        tone: match broken > 0 || !worse.is_empty() {
+    Banner {
+        tone: match failed > 0 || !worse.is_empty() {
             true => "bad",
             false => tone,
         },
-        word: r.verdict.clone().unwrap_or_else(|| r.state.clone()),
-        text: format!("{says}{stopped}{thresholds}{regression}"),
+        word: r
+            .verdict
+            .map_or(state_name(r.state), Verdict::as_str)
+            .to_owned(),
+        text: format!("{meaning}{stopped}{thresholds}{regression}"),
     }
 }
 
-/// The numbers that are looked for first.
+/// The most important numbers.
 pub(super) fn tiles(r: &TestResult) -> Vec<Tile> {
     let tile = |name, value: String, note: String, tone| Tile {
         name,
@@ -112,14 +114,16 @@ pub(super) fn tiles(r: &TestResult) -> Vec<Tile> {
         tone,
     };
     let t = &r.totals;
-    let asked = match (r.load.model, r.rate.asked) {
-        (Model::Open, asked) if asked > 0.0 => format!("of {}/s asked", units::brief(asked)),
-        _ => "requests a second".to_owned(),
+    let planned = match (r.load.model, r.rate.planned) {
+        (Model::Open, planned) if planned > 0.0 => {
+            format!("of {}/s planned", units::brief(planned))
+        }
+        _ => "requests per second".to_owned(),
     };
     let mut all = vec![tile(
         "Rate",
         format!("{}/s", units::brief(r.rate.achieved)),
-        asked,
+        planned,
         "",
     )];
     if let Some(s) = &r.response_time_ms {
@@ -137,17 +141,17 @@ pub(super) fn tiles(r: &TestResult) -> Vec<Tile> {
         failed,
         tone,
     ));
-    if t.dropped + t.short > 0 {
-        let missing = t.dropped + t.short;
-        let note = format!("{} of {}", units::count(missing), units::count(t.planned));
-        let value = format!("{:.2} %", units::percent(missing, t.planned));
+    let not_sent = t.dropped + t.unsent;
+    if not_sent > 0 {
+        let note = format!("{} of {}", units::count(not_sent), units::count(t.planned));
+        let value = format!("{:.2} %", units::percent(not_sent, t.planned));
         all.push(tile("Not sent", value, note, "warn"));
     }
     if let Some(lag) = &r.lag_ms {
         all.push(tile(
             "Lag p99",
             units::time(lag.p99),
-            "the generator's own".to_owned(),
+            "error of the generator".to_owned(),
             "",
         ));
     }

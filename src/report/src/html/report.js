@@ -1,5 +1,5 @@
-// Draws the charts of a report from the data inside it, with the colours that the reader's
-// system asks for; on paper always the light ones.
+// Draws the charts of a report from its embedded data, in the colour scheme of the system; on paper
+// in the light one.
 
 (function () {
   "use strict";
@@ -8,7 +8,7 @@
   var data = JSON.parse(document.getElementById("data").textContent);
   var timeline = data.timeline || { nodes: [], heat_bounds_ms: [], points: [] };
   var dark = window.matchMedia("(prefers-color-scheme: dark)");
-  // Below this width labels would run into each other.
+  // Below this width, labels would overlap.
   var NARROW = 640;
   var drawn = [];
 
@@ -25,7 +25,7 @@
       var item = element("li", mark.tone);
       item.appendChild(element("b", "", String(mark.n)));
       item.appendChild(element("span", "at", charts.format.clock(mark.at_s)));
-      item.appendChild(document.createTextNode(charts.told(mark)));
+      item.appendChild(document.createTextNode(charts.describe(mark)));
       list.appendChild(item);
     });
     return list;

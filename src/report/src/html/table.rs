@@ -5,17 +5,14 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use crate::text::comparison;
-use vajra_plan::Threshold;
 use vajra_results::compare::{Comparison, Judgement};
-use vajra_results::result::*;
-use vajra_results::shown;
-use vajra_results::units;
+use vajra_results::{Stats, StepResult, TestResult, format_measured, units};
 
-/// Most rows of a table; more are counted in a note. A page of ten thousand nodes would open
-/// on nobody's phone, and the JSON has all.
+/// Most rows of a table; a note counts the others. A page with ten thousand nodes would be too large
+/// for a phone, and the JSON has all.
 const MAX_ROWS: usize = 500;
 
-/// A table, as the template takes it.
+/// A table for the template.
 #[derive(Serialize)]
 pub(super) struct Table {
     id: &'static str,
@@ -38,7 +35,7 @@ struct Row {
 }
 
 impl Table {
-    /// A column whose name begins with `#` is of numbers.
+    /// A table with the given columns. The name of a column of numbers starts with `#`.
     fn new(id: &'static str, title: &str, head: &[&'static str]) -> Table {
         let column = |name: &&'static str| Column {
             name: name.trim_start_matches('#'),
@@ -68,8 +65,8 @@ impl Table {
         });
     }
 
-    /// The table, if there is something in it; what is too much is counted.
-    fn some(mut self) -> Option<Table> {
+    /// The table, or none if it is empty. Rows beyond [`MAX_ROWS`] are counted in the note.
+    fn non_empty(mut self) -> Option<Table> {
         if self.rows.is_empty() {
             return None;
         }
@@ -82,7 +79,7 @@ impl Table {
     }
 }
 
-/// What is looked for before anything else.
+/// The tables before the charts: thresholds and comparison.
 pub(super) fn first(r: &TestResult, compared: Option<&Comparison>) -> Vec<Table> {
     [thresholds(r), compared.and_then(comparison_table)]
         .into_iter()
@@ -90,8 +87,8 @@ pub(super) fn first(r: &TestResult, compared: Option<&Comparison>) -> Vec<Table>
         .collect()
 }
 
-/// Everything else, in the order of the page.
-pub(super) fn all(r: &TestResult) -> Vec<Table> {
+/// The tables after the charts.
+pub(super) fn rest(r: &TestResult) -> Vec<Table> {
     let tables = [
         times(r),
         totals(r),
@@ -110,20 +107,20 @@ pub(super) fn all(r: &TestResult) -> Vec<Table> {
 }
 
 fn thresholds(r: &TestResult) -> Option<Table> {
-    let mut table = Table::new("thresholds", "Thresholds", &["Threshold", "#Was", ""]);
-    for judged in &r.thresholds {
-        let parsed: Result<Threshold, _> = judged.threshold.parse();
-        let was = match (parsed, judged.value) {
-            (Ok(threshold), Some(value)) => shown(&threshold, value),
-            _ => "nothing measured".to_owned(),
+    let mut table = Table::new(
+        "thresholds",
+        "Thresholds",
+        &["Threshold", "#Value", "Result"],
+    );
+    for t in &r.thresholds {
+        let (tone, outcome) = match t.passed {
+            true => ("good", "passed"),
+            false => ("bad", "failed"),
         };
-        let (tone, word) = match judged.held {
-            true => ("good", "kept"),
-            false => ("bad", "broken"),
-        };
-        table.row(tone, [judged.threshold.clone(), was, word.to_owned()]);
+        let cells = [t.threshold.clone(), format_measured(t), outcome.to_owned()];
+        table.row(tone, cells);
     }
-    table.some()
+    table.non_empty()
 }
 
 fn comparison_table(of: &Comparison) -> Option<Table> {
@@ -135,7 +132,7 @@ fn comparison_table(of: &Comparison) -> Option<Table> {
         "#Between",
         "",
     ];
-    let mut table = Table::new("comparison", "Against the baseline", &head)
+    let mut table = Table::new("comparison", "Comparison with the baseline", &head)
         .note(comparison::about(of))
         .note(
             of.warnings
@@ -145,26 +142,25 @@ fn comparison_table(of: &Comparison) -> Option<Table> {
                 .join(" "),
         );
     for m in &of.metrics {
-        let told = comparison::row(m);
+        let row = comparison::row(m);
         let tone = match m.judgement {
             Some(Judgement::Worse) => "bad",
             Some(Judgement::Better) => "good",
             _ => "",
         };
-        let word = told.word.to_owned();
         table.row(
             tone,
             [
                 m.metric.clone(),
-                told.was,
-                told.is,
-                told.change,
-                told.between,
-                word,
+                row.baseline,
+                row.test,
+                row.change,
+                row.interval,
+                row.judgement.to_owned(),
             ],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
 fn times(r: &TestResult) -> Option<Table> {
@@ -200,7 +196,7 @@ fn times(r: &TestResult) -> Option<Table> {
             ],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
 fn totals(r: &TestResult) -> Option<Table> {
@@ -221,23 +217,23 @@ fn totals(r: &TestResult) -> Option<Table> {
         ),
         ("… beyond max_in_flight", t.dropped_full, t.planned, "warn"),
         ("… without a lease", t.dropped_lease, t.planned, "warn"),
-        ("short", t.short, t.planned, "warn"),
+        ("unsent", t.unsent, t.planned, "warn"),
         ("warm-up", t.warm_up, t.sent, ""),
         (
-            "checks held",
+            "checks passed",
             t.checks_passed,
             t.checks_passed + t.checks_failed,
             "",
         ),
         (
-            "checks not held",
+            "checks failed",
             t.checks_failed,
             t.checks_passed + t.checks_failed,
             "bad",
         ),
     ];
     for (i, (name, n, whole, tone)) in rows.into_iter().enumerate() {
-        // What every test has, and what there was of the rest.
+        // The first four rows are always shown, the others only if they are not zero.
         if i < 4 || n > 0 {
             let part = format!("{:.2} %", units::percent(n, whole));
             let tone = if n > 0 { tone } else { "" };
@@ -257,7 +253,7 @@ fn totals(r: &TestResult) -> Option<Table> {
             [name.to_owned(), units::count(n), units::bytes(n as f64)],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
 fn parts(id: &'static str, title: &str, parts: &[StepResult]) -> Option<Table> {
@@ -297,7 +293,7 @@ fn parts(id: &'static str, title: &str, parts: &[StepResult]) -> Option<Table> {
             ],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
 fn errors(r: &TestResult) -> Option<Table> {
@@ -312,10 +308,10 @@ fn errors(r: &TestResult) -> Option<Table> {
             [units::count(e.count), e.kind.clone(), message.to_owned()],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
-/// What people call a peer.
+/// The name of a node, or its peer id.
 fn name(r: &TestResult, peer: &str) -> String {
     r.name_of(peer).to_owned()
 }
@@ -347,13 +343,13 @@ fn nodes(r: &TestResult) -> Option<Table> {
             ],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
 fn coordinators(r: &TestResult) -> Option<Table> {
     let head = ["#Term", "Coordinator", "#From", "#To"];
     let mut table = Table::new("coordinators", "Coordinators", &head)
-        .note("Seconds after the start of the profile, as the answering node saw them.");
+        .note("Times after the start of the profile, as seen by the answering node.");
     for c in &r.coordinators {
         let to = c.to_ms.map_or_else(|| "the end".to_owned(), seconds);
         table.row(
@@ -361,13 +357,13 @@ fn coordinators(r: &TestResult) -> Option<Table> {
             [c.term.to_string(), name(r, &c.peer), seconds(c.from_ms), to],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
 fn events(r: &TestResult) -> Option<Table> {
-    let mut table = Table::new("events", "Events", &["#At", "What", "Node", "Text"]);
+    let mut table = Table::new("events", "Events", &["#At", "Kind", "Node", "Text"]);
     for e in &r.events {
-        let who = e.peer.as_deref().map(|p| name(r, p)).unwrap_or_default();
+        let node = e.peer.as_deref().map(|p| name(r, p)).unwrap_or_default();
         let tone = match e.kind.as_str() {
             "lost" | "threshold" | "setup_failed" | "teardown_failed" => "bad",
             "overloaded" | "refused" => "warn",
@@ -375,34 +371,42 @@ fn events(r: &TestResult) -> Option<Table> {
         };
         table.row(
             tone,
-            [seconds(e.at_ms), e.kind.clone(), who, e.text.clone()],
+            [seconds(e.at_ms), e.kind.clone(), node, e.text.clone()],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
 fn changes(r: &TestResult) -> Option<Table> {
     let mut table = Table::new(
         "changes",
         "Changes of the load",
-        &["#At", "What", "#Full load"],
+        &["#At", "Kind", "#Full load"],
     );
     for c in &r.changes {
         let level = c.level.map(units::level).unwrap_or_default();
-        table.row("", [format!("{:.1} s", c.at_s), c.what.clone(), level]);
+        table.row("", [format!("{:.1} s", c.at_s), c.kind.to_string(), level]);
     }
-    table.some()
+    table.non_empty()
 }
 
 fn data(r: &TestResult) -> Option<Table> {
-    let head = ["Data", "Pick", "#Rows", "#Used", "#Unused", "#Left", ""];
+    let head = [
+        "Data",
+        "Pick",
+        "#Rows",
+        "#Used",
+        "#Unused",
+        "#Remaining",
+        "",
+    ];
     let mut table = Table::new("data", "Data", &head);
     for d in &r.data {
         let of_unique = |n: Option<u64>| n.map_or_else(|| "–".to_owned(), units::count);
         let exact = if d.exact {
             ""
         } else {
-            "used is the least, unused the most it can be"
+            "used is a lower bound, unused an upper bound"
         };
         table.row(
             "",
@@ -412,12 +416,12 @@ fn data(r: &TestResult) -> Option<Table> {
                 units::count(d.rows),
                 units::count(d.used),
                 of_unique(d.unused),
-                of_unique(d.left),
+                of_unique(d.remaining),
                 exact.to_owned(),
             ],
         );
     }
-    table.some()
+    table.non_empty()
 }
 
 fn environments(r: &TestResult) -> Option<Table> {
@@ -435,5 +439,5 @@ fn environments(r: &TestResult) -> Option<Table> {
             ],
         );
     }
-    table.some()
+    table.non_empty()
 }

@@ -1,26 +1,26 @@
-//! What a page shows, and what it never does.
+//! The content of a page.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value as Json;
 
 use super::*;
 use vajra_fixtures::results as fixture;
-use vajra_results::result::{ErrorEntry, Event};
 use vajra_results::timeline::MAX_POINTS;
 use vajra_results::units;
+use vajra_results::{ErrorEntry, Event};
 
 fn page() -> String {
     html(&fixture::result(), Some(&fixture::timeline()), None).unwrap()
 }
 
-/// The data inside a page, as its script reads it.
+/// The data for the charts of a page.
 fn data(page: &str) -> Json {
     let (_, rest) = page.split_once("id=\"data\">").unwrap();
     let (data, _) = rest.split_once("</script>").unwrap();
     serde_json::from_str(data).unwrap()
 }
 
-/// A page without its scripts and styles: what can be read.
+/// The readable part of a page, without scripts and styles.
 fn readable(page: &str) -> &str {
     let (_, body) = page.split_once("<body>").unwrap();
     body.split_once("<script").unwrap().0
@@ -34,7 +34,7 @@ fn the_numbers_of_a_page_are_those_of_the_json() {
     assert_eq!(data["result"], serde_json::to_value(&result).unwrap());
     assert_eq!(
         data["timeline"],
-        serde_json::to_value(lean(&timeline)).unwrap()
+        serde_json::to_value(without_histograms(&timeline)).unwrap()
     );
     let text = readable(&page);
     let times = result.response_time_ms.as_ref().unwrap();
@@ -68,7 +68,7 @@ fn the_curve_of_a_page_is_that_of_the_histogram() {
 }
 
 #[test]
-fn whatever_a_test_brings_along_is_text() {
+fn all_text_of_a_result_is_escaped() {
     let evil = "</script><script>alert(1)</script>\u{2028}<img src=x onerror=alert(1)>&\"'";
     let mut result = fixture::result();
     result.name = Some(evil.into());
@@ -93,7 +93,7 @@ fn whatever_a_test_brings_along_is_text() {
     timeline.nodes[0].name = evil.into();
     timeline.points[0].errors = [(evil.to_owned(), 1)].into();
     let page = html(&result, Some(&timeline), None).unwrap();
-    // As many elements as without it, and the same text when it is read back.
+    // The page has no further elements, and the text can be read back.
     let elements =
         |page: &str| ["<script", "</script", "<img", "alert(1)>"].map(|e| page.matches(e).count());
     let plain = html(&fixture::result(), Some(&fixture::timeline()), None).unwrap();
@@ -107,10 +107,10 @@ fn whatever_a_test_brings_along_is_text() {
 }
 
 #[test]
-fn a_page_is_whole_in_itself_and_not_large() {
+fn a_page_is_self_contained_and_small() {
     let page = page();
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
-    // Nothing is fetched, and nothing may be.
+    // Nothing is fetched, and the policy forbids it.
     let text = readable(&page);
     assert!(!text.contains("src=") && !text.contains("href="));
     assert!(page.contains("default-src 'none'"));
@@ -118,7 +118,7 @@ fn a_page_is_whole_in_itself_and_not_large() {
 }
 
 #[test]
-fn the_longest_test_makes_a_page_within_bounds() {
+fn the_page_of_the_longest_test_is_limited() {
     let minute = fixture::timeline();
     for points in [POINTS, MAX_POINTS] {
         let mut timeline = minute.clone();
@@ -130,7 +130,7 @@ fn the_longest_test_makes_a_page_within_bounds() {
         }
         let page = html(&fixture::result(), Some(&timeline), None).unwrap();
         assert!(page.len() < 6_000_000, "{} bytes", page.len());
-        // Every request is in some interval, with its time.
+        // Every request is in an interval, with its response time.
         let data = data(&page);
         let drawn = data["timeline"]["points"].as_array().unwrap();
         assert!((POINTS / 3..=POINTS).contains(&drawn.len()));
@@ -143,26 +143,26 @@ fn the_longest_test_makes_a_page_within_bounds() {
 }
 
 #[test]
-fn thresholds_and_a_comparison_come_first() {
+fn thresholds_and_comparison_come_first() {
     let mut result = fixture::result();
-    result.thresholds = vec![vajra_results::Judged {
+    result.thresholds = vec![vajra_results::ThresholdResult {
         threshold: "response_time.p99 < 10ms".into(),
-        held: false,
+        passed: false,
         value: Some(16.1),
     }];
-    let old = vajra_results::result_file::Recorded::of(fixture::result());
+    let old = vajra_results::result_file::ResultFile::of(fixture::result());
     let compared = vajra_results::compare::compare(&old, &old);
     let page = html(&result, None, Some(&compared)).unwrap();
     let text = readable(&page);
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}"));
-    assert!(text.contains("16.10 ms") && text.contains("1 of 1 thresholds were broken"));
+    assert!(text.contains("16.10 ms") && text.contains("1 of 1 thresholds failed"));
     assert!(at("id=\"thresholds\"") < at("id=\"comparison\""));
     assert!(at("id=\"comparison\"") < at("id=\"charts\""));
     assert!(text.contains("Noise could not be judged"));
 }
 
 #[test]
-fn what_the_setup_found_stays_out() {
+fn values_from_the_setup_hook_are_left_out() {
     let mut result = fixture::result();
     result.values = serde_json::from_str(r#"{"token": "s3cr3t-of-a-login"}"#).unwrap();
     let page = html(&result, None, None).unwrap();
@@ -170,7 +170,7 @@ fn what_the_setup_found_stays_out() {
 }
 
 #[test]
-fn a_test_that_never_began_has_a_page_too() {
+fn a_test_that_never_started_has_a_page() {
     let kept = vajra_fixtures::EMPTY_RESULT;
     let result: TestResult = serde_json::from_str(kept).unwrap();
     let page = html(&result, None, None).unwrap();

@@ -1,23 +1,23 @@
-//! A distribution as bars.
+//! A distribution as a bar chart.
 
 use hdrhistogram::Histogram;
 
 use vajra_results::units;
 
-/// Length of the longest bar.
+/// Length of the longest bar, in columns.
 const BAR: usize = 40;
 
-/// Ranges up to the 99.9th percentile; one more holds what is beyond.
+/// Number of ranges up to the 99.9th percentile; one more has the values above it.
 const RANGES: u64 = 10;
 
-/// How many values of microseconds each range holds, by the largest value of the range: so
-/// many ranges (at least one) of equal length from `low` up to the 99.9th percentile, and the
-/// rest; what is below `low` is in the first. Each value is in exactly one, also where a bound
-/// falls within one of the histogram's own steps.
-pub fn ranges(h: &Histogram<u64>, low: u64, many: u64) -> Vec<(u64, u64)> {
+/// The number of values in each range, by the range's upper bound in microseconds: `count` ranges
+/// (at least one) of equal length from `low` to the 99.9th percentile, and one for the values
+/// above it. Values below `low` are in the first range. Each value is in exactly one range, even
+/// if a bound falls within a bucket of the histogram.
+pub fn ranges(h: &Histogram<u64>, low: u64, count: u64) -> Vec<(u64, u64)> {
     let top = h.value_at_quantile(0.999).max(1);
-    let length = top.saturating_sub(low).div_ceil(many.max(1));
-    let bounds = (1..many).map(|i| low + i * length);
+    let length = top.saturating_sub(low).div_ceil(count.max(1));
+    let bounds = (1..count).map(|i| low + i * length);
     let bounds = bounds.filter(|bound| *bound > low && *bound < top);
     let mut ranges: Vec<(u64, u64)> = bounds.chain([top]).map(|bound| (bound, 0)).collect();
     let mut beyond = 0;
@@ -34,14 +34,14 @@ pub fn ranges(h: &Histogram<u64>, low: u64, many: u64) -> Vec<(u64, u64)> {
     ranges
 }
 
-/// A line for each range: its upper bound, how many values it holds, and a bar.
+/// A line for each range: its upper bound, its number of values, and a bar.
 pub(super) fn bars(h: &Histogram<u64>) -> String {
     let ranges = ranges(h, 0, RANGES);
     let most = ranges.iter().map(|(_, n)| *n).max().unwrap_or(0).max(1);
     let mut out = String::new();
     for (bound, n) in ranges {
         let length = (n as f64 / most as f64 * BAR as f64).round() as usize;
-        // What there is, is seen.
+        // A range with values has a visible bar.
         let bar = "▇".repeat(length.max(usize::from(n > 0)));
         let (bound, n) = (units::time(bound as f64 / 1e3), units::count(n));
         let line = format!("    ≤ {bound:>10}  {n:>13}  {bar}");
@@ -57,10 +57,10 @@ mod tests {
     use super::*;
     use vajra_core::metrics::new_histogram;
 
-    /// Above 2 ms the histogram's own steps are wider than a microsecond, and most bounds
-    /// fall within one.
+    /// Above 2 ms the histogram's buckets are wider than a microsecond, and most bounds fall within
+    /// one.
     #[test]
-    fn every_value_is_in_one_range_only() {
+    fn every_value_is_in_exactly_one_range() {
         let mut h = new_histogram();
         let mut value = 1_000_003_u64;
         for _ in 0..50_000 {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_beyond_the_999th_permille_is_shown_apart() {
+    fn values_above_the_999th_permille_have_a_range_of_their_own() {
         let mut h = new_histogram();
         h.record_n(1_000, 99_990).unwrap();
         h.record_n(2_000_000, 10).unwrap();

@@ -1,70 +1,74 @@
-//! Two results, held against each other, as people read it.
+//! The comparison of two results as text.
 
 use super::layout::{Align::*, MARGIN, table, wrap};
-use vajra_results::compare::{Compared, Comparison, Judgement, LEAST_ERRORS, Side};
+use vajra_results::compare::{
+    Compared, Comparison, Judgement, MIN_ERROR_INCREASE, NoiseMethod, Side, Unit,
+};
 use vajra_results::units;
 
-/// A metric in words.
-pub struct Told {
-    /// Of the baseline.
-    pub was: String,
-    /// Of the test.
-    pub is: String,
-    /// The difference, as a share of the baseline where it is one.
+/// A compared metric as text.
+pub struct Row {
+    /// Value of the baseline.
+    pub baseline: String,
+    /// Value of the test.
+    pub test: String,
+    /// Difference: in percentage points for shares, else in percent of the baseline.
     pub change: String,
-    /// Between what and what the change lies.
-    pub between: String,
-    /// The judgement, or nothing.
-    pub word: &'static str,
+    /// Confidence interval of the difference; empty if it was not judged.
+    pub interval: String,
+    /// Judgement; empty without one.
+    pub judgement: &'static str,
 }
 
-/// A metric in words.
-pub fn row(m: &Compared) -> Told {
+/// Formats a compared metric.
+pub fn row(m: &Compared) -> Row {
     let value = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| value(m, v));
-    Told {
-        was: value(m.baseline),
-        is: value(m.test),
+    Row {
+        baseline: value(m.baseline),
+        test: value(m.test),
         change: m
             .difference
             .map_or_else(|| "–".to_owned(), |d| change(m, d)),
-        between: match (m.low, m.high) {
+        interval: match (m.low, m.high) {
             (Some(low), Some(high)) => format!("{} … {}", change(m, low), change(m, high)),
             _ => String::new(),
         },
-        word: m.judgement.map_or("", Judgement::word),
+        judgement: m.judgement.map_or("", Judgement::as_str),
     }
 }
 
 fn value(m: &Compared, v: f64) -> String {
-    match m.unit.as_str() {
-        "ms" => units::time(v),
-        "per_s" => format!("{}/s", units::brief(v)),
-        _ => format!("{:.2} %", v * 100.0),
+    match m.unit {
+        Unit::Milliseconds => units::time(v),
+        Unit::PerSecond => format!("{}/s", units::brief(v)),
+        Unit::Share => format!("{:.2} %", v * 100.0),
     }
 }
 
-/// A difference: of shares in percentage points, else relative to the baseline.
+/// A difference: in percentage points for shares, else in percent of the baseline.
 fn change(m: &Compared, difference: f64) -> String {
-    match (m.unit.as_str(), m.baseline) {
-        ("share", _) => format!("{:+.2} pp", difference * 100.0 + 0.0),
-        (_, Some(was)) if was > 0.0 => format!("{:+.1} %", difference / was * 100.0 + 0.0),
+    match (m.unit, m.baseline) {
+        (Unit::Share, _) => format!("{:+.2} pp", difference * 100.0 + 0.0),
+        (_, Some(baseline)) if baseline > 0.0 => {
+            format!("{:+.1} %", difference / baseline * 100.0 + 0.0)
+        }
         _ => "–".to_owned(),
     }
 }
 
-/// What was compared, and how noise was judged.
+/// The baseline, and how noise was judged.
 pub fn about(of: &Comparison) -> String {
-    let noise = match (&of.noise.why, of.noise.method.as_deref()) {
+    let noise = match (&of.noise.why, of.noise.method) {
         (Some(why), _) => format!("Noise could not be judged: {why}."),
         (None, method) => format!(
-            "Between: where the true change lies, with a confidence of {:.0} %, by what {} and {} \
-             intervals vary{}. Noise: no change is among that.",
+            "Between: the true change with {:.0} % confidence, from the variation of {} and {} \
+             intervals{}. Noise: this range contains no change.",
             of.noise.confidence * 100.0,
             of.noise.intervals[0],
             of.noise.intervals[1],
             match method {
-                Some("paired") => ", drawn together",
-                _ => ", each drawn by itself",
+                Some(NoiseMethod::Paired) => ", drawn together",
+                _ => ", drawn independently",
             }
         ),
     };
@@ -97,15 +101,14 @@ pub fn comparison(of: &Comparison) -> String {
         .metrics
         .iter()
         .map(|m| {
-            let told = row(m);
-            let word = told.word.to_owned();
+            let row = row(m);
             [
                 m.metric.clone(),
-                told.was,
-                told.is,
-                told.change,
-                told.between,
-                word,
+                row.baseline,
+                row.test,
+                row.change,
+                row.interval,
+                row.judgement.to_owned(),
             ]
         })
         .collect();
@@ -128,22 +131,22 @@ pub fn comparison(of: &Comparison) -> String {
     out
 }
 
-/// A number of both, as one line.
+/// A metric of both tests in one line.
 pub fn line(m: &Compared) -> String {
-    let told = row(m);
+    let row = row(m);
     format!(
         "{} is {}, the baseline {} ({})",
-        m.metric, told.is, told.was, told.change
+        m.metric, row.test, row.baseline, row.change
     )
 }
 
-/// A limit as people write it.
+/// A limit in percent.
 pub fn percent(limit: f64) -> String {
     format!("{} %", (limit * 1e6).round() / 1e4)
 }
 
-/// What came of `--fail-on-regression`: a line for each regression, and for what is beyond the
-/// limit and does not count.
+/// The outcome of `--fail-on-regression`: a line for each regression, and for each metric that is
+/// beyond the limit but does not count.
 pub fn regressions(of: &Comparison, limit: f64) -> String {
     let mut out = String::from("\n");
     for m in of.regressions(limit) {
@@ -151,8 +154,8 @@ pub fn regressions(of: &Comparison, limit: f64) -> String {
     }
     for m in of.excused(limit) {
         let why = match m.within_noise {
-            Some(_) => "but that is within noise",
-            None => "but there are too few requests to tell",
+            Some(_) => "but this is within noise",
+            None => "but there are too few requests to judge",
         };
         out.push_str(&wrap("  not counted ", &format!("{}, {why}", line(m))));
     }
@@ -172,8 +175,8 @@ pub fn regressions(of: &Comparison, limit: f64) -> String {
         out.push_str(&wrap(
             "              ",
             &format!(
-                "errors count from {} % of all requests more on",
-                LEAST_ERRORS * 100.0
+                "an increase of errors counts from {} % of all requests on",
+                MIN_ERROR_INCREASE * 100.0
             ),
         ));
     }
@@ -185,25 +188,26 @@ pub fn regressions(of: &Comparison, limit: f64) -> String {
 mod tests {
     use super::super::WIDTH;
     use super::*;
+    use unicode_width::UnicodeWidthStr as _;
     use vajra_fixtures::results::{self as fixture, Shape};
     use vajra_results::compare::compare;
-    use vajra_results::result_file::Recorded;
+    use vajra_results::result_file::ResultFile;
 
-    fn of(shape: Shape) -> Recorded {
+    fn of(shape: Shape) -> ResultFile {
         let (result, timeline) = fixture::run(shape);
-        Recorded {
+        ResultFile {
             timeline: Some(timeline),
-            ..Recorded::of(result)
+            ..ResultFile::of(result)
         }
     }
 
-    /// Without line breaks.
+    /// The text without line breaks.
     fn flowing(text: &str) -> String {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn every_metric_is_a_line_within_the_page() {
+    fn every_metric_has_a_line_that_fits_the_page() {
         let slower = of(Shape {
             seed: 2,
             slower: 1.3,
@@ -211,7 +215,7 @@ mod tests {
         });
         let compared = compare(&of(Shape::default()), &slower);
         let text = comparison(&compared);
-        assert!(text.lines().all(|l| l.chars().count() <= WIDTH), "{text}");
+        assert!(text.lines().all(|l| l.width() <= WIDTH), "{text}");
         let p50 = text
             .lines()
             .find(|l| l.contains("response_time.p50"))
@@ -224,13 +228,13 @@ mod tests {
         assert!(rate.contains("200/s") && rate.contains("+0.0 %"), "{rate}");
         let flowing = flowing(&text);
         assert!(
-            flowing.contains("60 and 60 intervals vary, drawn together"),
+            flowing.contains("60 and 60 intervals, drawn together"),
             "{text}"
         );
     }
 
     #[test]
-    fn a_regression_is_told_and_noise_is_excused() {
+    fn a_regression_is_reported_and_noise_is_excused() {
         let base = of(Shape::default());
         let slower = of(Shape {
             slower: 1.3,
@@ -240,12 +244,12 @@ mod tests {
         assert!(text.contains("REGRESSION  response_time.p99 is "), "{text}");
         let spells = of(Shape {
             seed: 2,
-            spell: Some((30, 3, 20.0)),
+            slow_period: Some((30, 3, 20.0)),
             ..Shape::default()
         });
         let text = regressions(&compare(&base, &spells), 0.1);
         assert!(
-            flowing(&text).contains("but that is within noise"),
+            flowing(&text).contains("but this is within noise"),
             "{text}"
         );
         let text = regressions(&compare(&base, &base), 0.1);

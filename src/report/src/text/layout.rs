@@ -1,16 +1,20 @@
-//! Text within the page: cut, wrapped, in columns.
+//! Lays text out: cut, wrapped, or in columns. Widths are columns of the terminal, of which CJK
+//! characters and emoji take two.
 
-/// Indentation of everything.
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// Indentation of all text.
 pub(super) const MARGIN: &str = "  ";
 
-/// Longest line of text that is wrapped: what every terminal has. Tables are wider.
+/// Widest line of wrapped text, in columns: the width of every terminal. Tables are wider.
 const LINE: usize = 80;
 
-/// Between two columns.
+/// Gap between two columns of a table.
 const GAP: &str = "  ";
 
-/// Text, and nothing that a terminal would take for more than text: control characters, and
-/// those that turn the direction of what follows, are shown as unknown ones.
+/// Replaces the characters that a terminal does not print as text, control characters and changes
+/// of the text direction, by U+FFFD.
 pub fn plain(text: &str) -> String {
     let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
@@ -21,65 +25,66 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
-/// [`plain`] text of at most `most` characters; where some are left out, it ends with `…`.
+/// [`plain`] text of at most `most` columns; if it is cut, it ends with `…`.
 pub(super) fn fit(text: &str, most: usize) -> String {
     let text = plain(text);
-    if text.chars().count() <= most {
+    if text.width() <= most {
         return text;
     }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    let mut width = 0;
+    let kept: String = text
+        .chars()
+        .take_while(|c| {
+            width += c.width().unwrap_or(0);
+            width < most
+        })
+        .collect();
     format!("{}…", kept.trim_end())
 }
 
-/// [`plain`] text broken between words so that no line is wider than the page; lines after
-/// the first are indented as far as `first` is long.
-pub(super) fn wrap(first: &str, text: &str) -> String {
-    let indent = first.chars().count();
-    let room = LINE.saturating_sub(indent).max(1);
-    let mut out = first.to_owned();
-    let mut used = 0;
-    for word in plain(text).split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        if used > 0 && used + 1 + word.len() > room {
-            out.push('\n');
-            out.push_str(&" ".repeat(indent));
-            used = 0;
-        } else if used > 0 {
-            out.push(' ');
-            used += 1;
-        }
-        while word.len() > room {
-            out.extend(word.drain(..room));
-            out.push('\n');
-            out.push_str(&" ".repeat(indent));
-        }
-        used += word.len();
-        out.extend(word);
-    }
-    out.push('\n');
-    out
+/// [`plain`] text at the left of a field of `width` columns; longer text is cut.
+pub(super) fn pad(text: &str, width: usize) -> String {
+    let text = fit(text, width);
+    let gap = width.saturating_sub(text.width());
+    text + &" ".repeat(gap)
 }
 
-/// To which side a column is aligned.
+/// [`plain`] text after `first`, wrapped between words and indented by the width of `first`.
+pub(super) fn wrap(first: &str, text: &str) -> String {
+    let indent = " ".repeat(first.width());
+    let words: Vec<String> = text.split_whitespace().map(plain).collect();
+    let options = Options::new(LINE.max(indent.len() + 2))
+        .initial_indent(&indent)
+        .subsequent_indent(&indent)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    let wrapped = textwrap::fill(&words.join(" "), options);
+    format!(
+        "{first}{}\n",
+        wrapped.get(indent.len()..).unwrap_or_default()
+    )
+}
+
+/// Alignment of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// A table under its titles; every row has a cell for each.
+/// A table with column titles.
 pub(super) fn table<const N: usize>(head: [(&str, Align); N], rows: &[[String; N]]) -> String {
     let titles = head.map(|(title, _)| title.to_owned());
-    let width = |s: &str| s.chars().count();
     let widths: [usize; N] = std::array::from_fn(|i| {
-        let cells = rows.iter().map(|r| width(&r[i]));
-        cells.chain([width(&titles[i])]).max().unwrap_or(0)
+        let cells = rows.iter().map(|r| r[i].width());
+        cells.chain([titles[i].width()]).max().unwrap_or(0)
     });
     let mut out = String::new();
     for row in std::iter::once(&titles).chain(rows) {
         let mut line = MARGIN.to_owned();
         for (i, cell) in row.iter().enumerate() {
-            let pad = " ".repeat(widths[i] - width(cell));
+            let pad = " ".repeat(widths[i] - cell.width());
             match head[i].1 {
                 Align::Left => line.extend([cell.as_str(), &pad, GAP]),
                 Align::Right => line.extend([pad.as_str(), cell, GAP]),
@@ -96,14 +101,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_cut_and_says_so() {
+    fn long_text_is_cut_and_ends_with_an_ellipsis() {
         assert_eq!(fit("checkout", 8), "checkout");
         assert_eq!(fit("checkouts", 8), "checkou…");
         assert_eq!(fit("ünïcödé…s", 8), "ünïcödé…");
     }
 
     #[test]
-    fn a_name_cannot_drive_the_terminal() {
+    fn cjk_and_emoji_are_cut_by_their_width() {
+        assert_eq!(fit("負荷試験", 8), "負荷試験");
+        assert_eq!(fit("負荷試験s", 8), "負荷試…");
+        assert_eq!(fit("🚀🚀🚀", 5), "🚀🚀…");
+        assert_eq!(pad("負荷", 6), "負荷  ");
+    }
+
+    #[test]
+    fn control_characters_are_replaced() {
         assert_eq!(
             plain("a\u{1b}[2Jb\u{202e}c\n"),
             "a\u{fffd}[2Jb\u{fffd}c\u{fffd}"
@@ -111,24 +124,29 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_wrapped_between_words_under_its_beginning() {
+    fn long_text_is_wrapped_between_words_and_indented() {
         let words = "word ".repeat(30);
         let wrapped = wrap("    - ", &words);
         let lines: Vec<&str> = wrapped.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("    - word") && lines[1].starts_with("      word"));
-        assert!(lines.iter().all(|l| l.chars().count() <= LINE), "{wrapped}");
+        assert!(lines.iter().all(|l| l.width() <= LINE), "{wrapped}");
         assert_eq!(wrapped.split_whitespace().count(), 31);
     }
 
     #[test]
-    fn a_word_wider_than_the_page_is_broken() {
+    fn a_word_wider_than_the_line_is_broken() {
         let wrapped = wrap("  ", &format!("x {}", "y".repeat(250)));
-        assert!(
-            wrapped.lines().all(|l| l.chars().count() <= LINE),
-            "{wrapped}"
-        );
+        assert!(wrapped.lines().all(|l| l.width() <= LINE), "{wrapped}");
         assert_eq!(wrapped.matches('y').count(), 250);
+    }
+
+    #[test]
+    fn wide_characters_are_wrapped_by_their_width() {
+        let wrapped = wrap("  名前  ", &"試験🚀".repeat(40));
+        assert!(wrapped.lines().all(|l| l.width() <= LINE), "{wrapped}");
+        assert!(wrapped.lines().count() >= 4, "{wrapped}");
+        assert_eq!(wrapped.matches('🚀').count(), 40);
     }
 
     #[test]
@@ -137,6 +155,19 @@ mod tests {
         assert_eq!(
             table([("name", Align::Left), ("sent", Align::Right)], &rows),
             "  name    sent\n  a          1\n  bcd   12,345\n"
+        );
+    }
+
+    #[test]
+    fn columns_with_cjk_and_emoji_are_aligned() {
+        let rows = [
+            ["東京".into(), "1".into()],
+            ["node 🚀".into(), "12,345".into()],
+            ["n".into(), "7".into()],
+        ];
+        assert_eq!(
+            table([("name", Align::Left), ("sent", Align::Right)], &rows),
+            "  name       sent\n  東京          1\n  node 🚀  12,345\n  n             7\n"
         );
     }
 }

@@ -1,8 +1,8 @@
-//! Results as people read them: the summary at the end of a test, tables of nodes and tests,
-//! and the line of progress while a test runs.
+//! Results as text for the terminal: the summary at the end of a test, tables of nodes and tests,
+//! and the progress line of a running test.
 //!
-//! No line is wider than [`WIDTH`] characters, whatever names and messages a test brought
-//! along, and nothing from outside reaches the terminal as more than text.
+//! No line is wider than [`WIDTH`] columns, regardless of the names and messages in a result, and
+//! control characters in them never reach the terminal.
 
 mod bars;
 pub mod comparison;
@@ -24,5 +24,5 @@ pub use search_summary::{found, tried};
 pub use suite::{plan_title, suite};
 pub use summary::summary;
 
-/// Longest line in characters.
+/// Width of the widest line, in columns of the terminal.
 pub const WIDTH: usize = 100;

@@ -1,64 +1,66 @@
-//! What a pre-flight found, as people read it.
+//! The pre-flight report as text.
 
-use super::layout::{fit, wrap};
+use super::layout::{fit, pad, wrap};
+use unicode_width::UnicodeWidthStr as _;
 use vajra_core::protocol::preflight::Finding;
 use vajra_results::preflight::{PreflightCheck, PreflightNode, PreflightReport, word};
 
-/// Room for the longest name of a check.
+/// Width of the longest name of a check, in columns.
 const NAME: usize = 14;
-/// Nodes that are named where several say the same.
+/// Most nodes named for the same finding.
 const NAMED: usize = 3;
 
-/// A line for each check over all nodes of which `shows` is true; below it the nodes that have
-/// something to say to it, and what to do.
+/// A line for each check for which `shows` is true; below it the findings of single nodes, and
+/// what to do.
 pub fn preflight(report: &PreflightReport, shows: impl Fn(Finding) -> bool) -> String {
     let checks = report.checks.iter().filter(|c| shows(c.finding));
     checks.map(|c| check(c, &report.nodes)).collect()
 }
 
 fn check(check: &PreflightCheck, nodes: &[PreflightNode]) -> String {
-    let name = fit(&check.name, NAME);
-    let first = format!("  {}  {name:<NAME$}  ", word(check.finding).to_uppercase());
-    let indent = " ".repeat(first.chars().count());
+    let name = pad(&check.name, NAME);
+    let first = format!("  {}  {name}  ", word(check.finding).to_uppercase());
+    let indent = " ".repeat(first.width());
     let mut out = wrap(&first, &check.text);
     let findings = nodes.iter().flat_map(|n| {
-        let mine = n.checks.iter();
-        mine.filter(|c| (&c.name, &c.subject) == (&check.name, &check.subject))
+        let checks = n.checks.iter();
+        checks
+            .filter(|c| (&c.name, &c.subject) == (&check.name, &check.subject))
             .map(move |c| (n, c))
     });
     let mut hints: Vec<&str> = check.hint.as_deref().into_iter().collect();
-    let mut said: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut by_text: Vec<(&str, Vec<&str>)> = Vec::new();
     for (node, found) in findings {
-        let tells = found.finding >= Finding::Warn || check.name == "able";
-        if !tells || found.finding == Finding::Pass {
+        let listed = found.finding >= Finding::Warn || check.name == "able";
+        if !listed || found.finding == Finding::Pass {
             continue;
         }
         hints.extend(found.hint.as_deref());
-        match said.iter_mut().find(|(text, _)| *text == found.text) {
+        match by_text.iter_mut().find(|(text, _)| *text == found.text) {
             Some((_, names)) => names.push(&node.name),
-            None => said.push((&found.text, vec![&node.name])),
+            None => by_text.push((&found.text, vec![&node.name])),
         }
     }
-    for (text, names) in said {
-        let who = format!("{}: ", listed(&names));
-        // What all say alike has been said, and what only one can say mostly, too.
-        if names.len() < nodes.len() && check.text != format!("{who}{text}") {
-            out += &wrap(&format!("{indent}{who}"), text);
+    for (text, names) in by_text {
+        let names_of = format!("{}: ", first_names(&names));
+        // A finding of all nodes is in the line above, and mostly also that of a single node.
+        if names.len() < nodes.len() && check.text != format!("{names_of}{text}") {
+            out += &wrap(&format!("{indent}{names_of}"), text);
         }
     }
-    // Several nodes mostly need the same.
-    let mut told: Vec<&str> = Vec::new();
+    // Several nodes often have the same hint.
+    let mut shown: Vec<&str> = Vec::new();
     for hint in hints {
-        if !told.contains(&hint) {
-            told.push(hint);
+        if !shown.contains(&hint) {
+            shown.push(hint);
             out += &wrap(&format!("{indent}→ "), hint);
         }
     }
     out
 }
 
-/// The first few of some names.
-fn listed(names: &[&str]) -> String {
+/// The first few names.
+fn first_names(names: &[&str]) -> String {
     let first: Vec<String> = names.iter().take(NAMED).map(|n| fit(n, 16)).collect();
     match names.len().saturating_sub(NAMED) {
         0 => first.join(", "),
@@ -84,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_named_below_a_check_that_they_do_not_pass() {
+    fn nodes_are_named_below_a_failed_check() {
         let bad = |text: &str| {
             Check::new("target", Finding::Fail, text)
                 .of("a:1")
@@ -112,11 +114,11 @@ mod tests {
         assert_eq!(preflight(&report, |f| f >= Finding::Warn), expected);
         let all = preflight(&report, |_| true);
         assert!(all.starts_with("  PASS  plan            2 nodes read it alike\n"));
-        assert!(all.lines().all(|l| l.chars().count() <= WIDTH));
+        assert!(all.lines().all(|l| l.width() <= WIDTH));
     }
 
     #[test]
-    fn what_several_nodes_say_alike_is_said_once_and_what_all_say_not_again() {
+    fn equal_findings_are_shown_once_and_those_of_all_nodes_not_again() {
         let low = |text: &str| Check::new("memory", Finding::Warn, text);
         let with = |texts: &[&str]| PreflightReport {
             schema: 1,

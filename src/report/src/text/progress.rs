@@ -1,15 +1,15 @@
-//! The line of progress.
+//! The progress line of a running test.
 
 use super::WIDTH;
 use super::layout::fit;
-use vajra_results::result::Progress;
-use vajra_results::units;
+use vajra_core::protocol::messages::TestState;
+use vajra_results::{Progress, state_name, units};
 
-/// From this on, lag is worth a place in the line: well above what scheduling causes, well
-/// below what spoils a result.
+/// Smallest lag that is shown: well above that of scheduling, well below the limit of a valid
+/// result.
 const NOTABLE_LAG_MS: f64 = 10.0;
 
-/// One line: elapsed, rate now against asked, percentiles now, errors, nodes.
+/// Elapsed time, achieved and planned rate, percentiles of the last interval, errors, nodes.
 pub fn progress(p: &Progress) -> String {
     let line = match p.elapsed_s <= 0.0 && p.sent == 0 {
         true => before(p),
@@ -18,7 +18,7 @@ pub fn progress(p: &Progress) -> String {
     fit(&line, WIDTH)
 }
 
-/// The same of one of several tests.
+/// The progress line of one of several tests.
 pub fn named_progress(name: &str, p: &Progress) -> String {
     fit(
         &format!("{}: {}", fit(name, 20), progress(p).trim_start()),
@@ -27,18 +27,18 @@ pub fn named_progress(name: &str, p: &Progress) -> String {
 }
 
 fn before(p: &Progress) -> String {
-    match p.state.as_str() {
-        "running" => format!("starting in {:.1} s", -p.elapsed_s),
-        "electing" => "electing a coordinator".to_owned(),
-        "registering" => "waiting for workers".to_owned(),
-        state => state.to_owned(),
+    match p.state {
+        TestState::Running => format!("starting in {:.1} s", -p.elapsed_s),
+        TestState::Electing => "electing a coordinator".to_owned(),
+        TestState::Registering => "waiting for workers".to_owned(),
+        state => state_name(state).to_owned(),
     }
 }
 
 fn running(p: &Progress) -> String {
     let time = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), units::time);
     let load = match p.users {
-        0 if p.asked > 0.0 => format!(" of {}", units::brief(p.asked)),
+        0 if p.planned > 0.0 => format!(" of {}", units::brief(p.planned)),
         0 => String::new(),
         1 => " by 1 user".to_owned(),
         users => format!(" by {} users", units::count(users.into())),
@@ -47,8 +47,8 @@ fn running(p: &Progress) -> String {
         Some(lag) if lag >= NOTABLE_LAG_MS => format!("  lag {}", units::time(lag)),
         _ => String::new(),
     };
-    let state = match p.state.as_str() {
-        "stopping" => "  stopping",
+    let state = match p.state {
+        TestState::Stopping => "  stopping",
         _ => "",
     };
     format!(
@@ -63,7 +63,7 @@ fn running(p: &Progress) -> String {
     )
 }
 
-/// Seconds, with a decimal where there is one to show.
+/// Seconds, with a decimal if it is not zero.
 fn seconds(s: f64) -> String {
     match (s * 10.0).round() % 10.0 == 0.0 {
         true => format!("{s:.0}"),
@@ -78,11 +78,11 @@ mod tests {
     fn line() -> Progress {
         Progress {
             test_id: "t".into(),
-            state: "running".into(),
+            state: TestState::Running,
             elapsed_s: 12.04,
             duration_s: 30.0,
             nodes: 5,
-            asked: 5_000.0,
+            planned: 5_000.0,
             users: 0,
             rate: 4_998.7,
             sent: 60_000,
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_open_model_is_shown_against_the_rate_asked() {
+    fn the_open_model_shows_the_planned_rate() {
         assert_eq!(
             progress(&line()),
             "  12.0/30 s  4999/s of 5000  p50 1.02 ms  p99 3.40 ms  errors 1,234  nodes 5"
@@ -102,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn the_closed_model_is_shown_with_its_users() {
+    fn the_closed_model_shows_its_users() {
         let closed = Progress {
-            asked: 0.0,
+            planned: 0.0,
             users: 10,
             duration_s: 0.5,
-            state: "stopping".into(),
+            state: TestState::Stopping,
             ..line()
         };
         assert_eq!(
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn lag_is_mentioned_once_it_matters() {
+    fn high_lag_is_shown() {
         let late = Progress {
             lag_p99_ms: Some(120.0),
             p50_ms: None,
@@ -131,15 +131,21 @@ mod tests {
     }
 
     #[test]
-    fn before_the_start_it_says_what_is_awaited() {
-        let early = |state: &str| Progress {
-            state: state.into(),
+    fn before_the_start_the_line_shows_the_state() {
+        let early = |state| Progress {
+            state,
             elapsed_s: -0.52,
             sent: 0,
             ..line()
         };
-        assert_eq!(progress(&early("electing")), "electing a coordinator");
-        assert_eq!(progress(&early("registering")), "waiting for workers");
-        assert_eq!(progress(&early("running")), "starting in 0.5 s");
+        assert_eq!(
+            progress(&early(TestState::Electing)),
+            "electing a coordinator"
+        );
+        assert_eq!(
+            progress(&early(TestState::Registering)),
+            "waiting for workers"
+        );
+        assert_eq!(progress(&early(TestState::Running)), "starting in 0.5 s");
     }
 }

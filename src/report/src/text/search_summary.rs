@@ -1,19 +1,19 @@
-//! The table of a search for the highest rate.
+//! The rate search as text.
 
 use super::layout::{Align::*, MARGIN, table, wrap};
 use vajra_results::search::{Search, Tried};
 use vajra_results::units;
 
-/// One line while the search goes on.
+/// The line of a tested rate.
 pub fn tried(t: &Tried) -> String {
-    let held = match t.reasons.first() {
-        None => "held".to_owned(),
-        Some(why) => format!("did not hold: {why}"),
+    let outcome = match t.reasons.first() {
+        None => "passed".to_owned(),
+        Some(why) => format!("failed: {why}"),
     };
-    wrap(&format!("{MARGIN}{}/s ", units::brief(t.rate)), &held)
+    wrap(&format!("{MARGIN}{}/s ", units::brief(t.rate)), &outcome)
 }
 
-/// What was tried, and what came out.
+/// The table of the tested rates, and the highest rate that passed.
 pub fn found(search: &Search) -> String {
     let time = |ms: Option<f64>| ms.map_or("–".to_owned(), units::time);
     let mut rows: Vec<&Tried> = search.tried.iter().collect();
@@ -28,39 +28,39 @@ pub fn found(search: &Search) -> String {
                 time(t.p99_ms),
                 units::count(t.failed),
                 time(t.lag_p99_ms),
-                if t.held { "yes" } else { "no" }.to_owned(),
+                if t.passed { "yes" } else { "no" }.to_owned(),
             ]
         })
         .collect();
     let head = [
-        ("asked", Right),
+        ("planned", Right),
         ("sent", Right),
         ("p50", Right),
         ("p99", Right),
         ("failed", Right),
         ("lag p99", Right),
-        ("held", Left),
+        ("passed", Left),
     ];
     let outcome = match (search.max_rate, search.failed_rate) {
-        (Some(held), Some(failed)) => format!(
-            "{}/s is the highest rate at which {} held; {}/s is the lowest at which it did not",
-            units::brief(held),
+        (Some(passed), Some(failed)) => format!(
+            "{}/s is the highest rate at which {} passed; {}/s is the lowest at which it failed",
+            units::brief(passed),
             search.thresholds.join(", "),
             units::brief(failed),
         ),
-        (Some(held), None) => format!(
-            "{} held at every rate up to {}/s, the highest that was tried; raise --max-rate to go on",
+        (Some(passed), None) => format!(
+            "{} passed at every rate up to {}/s, the highest tested one; raise --max-rate to continue",
             search.thresholds.join(", "),
-            units::brief(held),
+            units::brief(passed),
         ),
         (None, Some(failed)) => format!(
-            "{} did not hold even at {}/s",
+            "{} failed even at {}/s",
             search.thresholds.join(", "),
             units::brief(failed),
         ),
-        (None, None) => "nothing was tried".to_owned(),
+        (None, None) => "no rate was tested".to_owned(),
     };
-    let why = search.tried.iter().rev().find(|t| !t.held);
+    let why = search.tried.iter().rev().find(|t| !t.passed);
     let why: String = why
         .iter()
         .flat_map(|t| &t.reasons)

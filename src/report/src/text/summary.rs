@@ -1,21 +1,23 @@
 //! The summary at the end of a test.
 
-use super::layout::{Align::*, MARGIN, fit, plain, table, wrap};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::layout::{Align::*, MARGIN, fit, pad, plain, table, wrap};
 use super::{WIDTH, bars};
 use vajra_plan::Model;
-use vajra_results::decode;
-use vajra_results::result::*;
-use vajra_results::shown_value;
-use vajra_results::units;
+use vajra_results::{
+    EndKind, ErrorEntry, NodeResult, Stats, StepResult, TestResult, Totals, decode,
+    format_measured, state_name, units,
+};
 
-/// Most errors that are listed; the JSON has more.
+/// Most errors that are listed; the JSON has all.
 const MAX_ERRORS: usize = 10;
 /// Most nodes that are listed; the JSON has all.
 const MAX_NODES: usize = 50;
 /// Most coordinators that are listed; the JSON has all.
 const MAX_COORDINATORS: usize = 5;
 
-/// What came out of a test: header, totals, times, errors, nodes, and the verdict last.
+/// The summary of a result: header, totals, times, errors, nodes, and the verdict last.
 pub fn summary(r: &TestResult) -> String {
     let mut out = String::from("\n");
     header(&mut out, r);
@@ -34,7 +36,7 @@ pub fn summary(r: &TestResult) -> String {
     out
 }
 
-/// A line of a title and what it says, wrapped under itself.
+/// A title with its text, wrapped.
 fn field(out: &mut String, title: &str, text: &str) {
     out.push_str(&wrap(&format!("{MARGIN}{title:<12}"), text));
 }
@@ -55,7 +57,7 @@ fn header(out: &mut String, r: &TestResult) {
     field(out, "duration", &format!("{:.2} s", r.duration_s));
     let together = match (r.start_skew_ms, r.start_skew_within_ms) {
         (Some(skew), Some(within)) if r.nodes.len() > 1 => format!(
-            ", started within {} of each other (clocks known to {})",
+            ", started within {} of each other (clock offsets known to {})",
             units::time(skew),
             units::time(within)
         ),
@@ -68,20 +70,20 @@ fn header(out: &mut String, r: &TestResult) {
     out.push('\n');
 }
 
-/// How the load was changed on the way.
+/// The changes of the load.
 fn changes(r: &TestResult) -> String {
     let each = r.changes.iter().map(|c| {
-        let what = match (c.level, r.load.model) {
+        let change = match (c.level, r.load.model) {
             (Some(level), Model::Open) => format!("to {}/s", units::level(level)),
             (Some(level), Model::Closed) => format!("to {} users", units::level(level)),
-            (None, _) => c.what.clone(),
+            (None, _) => c.kind.to_string(),
         };
-        format!("{what} at {:.1} s", c.at_s)
+        format!("{change} at {:.1} s", c.at_s)
     });
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Who coordinated, and in which term; the latest ones, if there were many.
+/// The coordinators with their terms; the latest ones, if there were many.
 fn coordinators(r: &TestResult) -> String {
     let name = |peer: &str| fit(r.name_of(peer), 60);
     let earlier = r.coordinators.len().saturating_sub(MAX_COORDINATORS);
@@ -106,7 +108,7 @@ fn totals(out: &mut String, r: &TestResult) {
     let optional = |n: u64| (n > 0).then_some(n);
     let unanswered = match r.end {
         None => "in flight",
-        // A lost worker's, when it last reported.
+        // In flight when a lost worker last reported.
         Some(_) => "unknown",
     };
     let rows = [
@@ -116,7 +118,7 @@ fn totals(out: &mut String, r: &TestResult) {
         (unanswered, optional(t.unanswered()), t.sent, String::new()),
         ("warm-up", optional(t.warm_up), t.sent, String::new()),
         ("dropped", optional(t.dropped), t.planned, dropped(t)),
-        ("short", optional(t.short), t.planned, String::new()),
+        ("unsent", optional(t.unsent), t.planned, String::new()),
     ];
     for (title, n, whole, why) in rows {
         if let Some(n) = n {
@@ -128,23 +130,23 @@ fn totals(out: &mut String, r: &TestResult) {
     }
     let checks = t.checks_passed + t.checks_failed;
     if checks > 0 {
-        let (held, all) = (units::count(t.checks_passed), units::count(checks));
+        let (passed, all) = (units::count(t.checks_passed), units::count(checks));
         let percent = units::percent(t.checks_passed, checks);
         field(
             out,
             "checks",
-            &format!("{held} of {all} held ({percent:.2} %)"),
+            &format!("{passed} of {all} passed ({percent:.2} %)"),
         );
     }
-    let asked = match r.rate.asked {
+    let planned = match r.rate.planned {
         _ if r.load.model == Model::Closed => String::new(),
-        asked if asked > 0.0 => format!(
-            " achieved, {asked:.2}/s asked ({})",
-            units::deviation(r.rate.achieved, asked)
+        planned if planned > 0.0 => format!(
+            " achieved, {planned:.2}/s planned ({})",
+            units::deviation(r.rate.achieved, planned)
         ),
         _ => String::new(),
     };
-    field(out, "rate", &format!("{:.2}/s{asked}", r.rate.achieved));
+    field(out, "rate", &format!("{:.2}/s{planned}", r.rate.achieved));
     if !r.changes.is_empty() {
         field(out, "changed", &changes(r));
     }
@@ -166,14 +168,14 @@ fn totals(out: &mut String, r: &TestResult) {
     }
 }
 
-/// Why arrivals were not sent.
+/// The causes of dropped arrivals.
 fn dropped(t: &Totals) -> String {
     let causes = [
         (t.dropped_late, "the generator was too late"),
         (t.dropped_full, "max_in_flight was reached"),
         (t.dropped_lease, "without a lease"),
     ];
-    let told: Vec<String> = causes
+    let causes: Vec<String> = causes
         .iter()
         .filter(|(n, _)| *n > 0)
         .map(|(n, why)| match *n == t.dropped {
@@ -181,15 +183,15 @@ fn dropped(t: &Totals) -> String {
             false => format!("{}: {why}", units::count(*n)),
         })
         .collect();
-    match told.is_empty() {
+    match causes.is_empty() {
         true => String::new(),
-        false => format!("  {}", told.join(", ")),
+        false => format!("  {}", causes.join(", ")),
     }
 }
 
 fn times(out: &mut String, r: &TestResult) {
     let lag = format!(
-        "lag, the generator's own lateness ({} pacing)",
+        "lag, the error of the generator itself ({} pacing)",
         r.load.pacing
     );
     let response = r.histograms.response.as_deref().and_then(decode);
@@ -218,17 +220,21 @@ fn times(out: &mut String, r: &TestResult) {
     }
 }
 
-/// A line for each step, scenario or label: how often, how well, how fast.
-fn parts(out: &mut String, what: &str, parts: &[StepResult]) {
+/// A line for each step, scenario or label: requests, failures and response times.
+fn parts(out: &mut String, title: &str, parts: &[StepResult]) {
     if parts.is_empty() {
         return;
     }
-    let longest = |s: &StepResult| s.name.chars().count();
-    let width = parts.iter().map(longest).max().unwrap_or(0);
-    let width = width.clamp(what.len(), 50);
+    let longest = parts.iter().map(|s| s.name.width()).max();
+    let width = longest.unwrap_or(0).clamp(title.len(), 50);
     out.push_str(&format!(
-        "\n{MARGIN}{:<width$}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}\n",
-        what, "sent", "failed", "p50", "p99", "max"
+        "\n{MARGIN}{}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}\n",
+        pad(title, width),
+        "sent",
+        "failed",
+        "p50",
+        "p99",
+        "max"
     ));
     for step in parts {
         let time = |f: fn(&Stats) -> f64| match &step.response_time_ms {
@@ -236,8 +242,8 @@ fn parts(out: &mut String, what: &str, parts: &[StepResult]) {
             None => "-".to_owned(),
         };
         out.push_str(&format!(
-            "{MARGIN}{:<width$}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}\n",
-            fit(&step.name, width),
+            "{MARGIN}{}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}\n",
+            pad(&step.name, width),
             units::count(step.totals.sent),
             units::count(step.totals.failed),
             time(|s| s.p50),
@@ -247,40 +253,40 @@ fn parts(out: &mut String, what: &str, parts: &[StepResult]) {
     }
 }
 
-/// Unique rows that will not come back, though their turn had come.
+/// Unique rows that were due but not used.
 fn data(out: &mut String, r: &TestResult) {
     let unused = r.data.iter().filter(|d| d.unused.is_some_and(|n| n > 0));
     for (i, d) in unused.enumerate() {
         if i == 0 {
             out.push('\n');
         }
-        let (least, most) = match d.exact {
+        let (at_least, at_most) = match d.exact {
             true => ("", ""),
             false => ("at least ", "at most "),
         };
         let text = format!(
-            "{}: {least}{} of {} rows used; {most}{} unused although their turn had come, as nobody \
-             carried out their iterations; {} beyond the end",
+            "{}: {at_least}{} of {} rows used; {at_most}{} unused: they were due, but their iterations \
+             were not run; {} not due before the end",
             d.name,
             units::count(d.used),
             units::count(d.rows),
             units::count(d.unused.unwrap_or_default()),
-            units::count(d.left.unwrap_or_default()),
+            units::count(d.remaining.unwrap_or_default()),
         );
         field(out, "data", &text);
     }
 }
 
-/// Each threshold, and whether it was kept.
+/// The thresholds, and whether they passed.
 fn thresholds(out: &mut String, r: &TestResult) {
     if r.thresholds.is_empty() {
         return;
     }
     out.push_str(&format!("\n{MARGIN}thresholds\n"));
-    for judged in &r.thresholds {
-        let value = shown_value(judged);
-        let mark = if judged.held { "kept  " } else { "BROKEN" };
-        out.push_str(&format!("    {mark}  {}: {value}\n", judged.threshold));
+    for t in &r.thresholds {
+        let (value, threshold) = (format_measured(t), &t.threshold);
+        let outcome = if t.passed { "passed" } else { "FAILED" };
+        out.push_str(&format!("    {outcome}  {threshold}: {value}\n"));
     }
 }
 
@@ -330,7 +336,7 @@ fn nodes(out: &mut String, r: &TestResult) {
     }
     let mut shown: Vec<&NodeResult> = r.nodes.iter().collect();
     if shown.len() > MAX_NODES {
-        // Where some are left out, lost ones are not.
+        // Lost nodes are always listed.
         shown.sort_by_key(|n| n.lost_at_ms.is_none());
         shown.truncate(MAX_NODES);
     }
@@ -367,10 +373,10 @@ fn node(n: &NodeResult) -> [String; 7] {
 }
 
 fn verdict(out: &mut String, r: &TestResult) {
-    let verdict = match (r.verdict.as_deref(), r.end.as_deref()) {
-        (Some(v), Some("stopped")) => format!("{v} (stopped before its end)"),
-        (Some(v), _) => v.to_owned(),
-        (None, _) => format!("none yet: the test is {}", r.state),
+    let verdict = match (r.verdict, r.end) {
+        (Some(v), Some(EndKind::Stopped)) => format!("{v} (stopped before its end)"),
+        (Some(v), _) => v.to_string(),
+        (None, _) => format!("none yet: the test is {}", state_name(r.state)),
     };
     out.push('\n');
     field(out, "verdict", &verdict);

@@ -1,11 +1,11 @@
-//! How much of the data was used.
+//! The use of data files.
 
 use vajra_fixtures::measured::*;
 use vajra_plan::{MAX_DATA_FILE, parse_plan};
 use vajra_report::text::summary;
-use vajra_results::result::{DataResult, Event};
+use vajra_results::{DataResult, Event};
 
-/// A plan of 1,000 arrivals, of which every other one takes a row.
+/// A plan of 1,000 arrivals; every second one takes a row.
 fn with_data(pick: &str, rows: usize, workers: Vec<Measured>) -> ResultInput {
     let text = format!(
         "[http]\nbase_url = \"http://h\"\n[data.users]\nfile = \"f\"\npick = \"{pick}\"\n\
@@ -23,17 +23,17 @@ fn with_data(pick: &str, rows: usize, workers: Vec<Measured>) -> ResultInput {
 
 fn data(input: &ResultInput) -> DataResult {
     let [data] = &input.build().data[..] else {
-        panic!("there is one");
+        panic!("one data file is expected");
     };
     data.clone()
 }
 
 fn numbers(d: &DataResult) -> (u64, Option<u64>, Option<u64>, bool) {
-    (d.used, d.unused, d.left, d.exact)
+    (d.used, d.unused, d.remaining, d.exact)
 }
 
 #[test]
-fn rows_are_used_or_left_beyond_the_end() {
+fn rows_are_used_or_remain_at_the_end() {
     let input = with_data(
         "unique",
         600,
@@ -49,7 +49,7 @@ fn rows_are_used_or_left_beyond_the_end() {
 }
 
 #[test]
-fn a_row_whose_iteration_nobody_carried_out_is_unused() {
+fn a_row_whose_iteration_was_dropped_is_unused() {
     let mut dropped = worker("beta", 190);
     (dropped.counters.planned, dropped.counters.dropped_late) = (200, 10);
     let input = with_data("unique", 600, vec![worker("alpha", 300), dropped]);
@@ -63,7 +63,7 @@ fn a_row_whose_iteration_nobody_carried_out_is_unused() {
 }
 
 #[test]
-fn of_a_worker_that_died_it_is_known_only_what_it_reported() {
+fn the_use_by_a_lost_worker_is_a_bound() {
     let lost = || {
         let mut lost = worker("beta", 150);
         lost.is_final = false;
@@ -77,7 +77,7 @@ fn of_a_worker_that_died_it_is_known_only_what_it_reported() {
         shown.contains("at least 450") && shown.contains("at most 50"),
         "{shown}"
     );
-    // Lost before it reported anything at all.
+    // A worker that was lost before its first report.
     let mut input = with_data("unique", 500, vec![worker("alpha", 300)]);
     input.events = vec![Event {
         at_ms: 500,
@@ -86,13 +86,13 @@ fn of_a_worker_that_died_it_is_known_only_what_it_reported() {
         text: String::new(),
     }];
     assert!(!data(&input).exact);
-    // One that was thought lost and delivered its last snapshot all the same is known.
+    // A worker that was considered lost but delivered its last snapshot.
     input.events[0].peer = Some("peer-alpha".into());
     assert!(data(&input).exact);
 }
 
 #[test]
-fn a_test_that_is_stopped_leaves_what_was_not_due_yet() {
+fn rows_that_were_not_due_before_a_stop_remain() {
     let mut input = with_data(
         "unique",
         600,
@@ -102,12 +102,12 @@ fn a_test_that_is_stopped_leaves_what_was_not_due_yet() {
         w.metrics.elapsed = Duration::from_secs(4);
     }
     input.reason = Some(EndReason::Stopped);
-    // 200 of the first scenario are all that the workers' only step tells of: 100 rows were due.
+    // The workers' only step belongs to the first scenario, with 200 iterations.
     assert_eq!(numbers(&data(&input)), (200, Some(0), Some(400), true));
 }
 
 #[test]
-fn rows_that_come_again_are_not_missed() {
+fn rows_that_are_reused_are_never_unused() {
     let input = with_data("random", 10, good());
     assert_eq!(numbers(&data(&input)), (1_000, None, None, true));
     assert!(result(good()).data.is_empty());

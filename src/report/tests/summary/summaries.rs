@@ -1,11 +1,12 @@
-//! The summary, word for word and within its width.
+//! The text and width of the summary.
 
+use unicode_width::UnicodeWidthStr as _;
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
 use vajra_report::text::{WIDTH, summary};
-use vajra_results::result::Tenure;
+use vajra_results::Tenure;
 
-/// A test with something in every part of the summary.
+/// A test that fills every part of the summary.
 fn eventful() -> ResultInput {
     let mut alpha = worker("alpha", 490);
     let c = &mut alpha.counters;
@@ -46,14 +47,14 @@ fn eventful() -> ResultInput {
 }
 
 #[test]
-fn the_summary_tells_everything_word_for_word() {
+fn the_summary_has_the_expected_text() {
     let expected = include_str!("summary.txt");
     let shown = summary(&eventful().build());
     assert_eq!(shown, expected, "\n{shown}");
 }
 
 #[test]
-fn the_first_percentiles_are_those_of_response_time() {
+fn response_time_comes_first() {
     let shown = summary(&result(good()));
     let p99: Vec<&str> = shown
         .lines()
@@ -70,7 +71,7 @@ fn the_first_percentiles_are_those_of_response_time() {
 }
 
 #[test]
-fn nothing_that_a_test_brings_along_widens_the_page_or_drives_the_terminal() {
+fn text_of_a_result_is_cut_and_escaped() {
     let mut input = eventful();
     let long = "\u{1b}]0;x\u{7}".repeat(80);
     input.name = long.clone();
@@ -87,15 +88,15 @@ fn nothing_that_a_test_brings_along_widens_the_page_or_drives_the_terminal() {
     r.totals.sent = 10_u64.pow(12);
     r.status_codes = (100..200).map(|code| (code.to_string(), 1_000)).collect();
     let shown = summary(&r);
-    let widest = shown.lines().max_by_key(|l| l.chars().count()).unwrap();
-    assert!(widest.chars().count() <= WIDTH, "{widest}");
+    let widest = shown.lines().max_by_key(|l| l.width()).unwrap();
+    assert!(widest.width() <= WIDTH, "{widest}");
     assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
 }
 
 #[test]
 fn a_running_test_has_no_verdict_yet() {
     let mut input = input(good());
-    (input.phase, input.reason) = (TestState::Running, None);
+    (input.state, input.reason) = (TestState::Running, None);
     let shown = summary(&input.build());
     assert!(
         shown.contains("verdict     none yet: the test is running"),
@@ -104,7 +105,7 @@ fn a_running_test_has_no_verdict_yet() {
 }
 
 #[test]
-fn a_stopped_test_says_so_beside_its_verdict() {
+fn a_stopped_test_is_marked_after_its_verdict() {
     let mut input = input(good());
     input.reason = Some(EndReason::Stopped);
     let shown = summary(&input.build());
@@ -115,7 +116,7 @@ fn a_stopped_test_says_so_beside_its_verdict() {
 }
 
 #[test]
-fn of_many_nodes_the_lost_ones_are_shown() {
+fn lost_nodes_are_shown_first_among_many() {
     let mut r = result(good());
     let template = r.nodes[0].clone();
     r.nodes = vec![template; 200];
@@ -139,4 +140,24 @@ fn labels_are_in_the_summary() {
     ] {
         assert!(text.contains(line), "{line:?} is not in\n{text}");
     }
+}
+
+#[test]
+fn cjk_and_emoji_names_are_aligned() {
+    let mut r = result(good());
+    r.nodes[0].name = "東京".into();
+    r.nodes[1].name = "node 🚀".into();
+    let shown = summary(&r);
+    let nodes: Vec<&str> = shown.lines().filter(|l| l.contains("50.0 %")).collect();
+    // Both shares end in the same column.
+    let ends = nodes.iter().map(|l| l.split('%').next().unwrap().width());
+    assert_eq!(ends.collect::<Vec<_>>(), [16, 16], "{nodes:#?}");
+    let mut labelled = vajra_fixtures::labelled::labelled();
+    labelled.labels[0].name = "決済🚀".into();
+    let shown = summary(&labelled);
+    let line = shown.lines().find(|l| l.contains("決済🚀")).unwrap();
+    assert!(
+        line.starts_with("  決済🚀         200         4"),
+        "{shown}"
+    );
 }

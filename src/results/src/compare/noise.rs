@@ -1,44 +1,43 @@
-//! Whether a difference between two tests is more than what each of them varies by itself.
+//! Judges whether a difference between two tests is more than each of them varies by itself.
 //!
-//! A circular block bootstrap: a test is cut into intervals of equal length, and of these new
-//! tests are put together, block by block with repetition (Politis and Romano 1992; blocks
-//! keep neighbours together, so that slow spells stay slow spells). Of each pair of such tests
-//! the difference is read, percentiles from merged histograms as ever; the middle 99 % of the
-//! differences are the interval within which the true one lies. If zero is in it, the
-//! difference may be noise.
+//! The method is a circular block bootstrap (Politis and Romano 1992): a test is divided into
+//! intervals of equal length, and new tests are drawn from them with replacement, in blocks of
+//! neighbours, so that slow periods stay together. The difference is computed for each pair of
+//! resamples, percentiles from merged histograms. The middle 99 % of the differences are the
+//! confidence interval of the true one. If it contains zero, the difference may be noise.
 //!
-//! Two tests of the same load are drawn *together*: the same intervals of both. What the
-//! profile itself does (a ramp, a spike) then is in both and cancels out. Otherwise each is
-//! drawn by itself, and a profile that changes much makes the interval wide.
+//! Two tests of the same load are drawn *together*: the same intervals of both, so that effects of
+//! the profile (a ramp, a spike) cancel out. Otherwise each is drawn independently, and a profile
+//! that varies widens the interval.
 //!
-//! What this can't see is what differs from run to run and not within one: a warmer cache,
-//! another host. Draws come from a generator with a fixed seed: the same files give the same
-//! answer.
+//! Differences between runs that do not occur within a run (a warm cache, another host) cannot be
+//! detected. The random seed is fixed: the same files give the same answer.
 
 use std::collections::BTreeMap;
 use vajra_core::splitmix::SplitMix64;
 
-use super::super::merge::decode;
-use super::super::timeline::{Point as Interval, Timeline};
+use crate::comparison::NoiseMethod;
+use crate::merge::decode;
+use crate::timeline::{Point as Interval, Timeline};
 use vajra_plan::{Metric, Point};
 
-/// Share of the differences between `low` and `high`. With six metrics that count, one in
-/// some twenty comparisons of equals has one that looks like more than noise.
+/// Share of the differences between `low` and `high`. With six metrics that count, about one in
+/// twenty comparisons of equal targets has a metric that differs significantly.
 pub const CONFIDENCE: f64 = 0.99;
-/// Tests that are put together: five lie beyond each end of the interval.
+/// Number of resamples: five lie beyond each end of the interval.
 const RESAMPLES: usize = 1000;
-/// Most intervals; more are put together. Keeps a comparison below a second.
+/// Most intervals; more are merged. Keeps a comparison below a second.
 const MAX_INTERVALS: usize = 120;
-/// Fewest intervals: of fewer a test's own variation can't be known.
+/// Fewest intervals from which the variation of a test can be estimated.
 const MIN_INTERVALS: usize = 10;
-/// Fewest response times above a percentile in each test: its place is known only by them.
-const MIN_BEYOND: f64 = 10.0;
-/// Lengths of tests that are drawn together may differ by this share.
+/// Fewest response times above a percentile in each test. With fewer, its value is uncertain.
+const MIN_ABOVE: f64 = 10.0;
+/// Largest difference in length of tests that are drawn together, as a share.
 const SAME_LENGTH: f64 = 0.05;
-/// Where the draws begin.
+/// Seed of the draws.
 const SEED: u64 = 0x5661_6a72_6121;
 
-/// The metrics that are judged, in the order of the differences.
+/// The judged metrics, in the order of the differences.
 const JUDGED: [Metric; 10] = [
     Metric::Response(Point::Mean),
     Metric::Response(Point::P50),
@@ -51,31 +50,48 @@ const JUDGED: [Metric; 10] = [
     Metric::ErrorRate,
     Metric::Dropped,
 ];
-/// Those of [`JUDGED`] that are percentiles come second to seventh.
+/// The percentiles, which are second to seventh in [`JUDGED`].
 const QUANTILES: [f64; 6] = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
 
-/// What was found.
+/// The confidence intervals of the differences.
 #[derive(Debug)]
 pub(super) struct Judged {
-    pub method: &'static str,
+    pub method: NoiseMethod,
     pub intervals: [usize; 2],
-    /// Of each of [`JUDGED`]: the interval, or none if there was too little to tell.
+    /// The interval of each of [`JUDGED`]; none if there are too few values.
     bounds: [Option<(f64, f64)>; JUDGED.len()],
 }
 
 impl Judged {
-    /// Between which values the difference of a metric lies.
+    /// The confidence interval of the difference of a metric.
     pub fn of(&self, metric: Metric) -> Option<(f64, f64)> {
         let at = JUDGED.iter().position(|judged| *judged == metric)?;
         self.bounds[at]
     }
 }
 
-/// Judges two tests; `alike` if they were to do the same.
-///
-/// # Errors
-/// Why it can't be judged; for people.
-pub(super) fn judge(old: &Timeline, new: &Timeline, alike: bool) -> Result<Judged, String> {
+/// The reason why noise was not judged.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum NotJudged {
+    /// One or both tests have no timeline.
+    #[error("{0} no timeline with histograms; a file has one if it was written with --timeline")]
+    NoTimeline(&'static str),
+    /// A timeline has no histograms.
+    #[error("a timeline has no histograms: write the file with --json FILE --timeline")]
+    NoHistograms,
+    /// A histogram is damaged.
+    #[error("a histogram of a timeline cannot be decoded")]
+    Damaged,
+    /// The tests are too short.
+    #[error(
+        "the tests have {0} and {1} intervals, fewer than the required {MIN_INTERVALS}: run longer \
+         tests"
+    )]
+    TooShort(usize, usize),
+}
+
+/// Judges two tests; `alike` is whether they have the same task and load.
+pub(super) fn judge(old: &Timeline, new: &Timeline, alike: bool) -> Result<Judged, NotJudged> {
     let (old_s, new_s) = (length(old), length(new));
     let longest = old_s.max(new_s);
     let paired = alike && (old_s - new_s).abs() <= SAME_LENGTH * longest;
@@ -89,38 +105,34 @@ pub(super) fn judge(old: &Timeline, new: &Timeline, alike: bool) -> Result<Judge
     };
     let intervals = [&a, &b].map(|bins| bins.iter().filter(|bin| bin.seconds > 0.0).count());
     if intervals.iter().any(|n| *n < MIN_INTERVALS) {
-        return Err(format!(
-            "the tests have {} and {} intervals, and fewer than {MIN_INTERVALS} say too little: \
-             let them run longer",
-            intervals[0], intervals[1]
-        ));
+        return Err(NotJudged::TooShort(intervals[0], intervals[1]));
     }
     let (a, b) = (Run::of(a), Run::of(b));
-    let mut dice = Dice(SplitMix64::new(SEED));
+    let mut sampler = Sampler(SplitMix64::new(SEED));
     let mut differences: [Vec<f64>; JUDGED.len()] =
         std::array::from_fn(|_| Vec::with_capacity(RESAMPLES));
     for _ in 0..RESAMPLES {
-        let drawn = dice.draw(a.bins.len());
-        let was = a.measured(&drawn);
-        let is = match paired {
+        let drawn = sampler.draw(a.bins.len());
+        let before = a.measured(&drawn);
+        let now = match paired {
             true => b.measured(&drawn),
-            false => b.measured(&dice.draw(b.bins.len())),
+            false => b.measured(&sampler.draw(b.bins.len())),
         };
         for (i, of) in differences.iter_mut().enumerate() {
-            if let (Some(was), Some(is)) = (was[i], is[i]) {
-                of.push(is - was);
+            if let (Some(before), Some(now)) = (before[i], now[i]) {
+                of.push(now - before);
             }
         }
     }
     let known = |i: usize| match i {
         1..=6 => [&a, &b]
             .iter()
-            .all(|run| run.responses as f64 * (1.0 - QUANTILES[i - 1]) >= MIN_BEYOND),
+            .all(|run| run.responses as f64 * (1.0 - QUANTILES[i - 1]) >= MIN_ABOVE),
         _ => true,
     };
     let mut bounds = [None; JUDGED.len()];
     for (i, of) in differences.iter_mut().enumerate() {
-        // A metric that many draws do not have is not known well enough by the others.
+        // A metric that half of the resamples lack is too uncertain.
         if known(i) && of.len() * 2 > RESAMPLES {
             of.sort_by(f64::total_cmp);
             let tail = (of.len() as f64 * (1.0 - CONFIDENCE) / 2.0) as usize;
@@ -128,7 +140,10 @@ pub(super) fn judge(old: &Timeline, new: &Timeline, alike: bool) -> Result<Judge
         }
     }
     Ok(Judged {
-        method: if paired { "paired" } else { "independent" },
+        method: match paired {
+            true => NoiseMethod::Paired,
+            false => NoiseMethod::Independent,
+        },
         intervals,
         bounds,
     })
@@ -138,19 +153,19 @@ fn length(timeline: &Timeline) -> f64 {
     timeline.points.last().map_or(0.0, |p| p.to_s)
 }
 
-/// What an interval of equal length holds.
+/// An interval of equal length.
 #[derive(Clone, Default)]
 struct Bin {
     seconds: f64,
     sent: u64,
     failed: u64,
     dropped: u64,
-    /// Response times in microseconds, and how often.
+    /// Response times in microseconds, with their counts.
     times: BTreeMap<u64, u64>,
 }
 
-/// A timeline in `count` intervals of equal length, of which some may be empty.
-fn cut(timeline: &Timeline, count: usize, length_s: f64) -> Result<Vec<Bin>, String> {
+/// Divides a timeline into `count` intervals of equal length; some may be empty.
+fn cut(timeline: &Timeline, count: usize, length_s: f64) -> Result<Vec<Bin>, NotJudged> {
     let mut bins = vec![Bin::default(); count];
     for point in &timeline.points {
         let middle = (point.from_s + point.to_s) / 2.0;
@@ -169,28 +184,26 @@ fn cut(timeline: &Timeline, count: usize, length_s: f64) -> Result<Vec<Bin>, Str
     Ok(bins)
 }
 
-fn times(point: &Interval) -> Result<Vec<(u64, u64)>, String> {
+fn times(point: &Interval) -> Result<Vec<(u64, u64)>, NotJudged> {
     let Some(text) = &point.histogram else {
         return match point.response_time_ms {
             None => Ok(Vec::new()),
-            Some(_) => Err(
-                "a timeline has no histograms: write the file with --json FILE --timeline".into(),
-            ),
+            Some(_) => Err(NotJudged::NoHistograms),
         };
     };
-    let histogram = decode(text).ok_or("a histogram of a timeline can't be read")?;
+    let histogram = decode(text).ok_or(NotJudged::Damaged)?;
     let recorded = histogram.iter_recorded();
     Ok(recorded
         .map(|v| (v.value_iterated_to(), v.count_since_last_iteration()))
         .collect())
 }
 
-/// A test, ready to be drawn from.
+/// A test prepared for resampling.
 struct Run {
     bins: Vec<Bin>,
-    /// Each bin's times: place in `values`, and how often.
+    /// The response times of each bin: index in `values`, and count.
     counts: Vec<Vec<(usize, u64)>>,
-    /// All response times that occur, in microseconds.
+    /// All distinct response times, in microseconds.
     values: Vec<u64>,
     responses: u64,
 }
@@ -212,7 +225,7 @@ impl Run {
         }
     }
 
-    /// The metrics of a test that has each interval so many times.
+    /// The metrics of a resample; `drawn` is the number of times that each interval was drawn.
     fn measured(&self, drawn: &[u32]) -> [Option<f64>; JUDGED.len()] {
         let mut times = vec![0u64; self.values.len()];
         let mut all = Bin::default();
@@ -231,8 +244,11 @@ impl Run {
         let count: u64 = times.iter().sum();
         if count > 0 {
             let each = self.values.iter().zip(&times);
-            let sum: f64 = each.clone().map(|(us, n)| *us as f64 * *n as f64).sum();
-            found[0] = Some(sum / count as f64 / 1e3);
+            let sum: u128 = each
+                .clone()
+                .map(|(us, n)| u128::from(*us) * u128::from(*n))
+                .sum();
+            found[0] = Some(sum as f64 / count as f64 / 1e3);
             let ranks = QUANTILES.map(|q| ((q * count as f64).ceil() as u64).max(1));
             let (mut passed, mut next) = (0, 0);
             for (us, n) in each {
@@ -251,12 +267,12 @@ impl Run {
     }
 }
 
-/// Draws of blocks.
-struct Dice(SplitMix64);
+/// Draws blocks of intervals.
+struct Sampler(SplitMix64);
 
-impl Dice {
-    /// How often each of `n` intervals is taken: `n` in all, in blocks of the cube root of
-    /// `n`, the length that keeps the error least as `n` grows.
+impl Sampler {
+    /// The number of times that each of `n` intervals is drawn: `n` in total, in blocks of the cube
+    /// root of `n`, the length with the least error as `n` grows.
     fn draw(&mut self, n: usize) -> Vec<u32> {
         let block = (n as f64).cbrt().ceil() as usize;
         let mut drawn = vec![0; n];

@@ -1,13 +1,14 @@
-//! What two tests say about each other.
+//! Comparisons of two tests.
 use vajra_fixtures::results::{self as fixture, Shape};
+use vajra_results::Verdict;
 use vajra_results::compare::*;
-use vajra_results::result_file::Recorded;
+use vajra_results::result_file::ResultFile;
 
-fn of(shape: Shape) -> Recorded {
+fn of(shape: Shape) -> ResultFile {
     let (result, timeline) = fixture::run(shape);
-    Recorded {
+    ResultFile {
         timeline: Some(timeline),
-        ..Recorded::of(result)
+        ..ResultFile::of(result)
     }
 }
 
@@ -33,17 +34,17 @@ fn a_test_compared_with_itself_has_no_difference() {
 }
 
 #[test]
-fn two_runs_of_the_same_target_differ_by_noise_only() {
+fn two_runs_of_the_same_target_differ_only_by_noise() {
     let base = of(Shape::default());
-    // One of these in a few hundred lies outside by design of a 99 % interval; the seeds are
-    // fixed, so this is no dice.
+    // By the definition of a 99 % interval, one in a few hundred lies outside; the seeds are fixed,
+    // so the test does not depend on chance.
     for seed in 2..8 {
         let run = of(Shape {
             seed,
             ..Shape::default()
         });
         let compared = compare(&base, &run);
-        assert_eq!(compared.noise.method.as_deref(), Some("paired"));
+        assert_eq!(compared.noise.method, Some(NoiseMethod::Paired));
         assert_ne!(metric(&compared, "response_time.p50").difference, Some(0.0));
         assert_eq!(
             names(compared.regressions(0.01)),
@@ -54,7 +55,7 @@ fn two_runs_of_the_same_target_differ_by_noise_only() {
 }
 
 #[test]
-fn a_target_that_got_slower_is_a_regression_in_every_time() {
+fn a_slower_target_is_a_regression_of_all_response_times() {
     let base = of(Shape::default());
     let slower = of(Shape {
         seed: 2,
@@ -75,9 +76,9 @@ fn a_target_that_got_slower_is_a_regression_in_every_time() {
             "response_time.p99"
         ]
     );
-    // It is real, and yet less than what is allowed.
+    // The difference is significant but below the limit.
     assert_eq!(names(compared.regressions(0.50)), Vec::<&str>::new());
-    // The other way round it is an improvement.
+    // In the other direction it is an improvement.
     let better = compare(&slower, &base);
     assert_eq!(names(better.regressions(0.05)), Vec::<&str>::new());
     let p50 = metric(&better, "response_time.p50");
@@ -85,11 +86,11 @@ fn a_target_that_got_slower_is_a_regression_in_every_time() {
 }
 
 #[test]
-fn a_difference_of_a_few_slow_spells_is_excused_as_noise() {
+fn a_few_slow_periods_are_noise() {
     let calm = of(Shape::default());
     let spells = of(Shape {
         seed: 2,
-        spell: Some((30, 3, 20.0)),
+        slow_period: Some((30, 3, 20.0)),
         ..Shape::default()
     });
     let compared = compare(&calm, &spells);
@@ -104,7 +105,7 @@ fn a_difference_of_a_few_slow_spells_is_excused_as_noise() {
 }
 
 #[test]
-fn errors_that_were_not_there_are_a_regression_and_a_single_one_is_not() {
+fn new_errors_are_a_regression_and_a_single_one_is_not() {
     let base = of(Shape {
         fail_one_in: 0,
         ..Shape::default()
@@ -127,7 +128,7 @@ fn errors_that_were_not_there_are_a_regression_and_a_single_one_is_not() {
 }
 
 #[test]
-fn a_lower_rate_is_worse_and_a_higher_one_is_not() {
+fn a_lower_rate_is_a_regression_and_a_higher_one_is_not() {
     let base = of(Shape::default());
     let less = of(Shape {
         per_second: 150,
@@ -138,7 +139,7 @@ fn a_lower_rate_is_worse_and_a_higher_one_is_not() {
 }
 
 #[test]
-fn a_ramp_common_to_both_is_no_noise() {
+fn a_ramp_in_both_tests_is_not_noise() {
     let ramp = Shape {
         ramp: true,
         ..Shape::default()
@@ -152,16 +153,16 @@ fn a_ramp_common_to_both_is_no_noise() {
         }),
     );
     let compared = compare(&base, &slower);
-    assert_eq!(compared.noise.method.as_deref(), Some("paired"));
+    assert_eq!(compared.noise.method, Some(NoiseMethod::Paired));
     assert_eq!(
         metric(&compared, "response_time.p50").within_noise,
         Some(false)
     );
-    // Drawn each by itself the ramp hides it.
+    // With independent draws, the ramp hides the difference.
     let mut other = slower.clone();
     other.result.plan["load"]["rate"] = 201.into();
     let compared = compare(&base, &other);
-    assert_eq!(compared.noise.method.as_deref(), Some("independent"));
+    assert_eq!(compared.noise.method, Some(NoiseMethod::Independent));
     assert_eq!(
         metric(&compared, "response_time.p50").within_noise,
         Some(true)
@@ -169,8 +170,8 @@ fn a_ramp_common_to_both_is_no_noise() {
 }
 
 #[test]
-fn without_timelines_the_threshold_decides_alone_and_it_says_so() {
-    let base = Recorded::of(fixture::run(Shape::default()).0);
+fn without_timelines_the_limit_decides_alone() {
+    let base = ResultFile::of(fixture::run(Shape::default()).0);
     let slower = of(Shape {
         slower: 1.25,
         ..Shape::default()
@@ -211,18 +212,18 @@ fn a_percentile_of_too_few_requests_is_not_judged_and_does_not_count() {
     let p99 = metric(&compared, "response_time.p99");
     assert_eq!(p99.within_noise, None);
     let written = serde_json::to_value(p99.judgement).unwrap();
-    assert_eq!(written, Judgement::NotJudged.word());
+    assert_eq!(written, Judgement::NotJudged.as_str());
     assert!(names(compared.excused(0.10)).contains(&"response_time.p99"));
     assert!(names(compared.regressions(0.10)).contains(&"response_time.p50"));
 }
 
 #[test]
-fn what_makes_a_comparison_doubtful_is_told() {
+fn conditions_that_limit_a_comparison_are_warnings() {
     let base = of(Shape::default());
     let mut other = base.clone();
     other.result.plan["load"]["rate"] = 300.into();
     other.result.plan["name"] = "another".into();
-    other.result.verdict = Some("degraded".into());
+    other.result.verdict = Some(Verdict::Degraded);
     other.result.lag_ms = other.result.response_time_ms.clone();
     let compared = compare(&base, &other);
     assert_eq!(compared.plan_differs, ["load"]);
@@ -233,7 +234,7 @@ fn what_makes_a_comparison_doubtful_is_told() {
 }
 
 #[test]
-fn the_same_files_give_the_same_answer() {
+fn the_same_files_give_the_same_comparison() {
     let (a, b) = (
         of(Shape::default()),
         of(Shape {

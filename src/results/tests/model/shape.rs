@@ -1,10 +1,10 @@
-//! The JSON's shape: exactly the documented keys, null where something is absent.
+//! The JSON format: exactly the documented keys, and null for absent values.
 
 use serde_json::Value;
 
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
-use vajra_results::result::{Event, NodeEntry, NodeList, Pool, Tenure, TestList};
+use vajra_results::{Event, NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, Tenure, TestList};
 
 fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = value
@@ -69,10 +69,10 @@ fn a_result_has_exactly_the_documented_keys() {
     );
     assert_keys(
         &json["totals"],
-        "planned sent ok failed abandoned dropped dropped_late dropped_full dropped_lease short warm_up bytes_sent bytes_received
+        "planned sent ok failed abandoned dropped dropped_late dropped_full dropped_lease unsent warm_up bytes_sent bytes_received
          checks_passed checks_failed",
     );
-    assert_keys(&json["rate"], "asked achieved");
+    assert_keys(&json["rate"], "planned achieved");
     for times in ["response_time_ms", "service_time_ms", "lag_ms"] {
         assert_keys(&json[times], STATS);
     }
@@ -90,13 +90,13 @@ fn values_have_the_documented_types() {
     assert_eq!(json["status_codes"], serde_json::json!({"200": 500}));
     assert_eq!(json["nodes"][0]["share"], 0.5);
     assert_eq!(json["coordinators"][0]["to_ms"], Value::Null);
-    assert!(json["rate"]["asked"].is_f64() && json["totals"]["sent"].is_u64());
+    assert!(json["rate"]["planned"].is_f64() && json["totals"]["sent"].is_u64());
 }
 
 #[test]
-fn what_is_absent_is_null_and_not_left_out() {
+fn absent_values_are_null_and_not_omitted() {
     let mut input = input(Vec::new());
-    (input.phase, input.reason, input.complete) = (TestState::Electing, None, false);
+    (input.state, input.reason, input.complete) = (TestState::Electing, None, false);
     (input.name, input.started_unix_ms) = (String::new(), None);
     let json = serde_json::to_value(input.build()).unwrap();
     for key in [
@@ -130,8 +130,8 @@ fn lists_have_exactly_the_documented_keys() {
         is_self: true,
         addresses: Vec::new(),
         version: "0".into(),
-        status: "idle".into(),
-        health: "healthy".into(),
+        status: NodeStatus::Idle,
+        health: NodeHealth::Healthy,
         capacity: 10,
         load: 4,
         task_types: Vec::new(),
@@ -143,7 +143,7 @@ fn lists_have_exactly_the_documented_keys() {
     assert_keys(
         &json["nodes"][0],
         "peer incarnation name self addresses version status health capacity load task_types labels \
-         heard_ms round_trip_ms clock_offset_ms environment lag_p99_ms shares",
+         last_seen_ms round_trip_ms clock_offset_ms environment lag_p99_ms shares",
     );
     assert_keys(&json["pool"], "total healthy capacity available load");
     let tests = vec![full().entry()];
@@ -153,25 +153,25 @@ fn lists_have_exactly_the_documented_keys() {
 }
 
 #[test]
-fn the_pool_counts_what_is_healthy() {
-    let entry = |health: &str, capacity, load| NodeEntry {
+fn the_pool_contains_healthy_nodes() {
+    let entry = |health, capacity, load| NodeEntry {
         peer: "p".into(),
         incarnation: 1,
         name: "n".into(),
         is_self: false,
         addresses: Vec::new(),
         version: "0".into(),
-        status: "idle".into(),
-        health: health.into(),
+        status: NodeStatus::Idle,
+        health,
         capacity,
         load,
         task_types: Vec::new(),
         ..NodeEntry::default()
     };
     let pool = Pool::of(&[
-        entry("healthy", 10, 4),
-        entry("healthy", 5, 9),
-        entry("gone", 100, 50),
+        entry(NodeHealth::Healthy, 10, 4),
+        entry(NodeHealth::Healthy, 5, 9),
+        entry(NodeHealth::Gone, 100, 50),
     ]);
     let expected = Pool {
         total: 3,
@@ -184,15 +184,15 @@ fn the_pool_counts_what_is_healthy() {
 }
 
 #[test]
-fn a_node_that_is_drained_has_no_room() {
-    let entry = |status: &str| NodeEntry {
-        status: status.into(),
-        health: "healthy".into(),
+fn a_draining_node_has_no_free_capacity() {
+    let entry = |status| NodeEntry {
+        status,
+        health: NodeHealth::Healthy,
         capacity: 10,
         load: 4,
         ..NodeEntry::default()
     };
-    let pool = Pool::of(&["idle", "draining", "leaving"].map(entry));
+    let pool = Pool::of(&[NodeStatus::Idle, NodeStatus::Draining, NodeStatus::Leaving].map(entry));
     let expected = Pool {
         total: 3,
         healthy: 3,
@@ -217,9 +217,9 @@ fn every_key_is_in_the_documentation() {
     }
     let documented = include_str!("../../../../docs/result.md");
     let mut json = serde_json::to_value(full()).unwrap();
-    // These have keys of their own that differ from test to test.
+    // Their keys depend on the test.
     (json["tags"], json["status_codes"]) = (Value::Null, Value::Null);
-    // This has those of plan files.
+    // Its keys are those of plan files.
     json["plan"] = Value::Null;
     let mut all = Vec::new();
     collect(&json, &mut all);
@@ -229,9 +229,9 @@ fn every_key_is_in_the_documentation() {
 }
 
 #[test]
-fn a_result_that_was_kept_with_nulls_reads_back_with_them() {
-    let kept = vajra_fixtures::EMPTY_RESULT;
-    let read: TestResult = serde_json::from_str(kept).unwrap();
-    let kept: Value = serde_json::from_str(kept).unwrap();
-    assert_eq!(serde_json::to_value(read).unwrap(), kept);
+fn null_values_are_read_and_written_as_null() {
+    let stored = vajra_fixtures::EMPTY_RESULT;
+    let read: TestResult = serde_json::from_str(stored).unwrap();
+    let stored: Value = serde_json::from_str(stored).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), stored);
 }

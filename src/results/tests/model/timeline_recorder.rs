@@ -1,11 +1,11 @@
-//! A test over time: every count and every value in exactly one interval, however thin.
+//! The test over time: every count and every value is in exactly one interval.
 
 use vajra_fixtures::measured::*;
 use vajra_results::timeline::MAX_POINTS;
-use vajra_results::{Look, Point, Recording, TimelineNode, decode};
+use vajra_results::{Point, Recording, Sample, TimelineNode, decode};
 
-/// A worker that has sent `sent` after `seconds`, each in as many milliseconds as its number
-/// says.
+/// A worker that has sent `sent` requests after `seconds`; the response time of request *n* is *n*
+/// milliseconds.
 fn after(name: &'static str, seconds: f64, sent: u64) -> (TimelineNode, Measured) {
     let mut w = worker(name, sent);
     w.elapsed = Duration::from_secs_f64(seconds);
@@ -19,29 +19,31 @@ fn after(name: &'static str, seconds: f64, sent: u64) -> (TimelineNode, Measured
     (node, w)
 }
 
-fn look(at: f64, workers: Vec<(TimelineNode, Measured)>) -> Look {
+fn sample(at: f64, workers: Vec<(TimelineNode, Measured)>) -> Sample {
     let measured = |(node, w): (TimelineNode, Measured)| (node, w.input().metrics);
-    Look {
+    Sample {
         at: Duration::from_secs_f64(at),
-        asked: 10.0,
+        planned: 10.0,
         users: 0,
         workers: workers.into_iter().map(measured).collect(),
     }
 }
 
 fn shown(recording: &Recording, points: usize) -> Vec<Point> {
-    recording.timeline("t", "ended", points, true).points
+    recording
+        .timeline("t", TestState::Ended, points, true)
+        .points
 }
 
 #[test]
-fn an_interval_has_what_was_counted_and_recorded_in_it_and_no_more() {
+fn an_interval_has_exactly_the_counts_and_values_of_its_time() {
     let mut recording = Recording::default();
-    let first = recording.take(&look(1.0, vec![after("a", 1.0, 10)]));
+    let first = recording.add(&sample(1.0, vec![after("a", 1.0, 10)]));
     let first = first.unwrap();
     assert_eq!((first.from_s, first.to_s), (0.0, 1.0));
-    assert_eq!((first.sent, first.rate, first.asked), (10, 10.0, 10.0));
+    assert_eq!((first.sent, first.rate, first.planned), (10, 10.0, 10.0));
     let second = recording
-        .take(&look(2.0, vec![after("a", 2.0, 40), after("b", 1.0, 5)]))
+        .add(&sample(2.0, vec![after("a", 2.0, 40), after("b", 1.0, 5)]))
         .unwrap();
     assert_eq!((second.from_s, second.to_s, second.sent), (1.0, 2.0, 35));
     assert_eq!(second.node_rates, [30.0, 5.0]);
@@ -70,13 +72,13 @@ fn errors_and_drops_are_those_of_the_interval() {
             ..Default::default()
         };
         w.counters.errors.insert(key, count);
-        look(seconds, vec![(node, w)])
+        sample(seconds, vec![(node, w)])
     };
     let mut recording = Recording::default();
-    recording.take(&at(1.0, 3));
-    let quiet = recording.take(&at(2.0, 3)).unwrap();
+    recording.add(&at(1.0, 3));
+    let quiet = recording.add(&at(2.0, 3)).unwrap();
     assert!(quiet.errors.is_empty() && quiet.dropped == 0, "{quiet:?}");
-    let noisy = recording.take(&at(3.0, 8)).unwrap();
+    let noisy = recording.add(&at(3.0, 8)).unwrap();
     assert_eq!(
         (noisy.errors["timeout"], noisy.failed, noisy.dropped),
         (5, 5, 10)
@@ -84,10 +86,10 @@ fn errors_and_drops_are_those_of_the_interval() {
 }
 
 #[test]
-fn a_report_that_comes_late_makes_no_dip_and_one_that_stays_away_does() {
+fn a_late_report_causes_no_dip_and_a_missing_one_does() {
     let mut recording = Recording::default();
     let mut rate = |at, seconds, sent| {
-        let point = recording.take(&look(at, vec![after("a", seconds, sent)]));
+        let point = recording.add(&sample(at, vec![after("a", seconds, sent)]));
         point.unwrap().rate
     };
     assert_eq!(rate(1.0, 1.0, 10), 10.0);
@@ -98,12 +100,12 @@ fn a_report_that_comes_late_makes_no_dip_and_one_that_stays_away_does() {
 }
 
 #[test]
-fn what_comes_after_the_last_interval_belongs_to_it() {
+fn a_sample_at_the_same_time_is_added_to_the_last_interval() {
     let mut recording = Recording::default();
-    recording.take(&look(1.0, vec![after("a", 1.0, 10)]));
+    recording.add(&sample(1.0, vec![after("a", 1.0, 10)]));
     assert!(
         recording
-            .take(&look(1.0, vec![after("a", 1.0, 12)]))
+            .add(&sample(1.0, vec![after("a", 1.0, 12)]))
             .is_none()
     );
     let points = shown(&recording, 10);
@@ -112,20 +114,20 @@ fn what_comes_after_the_last_interval_belongs_to_it() {
 }
 
 #[test]
-fn a_node_that_hears_of_a_test_late_has_one_long_interval_first() {
+fn a_node_that_joins_late_has_one_long_first_interval() {
     let mut recording = Recording::default();
     let point = recording
-        .take(&look(30.0, vec![after("a", 30.0, 300)]))
+        .add(&sample(30.0, vec![after("a", 30.0, 300)]))
         .unwrap();
     assert_eq!((point.from_s, point.to_s, point.rate), (0.0, 30.0, 10.0));
 }
 
 #[test]
-fn a_long_test_has_longer_intervals_and_loses_nothing() {
+fn a_long_test_has_longer_intervals_and_loses_no_values() {
     let mut recording = Recording::default();
     let last = MAX_POINTS as u64 + 500;
     for second in 1..=last {
-        recording.take(&look(
+        recording.add(&sample(
             second as f64,
             vec![after("a", second as f64, second)],
         ));
@@ -142,7 +144,7 @@ fn a_long_test_has_longer_intervals_and_loses_nothing() {
     assert_whole(&few, last);
 }
 
-/// No gap, no overlap, all counts, and a histogram that is that of all values.
+/// Asserts that there are no gaps and overlaps, and that all counts and values are there.
 fn assert_whole(points: &[Point], sent: u64) {
     assert_eq!(points[0].from_s, 0.0);
     assert!(points.windows(2).all(|w| w[0].to_s == w[1].from_s));
@@ -159,26 +161,29 @@ fn assert_whole(points: &[Point], sent: u64) {
 }
 
 #[test]
-fn what_was_kept_is_shown_as_it_was() {
+fn a_stored_timeline_is_the_same_when_read() {
     let mut recording = Recording::default();
     for second in 1..=9 {
-        recording.take(&look(
+        recording.add(&sample(
             f64::from(second),
             vec![after("a", f64::from(second), second as u64 * 7)],
         ));
     }
-    let kept = recording.keep("t");
-    let text = serde_json::to_string(&kept).unwrap();
-    let read = Recording::read(serde_json::from_str(&text).unwrap());
+    let stored = recording.to_stored("t");
+    let text = serde_json::to_string(&stored).unwrap();
+    let read = Recording::from_stored(serde_json::from_str(&text).unwrap());
     for points in [usize::MAX, 4, 1] {
-        let expected = recording.timeline("t", "ended", points, false);
-        assert_eq!(read.timeline("t", "ended", points, false), expected);
+        let expected = recording.timeline("t", TestState::Ended, points, false);
+        assert_eq!(
+            read.timeline("t", TestState::Ended, points, false),
+            expected
+        );
     }
 }
 
-/// What others tell may be anything that a timeline can say.
+/// Timelines of other nodes may contain any numbers.
 #[test]
-fn intervals_without_length_are_put_together_all_the_same() {
+fn intervals_without_length_are_merged() {
     for (from_s, to_s) in [(-1.0, 0.0), (0.0, 0.0), (5.0, 3.0), (f64::MIN, f64::MAX)] {
         let point = Point {
             from_s,
@@ -186,7 +191,7 @@ fn intervals_without_length_are_put_together_all_the_same() {
             sent: u64::MAX,
             ..Point::default()
         };
-        let recording = Recording::read(vajra_results::Timeline {
+        let recording = Recording::from_stored(vajra_results::Timeline {
             points: vec![point; 100],
             ..vajra_results::Timeline::default()
         });
@@ -199,37 +204,37 @@ fn intervals_without_length_are_put_together_all_the_same() {
 }
 
 #[test]
-fn each_worker_s_lag_is_its_own() {
+fn each_worker_has_its_own_lag() {
     let mut recording = Recording::default();
     let mut slow = after("b", 1.0, 5);
     slow.1.times[2] = vec![50_000; 5];
-    recording.take(&look(1.0, vec![after("a", 1.0, 10), slow]));
+    recording.add(&sample(1.0, vec![after("a", 1.0, 10), slow]));
     let lag = |peer: &str| recording.lags()[peer].round();
     assert_eq!((lag("peer-a"), lag("peer-b")), (0.0, 50.0));
 }
 
-/// The worker that was lost before this node came is in the other's intervals only.
+/// A worker that was lost before this node joined is only in the other node's intervals.
 #[test]
-fn a_node_that_came_late_shows_the_beginning_as_another_has_it() {
+fn a_node_that_joins_late_takes_the_start_from_another() {
     let mut whole = Recording::default();
     let mut late = Recording::default();
     for at in 1..=6 {
         let (at, ten, one) = (f64::from(at), at as u64 * 10, at as u64);
         let lost = after("c", f64::from(3).min(at), 30.min(ten));
-        whole.take(&look(
+        whole.add(&sample(
             at,
             vec![after("a", at, ten), after("b", at, one), lost],
         ));
         if at >= 4.0 {
-            // In its own order of workers.
-            late.take(&look(at, vec![after("b", at, one), after("a", at, ten)]));
+            // The workers are in another order.
+            late.add(&sample(at, vec![after("b", at, one), after("a", at, ten)]));
         }
     }
-    let other = Recording::read(whole.keep("t"));
-    late.place_nodes_of(&other);
-    let shown_late = late.beginning_as(&other);
+    let other = Recording::from_stored(whole.to_stored("t"));
+    late.add_nodes_of(&other);
+    let shown_late = late.with_start_of(&other);
     let (late_points, points) = (shown(&shown_late, 100), shown(&whole, 100));
-    let names = |r: &Recording| r.keep("t").nodes.into_iter().map(|n| n.name);
+    let names = |r: &Recording| r.to_stored("t").nodes.into_iter().map(|n| n.name);
     let names: Vec<String> = names(&shown_late).collect();
     assert_eq!(names, ["b", "a", "c"]);
     assert_eq!(late_points.len(), 6);
@@ -241,21 +246,21 @@ fn a_node_that_came_late_shows_the_beginning_as_another_has_it() {
         };
         match i {
             0..4 => assert_eq!(late.node_rates, [b, a, c]),
-            // It was lost before this node came.
+            // It was lost before this node joined.
             _ => assert_eq!(late.node_rates[..2], [b, a]),
         }
     }
-    // Of what ends before this one has anything, nothing is to be seen.
+    // Without own intervals, or without those of another node, nothing changes.
     let none = Recording::default();
-    assert!(none.beginning_as(&whole).is_empty());
-    assert_eq!(shown(&late.beginning_as(&none), 100), shown(&late, 100));
+    assert!(none.with_start_of(&whole).is_empty());
+    assert_eq!(shown(&late.with_start_of(&none), 100), shown(&late, 100));
 }
 
 #[test]
-fn a_timeline_belongs_to_a_result_if_it_adds_up_to_it() {
+fn a_timeline_belongs_to_a_result_if_its_counts_add_up() {
     let mut recording = Recording::default();
-    recording.take(&look(1.0, vec![after("a", 1.0, 10)]));
-    recording.take(&look(2.0, vec![after("a", 2.0, 25)]));
+    recording.add(&sample(1.0, vec![after("a", 1.0, 10)]));
+    recording.add(&sample(2.0, vec![after("a", 2.0, 25)]));
     let mut totals = result(good()).totals;
     let sum = |of: fn(&Point) -> u64| shown(&recording, 9).iter().map(of).sum::<u64>();
     (totals.sent, totals.ok) = (sum(|p| p.sent), sum(|p| p.ok));

@@ -1,4 +1,4 @@
-//! What was planned, sent and missing, and over how long a time.
+//! Planned, sent and unsent arrivals, and the time for which they were planned.
 
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
@@ -11,56 +11,56 @@ fn stopped_at(workers: Vec<Measured>) -> TestResult {
 }
 
 #[test]
-fn a_plan_carried_out_has_nothing_short() {
+fn a_completed_plan_has_no_unsent_arrivals() {
     let r = result(good());
     assert_eq!(
-        (r.totals.planned, r.totals.sent, r.totals.short),
+        (r.totals.planned, r.totals.sent, r.totals.unsent),
         (1_000, 1_000, 0)
     );
     assert_eq!(
-        (r.duration_s, r.rate.asked, r.rate.achieved),
+        (r.duration_s, r.rate.planned, r.rate.achieved),
         (10.0, 100.0, 100.0)
     );
 }
 
 #[test]
-fn planned_is_what_was_sent_dropped_and_short() {
+fn planned_is_the_sum_of_sent_dropped_and_unsent() {
     let mut late = worker("alpha", 480);
     late.counters.planned = 500;
     (late.counters.dropped_late, late.counters.dropped_full) = (12, 8);
     let r = result(vec![late, worker("beta", 450)]);
     let t = &r.totals;
     assert_eq!(
-        (t.planned, t.sent, t.dropped, t.short),
+        (t.planned, t.sent, t.dropped, t.unsent),
         (1_000, 930, 20, 50)
     );
 }
 
 #[test]
-fn a_stopped_test_was_asked_for_until_the_stop_and_not_for_the_wait_after_it() {
+fn a_stopped_test_is_planned_until_the_stop_without_the_wait_after_it() {
     let (mut a, mut b) = (worker("alpha", 250), worker("beta", 250));
     (a.elapsed, b.elapsed) = (Duration::from_secs(8), Duration::from_secs(7));
     let r = stopped_at(vec![a, b]);
-    assert_eq!((r.totals.planned, r.totals.short), (500, 0));
+    assert_eq!((r.totals.planned, r.totals.unsent), (500, 0));
     assert!((r.duration_s - 5.0).abs() < 1e-6, "{}", r.duration_s);
-    assert!((r.rate.asked - 100.0).abs() < 1e-3, "{}", r.rate.asked);
-    assert_eq!(r.end.as_deref(), Some("stopped"));
+    assert!((r.rate.planned - 100.0).abs() < 1e-3, "{}", r.rate.planned);
+    assert_eq!(r.end, Some(EndKind::Stopped));
 }
 
 #[test]
-fn of_a_lost_worker_everything_after_its_last_report_is_short() {
+fn arrivals_of_a_lost_worker_after_its_last_report_are_unsent() {
     let (survivor, mut lost) = (worker("alpha", 500), worker("beta", 200));
     lost.elapsed = Duration::from_secs(4);
     lost.is_final = false;
     lost.lost_at = Some(Duration::from_millis(6_500));
     let r = result(vec![survivor, lost]);
-    assert_eq!((r.totals.planned, r.totals.short), (1_000, 300));
+    assert_eq!((r.totals.planned, r.totals.unsent), (1_000, 300));
     assert_eq!(r.nodes[1].lost_at_ms, Some(6_500));
     assert_eq!(r.duration_s, 10.0);
 }
 
 #[test]
-fn a_stopped_test_with_a_lost_worker_asked_for_no_more_than_the_plan() {
+fn a_failed_test_with_a_lost_worker_has_at_most_the_plans_arrivals() {
     let mut lost = worker("beta", 2);
     lost.lost_at = Some(Duration::from_secs(1));
     let mut input = input(vec![worker("alpha", 5), lost]);
@@ -70,11 +70,11 @@ fn a_stopped_test_with_a_lost_worker_asked_for_no_more_than_the_plan() {
         ..Load::open(100.0, Duration::from_secs(60))
     });
     let t = input.build().totals;
-    assert_eq!((t.planned, t.sent, t.short), (10, 7, 3));
+    assert_eq!((t.planned, t.sent, t.unsent), (10, 7, 3));
 }
 
 #[test]
-fn a_plan_that_ends_by_requests_still_asks_for_its_rate() {
+fn a_plan_with_a_number_of_requests_has_its_planned_rate() {
     let mut input = input(vec![worker("alpha", 10)]);
     input.plan = plan(Load {
         requests: Some(10),
@@ -83,19 +83,19 @@ fn a_plan_that_ends_by_requests_still_asks_for_its_rate() {
     let r = input.build();
     assert_eq!(r.totals.planned, 10);
     assert!((r.duration_s - 0.1).abs() < 1e-6, "{}", r.duration_s);
-    assert!((r.rate.asked - 100.0).abs() < 1e-3, "{}", r.rate.asked);
+    assert!((r.rate.planned - 100.0).abs() < 1e-3, "{}", r.rate.planned);
 }
 
 #[test]
-fn in_the_closed_model_what_was_done_is_what_was_planned() {
+fn in_the_closed_model_planned_is_achieved() {
     let mut input = input(good());
     input.plan = plan(Load::closed(10, Duration::from_secs(10)));
     let r = input.build();
-    assert_eq!((r.totals.planned, r.totals.short), (1_000, 0));
-    assert_eq!((r.rate.asked, r.rate.achieved), (100.0, 100.0));
+    assert_eq!((r.totals.planned, r.totals.unsent), (1_000, 0));
+    assert_eq!((r.rate.planned, r.rate.achieved), (100.0, 100.0));
 }
 
-/// Reports come in up to a second late: what was sent belongs to the time they tell of.
+/// Reports arrive up to a second late: their counts belong to the time of the report.
 #[test]
 fn a_running_test_is_measured_until_its_newest_report() {
     let (mut a, mut b) = (worker("alpha", 150), worker("beta", 149));
@@ -104,33 +104,33 @@ fn a_running_test_is_measured_until_its_newest_report() {
         w.is_final = false;
     }
     let mut input = input(vec![a, b]);
-    (input.phase, input.reason, input.complete) = (TestState::Running, None, false);
+    (input.state, input.reason, input.complete) = (TestState::Running, None, false);
     let r = input.build();
-    assert_eq!((r.duration_s, r.rate.asked), (3.0, 100.0));
+    assert_eq!((r.duration_s, r.rate.planned), (3.0, 100.0));
     assert!((r.rate.achieved - 299.0 / 3.0).abs() < 1e-9);
     assert_eq!(
-        (r.state.as_str(), r.verdict, r.end),
-        ("running", None, None)
+        (r.state, r.verdict, r.end),
+        (TestState::Running, None, None)
     );
-    assert_eq!(r.totals.short, 0);
+    assert_eq!(r.totals.unsent, 0);
 }
 
-/// What lacks until the others' newest reports is missing, not what they have yet to tell.
+/// Arrivals before the newest reports of the others are unsent; later ones can still be reported.
 #[test]
-fn of_a_running_test_that_lost_a_worker_it_is_told_what_is_missing_so_far() {
+fn a_running_test_that_lost_a_worker_has_unsent_arrivals() {
     let (mut a, mut b, mut lost) = (worker("a", 150), worker("b", 100), worker("c", 50));
     for (w, elapsed) in [(&mut a, 3), (&mut b, 2), (&mut lost, 1)] {
         w.elapsed = Duration::from_secs(elapsed);
         w.is_final = false;
     }
     let mut input = input(vec![a, b, lost]);
-    (input.phase, input.reason, input.complete) = (TestState::Running, None, false);
-    assert_eq!(input.build().totals.short, 0, "it may be late");
+    (input.state, input.reason, input.complete) = (TestState::Running, None, false);
+    assert_eq!(input.build().totals.unsent, 0, "its report may be late");
     input.workers[2].lost_at = Some(Duration::from_millis(1_500));
     input.plan = plan(Load::open(200.0, Duration::from_secs(10)));
     let r = input.build();
-    assert_eq!((r.totals.planned, r.totals.short), (400, 100));
-    assert_eq!(r.rate.asked, 200.0);
+    assert_eq!((r.totals.planned, r.totals.unsent), (400, 100));
+    assert_eq!(r.rate.planned, 200.0);
     assert!(
         r.reasons[0].contains("c was lost at 1.5 s"),
         "{:?}",
@@ -139,13 +139,12 @@ fn of_a_running_test_that_lost_a_worker_it_is_told_what_is_missing_so_far() {
     assert_eq!(r.verdict, None);
 }
 
-/// What stood still in a pause is in neither.
 #[test]
-fn the_rates_of_a_running_test_are_over_the_time_without_its_pauses() {
+fn the_rates_of_a_running_test_exclude_pauses() {
     let mut a = worker("a", 300);
     (a.elapsed, a.is_final) = (Duration::from_secs(8), false);
     let mut input = input(vec![a]);
-    (input.phase, input.reason, input.complete) = (TestState::Running, None, false);
+    (input.state, input.reason, input.complete) = (TestState::Running, None, false);
     let change = |at, what| LoadChange {
         at: Duration::from_secs(at),
         lag: Duration::ZERO,
@@ -155,16 +154,16 @@ fn the_rates_of_a_running_test_are_over_the_time_without_its_pauses() {
     input.changes = vec![change(2, Change::Pause(longest)), change(7, Change::Resume)];
     let r = input.build();
     assert_eq!(r.duration_s, 3.0);
-    assert_eq!((r.rate.asked, r.rate.achieved), (100.0, 100.0));
+    assert_eq!((r.rate.planned, r.rate.achieved), (100.0, 100.0));
 }
 
 #[test]
-fn a_test_that_never_began_divides_by_nothing() {
+fn a_test_that_never_started_has_rates_of_zero() {
     let mut input = input(Vec::new());
     input.reason = Some(EndReason::Failed("no able worker".into()));
     input.started_unix_ms = None;
     let r = input.build();
-    assert_eq!((r.rate.asked, r.rate.achieved), (0.0, 0.0));
+    assert_eq!((r.rate.planned, r.rate.achieved), (0.0, 0.0));
     assert_eq!((r.started_at, r.start_skew_ms), (None, None));
 }
 
@@ -181,7 +180,7 @@ fn start_skew_lies_between_the_earliest_and_the_latest() {
 }
 
 #[test]
-fn errors_of_all_workers_are_summed_and_the_most_frequent_come_first() {
+fn errors_of_all_workers_are_summed_and_sorted_by_frequency() {
     let failing = |name, entries: &[(&str, &str, u64)]| {
         let mut w = worker(name, 0);
         for (kind, message, count) in entries {

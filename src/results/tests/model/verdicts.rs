@@ -1,28 +1,28 @@
-//! What makes a result `degraded` or `invalid`, and what its reasons say.
+//! The conditions for a `degraded` or `invalid` result, and their reasons.
 
 use vajra_fixtures::measured::*;
-use vajra_results::result::Event;
+use vajra_results::Event;
 
-fn judged(input: ResultInput) -> (String, String) {
+fn judged(input: ResultInput) -> (Verdict, String) {
     let r = input.build();
     (r.verdict.unwrap(), r.reasons.join("\n"))
 }
 
-fn assert_says(reasons: &str, words: &[&str]) {
+fn assert_contains(reasons: &str, words: &[&str]) {
     for word in words {
         assert!(reasons.contains(word), "no {word:?} in: {reasons}");
     }
 }
 
 #[test]
-fn a_plan_carried_out_is_valid_without_a_word() {
-    assert_eq!(judged(input(good())), ("valid".into(), String::new()));
+fn a_completed_plan_is_valid_without_reasons() {
+    assert_eq!(judged(input(good())), (Verdict::Valid, String::new()));
 }
 
 #[test]
 fn before_its_end_a_test_has_no_verdict() {
     let mut input = input(good());
-    (input.phase, input.reason) = (TestState::Stopping, None);
+    (input.state, input.reason) = (TestState::Stopping, None);
     assert_eq!(input.build().verdict, None);
 }
 
@@ -31,8 +31,8 @@ fn lag_beyond_its_limit_is_invalid() {
     let mut workers = good();
     workers[0].times[2] = vec![150_000; 500];
     let (verdict, reasons) = judged(input(workers));
-    assert_eq!(verdict, "invalid");
-    assert_says(
+    assert_eq!(verdict, Verdict::Invalid);
+    assert_contains(
         &reasons,
         &["lag p99 is 150", "the limit 100.0 ms", "lower rate"],
     );
@@ -40,12 +40,12 @@ fn lag_beyond_its_limit_is_invalid() {
 }
 
 #[test]
-fn the_limit_of_lag_is_the_plans() {
+fn the_limit_of_lag_is_in_the_plan() {
     let mut workers = good();
     workers[0].times[2] = vec![150_000; 500];
     let mut input = input(workers);
     Arc::make_mut(&mut input.plan).limits.lag_p99 = Duration::from_secs(1);
-    assert_eq!(judged(input).0, "valid");
+    assert_eq!(judged(input).0, Verdict::Valid);
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn one_saturated_node_is_found_among_many_good_ones() {
     (workers[0].counters.sent, workers[0].counters.ok) = (1_000, 1_000);
     workers[3].times[2] = vec![300_000; 250];
     let (verdict, reasons) = judged(input(workers));
-    assert_eq!(verdict, "invalid");
-    assert_says(
+    assert_eq!(verdict, Verdict::Invalid);
+    assert_contains(
         &reasons,
         &[
             "saturated: d ",
@@ -70,16 +70,16 @@ fn one_saturated_node_is_found_among_many_good_ones() {
 }
 
 #[test]
-fn one_hiccup_among_few_values_saturates_no_node() {
+fn one_delay_among_few_values_is_not_saturation() {
     let mut workers: Vec<Measured> = good();
     workers[0].times[2] = vec![10; 10_000];
     workers[1].times[2] = vec![10; 20];
     workers[1].times[2].push(400_000);
-    assert_eq!(judged(input(workers)).0, "valid");
+    assert_eq!(judged(input(workers)).0, Verdict::Valid);
 }
 
 #[test]
-fn drops_up_to_the_limit_are_valid_and_beyond_it_invalid_with_their_causes() {
+fn drops_beyond_the_limit_are_invalid_with_their_causes() {
     let dropping = |n: u64| {
         let mut workers = good();
         let c = &mut workers[0].counters;
@@ -87,10 +87,10 @@ fn drops_up_to_the_limit_are_valid_and_beyond_it_invalid_with_their_causes() {
         (c.dropped_late, c.dropped_lease) = (1, 1);
         judged(input(workers))
     };
-    assert_eq!(dropping(10), ("valid".into(), String::new()));
+    assert_eq!(dropping(10), (Verdict::Valid, String::new()));
     let (verdict, reasons) = dropping(11);
-    assert_eq!(verdict, "invalid");
-    assert_says(
+    assert_eq!(verdict, Verdict::Invalid);
+    assert_contains(
         &reasons,
         &[
             "11 of 1000 arrivals (1.10 %)",
@@ -98,9 +98,9 @@ fn drops_up_to_the_limit_are_valid_and_beyond_it_invalid_with_their_causes() {
             "1 because the generator",
         ],
     );
-    assert_says(
+    assert_contains(
         &reasons,
-        &["1 because a worker had lost touch", "--max-in-flight"],
+        &["1 because a worker lost its coordinator", "--max-in-flight"],
     );
 }
 
@@ -111,22 +111,22 @@ fn missing_final_metrics_are_invalid_and_named() {
     let mut input = input(workers);
     input.complete = false;
     let (verdict, reasons) = judged(input);
-    assert_eq!(verdict, "invalid");
-    assert_says(
+    assert_eq!(verdict, Verdict::Invalid);
+    assert_contains(
         &reasons,
         &["final metrics of beta are missing", "another node"],
     );
 }
 
 #[test]
-fn a_failed_test_is_invalid_for_its_cause_alone() {
+fn a_failed_test_has_its_cause_as_the_only_reason() {
     let mut input = input(Vec::new());
     input.complete = false;
     input.reason = Some(EndReason::Failed("no able worker: 3 lack HTTP".into()));
     let (verdict, reasons) = judged(input);
     assert_eq!(
-        (verdict.as_str(), reasons.as_str()),
-        ("invalid", "no able worker: 3 lack HTTP")
+        (verdict, reasons.as_str()),
+        (Verdict::Invalid, "no able worker: 3 lack HTTP")
     );
 }
 
@@ -135,12 +135,12 @@ fn a_test_that_sent_nothing_is_invalid() {
     let mut input = input(Vec::new());
     input.reason = Some(EndReason::Stopped);
     let (verdict, reasons) = judged(input);
-    assert_eq!(verdict, "invalid");
-    assert_says(&reasons, &["no request was sent"]);
+    assert_eq!(verdict, Verdict::Invalid);
+    assert_contains(&reasons, &["no request was sent"]);
 }
 
 #[test]
-fn a_lost_worker_degrades_and_the_reason_tells_from_when_to_when_and_how_much() {
+fn a_lost_worker_degrades_and_the_reason_has_the_time_span_and_the_number() {
     let mut workers = vec![worker("alpha", 500), worker("beta", 200)];
     workers[1].lost_at = Some(Duration::from_millis(5_500));
     workers[1].elapsed = Duration::from_secs(4);
@@ -154,56 +154,56 @@ fn a_lost_worker_degrades_and_the_reason_tells_from_when_to_when_and_how_much() 
     };
     input.events = vec![rebalanced(1_000), rebalanced(6_250)];
     let (verdict, reasons) = judged(input.clone());
-    assert_eq!(verdict, "degraded");
-    assert_says(
+    assert_eq!(verdict, Verdict::Degraded);
+    assert_contains(
         &reasons,
         &[
             "beta was lost at 5.5 s",
-            "last heard of at 4.0 s",
+            "last report at 4.0 s",
             "until 6.2 s",
-            "300 requests",
+            "300 requests were unsent",
         ],
     );
     input.events.clear();
-    assert_says(&judged(input).1, &["missing from then on"]);
+    assert_contains(&judged(input).1, &["missing from then on"]);
 }
 
 #[test]
-fn load_that_is_short_without_a_loss_degrades() {
-    let short = |n: u64| judged(input(vec![worker("alpha", 500), worker("beta", 500 - n)]));
-    assert_eq!(short(5).0, "valid");
-    let (verdict, reasons) = short(6);
-    assert_eq!(verdict, "degraded");
-    assert_says(
+fn unsent_load_without_a_lost_worker_degrades() {
+    let unsent = |n: u64| judged(input(vec![worker("alpha", 500), worker("beta", 500 - n)]));
+    assert_eq!(unsent(5).0, Verdict::Valid);
+    let (verdict, reasons) = unsent(6);
+    assert_eq!(verdict, Verdict::Degraded);
+    assert_contains(
         &reasons,
-        &["short by 6 requests of 1000 (0.60 %)", "events"],
+        &["6 of 1000 requests (0.60 %) were unsent", "events"],
     );
 }
 
 #[test]
-fn workers_that_start_apart_degrade() {
+fn a_large_start_skew_degrades() {
     let mut workers = good();
     workers[0].start_error = start_error(-60_000, 0);
     workers[1].start_error = start_error(55_000, 0);
     let (verdict, reasons) = judged(input(workers));
-    assert_eq!(verdict, "degraded");
-    assert_says(
+    assert_eq!(verdict, Verdict::Degraded);
+    assert_contains(
         &reasons,
-        &["did not start together: 115.0 ms", "at most 100.0 ms"],
+        &["the workers started 115.0 ms apart", "the allowed 100.0 ms"],
     );
 }
 
 #[test]
-fn the_worse_verdict_wins_and_all_reasons_are_told() {
+fn the_worst_verdict_counts_and_all_reasons_are_listed() {
     let mut workers = good();
     workers[0].times[2] = vec![150_000; 500];
     workers[1].lost_at = Some(Duration::from_secs(9));
     let (verdict, reasons) = judged(input(workers));
-    assert_eq!((verdict.as_str(), reasons.lines().count()), ("invalid", 2));
+    assert_eq!((verdict, reasons.lines().count()), (Verdict::Invalid, 2));
 }
 
 #[test]
-fn of_many_nodes_a_few_are_named() {
+fn a_reason_names_only_a_few_nodes() {
     let names = ["n0", "n1", "n2", "n3", "n4", "n5", "n6"];
     let workers = names.map(|name| Measured {
         is_final: false,
@@ -211,11 +211,11 @@ fn of_many_nodes_a_few_are_named() {
     });
     let mut input = input(workers.into());
     input.complete = false;
-    assert_says(&judged(input).1, &["n0, n1, n2, n3, n4 and 2 more"]);
+    assert_contains(&judged(input).1, &["n0, n1, n2, n3, n4 and 2 more"]);
 }
 
 #[test]
-fn an_invalid_result_names_the_nodes_that_had_no_time_left_and_the_load_at_which_it_began() {
+fn an_invalid_result_names_overloaded_nodes_and_the_planned_load() {
     let mut workers = good();
     workers[0].times[2] = vec![150_000; 500];
     let mut input = input(workers);
@@ -227,13 +227,15 @@ fn an_invalid_result_names_the_nodes_that_had_no_time_left_and_the_load_at_which
     });
     let events = input.events.clone();
     let (verdict, reasons) = judged(input);
-    assert_eq!(verdict, "invalid");
-    assert_says(
+    assert_eq!(verdict, Verdict::Invalid);
+    assert_contains(
         &reasons,
-        &["no time left: beta from 4.0 s on", "the swarm for 100/s"],
+        &[
+            "overloaded: beta from 4.0 s on",
+            "at a planned load of 100/s",
+        ],
     );
-    let mut borne = vajra_fixtures::measured::input(good());
-    borne.events = events;
-    let borne = judged(borne);
-    assert_eq!(borne, ("valid".into(), String::new()), "it did its work");
+    let mut good = vajra_fixtures::measured::input(good());
+    good.events = events;
+    assert_eq!(judged(good), (Verdict::Valid, String::new()));
 }

@@ -205,7 +205,7 @@ impl Live {
                 if recording.is_empty() {
                     return None;
                 }
-                serde_json::to_vec(&recording.keep(&test.to_string()))
+                serde_json::to_vec(&recording.to_stored(&test.to_string()))
             }
         };
         json.ok().map(Into::into)
@@ -414,8 +414,8 @@ impl Driver {
         tokio::spawn(async move {
             let found = find_timeline(&caller, test, sources.iter(), &mut Vec::new()).await;
             let read = move |timeline| {
-                let other = Recording::read(timeline);
-                lock(&own).place_nodes_of(&other);
+                let other = Recording::from_stored(timeline);
+                lock(&own).add_nodes_of(&other);
                 Arc::new(other)
             };
             let found = match found {
@@ -445,9 +445,9 @@ impl Driver {
                     };
                     let (store, result) = (store.clone(), result.clone());
                     let keep = move || {
-                        let recording = Recording::read(timeline.clone());
-                        let fits =
-                            recording.begins_s() < begins_s && recording.adds_up_to(&result.totals);
+                        let recording = Recording::from_stored(timeline.clone());
+                        let fits = recording.first_end_s() < begins_s
+                            && recording.adds_up_to(&result.totals);
                         fits.then(|| store.keep(test, &result, Some(&timeline), term))
                     };
                     if let Ok(Some(_)) = tokio::task::spawn_blocking(keep).await {

@@ -13,9 +13,10 @@ use crate::engine::load_changes;
 use crate::handle::EVENT_QUEUE;
 use crate::store::Part;
 use vajra_core::metrics::Counters;
+use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::test_run::TestRun;
 use vajra_plan::{Profile, Task};
-use vajra_results::{Look, Point, Progress, Recording, Timeline, TimelineNode, Update, phase_word};
+use vajra_results::{Point, Progress, Recording, Sample, Timeline, TimelineNode, Update};
 
 /// After a look there is none for so many times as long as it took: of a core, looks take at
 /// most a tenth. Where that is longer than an interval, intervals are put together.
@@ -59,7 +60,7 @@ pub(crate) struct Live {
 /// What a look has brought.
 pub(crate) struct Looked {
     test: TestId,
-    look: Look,
+    look: Sample,
     point: Option<Point>,
     lags: BTreeMap<String, f64>,
     /// When the first interval ends.
@@ -185,8 +186,13 @@ impl Driver {
             let (begun, point, lags, begins_s) = {
                 let mut recording = lock(&recording);
                 let begun = Instant::now();
-                let point = recording.take(&look);
-                (begun, point, recording.lags().clone(), recording.begins_s())
+                let point = recording.add(&look);
+                (
+                    begun,
+                    point,
+                    recording.lags().clone(),
+                    recording.first_end_s(),
+                )
             };
             // The driver may have ended meanwhile.
             let _ = looked.blocking_send(Looked {
@@ -200,7 +206,7 @@ impl Driver {
         });
     }
 
-    fn look(&self, id: TestId, before: Duration, at: Duration) -> Option<Look> {
+    fn look(&self, id: TestId, before: Duration, at: Duration) -> Option<Sample> {
         let t = self.core.tests().get(&id)?;
         let (_, users, _) = self.asked(id, t, at);
         let asked = self.asked_between(id, t, before, at);
@@ -212,9 +218,9 @@ impl Driver {
             };
             (node, m.clone())
         });
-        Some(Look {
+        Some(Sample {
             at,
-            asked,
+            planned: asked,
             users,
             workers: workers.collect(),
         })
@@ -319,7 +325,7 @@ impl Driver {
         }
     }
 
-    fn progress(&self, id: TestId, seen: Option<(&Look, &Point)>) -> Option<Progress> {
+    fn progress(&self, id: TestId, seen: Option<(&Sample, &Point)>) -> Option<Progress> {
         let t = self.core.tests().get(&id)?;
         let now = self.now();
         let elapsed_s = t.start().map_or(0.0, |s| now.signed_since(s) as f64 / 1e9);
@@ -336,15 +342,11 @@ impl Driver {
         Some(Progress {
             test_id: id.to_string(),
             // The last line, with state `ended`, is sent with the result.
-            state: phase_word(
-                t.state()
-                    .min(vajra_core::protocol::messages::TestState::Stopping),
-            )
-            .into(),
+            state: t.state().min(TestState::Stopping),
             elapsed_s,
             duration_s,
             nodes,
-            asked,
+            planned: asked,
             users,
             rate: point.map_or(0.0, |p| p.rate),
             sent: totals.sent,
@@ -404,9 +406,9 @@ impl Driver {
             let result = Arc::new(input.build());
             let timeline = {
                 let mut recording = lock(&recording);
-                look.iter().for_each(|look| drop(recording.take(look)));
+                look.iter().for_each(|look| drop(recording.add(look)));
                 let whole = !recording.is_empty();
-                whole.then(|| recording.keep(&test.to_string()))
+                whole.then(|| recording.to_stored(&test.to_string()))
             };
             let gone = store.keep(test, &result, timeline.as_ref(), term);
             // The driver may have ended meanwhile.
@@ -452,7 +454,7 @@ impl Driver {
         let served = self.tests.get(&test);
         let served = served.map(|s| (s.live.recording.clone(), s.live.beginning.clone()));
         let t = self.core.tests().get(&test);
-        let state = t.map_or("ended", |t| phase_word(t.state()));
+        let state = t.map_or(TestState::Ended, TestRun::state);
         let known = t.is_some() || self.store.has(test, Part::Result);
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || {
@@ -462,10 +464,10 @@ impl Driver {
             }
             let live = served.map(|(recording, beginning)| {
                 let recording = lock(&recording).clone();
-                beginning.map_or_else(|| recording.clone(), |b| recording.beginning_as(&b))
+                beginning.map_or_else(|| recording.clone(), |b| recording.with_start_of(&b))
             });
             let live = live.filter(|r| !r.is_empty());
-            let kept = || store.timeline(test).map(Recording::read);
+            let kept = || store.timeline(test).map(Recording::from_stored);
             let answer = match live.or_else(kept) {
                 Some(recording) => Ok(show(&recording)),
                 None if known => Ok(show(&Recording::default())),

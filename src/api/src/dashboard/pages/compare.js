@@ -10,10 +10,10 @@ import { card, notice, table, verdictBadge } from "../js/ui.js";
 /** `[name, value of a result, how it is shown, the comparison's metric, if it has one]`. */
 const ROWS = [
   ["Rate achieved", (r) => r.rate.achieved, (v) => `${short(v)}/s`, "rate"],
-  ["Rate asked", (r) => r.rate.asked, (v) => `${short(v)}/s`],
+  ["Rate planned", (r) => r.rate.planned, (v) => `${short(v)}/s`],
   ["Requests", (r) => r.totals.sent, count],
   ["Errors", (r) => (r.totals.sent ? r.totals.failed / r.totals.sent : null), percent, "error_rate"],
-  ["Missing", (r) => r.totals.dropped + r.totals.short, count],
+  ["Not sent", (r) => r.totals.dropped + r.totals.unsent, count],
   ["Dropped", (r) => (r.totals.planned ? r.totals.dropped / r.totals.planned : null), percent, "dropped"],
   ["Response mean", (r) => r.response_time_ms?.mean, millis, "response_time.mean"],
   ...[["p50", "p50"], ["p75", "p75"], ["p90", "p90"], ["p95", "p95"], ["p99", "p99"], ["p99.9", "p999"], ["max", "max"]]

@@ -110,7 +110,7 @@ function runCard(test) {
   return { el };
 }
 
-const KINDS = { joined: "good", returned: "good", left: "idle", gone: "bad" };
+const KINDS = { joined: "good", rejoined: "good", left: "idle", gone: "bad" };
 
 function eventRow(e) {
   const clock = when(e.at).replace(/^today /, "");
@@ -155,7 +155,7 @@ function nodeRow(first, tests, usual) {
     const late = n.lag_p99_ms >= LAG_WARNING;
     const lagText = millis(n.lag_p99_ms);
     if (lag.textContent !== lagText) fill(lag, late ? badge("warn", lagText, "It is too late with what it sends: what it measures is spoilt") : lagText);
-    say(cells.heard, n.self ? "–" : ago(n.heard_ms));
+    say(cells.heard, n.self ? "–" : ago(n.last_seen_ms));
     say(cells.trip, millis(n.round_trip_ms));
     say(cells.clock, n.clock_offset_ms === null || n.clock_offset_ms === undefined ? "–" : Math.abs(n.clock_offset_ms) < 0.001 ? "±0" : `${n.clock_offset_ms < 0 ? "−" : "+"}${millis(Math.abs(n.clock_offset_ms))}`);
     const other = usual() !== undefined && n.version !== usual();

@@ -52,8 +52,8 @@ export function testActions(state, refresh) {
 
 /** Whether the load stands still: the last change that counts was a pause. */
 export function isPaused(result) {
-  const last = result.changes.filter((c) => c.what !== "scaled").pop();
-  return result.state === "running" && last?.what === "paused";
+  const last = result.changes.filter((c) => c.kind !== "scaled").pop();
+  return result.state === "running" && last?.kind === "paused";
 }
 
 async function askStop(button, path, done, stopping) {
@@ -72,7 +72,7 @@ async function askScale(state, button, path, done) {
   const { result } = state;
   const closed = result.load?.model === "closed" || (!result.load?.rate && result.load?.users);
   const key = closed ? "users" : "rate";
-  const last = [...(result.changes || [])].reverse().find((c) => c.what === "scaled");
+  const last = [...(result.changes || [])].reverse().find((c) => c.kind === "scaled");
   const now = last?.level ?? result.load?.[key] ?? "";
   const input = h("input", { id: "level", name: "level", type: "number", min: closed ? 1 : 0.001, step: closed ? 1 : "any", required: true, value: String(now), autofocus: true });
   const answer = await dialog("Change the load", [

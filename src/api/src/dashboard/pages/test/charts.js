@@ -94,7 +94,7 @@ function markRow(mark) {
   const text = h("span", { class: "text" });
   const time = h("time", {}, `${mark.n}  ${clock(mark.at_s)}`);
   const el = h("li", {}, time, h("span", {}, badge(TONES[mark.tone] || "idle", mark.kind)), text);
-  const update = (m) => say(text, m.who && !m.text.includes(m.who) ? `${m.who}: ${m.text}` : m.text);
+  const update = (m) => say(text, m.node && !m.text.includes(m.node) ? `${m.node}: ${m.text}` : m.text);
   update(mark);
   return { el, update };
 }

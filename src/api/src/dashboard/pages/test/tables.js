@@ -32,7 +32,7 @@ function live(columns, keyOf, cells, cls) {
 
 function thresholds() {
   const t = live([["Threshold"], ["Measured", "r"], ["Kept", "r"]], (x) => x.threshold, (x) => [
-    h("code", {}, x.threshold), measured(x), x.held ? badge("good", "kept") : badge("bad", "broken")]);
+    h("code", {}, x.threshold), measured(x), x.passed ? badge("good", "passed") : badge("bad", "failed")]);
   const part = card("Thresholds", { pad: false, body: t.el, note: "What the plan calls a good result" });
   return { el: part.el, update({ result }) { part.el.hidden = !result.thresholds.length; t.draw(result.thresholds); } };
 }
@@ -103,8 +103,8 @@ function errors() {
 }
 
 function data() {
-  const t = live([["Data"], ["Pick"], ["Rows", "r"], ["Used", "r"], ["Unused", "r"], ["Left", "r"]], (d) => d.name,
-    (d) => [d.name, d.pick, count(d.rows), `${d.exact ? "" : "at least "}${count(d.used)}`, count(d.unused), count(d.left)]);
+  const t = live([["Data"], ["Pick"], ["Rows", "r"], ["Used", "r"], ["Unused", "r"], ["Remaining", "r"]], (d) => d.name,
+    (d) => [d.name, d.pick, count(d.rows), `${d.exact ? "" : "at least "}${count(d.used)}`, count(d.unused), count(d.remaining)]);
   const part = card("Data", { pad: false, body: t.el });
   return { el: part.el, update({ result }) { part.el.hidden = !(result.data || []).length; t.draw(result.data || []); } };
 }

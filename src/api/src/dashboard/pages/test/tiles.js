@@ -24,9 +24,9 @@ export function testTiles(state) {
     // A point tells what was asked for at its end, and what came since its beginning: while the
     // load rises the two are of different moments, unless one takes the middle.
     const now = over ? r.rate.achieved : last?.rate ?? 0;
-    const asked = over ? r.rate.asked : ((before ?? last)?.asked + last?.asked) / 2 || 0;
+    const asked = over ? r.rate.planned : ((before ?? last)?.planned + last?.planned) / 2 || 0;
     const users = over ? 0 : last?.users;
-    part.set("rate", short(now), "/s", users ? `${short(users)} users` : asked ? `of ${short(asked)} asked` : "", asked && now < asked * 0.98 && last && last.from_s > 1 ? "warn" : "");
+    part.set("rate", short(now), "/s", users ? `${short(users)} users` : asked ? `of ${short(asked)} planned` : "", asked && now < asked * 0.98 && last && last.from_s > 1 ? "warn" : "");
     // Of one moment, all of them: what is told every second is newer than the result.
     const { sent, failed, elapsed_s: at } = over || !p ? { ...totals, elapsed_s: r.duration_s } : p;
     const planned = over && r.load?.model === "open" && totals.planned;
@@ -41,8 +41,8 @@ export function testTiles(state) {
     const lag = over ? r.lag_ms?.p99 : p?.lag_p99_ms ?? r.lag_ms?.p99;
     const late = lag > (1000 * seconds(r.plan?.limits?.lag_p99) || LAG_LIMIT);
     part.set("lag", ...split(lag), late ? "the generator is late" : "", late ? "bad" : "");
-    const missing = totals.dropped + totals.short;
-    part.set("missing", short(missing), "", [totals.dropped && `${short(totals.dropped)} dropped`, totals.short && `${short(totals.short)} short`].filter(Boolean).join(", "), missing ? "warn" : "");
+    const missing = totals.dropped + totals.unsent;
+    part.set("missing", short(missing), "", [totals.dropped && `${short(totals.dropped)} dropped`, totals.unsent && `${short(totals.unsent)} unsent`].filter(Boolean).join(", "), missing ? "warn" : "");
     const [size, unit] = bytes(totals.bytes_received).split(" ");
     part.set("traffic", size, unit, `${bytes(totals.bytes_sent)} sent`);
   };

@@ -1,0 +1,78 @@
+//! What a result is built from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::result::{Event, Tenure};
+use vajra_core::protocol::TestId;
+use vajra_core::protocol::merge::WorkerMetrics;
+use vajra_core::protocol::messages::{EndReason, TestState};
+use vajra_plan::{LoadChange, Plan, Profile, Values};
+
+/// Everything that a result is built from.
+#[derive(Clone, Debug)]
+pub struct ResultInput {
+    /// Test id.
+    pub test: TestId,
+    /// Name of the test; empty without one.
+    pub name: String,
+    /// State of the test.
+    pub state: TestState,
+    /// Whether all final snapshots have arrived.
+    pub complete: bool,
+    /// Reason for the end; none before it.
+    pub reason: Option<EndReason>,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Start of the profile, in Unix milliseconds.
+    pub started_unix_ms: Option<u64>,
+    /// Coordinators, by term.
+    pub coordinators: Vec<Tenure>,
+    /// Workers, in a fixed order.
+    pub workers: Vec<WorkerInput>,
+    /// Event log.
+    pub events: Vec<Event>,
+    /// Changes of the load.
+    pub changes: Vec<LoadChange>,
+    /// Values from the setup hook.
+    pub values: Values,
+}
+
+/// A worker's part of a test.
+#[derive(Clone, Debug)]
+pub struct WorkerInput {
+    /// Peer id.
+    pub peer: String,
+    /// Incarnation.
+    pub incarnation: u64,
+    /// Name; empty if unknown.
+    pub name: String,
+    /// Its newest snapshot.
+    pub metrics: WorkerMetrics,
+    /// Time of its loss, after the start of the profile.
+    pub lost_at: Option<Duration>,
+    /// Operating system, cores and memory of its machine, and version of the node.
+    pub environment: String,
+}
+
+impl ResultInput {
+    /// The load over time, with its changes.
+    pub(super) fn profile(&self) -> Profile {
+        Profile::changed(&self.plan.load, &self.changes)
+    }
+
+    /// Whether a worker was lost.
+    pub(super) fn lost_a_worker(&self) -> bool {
+        self.workers.iter().any(|w| w.lost_at.is_some())
+    }
+}
+
+impl WorkerInput {
+    /// The worker's name, or its peer id if the name is unknown.
+    pub(super) fn label(&self) -> &str {
+        match self.name.is_empty() {
+            true => &self.peer,
+            false => &self.name,
+        }
+    }
+}
