@@ -213,7 +213,7 @@ impl Scenario {
         } else {
             Duration::ZERO
         };
-        let recovery = room + setup;
+        let recovery = recovery + setup;
         self.plan.length = (healed - SUBMITTED + recovery).max(Duration::from_secs(6));
     }
 
