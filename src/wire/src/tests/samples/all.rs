@@ -113,7 +113,7 @@ pub fn gossip() -> Vec<Gossip> {
             number: 8,
             share_lease: Duration::from_millis(2500),
             since_start: (phase != TestState::Electing).then_some(-3),
-            phase,
+            state: phase,
             log: decisions().into(),
             committed: 4,
             events: super::ended().events,

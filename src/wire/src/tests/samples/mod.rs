@@ -41,7 +41,7 @@ pub fn decisions() -> Vec<LogEntry> {
         id: i << 40,
         at: Duration::from_nanos(i * 1_000_000_007),
         max_delay: Duration::from_millis(2_550 * i),
-        what,
+        kind: what,
     });
     decided.collect()
 }
