@@ -51,7 +51,9 @@ impl Wire for LogEntry {
     fn to_wire(&self) -> Self::Message {
         use pb::worker::decision::What;
         let what = match &self.kind {
-            EntryKind::LoadChanged(LoadCommand::Load { level_milli }) => What::LevelMilli(*level_milli),
+            EntryKind::LoadChanged(LoadCommand::Load { level_milli }) => {
+                What::LevelMilli(*level_milli)
+            }
             EntryKind::LoadChanged(LoadCommand::Pause) => What::Paused(true),
             EntryKind::LoadChanged(LoadCommand::Resume) => What::Paused(false),
             EntryKind::HookStarted(once) => What::Begun(once.to_wire()),
