@@ -167,7 +167,7 @@ pub fn mutants(seeds: Range<u64>, only: Option<Bug>, jobs: usize) -> anyhow::Res
         );
     }
     if missed.is_empty() {
-        println!("\nevery bug was caught");
+        println!("\nall bugs were detected");
         return Ok(ExitCode::SUCCESS);
     }
     println!("\nMISSED: {}", missed.join(", "));

@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Counts the requests sent until `now`.
-    pub fn settle(&mut self, now: Time) {
+    pub fn count_until(&mut self, now: Time) {
         if let (Some(start), Some(end)) = (self.start, self.ends())
             && self.stop.is_none()
             && !self.finished
@@ -152,7 +152,7 @@ impl Engine {
 
     /// Executes an order.
     pub fn order(&mut self, now: Time, order: &EngineOrder) {
-        self.settle(now);
+        self.count_until(now);
         match order {
             EngineOrder::Prepare => {}
             EngineOrder::Start(at) => self.start = Some(*at),
@@ -170,7 +170,7 @@ impl Engine {
 
     /// Takes a measurement.
     pub fn measure(&mut self, now: Time, is_final: bool) -> Measurement {
-        self.settle(now);
+        self.count_until(now);
         self.finished |= is_final;
         let sent = self.sent();
         self.histogram
@@ -224,10 +224,10 @@ mod tests {
         engine.order(Time(0), &EngineOrder::Lease(Time(3 * SECOND)));
         assert_eq!(engine.sending(Time(2 * SECOND)), SLOTS / 2);
         assert_eq!(engine.sending(Time(3 * SECOND)), 0);
-        engine.settle(Time(5 * SECOND));
+        engine.count_until(Time(5 * SECOND));
         assert_eq!(engine.sent(), 1_000);
         engine.order(Time(6 * SECOND), &EngineOrder::Lease(Time(20 * SECOND)));
-        engine.settle(Time(30 * SECOND));
+        engine.count_until(Time(30 * SECOND));
         assert_eq!(engine.sent(), 3_500, "missed arrivals are not sent later");
     }
 }

@@ -134,7 +134,7 @@ impl Machine {
         let local = self.local(now);
         if let Some(mut engine) = self.engine.take() {
             if self.state == State::Up {
-                engine.settle(local);
+                engine.count_until(local);
             }
             self.past.push(Past {
                 node: self.node.local().node.clone(),

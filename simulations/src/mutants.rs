@@ -1,6 +1,6 @@
 //! Checks the checkers: every rule of the protocol is broken by a planted bug, which the sweep must
 //! detect. Where another rule hides a bug from every sweep, a check of its rule ([`crate::rules`])
-//! must detect it, and the table says so.
+//! must detect it, which the table reports.
 
 use std::ops::Range;
 

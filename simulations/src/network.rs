@@ -92,13 +92,13 @@ impl Network {
         }
         (0..copies)
             .map(|_| {
-                let most = if self.rng.chance(RARELY) { RARE } else { USUAL };
+                let longest = if self.rng.chance(RARELY) { RARE } else { USUAL };
                 let wide = if self.setting == Setting::Wan {
                     WIDE
                 } else {
                     1
                 };
-                let usual = now + self.rng.time(LEAST * wide..most * wide);
+                let usual = now + self.rng.time(LEAST * wide..longest * wide);
                 let late = usual + lateness;
                 if now < self.healed_at {
                     late.min(self.healed_at.max(usual))

@@ -207,14 +207,14 @@ impl Scenario {
     pub fn fit_length(&mut self) {
         let healed = self.faults.healed_at().unwrap_or_default().max(SUBMITTED);
         let lease = self.timings().share_lease(self.machines.len());
-        let room = lease * 4 + Duration::from_secs(2);
+        let recovery = lease * 4 + Duration::from_secs(2);
         let setup = if self.plan.setup {
             ONCE
         } else {
             Duration::ZERO
         };
-        let room = room + setup;
-        self.plan.length = (healed - SUBMITTED + room).max(Duration::from_secs(6));
+        let recovery = recovery + setup;
+        self.plan.length = (healed - SUBMITTED + recovery).max(Duration::from_secs(6));
     }
 
     /// Timing profile.

@@ -1,4 +1,4 @@
-//! Modelled size of messages, because the core knows no encoding: the sizes of the real encoding of
+//! Modelled size of messages, because the core has no encoding: the sizes of the real encoding of
 //! ordinary messages (peer ids of 38 bytes, two addresses per node, one step), rounded up.
 
 use vajra_core::metrics::Piece;

@@ -1,5 +1,5 @@
-//! CommittedLog: all act on the same decisions, nobody on one that is not committed, and nobody for
-//! longer than a share lease without one that is.
+//! Committed log: all nodes act on the same log and only on committed entries, and no worker sends
+//! for longer than a share lease without a committed entry.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
-//! One authority: at every instant at most one node has authority over a test.
+//! One authority: at every instant at most one coordinator of a test has authority.
 
 use super::checker::Checker;
 use crate::violation::Violation;
 use crate::world::{TEST, World};
 
-/// Watches who has authority. It is gained only in an event of one's own machine.
+/// Checks the nodes with authority. A node gains it only in an event of its own machine.
 #[derive(Debug, Default)]
 pub struct OneAuthority;
 

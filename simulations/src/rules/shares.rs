@@ -28,7 +28,7 @@ impl Subject {
         Subject::after(term, on_lost, timings, Vec::new())
     }
 
-    /// Takes over from somebody node had decided this.
+    /// A coordinator that inherits these log entries.
     fn after(term: u64, on_lost: OnLost, timings: Timings, log: Vec<LogEntry>) -> Subject {
         let init = CoordinatorInit {
             test: TEST,

@@ -48,7 +48,7 @@ impl World {
                 machine.state = State::Paused;
                 machine.paused_at = self.now;
                 if let Some(engine) = &mut machine.engine {
-                    engine.settle(local);
+                    engine.count_until(local);
                 }
                 Some(node)
             }

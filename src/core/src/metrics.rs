@@ -130,13 +130,13 @@ impl Counters {
             *self.status_codes.entry(*code).or_default() += n;
         }
         for (key, e) in &other.errors {
-            let mine = self
+            let own = self
                 .errors
                 .entry(key.clone())
                 .or_insert(ErrorCount { count: 0, ..*e });
-            mine.count += e.count;
-            mine.first_ms = mine.first_ms.min(e.first_ms);
-            mine.last_ms = mine.last_ms.max(e.last_ms);
+            own.count += e.count;
+            own.first_ms = own.first_ms.min(e.first_ms);
+            own.last_ms = own.last_ms.max(e.last_ms);
         }
     }
 }

@@ -124,7 +124,9 @@ impl Wire for TestEvent {
         let peer = m.peer.map(|p| common::peer("event.peer", &p));
         Ok(TestEvent {
             at_ms: decode::signed("at_ms", m.at_ms, MAX_SPAN.as_millis() as u64)?,
-            kind: decode::word("event.kind", m.kind, MAX_WORD)?.as_str().into(),
+            kind: decode::word("event.kind", m.kind, MAX_WORD)?
+                .as_str()
+                .into(),
             node: peer.transpose()?.map(node),
             text: decode::text("event.text", m.text, MAX_TEXT)?,
         })

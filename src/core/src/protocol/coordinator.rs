@@ -461,9 +461,9 @@ impl Coordinator {
     /// Whether all workers with a share have delivered their final snapshots, or the time limit has
     /// passed.
     fn complete(&self, now: Time) -> bool {
-        let mut carriers = self.active().filter(|(_, m)| m.had_share).peekable();
-        let some = carriers.peek().is_some();
-        let all = carriers.all(|(_, m)| m.delivered());
+        let mut loaded = self.active().filter(|(_, m)| m.had_share).peekable();
+        let some = loaded.peek().is_some();
+        let all = loaded.all(|(_, m)| m.delivered());
         // A successor must first wait for all reports.
         let reports_in = now >= self.reports_until;
         if reports_in && all && (some || self.state == TestState::Stopping) {

@@ -583,12 +583,12 @@ impl Fixture {
         })
     }
 
-    fn hook_finished(&mut self, hook: Hook, how: Result<&str, &str>) {
-        let how = how
+    fn hook_finished(&mut self, hook: Hook, outcome: Result<&str, &str>) {
+        let outcome = outcome
             .map(|v| v.as_bytes().into())
             .map_err(|why| HookError::Failed(why.into()));
         self.c
-            .hook_finished(self.now, hook, how, &mut Effects::default());
+            .hook_finished(self.now, hook, outcome, &mut Effects::default());
     }
 
     /// A registered worker of a plan with setup and teardown.

@@ -1,8 +1,8 @@
 //! What one worker may be acting on, as its coordinator must assume.
 //!
-//! Orders and answers can be lost or late, so a coordinator does not know a worker's share. It
-//! knows an upper bound: the largest share of any order not older than the one that the worker last
-//! acknowledged, while a lease may still run. Every rule about slots uses this bound.
+//! Orders and answers can be lost or late, so a coordinator has no exact knowledge of a worker's
+//! share. It has an upper bound: the largest share of any order not older than the one that the
+//! worker last acknowledged, while a lease may still run. Every rule about slots uses this bound.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! The replicated log of a test: what its coordinators decided and every later one must know.
-//! Entries are changes of the load, the start of setup and teardown, and the setup's values.
+//! The replicated log of a test, which every later coordinator continues. Entries are changes of
+//! the load, the start of setup and teardown, and the setup's values.
 //!
-//! The coordinator of a term only appends to its log. Each beat and each vote carries the whole
-//! log; an elector keeps the one of the highest term, and within a term the longest. **No node
-//! acts on an entry before a majority of electors has acknowledged a beat that carried it** (then
-//! the entry is *committed*), so every later coordinator receives it with the votes. The committed
+//! The coordinator of a term only appends to its log. Each beat and each vote contains the whole
+//! log; an elector keeps the one of the highest term, and within a term the longest. **No node acts
+//! on an entry before a majority of electors has acknowledged a beat that contained it** (then the
+//! entry is *committed*), so every later coordinator receives it with the votes. The committed
 //! entries are a list that only grows, the same on all nodes.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::planted::{Bug, planted};
 use super::time::{Time, for_waiter};
 use crate::Hook;
 
-/// Most entries of a test, since each beat carries them all.
+/// Most entries of a test, since each beat contains all of them.
 pub const MAX_ENTRIES: usize = 64;
 /// Entries reserved for setup and teardown.
 const RESERVED: usize = 4;

@@ -73,10 +73,10 @@ impl WorkerMetrics {
     }
 
     fn take(&mut self, snapshot: &Snapshot) -> bool {
-        let mut news = false;
+        let mut changed = false;
         let older = planted(Bug::OlderSnapshotKept);
         if snapshot.number > self.number || older {
-            news = true;
+            changed = true;
             self.number = snapshot.number;
             self.is_final = snapshot.is_final;
             self.pieces_total = snapshot.pieces_total;
@@ -103,7 +103,7 @@ impl WorkerMetrics {
                             }
                         }
                         self.counters = Some((snapshot.number, steps));
-                        news = true;
+                        changed = true;
                     }
                 }
                 Piece::Histogram { step, kind, data } => {
@@ -111,12 +111,12 @@ impl WorkerMetrics {
                     if kept.is_none_or(|(n, _)| snapshot.number > *n || older) {
                         self.histograms
                             .insert((*step, *kind), (snapshot.number, data.clone()));
-                        news = true;
+                        changed = true;
                     }
                 }
             }
         }
-        news
+        changed
     }
 }
 
@@ -250,9 +250,9 @@ mod tests {
 
     #[test]
     fn another_incarnation_is_another_worker() {
-        let mut again = node(1);
-        again.incarnation.0 += 1;
-        let merge = merged(&[&snapshot(node(1), 5, 50), &snapshot(again, 1, 3)]);
+        let mut restarted = node(1);
+        restarted.incarnation.0 += 1;
+        let merge = merged(&[&snapshot(node(1), 5, 50), &snapshot(restarted, 1, 3)]);
         let sent: u64 = merge
             .workers()
             .values()

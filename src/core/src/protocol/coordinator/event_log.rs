@@ -83,7 +83,7 @@ impl EventLog {
     }
 
     /// Events for a beat sent at `now`: those of the last `repeat_for`. If they exceed the limit of
-    /// a beat, each beat carries another part of them. None before the start is known, since they
+    /// a beat, each beat contains another part of them. None before the start is known, since they
     /// have no time yet.
     pub fn recent(&self, now: Time, repeat_for: Duration, beat: Duration) -> Vec<TestEvent> {
         let Some((_, known)) = self.start else {
@@ -153,12 +153,12 @@ mod tests {
         c.start_known(Time(9 * S), Time(10 * S));
         // A worker with a better estimate registers: sent events keep their times.
         c.start_known(Time(9 * S), Time(10 * S - 5_000_000));
-        let told = c.recent(Time(9 * S), REPEAT_FOR, BEAT);
-        assert_eq!(times(&told), [("elected", -9_000)]);
+        let sent = c.recent(Time(9 * S), REPEAT_FOR, BEAT);
+        assert_eq!(times(&sent), [("elected", -9_000)]);
         assert_eq!(c.recent(Time(11 * S), REPEAT_FOR, BEAT), []);
         c.record(Time(12 * S), EventKind::Lost, None, String::new());
-        let told = c.recent(Time(13 * S), REPEAT_FOR, BEAT);
-        assert_eq!(times(&told), [("lost", 2_000)]);
+        let sent = c.recent(Time(13 * S), REPEAT_FOR, BEAT);
+        assert_eq!(times(&sent), [("lost", 2_000)]);
         let all = c.events();
         assert_eq!(times(&all), [("elected", -9_000), ("lost", 2_000)]);
     }
@@ -169,13 +169,13 @@ mod tests {
         for i in 0..50 {
             c.record(Time(i), EventKind::Lost, None, i.to_string());
         }
-        let mut told = std::collections::BTreeSet::new();
+        let mut sent = std::collections::BTreeSet::new();
         for beat in 1..=4 {
             let page = c.recent(Time(beat * S / 4), REPEAT_FOR, BEAT);
             assert!(page.len() <= MAX_EVENTS_PER_BEAT);
-            told.extend(page.into_iter().map(|e| e.text));
+            sent.extend(page.into_iter().map(|e| e.text));
         }
-        assert_eq!(told.len(), 50);
+        assert_eq!(sent.len(), 50);
     }
 
     #[test]
@@ -190,13 +190,13 @@ mod tests {
         }
         assert_eq!(c.events().len(), MAX_EVENTS);
         let mut next = EventLog::continuing(c.events());
-        let told = next.record(
+        let sent = next.record(
             Time(S),
             EventKind::Elected,
             None,
             "dropped, but logged".into(),
         );
-        assert_eq!(told.text, "dropped, but logged");
+        assert_eq!(sent.text, "dropped, but logged");
         assert_eq!(next.events(), c.events());
     }
 }

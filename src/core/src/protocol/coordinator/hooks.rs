@@ -4,7 +4,7 @@ use super::*;
 use crate::protocol::error::{HookError, StartRefusal};
 
 impl Coordinator {
-    /// All log entries, which beats carry.
+    /// All log entries, for beats.
     pub fn log(&self) -> &[LogEntry] {
         self.log.entries()
     }

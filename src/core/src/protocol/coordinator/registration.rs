@@ -90,10 +90,10 @@ impl Coordinator {
         {
             return true;
         }
-        let once = !member.is_some_and(|m| m.reported) || planted(Bug::ReportedTwice);
+        let first = !member.is_some_and(|m| m.reported) || planted(Bug::ReportedTwice);
         let open = now < self.reports_until || planted(Bug::ReportedLate);
         let in_time = self.init.term > 1 && (open || self.hold_mode());
-        once && in_time && self.reserved(now) + report.slots <= SLOTS
+        first && in_time && self.reserved(now) + report.slots <= SLOTS
     }
 
     /// Ignores older incarnations of a node from now on; their shares stay reserved.

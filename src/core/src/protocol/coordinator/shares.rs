@@ -138,8 +138,8 @@ impl Coordinator {
             .map(|(n, m)| (n, self.weight(m)))
             .collect();
         let held: u32 = if self.hold_mode() {
-            let gone = self.workers.values().filter(|m| !m.takes_share());
-            gone.map(|m| self.reserved_by(m, Time::MAX)).sum()
+            let inactive = self.workers.values().filter(|m| !m.takes_share());
+            inactive.map(|m| self.reserved_by(m, Time::MAX)).sum()
         } else {
             0
         };

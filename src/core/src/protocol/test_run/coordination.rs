@@ -115,12 +115,12 @@ impl TestRun {
         if !coordinator.is_some_and(|c| c.report_deadline_passed(now)) {
             return Vec::new();
         }
-        let (told, coordinator) = (self.lost(), self.coordinator.as_ref());
-        let came = |n: &NodeId| coordinator.is_some_and(|c| c.has_worker(n));
+        let (recorded, coordinator) = (self.lost(), self.coordinator.as_ref());
+        let registered = |n: &NodeId| coordinator.is_some_and(|c| c.has_worker(n));
         let workers = self.merge.workers().iter();
-        let carried = workers.filter(|(_, m)| m.had_load() && !m.is_final);
-        let untold = carried.filter(|(n, _)| !told.contains_key(n) && !came(n));
-        untold.map(|(n, _)| n.clone()).collect()
+        let loaded = workers.filter(|(_, m)| m.had_load() && !m.is_final);
+        let missing = loaded.filter(|(n, _)| !recorded.contains_key(n) && !registered(n));
+        missing.map(|(n, _)| n.clone()).collect()
     }
 
     /// A worker of an earlier term is lost.
