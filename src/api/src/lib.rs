@@ -10,7 +10,7 @@
 //! | `listen`, `serve` | the listener, the thread and the accept loop |
 //! | `routes` | which handler serves which path |
 //! | `access` | the checks before every handler |
-//! | `nodes`, `swarm`, `tests_api`, `load`, `test_events`, `reports`, `plans`, `blobs`, `health` | handlers |
+//! | `nodes`, `swarm`, `test_runs`, `load`, `test_events`, `reports`, `plans`, `blobs`, `health` | handlers |
 //! | `metrics` | `/metrics` |
 //! | `dashboard` | the dashboard's files |
 //! | `openapi`, `docs_page` | the OpenAPI document and its page |
@@ -44,7 +44,7 @@ mod serve;
 mod state;
 mod swarm;
 mod test_events;
-mod tests_api;
+mod test_runs;
 mod types;
 
 pub use build_info::BuildInfo;

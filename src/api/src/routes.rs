@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::state::Shared;
 use super::{
     access, blobs, dashboard, health, load, metrics, nodes, plans, reports, swarm, test_events,
-    tests_api,
+    test_runs,
 };
 
 pub(super) fn router(shared: Shared) -> Router {
@@ -41,16 +41,16 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(nodes::nodes))
         .routes(routes!(nodes::node))
         .routes(routes!(nodes::drain))
-        .routes(routes!(tests_api::tests, tests_api::start))
-        .routes(routes!(tests_api::status, tests_api::stop))
+        .routes(routes!(test_runs::tests, test_runs::start))
+        .routes(routes!(test_runs::status, test_runs::stop))
         .routes(routes!(test_events::events))
-        .routes(routes!(tests_api::timeline))
+        .routes(routes!(test_runs::timeline))
         .routes(routes!(reports::report))
         .routes(routes!(reports::compare))
         .routes(routes!(load::scale))
         .routes(routes!(load::pause))
         .routes(routes!(load::resume))
-        .routes(routes!(tests_api::preflight))
+        .routes(routes!(test_runs::preflight))
         .routes(routes!(plans::preview))
         .routes(routes!(plans::schema))
         .routes(routes!(swarm::events))

@@ -63,7 +63,7 @@ function frame() {
     h("a", { href: `#/${page}`, data: { page } }, icon(page), name)));
   const theme = h("button", { type: "button", onclick: () => window.vajraTheme.toggle() }, icon("sun"), h("span", {}, "Theme"));
   theme.setAttribute("aria-label", "Switch between light and dark");
-  const node = h("div", { class: "who" });
+  const node = h("div", { class: "node" });
   fill(document.getElementById("foot"),
     h("a", { href: "/api/docs", target: "_blank", rel: "noopener" }, icon("docs"), "API"),
     h("a", { href: "/metrics", target: "_blank", rel: "noopener", onclick: saveMetrics }, icon("metrics"), "Metrics"),

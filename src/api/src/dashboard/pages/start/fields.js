@@ -16,7 +16,7 @@ export function field(form, path, schema, required) {
   const name = path[path.length - 1];
   const id = `f${++ids}`;
   const help = plain(schema.description);
-  const error = h("div", { class: "wrong", id: `${id}w`, role: "alert", hidden: true });
+  const error = h("div", { class: "error", id: `${id}w`, role: "alert", hidden: true });
   const made = control(form, path, schema, id, required);
   form.errors.set(path.join("."), { el: error, input: made.input });
   made.input?.setAttribute("aria-describedby", `${id}h ${id}w`);
