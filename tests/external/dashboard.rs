@@ -95,7 +95,7 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         b.write("Rate", "200").await;
         b.write("Ramp up", "3s").await;
         b.write("Duration", "2m").await;
-        b.says("Stage by stage").await;
+        b.says("Details of the stages").await;
         b.until(
             "a shape",
             "return document.querySelectorAll('aside canvas').length === 1",
@@ -146,8 +146,8 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         assert!(note.as_str().unwrap().starts_with("in 0:"), "{note}");
         let ends = "const right = e => e.getBoundingClientRect().right; \
                     const filled = [...document.querySelectorAll('.track .fill')].filter(f => f.offsetWidth).pop(); \
-                    const reign = [...document.querySelectorAll('.terms .reign')].pop(); \
-                    return Math.abs(right(filled) - right(reign)) < 20";
+                    const tenure = [...document.querySelectorAll('.terms .tenure')].pop(); \
+                    return Math.abs(right(filled) - right(tenure)) < 20";
         b.until("one scale", ends).await;
         let lost = kill_somebody(&mut nodes, &id);
         // First that it sends nothing, and soon that it is lost.
@@ -396,7 +396,7 @@ fn a_node_that_is_drained_shows_as_that_and_has_no_room() {
         let b = Browser::open(dir.path(), false).await;
         let page = format!("http://{}/", nodes[0].api);
         b.client.goto(&page).await.unwrap();
-        b.says("all of them").await;
+        b.says("all nodes").await;
         let tile = |name: &str| {
             format!(
                 "[...document.querySelectorAll('.tile')].find(t => t.innerText.startsWith({name:?})).querySelector('dd').innerText"
@@ -472,7 +472,7 @@ fn a_lost_connection_is_told_until_it_is_back() {
         let b = Browser::open(dir.path(), false).await;
         // A page with a stream, one that asks now and then, one that waits for its reader.
         for (page, word) in [
-            ("swarm", "Nodes healthy"),
+            ("swarm", "Healthy nodes"),
             ("history", "No tests yet"),
             ("start", "Start a test"),
         ] {
@@ -531,15 +531,15 @@ fn the_token_is_asked_for_once() {
             .goto(&format!("http://{}/", node.api))
             .await
             .unwrap();
-        b.says("This node needs its token").await;
+        b.says("This node requires a token").await;
         b.write("Token", "wrong").await;
         b.click("dialog button[value='go']").await;
         b.says("not the one").await;
         b.write("Token", "open-sesame-please").await;
         b.click("dialog button[value='go']").await;
-        b.says("Nodes healthy").await;
+        b.says("Healthy nodes").await;
         b.client.refresh().await.unwrap();
-        b.says("Nodes healthy").await;
+        b.says("Healthy nodes").await;
         // A new tab could not show the token: metrics are saved.
         b.js("URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#/swarm'; }")
             .await;

@@ -1,4 +1,4 @@
-//! A client of the API, as the command line uses it.
+//! A client of the API, used by the command line.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,43 +17,43 @@ use vajra_results::preflight::PreflightReport;
 use vajra_results::{NodeEntry, NodeList, TestList, TestResult, Timeline};
 use vajra_runtime::handle::{LoadRequest, Update};
 
-/// How long to wait for a connection on what is usually loopback.
+/// Time limit for connecting, usually on loopback.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a node may take until its answer begins. It begins within milliseconds; a result
-/// of thousands of workers takes seconds to merge.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same where a data file is handed over first, or has to reach a whole swarm.
+/// Time limit for the head of a response. It usually takes milliseconds; a result of thousands of
+/// workers takes seconds to merge.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for requests that upload a data file or wait until the swarm has fetched it.
 const DATA_TIMEOUT: Duration = Duration::from_secs(660);
-/// Largest answer: a result of thousands of nodes.
-const MAX_ANSWER: usize = 64 << 20;
+/// Largest response: a result of thousands of nodes.
+const MAX_RESPONSE: usize = 64 << 20;
 
-/// Why a call failed.
+/// Error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody answers there.
+    /// No node answers at the address.
     #[error(
-        "no node answers on {addr} ({why}); start one with `vajra-node`, or name another with --api"
+        "no node answers at {addr} ({why}); start one with `vajra-node`, or select another with --api"
     )]
     Unreachable {
         /// The address.
         addr: SocketAddr,
-        /// Why.
+        /// Error of the connection.
         why: String,
     },
-    /// The node refused.
+    /// The node refused the request.
     #[error("{detail}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What is wrong, and what to do.
+        /// Description of the problem and how to solve it.
         detail: String,
     },
-    /// The answer is not what a node says.
-    #[error("{addr} does not answer like a node: {why}")]
-    Strange {
+    /// The response is not one of a node.
+    #[error("invalid response from {addr}: {why}; check that it is the API of a node")]
+    InvalidResponse {
         /// The address.
         addr: SocketAddr,
-        /// Why.
+        /// What is wrong with the response.
         why: String,
     },
 }
@@ -66,20 +66,20 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// A client; nothing is sent yet.
+    /// Creates a client. Nothing is sent yet.
     pub fn new(addr: SocketAddr, token: Option<String>) -> ApiClient {
         ApiClient { addr, token }
     }
 
-    /// Whether a node answers.
+    /// Checks that a healthy node answers.
     ///
     /// # Errors
-    /// Any [`ClientError`]; so for every call.
+    /// Any [`ClientError`], as for every request.
     pub async fn health(&self) -> Result<(), ClientError> {
         self.send(Method::GET, "/healthz", None).await.map(drop)
     }
 
-    /// The nodes.
+    /// The nodes of the swarm.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -87,7 +87,7 @@ impl ApiClient {
         self.json(Method::GET, "/api/v1/nodes", None).await
     }
 
-    /// The tests.
+    /// The newest tests, newest first.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -95,7 +95,7 @@ impl ApiClient {
         self.json(Method::GET, "/api/v1/tests", None).await
     }
 
-    /// A result; `id` may be a unique prefix or `latest`.
+    /// The result of a test; `id` may be a unique prefix or `latest`.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -104,7 +104,7 @@ impl ApiClient {
             .await
     }
 
-    /// A test over time, in at most so many points, with their histograms or without.
+    /// A test over time, in at most `points` intervals, with or without their histograms.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -119,7 +119,7 @@ impl ApiClient {
         self.json(Method::GET, &path, None).await
     }
 
-    /// Hands over a data file, unless it is there.
+    /// Uploads a data file, unless the node has it.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -138,27 +138,27 @@ impl ApiClient {
         sent.await.map(drop)
     }
 
-    /// Starts a test as soon as the swarm has its data; returns its id.
+    /// Starts a test when the swarm has its data; returns its id.
     ///
     /// # Errors
     /// Any [`ClientError`].
     pub async fn start(&self, plan: &Plan) -> Result<String, ClientError> {
-        let patience = match plan.task.data().next() {
+        let timeout = match plan.task.data().next() {
             Some(_) => DATA_TIMEOUT,
-            None => ANSWER_TIMEOUT,
+            None => RESPONSE_TIMEOUT,
         };
         let body = Bytes::from(self.body_of(plan)?.to_string());
         let body = Some(("application/json", body));
-        let sent = self.send_bytes(Method::POST, "/api/v1/tests", body, patience);
+        let sent = self.send_bytes(Method::POST, "/api/v1/tests", body, timeout);
         let bytes = self.collect(sent.await?).await?;
-        let answer: serde_json::Value =
-            serde_json::from_slice(&bytes).map_err(|e| self.strange(e))?;
-        let id = answer["test_id"].as_str();
+        let response: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|e| self.invalid(e))?;
+        let id = response["test_id"].as_str();
         id.map(str::to_owned)
-            .ok_or_else(|| self.strange("no test_id"))
+            .ok_or_else(|| self.invalid("no test_id"))
     }
 
-    /// Looks on every node whether a plan would run.
+    /// Checks on every node whether a plan can run.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -170,7 +170,7 @@ impl ApiClient {
 
     fn body_of(&self, plan: &Plan) -> Result<serde_json::Value, ClientError> {
         let plan: serde_json::Value =
-            serde_json::from_slice(&plan.to_bytes()).map_err(|e| self.strange(e))?;
+            serde_json::from_slice(&plan.to_bytes()).map_err(|e| self.invalid(e))?;
         Ok(serde_json::json!({"plan": plan}))
     }
 
@@ -183,25 +183,25 @@ impl ApiClient {
         self.send(Method::DELETE, &path, None).await.map(drop)
     }
 
-    /// Changes the load of a running test; returns since when it counts, in seconds after the
-    /// start.
+    /// Changes the load of a running test. Returns the instant from which the change applies, in
+    /// seconds after the start.
     ///
     /// # Errors
     /// Any [`ClientError`].
-    pub async fn steer(&self, id: &str, how: LoadRequest) -> Result<f64, ClientError> {
-        let (verb, body) = match how {
+    pub async fn change_load(&self, id: &str, request: LoadRequest) -> Result<f64, ClientError> {
+        let (verb, body) = match request {
             LoadRequest::Rate(rate) => ("scale", serde_json::json!({ "rate": rate })),
             LoadRequest::Users(users) => ("scale", serde_json::json!({ "users": users })),
             LoadRequest::Pause => ("pause", serde_json::json!({})),
             LoadRequest::Resume => ("resume", serde_json::json!({})),
         };
         let path = format!("/api/v1/tests/{}/{verb}", escape(id));
-        let answer: serde_json::Value = self.json(Method::POST, &path, Some(body)).await?;
-        let at = answer["at_s"].as_f64();
-        at.ok_or_else(|| self.strange("no at_s"))
+        let response: serde_json::Value = self.json(Method::POST, &path, Some(body)).await?;
+        let at = response["at_s"].as_f64();
+        at.ok_or_else(|| self.invalid("no at_s"))
     }
 
-    /// Drains a node, by peer id or name; `None` is the one that answers.
+    /// Drains a node, by peer id or name; `None` is the node that serves this API.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -211,7 +211,7 @@ impl ApiClient {
             .await
     }
 
-    /// A test's progress, until it ends.
+    /// The progress of a test, until it ends.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -225,8 +225,8 @@ impl ApiClient {
         })
     }
 
-    fn strange(&self, why: impl ToString) -> ClientError {
-        ClientError::Strange {
+    fn invalid(&self, why: impl ToString) -> ClientError {
+        ClientError::InvalidResponse {
             addr: self.addr,
             why: why.to_string(),
         }
@@ -247,12 +247,12 @@ impl ApiClient {
     ) -> Result<T, ClientError> {
         let response = self.send(method, path, body).await?;
         let bytes = self.collect(response).await?;
-        serde_json::from_slice(&bytes).map_err(|e| self.strange(e))
+        serde_json::from_slice(&bytes).map_err(|e| self.invalid(e))
     }
 
     async fn collect(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
-        let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER);
-        let collected = body.collect().await.map_err(|e| self.strange(e))?;
+        let body = http_body_util::Limited::new(response.into_body(), MAX_RESPONSE);
+        let collected = body.collect().await.map_err(|e| self.invalid(e))?;
         Ok(collected.to_bytes())
     }
 
@@ -263,25 +263,25 @@ impl ApiClient {
         body: Option<serde_json::Value>,
     ) -> Result<Response<Incoming>, ClientError> {
         let body = body.map(|body| ("application/json", Bytes::from(body.to_string())));
-        self.send_bytes(method, path, body, ANSWER_TIMEOUT).await
+        self.send_bytes(method, path, body, RESPONSE_TIMEOUT).await
     }
 
-    /// Sends a body of a media type; its answer must begin in time.
+    /// Sends a body with its media type. The head of the response must arrive within `timeout`.
     async fn send_bytes(
         &self,
         method: Method,
         path: &str,
         body: Option<(&'static str, Bytes)>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Response<Incoming>, ClientError> {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(self.addr)).await;
         let stream = connected
-            .map_err(|_| self.unreachable("no answer"))?
+            .map_err(|_| self.unreachable("timed out"))?
             .map_err(|e| self.unreachable(e))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|e| self.strange(e))?;
-        // It ends with the response's body.
+            .map_err(|e| self.invalid(e))?;
+        // The task ends with the body of the response.
         tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
@@ -291,19 +291,19 @@ impl ApiClient {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let bytes = match body {
-            Some((kind, bytes)) => {
-                request = request.header(header::CONTENT_TYPE, kind);
+            Some((media_type, bytes)) => {
+                request = request.header(header::CONTENT_TYPE, media_type);
                 bytes
             }
             None => Bytes::new(),
         };
         let request = request
             .body(Full::new(bytes))
-            .map_err(|e| self.strange(e))?;
-        let answered = tokio::time::timeout(patience, sender.send_request(request)).await;
-        let response = answered
-            .map_err(|_| self.strange(format_args!("no answer within {} s", patience.as_secs())))?
-            .map_err(|e| self.strange(e))?;
+            .map_err(|e| self.invalid(e))?;
+        let response = tokio::time::timeout(timeout, sender.send_request(request)).await;
+        let response = response
+            .map_err(|_| self.invalid(format_args!("none within {} s", timeout.as_secs())))?
+            .map_err(|e| self.invalid(e))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -312,7 +312,7 @@ impl ApiClient {
         let detail = match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => problem.detail,
             Err(_) => format!(
-                "{} answered with HTTP status {status}; is that a node's API?",
+                "{} responded with HTTP status {status}; check that it is the API of a node",
                 self.addr
             ),
         };
@@ -320,13 +320,13 @@ impl ApiClient {
     }
 }
 
-/// A path segment, with everything escaped that is not plainly harmless.
+/// Percent-encodes a path segment.
 fn escape(segment: &str) -> String {
-    let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     segment
         .bytes()
         .map(|b| {
-            if harmless(b) {
+            if is_unreserved(b) {
                 (b as char).to_string()
             } else {
                 format!("%{b:02X}")
@@ -335,7 +335,7 @@ fn escape(segment: &str) -> String {
         .collect()
 }
 
-/// A test's progress as it comes in.
+/// The event stream of a test.
 #[derive(Debug)]
 pub struct Events {
     client: ApiClient,
@@ -344,13 +344,13 @@ pub struct Events {
 }
 
 impl Events {
-    /// Most bytes of one event.
+    /// Largest event, in bytes.
     const MAX_EVENT: usize = 1 << 16;
 
-    /// The next line of progress, or interval; `None` when the stream has ended.
+    /// The next update; `None` at the end of the stream.
     ///
     /// # Errors
-    /// The connection broke, or what came is no progress.
+    /// The connection was lost, or an event is too large.
     pub async fn next(&mut self) -> Option<Result<Update, ClientError>> {
         loop {
             if let Some(end) = find(&self.buffer, b"\n\n") {
@@ -361,7 +361,7 @@ impl Events {
                 continue;
             }
             if self.buffer.len() > Self::MAX_EVENT {
-                return Some(Err(self.client.strange("an event without an end")));
+                return Some(Err(self.client.invalid("an event is too large")));
             }
             match self.body.frame().await? {
                 Ok(frame) => {
@@ -379,7 +379,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|w| w == needle)
 }
 
-/// What an event tells; nothing if it is of a kind that is not known here.
+/// Parses an event; `None` if its name is unknown.
 fn parse(event: &[u8]) -> Option<Update> {
     let text = std::str::from_utf8(event).ok()?;
     let field = |name: &str| text.lines().find_map(|l| l.strip_prefix(name));

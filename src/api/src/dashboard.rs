@@ -1,114 +1,95 @@
-//! The dashboard's files: a page and what it loads, kept in the binary, so that they work
-//! without the internet and always fit the node that serves them.
+//! The files of the dashboard, embedded in the binary, so that they work without internet access and
+//! always match the node that serves them.
 //!
-//! They hold no secret and are served without a token; what they show they ask the API for,
-//! like any other client. Nothing is loaded from elsewhere, and the policy sent along forbids
-//! it.
+//! They contain no secrets and need no token; the page gets its data from the API like any other
+//! client. Nothing is loaded from elsewhere, and the content security policy forbids it.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use rust_embed::RustEmbed;
 
-use super::Shared;
 use super::problem::Problem;
+use super::state::Shared;
 use vajra_plan::Sha256;
 use vajra_report::{assets, html};
 
-/// Below this path lie the files that the page loads.
-const BELOW: &str = "/assets/";
+/// Path of the files that the page loads.
+const ASSETS: &str = "/assets/";
 /// The page itself.
 const INDEX: &str = "index.html";
 
-/// Scripts and data from here alone, nobody frames the page, nothing is sent elsewhere. Styles
-/// in attributes are what the charts' tooltips are made with.
+/// Scripts and data only from this node; no frames, and nothing is sent elsewhere. The tooltips of the
+/// charts use style attributes.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-/// A file of the dashboard.
+#[derive(RustEmbed)]
+#[folder = "src/dashboard/"]
+struct Files;
+
+/// A file as it is sent.
+#[derive(Clone)]
 struct Asset {
-    /// Below [`BELOW`].
-    path: &'static str,
-    bytes: &'static [u8],
-    /// The bytes are compressed.
+    bytes: Bytes,
+    /// Whether the bytes are compressed with gzip.
     gzip: bool,
-    /// Changes with the bytes.
-    tag: String,
+    /// Entity tag: a hash of the bytes, in quotes.
+    etag: String,
 }
 
 impl Asset {
-    fn new(path: &'static str, bytes: &'static [u8], gzip: bool) -> Asset {
-        let digest = Sha256::of(bytes).to_string();
+    /// The file at this path below [`ASSETS`].
+    fn at(path: &str) -> Option<Asset> {
+        // Files that reports also contain.
+        static CHARTS: LazyLock<Asset> =
+            LazyLock::new(|| Asset::new(html::CHARTS.as_bytes(), false));
+        // All current browsers accept gzip; other clients can use the API.
+        static ECHARTS: LazyLock<Asset> = LazyLock::new(|| Asset::new(assets::ECHARTS_GZ, true));
+        match path {
+            "charts.js" => Some(CHARTS.clone()),
+            "echarts.js" => Some(ECHARTS.clone()),
+            _ => Files::get(path).map(|file| Asset {
+                etag: etag(Sha256(file.metadata.sha256_hash())),
+                bytes: match file.data {
+                    Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                    Cow::Owned(bytes) => bytes.into(),
+                },
+                gzip: false,
+            }),
+        }
+    }
+
+    fn new(bytes: &'static [u8], gzip: bool) -> Asset {
         Asset {
-            path,
-            bytes,
+            etag: etag(Sha256::of(bytes)),
+            bytes: Bytes::from_static(bytes),
             gzip,
-            tag: format!("\"{}\"", &digest[..16]),
-        }
-    }
-
-    fn kind(&self) -> &'static str {
-        match self.path.rsplit('.').next() {
-            Some("html") => "text/html; charset=utf-8",
-            Some("css") => "text/css; charset=utf-8",
-            Some("js") => "text/javascript; charset=utf-8",
-            Some("svg") => "image/svg+xml",
-            _ => "application/octet-stream",
         }
     }
 }
 
-macro_rules! files {
-    ($($path:literal),* $(,)?) => {
-        vec![$(Asset::new($path, include_bytes!(concat!("dashboard/", $path)), false)),*]
-    };
+fn etag(digest: Sha256) -> String {
+    format!("\"{}\"", &digest.to_string()[..16])
 }
 
-/// Every file, its tag worked out once.
-static FILES: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-    let mut files = files![
-        "css/base.css",
-        "css/pages.css",
-        "css/parts.css",
-        "icon.svg",
-        "index.html",
-        "js/api.js",
-        "js/dom.js",
-        "js/format.js",
-        "js/live.js",
-        "js/main.js",
-        "js/panel.js",
-        "js/theme.js",
-        "js/timeline.js",
-        "js/ui.js",
-        "pages/compare.js",
-        "pages/graph.js",
-        "pages/history.js",
-        "pages/start.js",
-        "pages/start/fields.js",
-        "pages/start/form.js",
-        "pages/start/outline.js",
-        "pages/start/preflight.js",
-        "pages/start/schema.js",
-        "pages/swarm.js",
-        "pages/test.js",
-        "pages/test/actions.js",
-        "pages/test/charts.js",
-        "pages/test/head.js",
-        "pages/test/tables.js",
-        "pages/test/tiles.js",
-    ];
-    files.push(Asset::new("charts.js", html::CHARTS.as_bytes(), false));
-    // Everything that a browser runs today takes gzip; what does not can still have the API.
-    files.push(Asset::new("echarts.js", assets::ECHARTS_GZ, true));
-    files
-});
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}
 
 /// The page at the root, and its files.
 pub(super) fn routes() -> Router<Shared> {
@@ -125,40 +106,40 @@ pub(super) fn routes() -> Router<Shared> {
         )
 }
 
-/// Whether this path is one of the dashboard's own files, which need no token.
+/// Whether this is the path of a dashboard file, which needs no token.
 pub(super) fn is_file(path: &str) -> bool {
-    path == "/" || path.starts_with(BELOW)
+    path == "/" || path.starts_with(ASSETS)
 }
 
-/// A file, or the word that the caller's copy is still the same.
-fn file(path: &str, asked: &HeaderMap) -> Response {
-    let Some(asset) = FILES.iter().find(|asset| asset.path == path) else {
+/// A file, or 304 if the client has its current version.
+fn file(path: &str, request: &HeaderMap) -> Response {
+    let Some(asset) = Asset::at(path) else {
         return Problem::new(StatusCode::NOT_FOUND, "the dashboard has no such file")
             .into_response();
     };
-    let known = asked
+    let known = request
         .get(header::IF_NONE_MATCH)
         .and_then(|v| v.to_str().ok());
-    let same = known.is_some_and(|tags| tags.split(',').any(|tag| matches(tag, &asset.tag)));
-    let mut response = match same {
+    let unchanged = known.is_some_and(|tags| tags.split(',').any(|tag| matches(tag, &asset.etag)));
+    let mut response = match unchanged {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => Body::from(asset.bytes).into_response(),
     };
     let headers = response.headers_mut();
     let mut set = |name, value: &str| {
-        // Tags are hexadecimal digits, the rest is written above: all are visible ASCII.
+        // Entity tags are hexadecimal and all other values are constants, so all are valid.
         if let Ok(value) = value.parse() {
             headers.insert(name, value);
         }
     };
-    set(header::ETAG, &asset.tag);
-    // Kept, but asked for each time: after an upgrade no page runs with old files.
+    set(header::ETAG, &asset.etag);
+    // Browsers revalidate files on every load, so that no page uses old files after an upgrade.
     set(header::CACHE_CONTROL, "no-cache");
     set(header::CONTENT_SECURITY_POLICY, POLICY);
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "no-referrer");
-    if !same {
-        set(header::CONTENT_TYPE, asset.kind());
+    if !unchanged {
+        set(header::CONTENT_TYPE, media_type(path));
         if asset.gzip {
             set(header::CONTENT_ENCODING, "gzip");
         }
@@ -166,8 +147,8 @@ fn file(path: &str, asked: &HeaderMap) -> Response {
     response
 }
 
-/// Weak comparison (RFC 9110, section 8.8.3.2), which is the one for `If-None-Match`.
-fn matches(asked: &str, tag: &str) -> bool {
-    let asked = asked.trim();
-    asked == "*" || asked.strip_prefix("W/").unwrap_or(asked) == tag
+/// Weak comparison (RFC 9110, section 8.8.3.2), as required for `If-None-Match`.
+fn matches(candidate: &str, etag: &str) -> bool {
+    let candidate = candidate.trim();
+    candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag
 }

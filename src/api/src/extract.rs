@@ -1,4 +1,4 @@
-//! What a request brings along, with problem JSON for what is wrong with it.
+//! Extractors of parameters and bodies, which reject invalid input with problem details.
 
 use std::time::Duration;
 
@@ -9,58 +9,85 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use super::types::MAX_PAGE;
 use vajra_plan::MAX_PLAN_BYTES;
 
-/// Largest request body: the largest plan, and what JSON adds to it.
+/// Largest request body: the largest plan, and the overhead of its JSON form.
 const MAX_BODY: usize = 2 * MAX_PLAN_BYTES;
-/// How long a body may take: a plan is small, and the caller near.
-const BODY_WAIT: Duration = Duration::from_secs(30);
+/// Time limit for receiving a body. A plan is small, and most callers are on the same machine.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The query, where it may have nothing but known parameters: one that is misspelt would be
-/// as good as not given.
-pub(super) struct Params<T>(pub T);
+/// Parameters of the query. Unknown parameters are rejected: a misspelt one would otherwise be
+/// ignored without notice.
+pub(super) struct QueryParams<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Params<T>, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = Query::from_request_parts(parts, state).await;
-        query.map(|Query(params)| Params(params)).map_err(|e| {
+        query.map(|Query(params)| QueryParams(params)).map_err(|e| {
             let text = e.body_text();
-            let why = text.strip_prefix("Failed to deserialize query string: ");
-            let why = why.unwrap_or(&text);
-            Problem::new(StatusCode::BAD_REQUEST, format!("the query: {why}"))
+            let reason = text.strip_prefix("Failed to deserialize query string: ");
+            let reason = reason.unwrap_or(&text);
+            Problem::bad_request(format!("invalid query: {reason}"))
         })
     }
 }
 
-/// The one variable segment of a path.
-pub(super) struct Segment(pub String);
+/// Parameters of the path.
+pub(super) struct PathParams<T>(pub T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParams<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Segment, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(segment)| Segment(segment))
-            .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))
+        path.map(|Path(params)| PathParams(params))
+            .map_err(|e| Problem::bad_request(e.body_text()))
     }
 }
 
-/// The whole body.
+/// A page size between 1 and [`MAX_PAGE`].
 ///
 /// # Errors
-/// It is too large or does not come.
-pub(super) async fn whole(body: Body) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_WAIT, axum::body::to_bytes(body, MAX_BODY)).await {
+/// The requested size is out of range.
+pub(super) fn page_size(requested: Option<usize>, default: usize) -> Result<usize, Problem> {
+    match requested.unwrap_or(default) {
+        n @ 1..=MAX_PAGE => Ok(n),
+        n => Err(Problem::bad_request(format!(
+            "limit {n} is not between 1 and {MAX_PAGE}"
+        ))),
+    }
+}
+
+/// Reads a body and parses it as JSON. `expected` shows the form of the body in errors.
+///
+/// # Errors
+/// The body is too large, is not received in time, or is not of this form.
+pub(super) async fn json_body<T: DeserializeOwned>(
+    body: Body,
+    expected: &str,
+) -> Result<T, Problem> {
+    let body = read_body(body).await?;
+    serde_json::from_slice(&body).map_err(|e| {
+        Problem::bad_request(format!("invalid body: {e}; expected the form {expected}"))
+    })
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(e)) => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body may have {MAX_BODY} bytes: {e}"),
+            format!("the body cannot be read: {e}; it may have at most {MAX_BODY} bytes"),
         )),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
-            format!("the body did not come within {} s", BODY_WAIT.as_secs()),
+            format!(
+                "the body was not received within {} s",
+                BODY_TIMEOUT.as_secs()
+            ),
         )),
     }
 }

@@ -8,23 +8,24 @@ use std::net::{SocketAddr, TcpListener};
 
 use tokio::sync::oneshot;
 
-use super::{ApiOptions, serve};
+use super::options::ApiOptions;
+use super::serve::serve;
 use vajra_runtime::handle::NodeHandle;
 
-/// Threads that a request may use for blocking work, such as rendering a report.
+/// Maximum number of threads for blocking work, such as rendering a report or writing a data file.
 const BLOCKING_THREADS: usize = 8;
 
 /// The address that the API listens on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ApiListen {
-    /// Port 0 picks a free one.
+    /// Address and port; port 0 selects a free port.
     pub address: SocketAddr,
-    /// Set by the user: a port in use is an error. Otherwise a free port is used instead, with
-    /// a warning.
+    /// Whether the user set it. If so, a port in use is an error; otherwise a free port is used
+    /// instead, with a warning.
     pub explicit: bool,
 }
 
-/// The API's address cannot be listened on.
+/// The API cannot listen on its address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot serve the API on {address}: {source}; choose another address with --api")]
 pub struct BindError {
@@ -37,7 +38,7 @@ pub struct BindError {
 /// Binds the API's address. If the default port is in use, binds a free one and adds a warning.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The address cannot be bound.
 pub fn bind(listen: ApiListen, warnings: &mut Vec<String>) -> Result<TcpListener, BindError> {
     let ApiListen { address, explicit } = listen;
     let at = |address| TcpListener::bind(address).map_err(|source| BindError { address, source });
@@ -64,7 +65,7 @@ pub struct RunningApi {
 
 impl Drop for RunningApi {
     fn drop(&mut self) {
-        // The thread may have ended already; then there is nobody to stop.
+        // Dropping the sender stops the server.
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -109,4 +110,72 @@ pub fn start(
         stop: Some(stop),
         thread: Some(thread),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    const FREE: ApiListen = ApiListen {
+        address: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+        explicit: true,
+    };
+
+    #[test]
+    fn a_default_port_in_use_is_replaced_by_a_free_one_with_a_warning() {
+        let mut warnings = Vec::new();
+        let occupied = bind(FREE, &mut warnings).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let default = ApiListen {
+            address: occupied.local_addr().unwrap(),
+            explicit: false,
+        };
+        let listener = bind(default, &mut warnings).unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(address.ip(), default.address.ip());
+        assert_ne!(address.port(), default.address.port());
+        let [warning] = warnings.as_slice() else {
+            panic!("{warnings:?}");
+        };
+        assert!(
+            warning.contains(&format!("{} is in use", default.address)),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn an_explicit_port_in_use_is_an_error() {
+        let mut warnings = Vec::new();
+        let occupied = bind(FREE, &mut warnings).unwrap();
+        let address = occupied.local_addr().unwrap();
+        let explicit = ApiListen { address, ..FREE };
+        let e = bind(explicit, &mut warnings).unwrap_err();
+        assert_eq!(e.source.kind(), io::ErrorKind::AddrInUse);
+        assert!(e.to_string().contains("--api"), "{e}");
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn dropping_a_running_api_ends_the_server_and_closes_its_connections() {
+        use std::io::{Read as _, Write as _};
+        let listener = bind(FREE, &mut Vec::new()).unwrap();
+        let (node, _inbox) = NodeHandle::new();
+        let api = start(listener, node, ApiOptions::default()).unwrap();
+        let address = api.address;
+        // A request that needs nothing of the node.
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!("GET /api/v1/version HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut status = [0; 15];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200 OK");
+        drop(api);
+        // The open connection ends, and a new one is refused.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        let refused = TcpStream::connect(address).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

@@ -1,60 +1,54 @@
-//! The API described by itself: an OpenAPI 3.1 document made from the handlers and from the
-//! types that they take and answer with, and a page to read it.
+//! The OpenAPI 3.1 document of the API, generated from the handlers and from the types of their
+//! bodies, and an HTML page of it.
 //!
-//! A handler gets into the document by its `#[utoipa::path(…)]` and into the router by
-//! `routes!(handler)`, which is one step, so neither is there without the other.
+//! `routes!(handler)` adds a handler to the router and its `#[utoipa::path(…)]` to the document in one
+//! step, so that the two cannot differ.
 
 use std::collections::BTreeMap;
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{self, ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
-use super::page;
+use super::docs_page;
 use super::problem::Problem;
+use super::types::PLAN_SCHEMA;
 use vajra_plan as plan;
 use vajra_results::{Point, Progress, SwarmNow, Timeline};
 
-/// Where the document is; needs no token, as it is the same on every node of a version.
-pub(super) const DOCUMENT: &str = "/api/v1/openapi.json";
-/// Where people read it; needs no token either.
-pub(super) const PAGE: &str = "/api/docs";
-/// The name of the plan's schema in the document.
-pub(super) const PLAN: &str = "Plan";
-
-/// What is not said at the handlers.
+/// The parts of the document that do not belong to a handler.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Vajra",
         description = "The HTTP API of a node. Any node answers for the whole swarm. \
-            `docs/api.md` and `docs/result.md` tell more.",
+            For details see `docs/api.md` and `docs/result.md`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     tags(
-        (name = "tests", description = "Load tests: start, follow, change, stop"),
-        (name = "nodes", description = "The nodes of the swarm"),
-        (name = "data", description = "Data files that plans name"),
-        (name = "node", description = "The answering node itself")
+        (name = "tests", description = "Load tests"),
+        (name = "nodes", description = "Nodes of the swarm"),
+        (name = "data", description = "Data files of plans"),
+        (name = "node", description = "The node that serves this API")
     ),
     components(schemas(Problem, Progress, Timeline, Point, SwarmNow)),
     modifiers(&Token)
 )]
 pub(super) struct Document;
 
-/// Who may ask: everybody on loopback, unless a token is set.
+/// The security scheme: a token, which is optional on loopback.
 struct Token;
 
 impl Modify for Token {
     fn modify(&self, api: &mut openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("The node's API token; on loopback there may be none."))
+            .description(Some("The API token of the node; optional on loopback"))
             .build();
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
@@ -65,31 +59,42 @@ impl Modify for Token {
     }
 }
 
-/// What can go wrong with any request.
+/// Errors of any request.
 pub(super) struct Problems;
-/// What can go wrong where a test or a node is named.
-pub(super) struct NamedProblems;
-/// What can go wrong where there is a body.
+/// Errors of requests that name a test or a node.
+pub(super) struct LookupProblems;
+/// Errors of requests with a body.
 pub(super) struct BodyProblems;
+/// Errors of requests for an event stream.
+pub(super) struct StreamProblems;
 
 type Responses = BTreeMap<String, RefOr<openapi::Response>>;
 
 impl IntoResponses for Problems {
     fn responses() -> Responses {
         problems(&[
-            (400, "The request makes no sense"),
+            (400, "A parameter, a header or the body is invalid"),
             (401, "The token is missing or wrong"),
-            (403, "The caller is no program of this machine"),
-            (503, "The node is shutting down"),
+            (
+                403,
+                "The request comes from a web page of another site, or Host is not loopback",
+            ),
+            (
+                503,
+                "The node is shutting down, or its control loop does not respond",
+            ),
         ])
     }
 }
 
-impl IntoResponses for NamedProblems {
+impl IntoResponses for LookupProblems {
     fn responses() -> Responses {
         problems(&[
-            (404, "There is none"),
-            (409, "There are several, or the node refuses"),
+            (404, "No test or node matches"),
+            (
+                409,
+                "Several tests or nodes match, or the node refuses the request",
+            ),
         ])
     }
 }
@@ -97,11 +102,17 @@ impl IntoResponses for NamedProblems {
 impl IntoResponses for BodyProblems {
     fn responses() -> Responses {
         problems(&[
-            (408, "The body did not come in time"),
+            (408, "The body was not received in time"),
             (413, "The body is too large"),
-            (415, "The body is of another media type"),
-            (422, "What it says is not valid"),
+            (415, "The body has the wrong media type"),
+            (422, "The plan or the data file is invalid"),
         ])
+    }
+}
+
+impl IntoResponses for StreamProblems {
+    fn responses() -> Responses {
+        problems(&[(429, "Too many event streams are open")])
     }
 }
 
@@ -118,55 +129,55 @@ fn problems(of: &[(u16, &str)]) -> Responses {
     each.collect()
 }
 
-/// The document and its page, as they are sent.
+/// The serialized document and its HTML page.
 #[derive(Clone)]
-pub(super) struct Described {
+pub(super) struct Description {
     document: Bytes,
     page: Bytes,
 }
 
-impl Described {
-    /// Of the routes as they were collected.
-    pub fn new(api: &openapi::OpenApi) -> Described {
-        let document = with_plans(serde_json::to_value(api).unwrap_or_default());
-        Described {
-            page: page::page(&document).into(),
+impl Description {
+    /// Serializes the document of the collected routes.
+    pub fn new(api: &openapi::OpenApi) -> Description {
+        let document = with_plan_schema(serde_json::to_value(api).unwrap_or_default());
+        Description {
+            page: docs_page::page(&document).into(),
             document: document.to_string().into(),
         }
     }
 }
 
-/// This document.
+/// Get this document.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "node", operation_id = "openapi",
-    responses((status = 200, description = "The document", body = Object), Problems)
+    responses((status = 200, description = "An OpenAPI 3.1 document", body = Object), Problems)
 )]
-pub(super) async fn document(Extension(of): Extension<Described>) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (StatusCode::OK, kind, of.document).into_response()
+pub(super) async fn document(Extension(d): Extension<Description>) -> Response {
+    let media_type = [(header::CONTENT_TYPE, "application/json")];
+    (media_type, d.document).into_response()
 }
 
-/// The document as a page for people.
+/// Get this document as a web page.
 #[utoipa::path(
     get, path = "/api/docs", tag = "node", operation_id = "docs",
     responses((status = 200, description = "The page", body = String, content_type = "text/html"), Problems)
 )]
-pub(super) async fn docs(Extension(of): Extension<Described>) -> Response {
+pub(super) async fn docs(Extension(d): Extension<Description>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        // It has no script, and loads nothing.
+        // The page has no scripts and loads nothing.
         (
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'",
         ),
     ];
-    (StatusCode::OK, headers, of.page).into_response()
+    (headers, d.page).into_response()
 }
 
-/// Puts the schema of plans, with everything that it refers to, beside the others.
-fn with_plans(mut document: Value) -> Value {
+/// Adds the schema of plans and the definitions that it refers to.
+fn with_plan_schema(mut document: Value) -> Value {
     let mut plan = plan::schema();
-    point_elsewhere(&mut plan);
+    rewrite_references(&mut plan);
     let mut schemas = serde_json::Map::new();
     if let Some(object) = plan.as_object_mut() {
         object.remove("$schema");
@@ -174,7 +185,7 @@ fn with_plans(mut document: Value) -> Value {
             schemas.extend(parts.into_iter().map(|(name, s)| (part_name(&name), s)));
         }
     }
-    schemas.insert(PLAN.into(), plan);
+    schemas.insert(PLAN_SCHEMA.into(), plan);
     let known = &mut document["components"]["schemas"];
     match known.as_object_mut() {
         Some(known) => known.extend(schemas),
@@ -183,13 +194,13 @@ fn with_plans(mut document: Value) -> Value {
     document
 }
 
-/// Parts of a plan are named apart from everything else.
+/// Name of a definition of the plan's schema, prefixed so that it differs from all other names.
 fn part_name(name: &str) -> String {
-    format!("{PLAN}.{name}")
+    format!("{PLAN_SCHEMA}.{name}")
 }
 
-/// References within the plan's own schema become references within the document.
-fn point_elsewhere(schema: &mut Value) {
+/// Rewrites references within the plan's schema to references within the document.
+fn rewrite_references(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             for (key, value) in object.iter_mut() {
@@ -199,11 +210,11 @@ fn point_elsewhere(schema: &mut Value) {
                             *to = format!("#/components/schemas/{}", part_name(name));
                         }
                     }
-                    other => point_elsewhere(other),
+                    other => rewrite_references(other),
                 }
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(point_elsewhere),
+        Value::Array(values) => values.iter_mut().for_each(rewrite_references),
         _ => {}
     }
 }

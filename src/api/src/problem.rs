@@ -1,4 +1,4 @@
-//! Errors as problem JSON, RFC 9457.
+//! Errors as problem details (RFC 9457).
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -6,31 +6,41 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use vajra_plan::PlanError;
+use vajra_report::export::ExportError;
 use vajra_runtime::blobs::BlobError;
 use vajra_runtime::handle::CommandError;
 
-/// A problem, as it travels.
+/// Problem details of an error response.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
-    /// Always `about:blank`: the status says which kind it is.
+    /// Type of the problem
     #[serde(rename = "type")]
-    pub kind: String,
-    /// The status in words.
+    pub kind: ProblemType,
+    /// Name of the HTTP status
     pub title: String,
-    /// The HTTP status.
+    /// HTTP status
     pub status: u16,
-    /// What is wrong, and what to do.
+    /// Description of the problem and how to solve it
     pub detail: String,
-    /// The field of the request that is wrong.
+    /// Field of the request or of the plan that is invalid
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<String>,
 }
 
+/// Type of a problem.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum ProblemType {
+    /// The HTTP status identifies the problem (RFC 9457, section 4.2.1).
+    #[default]
+    #[serde(rename = "about:blank")]
+    AboutBlank,
+}
+
 impl Problem {
-    /// A problem.
+    /// A problem with this status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
         Problem {
-            kind: "about:blank".into(),
+            kind: ProblemType::AboutBlank,
             title: status.canonical_reason().unwrap_or("error").into(),
             status: status.as_u16(),
             detail: detail.into(),
@@ -38,12 +48,22 @@ impl Problem {
         }
     }
 
-    /// A problem with a field of the request.
+    /// An invalid field of the request.
     pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Problem {
         Problem {
             field: Some(field.into()),
             ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
         }
+    }
+
+    /// A malformed request.
+    pub fn bad_request(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// A fault of the node.
+    pub fn internal(detail: impl ToString) -> Problem {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail.to_string())
     }
 }
 
@@ -51,8 +71,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
-        let kind = header::HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        let media_type = header::HeaderValue::from_static("application/problem+json");
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, media_type);
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 11.6.1: a 401 names the scheme.
             let scheme = header::HeaderValue::from_static("Bearer");
@@ -88,9 +110,19 @@ impl From<BlobError> for Problem {
     }
 }
 
+impl From<ExportError> for Problem {
+    fn from(e: ExportError) -> Problem {
+        let status = match e {
+            ExportError::NoTimeline(_) | ExportError::NoTimes => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Problem::new(status, e.to_string())
+    }
+}
+
 impl From<PlanError> for Problem {
-    /// Names the field also where the plan could not be read at all. Line and column are left
-    /// out: they are those of the plan within the body, which nobody has before their eyes.
+    /// Names the field, also for syntax errors. Line and column are left out: they refer to the plan
+    /// within the body, which the caller usually does not see as text.
     fn from(e: PlanError) -> Problem {
         match &e {
             PlanError::Field { path, label, .. } => {
@@ -103,10 +135,10 @@ impl From<PlanError> for Problem {
                 help,
                 ..
             } => {
-                let told = [std::slice::from_ref(problem), help].concat().join("; ");
+                let detail = [std::slice::from_ref(problem), help].concat().join("; ");
                 match path.is_empty() {
-                    true => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, told),
-                    false => Problem::field(path.to_string(), told),
+                    true => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
+                    false => Problem::field(path.to_string(), detail),
                 }
             }
             PlanError::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, e.to_string()),

@@ -202,7 +202,7 @@ impl Backend {
     /// As [`Backend::stop`], or it makes no sense now.
     pub async fn steer(&self, id: &str, how: LoadRequest) -> Result<f64, Failure> {
         match self {
-            Backend::Api(client, _) => client.steer(id, how).await.map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client.change_load(id, how).await.map_err(|e| self.lost(e)),
             Backend::Here(node) => {
                 let at = node.steer(own(id)?, how).await.map_err(refused)?;
                 Ok(at.as_secs_f64())

@@ -1,4 +1,4 @@
-//! Metric families, one line of code each.
+//! Encodes metric families.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use prometheus_client::metrics::MetricType;
 
 use super::histogram::Buckets;
 
-/// The labels of one series.
+/// Labels of a series.
 pub(super) type Labels = Vec<(&'static str, String)>;
 
-/// Writes families of series. One without any series is left out.
+/// Encodes families. Families without series are left out.
 pub(super) struct Families<'a>(pub DescriptorEncoder<'a>);
 
 impl Families<'_> {
-    /// Values that go up and down.
+    /// A gauge.
     pub fn gauge<V: EncodeGaugeValue>(
         &mut self,
         name: &str,
@@ -28,7 +28,7 @@ impl Families<'_> {
         })
     }
 
-    /// Values that only grow; the name is without its `_total`.
+    /// A counter; `name` is without the suffix `_total`.
     pub fn counter<V: EncodeCounterValue>(
         &mut self,
         name: &str,
@@ -40,7 +40,7 @@ impl Families<'_> {
         })
     }
 
-    /// Distributions.
+    /// A histogram.
     pub fn histogram(
         &mut self,
         name: &str,

@@ -1,39 +1,39 @@
-//! An HdrHistogram of microseconds as a Prometheus histogram of seconds.
+//! Converts an HdrHistogram of microseconds to a Prometheus histogram of seconds.
 //!
-//! Each bucket counts the values up to its bound, exactly as far as the HdrHistogram tells
-//! values apart (0.1 %). So buckets of several nodes or tests can be added up, and whoever asks
-//! for a quantile over them gets one of the merged distribution, to within a bucket.
+//! Each bucket counts the values up to its bound, to the resolution of the HdrHistogram (0.1 %).
+//! Buckets of several nodes or tests can be summed: a quantile of the sums is a quantile of the merged
+//! distribution, to within a bucket.
 
 use hdrhistogram::Histogram;
 
-/// Upper bounds in microseconds: three or four to a factor of ten, from a tenth of a
-/// millisecond to a minute. Every one of them costs a series for each test and node.
+/// Upper bounds in microseconds: three to five per decade, from 100 µs to one minute. Each bound adds
+/// a series per test and node.
 const BOUNDS_US: [u64; 24] = [
     100, 250, 500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 20_000, 30_000, 50_000, 75_000,
     100_000, 200_000, 300_000, 500_000, 750_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000,
     30_000_000, 60_000_000,
 ];
 
-/// A distribution as the encoder wants it.
+/// A distribution in the form that the encoder takes.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Buckets {
-    /// The sum of all values in seconds, to 0.1 %.
+    /// Sum of all values in seconds, to 0.1 %.
     pub sum_s: f64,
-    /// How many values.
+    /// Number of values.
     pub count: u64,
-    /// Upper bound in seconds, and the values between it and the one before.
+    /// Upper bound in seconds, and the number of values between it and the previous bound.
     pub buckets: Vec<(f64, u64)>,
 }
 
 impl Buckets {
-    /// From a histogram of microseconds.
+    /// Converts a histogram of microseconds.
     pub fn of(h: &Histogram<u64>) -> Buckets {
         let mut counts = [0; BOUNDS_US.len() + 1];
-        // In whole numbers, so that a sum never shrinks while counts grow.
+        // An integer, so that the sum never decreases while counts increase.
         let mut sum_us: u128 = 0;
         for v in h.iter_recorded() {
             let value = v.value_iterated_to();
-            // A bound itself is recorded as the first of the values that are taken for it.
+            // A value equal to a bound is the lowest of its equivalents and belongs to that bound.
             let lowest = h.lowest_equivalent(value);
             let bucket = BOUNDS_US.partition_point(|bound| *bound < lowest);
             counts[bucket] += v.count_at_value();
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_counts_the_values_up_to_its_bound_and_that_one_too() {
+    fn a_bucket_includes_its_upper_bound() {
         let mut h = new_histogram();
         for us in [1, 100, 101, 1_000, 1_001, 10_000, 10_100, 60_000_000] {
             h.record(us).unwrap();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_last_bound_is_in_the_last_bucket() {
+    fn values_beyond_the_last_bound_are_in_the_last_bucket() {
         let mut h = new_histogram();
         h.record(3_600_000_000).unwrap();
         let b = Buckets::of(&h);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_is_that_of_the_values_to_a_thousandth() {
+    fn the_sum_is_exact_to_a_thousandth() {
         let mut h = new_histogram();
         (1..=10_000).for_each(|ms| h.record(ms * 1_000).unwrap());
         let sum = Buckets::of(&h).sum_s;

@@ -1,4 +1,4 @@
-//! Tests: each as a whole (`vajra_test_…`), and this node's part of it (`vajra_worker_…`).
+//! Metrics of tests: in the whole swarm (`vajra_test_…`) and on this node (`vajra_worker_…`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,77 +14,77 @@ use vajra_core::protocol::spec::SLOTS;
 use vajra_results::{merged, state_name};
 use vajra_runtime::observe::{Observation, ObservedTest, ObservedWorker};
 
-/// All tests of an observation, added up.
+/// The merged metrics of all tests of an observation.
 #[derive(Debug)]
-pub(super) struct OfTests {
-    observed: Arc<Observation>,
-    /// Of each test: all workers together.
-    whole: Vec<Sums>,
-    /// Of each test that this node carries, by its place: its own part.
+pub(super) struct TestCollector {
+    observation: Arc<Observation>,
+    /// Per test: all workers.
+    total: Vec<Sums>,
+    /// Per test in which this node is a worker: its index, and this node's part.
     own: Vec<(usize, Sums)>,
 }
 
-/// What some workers counted and timed.
+/// Merged metrics of some workers.
 #[derive(Debug)]
 struct Sums {
-    counted: Counters,
+    counters: Counters,
     response: Buckets,
     lag_p99_s: Option<f64>,
 }
 
 impl Sums {
-    /// Adds up; decodes two histograms a worker and step.
+    /// Merges workers; decodes two histograms per worker and step.
     fn of<'a>(workers: impl Iterator<Item = &'a ObservedWorker> + Clone) -> Sums {
-        let mut counted = Counters::default();
+        let mut counters = Counters::default();
         for worker in workers.clone() {
             let steps = worker.metrics.counters().iter();
-            steps.for_each(|step| counted.add(&step.counters));
+            steps.for_each(|step| counters.add(&step.counters));
         }
         let metrics = workers.map(|worker| &worker.metrics);
         let lag = merged(metrics.clone(), TimeKind::Lag);
         Sums {
-            counted,
+            counters,
             response: Buckets::of(&merged(metrics, TimeKind::Response)),
             lag_p99_s: (!lag.is_empty()).then(|| lag.value_at_quantile(0.99) as f64 / 1e6),
         }
     }
 }
 
-impl OfTests {
-    /// Adds everything up, which may take a while: about a millisecond a worker.
-    pub fn new(observed: Arc<Observation>) -> OfTests {
-        let tests = observed.tests.iter();
-        let whole = tests.map(|t| Sums::of(t.workers.iter())).collect();
+impl TestCollector {
+    /// Merges the metrics of all tests, which takes about a millisecond per worker.
+    pub fn new(observation: Arc<Observation>) -> TestCollector {
+        let tests = observation.tests.iter();
+        let total = tests.map(|t| Sums::of(t.workers.iter())).collect();
         let mut own = Vec::new();
-        for (place, test) in observed.tests.iter().enumerate() {
+        for (index, test) in observation.tests.iter().enumerate() {
             let mine = test.workers.iter().filter(|w| w.is_self);
             if mine.clone().next().is_some() {
-                own.push((place, Sums::of(mine)));
+                own.push((index, Sums::of(mine)));
             }
         }
-        OfTests {
-            observed,
-            whole,
+        TestCollector {
+            observation,
+            total,
             own,
         }
     }
 
-    fn labels(&self, place: usize) -> Labels {
-        let test = &self.observed.tests[place];
+    fn labels(&self, index: usize) -> Labels {
+        let test = &self.observation.tests[index];
         vec![
             ("test_id", test.id.to_string()),
             ("test", test.name.clone()),
         ]
     }
 
-    /// A value of every test.
+    /// A value per test.
     fn each<V>(&self, value: impl Fn(&ObservedTest) -> V) -> Vec<(Labels, V)> {
-        let tests = self.observed.tests.iter().enumerate();
+        let tests = self.observation.tests.iter().enumerate();
         tests.map(|(i, t)| (self.labels(i), value(t))).collect()
     }
 
-    /// A value of every test that has one, which is a label: the series is 1.
-    fn marked(
+    /// A series with value 1 per test that has this label.
+    fn labelled(
         &self,
         label: &'static str,
         value: impl Fn(&ObservedTest) -> Option<String>,
@@ -97,21 +97,21 @@ impl OfTests {
         tests.collect()
     }
 
-    fn life(&self, f: &mut Families<'_>) -> fmt::Result {
+    fn state(&self, f: &mut Families<'_>) -> fmt::Result {
         let state = |t: &ObservedTest| Some(state_name(t.phase).to_owned());
         f.gauge(
             "vajra_test_state",
-            "1 for the state that the test is in.",
-            self.marked("state", state),
+            "1 for the current state of the test.",
+            self.labelled("state", state),
         )?;
         f.gauge(
             "vajra_test_verdict",
-            "1 for the test's verdict, once it has ended.",
-            self.marked("verdict", |t| t.verdict.map(|v| v.to_string())),
+            "1 for the verdict of the ended test.",
+            self.labelled("verdict", |t| t.verdict.map(|v| v.to_string())),
         )?;
         f.gauge(
             "vajra_test_elapsed_seconds",
-            "Since the start of the profile.",
+            "Time since the start of the profile.",
             self.each(|t| t.elapsed.as_secs_f64()),
         )?;
         f.gauge(
@@ -121,78 +121,78 @@ impl OfTests {
         )?;
         f.gauge(
             "vajra_test_planned_requests_per_second",
-            "Arrivals a second that the plan asks for now; 0 in the closed model and for scenarios.",
+            "Planned arrivals per second; 0 in the closed model and for scenarios.",
             self.each(|t| t.asked),
         )?;
         f.gauge(
             "vajra_test_users",
-            "Users that the plan asks for now; 0 in the open model.",
+            "Planned users; 0 in the open model.",
             self.each(|t| t.users),
         )?;
         f.gauge(
             "vajra_test_workers",
-            "Nodes that carry a share of the load.",
+            "Nodes with a share of the load.",
             self.each(|t| t.workers.iter().filter(|w| w.carries()).count()),
         )?;
         f.gauge(
             "vajra_test_term",
-            "The newest term in which a coordinator was elected.",
+            "Latest term in which a coordinator was elected.",
             self.each(|t| t.term),
         )?;
         f.counter(
             "vajra_test_coordinator_changes",
-            "Times that a coordinator followed another one.",
+            "Number of coordinator changes.",
             self.each(|t| t.coordinator_changes),
         )?;
         f.gauge(
             "vajra_test_lag_limit_seconds",
-            "Lag p99 beyond which the plan calls the result invalid.",
+            "Limit of the lag p99 for a valid result.",
             self.each(|t| t.limits.lag_p99.as_secs_f64()),
         )?;
         f.gauge(
             "vajra_test_dropped_limit_ratio",
-            "Part of the arrivals dropped beyond which the plan calls the result invalid.",
+            "Limit of the ratio of dropped arrivals for a valid result.",
             self.each(|t| t.limits.dropped),
         )
     }
 
     fn own_part(&self, f: &mut Families<'_>) -> fmt::Result {
         let mine = |value: fn(&ObservedWorker) -> f64| {
-            let tests = self.observed.tests.iter().enumerate();
+            let tests = self.observation.tests.iter().enumerate();
             let mine = tests.filter_map(|(i, t)| Some((i, t.workers.iter().find(|w| w.is_self)?)));
             let each = mine.map(|(i, w)| (self.labels(i), value(w)));
             each.collect::<Vec<_>>()
         };
         f.gauge(
             "vajra_worker_share_ratio",
-            "This node's share of the load, 0 to 1.",
+            "Share of the load on this node, 0 to 1.",
             mine(|w| f64::from(w.metrics.slots) / f64::from(SLOTS)),
         )?;
         f.counter(
             "vajra_worker_engine_cpu_seconds",
-            "CPU time of this node's engine threads.",
+            "CPU time of the engine threads of this node.",
             mine(|w| w.metrics.engine_cpu.as_secs_f64()),
         )
     }
 }
 
-impl Collector for OfTests {
+impl Collector for TestCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut f = Families(encoder);
-        self.life(&mut f)?;
-        let whole = self.whole.iter().enumerate();
-        let whole: Vec<_> = whole.map(|(i, sums)| (self.labels(i), sums)).collect();
-        measured(&mut f, "vajra_test", "of all nodes", &whole)?;
+        self.state(&mut f)?;
+        let total = self.total.iter().enumerate();
+        let total: Vec<_> = total.map(|(i, sums)| (self.labels(i), sums)).collect();
+        measurements(&mut f, "vajra_test", "on all nodes", &total)?;
         self.own_part(&mut f)?;
         let own = self.own.iter();
         let own: Vec<_> = own.map(|(i, sums)| (self.labels(*i), sums)).collect();
-        measured(&mut f, "vajra_worker", "of this node", &own)
+        measurements(&mut f, "vajra_worker", "on this node", &own)
     }
 }
 
-/// A counter: name, help text, and what it is.
+/// A counter: name, help text, and its value.
 type Plain = (&'static str, &'static str, fn(&Counters) -> u64);
-/// A counter told apart by a label: name, help text, the label, and what it is by its values.
+/// A counter with a label: name, help text, name of the label, and values by label.
 type Split = (
     &'static str,
     &'static str,
@@ -200,11 +200,11 @@ type Split = (
     fn(&Counters) -> BTreeMap<String, u64>,
 );
 
-/// What was counted and timed, of tests as a whole or of this node's part.
-fn measured(
+/// The measurements of tests, on all nodes or on this node.
+fn measurements(
     f: &mut Families<'_>,
     prefix: &str,
-    of: &str,
+    scope: &str,
     tests: &[(Labels, &Sums)],
 ) -> fmt::Result {
     let plain: [Plain; 6] = [
@@ -213,7 +213,7 @@ fn measured(
         ("failed_requests", "Requests that failed", |c| c.failed),
         (
             "abandoned_requests",
-            "Requests given up because the test was stopped",
+            "Requests abandoned because the test was stopped",
             |c| c.abandoned,
         ),
         ("sent_bytes", "Bytes written to connections", |c| {
@@ -226,10 +226,10 @@ fn measured(
     for (name, help, value) in plain {
         let series = tests
             .iter()
-            .map(|(labels, s)| (labels.clone(), value(&s.counted)));
+            .map(|(labels, s)| (labels.clone(), value(&s.counters)));
         f.counter(
             &format!("{prefix}_{name}"),
-            &format!("{help}, {of}."),
+            &format!("{help}, {scope}."),
             series,
         )?;
     }
@@ -237,21 +237,21 @@ fn measured(
         ("errors", "Errors by kind", "kind", errors),
         (
             "dropped_arrivals",
-            "Arrivals not sent: too late, without a lease, or with too many in flight",
+            "Arrivals not sent: too late, without a lease, or too many requests in flight",
             "reason",
             dropped,
         ),
         ("responses", "Responses by status code", "code", codes),
         (
             "checks",
-            "Checks of responses, passed and failed",
+            "Checks of responses by outcome",
             "outcome",
             checks,
         ),
     ];
     for (name, help, label, values) in split {
         let series = tests.iter().flat_map(|(labels, s)| {
-            let values = values(&s.counted).into_iter();
+            let values = values(&s.counters).into_iter();
             values.map(move |(value, n)| {
                 let mut labels = labels.clone();
                 labels.push((label, value));
@@ -260,27 +260,27 @@ fn measured(
         });
         f.counter(
             &format!("{prefix}_{name}"),
-            &format!("{help}, {of}."),
+            &format!("{help}, {scope}."),
             series,
         )?;
     }
     f.gauge(
         &format!("{prefix}_in_flight_requests"),
-        &format!("Requests waiting or in flight, {of}."),
+        &format!("Requests waiting or in flight, {scope}."),
         tests
             .iter()
-            .map(|(labels, s)| (labels.clone(), s.counted.in_flight)),
+            .map(|(labels, s)| (labels.clone(), s.counters.in_flight)),
     )?;
     f.gauge(
         &format!("{prefix}_lag_p99_seconds"),
-        &format!("99th percentile of the lag so far, {of}: the generator's own error."),
+        &format!("99th percentile of the lag since the start, {scope}: the error of the generator itself."),
         tests
             .iter()
             .filter_map(|(labels, s)| Some((labels.clone(), s.lag_p99_s?))),
     )?;
     f.histogram(
         &format!("{prefix}_response_time_seconds"),
-        &format!("Response times from the intended send time, {of}; without those of the warm-up."),
+        &format!("Response time from the intended send time, {scope}, without the warm-up."),
         tests
             .iter()
             .map(|(labels, s)| (labels.clone(), s.response.clone())),

@@ -1,4 +1,4 @@
-//! The node, its network, and the swarm as it sees it.
+//! Metrics of the node, of its network, and of the swarm as seen by this node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,19 +7,27 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::families::{Families, Labels};
-use crate::BuildInfo;
+use crate::build_info::BuildInfo;
+use vajra_core::protocol::messages::TestState;
 use vajra_network::NetworkStats;
+use vajra_results::{NodeHealth, state_name};
 use vajra_runtime::observe::Observation;
 
-/// What a node can be seen as.
-const HEALTH: [&str; 3] = ["healthy", "late", "gone"];
-/// How far a test can be.
-const STATES: [&str; 5] = ["electing", "registering", "running", "stopping", "ended"];
+/// All values of the label `health`.
+const HEALTH: [NodeHealth; 3] = [NodeHealth::Healthy, NodeHealth::Late, NodeHealth::Gone];
+/// All values of the label `state`.
+const STATES: [TestState; 5] = [
+    TestState::Electing,
+    TestState::Registering,
+    TestState::Running,
+    TestState::Stopping,
+    TestState::Ended,
+];
 
 #[derive(Debug)]
-pub(super) struct OfNode(pub Arc<Observation>, pub BuildInfo);
+pub(super) struct NodeCollector(pub Arc<Observation>, pub BuildInfo);
 
-impl Collector for OfNode {
+impl Collector for NodeCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut f = Families(encoder);
         self.identity(&mut f)?;
@@ -31,11 +39,11 @@ impl Collector for OfNode {
     }
 }
 
-fn labels<const N: usize>(of: [(&'static str, &str); N]) -> Labels {
-    of.map(|(name, value)| (name, value.to_owned())).to_vec()
+fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
+    pairs.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
-impl OfNode {
+impl NodeCollector {
     fn identity(&self, f: &mut Families<'_>) -> fmt::Result {
         let build = labels([
             ("version", self.1.version),
@@ -43,57 +51,59 @@ impl OfNode {
         ]);
         f.gauge(
             "vajra_build_info",
-            "Always 1; the labels tell which build this is.",
+            "Build of the node; always 1.",
             [(build, 1u32)],
         )?;
-        let Some(me) = self.0.nodes.nodes.iter().find(|n| n.is_self) else {
+        let Some(node) = self.0.nodes.nodes.iter().find(|n| n.is_self) else {
             return Ok(());
         };
         f.gauge(
             "vajra_node_info",
-            "Always 1; the labels tell which node this is.",
-            [(labels([("peer", &me.peer), ("node", &me.name)]), 1u32)],
+            "Peer id and name of the node; always 1.",
+            [(labels([("peer", &node.peer), ("node", &node.name)]), 1u32)],
         )?;
         f.gauge(
             "vajra_node_status",
-            "1 for the status that the node is in.",
-            [(labels([("status", me.status.as_str())]), 1u32)],
+            "1 for the current status of the node.",
+            [(labels([("status", node.status.as_str())]), 1u32)],
         )?;
         f.gauge(
             "vajra_node_capacity_tasks",
-            "Tasks that the node offers to run at once.",
-            [(Labels::new(), me.capacity)],
+            "Maximum number of concurrent tasks of the node.",
+            [(Labels::new(), node.capacity)],
         )?;
         f.gauge(
             "vajra_node_load_tasks",
-            "Tasks that the node runs now.",
-            [(Labels::new(), me.load)],
+            "Tasks currently running on the node.",
+            [(Labels::new(), node.load)],
         )?;
         f.gauge(
             "vajra_engine_threads",
-            "Threads that make load for each test.",
+            "Engine threads per test.",
             [(Labels::new(), self.0.engine_threads)],
         )
     }
 
     fn swarm(&self, f: &mut Families<'_>) -> fmt::Result {
         let nodes = &self.0.nodes.nodes;
-        let of = |health: &str| nodes.iter().filter(|n| n.health.as_str() == health).count();
+        let count = |health: NodeHealth| nodes.iter().filter(|n| n.health == health).count();
         f.gauge(
             "vajra_swarm_nodes",
-            "Nodes of the swarm as this one sees them, itself included.",
-            HEALTH.map(|health| (labels([("health", health)]), of(health))),
+            "Nodes of the swarm as seen by this node, including itself.",
+            HEALTH.map(|health| (labels([("health", health.as_str())]), count(health))),
         )?;
         f.gauge(
             "vajra_swarm_capacity_tasks",
-            "Tasks that the healthy nodes together offer to run at once.",
+            "Maximum number of concurrent tasks of all healthy nodes.",
             [(Labels::new(), self.0.nodes.pool.capacity)],
         )?;
         let tests = |state| self.0.by_state.get(state).copied().unwrap_or(0);
         f.gauge(
             "vajra_tests",
-            "Tests that this node knows, by their state; those kept on disk included.",
-            STATES.map(|state| (labels([("state", state)]), tests(state))),
+            "Tests known to this node by state, including stored ones.",
+            STATES
+                .map(state_name)
+                .map(|state| (labels([("state", state)]), tests(state))),
         )
     }
 }
@@ -101,17 +111,17 @@ impl OfNode {
 fn network(f: &mut Families<'_>, s: &NetworkStats) -> fmt::Result {
     f.gauge(
         "vajra_network_peers",
-        "Nodes of this swarm that are connected.",
+        "Connected nodes of this swarm.",
         [(Labels::new(), s.peers)],
     )?;
-    let outcomes = |of: &[(&'static str, u64)]| -> Vec<(Labels, u64)> {
-        let each = of.iter();
+    let outcomes = |counts: &[(&'static str, u64)]| -> Vec<(Labels, u64)> {
+        let each = counts.iter();
         each.map(|(outcome, n)| (labels([("outcome", outcome)]), *n))
             .collect()
     };
     f.counter(
         "vajra_network_gossip_sent_messages",
-        "Gossip of this node: published, or not because no peer subscribes (no_peers), all queues were full (queue_full) or it was too large (too_large).",
+        "Gossip messages of this node: published, or dropped because no peer was connected, all queues were full, or the message was too large.",
         outcomes(&[
             ("published", s.gossip_published),
             ("no_peers", s.gossip_no_peers),
@@ -121,7 +131,7 @@ fn network(f: &mut Families<'_>, s: &NetworkStats) -> fmt::Result {
     )?;
     f.counter(
         "vajra_network_gossip_received_messages",
-        "Gossip of others: accepted, or dropped because this node fell behind.",
+        "Gossip messages from other nodes: accepted, or dropped because this node fell behind.",
         outcomes(&[
             ("accepted", s.gossip_received),
             ("dropped", s.gossip_dropped),
@@ -129,7 +139,7 @@ fn network(f: &mut Families<'_>, s: &NetworkStats) -> fmt::Result {
     )?;
     f.counter(
         "vajra_network_gossip_refused_messages",
-        "Gossip of others that was not passed on: rejected as malformed or forged, or ignored as old or unknown.",
+        "Gossip messages from other nodes that were not forwarded: rejected as malformed or forged, or ignored as old or unknown.",
         outcomes(&[
             ("rejected", s.gossip_rejected),
             ("ignored", s.gossip_ignored),
@@ -137,7 +147,7 @@ fn network(f: &mut Families<'_>, s: &NetworkStats) -> fmt::Result {
     )?;
     f.counter(
         "vajra_network_requests",
-        "Requests of others: accepted, dropped because too many were unanswered, or malformed.",
+        "Requests from other nodes: accepted, dropped because too many were pending, or malformed.",
         outcomes(&[
             ("accepted", s.requests_received),
             ("dropped", s.requests_dropped),
@@ -147,27 +157,27 @@ fn network(f: &mut Families<'_>, s: &NetworkStats) -> fmt::Result {
     for (name, help, n) in [
         (
             "vajra_network_slow_peers",
-            "Times that a peer did not keep up with this node's gossip.",
+            "Number of times that a peer was too slow for this node's gossip.",
             s.slow_peers,
         ),
         (
             "vajra_network_inbound_failures",
-            "Connections to this node that failed before they stood: scans, other keys, garbage.",
+            "Inbound connections that failed during the handshake: scans, nodes with another key, invalid data.",
             s.inbound_failed,
         ),
         (
             "vajra_network_strangers",
-            "Peers that were sent away because they are of another swarm.",
+            "Peers disconnected because they belong to another swarm.",
             s.strangers,
         ),
         (
             "vajra_network_commands_dropped",
-            "Messages of this node that were dropped because its network was behind.",
+            "Messages of this node dropped because its network fell behind.",
             s.commands_dropped,
         ),
         (
             "vajra_network_events_lost",
-            "Events that the node missed because it was far behind.",
+            "Network events lost because the node fell behind.",
             s.events_lost,
         ),
     ] {

@@ -1,4 +1,4 @@
-//! What a page says of a swarm and its tests.
+//! The metrics page of an observation.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
-use super::page;
-use crate::BuildInfo;
+use axum::http::{HeaderMap, header};
+
+use super::{accepts_open_metrics, page};
+use crate::build_info::BuildInfo;
 use vajra_core::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, Snapshot, StepCounters, TimeKind, new_histogram,
 };
@@ -17,13 +19,12 @@ use vajra_core::protocol::spec::SLOTS;
 use vajra_core::protocol::{Incarnation, NodeId, Peer, TestId};
 use vajra_network::NetworkStats;
 use vajra_plan::Limits;
-use vajra_results::{NodeEntry, NodeList, Pool};
-use vajra_results::{NodeHealth, NodeStatus, Verdict};
+use vajra_results::{NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, Verdict};
 use vajra_runtime::observe::{Observation, ObservedTest, ObservedWorker};
 
 const TEST: TestId = TestId([7; 16]);
 
-/// A worker that sent requests which took so many milliseconds each.
+/// A worker whose requests took these times, in milliseconds.
 fn worker(is_self: bool, ms: &[u64]) -> ObservedWorker {
     let node = NodeId {
         peer: Peer::new(&[1]),
@@ -39,7 +40,7 @@ fn worker(is_self: bool, ms: &[u64]) -> ObservedWorker {
         kind: "timeout".into(),
         message: message.into(),
     };
-    let once = ErrorCount {
+    let one = ErrorCount {
         count: 1,
         ..ErrorCount::default()
     };
@@ -49,7 +50,7 @@ fn worker(is_self: bool, ms: &[u64]) -> ObservedWorker {
         failed: 2,
         dropped_late: 3,
         in_flight: 4,
-        errors: BTreeMap::from([(key("a"), once), (key("b"), once)]),
+        errors: BTreeMap::from([(key("a"), one), (key("b"), one)]),
         status_codes: BTreeMap::from([(200, ms.len() as u64 - 2)]),
         ..Counters::default()
     };
@@ -129,7 +130,7 @@ fn observation(tests: Vec<ObservedTest>) -> Observation {
     }
 }
 
-/// The value of a series, whose labels are found in whatever order.
+/// The value of the first series with this name and these labels, in any order.
 fn value(page: &str, name: &str, labels: &[&str]) -> Option<f64> {
     let line = page.lines().find(|line| {
         let series = line.strip_prefix(name);
@@ -140,7 +141,7 @@ fn value(page: &str, name: &str, labels: &[&str]) -> Option<f64> {
 }
 
 #[test]
-fn a_test_is_told_as_a_whole_and_this_nodes_part_of_it() {
+fn a_test_is_exported_for_the_whole_swarm_and_for_this_node() {
     let workers = vec![
         worker(true, &[1, 2, 3, 4]),
         worker(false, &[1, 1, 900, 900]),
@@ -177,11 +178,14 @@ fn a_test_is_told_as_a_whole_and_this_nodes_part_of_it() {
         Some(4.0)
     );
     let lag = of("vajra_test_lag_p99_seconds", &[]).unwrap();
-    assert!((lag - 0.9).abs() < 0.001, "of the merged histogram: {lag}");
+    assert!(
+        (lag - 0.9).abs() < 0.001,
+        "not of the merged histogram: {lag}"
+    );
 }
 
 #[test]
-fn errors_are_told_by_kind_and_drops_by_reason() {
+fn errors_are_counted_by_kind_and_drops_by_reason() {
     let page = page(
         observation(vec![test("t", vec![worker(false, &[1, 2, 3])])]),
         BuildInfo::default(),
@@ -198,14 +202,11 @@ fn errors_are_told_by_kind_and_drops_by_reason() {
         Some(0.0)
     );
     assert_eq!(of("vajra_test_responses_total", "code=\"200\""), Some(1.0));
-    assert!(
-        !page.contains("vajra_worker_"),
-        "this node carries nothing of it"
-    );
+    assert!(!page.contains("vajra_worker_"), "this node is not a worker");
 }
 
 #[test]
-fn a_verdict_is_a_label_and_only_there_once_it_is_known() {
+fn the_verdict_is_a_label_and_absent_until_it_is_known() {
     let running = page(observation(vec![test("t", vec![])]), BuildInfo::default()).unwrap();
     assert_eq!(
         value(&running, "vajra_test_state", &["state=\"running\""]),
@@ -229,7 +230,7 @@ fn a_verdict_is_a_label_and_only_there_once_it_is_known() {
 }
 
 #[test]
-fn the_swarm_is_counted_by_health_and_its_network_told() {
+fn nodes_are_counted_by_health_and_network_counters_are_exported() {
     let page = page(observation(Vec::new()), BuildInfo::default()).unwrap();
     let nodes = |health: &str| value(&page, "vajra_swarm_nodes", &[health]);
     assert_eq!(nodes("healthy"), Some(2.0));
@@ -244,7 +245,7 @@ fn the_swarm_is_counted_by_health_and_its_network_told() {
 }
 
 #[test]
-fn a_name_with_quotes_and_line_breaks_stays_one_label() {
+fn quotes_and_line_breaks_in_labels_are_escaped() {
     let odd = page(
         observation(vec![test("a\"b\\c\nd", vec![])]),
         BuildInfo::default(),
@@ -258,11 +259,16 @@ fn a_name_with_quotes_and_line_breaks_stays_one_label() {
     }
 }
 
+/// As OpenMetrics 1.0 requires: each family is declared once, its samples follow without samples of
+/// other families between them, counters end in `_total`, and the page ends with `# EOF`.
 #[test]
-fn every_family_is_declared_once_with_a_help_text_under_its_samples_name() {
+fn the_page_is_valid_open_metrics() {
     let workers = vec![worker(true, &[1, 2, 3])];
     let page = page(observation(vec![test("t", workers)]), BuildInfo::default()).unwrap();
+    let (page, rest) = page.split_once("# EOF\n").unwrap();
+    assert_eq!(rest, "", "nothing follows the end");
     let mut declared: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut family = "";
     for line in page.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
@@ -271,12 +277,39 @@ fn every_family_is_declared_once_with_a_help_text_under_its_samples_name() {
                 page.contains(&format!("# HELP {name} ")),
                 "{name} has no help"
             );
+            family = name;
         } else if !line.starts_with('#') {
             let name = line.split(['{', ' ']).next().unwrap();
-            let of_histogram = ["_bucket", "_sum", "_count"];
-            let mut base = of_histogram.iter().filter_map(|s| name.strip_suffix(s));
-            let known = declared.contains_key(name) || base.any(|b| declared.contains_key(b));
-            assert!(known, "{name} is not declared before it");
+            let suffixes: &[&str] = match declared[family] {
+                "counter" => &["_total"],
+                "histogram" => &["_bucket", "_sum", "_count"],
+                _ => &[""],
+            };
+            let suffix = name.strip_prefix(family);
+            assert!(
+                suffix.is_some_and(|s| suffixes.contains(&s)),
+                "{name} is not a sample of {family}"
+            );
         }
     }
+    assert_eq!(declared["vajra_test_sent_requests"], "counter");
+    assert_eq!(declared["vajra_test_response_time_seconds"], "histogram");
+    assert_eq!(declared["vajra_swarm_nodes"], "gauge");
+}
+
+#[test]
+fn only_clients_that_accept_open_metrics_get_its_media_type() {
+    let accepts = |accept: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        accepts_open_metrics(&headers)
+    };
+    // As sent by Prometheus 3, by a browser, and by curl.
+    assert!(accepts(
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+         application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+    ));
+    assert!(!accepts("text/html,application/xhtml+xml,*/*;q=0.8"));
+    assert!(!accepts("*/*"));
+    assert!(!accepts_open_metrics(&HeaderMap::new()));
 }

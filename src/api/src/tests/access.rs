@@ -1,22 +1,24 @@
-//! Who is let in.
+//! Access control.
 
 use super::*;
 
 #[tokio::test]
-async fn a_name_rebound_to_loopback_is_refused() {
+async fn a_host_name_other_than_loopback_is_refused() {
     let s = served(None).await;
     let port = s.addr.port();
-    let asked = |host: String| {
+    let with_host = |host: String| {
         format!("GET /api/v1/nodes HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
     };
     assert_eq!(
-        raw(s.addr, asked(format!("evil.example:{port}")))
+        raw(s.addr, with_host(format!("evil.example:{port}")))
             .await
             .status,
         403
     );
     assert_eq!(
-        raw(s.addr, asked(format!("localhost:{port}"))).await.status,
+        raw(s.addr, with_host(format!("localhost:{port}")))
+            .await
+            .status,
         200
     );
 }
@@ -24,7 +26,7 @@ async fn a_name_rebound_to_loopback_is_refused() {
 #[tokio::test]
 async fn a_page_of_another_site_is_refused() {
     let s = served(None).await;
-    let asked = |origin: &str| {
+    let with_origin = |origin: &str| {
         let origin = format!("Origin: {origin}\r\n");
         raw(s.addr, request(s.addr, "GET", "/api/v1/nodes", &origin))
     };
@@ -34,34 +36,34 @@ async fn a_page_of_another_site_is_refused() {
         "file://",
         &format!("ftp://{}", s.addr),
     ] {
-        assert_eq!(asked(origin).await.status, 403, "{origin}");
+        assert_eq!(with_origin(origin).await.status, 403, "{origin}");
     }
-    assert_eq!(asked(&format!("http://{}", s.addr)).await.status, 200);
+    assert_eq!(with_origin(&format!("http://{}", s.addr)).await.status, 200);
 }
 
-/// A picture's address may be one of ours; its page then can't read the answer, but asks.
+/// For example as an image, whose requests carry no Origin.
 #[tokio::test]
-async fn a_page_of_another_site_cannot_ask_without_an_origin_either() {
+async fn a_request_of_another_site_without_an_origin_is_refused() {
     let s = served(None).await;
-    let asked = |path: &'static str, from: &str| {
-        let from = format!("Sec-Fetch-Site: {from}\r\n");
-        raw(s.addr, request(s.addr, "GET", path, &from))
+    let fetched = |path: &'static str, site: &str| {
+        let site = format!("Sec-Fetch-Site: {site}\r\n");
+        raw(s.addr, request(s.addr, "GET", path, &site))
     };
     for path in ["/api/v1/tests/latest/timeline", "/api/v1/nodes", "/metrics"] {
-        for from in ["cross-site", "same-site"] {
-            assert_eq!(asked(path, from).await.status, 403, "{path} {from}");
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(fetched(path, site).await.status, 403, "{path} {site}");
         }
     }
-    for from in ["same-origin", "none"] {
-        assert_eq!(asked("/api/v1/nodes", from).await.status, 200, "{from}");
+    for site in ["same-origin", "none"] {
+        assert_eq!(fetched("/api/v1/nodes", site).await.status, 200, "{site}");
     }
-    // A link leads to the page.
-    assert_eq!(asked("/", "cross-site").await.status, 200);
+    // Links of other sites to the dashboard work.
+    assert_eq!(fetched("/", "cross-site").await.status, 200);
 }
 
-/// What cannot be read must not pass for not being there.
+/// An invalid header must not count as absent.
 #[tokio::test]
-async fn an_origin_that_is_no_text_and_a_second_host_are_refused() {
+async fn an_origin_that_is_not_text_and_a_second_host_are_refused() {
     let s = served(None).await;
     let mut garbled =
         b"GET /api/v1/nodes HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".to_vec();
@@ -74,15 +76,15 @@ async fn an_origin_that_is_no_text_and_a_second_host_are_refused() {
 #[tokio::test]
 async fn a_request_without_a_host_is_refused() {
     let s = served(None).await;
-    let answer = raw(
+    let response = raw(
         s.addr,
         "GET /api/v1/nodes HTTP/1.1\r\nConnection: close\r\n\r\n",
     )
     .await;
-    assert_eq!(answer.status, 400);
+    assert_eq!(response.status, 400);
 }
 
-/// Forms of other sites can send these kinds without asking first.
+/// Forms of other sites can send these media types without a CORS preflight request.
 #[tokio::test]
 async fn only_json_starts_a_test() {
     let mut s = served(None).await;
@@ -91,8 +93,8 @@ async fn only_json_starts_a_test() {
         "application/x-www-form-urlencoded",
         "multipart/form-data",
     ] {
-        let answer = raw(s.addr, post(s.addr, "/api/v1/tests", kind, "{}")).await;
-        assert_eq!(answer.status, 415, "{kind}");
+        let response = raw(s.addr, post(s.addr, "/api/v1/tests", kind, "{}")).await;
+        assert_eq!(response.status, 415, "{kind}");
     }
     let without = raw(
         s.addr,
@@ -100,8 +102,8 @@ async fn only_json_starts_a_test() {
     )
     .await;
     assert_eq!(without.status, 415);
-    assert!(s.done.try_recv().is_err(), "nothing reached the driver");
-    // Nor does anything but a file of its own kind go to where files are put.
+    assert!(s.done.try_recv().is_err(), "a command reached the driver");
+    // Data files have a media type of their own.
     for kind in ["text/plain", "application/json"] {
         let headers = format!("Content-Type: {kind}\r\nContent-Length: 2\r\n");
         let path = format!("/api/v1/blobs/{}", "0".repeat(64));
@@ -110,12 +112,12 @@ async fn only_json_starts_a_test() {
         assert_eq!(put.status, 415, "{kind}");
     }
     let kind = "Application/JSON; charset=utf-8";
-    let taken = raw(s.addr, post(s.addr, "/api/v1/nodes/self/drain", kind, "{}")).await;
-    assert_eq!(taken.status, 200);
+    let accepted = raw(s.addr, post(s.addr, "/api/v1/nodes/self/drain", kind, "{}")).await;
+    assert_eq!(accepted.status, 200);
 }
 
 #[tokio::test]
-async fn an_api_with_a_token_answers_nobody_without_it() {
+async fn an_api_with_a_token_rejects_requests_without_it() {
     let s = served(Some("secret")).await;
     let with = |authorization: &str| {
         let line = format!("Authorization: {authorization}\r\n");
@@ -137,13 +139,13 @@ async fn an_api_with_a_token_answers_nobody_without_it() {
 }
 
 #[tokio::test]
-async fn with_a_token_any_host_may_be_named_and_health_needs_none() {
+async fn with_a_token_any_host_is_accepted_and_health_needs_no_token() {
     let s = served(Some("secret")).await;
-    let far = "GET /healthz HTTP/1.1\r\nHost: node-7.example\r\nConnection: close\r\n\r\n";
-    assert_eq!(raw(s.addr, far).await.status, 200);
-    let far = "GET /api/v1/nodes HTTP/1.1\r\nHost: node-7.example\r\nConnection: close\r\n\
+    let remote = "GET /healthz HTTP/1.1\r\nHost: node-7.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(raw(s.addr, remote).await.status, 200);
+    let remote = "GET /api/v1/nodes HTTP/1.1\r\nHost: node-7.example\r\nConnection: close\r\n\
                Authorization: Bearer secret\r\n\r\n";
-    assert_eq!(raw(s.addr, far).await.status, 200);
+    assert_eq!(raw(s.addr, remote).await.status, 200);
 }
 
 #[test]
@@ -156,5 +158,5 @@ fn only_loopback_is_served_without_a_token() {
         assert!(refused.contains("VAJRA_API_TOKEN"), "{refused}");
     }
     let token = Some("t".into());
-    assert!(super::options(token).check([10, 0, 0, 1].into()).is_ok());
+    assert!(test_options(token).check([10, 0, 0, 1].into()).is_ok());
 }

@@ -1,4 +1,4 @@
-//! Data files are put, asked for and named.
+//! Data files: upload, download, and use in plans.
 
 use super::*;
 use vajra_plan::{Blob, Load, MAX_DATA_FILE, Plan, Sha256, Task, parse_plan};
@@ -24,40 +24,43 @@ fn sized(addr: SocketAddr, digest: Sha256, body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_file_is_put_once_and_read_back() {
+async fn a_file_is_stored_once_and_read_back() {
     let s = served(None).await;
     let digest = Sha256::of(b"name\nann\n");
     let absent = get(s.addr, &path(digest)).await;
     assert_eq!(absent.status, 404);
     assert!(absent.body.contains("PUT it here"), "{}", absent.body);
-    let made = raw(s.addr, sized(s.addr, digest, b"name\nann\n")).await;
-    assert_eq!((made.status, made.json()["bytes"].as_u64()), (201, Some(9)));
-    assert_eq!(made.json()["digest"], digest.to_string());
+    let created = raw(s.addr, sized(s.addr, digest, b"name\nann\n")).await;
+    assert_eq!(
+        (created.status, created.json()["bytes"].as_u64()),
+        (201, Some(9))
+    );
+    assert_eq!(created.json()["digest"], digest.to_string());
     let again = raw(s.addr, sized(s.addr, digest, b"name\nann\n")).await;
     assert_eq!(
         (again.status, again.json()["bytes"].as_u64()),
         (200, Some(9))
     );
-    let there = get(s.addr, &path(digest)).await;
-    assert_eq!((there.status, there.body.as_str()), (200, "name\nann\n"));
+    let found = get(s.addr, &path(digest)).await;
+    assert_eq!((found.status, found.body.as_str()), (200, "name\nann\n"));
     let head = raw(s.addr, request(s.addr, "HEAD", &path(digest), "")).await;
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert!(head.head.contains("content-length: 9"), "{}", head.head);
 }
 
 #[tokio::test]
-async fn a_body_in_chunks_is_taken_in() {
+async fn a_chunked_body_is_accepted() {
     let s = served(None).await;
     let digest = Sha256::of(b"name\nann\n");
     let body = b"5\r\nname\n\r\n4\r\nann\n\r\n0\r\n\r\n";
     let headers = "Transfer-Encoding: chunked\r\n";
-    let made = raw(s.addr, put(s.addr, digest, headers, body)).await;
-    assert_eq!(made.status, 201, "{}", made.body);
+    let created = raw(s.addr, put(s.addr, digest, headers, body)).await;
+    assert_eq!(created.status, 201, "{}", created.body);
     assert_eq!(s.blobs.has(digest), Some(9));
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_the_names_are_refused() {
+async fn bytes_that_do_not_match_the_digest_are_refused() {
     let s = served(None).await;
     let digest = Sha256::of(b"a");
     let refused = raw(s.addr, sized(s.addr, digest, b"b")).await;
@@ -72,7 +75,7 @@ async fn bytes_that_are_not_the_names_are_refused() {
 }
 
 #[tokio::test]
-async fn a_file_beyond_the_limit_and_one_without_room_are_refused() {
+async fn a_file_that_is_too_large_or_does_not_fit_is_refused() {
     let s = served(None).await;
     let client = ApiClient::new(s.addr, None);
     let of = |n: u64, byte: u8| {
@@ -93,7 +96,7 @@ async fn a_file_beyond_the_limit_and_one_without_room_are_refused() {
     let (code, why) = status(client.put_blob(&of(17 << 20, 2)).await.unwrap_err());
     assert_eq!(code, 507, "{why}");
     assert!(why.contains("no room"), "{why}");
-    // Read to the limit and no further, whether it is there already or not.
+    // Read up to the limit and no further, whether the node has the file or not.
     for digest in [largest.digest, Sha256::of(b"x")] {
         let headers = "Transfer-Encoding: chunked\r\n";
         let mut body = format!("{:x}\r\n", MAX_DATA_FILE + 1).into_bytes();
@@ -109,13 +112,13 @@ async fn a_file_beyond_the_limit_and_one_without_room_are_refused() {
     }
 }
 
-/// What the server answers to a request that it may not read to its end.
+/// First line of the response to a request that the server may not read to its end.
 fn first_line(addr: SocketAddr, request: &[u8]) -> String {
     use std::io::BufRead as _;
     let stream = std::net::TcpStream::connect(addr).unwrap();
     let mut sending = stream.try_clone().unwrap();
     let request = request.to_vec();
-    // It fails once the server has closed.
+    // Sending fails when the server closes the connection.
     std::thread::spawn(move || drop(sending.write_all(&request)));
     let mut line = String::new();
     std::io::BufReader::new(stream)
@@ -124,7 +127,7 @@ fn first_line(addr: SocketAddr, request: &[u8]) -> String {
     line
 }
 
-/// A plan that takes rows of this file, and the file.
+/// A plan that uses this data file, and the file.
 fn plan_of(text: &str) -> (Plan, Blob) {
     let plan = "[http]\nbase_url = \"http://127.0.0.1:1\"\n[data.users]\nfile = \"f.csv\"\n\
                 [[scenario]]\n[[scenario.step]]\nurl = \"/{{ users.name }}\"\n\
@@ -135,7 +138,7 @@ fn plan_of(text: &str) -> (Plan, Blob) {
 }
 
 #[tokio::test]
-async fn a_plan_runs_once_its_data_is_there() {
+async fn a_plan_starts_when_its_data_is_on_the_node() {
     let mut s = served(None).await;
     let client = ApiClient::new(s.addr, None);
     let (plan, blob) = plan_of("name\nann\n");
@@ -155,7 +158,7 @@ async fn a_plan_runs_once_its_data_is_there() {
     assert_eq!(answer.status, 201, "{}", answer.body);
 }
 
-/// Rows that stand in the plan itself are no longer taken; the error says what is.
+/// Plans contain no rows of data; the error names the key.
 #[tokio::test]
 async fn rows_in_the_plan_are_refused() {
     let s = served(None).await;
@@ -168,7 +171,7 @@ async fn rows_in_the_plan_are_refused() {
 }
 
 #[tokio::test]
-async fn files_need_the_token_like_anything_else() {
+async fn files_need_the_token() {
     let s = served(Some("secret")).await;
     let (_, blob) = plan_of("name\nann\n");
     let without = ApiClient::new(s.addr, None).put_blob(&blob).await;
@@ -181,7 +184,7 @@ async fn files_need_the_token_like_anything_else() {
     let of_another_site = "Origin: http://evil.example\r\nAuthorization: Bearer secret\r\n";
     let read = request(s.addr, "GET", &path(blob.digest), of_another_site);
     assert_eq!(raw(s.addr, read).await.status, 403);
-    // The plan without data is as good as ever.
+    // A plan without data needs no file.
     let load = Load::open(1.0, std::time::Duration::from_secs(1));
     with.start(&Plan::new(Task::Sleep { ms: 1 }, load))
         .await

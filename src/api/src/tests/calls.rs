@@ -1,7 +1,6 @@
-//! What each call does and answers.
+//! What each request does and returns.
 
 use super::*;
-use vajra_core::protocol::messages::TestState;
 use vajra_plan::{Load, Plan, Task};
 
 const PLAN: &str = r#"{"name":"n","task":{"type":"SLEEP","ms":1},"load":{"model":"open","rate":1,"duration":"1s"}}"#;
@@ -23,7 +22,7 @@ async fn nodes_can_be_filtered_by_task_type_and_the_pool_with_them() {
 }
 
 #[tokio::test]
-async fn a_node_is_found_by_peer_id_either_end_of_it_name_or_as_self() {
+async fn a_node_is_found_by_peer_id_prefix_suffix_name_or_self() {
     let s = served(None).await;
     for (wanted, name) in [
         (PEER_B, "b"),
@@ -40,7 +39,7 @@ async fn a_node_is_found_by_peer_id_either_end_of_it_name_or_as_self() {
 }
 
 #[tokio::test]
-async fn draining_reaches_the_node_that_is_meant() {
+async fn the_named_node_is_drained() {
     let mut s = served(None).await;
     let client = ApiClient::new(s.addr, None);
     assert_eq!(client.drain(None).await.unwrap().name, "a");
@@ -53,7 +52,7 @@ async fn draining_reaches_the_node_that_is_meant() {
 }
 
 #[tokio::test]
-async fn a_start_hands_over_the_plan_and_tells_where_the_test_is() {
+async fn a_start_passes_the_plan_on_and_returns_the_location_of_the_test() {
     let mut s = served(None).await;
     let body = format!(r#"{{"plan":{PLAN},"wait_for":2}}"#);
     let answer = post_json(s.addr, "/api/v1/tests", &body).await;
@@ -69,7 +68,7 @@ async fn a_start_hands_over_the_plan_and_tells_where_the_test_is() {
 }
 
 #[tokio::test]
-async fn a_preflight_that_fails_is_an_answer_like_any_other() {
+async fn a_failed_preflight_is_a_successful_response() {
     let mut s = served(None).await;
     let answer = post_json(
         s.addr,
@@ -97,7 +96,7 @@ async fn a_preflight_that_fails_is_an_answer_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_takes_its_start_back() {
+async fn closing_the_connection_cancels_the_start() {
     use tokio::io::AsyncWriteExt as _;
     let mut s = served(None).await;
     let mut caller = tokio::net::TcpStream::connect(s.addr).await.unwrap();
@@ -110,11 +109,11 @@ async fn a_caller_that_hangs_up_takes_its_start_back() {
     };
     assert_eq!(s.done.recv().await.unwrap(), started);
     drop(caller);
-    assert_eq!(s.done.recv().await.unwrap(), Done::GivenUp);
+    assert_eq!(s.done.recv().await.unwrap(), Done::StartCancelled);
 }
 
 #[tokio::test]
-async fn a_stop_is_graceful_unless_it_is_told_not_to_be() {
+async fn a_stop_is_graceful_by_default() {
     let mut s = served(None).await;
     for (query, graceful) in [
         ("", true),
@@ -135,7 +134,7 @@ async fn a_stop_is_graceful_unless_it_is_told_not_to_be() {
 }
 
 #[tokio::test]
-async fn a_test_is_meant_by_id_prefix_or_as_the_latest() {
+async fn a_test_is_found_by_id_prefix_or_as_the_latest() {
     let s = served(None).await;
     let client = ApiClient::new(s.addr, None);
     for (wanted, id) in [
@@ -151,7 +150,7 @@ async fn a_test_is_meant_by_id_prefix_or_as_the_latest() {
 }
 
 #[tokio::test]
-async fn a_prefix_of_several_tests_or_of_none_is_refused_with_help() {
+async fn an_ambiguous_or_unknown_prefix_is_refused_with_a_hint() {
     let s = served(None).await;
     let client = ApiClient::new(s.addr, None);
     let refused = |wanted: &'static str| {
@@ -192,7 +191,7 @@ async fn the_version_is_the_binarys() {
 }
 
 #[tokio::test]
-async fn the_client_starts_what_it_was_given() {
+async fn the_client_starts_a_plan() {
     let mut s = served(None).await;
     let plan = Plan::new(
         Task::Sleep { ms: 1 },
@@ -208,24 +207,18 @@ async fn the_client_starts_what_it_was_given() {
 }
 
 #[tokio::test]
-async fn events_come_until_the_test_has_ended_and_no_longer() {
+async fn the_event_stream_ends_with_the_test() {
     let s = served(None).await;
     let mut events = ApiClient::new(s.addr, None).events("latest").await.unwrap();
     s.progress.send(progress(TestState::Running)).unwrap();
-    assert_eq!(
-        events.next().await.unwrap().unwrap(),
-        *progress(TestState::Running)
-    );
+    assert_eq!(events.next().await.unwrap().unwrap(), *progress(TestState::Running));
     s.progress.send(progress(TestState::Ended)).unwrap();
-    assert_eq!(
-        events.next().await.unwrap().unwrap(),
-        *progress(TestState::Ended)
-    );
+    assert_eq!(events.next().await.unwrap().unwrap(), *progress(TestState::Ended));
     assert!(events.next().await.is_none());
 }
 
 #[tokio::test]
-async fn events_are_named_on_the_wire() {
+async fn events_carry_their_names() {
     let s = served(None).await;
     let addr = s.addr;
     let watching = tokio::spawn(async move { get(addr, "/api/v1/tests/latest/events").await });
@@ -248,7 +241,7 @@ async fn events_are_named_on_the_wire() {
 }
 
 #[tokio::test]
-async fn a_timeline_is_as_fine_as_it_is_asked_for() {
+async fn a_timeline_has_the_requested_resolution() {
     let s = served(None).await;
     let client = ApiClient::new(s.addr, None);
     let timeline = client.timeline("latest", 7, true).await.unwrap();
@@ -263,7 +256,7 @@ async fn a_timeline_is_as_fine_as_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_slow_listener_misses_lines_and_goes_on_with_the_newest() {
+async fn a_slow_client_misses_events_and_continues_with_the_newest() {
     let s = served(None).await;
     let mut events = ApiClient::new(s.addr, None).events("latest").await.unwrap();
     // More than the channel holds, before the stream's task runs once.
@@ -287,21 +280,21 @@ async fn a_slow_listener_misses_lines_and_goes_on_with_the_newest() {
 }
 
 #[tokio::test]
-async fn a_node_whose_driver_is_gone_is_not_well() {
+async fn a_node_without_a_driver_is_unhealthy() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (handle, inbox) = NodeHandle::new();
-    tokio::spawn(serve(listener, handle, super::options(None)));
+    tokio::spawn(serve(listener, handle, test_options(None)));
     drop(inbox);
     assert_eq!(get(addr, "/healthz").await.status, 503);
     let s = served(None).await;
-    let well = get(s.addr, "/healthz").await;
-    assert_eq!((well.status, well.body.as_str()), (200, "ok\n"));
+    let healthy = get(s.addr, "/healthz").await;
+    assert_eq!((healthy.status, healthy.body.as_str()), (200, "ok\n"));
     ApiClient::new(s.addr, None).health().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_client_without_a_node_says_what_to_do() {
+async fn the_error_without_a_node_has_a_hint() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
@@ -311,7 +304,7 @@ async fn a_client_without_a_node_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_no_node_is_told_from_one() {
+async fn a_server_that_is_not_a_node_is_recognised() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -323,5 +316,5 @@ async fn a_server_that_is_no_node_is_told_from_one() {
         }
     });
     let e = ApiClient::new(addr, None).nodes().await.unwrap_err();
-    assert!(matches!(e, ClientError::Strange { .. }), "{e}");
+    assert!(matches!(e, ClientError::InvalidResponse { .. }), "{e}");
 }

@@ -1,9 +1,9 @@
-//! The dashboard's files, and what its form asks.
+//! The dashboard's files, and the requests of its form.
 
 use super::*;
 
 #[tokio::test]
-async fn the_page_and_all_that_it_loads_are_there() {
+async fn the_page_and_all_files_that_it_loads_are_served() {
     let s = served(None).await;
     let page = get(s.addr, "/").await;
     assert_eq!(page.status, 200);
@@ -18,7 +18,7 @@ async fn the_page_and_all_that_it_loads_are_there() {
         .filter(|part| part.starts_with("/assets/"));
     let mut files: Vec<String> = named.map(str::to_owned).collect();
     assert!(files.len() > 5, "{files:?}");
-    // What scripts import, and what that imports.
+    // Including imports of scripts, transitively.
     let mut at = 0;
     while at < files.len() {
         let path = files[at].clone();
@@ -59,7 +59,7 @@ async fn the_page_and_all_that_it_loads_are_there() {
 }
 
 #[tokio::test]
-async fn a_page_may_load_nothing_from_elsewhere_and_be_framed_by_nobody() {
+async fn the_policy_forbids_external_resources_and_frames() {
     let s = served(None).await;
     for path in ["/", "/assets/js/main.js"] {
         let head = get(s.addr, path).await.head;
@@ -77,7 +77,7 @@ async fn a_page_may_load_nothing_from_elsewhere_and_be_framed_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_known_is_not_sent_again() {
+async fn a_cached_file_is_not_sent_again() {
     let s = served(None).await;
     let first = get(s.addr, "/assets/js/main.js").await;
     let tag = first
@@ -93,7 +93,7 @@ async fn a_file_that_is_known_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_none_is_not_found() {
+async fn an_unknown_file_is_not_found() {
     let s = served(None).await;
     for path in [
         "/assets/",
@@ -105,7 +105,7 @@ async fn a_file_that_is_none_is_not_found() {
     }
 }
 
-/// The page must be there before it can ask for the token; what it shows needs the token.
+/// The page must be loaded before it can ask for the token; its data needs the token.
 #[tokio::test]
 async fn the_files_need_no_token_but_keep_the_other_checks() {
     let s = served(Some("secret")).await;
@@ -123,7 +123,7 @@ async fn the_files_need_no_token_but_keep_the_other_checks() {
 }
 
 #[tokio::test]
-async fn the_schema_of_plans_names_the_kinds_of_tasks() {
+async fn the_plan_schema_is_served() {
     let s = served(None).await;
     let answer = get(s.addr, "/api/v1/plan-schema").await;
     assert_eq!(answer.status, 200);
@@ -133,7 +133,7 @@ async fn the_schema_of_plans_names_the_kinds_of_tasks() {
 const TOML: &str = "[task]\ntype = \"SLEEP\"\nms = 5\n[load]\nrate = 100\nduration = \"2s\"\n";
 
 #[tokio::test]
-async fn a_plan_is_told_what_it_amounts_to_and_starts_as_it_is_told() {
+async fn a_plan_is_previewed_and_its_canonical_form_can_be_started() {
     let mut s = served(None).await;
     let body = serde_json::json!({"toml": TOML}).to_string();
     let answer = post_json(s.addr, "/api/v1/plan", &body).await;
@@ -144,8 +144,8 @@ async fn a_plan_is_told_what_it_amounts_to_and_starts_as_it_is_told() {
     assert_eq!(read["stages"][0]["name"], "sustain");
     let summary = read["summary"].as_str().unwrap();
     assert!(summary.contains("SLEEP 5 ms"), "{summary}");
-    assert!(s.done.try_recv().is_err(), "nothing was started");
-    // The same in the other two forms, and what it gave back is a plan.
+    assert!(s.done.try_recv().is_err(), "a test was started");
+    // The other two forms give the same plan, and so does the canonical form.
     let json = r#"{"task":{"type":"SLEEP","ms":5},"load":{"rate":100,"duration":"2s"}}"#;
     let value: serde_json::Value = serde_json::from_str(json).unwrap();
     for body in [
@@ -161,7 +161,7 @@ async fn a_plan_is_told_what_it_amounts_to_and_starts_as_it_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_text_is_shown_in_it() {
+async fn an_error_in_a_text_shows_the_line() {
     let s = served(None).await;
     let text = TOML.replace("[load]", "[lod]");
     let body = serde_json::json!({"toml": text}).to_string();
@@ -181,20 +181,20 @@ async fn what_is_wrong_with_a_text_is_shown_in_it() {
 }
 
 #[tokio::test]
-async fn a_plan_by_form_names_the_field_that_is_wrong() {
+async fn an_error_in_a_json_plan_names_the_field() {
     let s = served(None).await;
     let body = r#"{"plan":{"task":{"type":"HTTP"},"load":{"rate":1,"duration":"1s"}}}"#;
     let answer = post_json(s.addr, "/api/v1/plan", body).await;
     assert_eq!(answer.status, 422);
     let problem = answer.json();
     assert_eq!(problem["field"], "task");
-    // The form takes the key from here.
+    // The form of the dashboard takes the key from the detail.
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.starts_with("task.url: "), "{detail}");
 }
 
 #[tokio::test]
-async fn files_and_processes_are_for_the_command_line() {
+async fn data_files_and_local_processes_are_refused() {
     let s = served(None).await;
     let data = "[data.users]\nfile = \"/etc/passwd\"\n[[scenario]]\n[[scenario.step]]\n\
                 url = \"http://127.0.0.1:1/\"\n[load]\nrate = 1\nduration = \"1s\"\n";
@@ -212,7 +212,7 @@ async fn files_and_processes_are_for_the_command_line() {
 }
 
 #[tokio::test]
-async fn a_body_has_one_plan() {
+async fn a_body_has_exactly_one_plan() {
     let s = served(None).await;
     for body in ["{}", r#"{"toml":"","json":""}"#] {
         assert_eq!(

@@ -1,11 +1,10 @@
-//! Nothing is without bounds.
+//! Limits.
 
 use super::*;
-use vajra_core::protocol::messages::TestState;
 use vajra_plan::MAX_PLAN_BYTES;
 
 #[tokio::test]
-async fn event_streams_are_bounded_and_a_closed_one_makes_room() {
+async fn event_streams_are_limited_and_a_closed_stream_frees_its_place() {
     let s = served(None).await;
     let client = ApiClient::new(s.addr, None);
     let mut streams = Vec::new();
@@ -19,7 +18,7 @@ async fn event_streams_are_bounded_and_a_closed_one_makes_room() {
         }
         other => panic!("{other}"),
     }
-    // Whoever ends a test ends its streams, and with them their places.
+    // The end of a test closes its streams.
     s.progress.send(progress(TestState::Ended)).unwrap();
     for stream in &mut streams {
         while stream.next().await.is_some() {}
@@ -41,7 +40,7 @@ async fn a_body_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_place() {
+async fn connections_beyond_the_limit_wait() {
     let s = served(None).await;
     let mut idle = Vec::new();
     for _ in 0..serve::MAX_CONNECTIONS {
@@ -49,7 +48,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     }
     let addr = s.addr;
     let mut waiting = tokio::spawn(async move { get(addr, "/healthz").await.status });
-    // Nobody gives a place up, so nothing but the passing of time can be awaited here.
+    // No connection closes, so there is no event to wait for.
     let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut waiting).await;
     assert!(early.is_err(), "served beyond the limit");
     idle.pop();

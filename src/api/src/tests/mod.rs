@@ -1,4 +1,4 @@
-//! The API over a driver that answers from memory.
+//! The API with a fake driver that answers from memory.
 #![allow(clippy::unwrap_used)]
 
 mod access;
@@ -18,19 +18,19 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
 
 use super::*;
+use crate::state::MAX_STREAMS;
 use vajra_core::protocol::TestId;
 use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::preflight::{Check, Finding};
 use vajra_results::preflight::PreflightReport;
 use vajra_results::timeline::MAX_POINTS;
-use vajra_results::{NodeEntry, NodeList, Pool, TestEntry, TestList, TestResult};
-use vajra_results::{NodeHealth, NodeStatus};
+use vajra_results::{NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, TestEntry, TestList, TestResult};
 use vajra_results::{Point, Timeline};
 use vajra_runtime::blobs::Blobs;
-use vajra_runtime::handle::{Command, CommandError, Progress, Update};
+use vajra_runtime::handle::{Command, CommandError, NodeHandle, Progress, Update};
 use vajra_runtime::observe::Observation;
 
-/// Tests that the fake driver knows, oldest first.
+/// Tests of the fake driver, oldest first.
 const IDS: [&str; 3] = [
     "01990000-0000-7000-8000-000000000001",
     "01990000-0000-7000-8000-000000000002",
@@ -39,7 +39,7 @@ const IDS: [&str; 3] = [
 const PEER_A: &str = "12D3KooWEqnTdgqHnkkwarSrJjMeP2LJKpAyWaLbVxpGmXYM9xVs";
 const PEER_B: &str = "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq";
 
-/// What the driver was told to do.
+/// A command that reached the driver.
 #[derive(PartialEq, Debug)]
 enum Done {
     Start {
@@ -49,17 +49,17 @@ enum Done {
     Stop(String, bool),
     Preflight(Option<String>),
     Drain(Option<String>),
-    /// Whoever had asked for a start no longer waits for it.
-    GivenUp,
+    /// The caller of a start no longer waits.
+    StartCancelled,
 }
 
-/// An API, and what reaches the driver behind it.
+/// A served API, and the commands that reach its driver.
 struct Served {
     addr: SocketAddr,
     done: mpsc::UnboundedReceiver<Done>,
-    /// Every test's progress.
+    /// Progress of all tests.
     progress: broadcast::Sender<Arc<Update>>,
-    /// The node's data files, of which it has room for 80 MiB.
+    /// The node's data files, at most 80 MiB.
     blobs: Blobs,
 }
 
@@ -103,13 +103,12 @@ fn line(state: TestState) -> Progress {
 }
 
 fn result_of(id: TestId) -> Arc<TestResult> {
-    let kept = vajra_fixtures::EMPTY_RESULT;
-    let mut result: TestResult = serde_json::from_str(kept).unwrap();
+    let mut result: TestResult = serde_json::from_str(vajra_fixtures::EMPTY_RESULT).unwrap();
     result.test_id = id.to_string();
     Arc::new(result)
 }
 
-/// A pre-flight that failed.
+/// A failed pre-flight check.
 fn found() -> PreflightReport {
     let check = Check::new("target", Finding::Fail, "no node reaches a:1: refused").of("a:1");
     PreflightReport {
@@ -151,7 +150,7 @@ fn answer(
             let tests = tests.collect();
             let _ = reply.send(TestList { tests });
         }
-        // The swarm has two nodes, and is waited for to become a thousand.
+        // The swarm has two nodes and does not grow.
         Command::Start(_, options, mut reply) if options.wait_for >= 1_000 => {
             let done = done.clone();
             tokio::spawn(async move {
@@ -160,7 +159,7 @@ fn answer(
                     wait_for: options.wait_for,
                 });
                 reply.closed().await;
-                let _ = done.send(Done::GivenUp);
+                let _ = done.send(Done::StartCancelled);
             });
         }
         Command::Start(_, options, reply) if options.wait_for > 2 => {
@@ -244,18 +243,18 @@ async fn served(token: Option<&str>) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (handle, mut inbox) = NodeHandle::new();
-    let (did, done) = mpsc::unbounded_channel();
+    let (commands, done) = mpsc::unbounded_channel();
     let (progress, _) = broadcast::channel(4);
     let all_progress = progress.clone();
     let blobs = Blobs::open(None, 80 << 20).unwrap();
     let all_blobs = blobs.clone();
     tokio::spawn(async move {
         while let Some(command) = inbox.recv().await {
-            answer(command, &did, &all_progress, &all_blobs);
+            answer(command, &commands, &all_progress, &all_blobs);
         }
     });
     let token = token.map(Into::into);
-    tokio::spawn(serve(listener, handle, options(token)));
+    tokio::spawn(serve(listener, handle, test_options(token)));
     Served {
         addr,
         done,
@@ -264,7 +263,7 @@ async fn served(token: Option<&str>) -> Served {
     }
 }
 
-/// An answer as it came.
+/// A response.
 struct Answer {
     status: u16,
     head: String,
@@ -277,7 +276,7 @@ impl Answer {
     }
 }
 
-/// The answer to a request written by hand, on a connection of its own.
+/// The response to a raw request, on a connection of its own.
 async fn raw(addr: SocketAddr, request: impl Into<Vec<u8>>) -> Answer {
     let request = request.into();
     tokio::task::spawn_blocking(move || {
@@ -296,7 +295,7 @@ async fn raw(addr: SocketAddr, request: impl Into<Vec<u8>>) -> Answer {
     .unwrap()
 }
 
-/// A request with a Host and these header lines, without a body.
+/// A request with a Host header and these header lines, without a body.
 fn request(addr: SocketAddr, method: &str, path: &str, headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n{headers}\r\n")
 }
@@ -316,8 +315,8 @@ async fn post_json(addr: SocketAddr, path: &str, body: &str) -> Answer {
     raw(addr, post(addr, path, "application/json", body)).await
 }
 
-/// Options of an API of a build that tests can recognise.
-fn options(token: Option<String>) -> ApiOptions {
+/// Options with a recognisable build.
+fn test_options(token: Option<String>) -> ApiOptions {
     ApiOptions {
         token,
         build: BuildInfo {

@@ -1,11 +1,11 @@
-//! The API's description against the API.
+//! The OpenAPI document compared with the API.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::*;
-use crate::page::operations;
+use crate::docs_page::operations;
 use crate::routes::routes;
 
 async fn document(s: &Served) -> Value {
@@ -18,20 +18,19 @@ async fn document(s: &Served) -> Value {
     answer.json()
 }
 
-/// The paths of the router itself, as it lists them for debugging: between quotes, each
-/// beginning with a slash.
+/// The paths of the router, taken from its debug output, which has them in quotes.
 fn paths_of_router() -> BTreeSet<String> {
     let (router, _) = routes().split_for_parts();
     let listed = format!("{router:?}");
     let quoted = listed.split('"').skip(1).step_by(2);
     let paths = quoted.filter(|q| q.starts_with('/'));
-    // A fallback of its own that every router has.
+    // Without the fallback that every router has.
     let paths = paths.filter(|p| *p != "/" && !p.contains("__private"));
     paths.map(str::to_owned).collect()
 }
 
 #[tokio::test]
-async fn every_route_is_in_the_document_and_the_other_way_round() {
+async fn the_document_has_exactly_the_routes_of_the_router() {
     let s = served(None).await;
     let document = document(&s).await;
     let described: BTreeSet<String> = operations(&document)
@@ -43,7 +42,7 @@ async fn every_route_is_in_the_document_and_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn every_method_that_is_described_is_taken_and_no_other() {
+async fn exactly_the_described_methods_are_supported() {
     let s = served(None).await;
     let document = document(&s).await;
     let described: BTreeSet<(String, String)> = operations(&document)
@@ -61,21 +60,24 @@ async fn every_method_that_is_described_is_taken_and_no_other() {
                 .replace("{peer}", "nosuch")
                 .replace("{digest}", "x");
             let head = format!("Content-Type: {kind}\r\n");
-            // An answer without an end.
+            // An endless response.
             if (method, path.as_str()) == ("GET", "/api/v1/events") {
                 continue;
             }
             let answer = raw(s.addr, request(s.addr, method, &at, &head)).await;
-            let taken = answer.status != 405;
+            let supported = answer.status != 405;
             let is_described = described.contains(&(path.clone(), method.to_owned()));
-            assert_eq!(taken, is_described, "{method} {path}: {}", answer.status);
+            assert_eq!(
+                supported, is_described,
+                "{method} {path}: {}",
+                answer.status
+            );
         }
     }
 }
 
-/// Everything that is referred to is there.
 #[tokio::test]
-async fn no_reference_leads_nowhere_and_plans_have_their_own_schema() {
+async fn all_references_resolve_and_plans_have_their_own_schema() {
     let s = served(None).await;
     let document = document(&s).await;
     let mut references = BTreeSet::new();
@@ -119,7 +121,7 @@ async fn all_errors_are_described_as_problems() {
 }
 
 #[tokio::test]
-async fn the_description_needs_no_token_and_loads_nothing() {
+async fn the_document_and_its_page_need_no_token_and_load_nothing() {
     let s = served(Some("0123456789abcdef")).await;
     let page = get(s.addr, "/api/docs").await;
     assert_eq!(page.status, 200);
@@ -133,11 +135,11 @@ async fn the_description_needs_no_token_and_loads_nothing() {
 }
 
 #[tokio::test]
-async fn metrics_need_the_token_and_are_in_prometheus_text_format() {
+async fn metrics_need_the_token_and_have_the_accepted_media_type() {
     let s = served(Some("0123456789abcdef")).await;
     assert_eq!(get(s.addr, "/metrics").await.status, 401);
-    let shown = "Authorization: Bearer 0123456789abcdef\r\n";
-    let page = raw(s.addr, request(s.addr, "GET", "/metrics", shown)).await;
+    let token = "Authorization: Bearer 0123456789abcdef\r\n";
+    let page = raw(s.addr, request(s.addr, "GET", "/metrics", token)).await;
     assert!(
         page.head
             .contains("content-type: text/plain; version=0.0.4"),
@@ -149,5 +151,20 @@ async fn metrics_need_the_token_and_are_in_prometheus_text_format() {
             .contains("vajra_swarm_nodes{health=\"healthy\"} 2"),
         "{}",
         page.body
+    );
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
+    let headers = format!("{token}{accept}");
+    let open_metrics = raw(s.addr, request(s.addr, "GET", "/metrics", &headers)).await;
+    assert!(
+        open_metrics
+            .head
+            .contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{}",
+        open_metrics.head
+    );
+    assert!(
+        open_metrics.body.ends_with("# EOF\n"),
+        "{}",
+        open_metrics.body
     );
 }

@@ -1,4 +1,4 @@
-//! Everything that goes wrong is a problem that says what and where.
+//! Errors are problem details that name the cause and the field.
 
 use super::*;
 
@@ -23,7 +23,7 @@ async fn started(body: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_value_that_is_not_allowed_names_its_field() {
+async fn an_invalid_value_names_its_field() {
     let plan = r#"{"plan":{"task":{"type":"SLEEP","ms":1},"load":{"model":"open","rate":0,"duration":"1s"}}}"#;
     let answer = started(plan).await;
     assert_problem(&answer, 422, &["load.rate"]);
@@ -58,7 +58,7 @@ async fn a_plan_cannot_start_processes_through_the_api() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_start_is_a_bad_request() {
+async fn an_invalid_body_is_a_bad_request() {
     assert_problem(&started("{").await, 400, &["{\"plan\": …}"]);
     assert_problem(&started("{}").await, 400, &["missing field `plan`"]);
     assert_problem(
@@ -69,13 +69,13 @@ async fn a_body_that_is_no_start_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_node_is_passed_on() {
+async fn a_refusal_of_the_node_is_returned() {
     let plan = r#"{"plan":{"task":{"type":"SLEEP","ms":1},"load":{"model":"open","rate":1,"duration":"1s"}},"wait_for":3}"#;
     assert_problem(&started(plan).await, 409, &["too few nodes"]);
 }
 
 #[tokio::test]
-async fn a_query_that_means_nothing_is_a_problem_and_stops_nothing() {
+async fn an_invalid_query_is_rejected_and_stops_nothing() {
     let mut s = served(None).await;
     for query in ["graceful=maybe", "gracefull=false"] {
         let path = format!("/api/v1/tests/latest?{query}");
@@ -87,7 +87,7 @@ async fn a_query_that_means_nothing_is_a_problem_and_stops_nothing() {
         400,
         &["task"],
     );
-    assert!(s.done.try_recv().is_err(), "nothing reached the driver");
+    assert!(s.done.try_recv().is_err(), "a command reached the driver");
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn an_unknown_path_method_or_name_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_test_that_nobody_knows_is_not_found_by_its_whole_id_either() {
+async fn an_unknown_full_id_is_not_found() {
     let s = served(None).await;
     let whole = "ffffffff-0000-7000-8000-000000000001";
     for path in ["", "/events"] {

@@ -1,12 +1,12 @@
-//! The swarm as a whole, and lists page by page.
+//! The swarm: events, connections and its stream; and pages of lists.
 
 use super::*;
-use vajra_results::{SwarmEvent, SwarmLink, SwarmLinks};
+use vajra_results::{SwarmEvent, SwarmEventKind, SwarmLink, SwarmLinks};
 
 pub(super) fn event(i: u32) -> SwarmEvent {
     SwarmEvent {
         at: "2026-01-02T03:04:05.000Z".into(),
-        kind: vajra_results::SwarmEventKind::Joined,
+        kind: SwarmEventKind::Joined,
         peer: PEER_B.into(),
         name: format!("n{i}"),
         text: "version 0".into(),
@@ -35,7 +35,7 @@ fn ids(page: &serde_json::Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn tests_come_page_by_page_newest_first() {
+async fn tests_are_listed_in_pages_newest_first() {
     let s = served(None).await;
     let page = async |query: &str| get(s.addr, &format!("/api/v1/tests{query}")).await.json();
     let all = page("").await;
@@ -47,7 +47,7 @@ async fn tests_come_page_by_page_newest_first() {
     let second = page(&format!("?limit=2&before={}", IDS[1])).await;
     assert_eq!(ids(&second), [IDS[0]]);
     assert_eq!(second["next"], serde_json::Value::Null);
-    // Also before one that is not, or no longer, there.
+    // `before` may be an id that does not exist.
     let between = "0199aaaa-0000-7000-8000-000000000009";
     assert_eq!(ids(&page(&format!("?before={between}")).await).len(), 2);
     assert_eq!(ids(&page("?before=latest").await), [IDS[1], IDS[0]]);
@@ -72,7 +72,7 @@ async fn a_page_has_between_one_and_two_hundred_entries() {
 }
 
 #[tokio::test]
-async fn events_of_the_swarm_are_told_newest_first_and_a_hundred_unless_asked() {
+async fn swarm_events_are_listed_newest_first_a_hundred_by_default() {
     let s = served(None).await;
     let some = get(s.addr, "/api/v1/swarm/events").await.json();
     assert_eq!(some["events"].as_array().unwrap().len(), 100);
@@ -82,12 +82,12 @@ async fn events_of_the_swarm_are_told_newest_first_and_a_hundred_unless_asked() 
 }
 
 #[tokio::test]
-async fn links_are_told_as_the_nodes_tell_them() {
+async fn links_are_returned_as_reported_by_the_nodes() {
     let s = served(None).await;
-    let told = get(s.addr, "/api/v1/swarm/links").await.json();
-    assert_eq!(told["complete"], false);
-    assert_eq!(told["links"][0]["to"], PEER_B);
-    assert_eq!(told["links"][0]["round_trip_ms"], serde_json::Value::Null);
+    let links = get(s.addr, "/api/v1/swarm/links").await.json();
+    assert_eq!(links["complete"], false);
+    assert_eq!(links["links"][0]["to"], PEER_B);
+    assert_eq!(links["links"][0]["round_trip_ms"], serde_json::Value::Null);
 }
 
 /// The next event of a stream: its name and its data.
@@ -96,7 +96,10 @@ async fn next(stream: &mut tokio::io::BufReader<tokio::net::TcpStream>) -> (Stri
     let mut name = String::new();
     loop {
         let mut line = String::new();
-        assert!(stream.read_line(&mut line).await.unwrap() > 0, "it ended");
+        assert!(
+            stream.read_line(&mut line).await.unwrap() > 0,
+            "the stream ended"
+        );
         if let Some(event) = line.strip_prefix("event: ") {
             name = event.trim_end().to_owned();
         }
@@ -115,7 +118,7 @@ async fn listen(addr: SocketAddr) -> tokio::io::BufReader<tokio::net::TcpStream>
 }
 
 #[tokio::test]
-async fn the_swarm_is_streamed_with_its_newest_tests_and_events() {
+async fn the_stream_has_the_nodes_and_the_newest_tests_and_events() {
     let s = served(None).await;
     let mut stream = listen(s.addr).await;
     for _ in 0..2 {

@@ -2,9 +2,9 @@
 
 const BASE = "/api/v1";
 const KEY = "vajra.token";
-let ask = null;
+let promptForToken = null;
 
-/** What the API refused, as it says it (RFC 9457). */
+/** The API refused the request; the message is that of the problem details (RFC 9457). */
 export class Refused extends Error {
   constructor(status, problem) {
     super(problem?.detail || problem?.title || `the node answered with status ${status}`);
@@ -13,28 +13,28 @@ export class Refused extends Error {
   }
 }
 
-/** The node could not be reached at all. */
+/** The node cannot be reached. */
 export class Unreachable extends Error {}
 
-/** The token of this tab, if one was asked for. */
+/** The token of this tab, if one was entered. */
 export const token = () => { try { return sessionStorage.getItem(KEY); } catch { return null; } };
 
-export function keepToken(value) {
-  try { sessionStorage.setItem(KEY, value); } catch { /* asked again on the next page */ }
+export function storeToken(value) {
+  try { sessionStorage.setItem(KEY, value); } catch { /* the next page asks for it again */ }
 }
 
-/** Called once whenever the token is missing or wrong; resolves when there is a new one. */
-export function onToken(how) { ask = how; }
+/** Sets the function that asks for a token when it is missing or wrong; it resolves when there is one. */
+export function onToken(prompt) { promptForToken = prompt; }
 
 function headers(extra = {}) {
-  const shown = token();
-  return shown ? { ...extra, Authorization: `Bearer ${shown}` } : extra;
+  const value = token();
+  return value ? { ...extra, Authorization: `Bearer ${value}` } : extra;
 }
 
-/** Metrics are where scrapers look for them, beside the API. */
+/** The metrics are outside the versioned API, where scrapers expect them. */
 const address = (path) => (path === "/metrics" ? path : BASE + path);
 
-let asking = null;
+let pendingPrompt = null;
 async function send(path, options) {
   const used = token();
   let response;
@@ -44,17 +44,17 @@ async function send(path, options) {
     if (e.name === "AbortError") throw e;
     throw new Unreachable("this node cannot be reached");
   }
-  if (response.status === 401 && ask) {
-    // All requests that wait share one question, which may be answered by now.
+  if (response.status === 401 && promptForToken) {
+    // All waiting requests share one prompt, which may have been answered by now.
     if (token() === used) {
-      asking ||= ask(used !== null).finally(() => { asking = null; });
-      await asking;
+      pendingPrompt ||= promptForToken(used !== null).finally(() => { pendingPrompt = null; });
+      await pendingPrompt;
     }
     return send(path, options);
   }
   if (!response.ok) {
     let problem = null;
-    try { problem = await response.json(); } catch { /* not from the API itself */ }
+    try { problem = await response.json(); } catch { /* the response is not from the API */ }
     throw new Refused(response.status, problem);
   }
   return response;
@@ -73,7 +73,7 @@ export async function remove(path) {
   return (await send(path, { method: "DELETE" })).json();
 }
 
-/** Saves what the API answers as a file; a plain link could not show the token. */
+/** Saves a response as a file. A plain link could not send the token. */
 export async function save(path, name) {
   const blob = await (await send(path, {})).blob();
   saveAs(blob, name);
@@ -89,8 +89,8 @@ export function saveAs(blob, name) {
 }
 
 /**
- * Opens what the API answers in a tab of its own. A new tab could not show the token, so where
- * there is one it is saved as a file instead.
+ * Opens a response in a new tab. A new tab could not send the token, so with a token the response is
+ * saved as a file instead.
  */
 export async function open(path, name) {
   if (token()) return save(path, name);
@@ -98,8 +98,8 @@ export async function open(path, name) {
 }
 
 /**
- * Server-sent events by `fetch`, which can show a token, as `EventSource` cannot. Resolves when
- * the stream ends; rejects when it breaks.
+ * Server-sent events with `fetch`, which can send a token, unlike `EventSource`. Resolves when the
+ * stream ends; rejects when the connection is lost.
  */
 export async function stream(path, onEvent, signal, onOpen) {
   const response = await send(path, { signal, headers: { Accept: "text/event-stream" } });

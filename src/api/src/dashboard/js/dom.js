@@ -1,6 +1,6 @@
-// Elements. Text always goes in as text: nothing from outside is ever read as HTML.
+// DOM helpers. Text is always inserted as text, never parsed as HTML.
 
-/** An element: `h("a", { href: "#/", class: "btn", onclick: f }, "text", child, …)`. */
+/** Creates an element: `h("a", { href: "#/", class: "btn", onclick: f }, "text", child, …)`. */
 export function h(tag, props = {}, ...children) {
   const el = document.createElement(tag);
   for (const [key, value] of Object.entries(props || {})) {
@@ -24,20 +24,20 @@ export function add(el, children) {
   return el;
 }
 
-/** Replaces what is in an element. */
+/** Replaces the children of an element. */
 export function fill(el, ...children) {
   el.replaceChildren();
   return add(el, children);
 }
 
-/** Sets a text only if it changed, so that nothing is drawn for nothing. */
-export function say(el, text) {
+/** Sets a text if it changed, to avoid needless painting. */
+export function setText(el, text) {
   const value = text === null || text === undefined ? "" : String(text);
   if (el.textContent !== value) el.textContent = value;
 }
 
 /**
- * A list that keeps its elements: focus, scroll position and open menus survive an update.
+ * A list that keeps its elements, so that focus, scroll position and open menus survive an update.
  * `make(item)` returns `{ el, update(item) }`.
  */
 export function keyed(parent, keyOf, make) {
@@ -81,7 +81,7 @@ const PATHS = {
   more: "M3.500 8h.01M8 8h.01M12.500 8h.01",
 };
 
-/** A small drawing beside a word; it says nothing by itself. */
+/** A decorative icon beside a label. */
 export function icon(name, size = 16) {
   const ns = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(ns, "svg");

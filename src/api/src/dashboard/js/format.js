@@ -1,14 +1,13 @@
-// Numbers and times as people read them. Absent values are a dash, never 0.
+// Formats numbers and times. Missing values are shown as a dash, never as 0.
 
 export const DASH = "–";
 
 /**
- * Times, counts, bytes, times on a clock and a plan's durations are told as the charts and reports
- * tell them (charts.js): the same number never looks different in two places.
+ * Shared with the charts and reports (charts.js), so that a number looks the same everywhere.
  */
 export const { time: millis, count, bytes, clock, seconds } = window.vajraCharts.format;
 
-/** Three significant digits with a suffix: 12.3k. */
+/** Three significant digits with a suffix: `12.3k`. */
 export function short(n) {
   if (n === null || n === undefined || Number.isNaN(n)) return DASH;
   const abs = Math.abs(n);
@@ -26,7 +25,7 @@ function trim(n) {
 /** Milliseconds as a value and a unit. */
 export const split = (ms) => { const [value, unit = ""] = millis(ms).split(" "); return [value, unit]; };
 
-/** A share of one: 12.3 %. */
+/** A ratio as percentage: `12.3 %`. */
 export function percent(share) {
   if (share === null || share === undefined || Number.isNaN(share)) return DASH;
   const p = share * 100;
@@ -34,7 +33,7 @@ export function percent(share) {
   return p < 0.01 ? "< 0.01 %" : `${trim(p)} %`;
 }
 
-/** A length of time: 1 h 30 m, 45 s. */
+/** A duration: `1 h 30 m`, `45 s`. */
 export function length(s) {
   if (s === null || s === undefined) return DASH;
   if (s < 60) return `${trim(s)} s`;
@@ -42,7 +41,7 @@ export function length(s) {
   return [hours && `${hours} h`, minutes && `${minutes} m`, !hours && seconds && `${seconds} s`].filter(Boolean).join(" ");
 }
 
-/** A date from RFC 3339, in the reader's own zone. */
+/** An RFC 3339 date in the local time zone. */
 export function when(text) {
   const date = text ? new Date(text) : null;
   if (!date || Number.isNaN(date.getTime())) return DASH;
@@ -52,11 +51,11 @@ export function when(text) {
   return `${date.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" })}, ${time.slice(0, 5)}`;
 }
 
-/** How long ago. */
+/** A time span in the past. */
 export function ago(ms) {
   if (ms === null || ms === undefined) return DASH;
   return ms < 1000 ? "now" : `${length(Math.round(ms / 1000))} ago`;
 }
 
-/** The end of an id, which is what differs. */
+/** The last characters of an id. */
 export const tail = (id) => (id ? `…${id.slice(-6)}` : DASH);

@@ -1,33 +1,33 @@
-// A stream that stays: it comes back by itself, tells when it is away, and rests while nobody
-// looks.
+// Streams and polling that reconnect by themselves, show when the connection is lost, and stop while
+// the tab is hidden.
 
 import { Refused, Unreachable, stream } from "./api.js";
-import { say } from "./dom.js";
+import { setText } from "./dom.js";
 
-/** Longest pause between two tries, in milliseconds. */
+/** Longest pause between two attempts, in milliseconds. */
 const MAX_PAUSE = 15_000;
 const bar = () => document.getElementById("connection");
 
 /**
  * Follows a stream of the API.
  *
- * `onEvent(name, data)`; return `false` to say that it is over.
- * `onGap()` before the first event after a break: what was missed must be loaded.
- * `onRefused(error)` when the node refuses: it has no place for another stream, say.
+ * `onEvent(name, data)` returns `false` to end the stream.
+ * `onGap()` is called after a reconnection: missed data must be loaded.
+ * `onRefused(error)` is called if the node refuses, for example because too many streams are open.
  */
 export class Live {
   constructor(path, { onEvent, onGap, onRefused }) {
     Object.assign(this, { path, onEvent, onGap, onRefused });
-    this.tries = 0;
-    this.over = false;
+    this.attempts = 0;
+    this.closed = false;
     this.missed = false;
-    this.seen = () => this.visibility();
-    document.addEventListener("visibilitychange", this.seen);
+    this.onVisibility = () => this.visibility();
+    document.addEventListener("visibilitychange", this.onVisibility);
     this.visibility();
   }
 
   visibility() {
-    if (this.over) return;
+    if (this.closed) return;
     if (document.hidden) {
       this.pause();
       this.missed = true;
@@ -44,9 +44,9 @@ export class Live {
   }
 
   close() {
-    this.over = true;
+    this.closed = true;
     this.pause();
-    document.removeEventListener("visibilitychange", this.seen);
+    document.removeEventListener("visibilitychange", this.onVisibility);
     bar().hidden = true;
   }
 
@@ -55,54 +55,54 @@ export class Live {
     try {
       await stream(this.path, (name, data) => {
         if (abort.signal.aborted) return;
-        // A mistake in the page is not a lost connection.
+        // An error of the page is not a lost connection.
         try { if (this.onEvent(name, data) === false) this.close(); } catch (error) { reportError(error); }
       }, abort.signal, () => this.opened());
     } catch (e) {
       if (abort.signal.aborted) return;
       if (e instanceof Refused && e.status < 500) { this.close(); this.onRefused?.(e); return; }
     }
-    if (abort.signal.aborted || this.over) return;
+    if (abort.signal.aborted || this.closed) return;
     this.missed = true;
     this.retry();
   }
 
   opened() {
-    this.tries = 0;
+    this.attempts = 0;
     bar().hidden = true;
     clearInterval(this.ticker);
     if (this.missed) { this.missed = false; this.onGap?.(); }
   }
 
   retry() {
-    const pause = Math.min(MAX_PAUSE, 1000 * 2 ** this.tries++);
+    const pause = Math.min(MAX_PAUSE, 1000 * 2 ** this.attempts++);
     const at = Date.now() + pause;
-    const tell = () => {
+    const show = () => {
       const s = Math.max(0, Math.ceil((at - Date.now()) / 1000));
-      say(bar(), s ? `Connection lost, retrying in ${s} s` : "Connection lost, retrying…");
+      setText(bar(), s ? `Connection lost, retrying in ${s} s` : "Connection lost, retrying…");
     };
-    tell();
+    show();
     bar().hidden = false;
     clearInterval(this.ticker);
-    this.ticker = setInterval(tell, 500);
+    this.ticker = setInterval(show, 500);
     this.timer = setTimeout(() => this.run(), pause);
   }
 }
 
 /**
- * Calls `load` now and then, every `ms` after it has answered, while somebody looks. Where it
- * fails the bar says so until it is well again.
+ * Calls `load` repeatedly, `ms` after the previous call, while the tab is visible. If it fails, a bar
+ * shows the error until a call succeeds.
  */
 export function repeat(ms, load) {
   let timer = null;
   let over = false;
   let busy = false;
-  let told = false;
-  const tell = (text) => {
-    if (text === null && !told) return;
-    told = text !== null;
-    say(bar(), text);
-    bar().hidden = !told;
+  let isShown = false;
+  const show = (text) => {
+    if (text === null && !isShown) return;
+    isShown = text !== null;
+    setText(bar(), text);
+    bar().hidden = !isShown;
   };
   const run = async () => {
     clearTimeout(timer);
@@ -110,9 +110,9 @@ export function repeat(ms, load) {
     busy = true;
     try {
       await load();
-      if (!over) tell(null);
+      if (!over) show(null);
     } catch (e) {
-      if (!over) tell(e instanceof Unreachable ? "Connection lost, retrying…" : e.message);
+      if (!over) show(e instanceof Unreachable ? "Connection lost, retrying…" : e.message);
     } finally {
       busy = false;
     }
@@ -120,5 +120,5 @@ export function repeat(ms, load) {
   };
   document.addEventListener("visibilitychange", run);
   run();
-  return () => { over = true; tell(null); clearTimeout(timer); document.removeEventListener("visibilitychange", run); };
+  return () => { over = true; show(null); clearTimeout(timer); document.removeEventListener("visibilitychange", run); };
 }

@@ -1,6 +1,6 @@
-// The page's frame: where one is, and who answers.
+// Navigation, and the node that serves the page.
 
-import { get, keepToken, onToken, save, token } from "./api.js";
+import { get, storeToken, onToken, save, token } from "./api.js";
 import { fill, h, icon } from "./dom.js";
 import { attempt, dialog, failed, loading } from "./ui.js";
 import { swarmPage } from "../pages/swarm.js";
@@ -20,25 +20,25 @@ const NAV = [["swarm", "Swarm"], ["start", "Start"], ["history", "Tests"]];
 
 onToken(async (wrong) => {
   for (;;) {
-    const answer = await dialog("This node needs its token", [
-      h("p", { class: "muted" }, wrong ? "The token is not the one that this node was started with. " : "",
-        "It was given to the node by --api-token-file or VAJRA_API_TOKEN, and is kept in this tab only."),
+    const answer = await dialog("This node requires a token", [
+      h("p", { class: "muted" }, wrong ? "The token is not the one of this node. " : "",
+        "It is set on the node with --api-token-file or VAJRA_API_TOKEN. This page keeps it until the tab is closed."),
       h("div", { class: "field" }, h("label", { for: "token" }, "Token"),
         h("input", { id: "token", name: "token", type: "password", autocomplete: "off", required: true, autofocus: true })),
     ], [["go", "Continue"]]);
-    const given = answer?.data.get("token")?.trim();
-    if (given) return keepToken(given);
+    const entered = answer?.data.get("token")?.trim();
+    if (entered) return storeToken(entered);
   }
 });
 
 let leave = null;
-let turn = 0;
+let navigation = 0;
 
 async function route() {
   const hash = location.hash || "#/swarm";
   const found = PAGES.map(([pattern, page, nav, title]) => ({ match: pattern.exec(hash), page, nav, title })).find((p) => p.match);
   if (!found) { location.replace("#/swarm"); return; }
-  const mine = ++turn;
+  const current = ++navigation;
   leave?.();
   leave = null;
   document.title = `${found.title} · Vajra`;
@@ -50,11 +50,11 @@ async function route() {
   fill(main, loading());
   window.scrollTo(0, 0);
   try {
-    const left = await found.page(main, ...found.match.slice(1).map(decodeURIComponent));
-    if (mine !== turn) left?.();
-    else leave = left;
+    const cleanup = await found.page(main, ...found.match.slice(1).map(decodeURIComponent));
+    if (current !== navigation) cleanup?.();
+    else leave = cleanup;
   } catch (e) {
-    if (mine === turn) fill(main, failed(e, route));
+    if (current === navigation) fill(main, failed(e, route));
   }
 }
 
@@ -63,33 +63,33 @@ function frame() {
     h("a", { href: `#/${page}`, data: { page } }, icon(page), name)));
   const theme = h("button", { type: "button", onclick: () => window.vajraTheme.toggle() }, icon("sun"), h("span", {}, "Theme"));
   theme.setAttribute("aria-label", "Switch between light and dark");
-  const who = h("div", { class: "who" });
+  const node = h("div", { class: "node" });
   fill(document.getElementById("foot"),
     h("a", { href: "/api/docs", target: "_blank", rel: "noopener" }, icon("docs"), "API"),
     h("a", { href: "/metrics", target: "_blank", rel: "noopener", onclick: saveMetrics }, icon("metrics"), "Metrics"),
-    theme, who);
-  return who;
+    theme, node);
+  return node;
 }
 
-/** A new tab could not show the token. */
+/** A new tab could not send the token. */
 function saveMetrics(event) {
   if (!token()) return;
   event.preventDefault();
   attempt(null, () => save("/metrics", "vajra-metrics.txt"));
 }
 
-async function introduce(who) {
+async function showNode(el) {
   try {
     const [version, self] = await Promise.all([get("/version"), get("/nodes/self")]);
     const commit = version.commit ? ` (${version.commit.slice(0, 7)})` : "";
-    fill(who, h("div", {}, self.name), h("div", {}, `${version.name} ${version.version}${commit}`));
-  } catch { /* the page says what is wrong */ }
+    fill(el, h("div", {}, self.name), h("div", {}, `${version.name} ${version.version}${commit}`));
+  } catch { /* the page shows the error */ }
 }
 
-const who = frame();
+const nodeElement = frame();
 window.addEventListener("hashchange", () => {
-  // Whoever reads by ear or keyboard begins at the new page's top.
+  // Screen readers and keyboards start at the top of the new page.
   document.getElementById("main").focus({ preventScroll: true });
   route();
 });
-route().then(() => introduce(who));
+route().then(() => showNode(nodeElement));

@@ -1,23 +1,23 @@
-// A chart on the page: made when it is first seen, drawn only while it can be seen.
+// A chart, created when it is first visible and drawn only while it is visible.
 
 import { card } from "./ui.js";
 import { fill, h } from "./dom.js";
 
 const narrow = matchMedia("(max-width: 860px)");
 
-/** Colours and sizes of the charts, as the page has them now. */
+/** Colours and sizes of the charts for the current theme and width. */
 export const chartTheme = () => window.vajraCharts.theme(window.vajraTheme.current() === "dark", narrow.matches);
 
 /**
- * A card with a chart. `draw(theme)` gives an option of ECharts, or null where there is nothing
- * to show yet. `update()` draws anew, now or when the chart comes into view. `group` connects
- * the cursors of charts.
+ * A card with a chart. `draw(theme)` returns an ECharts option, or null if there is no data.
+ * `update()` redraws the chart, at once or when it becomes visible. Charts of a `group` share a cursor.
+ * `every` is the minimum time between two drawings, in milliseconds.
  */
 export class Panel {
-  constructor(title, draw, { about, group, tools, height = 250, wide = false, what = "Nothing was measured yet", every = 0 } = {}) {
-    Object.assign(this, { draw, group, every, what });
+  constructor(title, draw, { about, group, tools, height = 250, wide = false, emptyText = "No data yet", every = 0 } = {}) {
+    Object.assign(this, { draw, group, every });
     this.canvas = h("div", { role: "img", "aria-label": about ? `${title}: ${about}` : title, style: { height: `${height}px` } });
-    this.none = h("div", { class: "chart-empty", style: { height: `${height}px` } }, what);
+    this.none = h("div", { class: "chart-empty", style: { height: `${height}px` } }, emptyText);
     this.card = card(title, { note: about, tools, body: [this.canvas, this.none], cls: wide ? "wide" : "" });
     this.el = this.card.el;
     this.canvas.hidden = true;
@@ -68,7 +68,7 @@ export class Panel {
   }
 }
 
-/** Panels that come and go together. */
+/** A set of panels. */
 export class Panels {
   constructor() { this.all = []; }
   add(panel) { this.all.push(panel); return panel; }

@@ -1,4 +1,4 @@
-// Light or dark, before anything is drawn: as chosen here, else as the system has it.
+// Sets the theme before the first paint: the stored choice, or else that of the system.
 (function () {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const chosen = () => {
@@ -13,14 +13,14 @@
     current: () => document.documentElement.dataset.theme,
     toggle() {
       const next = this.current() === "dark" ? "light" : "dark";
-      try { localStorage.setItem("vajra.theme", next); } catch { /* for this page only */ }
+      try { localStorage.setItem("vajra.theme", next); } catch { /* not stored; applies to this page only */ }
       document.documentElement.dataset.theme = next;
       window.dispatchEvent(new Event("vajra-theme"));
     },
   };
   system.addEventListener("change", apply);
   apply();
-  // What went wrong, for whoever looks into it.
+  // Errors, for debugging.
   window.vajraErrors = [];
   const note = (text) => { if (window.vajraErrors.length < 100) window.vajraErrors.push(String(text)); };
   window.addEventListener("error", (e) => note(e.message || (e.target && e.target.src)), true);

@@ -1,16 +1,16 @@
-// A test over time, kept up to date and never larger than it can be drawn.
+// The timeline of a test, updated live and limited in size.
 
 import { Refused, get } from "./api.js";
 
-/** Points asked for: about one for every two or three pixels of the widest chart. */
+/** Number of points to request: about one per two or three pixels of the widest chart. */
 const POINTS = 600;
-/** So many are kept before the node is asked for a coarser timeline. It can add percentiles up
- * exactly, as this page could not. */
+/** Maximum number of points before a coarser timeline is requested. Only the node can merge
+ * percentiles exactly. */
 const MAX_POINTS = 1200;
-/** Columns of the heat map: each has up to some dozens of cells. */
+/** Columns of the heat map; each has up to a few dozen cells. */
 const COLUMNS = 150;
 
-/** At so many points a timeline with one long first interval is loaded again. */
+/** Numbers of points at which a timeline with a long first interval is reloaded. */
 const CATCH_UP = [3, 6];
 
 const length = (point) => point.to_s - point.from_s;
@@ -23,7 +23,7 @@ export class Timeline {
     this.waiting = [];
   }
 
-  /** Loads it anew; points that came meanwhile are added. */
+  /** Reloads the timeline. Points received meanwhile are appended. */
   async load() {
     if (this.busy) return;
     this.busy = true;
@@ -41,17 +41,17 @@ export class Timeline {
     }
   }
 
-  /** Adds a point as it comes from the node. */
+  /** Adds a point received from the node. */
   add(point) {
     if (this.busy) { this.waiting.push(point); return; }
     const { points } = this.data;
-    // A listener that falls behind misses points, and some close before it listens.
+    // A slow client misses points, as does one that connects late.
     const gap = points.length > 0 && point.from_s > points[points.length - 1].to_s + 1e-6;
     this.push(point);
-    // A node that has just come to the test is about to learn how it began.
+    // A node that has just joined the test will soon receive its start.
     const late = CATCH_UP.includes(points.length) && length(points[0]) > 2.5 * length(point);
     if (!gap && !late && this.data.points.length <= MAX_POINTS && (point.node_rates || []).length <= this.data.nodes.length) return;
-    // A gap, too many points, a node that is not known by name yet, or a beginning.
+    // A gap, too many points, an unknown node, or a missing start.
     this.load().catch(() => {});
     if (this.data.points.length > 2 * MAX_POINTS) this.data.points.splice(0, MAX_POINTS);
   }
@@ -63,7 +63,7 @@ export class Timeline {
     points.push(point);
   }
 
-  /** The same with neighbours' counts added up, for the heat map: counts may be added. */
+  /** The timeline with adjacent intervals merged, for the heat map. Counts can be summed. */
   columns() {
     const { points } = this.data;
     const size = Math.ceil(points.length / COLUMNS);
@@ -83,10 +83,10 @@ export class Timeline {
   }
 }
 
-/** How many intervals in a row a worker must have sent nothing to be told as silent. */
+/** Number of consecutive intervals without a request after which a worker counts as silent. */
 const SILENT = 3;
 
-/** Who sent nothing lately while others did, as `peer/incarnation`. */
+/** Workers that sent nothing recently while others did, as `peer/incarnation`. */
 export function silent(timeline) {
   const last = timeline.points.slice(-SILENT);
   if (last.length < SILENT || last.some((p) => p.rate === 0)) return new Set();

@@ -1,15 +1,15 @@
-// The parts that pages are made of.
+// Components of pages.
 
-import { fill, h, icon, say } from "./dom.js";
+import { fill, h, icon, setText } from "./dom.js";
 import { Unreachable } from "./api.js";
 
-/** A word with a sign; the colour only repeats what they say. */
+/** A label with an icon; the colour only repeats their meaning. */
 export function badge(kind, word, title) {
-  const sign = { good: "good", warn: "warn", bad: "bad", live: "live" }[kind] || "idle";
-  return h("span", { class: `badge ${kind}`, title }, icon(sign, 12), word);
+  const symbol = { good: "good", warn: "warn", bad: "bad", live: "live" }[kind] || "idle";
+  return h("span", { class: `badge ${kind}`, title }, icon(symbol, 12), word);
 }
 
-/** Changes a badge in place. */
+/** Replaces a badge if it changed. */
 export function setBadge(old, kind, word, title) {
   const key = `${kind}\n${word}\n${title || ""}`;
   if (old.dataset.key === key) return old;
@@ -27,7 +27,7 @@ export function verdictBadge(test) {
   return badge(VERDICTS[test.verdict] || "idle", test.verdict);
 }
 
-/** Tiles of numbers that change in place: `tiles([["rate", "Rate"]…])`, then `set(key, …)`. */
+/** Tiles of numbers: `tiles([["rate", "Rate"], …])` creates them, `set(key, …)` updates one. */
 export function tiles(names) {
   const parts = {};
   const el = h("dl", { class: "tiles", style: { margin: 0 } }, names.map(([key, name, title]) => {
@@ -41,8 +41,8 @@ export function tiles(names) {
   const set = (key, value, unit = "", note = "", kind = "") => {
     const part = parts[key];
     if (part.value.data !== String(value)) part.value.data = value;
-    say(part.unit, unit);
-    say(part.note, note);
+    setText(part.unit, unit);
+    setText(part.note, note);
     part.tile.className = `tile ${kind}`;
   };
   return { el, set };
@@ -69,11 +69,11 @@ export function notice(kind, ...children) {
   return h("div", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : "status" }, icon(kind === "good" ? "good" : kind === "bad" ? "bad" : "warn"), h("div", {}, children));
 }
 
-/** What went wrong, and a way to try again. */
-export function failed(error, again) {
-  const title = error instanceof Unreachable ? "This node cannot be reached" : "That did not work";
+/** An error, with a button to retry. */
+export function failed(error, retry) {
+  const title = error instanceof Unreachable ? "This node cannot be reached" : "The request failed";
   return notice("bad", h("strong", {}, title), h("div", {}, error.message),
-    again && h("p", { style: { marginTop: "8px" } }, h("button", { class: "btn small", onclick: again }, "Try again")));
+    retry && h("p", { style: { marginTop: "8px" } }, h("button", { class: "btn small", onclick: retry }, "Retry")));
 }
 
 export function toast(text, kind = "") {
@@ -84,7 +84,7 @@ export function toast(text, kind = "") {
   setTimeout(() => el.remove(), kind === "bad" ? 9000 : 4500);
 }
 
-/** Does something that may be refused, and says so; the button rests meanwhile. */
+/** Runs a request and shows its error, if any, as a toast. The button is disabled meanwhile. */
 export async function attempt(button, work, done) {
   if (button) button.disabled = true;
   try {
@@ -99,7 +99,7 @@ export async function attempt(button, work, done) {
   }
 }
 
-/** A dialog; resolves to the pressed action's value with the form's data, or null. */
+/** A dialog; resolves to the value of the chosen action and the data of the form, or null if cancelled. */
 export function dialog(title, body, actions) {
   return new Promise((resolve) => {
     const form = h("form", { method: "dialog" }, h("h2", {}, title), body,
@@ -116,7 +116,7 @@ export function dialog(title, body, actions) {
   });
 }
 
-/** A choice of one, or of several, in one row. */
+/** A row of buttons to choose one value, or several. */
 export function segments(label, choices, chosen, onChange, many = false) {
   const el = h("div", { class: "segments", role: "group", "aria-label": label });
   const draw = () => fill(el, choices.map(([value, name, title]) => h("button", {
@@ -134,7 +134,7 @@ export function segments(label, choices, chosen, onChange, many = false) {
   return el;
 }
 
-/** A table with a head; `columns` are `[name, "r"?, title?]`. */
+/** A table with a header; `columns` are `[name, "r"?, title?]`. */
 export function table(columns, body, cls = "") {
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" }, h("table", { class: cls },
     h("thead", {}, h("tr", {}, columns.map(([name, align, title]) => h("th", { class: align, scope: "col", title }, name)))), body));

@@ -1,16 +1,16 @@
-// Tests side by side. The first, which is the oldest, is what the others are held against.
+// Comparison of tests. The first, which is the oldest, is the baseline.
 
 import { Refused, get } from "../js/api.js";
-import { fill, h, say } from "../js/dom.js";
+import { fill, h, setText } from "../js/dom.js";
 import { count, DASH, millis, percent, short, when } from "../js/format.js";
 import { Panel, Panels } from "../js/panel.js";
 import { histogram } from "../js/timeline.js";
 import { card, notice, table, verdictBadge } from "../js/ui.js";
 
-/** `[name, value of a result, how it is shown, the comparison's metric, if it has one]`. */
+/** `[label, value of a result, format, metric of the comparison, if any]`. */
 const ROWS = [
-  ["Rate achieved", (r) => r.rate.achieved, (v) => `${short(v)}/s`, "rate"],
-  ["Rate planned", (r) => r.rate.planned, (v) => `${short(v)}/s`],
+  ["Achieved rate", (r) => r.rate.achieved, (v) => `${short(v)}/s`, "rate"],
+  ["Planned rate", (r) => r.rate.planned, (v) => `${short(v)}/s`],
   ["Requests", (r) => r.totals.sent, count],
   ["Errors", (r) => (r.totals.sent ? r.totals.failed / r.totals.sent : null), percent, "error_rate"],
   ["Not sent", (r) => r.totals.dropped + r.totals.unsent, count],
@@ -34,8 +34,8 @@ export async function comparePage(main, list) {
   const colour = (theme, i) => theme.series[i];
   const swatch = (i) => { const s = h("i", { class: "swatch" }); s.style.background = window.vajraCharts.theme(window.vajraTheme.current() === "dark").series[i]; return s; };
 
-  const head = [["Measure"], ...loaded.flatMap((_, i) => (i ? [[names[i], "r"], ["Change", "r"]] : [[names[0], "r"]]))];
-  // By test and metric: what a judgement is written into.
+  const head = [["Metric"], ...loaded.flatMap((_, i) => (i ? [[names[i], "r"], ["Change", "r"]] : [[names[0], "r"]]))];
+  // Cells of the changes, by test and metric.
   const cells = loaded.map(() => new Map());
   const body = h("tbody", {}, ROWS.map(([name, of, show, metric]) => h("tr", { data: { metric: metric || "" } }, h("td", {}, name),
     loaded.flatMap(({ result }, i) => {
@@ -46,26 +46,27 @@ export async function comparePage(main, list) {
       return [cell, changed];
     }))));
   const warnings = h("div", { class: "slot" });
-  const numbers = card("Percentile by percentile", { pad: false, note: "Each test against the first, the baseline.", body: table(head, body, "cards pairs") });
+  const numbers = card("Results", { pad: false, note: "Changes are relative to the first test, the baseline.", body: table(head, body, "cards pairs") });
 
   const failed = loaded.some(({ result }) => result.totals.failed);
   const overlay = (title, of, about, format, wide = false) => panels.add(new Panel(title, (theme) => lines(theme, title, loaded.map(({ timeline }, i) => [names[i], colour(theme, i), (timeline?.points || []).map((p) => [p.to_s, of(p)])]), format), { about, height: 260, group: "compare", wide }));
   const charts = h("div", { class: "charts" },
-    panels.add(new Panel("Distribution", (theme) => distribution(theme, loaded, names), { about: "How many of all requests took so long, as a share of each test", height: 280, wide: true, what: "No test has a timeline" })).el,
-    overlay("Rate", (p) => p.rate, "Requests sent a second", (v) => `${short(v)}/s`).el,
-    overlay("Response time p99", (p) => p.response_time_ms?.p99 ?? null, "Of each interval", millis).el,
-    overlay("Response time median", (p) => p.response_time_ms?.p50 ?? null, "Of each interval", millis, !failed).el,
-    failed && overlay("Failed", (p) => p.failed / Math.max(p.to_s - p.from_s, 1e-9), "Requests a second", (v) => `${short(v)}/s`).el);
+    panels.add(new Panel("Distribution", (theme) => distribution(theme, loaded, names), { about: "Ratio of requests by response time, per test", height: 280, wide: true, emptyText: "No test has a timeline" })).el,
+    overlay("Rate", (p) => p.rate, "Requests sent per second", (v) => `${short(v)}/s`).el,
+    overlay("Response time p99", (p) => p.response_time_ms?.p99 ?? null, "Per interval", millis).el,
+    overlay("Response time median", (p) => p.response_time_ms?.p50 ?? null, "Per interval", millis, !failed).el,
+    failed && overlay("Failed", (p) => p.failed / Math.max(p.to_s - p.from_s, 1e-9), "Requests per second", (v) => `${short(v)}/s`).el);
 
-  fill(main, h("div", { class: "head" }, h("div", {}, h("h1", {}, `${loaded.length} tests side by side`), h("div", { class: "meta" }, h("a", { href: "#/history" }, "Pick others")))),
+  fill(main, h("div", { class: "head" }, h("div", {}, h("h1", {}, `${loaded.length} tests side by side`), h("div", { class: "meta" }, h("a", { href: "#/history" }, "Select other tests")))),
     h("div", { class: "running" }, loaded.map(({ result }, i) => h("a", { class: "card run", href: `#/tests/${result.test_id}` },
       h("div", { class: "line" }, h("strong", {}, swatch(i), names[i]), verdictBadge(result)),
       h("div", { class: "line muted small" }, h("span", {}, result.target), h("span", { class: "nowrap" }, when(result.started_at)))))),
     warnings, numbers.el, charts);
   panels.update();
-  // Not waited for: the numbers stand without it, and who leaves meanwhile takes the charts along.
-  const judged = ids.slice(1).map((id, i) => judge(ids[0], id, cells[i + 1], numbers.note));
-  Promise.all(judged).then((told) => fill(warnings, warned(told, names.slice(1))));
+  // Not awaited: the values are shown without the comparison, and the charts must be disposed if the
+  // user leaves the page.
+  const comparisons = ids.slice(1).map((id, i) => compare(ids[0], id, cells[i + 1], numbers.note));
+  Promise.all(comparisons).then((found) => fill(warnings, warningNotice(found, names.slice(1))));
   return () => panels.dispose();
 }
 
@@ -75,16 +76,16 @@ async function optional(path) {
 
 const value = (v, show) => (v === null || v === undefined ? DASH : show(v));
 
-/** What was told of the tests, each once, with the names of those it is about unless it is about all. */
-function warned(told, names) {
-  const about = new Map();
-  told.forEach((texts, i) => texts.forEach((text) => about.set(text, [...(about.get(text) || []), names[i]])));
-  const lines = [...about].map(([text, whose]) => (whose.length === names.length ? text[0].toUpperCase() + text.slice(1) : `${whose.join(", ")}: ${text}`));
+/** All warnings, each once, with the names of the tests that it concerns unless it concerns all. */
+function warningNotice(warnings, names) {
+  const testsOf = new Map();
+  warnings.forEach((texts, i) => texts.forEach((text) => testsOf.set(text, [...(testsOf.get(text) || []), names[i]])));
+  const lines = [...testsOf].map(([text, tests]) => (tests.length === names.length ? text[0].toUpperCase() + text.slice(1) : `${tests.join(", ")}: ${text}`));
   if (!lines.length) return null;
   return notice("warn", lines.length > 1 ? h("ul", {}, lines.map((line) => h("li", {}, line))) : lines[0]);
 }
 
-/** A change as the command line tells it: of shares in percentage points, else relative to what was. */
+/** A change in the format of the command line: of ratios in percentage points, otherwise relative. */
 function change(from, to, share) {
   if (from === null || from === undefined || to === null || to === undefined) return DASH;
   const [change, digits, unit] = share ? [(to - from) * 100, 2, "pp"] : [((to - from) / from) * 100, 1, "%"];
@@ -96,10 +97,10 @@ function change(from, to, share) {
 const TONES = { worse: "bad", better: "good" };
 
 /**
- * Writes the node's judgement of a test against the first into its cells (docs/result.md), and
- * returns what is to be known before it is believed. The page itself has no opinion.
+ * Shows the comparison of a test with the baseline, which is computed by the node (docs/result.md), in
+ * its cells. Returns the warnings.
  */
-async function judge(base, id, cells, note) {
+async function compare(base, id, cells, note) {
   try {
     const found = await get(`/tests/${id}/compare?with=${base}`);
     const { noise } = found;
@@ -107,16 +108,16 @@ async function judge(base, id, cells, note) {
       const cell = cells.get(m.metric);
       if (!cell) continue;
       const share = m.unit === "share";
-      // A difference that may be chance has no colour.
+      // Only significant differences have a colour.
       const tone = (noise.judged && TONES[m.judgement]) || "same";
       const bound = (d) => change(m.baseline, m.baseline + d, share);
       fill(cell, h("span", { class: `delta ${tone}` }, change(m.baseline, m.test, share), m.judgement && h("span", { class: "judgement" }, m.judgement)),
         m.low !== null && h("span", { class: "sub" }, `${bound(m.low)} … ${bound(m.high)}`));
     }
-    if (noise.judged) say(note, `Each test against the first, the baseline. Below a change: between what the true one lies, with a confidence of ${percent(noise.confidence)}. Noise: no change is among that.`);
-    return noise.judged ? found.warnings : [...found.warnings, `noise could not be judged: ${noise.why}`];
+    if (noise.judged) setText(note, `Changes are relative to the first test, the baseline. Below each change is its ${percent(noise.confidence)} confidence interval. Noise: the interval includes no change.`);
+    return noise.judged ? found.warnings : [...found.warnings, `noise could not be determined: ${noise.why}`];
   } catch (e) {
-    return [`this could not be compared: ${e.message}`];
+    return [`the comparison failed: ${e.message}`];
   }
 }
 
@@ -142,21 +143,21 @@ function lines(theme, title, series, format) {
   };
 }
 
-/** Shares of all requests by response time, on the buckets that all nodes share. */
+/** Ratio of requests by response time, in the buckets that all nodes use. */
 function distribution(theme, loaded, names) {
-  const having = loaded.map(({ timeline }, i) => [timeline, names[i], theme.series[i]]).filter(([t]) => t?.points.length);
-  if (!having.length) return null;
+  const available = loaded.map(({ timeline }, i) => [timeline, names[i], theme.series[i]]).filter(([t]) => t?.points.length);
+  if (!available.length) return null;
   const { axis, ...rest } = base(theme, (v) => percent(v));
-  const bounds = having[0][0].heat_bounds_ms;
-  const cells = having.map(([t]) => histogram(t));
-  const used = bounds.map((_, i) => i).filter((i) => cells.some((c) => c[i] > 0));
-  const [from, to] = [Math.max(0, used[0] - 1), Math.min(bounds.length - 1, used[used.length - 1] + 1)];
+  const bounds = available[0][0].heat_bounds_ms;
+  const cells = available.map(([t]) => histogram(t));
+  const nonEmpty = bounds.map((_, i) => i).filter((i) => cells.some((c) => c[i] > 0));
+  const [from, to] = [Math.max(0, nonEmpty[0] - 1), Math.min(bounds.length - 1, nonEmpty[nonEmpty.length - 1] + 1)];
   const labels = bounds.slice(from, to + 1).map((b) => `≤ ${millis(b)}`);
   return {
     ...rest,
     xAxis: { ...axis, type: "category", data: labels, boundaryGap: false, splitLine: { show: false }, axisLabel: { color: theme.muted, hideOverlap: true, showMaxLabel: false } },
     yAxis: { ...axis, type: "value", min: 0, axisLabel: { color: theme.muted, formatter: percent } },
-    series: having.map(([, name, color], i) => {
+    series: available.map(([, name, color], i) => {
       const all = cells[i].reduce((a, b) => a + b, 0) || 1;
       return { name, type: "line", step: "middle", symbol: "none", color, lineStyle: { width: 1.8, type: ["solid", "dashed", "dotted", "solid"][i] }, areaStyle: { opacity: 0.1 }, emphasis: { disabled: true }, data: cells[i].slice(from, to + 1).map((n) => n / all) };
     }),

@@ -1,26 +1,26 @@
-// Who talks to whom: nodes on a circle, strong lines where messages are passed on.
+// The connections between the nodes, on a circle. Solid lines carry gossip.
 
 import { h } from "../js/dom.js";
 import { millis } from "../js/format.js";
 import { Panel } from "../js/panel.js";
 import { health } from "./swarm.js";
 
-/** Most links drawn; beyond, only those that pass messages on. */
+/** Maximum number of lines; beyond it, only connections that carry gossip are drawn. */
 const MAX_LINKS = 1500;
 
 export function graphPanel() {
   let nodes = [];
   let links = null;
   let drawn = "";
-  const legend = h("div", { class: "legend" }, h("span", {}, h("i"), "passes messages on"), h("span", {}, h("i", { class: "thin" }), "connected"));
-  const panel = new Panel("Who talks to whom", (theme) => (nodes.length && links ? option(nodes, links, theme) : null),
-    { about: "", height: 360, tools: legend, what: "No node told its connections yet" });
+  const legend = h("div", { class: "legend" }, h("span", {}, h("i"), "carries gossip"), h("span", {}, h("i", { class: "thin" }), "connected"));
+  const panel = new Panel("Connections", (theme) => (nodes.length && links ? option(nodes, links, theme) : null),
+    { about: "", height: 360, tools: legend, emptyText: "No connections reported yet" });
   const update = () => {
-    // Only when the picture would be another one: numbers change all the time.
+    // Redraw only if the picture changes: round trips change all the time.
     const key = JSON.stringify([nodes.map((n) => [n.peer, n.name, health(n)[1]]), links?.links.map((l) => [l.from, l.to, l.mesh])]);
     if (key === drawn) return;
     drawn = key;
-    panel.card.note.textContent = links && !links.complete ? "Not every node has answered" : "As the nodes themselves say";
+    panel.card.note.textContent = links && !links.complete ? "Not every node answered" : "As reported by the nodes";
     panel.update();
   };
   return {
@@ -33,8 +33,8 @@ export function graphPanel() {
 
 function option(nodes, found, theme) {
   const escape = window.vajraCharts.format.escape;
-  const tone = { good: theme.series[2], warn: theme.series[1], bad: theme.series[3] };
-  const sign = { good: "circle", warn: "triangle", bad: "rect" };
+  const colours = { good: theme.series[2], warn: theme.series[1], bad: theme.series[3] };
+  const symbols = { good: "circle", warn: "triangle", bad: "rect" };
   const many = nodes.length > 24;
   const known = new Set(nodes.map((n) => n.peer));
   const pairs = new Map();
@@ -52,7 +52,7 @@ function option(nodes, found, theme) {
     textStyle: { fontFamily: "inherit" },
     tooltip: {
       backgroundColor: theme.ground, borderColor: theme.grid, padding: 8, confine: true, textStyle: { color: theme.text, fontSize: 12 },
-      formatter: (p) => (p.dataType === "edge" ? escape(`${name.get(p.data.source)} – ${name.get(p.data.target)}: ${p.data.told}`) : escape(p.data.told)),
+      formatter: (p) => (p.dataType === "edge" ? escape(`${name.get(p.data.source)} – ${name.get(p.data.target)}: ${p.data.tooltip}`) : escape(p.data.tooltip)),
     },
     series: [{
       type: "graph", layout: many ? "circular" : "none", circular: { rotateLabel: true }, left: "center", top: "middle", width: 250, height: 250,
@@ -64,14 +64,14 @@ function option(nodes, found, theme) {
         const [kind, word] = health(n);
         const gone = n.health === "gone";
         return {
-          id: n.peer, name: n.name, x: 100 * x, y: 100 * y, symbol: sign[kind], symbolSize: n.self ? 20 : many ? 10 : 15, told: `${n.name}: ${word}`,
-          itemStyle: { color: tone[kind], opacity: gone ? 0.35 : 1, borderColor: n.self ? theme.text : "transparent", borderWidth: n.self ? 2 : 0 },
-          // Outwards, where no line runs.
+          id: n.peer, name: n.name, x: 100 * x, y: 100 * y, symbol: symbols[kind], symbolSize: n.self ? 20 : many ? 10 : 15, tooltip: `${n.name}: ${word}`,
+          itemStyle: { color: colours[kind], opacity: gone ? 0.35 : 1, borderColor: n.self ? theme.text : "transparent", borderWidth: n.self ? 2 : 0 },
+          // Outside the circle, where no lines are.
           label: { color: gone ? theme.muted : theme.text, ...(many ? {} : { position: Math.abs(x) < 0.2 ? (y < 0 ? "top" : "bottom") : x > 0 ? "right" : "left" }) },
         };
       }),
       links: edges.map((e) => ({
-        source: e.from, target: e.to, told: `${e.mesh ? "passes messages on" : "connected"}, ${millis(e.round_trip_ms)}`,
+        source: e.from, target: e.to, tooltip: `${e.mesh ? "carries gossip" : "connected"}, ${millis(e.round_trip_ms)}`,
         lineStyle: e.mesh
           ? { color: theme.series[0], width: many ? 1 : 1.8, opacity: many ? 0.5 : 0.8, curveness: 0.12 }
           : { color: theme.muted, width: 0.8, opacity: many ? 0.12 : 0.4, type: "dashed", curveness: 0.12 },

@@ -1,4 +1,4 @@
-// Starting a test: a plan by form or as text, what it amounts to, pre-flight, go.
+// Start a test: enter a plan as form or text, preview it, run the pre-flight check, start.
 
 import { Refused, get, post, saveAs } from "../js/api.js";
 import { fill, h, icon } from "../js/dom.js";
@@ -9,143 +9,143 @@ import { outlinePanel } from "./start/outline.js";
 import { preflightCard } from "./start/preflight.js";
 import { label } from "./start/schema.js";
 
-/** Pause after the last key before the node is asked what the plan amounts to. */
-const SETTLE = 300;
-/** Pause between two looks whether the node is still there, in milliseconds. */
-const ALIVE = 5000;
-const SAMPLE = `# A plan file, as start-test takes it.\nname = "my test"\n\n[task]\ntype = "HTTP"\nurl = "http://10.0.0.5:8080/"\n\n[load]\nrate = 500\nduration = "1m"\n\n`;
+/** Pause after the last edit before the plan is previewed, in milliseconds. */
+const DEBOUNCE = 300;
+/** Pause between two checks that the node is reachable, in milliseconds. */
+const PING_INTERVAL = 5000;
+const SAMPLE = `# A plan file, as for start-test.\nname = "my test"\n\n[task]\ntype = "HTTP"\nurl = "http://10.0.0.5:8080/"\n\n[load]\nrate = 500\nduration = "1m"\n\n`;
 
 export async function startPage(main) {
   const schema = await get("/plan-schema");
-  const kept = draft();
-  const value = kept.value || structuredClone(NEW);
-  let mode = kept.text ? "text" : "form";
-  let text = kept.text || SAMPLE;
-  let checked = null; // the plan in its canonical form, if what is written is one
-  let asked = 0;
+  const saved = draft();
+  const value = saved.value || structuredClone(NEW);
+  let mode = saved.text ? "text" : "form";
+  let text = saved.text || SAMPLE;
+  let checked = null; // the valid plan in its canonical form
+  let revision = 0;
   let timer = null;
-  let away = false;
+  let left = false;
 
   const outline = outlinePanel();
   const problem = h("div", { class: "slot" });
   const found = h("div", { "aria-live": "polite" });
-  const left = h("div", { class: "main" });
+  const editor = h("div", { class: "main" });
   const go = h("button", { class: "btn primary", type: "button", id: "go", onclick: () => preflight() }, icon("start", 14), "Check and start");
   const download = h("button", { class: "btn", type: "button", onclick: () => saveAs(new Blob([JSON.stringify(checked, null, 2)], { type: "application/json" }), `${checked.name || "plan"}.json`) }, "Download plan");
   const form = planForm(schema, value, () => later());
   const area = h("textarea", { class: "plan", "aria-label": "The plan, as TOML or JSON", spellcheck: "false", oninput: () => { text = area.value; later(); } });
   area.value = text;
 
-  const drawMode = () => fill(left, mode === "form" ? form.el
+  const drawMode = () => fill(editor, mode === "form" ? form.el
     : [h("p", { class: "muted small" }, "A plan file in TOML or JSON. Plans with data files are started from the command line."), area]);
   const modes = segments("How the plan is written", [["form", "Form"], ["text", "Paste a plan"]], mode, (to) => { mode = to; drawMode(); later(0); });
 
   fill(main, h("div", { class: "head" }, h("div", {}, h("h1", {}, "Start a test"), h("div", { class: "meta" }, "The swarm elects a coordinator for it and splits the load.")), h("div", { class: "actions" }, modes)),
-    h("div", { class: "start" }, left, h("aside", {}, outline.el, problem, h("div", { class: "actions" }, go, download), found)));
+    h("div", { class: "start" }, editor, h("aside", {}, outline.el, problem, h("div", { class: "actions" }, go, download), found)));
   drawMode();
 
-  function later(pause = SETTLE) {
+  function later(pause = DEBOUNCE) {
     clearTimeout(timer);
-    asked++; // what is being answered is about what was written before
+    revision++; // pending responses are for an older revision
     checked = null;
     go.disabled = download.disabled = true;
     fill(found);
-    keep(mode, value, text);
-    timer = setTimeout(look, pause);
+    saveDraft(mode, value, text);
+    timer = setTimeout(preview, pause);
   }
 
-  function written() {
+  function source() {
     if (mode === "form") return { plan: value };
     if (!text.trimStart().startsWith("{")) return { toml: text };
     try {
       const plan = JSON.parse(text);
-      // Scenarios in the canonical form have a type that plan files don't.
+      // The canonical form of scenarios has a type that plan files do not have.
       if (plan.task?.type === "SCENARIO") return { plan };
-    } catch { /* the node says what is wrong with it, and where */ }
+    } catch { /* the node reports the error and its line */ }
     return { json: text };
   }
 
-  /** Asks what the plan amounts to; with `all`, shows what is wrong also where nobody has been yet. */
-  async function look(all = false) {
-    const mine = ++asked;
+  /** Previews the plan. With `all`, errors are also shown in fields that were not edited yet. */
+  async function preview(all = false) {
+    const current = ++revision;
     const missing = mode === "form" ? form.missing() : null;
     if (missing) {
-      form.showWrong(missing, "This is needed.", all === true);
+      form.showError(missing, "Required.", all === true);
       outline.show(null, `Still to fill in: ${label(missing.split(".").pop())}.`);
       fill(problem);
       go.disabled = false;
       return;
     }
     try {
-      const read = await post("/plan", written());
-      if (mine !== asked) return;
+      const read = await post("/plan", source());
+      if (current !== revision) return;
       checked = read.plan;
       outline.show(read);
-      form.showWrong(null);
+      form.showError(null);
       fill(problem);
     } catch (e) {
-      if (mine !== asked) return;
+      if (current !== revision) return;
       checked = null;
       const refused = e instanceof Refused && e.status === 422;
-      const shown = refused && mode === "form" && form.showWrong(place(e), e.message, all === true);
-      outline.show(null, shown ? "The form tells what is not right yet." : "");
+      const shown = refused && mode === "form" && form.showError(fieldOf(e), e.message, all === true);
+      outline.show(null, shown ? "Errors are shown in the form." : "");
       fill(problem, shown ? null : refused && mode === "text"
-        ? notice("bad", h("strong", {}, "This is no plan yet"), h("pre", { class: "text small", id: "plan-error" }, e.message)) : failed(e, () => look()));
+        ? notice("bad", h("strong", {}, "The plan is invalid"), h("pre", { class: "text small", id: "plan-error" }, e.message)) : failed(e, () => preview()));
     }
     go.disabled = mode === "text" && !checked;
     download.disabled = !checked;
   }
 
   async function preflight() {
-    if (!checked) { await look(true); if (!checked) return; }
+    if (!checked) { await preview(true); if (!checked) return; }
     const plan = checked;
-    const mine = asked;
+    const current = revision;
     go.disabled = true;
     fill(found, loading());
     try {
       const report = await post("/preflight", { plan });
-      // What was edited, or left, meanwhile is not what was asked about.
-      if (mine !== asked) return;
-      if (report.verdict === "pass") return await begin(plan);
-      const anyway = h("button", { class: "btn primary", type: "button", id: "anyway", onclick: () => begin(plan, anyway) }, "Start anyway");
+      // The plan was edited, or the page left, meanwhile.
+      if (current !== revision) return;
+      if (report.verdict === "pass") return await start(plan);
+      const anyway = h("button", { class: "btn primary", type: "button", id: "anyway", onclick: () => start(plan, anyway) }, "Start anyway");
       fill(found, h("div", { style: { display: "grid", gap: "12px" } }, preflightCard(report),
         report.verdict === "fail"
-          ? notice("bad", "Nothing was started. Put right what failed, and check again.")
+          ? notice("bad", "Nothing was started. Fix the failed checks and try again.")
           : h("div", { class: "actions" }, anyway)));
       found.scrollIntoView({ block: "nearest", behavior: "smooth" });
     } catch (e) {
-      if (mine === asked) fill(found, failed(e));
+      if (current === revision) fill(found, failed(e));
     } finally {
-      if (mine === asked) go.disabled = false;
+      if (current === revision) go.disabled = false;
     }
   }
 
-  async function begin(plan, button) {
+  async function start(plan, button) {
     if (button) button.disabled = true;
     try {
       const { test_id } = await post("/tests", { plan });
-      toast("The test was started");
-      if (!away) location.hash = `#/tests/${test_id}`;
+      toast("Test started");
+      if (!left) location.hash = `#/tests/${test_id}`;
     } catch (e) {
       fill(found, failed(e));
     }
   }
 
   later(0);
-  // While one writes nothing is asked; that the node went away is told all the same.
-  const stop = repeat(ALIVE, () => get("/version"));
-  return () => { away = true; clearTimeout(timer); asked++; stop(); outline.dispose(); };
+  // Detects an unreachable node also while nothing is edited.
+  const stop = repeat(PING_INTERVAL, () => get("/version"));
+  return () => { left = true; clearTimeout(timer); revision++; stop(); outline.dispose(); };
 }
 
-/** Where it is wrong: a table that names one of its keys means that key. */
-function place(e) {
+/** Path of the invalid field. If the field is a table and the message names a key in it, that key. */
+function fieldOf(e) {
   const named = /^([a-z_]+(?:\.[a-z_0-9]+|\[\d+\])*)/.exec(e.message)?.[1];
   return e.field && named?.startsWith(`${e.field}.`) ? named : e.field;
 }
 
 const KEY = "vajra.draft";
 
-/** What was written before, or the plan of a test that is to run again. */
+/** The last draft, or the plan of a test that is to be run again. */
 function draft() {
   try {
     const again = JSON.parse(sessionStorage.getItem("vajra.plan"));
@@ -157,6 +157,6 @@ function draft() {
   }
 }
 
-function keep(mode, value, text) {
-  try { sessionStorage.setItem(KEY, JSON.stringify({ value, text: mode === "text" ? text : null })); } catch { /* not kept, then */ }
+function saveDraft(mode, value, text) {
+  try { sessionStorage.setItem(KEY, JSON.stringify({ value, text: mode === "text" ? text : null })); } catch { /* the draft is lost on reload */ }
 }

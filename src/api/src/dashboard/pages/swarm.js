@@ -1,25 +1,25 @@
-// The swarm: who is there, how they are, what runs, and who came and went.
+// The swarm: its nodes, running tests, connections and membership events.
 
 import { Refused, get, post } from "../js/api.js";
-import { add, fill, h, icon, keyed, say } from "../js/dom.js";
+import { add, fill, h, icon, keyed, setText } from "../js/dom.js";
 import { ago, count, millis, percent, short, tail, when } from "../js/format.js";
 import { Live, repeat } from "../js/live.js";
 import { attempt, badge, card, dialog, empty, facts, setBadge, table, tiles, verdictBadge } from "../js/ui.js";
 import { graphPanel } from "./graph.js";
 
-/** Lag, in milliseconds, from which on a node spoils what it measures: what plans allow by default. */
+/** Lag p99 of a node, in milliseconds, that is marked: the default limit of plans. */
 const LAG_WARNING = 100;
 
 const isDrained = (node) => node.status === "draining" || node.status === "leaving";
 
-/** How a node is, worst first: a kind, a word, and why. */
+/** Health of a node, worst first: style, label and explanation. */
 export function health(node) {
-  if (node.health === "gone") return ["bad", "gone", "nothing was heard of it for too long"];
-  if (node.status === "error") return ["bad", "error", "it says that it cannot work"];
-  if (node.status === "isolated") return ["bad", "isolated", "none of its bootstrap addresses was ever reached"];
+  if (node.health === "gone") return ["bad", "gone", "no adverts received"];
+  if (node.status === "error") return ["bad", "error", "the node reports that it cannot work"];
+  if (node.status === "isolated") return ["bad", "isolated", "no bootstrap address was reached since the start"];
   if (node.health === "late") return ["warn", "late", "an advert is overdue"];
-  if (node.status === "overloaded") return ["warn", "overloaded", "it is late with what it sends"];
-  if (isDrained(node)) return ["warn", node.status, "it takes no new share"];
+  if (node.status === "overloaded") return ["warn", "overloaded", "the node sends requests late"];
+  if (isDrained(node)) return ["warn", node.status, "the node takes no new share"];
   return ["good", node.status || "idle", "healthy"];
 }
 
@@ -28,23 +28,23 @@ export async function swarmPage(main) {
   events = events?.events || null;
 
   const pool = tiles([
-    ["nodes", "Nodes healthy"], ["capacity", "Capacity", "Tasks that the healthy nodes can run at once"],
-    ["load", "In use"], ["free", "Free", "Of the healthy nodes that take new shares"], ["running", "Tests running"],
+    ["nodes", "Healthy nodes"], ["capacity", "Capacity", "Maximum number of concurrent tasks of the healthy nodes"],
+    ["load", "In use"], ["free", "Free", "Unused capacity of the healthy nodes that take new shares"], ["running", "Running tests"],
   ]);
   const running = h("div", { class: "running" });
   const draw = { running: keyed(running, (t) => t.test_id, runCard) };
   const body = h("tbody");
   draw.nodes = keyed(body, (n) => `${n.peer}/${n.incarnation}`, (n) => nodeRow(n, () => tests.tests, () => list.nodes.find((other) => other.self)?.version));
-  const nodes = card("Nodes", { pad: false, note: "", body: table([["Node"], ["Health"], ["Load"], ["Share"], ["Lag p99", "r", "How late it is with what it sends in the running tests"], ["Heard", "r"], ["Round trip", "r", "From the node that answers"], ["Clock", "r", "How far its wall clock is ahead"], ["Version"], [""]], body, "cards") });
+  const nodes = card("Nodes", { pad: false, note: "", body: table([["Node"], ["Health"], ["Load"], ["Share"], ["Lag p99", "r", "lag p99 in the running tests"], ["Last seen", "r", "Time since the last advert"], ["Round trip", "r", "From this node"], ["Clock", "r", "Offset of the wall clock from that of this node"], ["Version"], [""]], body, "cards") });
   const log = h("ul", { class: "events" });
   draw.events = keyed(log, (e) => `${e.at}${e.kind}${e.peer}`, eventRow);
-  const history = card("Joins and losses", { pad: false, body: log });
+  const history = card("Membership events", { pad: false, body: log });
   const graph = graphPanel();
   const title = h("h1", {}, "Swarm");
   const runningPart = h("section", { "aria-label": "Running tests" }, running);
 
   fill(main,
-    h("div", { class: "head" }, h("div", {}, title, h("div", { class: "meta" }, "Every node is equal; this page is served by one of them and shows all.")),
+    h("div", { class: "head" }, h("div", {}, title, h("div", { class: "meta" }, "All nodes, as seen by the node that serves this page.")),
       h("div", { class: "actions" }, h("a", { class: "btn primary", href: "#/start" }, icon("start"), "Start a test"))),
     runningPart, pool.el, nodes.el, h("div", { class: "grid-side" }, graph.el, history.el));
 
@@ -53,8 +53,8 @@ export async function swarmPage(main) {
     const active = tests.tests.filter((t) => t.state !== "ended");
     const lost = p.total - p.healthy;
     const drained = list.nodes.filter((n) => n.health === "healthy" && isDrained(n)).length;
-    const told = [lost && `${lost} late or gone`, drained && `${drained} draining`].filter(Boolean);
-    pool.set("nodes", p.healthy, `of ${p.total}`, told.join(", ") || "all of them", told.length ? "warn" : "");
+    const problems = [lost && `${lost} late or gone`, drained && `${drained} draining`].filter(Boolean);
+    pool.set("nodes", p.healthy, `of ${p.total}`, problems.join(", ") || "all nodes", problems.length ? "warn" : "");
     pool.set("capacity", short(p.capacity), "tasks");
     pool.set("load", short(p.load), "tasks", p.capacity ? percent(p.load / p.capacity) : "");
     pool.set("free", short(p.available), "tasks");
@@ -62,9 +62,9 @@ export async function swarmPage(main) {
     runningPart.hidden = !active.length;
     draw.running(active);
     draw.nodes(list.nodes);
-    say(nodes.note, list.nodes.length === 1 ? "Only this one is known. Start others with --bootstrap and this node's address." : `${count(list.nodes.length)} known to this node`);
-    if (!events) fill(history.body, empty("No list yet", "This node keeps no list of who came and went."));
-    else if (!events.length) fill(history.body, empty("Nobody came or went", "Joins and losses appear here."));
+    setText(nodes.note, list.nodes.length === 1 ? "No other node is known. Start more nodes with --bootstrap and the address of this node." : `${count(list.nodes.length)} known to this node`);
+    if (!events) fill(history.body, empty("No events", "This node does not record membership events."));
+    else if (!events.length) fill(history.body, empty("No events yet", "Nodes that join, leave or are lost are listed here."));
     else { if (!log.isConnected) fill(history.body, log); draw.events(events); }
     graph.show(list.nodes);
   };
@@ -83,7 +83,7 @@ export async function swarmPage(main) {
       if (data.events) events = merged(data.events, events || []);
       show();
     },
-    // A node whose streams are all taken is asked now and then instead.
+    // If too many streams are open, the node is polled.
     onRefused: pollAll,
   });
   ends.push(() => live.close(), repeat(5000, async () => graph.links(await optional("/swarm/links").catch(() => null))), () => graph.dispose());
@@ -94,7 +94,7 @@ async function optional(path) {
   try { return await get(path); } catch (e) { if (e instanceof Refused) return null; throw e; }
 }
 
-/** Newest first, each once, at most a hundred. */
+/** Merges lists of events: newest first, without duplicates, at most 100. */
 function merged(fresh, old) {
   const seen = new Set();
   return [...fresh, ...old].filter((e) => {
@@ -118,7 +118,7 @@ function eventRow(e) {
   return { el };
 }
 
-function nodeRow(first, tests, usual) {
+function nodeRow(first, tests, ownVersion) {
   let node = first;
   const name = h("button", { type: "button", title: "Details", onclick: () => details(node, tests()) });
   const self = h("span", { class: "tag", hidden: true }, "this node");
@@ -137,31 +137,31 @@ function nodeRow(first, tests, usual) {
     h("td", {}, h("div", { class: "node-name" }, name, self), labels),
     h("td", { data: { label: "Health" } }, state),
     h("td", { data: { label: "Load" }, style: { minWidth: "120px" } }, load, loadText), share, lag,
-    cell("heard", "Heard"), cell("trip", "Round trip"), cell("clock", "Clock"), version, h("td", { class: "r" }, drain));
+    cell("seen", "Last seen"), cell("trip", "Round trip"), cell("clock", "Clock"), version, h("td", { class: "r" }, drain));
   const update = (n) => {
     node = n;
-    say(name, n.name || tail(n.peer));
+    setText(name, n.name || tail(n.peer));
     self.hidden = !n.self;
-    say(labels, Object.entries(n.labels || {}).map(([k, v]) => `${k}=${v}`).join("  ") || tail(n.peer));
+    setText(labels, Object.entries(n.labels || {}).map(([k, v]) => `${k}=${v}`).join("  ") || tail(n.peer));
     const [kind, word, why] = health(n);
     state = setBadge(state, kind, word, why);
     const used = n.capacity ? Math.min(1, n.load / n.capacity) : 0;
     bar.style.width = `${used * 100}%`;
     load.className = used > 0.9 ? "bar warn" : "bar";
     load.setAttribute("aria-label", `load ${percent(used)}`);
-    say(loadText, `${short(n.load)} of ${short(n.capacity)}`);
+    setText(loadText, `${short(n.load)} of ${short(n.capacity)}`);
     const shares = Object.values(n.shares || {});
-    say(share, shares.length ? shares.map(percent).join(", ") : "–");
+    setText(share, shares.length ? shares.map(percent).join(", ") : "–");
     const late = n.lag_p99_ms >= LAG_WARNING;
     const lagText = millis(n.lag_p99_ms);
-    if (lag.textContent !== lagText) fill(lag, late ? badge("warn", lagText, "It is too late with what it sends: what it measures is spoilt") : lagText);
-    say(cells.heard, n.self ? "–" : ago(n.last_seen_ms));
-    say(cells.trip, millis(n.round_trip_ms));
-    say(cells.clock, n.clock_offset_ms === null || n.clock_offset_ms === undefined ? "–" : Math.abs(n.clock_offset_ms) < 0.001 ? "±0" : `${n.clock_offset_ms < 0 ? "−" : "+"}${millis(Math.abs(n.clock_offset_ms))}`);
-    const other = usual() !== undefined && n.version !== usual();
-    say(version, other ? `${n.version} ≠` : n.version);
+    if (lag.textContent !== lagText) fill(lag, late ? badge("warn", lagText, "Above 100 ms: results of this node may be invalid") : lagText);
+    setText(cells.seen, n.self ? "–" : ago(n.last_seen_ms));
+    setText(cells.trip, millis(n.round_trip_ms));
+    setText(cells.clock, n.clock_offset_ms === null || n.clock_offset_ms === undefined ? "–" : Math.abs(n.clock_offset_ms) < 0.001 ? "±0" : `${n.clock_offset_ms < 0 ? "−" : "+"}${millis(Math.abs(n.clock_offset_ms))}`);
+    const other = ownVersion() !== undefined && n.version !== ownVersion();
+    setText(version, other ? `${n.version} ≠` : n.version);
     version.style.color = other ? "var(--warn)" : "";
-    version.title = other ? `This page's node is ${usual()}` : "";
+    version.title = other ? `The node that serves this page has version ${ownVersion()}` : "";
     drain.hidden = n.health === "gone" || isDrained(n);
     el.classList.toggle("off", n.health === "gone");
   };
@@ -169,22 +169,22 @@ function nodeRow(first, tests, usual) {
 }
 
 async function askDrain(node, button) {
-  const answer = await dialog(`Drain ${node.name}?`, h("p", { class: "muted" }, "It gives its share of running tests to the others and takes no new one until it is started again."), [["drain", "Drain"]]);
-  if (answer) await attempt(button, () => post(`/nodes/${node.peer}/drain`), `${node.name} gives its share away`);
+  const answer = await dialog(`Drain ${node.name}?`, h("p", { class: "muted" }, "The node hands its shares of running tests to other nodes and takes no new share until it is restarted."), [["drain", "Drain"]]);
+  if (answer) await attempt(button, () => post(`/nodes/${node.peer}/drain`), `${node.name} is draining`);
 }
 
 function details(node, tests) {
-  const named = (id) => tests.find((t) => t.test_id === id)?.name || tail(id);
+  const testName = (id) => tests.find((t) => t.test_id === id)?.name || tail(id);
   const [, word, why] = health(node);
-  const some = (parts) => (parts.length ? parts : "none");
+  const orNone = (parts) => (parts.length ? parts : "none");
   const lines = (values) => values.map((v) => h("div", { class: "mono" }, v));
   const list = facts([
     ["Health", `${word}: ${why}`], ["Machine", node.environment], ["Version", node.version],
     ["Capacity", `${count(node.load)} of ${count(node.capacity)} tasks in use`],
-    ["Shares", some(Object.entries(node.shares || {}).map(([id, s]) => h("div", {}, h("a", { href: `#/tests/${id}` }, named(id)), ` ${percent(s)}`)))],
+    ["Shares", orNone(Object.entries(node.shares || {}).map(([id, s]) => h("div", {}, h("a", { href: `#/tests/${id}` }, testName(id)), ` ${percent(s)}`)))],
     ["Task types", node.task_types?.join(", ")],
-    ["Labels", h("div", { class: "tags" }, some(Object.entries(node.labels || {}).map(([k, v]) => h("span", { class: "tag" }, `${k}=${v}`))))],
-    ["Addresses", some(lines(node.addresses || []))], ["Peer id", h("span", { class: "mono" }, node.peer)],
+    ["Labels", h("div", { class: "tags" }, orNone(Object.entries(node.labels || {}).map(([k, v]) => h("span", { class: "tag" }, `${k}=${v}`))))],
+    ["Addresses", orNone(lines(node.addresses || []))], ["Peer id", h("span", { class: "mono" }, node.peer)],
     ["Started", node.incarnation > 1e12 ? when(new Date(node.incarnation).toISOString()) : null],
   ]);
   dialogInfo(node.name || tail(node.peer), list);

@@ -1,7 +1,7 @@
-// A test: live while it runs, the result when it is over.
+// A test: live while it runs, then its result.
 
 import { get } from "../js/api.js";
-import { fill, h } from "../js/dom.js";
+import { fill } from "../js/dom.js";
 import { Live, repeat } from "../js/live.js";
 import { Timeline } from "../js/timeline.js";
 import { loading } from "../js/ui.js";
@@ -10,14 +10,14 @@ import { testHead } from "./test/head.js";
 import { testTables } from "./test/tables.js";
 import { testTiles } from "./test/tiles.js";
 
-/** The whole result is asked for at most so often, in milliseconds. */
+/** Interval of requests for the result, in milliseconds. */
 const RESULT_EVERY = 3000;
-/** The timeline, where points do not come by themselves. */
+/** Interval of requests for the timeline without an event stream, in milliseconds. */
 const POLL_EVERY = 5000;
 
 export async function testPage(main, id) {
   let result = await get(`/tests/${encodeURIComponent(id)}`);
-  // `latest` and prefixes become the whole id, so that a copied address stays right.
+  // `latest` and prefixes are replaced by the full id, so that a copied address stays valid.
   if (id !== result.test_id) history.replaceState(null, "", `#/tests/${result.test_id}`);
   const timeline = new Timeline(result.test_id);
   fill(main, loading());
@@ -39,18 +39,18 @@ export async function testPage(main, id) {
   const ends = [() => { left = true; }, () => parts.forEach((part) => part.dispose?.())];
   if (result.state === "ended") return () => ends.forEach((end) => end());
 
-  let planned = false;
-  const soon = () => {
-    // Several points may come at once; they are drawn once.
-    if (planned) return;
-    planned = true;
-    requestAnimationFrame(() => { planned = false; update("points"); });
+  let isScheduled = false;
+  const scheduleUpdate = () => {
+    // Points that arrive together are drawn once.
+    if (isScheduled) return;
+    isScheduled = true;
+    requestAnimationFrame(() => { isScheduled = false; update("points"); });
   };
   const stop = repeat(RESULT_EVERY, () => refresh().catch(() => {}));
   ends.push(stop);
   const live = new Live(`/tests/${result.test_id}/events`, {
     onEvent(name, data) {
-      if (name === "point") { timeline.add(data); soon(); return true; }
+      if (name === "point") { timeline.add(data); scheduleUpdate(); return true; }
       state.progress = data;
       update("progress");
       if (name !== "ended") return true;
@@ -58,20 +58,20 @@ export async function testPage(main, id) {
       finish();
       return false;
     },
-    // Where there is no place for another stream, the node is asked now and then.
+    // If too many streams are open, the node is polled.
     onRefused: () => ends.push(repeat(POLL_EVERY, () => timeline.load().then(() => update("points")))),
     onGap: () => timeline.load().then(() => update("points")).catch(() => {}),
   });
   ends.push(() => live.close());
 
-  /** The last word: results are complete a moment after the end. */
+  /** Loads the final result, which is complete shortly after the end. */
   async function finish(tries = 5) {
     try {
       await timeline.load();
       await refresh();
       update("all");
       if (!left && !result.complete && tries > 0) setTimeout(() => finish(tries - 1), 1000);
-    } catch { /* what is shown stays */ }
+    } catch { /* the last data stays visible */ }
   }
   return () => ends.forEach((end) => end());
 }

@@ -1,30 +1,30 @@
-// A field of a form for each kind of value that the schema of plans knows.
+// Form fields for the types of the plan schema.
 
 import { fill, h, icon } from "../../js/dom.js";
 import { label, plain, setAt, valueAt } from "./schema.js";
 
-/** Texts that usually have several lines. */
+/** Fields that usually have several lines. */
 const LONG = new Set(["body", "ca", "client_cert"]);
 const WIDE = new Set(["url", "headers", "body", "addresses", "tls", "stages", "thresholds", "tags", "where"]);
 let ids = 0;
 
 /**
- * Makes fields that write into `form.value` and call `form.changed(path)`. `form.wrong` maps
- * paths to what shows an error there.
+ * Creates a field that writes into `form.value` and calls `form.changed(path)`. `form.errors` maps paths
+ * to the elements that show their errors.
  */
 export function field(form, path, schema, required) {
   const name = path[path.length - 1];
   const id = `f${++ids}`;
   const help = plain(schema.description);
-  const wrong = h("div", { class: "wrong", id: `${id}w`, role: "alert", hidden: true });
+  const error = h("div", { class: "error", id: `${id}w`, role: "alert", hidden: true });
   const made = control(form, path, schema, id, required);
-  form.wrong.set(path.join("."), { el: wrong, input: made.input });
+  form.errors.set(path.join("."), { el: error, input: made.input });
   made.input?.setAttribute("aria-describedby", `${id}h ${id}w`);
   const about = h("div", { class: "help", id: `${id}h` }, help, schema["x-range"] && help ? ` ${cap(schema["x-range"])}.` : "");
   const cls = `field ${WIDE.has(name) || made.wide ? "wide" : ""}`;
-  if (made.check) return h("div", { class: cls }, h("div", { class: "check" }, made.el, h("label", { for: id }, label(name), h("div", { class: "help", style: { fontWeight: 400 } }, help))), wrong);
+  if (made.check) return h("div", { class: cls }, h("div", { class: "check" }, made.el, h("label", { for: id }, label(name), h("div", { class: "help", style: { fontWeight: 400 } }, help))), error);
   const head = made.input ? h("label", { for: id }, label(name)) : h("span", { class: "label" }, label(name));
-  return h("div", { class: cls, role: made.input ? null : "group", "aria-label": made.input ? null : label(name) }, head, made.el, wrong, about);
+  return h("div", { class: cls, role: made.input ? null : "group", "aria-label": made.input ? null : label(name) }, head, made.el, error, about);
 }
 
 const cap = (text) => text[0].toUpperCase() + text.slice(1);
@@ -65,7 +65,7 @@ function control(form, path, schema, id, required) {
 
 const isPairs = (schema) => (schema.anyOf || []).some((s) => s.type === "object" && s.additionalProperties);
 
-/** A table within a table, closed at first. */
+/** A nested table, collapsed at first. */
 function group(form, path, schema) {
   const keys = form.schema.keys(schema, valueAt(form.value, path));
   return h("details", { open: valueAt(form.value, path) !== undefined }, h("summary", { class: "small" }, "Show"),
@@ -80,15 +80,15 @@ function remover(what, onclick) {
 
 const adder = (text, onclick) => h("div", {}, h("button", { type: "button", class: "btn small", onclick }, icon("plus", 12), text));
 
-/** Names and values. */
+/** Pairs of names and values. */
 function pairs(form, path) {
-  const given = valueAt(form.value, path) || {};
-  const rows = (Array.isArray(given) ? given : Object.entries(given)).map(([k, v]) => [k, v]);
+  const initial = valueAt(form.value, path) || {};
+  const rows = (Array.isArray(initial) ? initial : Object.entries(initial)).map(([k, v]) => [k, v]);
   const box = h("div", { class: "rows" });
   const write = () => {
-    const real = rows.filter(([k]) => k !== "");
-    const twice = new Set(real.map(([k]) => k)).size < real.length;
-    setAt(form.value, path, real.length ? (twice ? real : Object.fromEntries(real)) : undefined);
+    const filled = rows.filter(([k]) => k !== "");
+    const repeated = new Set(filled.map(([k]) => k)).size < filled.length;
+    setAt(form.value, path, filled.length ? (repeated ? filled : Object.fromEntries(filled)) : undefined);
     form.changed(path);
   };
   const draw = (focus) => {
@@ -103,15 +103,15 @@ function pairs(form, path) {
   return box;
 }
 
-/** A list of texts. */
+/** A list of strings. */
 function texts(form, path, schema) {
   const item = form.schema.resolve(schema.items);
   const inner = item.anyOf ? form.schema.resolve(item.anyOf[0]) : item;
   const rows = [...(valueAt(form.value, path) || [])];
   const box = h("div", { class: "rows" });
   const write = () => {
-    const real = rows.filter((r) => r !== "");
-    setAt(form.value, path, real.length ? real : undefined);
+    const filled = rows.filter((r) => r !== "");
+    setAt(form.value, path, filled.length ? filled : undefined);
     form.changed(path);
   };
   const draw = (focus) => {
@@ -135,11 +135,11 @@ function tables(form, path, schema) {
   const write = () => { setAt(form.value, path, rows.length ? rows : undefined); form.changed(path); };
   const draw = () => {
     fill(box, rows.map((row, i) => {
-      const sub = { ...form, value: row, wrong: new Map(), changed: (p) => { write(); if (p[0] === "type") draw(); } };
+      const sub = { ...form, value: row, errors: new Map(), changed: (p) => { write(); if (p[0] === "type") draw(); } };
       const parts = form.schema.keys(item, row).map(([name, s, required]) => {
         const at = `${[...path, i].join(".")}.${name}`;
         const made = field(sub, [name], s, required);
-        form.wrong.set(at, sub.wrong.get(name));
+        form.errors.set(at, sub.errors.get(name));
         made.querySelector(".help")?.remove();
         made.classList.remove("wide");
         return made;

@@ -1,49 +1,49 @@
-// The form of a plan, made from its schema. Only how keys are grouped is said here.
+// The form of a plan, generated from the schema. Only the grouping of the keys is defined here.
 
 import { fill, h } from "../../js/dom.js";
 import { card, segments } from "../../js/ui.js";
 import { field } from "./fields.js";
 import { Schema, plain } from "./schema.js";
 
-/** Keys that are seen at once; all others that a table has are below them, folded. */
+/** Keys that are always visible; the other keys of a table are collapsed. */
 const FIRST = {
   task: ["url", "method", "headers", "body", "ms"],
   load: ["rate", "users", "think_time", "duration", "ramp_up", "warm_up", "stages"],
 };
-/** Needed, although the schema does not say so: a plan file may leave it to its `[local]` target. */
-const NEEDED = new Set(["url"]);
-/** What a new plan begins with. */
+/** Required here, but not in the schema: a plan file may use its `[local]` target instead. */
+const REQUIRED = new Set(["url"]);
+/** The initial plan. */
 export const NEW = { task: { type: "HTTP", method: "GET" }, load: { model: "open", rate: 100, duration: "30s" } };
 
 export function planForm(rootSchema, value, changed) {
   const schema = new Schema(rootSchema);
   const touched = new Set();
-  let last = null; // what is wrong, and where
+  let last = null; // the last error and its path
   const form = {
-    schema, value, wrong: new Map(),
+    schema, value, errors: new Map(),
     changed: (path) => { touched.add(path.join(".")); changed(); },
-    // Leaving a field changes nothing: whoever leaves it for a button must find it as it was.
-    touched: (path) => { touched.add(path.join(".")); if (last) showWrong(...last); },
+    // Leaving a field changes no value, so a button that is about to be clicked stays enabled.
+    touched: (path) => { touched.add(path.join(".")); if (last) showError(...last); },
   };
   const target = h("div");
   const load = h("div");
   let staged = Boolean(value.load?.stages);
 
   const part = (name) => schema.resolve(rootSchema.properties[name]);
-  const fields = (name, keys) => h("div", { class: "fields" }, keys.map(([key, s, required]) => field(form, [name, key], s, required || NEEDED.has(key))));
+  const fields = (name, keys) => h("div", { class: "fields" }, keys.map(([key, s, required]) => field(form, [name, key], s, required || REQUIRED.has(key))));
   const folded = (title, name, keys, open) => keys.length > 0 && h("details", { open, style: { marginTop: "16px" } }, h("summary", { class: "small" }, title), h("div", { style: { marginTop: "14px" } }, fields(name, keys)));
 
   function drawTarget() {
     const types = schema.choices(schema.resolve(part("task").properties.type)) || [];
     value.task ||= { ...NEW.task };
-    const choice = h("div", { class: "choice", role: "radiogroup", "aria-label": "Kind of task" }, types.map(([type, about]) => h("label", {},
+    const choice = h("div", { class: "choice", role: "radiogroup", "aria-label": "Task type" }, types.map(([type, about]) => h("label", {},
       h("input", { type: "radio", name: "task-type", value: type, checked: value.task.type === type, onchange: () => changeType(type) }),
       h("span", {}, type, h("small", {}, plain(about))))));
     const keys = schema.keys(part("task"), value.task).filter(([key]) => key !== "type");
     const first = keys.filter(([key, , required]) => required || FIRST.task.includes(key));
     first.sort((a, b) => order(FIRST.task, a[0]) - order(FIRST.task, b[0]));
     const rest = keys.filter((key) => !first.includes(key));
-    fill(target, choice, h("div", { style: { marginTop: "16px" } }, fields("task", first)), folded("More about the request", "task", rest, rest.some(([key]) => value.task[key] !== undefined)));
+    fill(target, choice, h("div", { style: { marginTop: "16px" } }, fields("task", first)), folded("More request options", "task", rest, rest.some(([key]) => value.task[key] !== undefined)));
   }
 
   function changeType(type) {
@@ -60,7 +60,7 @@ export function planForm(rootSchema, value, changed) {
     value.load.model ||= value.load.users ? "closed" : "open";
     const { model } = value.load;
     const other = model === "open" ? "Closed model" : "Open model";
-    const model_choice = segments("Model", models.map(([m, about]) => [m, `${m === "open" ? "Open" : "Closed"}: ${plain(about).replace(/\.$/, "").toLowerCase()}`]), model, (m) => {
+    const modelChoice = segments("Model", models.map(([m, about]) => [m, `${m === "open" ? "Open" : "Closed"}: ${plain(about).replace(/\.$/, "").toLowerCase()}`]), model, (m) => {
       value.load.model = m;
       for (const [key, s] of schema.keys(part("load"), value.load)) if (plain(s.description).startsWith(m === "open" ? "Closed model" : "Open model")) delete value.load[key];
       if (m === "open") value.load.rate ??= 100; else value.load.users ??= 10;
@@ -84,41 +84,41 @@ export function planForm(rootSchema, value, changed) {
     const keys = schema.keys(part("load"), value.load).filter(([key, s]) => key !== "model" && !hidden.has(key) && !plain(s.description).startsWith(other));
     const first = keys.filter(([key]) => FIRST.load.includes(key)).sort((a, b) => order(FIRST.load, a[0]) - order(FIRST.load, b[0]));
     const rest = keys.filter(([key]) => !FIRST.load.includes(key));
-    fill(load, h("div", { class: "actions", style: { marginBottom: "16px" } }, model_choice, shape), fields("load", first),
+    fill(load, h("div", { class: "actions", style: { marginBottom: "16px" } }, modelChoice, shape), fields("load", first),
       folded("Limits, pacing, arrivals", "load", rest, rest.some(([key]) => value.load[key] !== undefined)));
   }
 
   drawTarget();
   drawLoad();
   const top = ["name", "tags"].filter((key) => rootSchema.properties[key]);
-  const more = h("details", {}, h("summary", { class: "small" }, "Name, who carries the load, when a result is invalid"),
+  const more = h("details", {}, h("summary", { class: "small" }, "Name, tags, nodes, limits of a valid result"),
     h("div", { class: "fields", style: { marginTop: "14px" } }, top.map((key) => field(form, [key], part(key), false)),
       ["swarm", "limits"].flatMap((name) => schema.keys(part(name), value[name]).map(([key, s, required]) => field(form, [name, key], s, required)))));
   const thresholds = field(form, ["thresholds"], part("thresholds"), false);
-  // The card's head says both.
+  // The header of the card shows both.
   for (const part of [".label", ".help"]) thresholds.querySelector(part)?.remove();
 
   const el = h("form", { novalidate: true, onsubmit: (e) => e.preventDefault() },
     card("Target", { body: target, note: plain(part("task").description) }).el,
     card("Load", { body: load, note: plain(part("load").description) }).el,
-    card("Thresholds", { body: thresholds, note: "Such as response_time.p99 < 250ms, error_rate < 1%, rate > 990/s" }).el,
+    card("Thresholds", { body: thresholds, note: "For example response_time.p99 < 250ms, error_rate < 1%, rate > 990/s" }).el,
     h("section", { class: "card" }, h("div", { class: "pad" }, more)));
 
-  /** The first field that is needed and empty, as its path; null if there is none. */
+  /** Path of the first required field that is empty; null if there is none. */
   const missing = () => {
-    for (const [path, { input }] of form.wrong) if (input?.required && input.isConnected && !input.value.trim()) return path;
+    for (const [path, { input }] of form.errors) if (input?.required && input.isConnected && !input.value.trim()) return path;
     return null;
   };
 
-  /** Shows what is wrong at its field; tells whether there was one. */
-  const showWrong = (path, text, all) => {
-    for (const { el: box, input } of form.wrong.values()) { box.hidden = true; input?.removeAttribute("aria-invalid"); }
+  /** Shows an error at its field; returns whether there is such a field. */
+  const showError = (path, text, all) => {
+    for (const { el: box, input } of form.errors.values()) { box.hidden = true; input?.removeAttribute("aria-invalid"); }
     last = path ? [path, text, false] : null;
     if (!path) return false;
     const keys = path.replace(/\[(\d+)\]/g, ".$1").split(".");
     for (let n = keys.length; n > 0; n--) {
       const key = keys.slice(0, n).join(".");
-      const at = form.wrong.get(key);
+      const at = form.errors.get(key);
       if (!at?.el.isConnected) continue;
       if (!all && !touched.has(key)) return true;
       at.el.textContent = text.replace(new RegExp(`^${path.replace(/[.[\]]/g, "\\$&")}:?\\s*`), "").replace(/^./, (c) => c.toUpperCase());
@@ -133,8 +133,8 @@ export function planForm(rootSchema, value, changed) {
     }
     return false;
   };
-  return { el, missing, showWrong };
+  return { el, missing, showError };
 }
 
-/** Where a key comes in a list; those that are not in it come last. */
+/** Position of a key in a list; unknown keys come last. */
 const order = (list, key) => (list.includes(key) ? list.indexOf(key) : list.length);

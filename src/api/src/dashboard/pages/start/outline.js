@@ -1,4 +1,4 @@
-// What a plan amounts to: the shape of its load, and its summary.
+// Preview of a plan: its load over time, and a summary.
 
 import { fill, h } from "../../js/dom.js";
 import { clock, count, length, short } from "../../js/format.js";
@@ -8,20 +8,20 @@ import { facts } from "../../js/ui.js";
 export function outlinePanel() {
   let outline = null;
   const text = h("div");
-  const panel = new Panel("What will run", (theme) => (outline ? option(outline, theme) : null), { height: 150, what: "The load's shape appears here" });
+  const panel = new Panel("Preview", (theme) => (outline ? option(outline, theme) : null), { height: 150, emptyText: "The planned load is shown here" });
   panel.card.body.append(text);
-  const show = (next, why = "") => {
+  const show = (next, reason = "") => {
     outline = next;
     panel.el.style.opacity = next ? 1 : 0.75;
     if (next) {
       const closed = next.plan.load.model === "closed";
       fill(text, h("div", { style: { marginTop: "12px" } }, facts([
         ["Peak", `${short(Math.max(...next.stages.map((s) => Math.max(s.from, s.to))))}${closed ? " users" : "/s"}`],
-        ["Length", length(next.length_s)],
-        ["Requests", next.requests === null ? "as many as the users get done" : `${closed ? "at most " : ""}${count(next.requests)}`],
-      ])), h("details", { style: { marginTop: "12px" } }, h("summary", { class: "small" }, "Stage by stage"), h("pre", { class: "text small" }, next.summary)));
+        ["Duration", length(next.length_s)],
+        ["Requests", next.requests === null ? "depends on the response times" : `${closed ? "at most " : ""}${count(next.requests)}`],
+      ])), h("details", { style: { marginTop: "12px" } }, h("summary", { class: "small" }, "Details of the stages"), h("pre", { class: "text small" }, next.summary)));
     } else {
-      fill(text, why && h("p", { class: "small muted", style: { marginTop: "10px" } }, why));
+      fill(text, reason && h("p", { class: "small muted", style: { marginTop: "10px" } }, reason));
     }
     panel.update(true);
   };

@@ -1,9 +1,9 @@
-// Reads the JSON Schema of plans: which keys a table has, and which of them make sense now.
+// Reads the JSON Schema of plans: the keys of a table, and which of them are currently allowed.
 
 export class Schema {
   constructor(root) { this.root = root; }
 
-  /** A schema with its reference followed; what is said beside the reference goes first. */
+  /** Resolves a reference; keywords beside the reference take precedence. */
   resolve(schema) {
     if (!schema?.$ref) return schema;
     const target = this.resolve(this.root.$defs[schema.$ref.replace("#/$defs/", "")]);
@@ -12,8 +12,8 @@ export class Schema {
   }
 
   /**
-   * The keys of a table as `[name, schema, required]`, those left out that its other values
-   * rule out: a new kind of task that says what it takes appears by itself.
+   * The keys of a table as `[name, schema, required]`, without those that its other values exclude. New
+   * task types therefore need no change here.
    */
   keys(schema, value) {
     const table = this.resolve(schema);
@@ -21,7 +21,7 @@ export class Schema {
     let required = new Set(table.required || []);
     for (const rule of [table, ...(table.allOf || [])]) {
       if (!rule.if) continue;
-      const branch = this.holds(rule.if, value) ? rule.then : rule.else;
+      const branch = this.matches(rule.if, value) ? rule.then : rule.else;
       if (!branch) continue;
       for (const [name, allowed] of Object.entries(branch.properties || {})) if (allowed === false) names = names.filter((n) => n !== name);
       if (branch.propertyNames?.enum) names = names.filter((n) => branch.propertyNames.enum.includes(n));
@@ -30,7 +30,7 @@ export class Schema {
     return names.map((name) => [name, this.resolve(table.properties[name]), required.has(name)]);
   }
 
-  holds(condition, value) {
+  matches(condition, value) {
     return Object.entries(condition.properties || {}).every(([name, s]) => {
       const v = value?.[name];
       if (s.const !== undefined) return v === s.const;
@@ -38,14 +38,14 @@ export class Schema {
     });
   }
 
-  /** The values of a choice as `[value, about]`; null if it is none. */
+  /** The values of an enumeration as `[value, description]`; null if the schema is not one. */
   choices(schema) {
     if (schema.oneOf?.every((c) => c.const !== undefined)) return schema.oneOf.map((c) => [c.const, c.description || ""]);
     return schema.enum ? schema.enum.map((v) => [v, ""]) : null;
   }
 }
 
-/** A comment of the schema as plain text: without marks of Markdown. */
+/** A description of the schema without Markdown. */
 export const plain = (text) => (text || "").replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/`/g, "");
 
 /** A key as a label: `max_in_flight` is "Max in flight". */
@@ -59,7 +59,7 @@ export function valueAt(root, path) {
   return path.reduce((value, key) => value?.[key], root);
 }
 
-/** Sets a value, or takes it away; tables that become empty go, too. */
+/** Sets a value, or removes it if undefined, with tables that become empty. */
 export function setAt(root, path, value) {
   const [key, ...rest] = path;
   if (!rest.length) {

@@ -1,7 +1,7 @@
-// What one can do with a test: stop it, pause it, change its load; take its result along.
+// Actions on a test: stop, pause, change the load, export.
 
 import { open, post, remove, save, saveAs } from "../../js/api.js";
-import { h, icon, say } from "../../js/dom.js";
+import { h, icon, setText } from "../../js/dom.js";
 import { attempt, dialog } from "../../js/ui.js";
 
 const EXPORTS = [["json", "Result as JSON", "json"], ["csv", "Timeline as CSV", "csv"], ["hgrm", "Percentiles (.hgrm)", "hgrm"], ["hlog", "Histogram log (.hlog)", "hlog"], ["junit", "Thresholds as JUnit XML", "xml"]];
@@ -13,7 +13,7 @@ export function testActions(state, refresh) {
 
   const pause = h("button", { class: "btn", type: "button", onclick: async () => {
     const paused = isPaused(state.result);
-    done(await attempt(pause, () => post(`${path}/${paused ? "resume" : "pause"}`), paused ? "The test goes on" : "The test stands still"));
+    done(await attempt(pause, () => post(`${path}/${paused ? "resume" : "pause"}`), paused ? "Test resumed" : "Test paused"));
   } }, "Pause");
   const scale = h("button", { class: "btn", type: "button", onclick: () => askScale(state, scale, path, done) }, "Change load");
   const stopWord = h("span", {}, "Stop");
@@ -41,8 +41,8 @@ export function testActions(state, refresh) {
     const over = result.state === "ended";
     pause.hidden = scale.hidden = !live;
     stop.hidden = over || state.progress?.state === "ended";
-    // Who waits for the last responses may still give them up.
-    say(stopWord, result.state === "stopping" ? "Stop now" : "Stop");
+    // A graceful stop can be followed by an immediate one.
+    setText(stopWord, result.state === "stopping" ? "Stop now" : "Stop");
     again.hidden = !over || !result.plan || !Object.keys(result.plan).length;
     const label = isPaused(result) ? "Resume" : "Pause";
     if (pause.textContent !== label) pause.textContent = label;
@@ -50,7 +50,7 @@ export function testActions(state, refresh) {
   return { el, update };
 }
 
-/** Whether the load stands still: the last change that counts was a pause. */
+/** Whether the test is paused: the last pause or resumption was a pause. */
 export function isPaused(result) {
   const last = result.changes.filter((c) => c.kind !== "scaled").pop();
   return result.state === "running" && last?.kind === "paused";
@@ -59,9 +59,9 @@ export function isPaused(result) {
 async function askStop(button, path, done, stopping) {
   const now = ["now", "Stop now", "danger"];
   const answer = stopping
-    ? await dialog("Stop waiting?", h("p", { class: "muted" }, "The test is stopping and waits for the responses that are on their way. Stopping now gives them up, and counts them as abandoned."), [now])
+    ? await dialog("Stop waiting?", h("p", { class: "muted" }, "The test is stopping and waits for requests in flight. Stopping now aborts them; they are counted as abandoned."), [now])
     : await dialog("Stop this test?", h("p", { class: "muted" },
-      "It stops on every node. Gracefully waits for the responses that are on their way; now gives them up, and counts them as abandoned."),
+      "The test stops on every node. A graceful stop waits for requests in flight; stopping now aborts them, and they are counted as abandoned."),
     [now, ["graceful", "Stop gracefully"]]);
   if (!answer) return;
   const query = answer.value === "now" ? "?graceful=false" : "";
@@ -76,10 +76,10 @@ async function askScale(state, button, path, done) {
   const now = last?.level ?? result.load?.[key] ?? "";
   const input = h("input", { id: "level", name: "level", type: "number", min: closed ? 1 : 0.001, step: closed ? 1 : "any", required: true, value: String(now), autofocus: true });
   const answer = await dialog("Change the load", [
-    h("p", { class: "muted" }, "What the plan calls full load becomes this, from a moment on that is the same on every node. Every other level changes in proportion."),
-    h("div", { class: "field" }, h("label", { for: "level" }, closed ? "Users" : "Arrivals a second, of the whole swarm"), input),
+    h("p", { class: "muted" }, "Sets the full load of the plan, at the same time on all nodes. All other levels change in proportion."),
+    h("div", { class: "field" }, h("label", { for: "level" }, closed ? "Users, over the whole swarm" : "Arrivals per second, over the whole swarm"), input),
   ], [["scale", "Change"]]);
   const level = Number(answer?.data.get("level"));
   if (!answer || !level) return;
-  done(await attempt(button, () => post(`${path}/scale`, { [key]: level }), `Full load becomes ${level}${closed ? " users" : "/s"}`));
+  done(await attempt(button, () => post(`${path}/scale`, { [key]: level }), `Full load changed to ${level}${closed ? " users" : "/s"}`));
 }

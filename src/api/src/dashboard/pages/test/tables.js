@@ -1,6 +1,6 @@
 // The tables of a test: thresholds, nodes, steps, status codes, errors.
 
-import { fill, h, keyed, say } from "../../js/dom.js";
+import { fill, h, keyed, setText } from "../../js/dom.js";
 import { clock, count, DASH, millis, percent, short, tail } from "../../js/format.js";
 import { silent } from "../../js/timeline.js";
 import { badge, card, empty, table } from "../../js/ui.js";
@@ -15,7 +15,7 @@ export function testTables(state) {
   return { el, update: (what) => { if (what !== "points") parts.forEach((part) => part.update(state)); } };
 }
 
-/** A table whose rows keep their place; `cells(item)` gives a text, a node or null for each column. */
+/** A table whose rows are updated in place; `cells(item)` returns a text, a node or null per column. */
 function live(columns, keyOf, cells, cls) {
   const body = h("tbody");
   const draw = keyed(body, keyOf, () => {
@@ -23,7 +23,7 @@ function live(columns, keyOf, cells, cls) {
     const row = h("tr", {}, tds);
     return { el: row, update(item) {
       cells(item, row).forEach((value, i) => {
-        if (value instanceof Node) { if (tds[i].textContent !== value.textContent) fill(tds[i], value); } else say(tds[i], value);
+        if (value instanceof Node) { if (tds[i].textContent !== value.textContent) fill(tds[i], value); } else setText(tds[i], value);
       });
     } };
   });
@@ -31,9 +31,9 @@ function live(columns, keyOf, cells, cls) {
 }
 
 function thresholds() {
-  const t = live([["Threshold"], ["Measured", "r"], ["Kept", "r"]], (x) => x.threshold, (x) => [
+  const t = live([["Threshold"], ["Measured", "r"], ["Result", "r"]], (x) => x.threshold, (x) => [
     h("code", {}, x.threshold), measured(x), x.passed ? badge("good", "passed") : badge("bad", "failed")]);
-  const part = card("Thresholds", { pad: false, body: t.el, note: "What the plan calls a good result" });
+  const part = card("Thresholds", { pad: false, body: t.el, note: "Pass criteria of the plan" });
   return { el: part.el, update({ result }) { part.el.hidden = !result.thresholds.length; t.draw(result.thresholds); } };
 }
 
@@ -49,7 +49,7 @@ function nodes() {
       const lost = n.lost_at_ms !== null && n.lost_at_ms !== undefined;
       row.classList.toggle("off", lost);
       const name = h("div", {}, h("span", { style: { fontWeight: 550 } }, n.name || tail(n.peer)), h("span", { class: "sub" }, n.environment || tail(n.peer)));
-      // What a lost node was last seen to carry, it does not carry any more.
+      // A lost node has no share any more.
       return [name, lost ? DASH : percent(n.share), count(n.sent), count(n.failed), count(n.dropped), millis(n.lag_p99_ms),
         lost ? badge("bad", `lost at ${clock(n.lost_at_ms / 1000)}`) : n.silent ? badge("warn", "sends nothing") : badge("good", n.over ? "carried load" : "carries load")];
     }, "cards");
@@ -57,11 +57,11 @@ function nodes() {
   return { el: part.el, update({ result, timeline }) {
     part.el.hidden = !result.nodes.length;
     const over = result.state === "ended";
-    const quiet = result.state === "running" ? silent(timeline.data) : new Set();
+    const silentWorkers = result.state === "running" ? silent(timeline.data) : new Set();
     const lost = result.nodes.filter((n) => n.lost_at_ms !== null && n.lost_at_ms !== undefined).length;
     const skew = result.start_skew_ms === null ? "" : `, started within ${millis(result.start_skew_ms)}`;
-    say(part.note, `${result.nodes.length} carried load${lost ? `, ${lost} lost` : ""}${skew}`);
-    t.draw(result.nodes.map((n) => ({ ...n, over, silent: quiet.has(`${n.peer}/${n.incarnation}`) })));
+    setText(part.note, `${result.nodes.length} carried load${lost ? `, ${lost} lost` : ""}${skew}`);
+    t.draw(result.nodes.map((n) => ({ ...n, over, silent: silentWorkers.has(`${n.peer}/${n.incarnation}`) })));
   } };
 }
 
@@ -76,9 +76,9 @@ function steps(title, key) {
 }
 
 function distribution() {
-  const t = live([["Percentile"], ["Response time", "r", "From the instant a request was due"], ["Service time", "r", "From the actual send"], ["Lag", "r", "The generator's own error"]],
+  const t = live([["Percentile"], ["Response time", "r", "From the intended send time"], ["Service time", "r", "From the actual send"], ["Lag", "r", "Error of the generator itself"]],
     (row) => row[0], (row) => row);
-  const part = card("Distribution", { pad: false, body: t.el, note: "Of the whole test, warm-up left out" });
+  const part = card("Distribution", { pad: false, body: t.el, note: "Whole test, without the warm-up" });
   const rows = [["min", "min"], ["mean", "mean"], ["p50", "p50"], ["p75", "p75"], ["p90", "p90"], ["p95", "p95"], ["p99", "p99"], ["p999", "p99.9"], ["max", "max"]];
   return { el: part.el, update({ result: r }) {
     part.el.hidden = !r.response_time_ms;
@@ -87,9 +87,9 @@ function distribution() {
 }
 
 function errors() {
-  const t = live([["Kind"], ["What happened"], ["Count", "r"], ["Share", "r"]], (e) => `${e.kind}\n${e.message}`, (e) => [e.kind, e.message || "all others of this kind", count(e.count), percent(e.share)]);
+  const t = live([["Kind"], ["Message"], ["Count", "r"], ["Share", "r"]], (e) => `${e.kind}\n${e.message}`, (e) => [e.kind, e.message || "other errors of this kind", count(e.count), percent(e.share)]);
   const codes = h("div", { class: "tags", style: { padding: "0 16px 14px" } });
-  const none = empty("No errors", "Every response that came was a good one.");
+  const none = empty("No errors", "All responses were successful.");
   const part = card("Errors and status codes", { pad: false, body: [codes, t.el, none] });
   return { el: part.el, update({ result: r }) {
     const found = Object.entries(r.status_codes || {});

@@ -1,19 +1,19 @@
-// What was counted, in large numbers.
+// Key figures of a test.
 
 import { bytes, clock, percent, seconds, short, split } from "../../js/format.js";
 import { tiles } from "../../js/ui.js";
 
-/** Lag in milliseconds beyond which the generator itself spoils a result, unless the plan says otherwise. */
+/** Default limit of the lag p99 for a valid result, in milliseconds. */
 const LAG_LIMIT = 100;
 
 export function testTiles(state) {
   const part = tiles([
-    ["rate", "Rate", "Requests sent a second: in the last interval, and at the end over the whole test"],
-    ["sent", "Requests", "Written, warm-up included"], ["errors", "Errors", "Failed of sent"],
-    ["p50", "Median", "Response time from the instant a request was due"], ["p99", "p99"],
-    ["flight", "In flight", "Waiting or in flight now"],
-    ["lag", "Lag p99", "How late the generator itself was"], ["missing", "Missing", "Arrivals dropped by workers, and those that no worker was there for"],
-    ["traffic", "Received", "Bytes read from connections"],
+    ["rate", "Rate", "Requests sent per second: in the last interval, and after the end in the whole test"],
+    ["sent", "Requests", "Requests sent, including the warm-up"], ["errors", "Errors", "Ratio of failed requests"],
+    ["p50", "Median", "Response time from the intended send time"], ["p99", "p99"],
+    ["flight", "In flight", "Requests waiting or in flight"],
+    ["lag", "Lag p99", "Error of the generator itself: actual minus intended send time"], ["unsent", "Not sent", "Arrivals dropped by workers, and planned arrivals without a worker"],
+    ["traffic", "Received", "Bytes received from the target"],
   ]);
   const update = () => {
     const { result: r, progress: p, timeline } = state;
@@ -21,13 +21,13 @@ export function testTiles(state) {
     const points = timeline.data.points;
     const [before, last] = [points[points.length - 2], points[points.length - 1]];
     const totals = r.totals;
-    // A point tells what was asked for at its end, and what came since its beginning: while the
-    // load rises the two are of different moments, unless one takes the middle.
+    // A point has the planned rate at its end and the achieved rate since its start. The mean of two
+    // planned rates is that of the middle, so that both are comparable while the load rises.
     const now = over ? r.rate.achieved : last?.rate ?? 0;
-    const asked = over ? r.rate.planned : ((before ?? last)?.planned + last?.planned) / 2 || 0;
+    const plannedRate = over ? r.rate.planned : ((before ?? last)?.planned + last?.planned) / 2 || 0;
     const users = over ? 0 : last?.users;
-    part.set("rate", short(now), "/s", users ? `${short(users)} users` : asked ? `of ${short(asked)} planned` : "", asked && now < asked * 0.98 && last && last.from_s > 1 ? "warn" : "");
-    // Of one moment, all of them: what is told every second is newer than the result.
+    part.set("rate", short(now), "/s", users ? `${short(users)} users` : plannedRate ? `of ${short(plannedRate)} planned` : "", plannedRate && now < plannedRate * 0.98 && last && last.from_s > 1 ? "warn" : "");
+    // All from one source: the progress is newer than the result.
     const { sent, failed, elapsed_s: at } = over || !p ? { ...totals, elapsed_s: r.duration_s } : p;
     const planned = over && r.load?.model === "open" && totals.planned;
     part.set("sent", short(sent), "", planned ? `${short(planned)} planned` : at > 0 ? `in ${clock(Math.floor(at))}` : "");
@@ -40,9 +40,9 @@ export function testTiles(state) {
     part.set("flight", over ? "0" : last ? short(last.in_flight) : "–");
     const lag = over ? r.lag_ms?.p99 : p?.lag_p99_ms ?? r.lag_ms?.p99;
     const late = lag > (1000 * seconds(r.plan?.limits?.lag_p99) || LAG_LIMIT);
-    part.set("lag", ...split(lag), late ? "the generator is late" : "", late ? "bad" : "");
-    const missing = totals.dropped + totals.unsent;
-    part.set("missing", short(missing), "", [totals.dropped && `${short(totals.dropped)} dropped`, totals.unsent && `${short(totals.unsent)} unsent`].filter(Boolean).join(", "), missing ? "warn" : "");
+    part.set("lag", ...split(lag), late ? "above the limit" : "", late ? "bad" : "");
+    const unsent = totals.dropped + totals.unsent;
+    part.set("unsent", short(unsent), "", [totals.dropped && `${short(totals.dropped)} dropped`, totals.unsent && `${short(totals.unsent)} unsent`].filter(Boolean).join(", "), unsent ? "warn" : "");
     const [size, unit] = bytes(totals.bytes_received).split(" ");
     part.set("traffic", size, unit, `${bytes(totals.bytes_sent)} sent`);
   };

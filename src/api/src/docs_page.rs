@@ -1,7 +1,9 @@
-//! The API's description as one page of HTML, without scripts and without anything to load, so
-//! that it can be read wherever the node can be reached.
+//! Renders the OpenAPI document as one HTML page, without scripts and without external resources, so
+//! that it works without internet access.
 
 use serde_json::{Map, Value};
+
+use super::paths::OPENAPI_DOCUMENT;
 
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
 <meta name=viewport content='width=device-width'><title>Vajra: the HTTP API</title><style>\
@@ -10,35 +12,35 @@ h2{margin-top:2.5rem}h3{margin:1.8rem 0 .3rem;font-size:1rem}code,h3{font-family
 table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-bottom:1px solid #8884}\
 td:first-child{white-space:nowrap}b.m{display:inline-block;min-width:4.5rem}a{color:inherit}p{margin:.3rem 0}</style>";
 
-/// The page of a document.
+/// The HTML page of a document.
 pub(super) fn page(document: &Value) -> String {
     let mut out = HEAD.to_owned();
     let info = &document["info"];
     out += &format!(
-        "<h1>{} <small>{}</small></h1><p>{}</p><p>As a file: <a href='{}'>{}</a></p>",
+        "<h1>{} <small>{}</small></h1><p>{}</p><p>OpenAPI document: <a href='{}'>{}</a></p>",
         text(&info["title"]),
         text(&info["version"]),
         text(&info["description"]),
-        super::openapi::DOCUMENT,
-        super::openapi::DOCUMENT,
+        OPENAPI_DOCUMENT,
+        OPENAPI_DOCUMENT,
     );
     for tag in document["tags"].as_array().into_iter().flatten() {
         out += &format!("<h2>{}</h2>", text(&tag["description"]));
         for (path, method, operation) in operations(document) {
             let tags = operation["tags"].as_array();
             if tags.is_some_and(|tags| tags.contains(&tag["name"])) {
-                operation_of(&mut out, path, method, operation);
+                write_operation(&mut out, path, method, operation);
             }
         }
     }
     out += "<h2>Schemas</h2>";
     for (name, schema) in object(&document["components"]["schemas"]) {
-        schema_of(&mut out, name, schema);
+        write_schema(&mut out, name, schema);
     }
     out
 }
 
-/// All operations, in the document's order.
+/// All operations as `(path, method, operation)`, in the order of the document.
 pub(super) fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     object(&document["paths"]).flat_map(|(path, item)| {
         let methods = object(item).filter(|(key, _)| {
@@ -51,7 +53,7 @@ pub(super) fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, 
     })
 }
 
-fn operation_of(out: &mut String, path: &str, method: &str, operation: &Value) {
+fn write_operation(out: &mut String, path: &str, method: &str, operation: &Value) {
     *out += &format!(
         "<h3 id='{}'><b class=m>{}</b> {}</h3><p>{} {}</p><table>",
         text(&operation["operationId"]),
@@ -65,31 +67,31 @@ fn operation_of(out: &mut String, path: &str, method: &str, operation: &Value) {
             "<tr><td><code>{}</code> ({})<td>{}<td>{}",
             text(&parameter["name"]),
             text(&parameter["in"]),
-            kind(&parameter["schema"]),
+            type_of(&parameter["schema"]),
             text(&parameter["description"]),
         );
     }
     for (media, content) in object(&operation["requestBody"]["content"]) {
         *out += &format!(
             "<tr><td>body<td>{}<td><code>{}</code>",
-            kind(&content["schema"]),
+            type_of(&content["schema"]),
             escaped(media)
         );
     }
     for (status, response) in object(&operation["responses"]) {
         let contents = object(&response["content"]);
-        let kinds: Vec<String> = contents.map(|(_, c)| kind(&c["schema"])).collect();
+        let types: Vec<String> = contents.map(|(_, c)| type_of(&c["schema"])).collect();
         *out += &format!(
             "<tr><td>{}<td>{}<td>{}",
             escaped(status),
-            kinds.join(", "),
+            types.join(", "),
             text(&response["description"])
         );
     }
     *out += "</table>";
 }
 
-fn schema_of(out: &mut String, name: &str, schema: &Value) {
+fn write_schema(out: &mut String, name: &str, schema: &Value) {
     *out += &format!(
         "<h3 id='schema-{0}'>{0}</h3><p>{1}</p>",
         escaped(name),
@@ -97,7 +99,7 @@ fn schema_of(out: &mut String, name: &str, schema: &Value) {
     );
     let properties = object(&schema["properties"]);
     if properties.clone().next().is_none() {
-        *out += &format!("<p>{}</p>", kind(schema));
+        *out += &format!("<p>{}</p>", type_of(schema));
         return;
     }
     *out += "<table>";
@@ -105,22 +107,22 @@ fn schema_of(out: &mut String, name: &str, schema: &Value) {
         *out += &format!(
             "<tr><td><code>{}</code><td>{}<td>{}",
             escaped(key),
-            kind(value),
+            type_of(value),
             text(&value["description"])
         );
     }
     *out += "</table>";
 }
 
-/// What a value of a schema is, in short.
-fn kind(schema: &Value) -> String {
+/// Short description of a schema's type.
+fn type_of(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|r| r.rsplit('/').next()) {
         let name = escaped(name);
         return format!("<a href='#schema-{name}'>{name}</a>");
     }
     for key in ["oneOf", "anyOf", "allOf"] {
         if let Some(choices) = schema[key].as_array() {
-            let choices: Vec<String> = choices.iter().map(kind).collect();
+            let choices: Vec<String> = choices.iter().map(type_of).collect();
             return choices.join(" or ");
         }
     }
@@ -140,10 +142,10 @@ fn kind(schema: &Value) -> String {
         _ => String::new(),
     };
     if schema["items"].is_object() {
-        return format!("{name} of {}", kind(&schema["items"]));
+        return format!("{name} of {}", type_of(&schema["items"]));
     }
     if schema["additionalProperties"].is_object() {
-        return format!("{name} of {}", kind(&schema["additionalProperties"]));
+        return format!("{name} of {}", type_of(&schema["additionalProperties"]));
     }
     name
 }
@@ -182,12 +184,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_shows_operations_under_their_tags_and_lets_no_text_be_markup() {
+    fn operations_are_listed_by_tag_and_text_is_escaped() {
         let document = json!({
             "info": {"title": "<T>", "version": "1"},
             "tags": [{"name": "a", "description": "As & Bs"}],
             "paths": {"/x/{id}": {"get": {
-                "tags": ["a"], "operationId": "x", "summary": "Does it.",
+                "tags": ["a"], "operationId": "x", "summary": "Do it.",
                 "responses": {"200": {"description": "ok", "content": {
                     "application/json": {"schema": {"$ref": "#/components/schemas/X"}}}}}}}},
             "components": {"schemas": {"X": {"properties": {
