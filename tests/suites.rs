@@ -226,9 +226,9 @@ fn a_broken_threshold_ends_the_suite_if_it_says_so() {
     let result = out.json();
     assert_eq!(
         outcomes(&result),
-        [("errors", "thresholds"), ("more", "not_begun")]
+        [("errors", "thresholds_failed"), ("more", "not_started")]
     );
-    assert_eq!(result["outcome"], "thresholds");
+    assert_eq!(result["outcome"], "thresholds_failed");
     assert_eq!(result["plans"][1]["result"], Value::Null);
     let why = result["plans"][1]["why"].as_str().unwrap();
     assert!(why.contains("errors failed, and stop_on is"), "{why}");
@@ -236,7 +236,7 @@ fn a_broken_threshold_ends_the_suite_if_it_says_so() {
     assert_eq!(out.code, 99, "{}", out.stderr);
     assert_eq!(
         outcomes(&out.json()),
-        [("errors", "thresholds"), ("more", "passed")]
+        [("errors", "thresholds_failed"), ("more", "passed")]
     );
 }
 

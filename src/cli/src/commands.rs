@@ -125,13 +125,13 @@ async fn change_load(api: &ApiArgs, id: &str, how: LoadRequest) -> Result<Exit, 
     let backend = Backend::connect(api).await?;
     let id = test_id(&backend.tests().await?, id)?;
     let at = backend.change_load(&id, how).await?;
-    let what = match how {
+    let change = match how {
         LoadRequest::Rate(rate) => format!("full load is {rate}/s"),
         LoadRequest::Users(users) => format!("full load is {users} users"),
         LoadRequest::Pause => "paused".to_owned(),
         LoadRequest::Resume => "resumed".to_owned(),
     };
-    line(&format!("{id}: {what} from {at:.1} s after the start"))?;
+    line(&format!("{id}: {change} from {at:.1} s after the start"))?;
     Ok(Exit::Success)
 }
 

@@ -102,32 +102,32 @@ impl StableView {
     }
 }
 
-/// Waits until the swarm has `wanted` healthy nodes.
+/// Waits until the swarm has `required` healthy nodes.
 ///
 /// # Errors
 /// It does not have them within [`WAIT_FOR`], or the user interrupted.
 pub async fn wait_for(
     backend: &Backend,
-    wanted: u32,
+    required: u32,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
     let start = Instant::now();
     let mut noted = false;
     loop {
         let healthy = backend.nodes().await?.pool.healthy;
-        if healthy >= wanted {
+        if healthy >= required {
             return Ok(());
         }
         if start.elapsed() >= WAIT_FOR {
             return Err(Failure::run(format_args!(
-                "the swarm has {healthy} nodes after {} s, but --wait-for requires {wanted}; start \
+                "the swarm has {healthy} nodes after {} s, but --wait-for requires {required}; start \
                  more nodes, or lower --wait-for",
                 WAIT_FOR.as_secs()
             )));
         }
         if !noted {
             note(&format!(
-                "waiting for {wanted} nodes; the swarm has {healthy}"
+                "waiting for {required} nodes; the swarm has {healthy}"
             ));
             noted = true;
         }

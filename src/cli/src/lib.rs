@@ -59,6 +59,7 @@ pub mod terminal;
 pub mod validate;
 pub mod value_parsers;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
@@ -71,26 +72,53 @@ pub use vajra_api::BuildInfo;
 
 use vajra_runtime::handle::LoadRequest;
 
-/// Parses the command line of this process and runs the command.
-pub fn main(product: &Product) -> ExitCode {
-    let parsed = args::command(product)
-        .try_get_matches()
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
-        Err(e) => {
-            // Also help and version, with exit code 0. A closed pipe is not an error.
-            let _ = e.print();
-            return ExitCode::from(e.exit_code() as u8);
-        }
-    };
-    match run(&cli, product) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            output::note(&format!("error: {failure}"));
-            failure.exit.into()
+/// A command line that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// It cannot be parsed, or requests help or the version.
+    #[error(transparent)]
+    Parse(#[from] clap::Error),
+    /// The command failed.
+    #[error("error: {0}")]
+    Failed(#[from] Failure),
+}
+
+impl CliError {
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Parse(e) => e.exit_code() as u8,
+            CliError::Failed(failure) => failure.exit as u8,
         }
     }
+}
+
+/// Runs the command line of this process and prints its error.
+pub fn main(product: &Product) -> ExitCode {
+    match run_from(std::env::args_os(), product) {
+        Ok(exit) => exit.into(),
+        Err(e) => {
+            match &e {
+                // Also help and version, with exit code 0. A closed pipe is not an error.
+                CliError::Parse(e) => drop(e.print()),
+                CliError::Failed(_) => output::note(&e.to_string()),
+            }
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+/// Runs a command line, whose first argument is the name of the program.
+///
+/// # Errors
+/// It cannot be parsed, or the command failed.
+pub fn run_from(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    product: &Product,
+) -> Result<Exit, CliError> {
+    let matches = args::command(product).try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok(run(&cli, product)?)
 }
 
 fn run(cli: &Cli, product: &Product) -> Result<Exit, Failure> {

@@ -67,17 +67,17 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    async fn get(&mut self, what: &str, option: &str, needs: Needs) -> Result<Recorded, Failure> {
-        let path = Path::new(what);
+    async fn get(&mut self, source: &str, option: &str, needs: Needs) -> Result<Recorded, Failure> {
+        let path = Path::new(source);
         // None of these can be an id.
-        if what.ends_with(".json") || what.contains('/') || path.is_file() {
+        if source.ends_with(".json") || source.contains('/') || path.is_file() {
             return baseline::read(option, path);
         }
         let backend = match &mut self.backend {
             Some(backend) => backend,
             none => none.insert(Backend::connect(self.api).await?),
         };
-        let id = test_id(&backend.tests().await?, what)?;
+        let id = test_id(&backend.tests().await?, source)?;
         let result = backend.status(&id).await?;
         Ok(with_timeline(backend, result, needs).await)
     }

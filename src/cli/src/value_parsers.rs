@@ -1,5 +1,5 @@
-//! Values of options, variables and configuration keys that need parsing. Each error says in one
-//! line what was expected.
+//! Parsing of values of options, variables and configuration keys. Each error shows the expected
+//! form in one line.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -104,7 +104,7 @@ impl<'a> TestSuite<'a> {
     fn of_nothing(plan: &PlanResult) -> TestSuite<'_> {
         let why = plan.why.clone().unwrap_or_default();
         let came = match plan.outcome.as_str() {
-            "not_begun" => Came::Skipped(why),
+            "not_started" => Came::Skipped(why),
             _ => Came::Badly(why),
         };
         let name = "run".to_owned();
@@ -291,7 +291,7 @@ mod tests {
             plans: vec![
                 plan("a", "passed", None, Some(Box::new(result))),
                 plan("b", "could_not_run", Some("no <node>"), None),
-                plan("c", "not_begun", Some("b could not run"), None),
+                plan("c", "not_started", Some("b could not run"), None),
             ],
         });
         for part in [

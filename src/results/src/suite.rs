@@ -24,8 +24,8 @@ pub struct SuiteResult {
 pub struct PlanResult {
     /// Its name in the suite.
     pub name: String,
-    /// `passed`, `could_not_run`, `stopped`, `thresholds` (one was not kept), `not_valid` (with
-    /// `--strict`) or `not_begun`.
+    /// `passed`, `could_not_run`, `stopped`, `thresholds_failed`, `not_valid` (with
+    /// `--strict`) or `not_started`.
     pub outcome: String,
     /// Why it could not run, or was not begun.
     pub why: Option<String>,

@@ -14,22 +14,22 @@ pub struct ReportArgs {
     /// Id of the test, a prefix of it, `latest`, or a file written by --json
     #[arg(default_value = "latest")]
     pub id: String,
-    /// Formats.
-    #[command(flatten)]
-    pub exports: ExportArgs,
-    /// Write the result as JSON
-    #[arg(long, value_name = "FILE|-")]
-    pub json: Option<PathBuf>,
-    /// Add the test over time to the JSON
-    #[arg(long, requires = "json")]
-    pub timeline: bool,
     /// Compare with another result: an id or a file, as above
     #[arg(long, value_name = "OTHER")]
     pub compare: Option<String>,
-    /// Exit with 99 if the result is worse than the other by more than this limit and by more
-    /// than noise
-    #[arg(long, value_name = "10%", requires = "compare", value_parser = parse_limit, allow_hyphen_values = true)]
+    /// Exit with 99 if the result is worse than the other by more than this limit, for example
+    /// 10%, and by more than noise
+    #[arg(long, value_name = "LIMIT", requires = "compare", value_parser = parse_limit, allow_hyphen_values = true)]
     pub fail_on_regression: Option<f64>,
+    /// Write the result as JSON; - is stdout
+    #[arg(long, value_name = "FILE|-", help_heading = "Reports")]
+    pub json: Option<PathBuf>,
+    /// Add the test over time to the JSON
+    #[arg(long, requires = "json", help_heading = "Reports")]
+    pub timeline: bool,
+    /// Formats.
+    #[command(flatten)]
+    pub exports: ExportArgs,
     /// The node to use.
     #[command(flatten)]
     pub api: ApiArgs,

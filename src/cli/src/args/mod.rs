@@ -71,7 +71,7 @@ pub enum Command {
     Pause(PauseArgs),
     /// Resume a paused test
     Resume(PauseArgs),
-    /// List the tests
+    /// List running and finished tests
     Tests(ListArgs),
     /// Show the result of a test, also while it runs
     Status(OneTestArgs),

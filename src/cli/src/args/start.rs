@@ -49,7 +49,7 @@ pub(super) const EXAMPLES_AND_EXIT_CODES: &str = concat!(
 pub struct StartArgs {
     /// Plan or suite of plans in TOML (or a plan in JSON, if the name ends in .json), or a URL
     #[arg(value_name = "PLAN.toml | SUITE.toml | URL")]
-    pub what: Option<String>,
+    pub source: Option<String>,
     /// The plan.
     #[command(flatten)]
     pub load: LoadArgs,
@@ -96,7 +96,7 @@ pub struct LoadArgs {
     /// Time at full load, for example 30s or 5m [default: 10s]
     #[arg(short = 'D', long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// Warm-up before it: its requests are counted, but not in percentiles [default: 0s]
+    /// Warm-up time before full load, whose requests are not in percentiles [default: 0s]
     #[arg(long, value_name = "TIME")]
     pub warm_up: Option<String>,
     /// Time of a linear ramp from zero to full load [default: 0s]
@@ -163,7 +163,7 @@ pub struct LoadArgs {
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     pub tags: Vec<Pair>,
     /// Use only nodes with this label; repeatable
-    #[arg(long = "where", value_name = "LABEL=VALUE")]
+    #[arg(long = "where", value_name = "KEY=VALUE")]
     pub labels: Vec<Pair>,
     /// Minimum number of nodes that generate load [default: 1]
     #[arg(long, value_name = "N")]
@@ -178,21 +178,18 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub wait_for: u32,
     /// Write the result as JSON; - is stdout
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(long, value_name = "FILE|-", help_heading = "Reports")]
     pub json: Option<PathBuf>,
     /// Add the test over time to the --json file, for reports and baselines
-    #[arg(long, requires = "json", conflicts_with_all = ["detach", "find_max", "dry_run"])]
+    #[arg(long, help_heading = "Reports", requires = "json", conflicts_with_all = ["detach", "find_max", "dry_run"])]
     pub timeline: bool,
     /// Compare with an earlier result, written by --json
     #[arg(long, value_name = "FILE", conflicts_with_all = ["detach", "find_max", "dry_run"])]
     pub baseline: Option<PathBuf>,
     /// Exit with 99 if response times, errors or the rate are worse than the baseline by more
-    /// than this limit and by more than noise
-    #[arg(long, value_name = "10%", requires = "baseline", value_parser = parse_limit, allow_hyphen_values = true)]
+    /// than this limit, for example 10%, and by more than noise
+    #[arg(long, value_name = "LIMIT", requires = "baseline", value_parser = parse_limit, allow_hyphen_values = true)]
     pub fail_on_regression: Option<f64>,
-    /// Reports.
-    #[command(flatten)]
-    pub exports: ExportArgs,
     /// Print the test's id and exit; the test continues on the swarm
     #[arg(long, conflicts_with_all = ["standalone", "dry_run", "exports"])]
     pub detach: bool,
@@ -221,11 +218,14 @@ pub struct RunArgs {
     pub find_max: bool,
     /// Pass criterion, for example 'response_time.p99 < 250ms', 'error_rate < 1%' or
     /// 'checks[buy/log in] > 99%'; repeatable; exit code 99 if one fails
-    #[arg(long, value_name = "METRIC < VALUE")]
+    #[arg(long, value_name = "THRESHOLD", help_heading = "Plan")]
     pub threshold: Vec<Threshold>,
     /// Highest rate that --find-max tries, in arrivals per second [default: 1m (one million)]
     #[arg(long, value_name = "N", requires = "find_max")]
     pub max_rate: Option<String>,
+    /// Reports.
+    #[command(flatten)]
+    pub exports: ExportArgs,
 }
 
 /// Reports of a result; `-` is stdout, where nothing else is then printed.

@@ -34,9 +34,9 @@ impl PlanSource {
     /// # Errors
     /// The file cannot be read or is invalid, or there is neither a plan nor a URL.
     pub fn read(args: &StartArgs) -> Result<PlanSource, Failure> {
-        let (path, url) = match args.what.as_deref() {
-            Some(what) if what.contains("://") => (None, Some(what)),
-            Some(what) => (Some(what), None),
+        let (path, url) = match args.source.as_deref() {
+            Some(source) if source.contains("://") => (None, Some(source)),
+            Some(source) => (Some(source), None),
             None => (None, None),
         };
         if url.is_some() && args.load.url.is_some() {
@@ -123,7 +123,8 @@ fn read_plan(name: &str, args: &LoadArgs) -> Result<PlanFile, Failure> {
     let path = Path::new(name);
     let text = read_limited(path).map_err(|e| {
         Failure::input(format_args!(
-            "cannot read the plan {name}: {e} (a URL starts with http:// or https://)"
+            "cannot read the plan {name}: {e}; give the path of a plan, or a URL that starts with \
+             http:// or https://"
         ))
     })?;
     let parsed = plan_file::parse(path, &text, vars(&args.vars));

@@ -215,7 +215,7 @@ fn a_plan_without_a_url_needs_the_local_target() {
         PLAN.replace("url = \"http://127.0.0.1:1/\"\n", "") + "[local]\nnodes = 2\ntarget = {}\n";
     let (_directory, path) = in_file(&text);
     let args = StartArgs {
-        what: Some(path),
+        source: Some(path),
         ..StartArgs::default()
     };
     let source = PlanSource::read(&args).unwrap();
@@ -284,7 +284,7 @@ fn the_quickstart_is_a_plan_for_a_local_swarm_that_ends_within_a_minute() {
         "/../../swarm-config/plans/quickstart.toml"
     );
     let args = StartArgs {
-        what: Some(path.into()),
+        source: Some(path.into()),
         ..StartArgs::default()
     };
     let source = PlanSource::read(&args).unwrap();

@@ -134,8 +134,11 @@ fn help(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         .map(Line::from),
     );
     let width = area.width.min(78);
-    let room = usize::from(width.saturating_sub(4).max(1));
-    let rows: usize = lines.iter().map(|l| l.width().div_ceil(room).max(1)).sum();
+    let text_width = usize::from(width.saturating_sub(4).max(1));
+    let rows: usize = lines
+        .iter()
+        .map(|l| l.width().div_ceil(text_width).max(1))
+        .sum();
     let height = (rows as u16 + 3).min(area.height);
     let at = Rect {
         x: area.x + (area.width - width) / 2,

@@ -1,4 +1,4 @@
-//! The numbers beside the charts, and the distribution of the response times.
+//! Current values and totals, and the distribution of the response times.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

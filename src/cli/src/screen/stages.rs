@@ -11,9 +11,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 /// The load over time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
-    /// Arrivals a second are asked for, or users.
+    /// Open or closed model.
     pub model: Model,
-    /// Requests of the whole swarm after which the test ends, if the plan says so.
+    /// Number of requests after which the test ends, over the whole swarm.
     pub requests: Option<u64>,
     lines: Vec<Line>,
     profile: Profile,

@@ -43,8 +43,8 @@ fn shown(m: &Model, width: u16, height: u16) -> String {
 }
 
 #[track_caller]
-fn assert_all(screen: &str, wanted: &[&str]) {
-    for text in wanted {
+fn assert_all(screen: &str, expected: &[&str]) {
+    for text in expected {
         assert!(screen.contains(text), "{text:?} is not in\n{screen}");
     }
 }

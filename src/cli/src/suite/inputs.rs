@@ -7,14 +7,14 @@ use vajra_results::{TestResult, measured};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InvalidPlan {
     #[error("plan {name:?}: {error}")]
-    Plan { name: String, error: PlanError },
+    Plan { name: String, error: Box<PlanError> },
     #[error("the plans before it did not pass on {}: {error}", .missing.join(", "))]
     Missing {
         missing: Vec<String>,
-        error: PlanError,
+        error: Box<PlanError>,
     },
     #[error(transparent)]
-    Other(PlanError),
+    Other(Box<PlanError>),
 }
 
 /// What plans receive besides their own files.
@@ -37,9 +37,12 @@ impl Inputs<'_> {
         file.give(&self.options);
         let missing: Vec<String> = file.give_up().into_iter().collect();
         let built = self.build(file);
-        built.map_err(|error| match missing.is_empty() {
-            true => InvalidPlan::Other(error),
-            false => InvalidPlan::Missing { missing, error },
+        built.map_err(|error| {
+            let error = Box::new(error);
+            match missing.is_empty() {
+                true => InvalidPlan::Other(error),
+                false => InvalidPlan::Missing { missing, error },
+            }
         })
     }
 
@@ -48,7 +51,7 @@ impl Inputs<'_> {
         let built = self.build(entry.file.clone());
         built.map_err(|error| InvalidPlan::Plan {
             name: entry.name.clone(),
-            error,
+            error: Box::new(error),
         })
     }
 

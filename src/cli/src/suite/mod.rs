@@ -33,7 +33,11 @@ use vajra_results::{Outline, SuiteResult};
 /// # Errors
 /// The suite is invalid, or an option does not apply to suites.
 pub fn read(args: &StartArgs) -> Result<Option<Suite>, Failure> {
-    let Some(path) = args.what.as_deref().filter(|what| !what.contains("://")) else {
+    let Some(path) = args
+        .source
+        .as_deref()
+        .filter(|source| !source.contains("://"))
+    else {
         return Ok(None);
     };
     // Stdin can be read only once, so it is always a plan. A file that cannot be read is reported

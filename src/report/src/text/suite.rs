@@ -65,7 +65,7 @@ fn row(plan: &PlanResult) -> [String; 7] {
     let held = r.thresholds.iter().filter(|t| t.held).count();
     [
         name,
-        fit(&outcome, 24),
+        fit(&outcome, 28),
         format!("{}/s", units::brief(r.rate.achieved)),
         times.map_or_else(nothing, |t| units::time(t.p50)),
         times.map_or_else(nothing, |t| units::time(t.p99)),
@@ -112,13 +112,13 @@ mod unit_tests {
             mode: "sequential".into(),
             outcome: "could_not_run".into(),
             plans: vec![
-                plan("warm", "thresholds", Some(result)),
+                plan("warm", "thresholds_failed", Some(result)),
                 plan(&"x".repeat(80), "could_not_run", None),
             ],
         };
         let shown = suite(&all);
         assert!(
-            shown.contains("  warm                      thresholds (degraded)  99.5/s    –    –   1,200      1 of 2\n"),
+            shown.contains("  warm                      thresholds failed (degraded)  99.5/s    –    –   1,200      1 of 2\n"),
             "{shown}"
         );
         assert!(

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::exit::Failure;
+use crate::exit::Failure;
 use vajra_plan::{Local, LocalTarget, show_duration};
 
 /// Maximum time until a child is ready.
@@ -167,7 +167,7 @@ impl Process {
         }
     }
 
-    /// Ends it. Returns the rest of the last line with this prefix, if there was one.
+    /// Ends it. Returns the rest of the first further line with this prefix, if there is one.
     async fn end(mut self, prefix: &str) -> Option<String> {
         drop(self.child.stdin.take());
         let ended = timeout(END_WAIT, async {
@@ -206,5 +206,4 @@ fn is_setting(key: &OsStr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "local_tests.rs"]
 mod tests;

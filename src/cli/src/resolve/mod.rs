@@ -11,11 +11,11 @@ use std::thread;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
-use super::config_file;
-use super::exit::Failure;
-use super::layer::Layer;
-use super::logging::LogSettings;
-use super::product::Profiles;
+use crate::config_file;
+use crate::exit::Failure;
+use crate::layer::Layer;
+use crate::logging::LogSettings;
+use crate::product::Profiles;
 use vajra_api::ApiListen;
 use vajra_network::{SwarmKey, SwarmName};
 use vajra_runtime::config::{
@@ -74,7 +74,7 @@ pub struct Settings {
 /// The settings of a long-running node, with defaults.
 ///
 /// # Errors
-/// [`super::exit::Exit::BadInput`]: a setting is invalid.
+/// [`crate::exit::Exit::BadInput`]: a setting is invalid.
 pub fn resolve(layer: Layer) -> Result<Settings, Failure> {
     let log = layer.log_settings();
     let swarm_key = swarm_key(&layer)?;
@@ -289,10 +289,10 @@ fn data_place(layer: &Layer) -> DataPlace {
     }
 }
 
-fn check_text(what: &str, text: &str) -> Result<(), Failure> {
+fn check_text(name: &str, text: &str) -> Result<(), Failure> {
     if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
         return Err(Failure::input(format_args!(
-            "{what} must have 1 to {MAX_TEXT} bytes and no control characters, but is {text:?}"
+            "{name} must have 1 to {MAX_TEXT} bytes and no control characters, but is {text:?}"
         )));
     }
     Ok(())
@@ -316,5 +316,4 @@ fn hostname() -> String {
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;

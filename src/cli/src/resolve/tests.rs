@@ -2,9 +2,9 @@
 
 use clap::Parser;
 
-use super::super::args::Cli;
-use super::super::exit::Exit;
 use super::*;
+use crate::args::Cli;
+use crate::exit::Exit;
 use crate::logging::LogLevel;
 use crate::product::test_profiles::PROFILES;
 use vajra_runtime::config::TimingProfile;

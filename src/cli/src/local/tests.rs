@@ -51,13 +51,13 @@ async fn a_child_that_is_dropped_is_killed() {
 #[test]
 fn children_use_loopback_and_are_ephemeral() {
     let args = node_args("s", 2, 1).join(" ");
-    for wanted in [
+    for expected in [
         "/ip4/127.0.0.1/tcp/0",
         "--no-mdns",
         "--ephemeral",
         "--end-with-stdin",
     ] {
-        assert!(args.contains(wanted), "{args}");
+        assert!(args.contains(expected), "{args}");
     }
 }
 
