@@ -36,9 +36,9 @@ pub fn read_limited(path: &Path) -> Result<String, ReadError> {
 ///
 /// # Errors
 /// It cannot be read, or is larger than [`MAX_DATA_FILE`].
-pub fn read_data(plan: &Path, name: &str) -> Result<String, String> {
+pub fn read_data(plan: &Path, name: &str) -> Result<String, ReadError> {
     let directory = plan.parent().unwrap_or(Path::new(""));
-    read_at_most(&directory.join(name), MAX_DATA_FILE).map_err(|e| e.to_string())
+    read_at_most(&directory.join(name), MAX_DATA_FILE)
 }
 
 fn read_at_most(path: &Path, most: u64) -> Result<String, ReadError> {
@@ -60,7 +60,7 @@ fn read_at_most(path: &Path, most: u64) -> Result<String, ReadError> {
 /// # Errors
 /// The plan is invalid.
 pub fn parse(path: &Path, text: &str, vars: Values) -> Result<PlanFile, PlanError> {
-    let read = |name: &str| read_data(path, name);
+    let read = |name: &str| read_data(path, name).map_err(|e| e.to_string());
     let given = Given {
         vars,
         ..Given::default()

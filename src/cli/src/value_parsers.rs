@@ -138,7 +138,7 @@ impl FromStr for Header {
 /// 100 % are valid.
 ///
 /// # Errors
-/// Not a limit from 0 to [`MAX_LIMIT`].
+/// Not a limit from 0 % to 10,000 %.
 pub fn parse_limit(text: &str) -> Result<f64, ValueError> {
     let (number, whole) = match text.strip_suffix('%') {
         Some(number) => (number.trim(), 100.0),

@@ -38,7 +38,7 @@ pub struct SwarmArgs {
     #[arg(long, value_name = "N")]
     pub engine_threads: Option<usize>,
     /// Target that tests of other nodes may use, in place of the default policy: a network such
-    /// as 10.0.0.0/8, HOST[:PORT], or any; repeatable [env: VAJRA_ALLOW_TARGET]
+    /// as 10.0.0.0/8, HOST, HOST:PORT, or any; repeatable [env: VAJRA_ALLOW_TARGET]
     #[arg(long, value_name = "TARGET")]
     pub allow_target: Vec<String>,
     /// Secret that plans may refer to, env:NAME or file:PATH; repeatable

@@ -105,10 +105,11 @@ pub struct LoadArgs {
     /// End the test after this number of requests, over the whole swarm
     #[arg(short = 'n', long, value_name = "N")]
     pub requests: Option<String>,
-    /// Maximum number of connections per node
+    /// Open model: maximum number of connections per node [default: as many as are needed]
     #[arg(short = 'c', long, value_name = "N")]
     pub connections: Option<String>,
-    /// Maximum number of requests in flight or waiting per node; further arrivals are dropped
+    /// Open model: maximum number of requests in flight or waiting per node; further arrivals are
+    /// dropped [default: share of the rate × timeout, at most 100000]
     #[arg(long, value_name = "N")]
     pub max_in_flight: Option<String>,
     /// Distribution of arrivals in the open model: constant, or poisson (independent clients)
@@ -220,7 +221,7 @@ pub struct RunArgs {
     /// 'checks[buy/log in] > 99%'; repeatable; exit code 99 if one fails
     #[arg(long, value_name = "THRESHOLD", help_heading = "Plan")]
     pub threshold: Vec<Threshold>,
-    /// Highest rate that --find-max tries, in arrivals per second [default: 1m (one million)]
+    /// Highest rate that --find-max tries, in arrivals per second [default: 1000000]
     #[arg(long, value_name = "N", requires = "find_max")]
     pub max_rate: Option<String>,
     /// Reports.

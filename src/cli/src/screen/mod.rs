@@ -24,7 +24,7 @@ pub mod model;
 pub mod nodes;
 pub mod numbers;
 pub mod palette;
-mod panel;
+pub mod panel;
 pub mod scale;
 pub mod stages;
 #[cfg(test)]

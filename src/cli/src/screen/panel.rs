@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Borders};
 use super::palette::Palette;
 
 /// Draws the rule of a panel with a title on the left and on the right. Returns the area below it.
-pub(super) fn panel(frame: &mut Frame, area: Rect, p: &Palette, title: Line, right: Line) -> Rect {
+pub fn panel(frame: &mut Frame, area: Rect, p: &Palette, title: Line, right: Line) -> Rect {
     let block = Block::new()
         .borders(Borders::TOP)
         .border_style(p.dim())
@@ -21,6 +21,6 @@ pub(super) fn panel(frame: &mut Frame, area: Rect, p: &Palette, title: Line, rig
 }
 
 /// A title in bold.
-pub(super) fn title<'a>(p: &Palette, word: &'a str) -> Line<'a> {
+pub fn title<'a>(p: &Palette, word: &'a str) -> Line<'a> {
     Line::from(vec![Span::styled(word, p.strong()), Span::raw(" ")])
 }

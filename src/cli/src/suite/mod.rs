@@ -75,7 +75,7 @@ pub fn validate(args: &ValidateArgs, text: &str) -> Result<Exit, Failure> {
 }
 
 fn parse(path: &Path, text: &str, vars: &Values) -> Result<Suite, SuiteError> {
-    let read = |file: &str| read_data(path, file);
+    let read = |file: &str| read_data(path, file).map_err(|e| e.to_string());
     parse_suite(text, &read, vars)
 }
 
