@@ -154,7 +154,7 @@ fn a_change_that_makes_no_sense_is_refused_with_what_would() {
             vec!["scale", &id, "--rate", "2m"],
             "between 0.001 and 1000000",
         ),
-        (vec!["scale", "ffff", "--rate", "1"], "knows no test"),
+        (vec!["scale", "ffff", "--rate", "1"], "there is no test"),
     ] {
         let refused = steer(&nodes[0], &args);
         assert!(

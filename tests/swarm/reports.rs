@@ -238,7 +238,7 @@ fn what_cannot_be_written_or_read_is_told_before_the_test_starts() {
         ),
         (
             vec!["--csv", "-", "--json", "-"],
-            "--csv -: another form goes there already",
+            "--csv -: another format is written there",
         ),
     ] {
         let ran = run(dir, &target.url, "1s", &more);

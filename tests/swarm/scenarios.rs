@@ -383,7 +383,10 @@ fn a_threshold_broken_on_the_way_ends_the_test_everywhere() {
     );
     assert_eq!(target.served(), result["totals"]["sent"].as_u64().unwrap());
     let xml = std::fs::read_to_string(junit).unwrap();
-    assert!(xml.contains("name=\"error_rate &lt; 1%\" classname=\"vajra\">"), "{xml}");
+    assert!(
+        xml.contains("name=\"error_rate &lt; 1%\" classname=\"vajra\">"),
+        "{xml}"
+    );
 }
 
 #[test]

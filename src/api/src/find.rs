@@ -28,9 +28,9 @@ pub(super) async fn test(s: &Shared, wanted: &str) -> Result<TestId, Problem> {
         _ => ids.filter(|id| matches(id)).collect(),
     };
     match (found.as_slice(), wanted) {
-        ([id], _) => id.parse().map_err(|_| {
-            Problem::internal(format!("invalid test id {id:?} in the list of tests"))
-        }),
+        ([id], _) => id
+            .parse()
+            .map_err(|_| Problem::internal(format!("invalid test id {id:?} in the list of tests"))),
         ([first, second, ..], _) => Err(Problem::new(
             StatusCode::CONFLICT,
             format!(

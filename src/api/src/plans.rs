@@ -9,7 +9,9 @@ use super::extract::json_body;
 use super::openapi::{BodyProblems, Problems};
 use super::problem::Problem;
 use super::types::PlanSource;
-use vajra_plan::{self as plan, FileError, Plan, PlanError, PlanInputs, parse_plan_with, show_plan_error};
+use vajra_plan::{
+    self as plan, FileError, Plan, PlanError, PlanInputs, parse_plan_with, show_plan_error,
+};
 use vajra_results::PlanPreview;
 
 /// Why a plan that starts processes is refused.

@@ -1,5 +1,5 @@
-//! Whom a command talks to: a node behind its HTTP API, or one in this process. Both answer
-//! the same questions, so that commands need not know.
+//! The node that runs a command: another process, through its HTTP API, or this process. Both have
+//! the same interface.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,44 +19,58 @@ use vajra_results::{NodeList, TestList, TestResult, Timeline};
 use vajra_runtime::config::API_PORT;
 use vajra_runtime::handle::{CommandError, LoadRequest, NodeHandle, StartOptions, Update};
 
-/// How long a node may take to answer before it counts as not there. On loopback it answers
-/// within a millisecond; a token and a WAN may be in between.
+/// Maximum time for a node's first response. On loopback it takes a millisecond; over a WAN, some
+/// round trips.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
-/// A node to talk to.
+/// A node.
 #[derive(Debug)]
 pub enum Backend {
-    /// Through its API.
+    /// Another process, through its API.
     Api(ApiClient, SocketAddr),
-    /// In this process.
+    /// This process.
     Here(NodeHandle),
 }
 
-/// A test's progress as it comes.
+/// A stream of progress and timeline intervals of a test.
 #[derive(Debug)]
 pub enum Stream {
-    /// From the API.
+    /// Of another process.
     Api(Events),
-    /// From this process.
+    /// Of this process.
     Here(broadcast::Receiver<Arc<Update>>),
 }
 
-/// Where a command was told to look for a node.
+/// Why no node answers at an address.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// The connection failed.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Another server answers.
+    #[error(transparent)]
+    NotANode(ClientError),
+    /// No response in time.
+    #[error("no response within {} s", ANSWER_WAIT.as_secs())]
+    TimedOut,
+}
+
+/// Address of the node that a command uses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Address {
-    /// Where.
+    /// API address.
     pub api: SocketAddr,
-    /// It was asked for; nothing else will do.
+    /// Whether it was configured. If not, `start-test` may become a node instead.
     pub explicit: bool,
-    /// What to show there.
+    /// API token.
     pub token: Option<String>,
 }
 
 impl Address {
-    /// From the command line, or else the environment, or else the default.
+    /// From the command line, the environment, or the default.
     ///
     /// # Errors
-    /// A variable or a token file that makes no sense.
+    /// A variable or the token file is invalid.
     pub fn of(args: &ApiArgs, get: &dyn Fn(&str) -> Option<String>) -> Result<Address, Failure> {
         let flags = Layer {
             api: args.api,
@@ -66,7 +80,7 @@ impl Address {
         let layer = flags.over(Layer::from_env(get)?);
         let default = SocketAddr::from((Ipv4Addr::LOCALHOST, API_PORT));
         Ok(Address {
-            api: layer.api.map_or(default, |asked| asked.0),
+            api: layer.api.map_or(default, |api| api.0),
             explicit: layer.api.is_some(),
             token: api_token(&layer)?,
         })
@@ -74,10 +88,10 @@ impl Address {
 }
 
 impl Backend {
-    /// The node that a command is to talk to.
+    /// Connects to the node of a command.
     ///
     /// # Errors
-    /// It does not answer, or not to us.
+    /// It does not answer, or refuses access.
     pub async fn connect(args: &ApiArgs) -> Result<Backend, Failure> {
         let address = Address::of(args, &environment)?;
         let why = match Backend::probe(&address).await? {
@@ -85,63 +99,63 @@ impl Backend {
             Err(why) => why,
         };
         Err(Failure::run(format_args!(
-            "no node answers at {} ({why}); start one with `vajra-node`, or name another with \
-             --api ADDR:PORT",
+            "no node answers at {} ({why}); start one with `vajra-node`, or select another \
+             with --api ADDR:PORT",
             address.api
         )))
     }
 
-    /// The node at an address, or why there is none.
+    /// The node at an address, or why none answers.
     ///
     /// # Errors
-    /// There is one, and it refuses us.
-    pub async fn probe(address: &Address) -> Result<Result<Backend, String>, Failure> {
+    /// A node answers and refuses access.
+    pub async fn probe(address: &Address) -> Result<Result<Backend, NoAnswer>, Failure> {
         let client = ApiClient::new(address.api, address.token.clone());
         match tokio::time::timeout(ANSWER_WAIT, client.nodes()).await {
             Ok(Ok(_)) => Ok(Ok(Backend::Api(client, address.api))),
-            // Another status than these is somebody else's server on that port.
+            // Any other status means that the port belongs to another server.
             Ok(Err(
                 e @ ClientError::Refused {
                     status: 401 | 403, ..
                 },
             )) => Err(Failure::run(e)),
-            Ok(Err(ClientError::Unreachable { why, .. })) => Ok(Err(why)),
-            Ok(Err(e)) => Ok(Err(e.to_string())),
-            Err(_) => Ok(Err(format!("no answer within {} s", ANSWER_WAIT.as_secs()))),
+            Ok(Err(ClientError::Unreachable { why, .. })) => Ok(Err(NoAnswer::Unreachable(why))),
+            Ok(Err(e)) => Ok(Err(NoAnswer::NotANode(e))),
+            Err(_) => Ok(Err(NoAnswer::TimedOut)),
         }
     }
 
     /// The nodes of the swarm.
     ///
     /// # Errors
-    /// The node is gone, or refuses.
+    /// The node no longer answers, or refuses the request.
     pub async fn nodes(&self) -> Result<NodeList, Failure> {
         match self {
-            Backend::Api(client, _) => client.nodes().await.map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client.nodes().await.map_err(|e| self.failed(e)),
             Backend::Here(node) => node.nodes().await.map_err(refused),
         }
     }
 
-    /// The tests it knows.
+    /// The tests.
     ///
     /// # Errors
     /// As [`Backend::nodes`].
     pub async fn tests(&self) -> Result<TestList, Failure> {
         match self {
-            Backend::Api(client, _) => client.tests().await.map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client.tests().await.map_err(|e| self.failed(e)),
             Backend::Here(node) => node.tests().await.map_err(refused),
         }
     }
 
-    /// Hands over data files that a plan names, as far as they are not there.
+    /// Uploads the data files of a plan that the node does not have.
     ///
     /// # Errors
-    /// As [`Backend::nodes`], or there is no room for them.
-    pub async fn bring(&self, blobs: &[Blob]) -> Result<(), Failure> {
+    /// As [`Backend::nodes`], or the files exceed the node's limit.
+    pub async fn upload(&self, blobs: &[Blob]) -> Result<(), Failure> {
         for blob in blobs {
             match self {
                 Backend::Api(client, _) => {
-                    client.put_blob(blob).await.map_err(|e| self.lost(e))?;
+                    client.put_blob(blob).await.map_err(|e| self.failed(e))?;
                 }
                 Backend::Here(node) => node.put_blob(blob).await.map_err(refused)?,
             }
@@ -149,14 +163,13 @@ impl Backend {
         Ok(())
     }
 
-    /// Starts a test; returns its id. The data that its plan names has been
-    /// [brought](Self::bring).
+    /// Starts a test, whose data files were [uploaded](Self::upload). Returns its id.
     ///
     /// # Errors
     /// As [`Backend::nodes`].
     pub async fn start(&self, plan: Plan) -> Result<String, Failure> {
         match self {
-            Backend::Api(client, _) => client.start(&plan).await.map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client.start(&plan).await.map_err(|e| self.failed(e)),
             Backend::Here(node) => {
                 let started = node.start(Arc::new(plan), StartOptions::default()).await;
                 started.map(|id| id.to_string()).map_err(refused)
@@ -164,7 +177,7 @@ impl Backend {
         }
     }
 
-    /// What all nodes find of a plan; none if the node is of a version that can't look.
+    /// Makes the pre-flight check of a plan; `None` if the node is an older version without it.
     ///
     /// # Errors
     /// As [`Backend::nodes`].
@@ -175,7 +188,7 @@ impl Backend {
                 Err(ClientError::Refused {
                     status: 404 | 405, ..
                 }) => Ok(None),
-                Err(e) => Err(self.lost(e)),
+                Err(e) => Err(self.failed(e)),
             },
             Backend::Here(node) => {
                 let report = node.preflight(Arc::new(plan.clone())).await;
@@ -184,47 +197,50 @@ impl Backend {
         }
     }
 
-    /// Stops a test: gracefully, or now.
+    /// Stops a test, gracefully (waiting for requests in flight) or at once.
     ///
     /// # Errors
-    /// As [`Backend::nodes`], or there is no such test.
+    /// As [`Backend::nodes`], or the test is unknown.
     pub async fn stop(&self, id: &str, graceful: bool) -> Result<(), Failure> {
         match self {
-            Backend::Api(client, _) => client.stop(id, graceful).await.map_err(|e| self.lost(e)),
-            Backend::Here(node) => node.stop(own(id)?, graceful).await.map_err(refused),
+            Backend::Api(client, _) => client.stop(id, graceful).await.map_err(|e| self.failed(e)),
+            Backend::Here(node) => node.stop(parse_id(id)?, graceful).await.map_err(refused),
         }
     }
 
-    /// Changes the load of a running test; returns since when it counts, in seconds after the
-    /// start.
+    /// Changes the load of a running test. Returns when the change takes effect, in seconds after
+    /// the start.
     ///
     /// # Errors
-    /// As [`Backend::stop`], or it makes no sense now.
-    pub async fn steer(&self, id: &str, how: LoadRequest) -> Result<f64, Failure> {
+    /// As [`Backend::stop`], or the change is not possible in the state of the test.
+    pub async fn change_load(&self, id: &str, how: LoadRequest) -> Result<f64, Failure> {
         match self {
-            Backend::Api(client, _) => client.change_load(id, how).await.map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client
+                .change_load(id, how)
+                .await
+                .map_err(|e| self.failed(e)),
             Backend::Here(node) => {
-                let at = node.steer(own(id)?, how).await.map_err(refused)?;
+                let at = node.steer(parse_id(id)?, how).await.map_err(refused)?;
                 Ok(at.as_secs_f64())
             }
         }
     }
 
-    /// A test's result so far.
+    /// The result of a test, provisional while it runs.
     ///
     /// # Errors
     /// As [`Backend::stop`].
     pub async fn status(&self, id: &str) -> Result<TestResult, Failure> {
         match self {
-            Backend::Api(client, _) => client.status(id).await.map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client.status(id).await.map_err(|e| self.failed(e)),
             Backend::Here(node) => {
-                let result = node.status(own(id)?).await.map_err(refused)?;
+                let result = node.status(parse_id(id)?).await.map_err(refused)?;
                 Ok(Arc::unwrap_or_clone(result))
             }
         }
     }
 
-    /// A test over time, in at most so many points, with their histograms or without.
+    /// A test over time, in at most `points` intervals.
     ///
     /// # Errors
     /// As [`Backend::stop`].
@@ -238,15 +254,15 @@ impl Backend {
             Backend::Api(client, _) => client
                 .timeline(id, points, histograms)
                 .await
-                .map_err(|e| self.lost(e)),
+                .map_err(|e| self.failed(e)),
             Backend::Here(node) => node
-                .timeline(own(id)?, points, histograms)
+                .timeline(parse_id(id)?, points, histograms)
                 .await
                 .map_err(refused),
         }
     }
 
-    /// A test's progress from now on, and its intervals as they close.
+    /// Streams the progress of a test and its timeline intervals, from now on.
     ///
     /// # Errors
     /// As [`Backend::stop`].
@@ -256,27 +272,31 @@ impl Backend {
                 .events(id)
                 .await
                 .map(Stream::Api)
-                .map_err(|e| self.lost(e)),
+                .map_err(|e| self.failed(e)),
             Backend::Here(node) => node
-                .watch(own(id)?)
+                .watch(parse_id(id)?)
                 .await
                 .map(Stream::Here)
                 .map_err(refused),
         }
     }
 
-    /// Takes a node out of service.
+    /// Drains a node.
     ///
     /// # Errors
-    /// As [`Backend::nodes`], or there is no such node.
+    /// As [`Backend::nodes`], or the node is unknown.
     pub async fn drain(&self, peer: Option<&str>) -> Result<(), Failure> {
         match self {
-            Backend::Api(client, _) => client.drain(peer).await.map(drop).map_err(|e| self.lost(e)),
+            Backend::Api(client, _) => client
+                .drain(peer)
+                .await
+                .map(drop)
+                .map_err(|e| self.failed(e)),
             Backend::Here(node) => node.drain(None).await.map_err(refused),
         }
     }
 
-    fn lost(&self, why: ClientError) -> Failure {
+    fn failed(&self, why: ClientError) -> Failure {
         match (self, why) {
             (Backend::Api(_, address), ClientError::Unreachable { why, .. }) => Failure::run(
                 format_args!("the node at {address} no longer answers ({why})"),
@@ -287,8 +307,8 @@ impl Backend {
 }
 
 impl Stream {
-    /// The next line of progress, or interval; `None` once the stream is broken. A listener
-    /// that fell behind goes on with the newest.
+    /// The next update; `None` if the stream is broken. A receiver that fell behind skips to the
+    /// oldest update available.
     pub async fn next(&mut self) -> Option<Update> {
         match self {
             Stream::Api(events) => events.next().await.and_then(Result::ok),
@@ -303,9 +323,9 @@ impl Stream {
     }
 }
 
-fn own(id: &str) -> Result<TestId, Failure> {
+fn parse_id(id: &str) -> Result<TestId, Failure> {
     id.parse()
-        .map_err(|_| Failure::run(format_args!("{id:?} is no test id")))
+        .map_err(|_| Failure::run(format_args!("{id:?} is not a test id")))
 }
 
 fn refused(why: CommandError) -> Failure {

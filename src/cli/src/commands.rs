@@ -1,19 +1,21 @@
-//! The commands that ask a node something, or tell it something.
+//! Commands that query or control a node: `nodes`, `tests`, `status`, `watch`, `stop-test`, `scale`,
+//! `pause`, `resume` and `drain`.
 
 use super::args::{
-    ApiArgs, DrainArgs, ListArgs, OneTestArgs, ScaleArgs, SteerArgs, StopArgs, WatchArgs,
+    ApiArgs, DrainArgs, ListArgs, OneTestArgs, PauseArgs, ScaleArgs, StopArgs, WatchArgs,
 };
 use super::backend::Backend;
 use super::exit::{Exit, Failure};
 use super::follow::{Followed, OnInterrupt, follow};
 use super::interrupt::Interrupts;
 use super::out_file::print_json;
+use super::outcome::{outcome, show};
 use super::output::{line, out};
 use super::screen;
-use super::start_test::show;
 use vajra_core::protocol::messages::TestState;
 use vajra_plan::parse_count;
 use vajra_report::text;
+use vajra_results::result_file::ResultFile;
 use vajra_results::{NodeList, TestList};
 use vajra_runtime::handle::LoadRequest;
 
@@ -69,15 +71,15 @@ pub async fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
     match followed? {
         Followed::Ended(result) if args.json => {
             line(&serde_json::to_string(&result).map_err(Failure::run)?)?;
-            super::outcome::outcome(&result, args.strict)
+            outcome(&result, args.strict)
         }
-        Followed::Ended(result) => show(&result, None, args.strict),
+        Followed::Ended(result) => show(&ResultFile::of(*result), None, args.strict, false),
         Followed::Left => Ok(Exit::Success),
     }
 }
 
-/// Fewest digits of an id that name a test, as for the API.
-const LEAST_DIGITS: usize = 4;
+/// Minimum number of digits of an id prefix, as in the API.
+const MIN_DIGITS: usize = 4;
 
 /// `stop-test`
 pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
@@ -87,7 +89,7 @@ pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
     backend.stop(&id, !args.now).await?;
     let listed = tests.tests.iter().find(|t| t.test_id == id);
     line(&match listed.is_some_and(|t| t.state == TestState::Ended) {
-        true => format!("{id} has ended already"),
+        true => format!("{id} has already ended"),
         false => format!("stopping {id}"),
     })?;
     Ok(Exit::Success)
@@ -112,25 +114,25 @@ pub async fn scale(args: &ScaleArgs) -> Result<Exit, Failure> {
             }
         }
     };
-    change(&args.api, &args.id, how).await
+    change_load(&args.api, &args.id, how).await
 }
 
 /// `pause`, `resume`
-pub async fn steer(args: &SteerArgs, how: LoadRequest) -> Result<Exit, Failure> {
-    change(&args.api, &args.id, how).await
+pub async fn pause_or_resume(args: &PauseArgs, how: LoadRequest) -> Result<Exit, Failure> {
+    change_load(&args.api, &args.id, how).await
 }
 
-async fn change(api: &ApiArgs, id: &str, how: LoadRequest) -> Result<Exit, Failure> {
+async fn change_load(api: &ApiArgs, id: &str, how: LoadRequest) -> Result<Exit, Failure> {
     let backend = Backend::connect(api).await?;
     let id = test_id(&backend.tests().await?, id)?;
-    let at = backend.steer(&id, how).await?;
-    let what = match how {
+    let at = backend.change_load(&id, how).await?;
+    let change = match how {
         LoadRequest::Rate(rate) => format!("full load is {rate}/s"),
         LoadRequest::Users(users) => format!("full load is {users} users"),
-        LoadRequest::Pause => "no load".to_owned(),
-        LoadRequest::Resume => "the plan goes on".to_owned(),
+        LoadRequest::Pause => "paused".to_owned(),
+        LoadRequest::Resume => "resumed".to_owned(),
     };
-    line(&format!("{id}: {what} from {at:.1} s after the start on"))?;
+    line(&format!("{id}: {change} from {at:.1} s after the start"))?;
     Ok(Exit::Success)
 }
 
@@ -142,26 +144,27 @@ pub async fn drain(args: &DrainArgs) -> Result<Exit, Failure> {
         None => None,
     };
     backend.drain(peer.as_deref()).await?;
-    let who = peer.unwrap_or_else(|| "the node".into());
+    let node = peer.unwrap_or_else(|| "the node".into());
     line(&format!(
-        "{who} finishes what it has and takes no new share"
+        "draining {node}: it gives its share of the load to the others"
     ))?;
     Ok(Exit::Success)
 }
 
-/// The test that is meant by an id, the beginning of one, or `latest`.
+/// The id of the test with this id, this id prefix, or `latest`.
 pub(super) fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
     if text == "latest" {
         return match list.tests.first() {
             Some(test) => Ok(test.test_id.clone()),
-            None => Err(Failure::run("this node knows no tests yet")),
+            None => Err(Failure::run(
+                "this node has no tests; start one with `vajra-node start-test`",
+            )),
         };
     }
     let digits = text.chars().filter(|c| *c != '-').count();
-    if digits < LEAST_DIGITS {
+    if digits < MIN_DIGITS {
         return Err(Failure::usage(format_args!(
-            "{text:?} is too short for a test's id: give at least {LEAST_DIGITS} digits of it, or \
-             `latest`"
+            "{text:?} is too short for a test id; give at least {MIN_DIGITS} digits of it, or `latest`"
         )));
     }
     let found: Vec<&str> = list
@@ -173,41 +176,40 @@ pub(super) fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
     match found.as_slice() {
         [id] => Ok((*id).to_owned()),
         [] => Err(Failure::run(format_args!(
-            "this node knows no test {text:?}; `vajra-node tests` lists them"
+            "there is no test {text:?}; `vajra-node tests` lists the tests"
         ))),
         [first, second, ..] => Err(Failure::run(format_args!(
-            "{text:?} is the beginning of {} tests, {first} and {second} among them; give more of \
-             the id",
+            "{text:?} is a prefix of {} tests, for example {first} and {second}; give more digits",
             found.len()
         ))),
     }
 }
 
-/// The node that is meant by its peer id, the beginning or end of one, or its name.
+/// The peer id of the node with this name, or this prefix or suffix of its peer id.
 fn peer(list: &NodeList, text: &str) -> Result<String, Failure> {
-    let fits = |peer: &str, name: &str| {
+    let matches = |peer: &str, name: &str| {
         name == text || (!text.is_empty() && (peer.starts_with(text) || peer.ends_with(text)))
     };
     let found: Vec<&str> = list
         .nodes
         .iter()
-        .filter(|node| fits(&node.peer, &node.name))
+        .filter(|node| matches(&node.peer, &node.name))
         .map(|node| node.peer.as_str())
         .collect();
     match found.as_slice() {
         [peer] => Ok((*peer).to_owned()),
         [] => Err(Failure::run(format_args!(
-            "no node {text:?} is in the swarm; `vajra-node nodes` lists them"
+            "there is no node {text:?} in the swarm; `vajra-node nodes` lists the nodes"
         ))),
         _ => Err(Failure::run(format_args!(
-            "{text:?} fits {} nodes; give the whole peer id",
+            "{text:?} matches {} nodes; give the full peer id",
             found.len()
         ))),
     }
 }
 
 #[cfg(test)]
-mod unit_tests {
+mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use vajra_results::{NodeEntry, NodeHealth, NodeStatus, Pool, TestEntry};
@@ -226,23 +228,23 @@ mod unit_tests {
     }
 
     #[test]
-    fn a_test_is_found_by_a_unique_beginning_or_as_the_latest() {
+    fn a_test_is_found_by_a_unique_prefix_or_as_latest() {
         let list = tests_of(&["0199-b", "0199-a", "0188-c"]);
         assert_eq!(test_id(&list, "latest").unwrap(), "0199-b");
         assert_eq!(test_id(&list, "0188").unwrap(), "0188-c");
         let ambiguous = test_id(&list, "0199").unwrap_err().message;
-        assert!(ambiguous.contains("beginning of 2 tests"), "{ambiguous}");
+        assert!(ambiguous.contains("prefix of 2 tests"), "{ambiguous}");
         let unknown = test_id(&list, "7777").unwrap_err().message;
         assert!(unknown.contains("vajra-node tests"), "{unknown}");
         for short in ["", "018", "01-8"] {
-            let told = test_id(&list, short).unwrap_err().message;
-            assert!(told.contains("at least 4 digits"), "{told}");
+            let error = test_id(&list, short).unwrap_err().message;
+            assert!(error.contains("at least 4 digits"), "{error}");
         }
         assert!(test_id(&tests_of(&[]), "latest").is_err());
     }
 
     #[test]
-    fn a_node_is_found_by_name_or_either_end_of_its_peer_id() {
+    fn a_node_is_found_by_name_or_by_prefix_or_suffix_of_its_peer_id() {
         let entry = |peer: &str, name: &str| NodeEntry {
             peer: peer.into(),
             incarnation: 1,
@@ -268,7 +270,7 @@ mod unit_tests {
             peer(&list, "12D3")
                 .unwrap_err()
                 .message
-                .contains("fits 2 nodes")
+                .contains("matches 2 nodes")
         );
         assert!(peer(&list, "three").is_err() && peer(&list, "").is_err());
     }

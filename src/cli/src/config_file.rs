@@ -1,6 +1,7 @@
-//! Configuration files and the profiles that are part of the program.
+//! Configuration files and built-in profiles.
 
 use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -8,13 +9,22 @@ use super::exit::Failure;
 use super::layer::Layer;
 use super::product::Profiles;
 
-/// Largest configuration file: far beyond any real one, and small enough to read at once.
+/// Maximum size of a configuration file in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
 
-/// Reads what `--config` names: a profile, or else a file.
+/// A configuration file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the file has {0} bytes (at most {MAX_CONFIG})")]
+    TooLarge(u64),
+}
+
+/// Loads the value of `--config`: a profile, or else a file.
 ///
 /// # Errors
-/// If it can't be read or understood; names file, line and field.
+/// The file cannot be read, or is invalid; names file, line and key.
 pub fn load(name: &str, profiles: &Profiles) -> Result<Layer, Failure> {
     if let Some((profile, text)) = profiles.iter().find(|(profile, _)| *profile == name) {
         return parse(text, &format!("profile {profile}"));
@@ -23,24 +33,22 @@ pub fn load(name: &str, profiles: &Profiles) -> Result<Layer, Failure> {
     let text = read(path).map_err(|e| {
         let profiles = profiles.map(|(profile, _)| profile).join(", ");
         Failure::input(format_args!(
-            "--config {name}: {e}; name a file that can be read, or one of the profiles {profiles}"
+            "--config {name}: {e}; give a readable file or a profile ({profiles})"
         ))
     })?;
     let directory = path.parent().unwrap_or(Path::new(""));
     Ok(parse(&text, name)?.relative_to(directory))
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|e| e.to_string())?.len();
+fn read(path: &Path) -> Result<String, ReadError> {
+    let size = fs::metadata(path)?.len();
     if size > MAX_CONFIG {
-        return Err(format!(
-            "{size} bytes are more than a configuration may have ({MAX_CONFIG})"
-        ));
+        return Err(ReadError::TooLarge(size));
     }
-    fs::read_to_string(path).map_err(|e| e.to_string())
+    Ok(fs::read_to_string(path)?)
 }
 
-/// Reads a configuration from its text; `name` is what errors call it.
+/// Parses a configuration; errors call it `name`.
 ///
 /// # Errors
 /// As [`load`].
@@ -57,8 +65,8 @@ fn parse(text: &str, name: &str) -> Result<Layer, Failure> {
     })
 }
 
-/// The line, counted from 1, in which a span begins, and the key that it belongs to: the
-/// nearest one at or above it, since a list may go over several lines.
+/// The line (from 1) of a span, and its key: the nearest one at or above the line, since a list can
+/// span several lines.
 fn locate(text: &str, span: Range<usize>) -> (usize, Option<&str>) {
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count();
@@ -84,7 +92,7 @@ mod tests {
     use crate::product::test_profiles::PROFILES;
 
     #[test]
-    fn every_profile_reads() {
+    fn every_profile_is_valid() {
         for (name, _) in PROFILES {
             load(name, &PROFILES).unwrap();
         }

@@ -1,4 +1,4 @@
-//! `start-test --dry-run`: what would run.
+//! `start-test --dry-run`: a preview of the test.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use super::output::out;
 use vajra_plan::{Plan, Task};
 use vajra_results::PlanPreview;
 
-/// Prints what would run.
+/// Prints a preview of a plan, or writes it as JSON.
 ///
 /// # Errors
-/// If it can't be written.
+/// It cannot be written.
 pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
     match json {
         Some(path) => OutFile::open("json", path)?.write_json(&PlanPreview::of(plan))?,
@@ -20,19 +20,19 @@ pub fn show(plan: &Plan, json: Option<&Path>) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Prints what would run, without the plan itself.
+/// Prints a preview without the plan itself.
 ///
 /// # Errors
-/// If it can't be written.
+/// Stdout cannot be written.
 pub fn outline(plan: &Plan) -> Result<(), Failure> {
     out(&PlanPreview::of(plan).summary())
 }
 
-/// As text, with the plan where that reads well.
+/// The preview, followed by the plan.
 fn text(plan: &Plan) -> Result<String, Failure> {
     let mut text = PlanPreview::of(plan).summary();
     if matches!(plan.task, Task::Scenarios(_)) {
-        // The plan file itself is easier to read.
+        // As TOML of its canonical form, a scenario is harder to read than the plan file.
         return Ok(text);
     }
     text += "\nthe plan:\n\n";
@@ -48,7 +48,7 @@ mod tests {
     use vajra_plan::{HttpTask, Load, parse_toml};
 
     #[test]
-    fn the_plan_that_is_shown_reads_back() {
+    fn the_printed_plan_can_be_parsed() {
         let load = Load::closed(7, Duration::from_secs(3));
         let plan = Plan::new(Task::Http(HttpTask::get("http://127.0.0.1:1/")), load);
         let text = super::text(&plan).unwrap();

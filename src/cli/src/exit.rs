@@ -1,30 +1,30 @@
-//! How a command ends: its exit code, and the one line that says why.
+//! Exit codes, and the one-line error of a failed command.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// The exit codes of every command. Where several apply, the order of
-/// this list decides, [`Exit::Success`] aside.
+/// Exit codes of all commands. If several apply, the first of this list is used, except for
+/// [`Exit::Success`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// It did what was asked.
+    /// Success.
     Success = 0,
-    /// The command line makes no sense.
+    /// Invalid command line.
     Usage = 2,
-    /// A plan or a configuration is wrong.
+    /// Invalid plan or configuration.
     BadInput = 104,
-    /// It could not run: a port, no able worker, too few workers, no swarm.
+    /// Could not run: a port in use, no able worker, too few workers, no swarm.
     CouldNotRun = 1,
-    /// Somebody stopped the test.
+    /// The test was stopped.
     Stopped = 105,
-    /// A threshold was not kept.
+    /// A threshold failed.
     Thresholds = 99,
-    /// The result is degraded or invalid, and `--strict` was asked for.
+    /// The result is degraded or invalid, with `--strict`.
     NotValid = 98,
 }
 
 impl Exit {
-    /// Of several, the one that counts.
+    /// The one to use if several apply.
     pub fn first(of: impl IntoIterator<Item = Exit>) -> Exit {
         let order = [
             Exit::Usage,
@@ -45,32 +45,32 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command failed: one line that says what to do, and the exit code.
+/// A failed command: the exit code, and one line with the error and what to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// For people; one line.
+    /// One line; several only for an invalid plan, which is quoted.
     pub message: String,
 }
 
 impl Failure {
-    /// The command line makes no sense.
+    /// Invalid command line.
     pub fn usage(why: impl fmt::Display) -> Failure {
         Failure::new(Exit::Usage, why)
     }
 
-    /// A plan or a configuration is wrong.
+    /// Invalid plan or configuration.
     pub fn input(why: impl fmt::Display) -> Failure {
         Failure::new(Exit::BadInput, why)
     }
 
-    /// It could not run.
+    /// Could not run.
     pub fn run(why: impl fmt::Display) -> Failure {
         Failure::new(Exit::CouldNotRun, why)
     }
 
-    /// Somebody stopped it.
+    /// Stopped by a user.
     pub fn stopped(why: impl fmt::Display) -> Failure {
         Failure::new(Exit::Stopped, why)
     }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_exits_the_first_of_the_list_counts() {
+    fn the_first_exit_code_of_the_list_is_used() {
         use Exit::*;
         assert_eq!(Exit::first([]), Success);
         assert_eq!(Exit::first([Success, NotValid, Success]), NotValid);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_one_line_whatever_its_cause_says() {
+    fn a_failure_is_one_line_even_if_its_cause_has_several() {
         assert_eq!(Failure::run("first\n\n  second\n").message, "first; second");
     }
 }

@@ -1,4 +1,4 @@
-//! Files that the forms of a result are written to, and what those are made from.
+//! Reports of a result: the files they are written to, and the data they need.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,8 +13,8 @@ use vajra_results::result_file::ResultFile;
 use vajra_results::timeline::MAX_POINTS;
 use vajra_results::{TestResult, Timeline};
 
-/// What was asked for, in the order in which it is written.
-fn asked(args: &ExportArgs) -> impl Iterator<Item = (Format, &Path)> {
+/// The requested formats, in the order in which they are written.
+fn requested(args: &ExportArgs) -> impl Iterator<Item = (Format, &Path)> {
     let all = [
         (Format::Html, &args.html),
         (Format::Csv, &args.csv),
@@ -26,35 +26,35 @@ fn asked(args: &ExportArgs) -> impl Iterator<Item = (Format, &Path)> {
         .filter_map(|(f, path)| Some((f, path.as_deref()?)))
 }
 
-/// How much of a timeline the forms are made from that were asked for.
+/// The data that the requested formats need.
 pub fn needs(args: &ExportArgs) -> Needs {
-    let all = asked(args).map(|(format, _)| format.needs());
+    let all = requested(args).map(|(format, _)| format.needs());
     let all: BTreeSet<Needs> = all.collect();
     let points = all.iter().filter(|n| matches!(n, Needs::Points(_))).count();
     match all.last() {
-        // One is thinned for the other, and percentiles come from histograms only.
+        // With different resolutions, one is reduced from the other; percentiles need histograms.
         Some(_) if points > 1 => Needs::Histograms,
         Some(most) => *most,
         None => Needs::Result,
     }
 }
 
-/// What a command writes, and where.
+/// Reports, and the open files that they are written to.
 #[derive(Debug, Default)]
 pub struct Exports(Vec<(Format, OutFile)>);
 
 impl Exports {
-    /// Opens the files. `json` is where the JSON goes, which others open.
+    /// Opens the files. `json` is the path of the JSON file, which is opened elsewhere.
     ///
     /// # Errors
-    /// A file can't be written, or two forms are to go to one place.
+    /// A file cannot be written, or two formats have the same path.
     pub fn open(args: &ExportArgs, json: Option<&Path>) -> Result<Exports, Failure> {
         let mut seen: BTreeSet<&Path> = json.into_iter().collect();
         let mut all = Vec::new();
-        for (format, path) in asked(args) {
+        for (format, path) in requested(args) {
             if !seen.insert(path) {
                 return Err(Failure::usage(format_args!(
-                    "--{} {}: another form goes there already; give each a file of its own",
+                    "--{} {}: another format is written there; give each format its own file",
                     format.name(),
                     path.display()
                 )));
@@ -64,20 +64,20 @@ impl Exports {
         Ok(Exports(all))
     }
 
-    /// Whether one of them is stdout, which then carries nothing else.
+    /// Whether a report is written to stdout, where nothing else is then printed.
     pub fn on_stdout(&self) -> bool {
         self.0.iter().any(|(_, file)| file.is_stdout())
     }
 
-    /// Nothing is to be written.
+    /// Whether no format was requested.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Writes all of them, also if one fails.
+    /// Writes all reports, even if one fails.
     ///
     /// # Errors
-    /// The first that failed.
+    /// The first failure.
     pub fn write(self, recorded: &ResultFile) -> Result<(), Failure> {
         let each = self.0.into_iter().map(|(format, file)| {
             let text = export(format, recorded).map_err(Failure::run)?;
@@ -91,9 +91,9 @@ impl Exports {
     }
 }
 
-/// A result with as much of its timeline as is needed. A node that has none is no failure
-/// here: a form that cannot do without one says so.
-pub async fn recorded(backend: &Backend, result: TestResult, needs: Needs) -> ResultFile {
+/// A result with the part of its timeline that is needed. A missing timeline is not an error here:
+/// formats that require one report it.
+pub async fn with_timeline(backend: &Backend, result: TestResult, needs: Needs) -> ResultFile {
     let id = &result.test_id;
     let timeline = match needs {
         Needs::Result => None,
@@ -103,7 +103,7 @@ pub async fn recorded(backend: &Backend, result: TestResult, needs: Needs) -> Re
     let timeline: Option<Timeline> = match timeline {
         Some(Ok(timeline)) => Some(timeline).filter(|t| !t.points.is_empty()),
         Some(Err(why)) => {
-            note(&format!("the test over time is not to be had: {why}"));
+            note(&format!("cannot get the test over time: {why}"));
             None
         }
         None => None,
@@ -143,41 +143,37 @@ mod tests {
         assert_eq!(needs(&both), Needs::Histograms);
 
         let nowhere = args(&dir.path().join("missing"));
-        let told = Exports::open(&nowhere, None).unwrap_err().message;
-        assert!(told.starts_with("cannot write --html "), "{told}");
+        let error = Exports::open(&nowhere, None).unwrap_err().message;
+        assert!(error.starts_with("cannot write --html "), "{error}");
     }
 
     #[test]
-    fn two_forms_in_one_place_are_refused() {
+    fn two_formats_with_one_path_are_refused() {
         let both = ExportArgs {
             csv: Some(PathBuf::from("-")),
             ..args(Path::new("/nowhere"))
         };
         let both = ExportArgs { html: None, ..both };
-        let told = Exports::open(&both, None).unwrap_err();
-        assert_eq!(told.exit, super::super::exit::Exit::Usage);
-        assert!(told.message.starts_with("--hgrm -: "), "{}", told.message);
+        let error = Exports::open(&both, None).unwrap_err();
+        assert_eq!(error.exit, super::super::exit::Exit::Usage);
+        assert!(error.message.starts_with("--hgrm -: "), "{}", error.message);
     }
 
     #[test]
-    fn a_form_that_cannot_be_made_does_not_keep_the_others_away() {
+    fn a_format_that_fails_does_not_prevent_the_others() {
         let dir = tempfile::tempdir().unwrap();
         let files = ExportArgs {
             csv: Some(dir.path().join("r.csv")),
             junit: Some(dir.path().join("r.xml")),
             ..ExportArgs::default()
         };
-        let kept = vajra_fixtures::EMPTY_RESULT;
-        let alone = ResultFile::read(kept.as_bytes()).unwrap();
-        let told = Exports::open(&files, None)
+        let empty = vajra_fixtures::EMPTY_RESULT;
+        let alone = ResultFile::read(empty.as_bytes()).unwrap();
+        let error = Exports::open(&files, None)
             .unwrap()
             .write(&alone)
             .unwrap_err();
-        assert!(
-            told.message.starts_with("csv needs"),
-            "{}",
-            told.message
-        );
+        assert!(error.message.starts_with("csv needs"), "{}", error.message);
         let xml = std::fs::read_to_string(dir.path().join("r.xml")).unwrap();
         assert!(xml.starts_with("<?xml"));
     }

@@ -1,5 +1,5 @@
-//! `start-test --find-max`: one test after the other, in search of the highest rate at which
-//! the thresholds hold.
+//! `start-test --find-max`: runs test after test to find the highest rate at which the thresholds
+//! pass.
 
 use std::time::Duration;
 
@@ -17,35 +17,35 @@ use vajra_report::text;
 use vajra_results::TestResult;
 use vajra_results::search::{Search, Tried};
 
-/// Where the search begins if no rate is given.
+/// First rate of the search, by default.
 const FIRST: f64 = 100.0;
 
-/// Where it ends if no limit is given: the highest rate of a plan.
+/// Highest rate of the search, by default: the maximum of a plan.
 const LIMIT: f64 = 1_000_000.0;
 
-/// Between two tests, for the target to calm down.
+/// Pause between two tests, in which the target recovers.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether a plan can be searched with; before anything is started.
+/// Checks that a rate search can use this plan.
 ///
 /// # Errors
-/// What is in the way.
+/// It cannot.
 pub fn check(plan: &Plan, args: &RunArgs) -> Result<(), Failure> {
     if !plan.load.stages.is_empty() {
         return Err(Failure::input(
-            "--find-max sets the rate itself, and the plan has stages; give it a plan with a rate",
+            "--find-max sets the rate and cannot use a plan with stages; use a plan with load.rate",
         ));
     }
     if plan.load.requests.is_some() {
         return Err(Failure::input(
-            "--find-max needs tests of one length; leave the plan's load.requests out",
+            "--find-max needs tests of a fixed length; remove load.requests from the plan",
         ));
     }
     let first = first(&plan.load);
     let limit = limit(args)?;
     if first > limit {
         return Err(Failure::input(format_args!(
-            "--max-rate: {limit} is below {first}, where the search begins"
+            "--max-rate {limit} is below the first rate, {first}; lower --rate or raise --max-rate"
         )));
     }
     at_rate(plan, limit)
@@ -60,12 +60,12 @@ fn first(load: &Load) -> f64 {
 }
 
 fn limit(args: &RunArgs) -> Result<f64, Failure> {
-    let given = args.max_rate.as_deref().map(parse_count).transpose();
-    let given = given.map_err(|e| Failure::input(format_args!("--max-rate: {e}")))?;
-    Ok(given.unwrap_or(LIMIT))
+    let limit = args.max_rate.as_deref().map(parse_count).transpose();
+    let limit = limit.map_err(|e| Failure::input(format_args!("--max-rate: {e}")))?;
+    Ok(limit.unwrap_or(LIMIT))
 }
 
-/// The plan at a rate: users, if it has them, are left out.
+/// The plan with a rate in place of its rate or users.
 fn at_rate(plan: &Plan, rate: f64) -> Plan {
     let mut plan = plan.clone();
     plan.load.model = Model::Open;
@@ -75,11 +75,11 @@ fn at_rate(plan: &Plan, rate: f64) -> Plan {
     plan
 }
 
-/// Searches, shows the table, and says how it counts: thresholds that hold at no rate at all
-/// are not kept.
+/// Runs the search and prints its table. The exit code is [`Exit::Thresholds`] if the thresholds
+/// pass at no rate.
 ///
 /// # Errors
-/// A test could not run, or the JSON can't be written.
+/// A test could not run, or the JSON cannot be written.
 pub async fn run(
     backend: &Backend,
     plan: Plan,
@@ -96,7 +96,7 @@ pub async fn run(
                 () = interrupts.next() => { stopped = true; break; }
             }
         }
-        let result = one(backend, at_rate(&plan, rate), interrupts).await?;
+        let result = run_one(backend, at_rate(&plan, rate), interrupts).await?;
         if outcome(&result, false)? == Exit::Stopped {
             stopped = true;
             break;
@@ -105,11 +105,11 @@ pub async fn run(
         note(text::tried(&tried).trim_end());
         search.add(tried);
     }
-    let only_json = json.as_ref().is_some_and(OutFile::is_stdout);
+    let json_on_stdout = json.as_ref().is_some_and(OutFile::is_stdout);
     if let Some(json) = json {
         json.write_json(&search)?;
     }
-    if !only_json {
+    if !json_on_stdout {
         out(&text::found(&search))?;
     }
     Ok(match search.max_rate {
@@ -119,7 +119,7 @@ pub async fn run(
     })
 }
 
-async fn one(
+async fn run_one(
     backend: &Backend,
     plan: Plan,
     interrupts: &mut Interrupts,

@@ -1,5 +1,4 @@
-//! Following a test to its end: progress while it runs, Ctrl-C in two stages, and the
-//! complete result.
+//! Follows a test to its end: progress while it runs, Ctrl-C in stages, and the complete result.
 
 use std::time::Duration;
 
@@ -11,20 +10,20 @@ use vajra_core::protocol::messages::TestState;
 use vajra_results::TestResult;
 use vajra_runtime::handle::{Progress, Update};
 
-/// How often a result that is not complete yet is asked for.
+/// Polling interval of an incomplete result.
 const POLL: Duration = Duration::from_millis(100);
-/// How long after the end the last snapshots may take to arrive. The swarm itself repeats
-/// them for a while; a result that is still incomplete then says so.
+/// Maximum wait after the end for the final snapshots. The swarm repeats them for a while; a result
+/// that is still incomplete after it is marked as such.
 const COMPLETE_WAIT: Duration = Duration::from_secs(5);
-/// Attempts to hear a broken stream of progress again, a [`POLL`] apart at first.
+/// Attempts to reopen a broken progress stream, with doubling pauses from [`POLL`] on.
 const RECONNECTS: u32 = 5;
 
-/// What Ctrl-C means while a test is followed.
+/// Effect of Ctrl-C while a test is followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnInterrupt {
-    /// Stop the test: gracefully, the second time at once; the third gives up on it.
+    /// Stops the test gracefully, the second time at once; the third time exits without waiting.
     StopTest,
-    /// Only stop looking.
+    /// Stops following; the test continues.
     Leave,
 }
 
@@ -33,14 +32,14 @@ pub enum OnInterrupt {
 pub enum Followed {
     /// The test has ended.
     Ended(Box<TestResult>),
-    /// The watcher left; the test goes on.
+    /// The user left; the test continues.
     Left,
 }
 
-/// Follows a test to its end, handing every line of progress to `show`.
+/// Follows a test to its end and passes every progress report to `show`.
 ///
 /// # Errors
-/// The node is gone, or the test never ends after a third Ctrl-C.
+/// The node no longer answers, or the user pressed Ctrl-C a third time.
 pub async fn follow(
     backend: &Backend,
     id: &str,
@@ -48,14 +47,20 @@ pub async fn follow(
     on_interrupt: OnInterrupt,
     mut show: impl FnMut(&Progress) -> Result<(), Failure>,
 ) -> Result<Followed, Failure> {
-    follow_all(backend, id, interrupts, on_interrupt, |told| match told {
-        Update::Progress(progress) => show(progress),
-        Update::Point(_) => Ok(()),
-    })
+    follow_all(
+        backend,
+        id,
+        interrupts,
+        on_interrupt,
+        |update| match update {
+            Update::Progress(progress) => show(progress),
+            Update::Point(_) => Ok(()),
+        },
+    )
     .await
 }
 
-/// The same with everything that is told on the way.
+/// As [`follow`], with all updates.
 ///
 /// # Errors
 /// As [`follow`].
@@ -70,15 +75,15 @@ pub async fn follow_all(
     let mut interrupted = 0;
     loop {
         tokio::select! {
-            told = stream.next() => match told {
-                Some(told) => {
-                    show(&told)?;
-                    if matches!(&told, Update::Progress(p) if p.state == TestState::Ended) {
+            update = stream.next() => match update {
+                Some(update) => {
+                    show(&update)?;
+                    if matches!(&update, Update::Progress(p) if p.state == TestState::Ended) {
                         break;
                     }
                 }
                 None => match reconnect(backend, id).await? {
-                    Some(again) => stream = again,
+                    Some(new) => stream = new,
                     None => break,
                 },
             },
@@ -107,12 +112,12 @@ async fn stop(backend: &Backend, id: &str, interrupted: u32) -> Result<(), Failu
             backend.stop(id, false).await
         }
         _ => Err(Failure::stopped(format_args!(
-            "given up on test {id} before it had ended"
+            "exited before test {id} ended; see `vajra-node status {id}`"
         ))),
     }
 }
 
-/// A new stream in place of a broken one; `None` if the test ended meanwhile.
+/// Reopens a broken stream; `None` if the test has ended in the meantime.
 async fn reconnect(backend: &Backend, id: &str) -> Result<Option<Stream>, Failure> {
     let mut pause = POLL;
     let mut last = None;
@@ -130,12 +135,12 @@ async fn reconnect(backend: &Backend, id: &str) -> Result<Option<Stream>, Failur
     }
     let why = last.map(|failure| failure.message).unwrap_or_default();
     Err(Failure::run(format_args!(
-        "{why}; the test may go on without it: ask another node with `vajra-node status {id} \
-         --api ADDR:PORT`"
+        "{why}; the test may continue on other nodes: try `vajra-node status {id} --api \
+         ADDR:PORT`"
     )))
 }
 
-/// The result once every worker's last snapshot is in it, or what there is after a while.
+/// The result with the final snapshots of all workers, or after [`COMPLETE_WAIT`] without some.
 async fn complete(backend: &Backend, id: &str) -> Result<TestResult, Failure> {
     let wait = tokio::time::sleep(COMPLETE_WAIT);
     tokio::pin!(wait);

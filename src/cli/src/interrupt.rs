@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM, and a parent that is gone.
+//! Requests to end: Ctrl-C, SIGTERM, and a parent process that has exited.
 
 use std::io;
 use std::sync::Arc;
@@ -9,11 +9,13 @@ use tokio::sync::mpsc;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Requests that were made by a key and that nobody has taken yet: three are all that there
-/// is to ask for, more are dropped.
-const PRESSED: usize = 3;
+/// Message of a command that is interrupted before its test starts.
+pub const BEFORE_START: &str = "interrupted before the test started";
 
-/// Requests to end, from a terminal or from a supervisor.
+/// Queued key presses: a third one has the strongest effect, so further ones are dropped.
+const KEY_QUEUE: usize = 3;
+
+/// Receives requests to end.
 #[derive(Debug)]
 pub struct Interrupts {
     #[cfg(unix)]
@@ -21,41 +23,41 @@ pub struct Interrupts {
     #[cfg(unix)]
     terminate: Signal,
     keys: mpsc::Receiver<()>,
-    presser: Presser,
+    keyboard: KeyInterrupts,
 }
 
-/// Makes requests to end, in place of a signal: a terminal in raw mode sends none for Ctrl-C.
+/// Sends a request to end on a key press: in raw mode a terminal sends no signal on Ctrl-C.
 #[derive(Clone, Debug)]
-pub struct Presser {
-    keys: mpsc::Sender<()>,
-    taken: Arc<AtomicU32>,
+pub struct KeyInterrupts {
+    sender: mpsc::Sender<()>,
+    received: Arc<AtomicU32>,
 }
 
-impl Presser {
-    /// Asks to end.
-    pub fn press(&self) {
-        // A full queue asks already.
-        let _ = self.keys.try_send(());
+impl KeyInterrupts {
+    /// Requests the end.
+    pub fn send(&self) {
+        // A full queue has the strongest request already.
+        let _ = self.sender.try_send(());
     }
 
-    /// How many requests were taken so far, whoever made them.
-    pub fn taken(&self) -> u32 {
-        self.taken.load(Ordering::Relaxed)
+    /// Number of requests received by the [`Interrupts`], including signals.
+    pub fn received(&self) -> u32 {
+        self.received.load(Ordering::Relaxed)
     }
 }
 
 impl Interrupts {
-    /// From now on such a request no longer ends the process by itself.
+    /// Installs the handlers; the signals no longer end the process.
     ///
     /// # Errors
-    /// If the system refuses the handlers.
+    /// The system refuses the handlers.
     pub fn new() -> io::Result<Interrupts> {
-        let (presser, keys) = mpsc::channel(PRESSED);
+        let (sender, keys) = mpsc::channel(KEY_QUEUE);
         Ok(Interrupts {
             keys,
-            presser: Presser {
-                keys: presser,
-                taken: Arc::default(),
+            keyboard: KeyInterrupts {
+                sender,
+                received: Arc::default(),
             },
             #[cfg(unix)]
             interrupt: signal(SignalKind::interrupt())?,
@@ -64,12 +66,12 @@ impl Interrupts {
         })
     }
 
-    /// What a key that asks to end is told to.
-    pub fn presser(&self) -> Presser {
-        self.presser.clone()
+    /// The sender for key presses.
+    pub fn keyboard(&self) -> KeyInterrupts {
+        self.keyboard.clone()
     }
 
-    /// The next request. May be dropped and called again without losing one.
+    /// Waits for the next request. Cancel safe.
     pub async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
@@ -82,25 +84,25 @@ impl Interrupts {
             Ok(()) = tokio::signal::ctrl_c() => {}
             _ = self.keys.recv() => {}
         }
-        self.presser.taken.fetch_add(1, Ordering::Relaxed);
+        self.keyboard.received.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Resolves when stdin ends, if `watched`: a parent holds the other end of that pipe, and
-/// however it dies, the pipe closes. Otherwise never.
+/// If `watched`, resolves when stdin closes: the parent process holds the other end of the pipe,
+/// which closes however the parent exits. Otherwise never resolves.
 pub async fn parent_gone(watched: bool) {
     if !watched {
         std::future::pending::<()>().await;
     }
-    // A thread of its own for the blocking read, which the process's end does not wait for.
-    let (gone, told) = tokio::sync::oneshot::channel();
-    // Should the thread fail to start, `gone` is dropped, and this ends rather than to outlive
-    // a parent unnoticed.
+    // The process does not wait for this thread, which may block in read.
+    let (closed, receiver) = tokio::sync::oneshot::channel();
+    // If the thread cannot start, `closed` is dropped and this resolves: better than to outlive the
+    // parent.
     let _ = std::thread::Builder::new()
         .name("stdin".into())
         .spawn(move || {
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            let _ = gone.send(());
+            let _ = closed.send(());
         });
-    let _ = told.await;
+    let _ = receiver.await;
 }

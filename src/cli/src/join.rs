@@ -1,4 +1,4 @@
-//! `start-test` as a node of its own: joins the swarm for the length of one test.
+//! `start-test` as a node: joins the swarm for one test.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use tokio::time::Instant;
 
 use super::backend::Backend;
 use super::exit::Failure;
-use super::interrupt::Interrupts;
+use super::interrupt::{BEFORE_START, Interrupts};
 use super::output::note;
 use vajra_runtime::config::NodeConfig;
 use vajra_runtime::run::{RunningNode, StartError, start};
 
-/// How often the view of the swarm is looked at.
-const LOOK: Duration = Duration::from_millis(50);
-/// A view that has not changed for this long is taken for the swarm.
+/// Interval at which the list of nodes is polled.
+const POLL: Duration = Duration::from_millis(50);
+/// Time without a change after which the list of nodes counts as complete.
 const STABLE: Duration = Duration::from_secs(1);
-/// A view that keeps changing is taken as it is after this long.
-const MOST: Duration = Duration::from_secs(5);
-/// How long bootstrap addresses may take to answer.
+/// Maximum wait for a list that keeps changing.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// Maximum time until a bootstrap address answers.
 const BOOTSTRAP_WAIT: Duration = Duration::from_secs(10);
-/// How long `--wait-for` waits.
+/// Maximum wait of `--wait-for`.
 pub const WAIT_FOR: Duration = Duration::from_secs(60);
 
-/// Starts a node for one test and waits until it knows its swarm.
+/// Starts a node for one test and waits until it has found the swarm.
 ///
 /// # Errors
-/// It can't start, or none of the bootstrap addresses answers, or somebody interrupted.
+/// It cannot start, no bootstrap address answers, or the user interrupted.
 pub async fn join(config: NodeConfig, interrupts: &mut Interrupts) -> Result<RunningNode, Failure> {
     let standalone = config.standalone;
     let bootstrap: Vec<String> = config.bootstrap.iter().map(ToString::to_string).collect();
@@ -39,11 +39,11 @@ pub async fn join(config: NodeConfig, interrupts: &mut Interrupts) -> Result<Run
         return Ok(node);
     }
     let backend = Backend::Here(node.handle.clone());
-    let settled = tokio::select! {
-        settled = settle(&backend, &bootstrap) => settled,
-        () = interrupts.next() => Err(Failure::stopped("interrupted before the test began")),
+    let found = tokio::select! {
+        found = find_swarm(&backend, &bootstrap) => found,
+        () = interrupts.next() => Err(Failure::stopped(BEFORE_START)),
     };
-    match settled {
+    match found {
         Ok(()) => Ok(node),
         Err(failure) => {
             node.shutdown().await;
@@ -52,21 +52,21 @@ pub async fn join(config: NodeConfig, interrupts: &mut Interrupts) -> Result<Run
     }
 }
 
-async fn settle(backend: &Backend, bootstrap: &[String]) -> Result<(), Failure> {
-    let began = Instant::now();
-    let mut watch = StableView::new(began);
+async fn find_swarm(backend: &Backend, bootstrap: &[String]) -> Result<(), Failure> {
+    let start = Instant::now();
+    let mut view = StableView::new(start);
     loop {
         let list = backend.nodes().await?;
         let mut peers: Vec<String> = list.nodes.into_iter().map(|node| node.peer).collect();
         peers.sort_unstable();
         let alone = peers.len() <= 1;
         let now = Instant::now();
-        let stable = watch.look(peers, now);
+        let stable = view.observe(peers, now);
         if !alone || bootstrap.is_empty() {
-            if stable || now - began >= MOST {
+            if stable || now - start >= MAX_WAIT {
                 return Ok(());
             }
-        } else if now - began >= BOOTSTRAP_WAIT {
+        } else if now - start >= BOOTSTRAP_WAIT {
             return Err(Failure::run(format_args!(
                 "no node of this swarm answers at {} after {} s; check the address, and that \
                  --swarm and --swarm-key are the same there",
@@ -74,11 +74,11 @@ async fn settle(backend: &Backend, bootstrap: &[String]) -> Result<(), Failure> 
                 BOOTSTRAP_WAIT.as_secs()
             )));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
-/// Notices when the set of nodes has stopped changing.
+/// Detects when the set of nodes has stopped changing.
 struct StableView {
     peers: Vec<String>,
     since: Instant,
@@ -92,8 +92,8 @@ impl StableView {
         }
     }
 
-    /// Takes the view as it is now; tells whether it has been the same for long enough.
-    fn look(&mut self, peers: Vec<String>, now: Instant) -> bool {
+    /// Records the current view. Returns whether it has been unchanged for [`STABLE`].
+    fn observe(&mut self, peers: Vec<String>, now: Instant) -> bool {
         if peers != self.peers {
             self.peers = peers;
             self.since = now;
@@ -102,38 +102,38 @@ impl StableView {
     }
 }
 
-/// Waits until the swarm has `wanted` healthy nodes.
+/// Waits until the swarm has `required` healthy nodes.
 ///
 /// # Errors
-/// It does not get them within [`WAIT_FOR`], or somebody interrupted.
+/// It does not have them within [`WAIT_FOR`], or the user interrupted.
 pub async fn wait_for(
     backend: &Backend,
-    wanted: u32,
+    required: u32,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    let began = Instant::now();
-    let mut told = false;
+    let start = Instant::now();
+    let mut noted = false;
     loop {
         let healthy = backend.nodes().await?.pool.healthy;
-        if healthy >= wanted {
+        if healthy >= required {
             return Ok(());
         }
-        if began.elapsed() >= WAIT_FOR {
+        if start.elapsed() >= WAIT_FOR {
             return Err(Failure::run(format_args!(
-                "the swarm has {healthy} nodes after {} s, not the {wanted} that --wait-for asks \
-                 for; start more, or ask for fewer",
+                "the swarm has {healthy} nodes after {} s, but --wait-for requires {required}; start \
+                 more nodes, or lower --wait-for",
                 WAIT_FOR.as_secs()
             )));
         }
-        if !told {
-            note(&format!("waiting for {wanted} nodes; {healthy} so far"));
-            told = true;
+        if !noted {
+            note(&format!(
+                "waiting for {required} nodes; the swarm has {healthy}"
+            ));
+            noted = true;
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            () = interrupts.next() => {
-                return Err(Failure::stopped("interrupted before the test began"));
-            }
+            () = tokio::time::sleep(POLL) => {}
+            () = interrupts.next() => return Err(Failure::stopped(BEFORE_START)),
         }
     }
 }
@@ -143,15 +143,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_is_stable_once_it_has_not_changed_for_a_second() {
-        let began = Instant::now();
-        let at = |ms| began + Duration::from_millis(ms);
+    fn a_view_is_stable_after_one_second_without_a_change() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
         let peers = |n: usize| vec!["peer".to_owned(); n];
-        let mut view = StableView::new(began);
-        assert!(!view.look(peers(1), at(100)));
-        assert!(!view.look(peers(2), at(900)));
-        assert!(!view.look(peers(2), at(1800)));
-        assert!(view.look(peers(2), at(1900)));
-        assert!(!view.look(peers(1), at(1950)));
+        let mut view = StableView::new(start);
+        assert!(!view.observe(peers(1), at(100)));
+        assert!(!view.observe(peers(2), at(900)));
+        assert!(!view.observe(peers(2), at(1800)));
+        assert!(view.observe(peers(2), at(1900)));
+        assert!(!view.observe(peers(1), at(1950)));
     }
 }

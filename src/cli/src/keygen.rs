@@ -1,14 +1,14 @@
-//! The command `keygen`.
+//! `keygen`.
 
 use super::args::KeygenArgs;
 use super::exit::{Exit, Failure};
 use super::output::{line, out};
 use vajra_network::SwarmKey;
 
-/// Makes a new swarm key: in a file that nobody else can read, or on stdout.
+/// Generates a swarm key and writes it to a new file that only its owner can read, or to stdout.
 ///
 /// # Errors
-/// If the file exists already or can't be written.
+/// The file exists or cannot be written.
 pub fn run(args: &KeygenArgs) -> Result<Exit, Failure> {
     let key = SwarmKey::generate().map_err(Failure::run)?;
     match &args.file {

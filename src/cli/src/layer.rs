@@ -1,5 +1,5 @@
-//! One source of settings: the command line, the environment, or a file. Each is read on its
-//! own, so that an error can name its source, and then laid over the weaker ones.
+//! Settings from one source: the command line, the environment, or a file. Each source is parsed on
+//! its own, so that errors can name it, and then merged by precedence.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,73 +11,73 @@ use serde::Deserialize;
 
 use super::args::{NodeArgs, SwarmArgs};
 use super::exit::Failure;
+use super::logging::{LogFormat, LogLevel, LogSettings};
 use super::value_parsers::{Bootstrap, HostPort, ListenOn, Pair, from_text, from_texts};
 use vajra_network::SwarmName;
-use vajra_runtime::config::{LogFormat, LogLevel, TimingProfile};
+use vajra_runtime::config::TimingProfile;
 
-/// Settings from one source; what it does not say is absent. Also the shape of a
+/// Settings from one source; `None` if the source does not set them. Also the schema of a
 /// configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Layer {
-    /// Nodes to begin with.
+    /// Addresses of nodes to connect to at start.
     #[serde(deserialize_with = "from_texts")]
     pub bootstrap: Option<Vec<Bootstrap>>,
-    /// Where the swarm listens.
+    /// Listen addresses of the swarm.
     #[serde(deserialize_with = "from_texts")]
     pub listen: Option<Vec<ListenOn>>,
-    /// Look for nodes on the LAN.
+    /// Whether mDNS is on.
     pub mdns: Option<bool>,
-    /// The swarm's name.
+    /// Name of the swarm.
     #[serde(deserialize_with = "from_text")]
     pub swarm: Option<SwarmName>,
-    /// File with the swarm's key.
+    /// Key file of the swarm.
     pub swarm_key: Option<PathBuf>,
     /// Refuse to start without a swarm key.
     pub require_swarm_key: Option<bool>,
-    /// Where the API listens.
+    /// Listen address of the API.
     #[serde(deserialize_with = "from_text")]
     pub api: Option<HostPort>,
-    /// File with the API's token.
+    /// File with the API token.
     pub api_token_file: Option<PathBuf>,
-    /// The API's token itself; only from the environment, never from a command line that
-    /// others can read.
+    /// The API token itself. Only from the environment: other users can read command lines.
     #[serde(skip)]
     pub api_token: Option<String>,
-    /// Where identity, known peers and results are kept.
+    /// Directory for identity, known peers and results.
     pub data_dir: Option<PathBuf>,
-    /// Keep nothing.
+    /// Store nothing on disk.
     pub ephemeral: Option<bool>,
-    /// The node's name.
+    /// Name of the node.
     pub name: Option<String>,
-    /// The node's labels.
+    /// Labels of the node.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Concurrent tasks offered.
+    /// Capacity in concurrent tasks.
     pub capacity: Option<u32>,
-    /// Threads that make load.
+    /// Threads that generate load.
     pub engine_threads: Option<usize>,
-    /// What tests may be aimed at.
+    /// Targets that tests of other nodes may use.
     pub allow_target: Option<Vec<String>>,
-    /// Which references are resolved.
+    /// Secrets that plans may refer to.
     pub allow_secret: Option<Vec<String>>,
-    /// Where connections to targets start from.
+    /// Local addresses of connections to targets.
     pub source_addresses: Option<Vec<IpAddr>>,
-    /// The protocol's clockwork.
+    /// Protocol timing profile.
     #[serde(deserialize_with = "from_text")]
     pub timings: Option<TimingProfile>,
-    /// How much is logged.
+    /// Log level.
     #[serde(deserialize_with = "from_text")]
     pub log_level: Option<LogLevel>,
-    /// What a log line looks like.
+    /// Log format.
     #[serde(deserialize_with = "from_text")]
     pub log_format: Option<LogFormat>,
 }
 
 impl Layer {
-    /// What the command line says about the swarm.
+    /// The swarm options of the command line.
     ///
     /// # Errors
-    /// An option whose value makes no sense, by its name.
+    /// An invalid value, with the name of its option.
     pub fn from_swarm_args(args: &SwarmArgs) -> Result<Layer, Failure> {
         Ok(Layer {
             bootstrap: list("--bootstrap", &args.bootstrap)?,
@@ -86,8 +86,8 @@ impl Layer {
             swarm: one("--swarm", args.swarm.as_deref())?,
             swarm_key: args.swarm_key.clone(),
             engine_threads: args.engine_threads,
-            allow_target: some(&args.allow_target),
-            allow_secret: some(&args.allow_secret),
+            allow_target: non_empty(&args.allow_target),
+            allow_secret: non_empty(&args.allow_secret),
             source_addresses: list("--source-address", &args.source_address)?,
             timings: one("--timings", args.timings.as_deref())?,
             log_level: one("--log-level", args.log_level.as_deref())?,
@@ -96,7 +96,7 @@ impl Layer {
         })
     }
 
-    /// What the command line says about a node that stays.
+    /// The options of a long-running node.
     ///
     /// # Errors
     /// As [`Layer::from_swarm_args`].
@@ -113,10 +113,10 @@ impl Layer {
         })
     }
 
-    /// What the environment says; `get` reads a variable. Lists are separated by commas.
+    /// The environment variables, which `get` reads. Lists are separated by commas.
     ///
     /// # Errors
-    /// A variable whose value makes no sense, by its name.
+    /// An invalid value, with the name of its variable.
     pub fn from_env(get: &dyn Fn(&str) -> Option<String>) -> Result<Layer, Failure> {
         let text = |key: &str| get(key).filter(|value| !value.is_empty());
         let many = |key: &str| -> Vec<String> {
@@ -150,8 +150,8 @@ impl Layer {
             labels: labels("VAJRA_LABELS", &many("VAJRA_LABELS"))?,
             capacity: read("VAJRA_CAPACITY", text("VAJRA_CAPACITY"))?,
             engine_threads: read("VAJRA_ENGINE_THREADS", text("VAJRA_ENGINE_THREADS"))?,
-            allow_target: some(&many("VAJRA_ALLOW_TARGET")),
-            allow_secret: some(&many("VAJRA_ALLOW_SECRET")),
+            allow_target: non_empty(&many("VAJRA_ALLOW_TARGET")),
+            allow_secret: non_empty(&many("VAJRA_ALLOW_SECRET")),
             source_addresses: list("VAJRA_SOURCE_ADDRESSES", &many("VAJRA_SOURCE_ADDRESSES"))?,
             timings: read("VAJRA_TIMINGS", text("VAJRA_TIMINGS"))?,
             log_level: read("VAJRA_LOG_LEVEL", text("VAJRA_LOG_LEVEL"))?,
@@ -159,45 +159,53 @@ impl Layer {
         })
     }
 
-    /// This layer, with `weaker` where it says nothing. Lists and labels are replaced as a
-    /// whole, never mixed: otherwise nobody could take away what a file says.
-    pub fn over(self, weaker: Layer) -> Layer {
-        Layer {
-            bootstrap: self.bootstrap.or(weaker.bootstrap),
-            listen: self.listen.or(weaker.listen),
-            mdns: self.mdns.or(weaker.mdns),
-            swarm: self.swarm.or(weaker.swarm),
-            swarm_key: self.swarm_key.or(weaker.swarm_key),
-            require_swarm_key: self.require_swarm_key.or(weaker.require_swarm_key),
-            api: self.api.or(weaker.api),
-            // A token and a token file are one setting: the stronger layer's wins.
-            api_token: self.api_token.or(match self.api_token_file {
-                Some(_) => None,
-                None => weaker.api_token,
-            }),
-            api_token_file: self.api_token_file.or(weaker.api_token_file),
-            data_dir: self.data_dir.clone().or(match self.ephemeral {
-                Some(true) => None,
-                _ => weaker.data_dir,
-            }),
-            ephemeral: self.ephemeral.or(match self.data_dir {
-                Some(_) => None,
-                None => weaker.ephemeral,
-            }),
-            name: self.name.or(weaker.name),
-            labels: self.labels.or(weaker.labels),
-            capacity: self.capacity.or(weaker.capacity),
-            engine_threads: self.engine_threads.or(weaker.engine_threads),
-            allow_target: self.allow_target.or(weaker.allow_target),
-            allow_secret: self.allow_secret.or(weaker.allow_secret),
-            source_addresses: self.source_addresses.or(weaker.source_addresses),
-            timings: self.timings.or(weaker.timings),
-            log_level: self.log_level.or(weaker.log_level),
-            log_format: self.log_format.or(weaker.log_format),
+    /// The log settings, with defaults.
+    pub fn log_settings(&self) -> LogSettings {
+        LogSettings {
+            level: self.log_level.unwrap_or_default(),
+            format: self.log_format.unwrap_or_default(),
         }
     }
 
-    /// Paths in a file are relative to it.
+    /// These settings, completed from a source of lower precedence. Lists and labels are replaced as
+    /// a whole and never merged: otherwise an entry of a file could not be removed.
+    pub fn over(self, lower: Layer) -> Layer {
+        Layer {
+            bootstrap: self.bootstrap.or(lower.bootstrap),
+            listen: self.listen.or(lower.listen),
+            mdns: self.mdns.or(lower.mdns),
+            swarm: self.swarm.or(lower.swarm),
+            swarm_key: self.swarm_key.or(lower.swarm_key),
+            require_swarm_key: self.require_swarm_key.or(lower.require_swarm_key),
+            api: self.api.or(lower.api),
+            // Token and token file are one setting.
+            api_token: self.api_token.or(match self.api_token_file {
+                Some(_) => None,
+                None => lower.api_token,
+            }),
+            api_token_file: self.api_token_file.or(lower.api_token_file),
+            data_dir: self.data_dir.clone().or(match self.ephemeral {
+                Some(true) => None,
+                _ => lower.data_dir,
+            }),
+            ephemeral: self.ephemeral.or(match self.data_dir {
+                Some(_) => None,
+                None => lower.ephemeral,
+            }),
+            name: self.name.or(lower.name),
+            labels: self.labels.or(lower.labels),
+            capacity: self.capacity.or(lower.capacity),
+            engine_threads: self.engine_threads.or(lower.engine_threads),
+            allow_target: self.allow_target.or(lower.allow_target),
+            allow_secret: self.allow_secret.or(lower.allow_secret),
+            source_addresses: self.source_addresses.or(lower.source_addresses),
+            timings: self.timings.or(lower.timings),
+            log_level: self.log_level.or(lower.log_level),
+            log_format: self.log_format.or(lower.log_format),
+        }
+    }
+
+    /// Resolves relative paths of a configuration file, which are relative to its directory.
     pub(super) fn relative_to(mut self, directory: &Path) -> Layer {
         let paths = [
             &mut self.swarm_key,
@@ -240,6 +248,6 @@ fn labels(name: &str, texts: &[String]) -> Result<Option<BTreeMap<String, String
     }))
 }
 
-fn some(values: &[String]) -> Option<Vec<String>> {
+fn non_empty(values: &[String]) -> Option<Vec<String>> {
     (!values.is_empty()).then(|| values.to_vec())
 }

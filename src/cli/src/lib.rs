@@ -1,24 +1,23 @@
-//! The command line: commands, what they mean, and how they end.
+//! The command line: parses it, runs the command, and returns its exit code.
 //!
-//! Arguments come in two stages. [`args`] says what can be typed; [`layer`] and [`resolve`]
-//! make a node's configuration of it, and [`plan_args`] a plan. Everything that can be wrong
-//! with what was typed is found there, before anything starts.
+//! Arguments are processed in two stages: [`args`] defines their syntax; [`layer`] and [`resolve`]
+//! turn them into the configuration of a node, and [`plan_args`] into a plan. All errors of the
+//! command line are found in these stages, before anything starts.
 //!
-//! | module | idea |
+//! | module | content |
 //! |---|---|
-//! | [`args`], [`texts`] | what can be typed |
-//! | [`layer`], [`config_file`], [`resolve`] | flags over environment over file over defaults |
-//! | [`plan_args`], [`dry_run`] | the options of `start-test` as a plan |
-//! | [`validate`], [`preflight`] | whether a plan is one, and whether it would run |
-//! | [`run_node`] | `vajra-node` itself |
-//! | [`start_test`], [`join`], [`local`], [`follow`], [`find_max`], [`suite`] | tests from start to result |
-//! | [`report`], [`exports`], [`baseline`] | reports, files, comparisons |
-//! | [`validate`], [`schema`] | what a plan file may say |
-//! | [`commands`], [`keygen`], [`run_target`], [`target`] | the other commands |
-//! | [`doctor`] | what on this machine would spoil a test |
-//! | [`shell`] | completions, manual pages |
-//! | [`backend`] | the node talked to: behind an API, or in this process |
-//! | [`exit`], [`outcome`], [`output`], [`terminal`], [`screen`] | how it ends, and what is shown |
+//! | [`args`], [`value_parsers`] | syntax of the command line |
+//! | [`layer`], [`config_file`], [`resolve`] | settings: flags over environment over file over defaults |
+//! | [`plan_file`], [`plan_args`], [`dry_run`] | the plan of a test, from its file and options |
+//! | [`validate`], [`preflight`] | checks of a plan |
+//! | [`run_node`], [`listen`], [`logging`] | running a node |
+//! | [`start_test`], [`suite`], [`find_max`] | running tests |
+//! | [`session`], [`join`], [`local`] | the swarm that tests run on |
+//! | [`backend`] | the node that runs a command: behind an API, or in this process |
+//! | [`follow`], [`interrupt`], [`screen`], [`terminal`] | progress of a test |
+//! | [`outcome`], [`report`], [`exports`], [`baseline`], [`out_file`] | results and reports |
+//! | [`commands`], [`doctor`], [`keygen`], [`run_target`], [`target`], [`schema`], [`shell`] | the other commands |
+//! | [`exit`], [`output`] | exit codes, errors and printing |
 
 pub mod args;
 pub mod backend;
@@ -42,6 +41,7 @@ pub mod out_file;
 pub mod outcome;
 pub mod output;
 pub mod plan_args;
+pub mod plan_file;
 pub mod preflight;
 pub mod product;
 pub mod report;
@@ -50,6 +50,7 @@ pub mod run_node;
 pub mod run_target;
 pub mod schema;
 pub mod screen;
+pub mod session;
 pub mod shell;
 pub mod start_test;
 pub mod suite;
@@ -58,6 +59,7 @@ pub mod terminal;
 pub mod validate;
 pub mod value_parsers;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
@@ -70,26 +72,53 @@ pub use vajra_api::BuildInfo;
 
 use vajra_runtime::handle::LoadRequest;
 
-/// Runs the command line of this process.
-pub fn main(product: &Product) -> ExitCode {
-    let parsed = args::command(product)
-        .try_get_matches()
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
-        Err(e) => {
-            // Help and version go to stdout and are no error; a closed pipe is none either.
-            let _ = e.print();
-            return ExitCode::from(e.exit_code() as u8);
-        }
-    };
-    match run(&cli, product) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            output::note(&format!("error: {failure}"));
-            failure.exit.into()
+/// A command line that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// It cannot be parsed, or requests help or the version.
+    #[error(transparent)]
+    Parse(#[from] clap::Error),
+    /// The command failed.
+    #[error("error: {0}")]
+    Failed(#[from] Failure),
+}
+
+impl CliError {
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Parse(e) => e.exit_code() as u8,
+            CliError::Failed(failure) => failure.exit as u8,
         }
     }
+}
+
+/// Runs the command line of this process and prints its error.
+pub fn main(product: &Product) -> ExitCode {
+    match run_from(std::env::args_os(), product) {
+        Ok(exit) => exit.into(),
+        Err(e) => {
+            match &e {
+                // Also help and version, with exit code 0. A closed pipe is not an error.
+                CliError::Parse(e) => drop(e.print()),
+                CliError::Failed(_) => output::note(&e.to_string()),
+            }
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+/// Runs a command line, whose first argument is the name of the program.
+///
+/// # Errors
+/// It cannot be parsed, or the command failed.
+pub fn run_from(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    product: &Product,
+) -> Result<Exit, CliError> {
+    let matches = args::command(product).try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok(run(&cli, product)?)
 }
 
 fn run(cli: &Cli, product: &Product) -> Result<Exit, Failure> {
@@ -105,8 +134,10 @@ fn run(cli: &Cli, product: &Product) -> Result<Exit, Failure> {
             Some(Command::Schema(args)) => schema::run(args),
             Some(Command::StopTest(args)) => commands::stop_test(args).await,
             Some(Command::Scale(args)) => commands::scale(args).await,
-            Some(Command::Pause(args)) => commands::steer(args, LoadRequest::Pause).await,
-            Some(Command::Resume(args)) => commands::steer(args, LoadRequest::Resume).await,
+            Some(Command::Pause(args)) => commands::pause_or_resume(args, LoadRequest::Pause).await,
+            Some(Command::Resume(args)) => {
+                commands::pause_or_resume(args, LoadRequest::Resume).await
+            }
             Some(Command::Tests(args)) => commands::tests(args).await,
             Some(Command::Status(args)) => commands::status(args).await,
             Some(Command::Report(args)) => report::run(args).await,
@@ -120,7 +151,7 @@ fn run(cli: &Cli, product: &Product) -> Result<Exit, Failure> {
             Some(Command::Man(args)) => shell::man(args, product),
         }
     });
-    // A blocked helper thread must not keep an ended command alive.
+    // Do not wait for blocked background threads.
     runtime.shutdown_background();
     exit
 }

@@ -1,47 +1,48 @@
-//! Listening on a port that may be taken.
+//! Listening on a TCP port that may be in use.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use super::exit::Failure;
 
-/// Connections that may wait to be accepted (the kernel allows 4,096 by default). The
-/// standard library's 128 are soon full when a target stalls; the kernel then drops
-/// connection requests, which come again only a second later.
+/// Length of the accept queue (the kernel's default limit). The standard library's 128 fills up
+/// when a target stalls; the kernel then drops SYNs, which are resent only a second later.
 const BACKLOG: i32 = 4096;
 
-/// Listens on `wanted`. Where the port was not asked for explicitly and is taken, a free one
-/// takes its place, with a warning.
+/// Listens on `address`. If its port is in use and was not configured (`explicit`), a free one is
+/// taken, with a warning.
 ///
 /// # Errors
-/// If nothing can be listened on; names the option to change.
+/// It cannot listen; names the option to change.
 pub fn listen(
-    wanted: SocketAddr,
+    address: SocketAddr,
     explicit: bool,
     option: &str,
     warn: impl FnOnce(&str),
 ) -> Result<TcpListener, Failure> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::AddrInUse => Failure::run(format_args!(
-            "cannot listen on {wanted}: the port is in use; choose another with {option}, or \
-             :0 for any"
+            "cannot listen on {address}: the port is in use; choose another with {option}, or \
+             :0 for any free port"
         )),
-        _ => Failure::run(format_args!("cannot listen on {wanted}: {e}; see {option}")),
+        _ => Failure::run(format_args!(
+            "cannot listen on {address}: {e}; change it with {option}"
+        )),
     };
-    let listener = match TcpListener::bind(wanted) {
+    let listener = match TcpListener::bind(address) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse && !explicit => {
-            let listener = TcpListener::bind(SocketAddr::new(wanted.ip(), 0)).map_err(failed)?;
-            let got = listener.local_addr().map_err(failed)?;
+            let listener = TcpListener::bind(SocketAddr::new(address.ip(), 0)).map_err(failed)?;
+            let free = listener.local_addr().map_err(failed)?;
             warn(&format!(
                 "port {} is in use; using {} instead",
-                wanted.port(),
-                got.port()
+                address.port(),
+                free.port()
             ));
             listener
         }
         other => other.map_err(failed)?,
     };
-    // Listening again only changes the length of the queue.
+    // A second call only changes the length of the queue.
     rustix::net::listen(&listener, BACKLOG).map_err(|e| failed(e.into()))?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
@@ -54,7 +55,7 @@ mod tests {
     use crate::exit::Exit;
 
     #[test]
-    fn a_taken_port_gives_way_only_if_it_was_not_asked_for() {
+    fn a_port_in_use_is_replaced_only_if_it_is_the_default() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let mut warning = String::new();

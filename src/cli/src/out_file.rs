@@ -1,8 +1,8 @@
-//! A file that a result goes to, or stdout.
+//! An output file of a result, or stdout.
 //!
-//! It is opened before a test starts: afterwards would be late to find that it can't be. Until
-//! there is something to write it stays as it was. What was in it may be the baseline that the
-//! test is held against, and a run that fails must not cost it.
+//! The file is opened before a test starts, so that an unwritable path fails before the test. Its
+//! contents stay unchanged until the result is written: they may be the baseline of this very test,
+//! and must survive if it fails.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -11,53 +11,53 @@ use std::path::{Path, PathBuf};
 use super::exit::Failure;
 use super::output::out;
 
-/// A place to write to, once.
+/// An open output, written once.
 #[derive(Debug)]
 pub struct OutFile {
-    /// The option that named it, without its dashes.
+    /// Name of its option, without dashes.
     option: &'static str,
-    to: To,
+    output: Output,
 }
 
 #[derive(Debug)]
-enum To {
+enum Output {
     Stdout,
-    File(Waiting),
+    File(PendingFile),
 }
 
-/// A file that can be written, and is not yet.
+/// A file that is open for writing and still has its old contents.
 #[derive(Debug)]
-struct Waiting {
+struct PendingFile {
     file: File,
     path: PathBuf,
-    /// It was not there before, and has nothing in it: it goes again if nothing comes.
-    new: bool,
+    /// Whether it was created, so that it is removed if nothing is written.
+    created: bool,
 }
 
 impl OutFile {
-    /// Opens what an option names; `-` is stdout.
+    /// Opens the path of an option; `-` is stdout.
     ///
     /// # Errors
-    /// The file can't be written.
+    /// The file cannot be written.
     pub fn open(option: &'static str, path: &Path) -> Result<OutFile, Failure> {
-        let to = match path == Path::new("-") {
-            true => To::Stdout,
+        let output = match path == Path::new("-") {
+            true => Output::Stdout,
             false => {
-                let opened = Waiting::open(path);
-                To::File(opened.map_err(|e| unwritable(option, path, &e))?)
+                let opened = PendingFile::open(path);
+                Output::File(opened.map_err(|e| unwritable(option, path, &e))?)
             }
         };
-        Ok(OutFile { option, to })
+        Ok(OutFile { option, output })
     }
 
-    /// Writes all there is, in the place of what was there.
+    /// Replaces the contents.
     ///
     /// # Errors
-    /// The disk is full, or the like.
+    /// Writing failed, for example because the disk is full.
     pub fn write(self, text: &str) -> Result<(), Failure> {
-        match self.to {
-            To::Stdout => out(text),
-            To::File(mut file) => {
+        match self.output {
+            Output::Stdout => out(text),
+            Output::File(mut file) => {
                 let written = file.write(text);
                 written.map_err(|e| unwritable(self.option, &file.path, &e))
             }
@@ -72,34 +72,34 @@ impl OutFile {
         self.write(&json(value)?)
     }
 
-    /// Whether it is stdout, which then carries nothing else.
+    /// Whether it is stdout, where nothing else is then printed.
     pub fn is_stdout(&self) -> bool {
-        matches!(self.to, To::Stdout)
+        matches!(self.output, Output::Stdout)
     }
 }
 
-impl Waiting {
-    fn open(path: &Path) -> io::Result<Waiting> {
-        let (file, new) = match File::create_new(path) {
+impl PendingFile {
+    fn open(path: &Path) -> io::Result<PendingFile> {
+        let (file, created) = match File::create_new(path) {
             Ok(file) => (file, true),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                // A link to nothing is there, and its file is not.
-                let mut how = OpenOptions::new();
-                let how = how.write(true).create(true).truncate(false);
-                (how.open(path)?, false)
+                // `create`, as it may be a symbolic link to a missing file.
+                let mut options = OpenOptions::new();
+                let options = options.write(true).create(true).truncate(false);
+                (options.open(path)?, false)
             }
             Err(e) => return Err(e),
         };
-        Ok(Waiting {
+        Ok(PendingFile {
             file,
             path: path.to_owned(),
-            new,
+            created,
         })
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
-        self.new = false;
-        // A pipe or a terminal has nothing in it to be dropped.
+        self.created = false;
+        // Pipes and terminals cannot be truncated.
         if self.file.metadata()?.is_file() {
             self.file.set_len(0)?;
         }
@@ -107,10 +107,10 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for PendingFile {
     fn drop(&mut self) {
-        if self.new {
-            // An empty file is left then, which harms nobody.
+        if self.created {
+            // On an error an empty file remains, which is harmless.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -119,7 +119,7 @@ impl Drop for Waiting {
 /// Prints a value as JSON to stdout.
 ///
 /// # Errors
-/// Stdout can't be written.
+/// Stdout cannot be written.
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     out(&json(value)?)
 }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_in_a_file_stays_until_something_takes_its_place() {
+    fn the_old_contents_stay_until_new_ones_are_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("result.json");
         fs::write(&path, "a baseline, longer than what follows").unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_nothing_came_to_is_not_left_behind() {
+    fn a_created_file_without_contents_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("result.csv");
         let file = OutFile::open("csv", &path).unwrap();
@@ -168,16 +168,16 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_is_told_with_its_option() {
+    fn an_unwritable_path_is_reported_with_its_option() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("missing").join("result.csv");
-        let told = OutFile::open("csv", &path).unwrap_err().message;
-        assert!(told.starts_with("cannot write --csv "), "{told}");
+        let error = OutFile::open("csv", &path).unwrap_err().message;
+        assert!(error.starts_with("cannot write --csv "), "{error}");
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_device_takes_what_is_written() {
+    fn a_device_can_be_written() {
         let null = OutFile::open("html", Path::new("/dev/null")).unwrap();
         null.write("text").unwrap();
     }

@@ -1,16 +1,19 @@
-//! From a test's result to its exit code: could not run, stopped, a threshold not kept, not
-//! valid, fine.
+//! The exit code of a result, and its summary.
 
 use super::exit::{Exit, Failure};
+use super::out_file::OutFile;
+use super::output::out;
+use vajra_report::text;
+use vajra_results::result_file::ResultFile;
 use vajra_results::{EndKind, TestResult, Verdict};
 
-/// The exit code of a result; with `strict`, a verdict other than `valid` counts.
+/// The exit code of a result. With `strict`, a verdict other than `valid` changes it.
 ///
 /// # Errors
-/// The test could not run, and why.
+/// The test could not run.
 pub fn outcome(result: &TestResult, strict: bool) -> Result<Exit, Failure> {
     match result.end {
-        // The first reason says why; the others follow from it, and are in the report.
+        // The first reason is the cause; the summary lists all of them.
         Some(EndKind::Failed) => match result.reasons.first() {
             Some(why) => Err(Failure::run(why)),
             None => Err(Failure::run("the test ended early")),
@@ -23,6 +26,28 @@ pub fn outcome(result: &TestResult, strict: bool) -> Result<Exit, Failure> {
         _ if strict && result.verdict != Some(Verdict::Valid) => Ok(Exit::NotValid),
         _ => Ok(Exit::Success),
     }
+}
+
+/// Writes a result as JSON, prints its summary unless `quiet` (stdout has other contents), and
+/// returns its exit code.
+///
+/// # Errors
+/// The test could not run, or the result cannot be written.
+pub fn show(
+    recorded: &ResultFile,
+    json: Option<OutFile>,
+    strict: bool,
+    quiet: bool,
+) -> Result<Exit, Failure> {
+    let result = &recorded.result;
+    let exit = outcome(result, strict);
+    let written = json.map_or(Ok(()), |json| json.write_json(recorded));
+    if !quiet && (exit.is_ok() || result.totals.sent > 0) {
+        out(&text::summary(result))?;
+    }
+    // The summary is printed even if the file could not be written.
+    written?;
+    exit
 }
 
 #[cfg(test)]
@@ -46,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_exit_code_that_applies_is_taken() {
+    fn the_first_applicable_exit_code_is_used() {
         assert_eq!(exit("completed", "valid", true), Exit::Success);
         assert_eq!(exit("completed", "invalid", false), Exit::Success);
         assert_eq!(exit("completed", "degraded", true), Exit::NotValid);

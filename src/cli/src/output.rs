@@ -1,13 +1,11 @@
-//! Printing that survives a closed pipe.
+//! Printing to stdout and stderr, which tolerates a closed pipe.
 //!
-//! `print!` and `eprintln!` panic once nobody reads any more (`vajra-node nodes | head -1`).
-//! Everything that a command prints goes through here: a reader that has gone away is no
-//! error, and what it did not want to read is dropped.
+//! `print!` and `eprintln!` panic if the reader has closed the pipe (`vajra-node nodes | head -1`).
+//! All output of commands goes through this module, where a closed pipe is not an error.
 //!
-//! While the full-screen view has the terminal, lines for stderr (the log's, too) would land
-//! in the middle of it. They are [held](hold) then, shown by the view, and printed once the
-//! terminal is a page again. This is the one state that a process has only one of, as it has
-//! only one stderr.
+//! While the full-screen view has the terminal, lines to stderr (including the log) would disturb
+//! it. They are [buffered](start_buffering), the view shows the newest, and all are printed when
+//! the view closes. The buffer is global, as a process has one stderr.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -15,77 +13,78 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::exit::Failure;
 
-/// Most lines held: what fits on a few pages. Older ones are counted, and dropped.
-pub const MAX_HELD: usize = 200;
+/// Maximum number of buffered lines: a few pages. Older lines are dropped and counted.
+pub const MAX_BUFFERED: usize = 200;
 
-/// Lines that wait for the terminal.
+/// Lines for stderr while the full-screen view is shown.
 #[derive(Debug, Default)]
-struct Held {
+struct Buffer {
     lines: VecDeque<String>,
     dropped: usize,
 }
 
-static HELD: Mutex<Option<Held>> = Mutex::new(None);
+static BUFFER: Mutex<Option<Buffer>> = Mutex::new(None);
 
-fn held() -> MutexGuard<'static, Option<Held>> {
-    // What a panic left behind is a list of lines all the same.
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+fn buffer() -> MutexGuard<'static, Option<Buffer>> {
+    // A list of lines is consistent even after a panic.
+    BUFFER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on what is for stderr waits for [`release`].
-pub fn hold() {
-    held().get_or_insert_default();
+/// Buffers output to stderr until [`flush_buffered`].
+pub fn start_buffering() {
+    buffer().get_or_insert_default();
 }
 
-/// The newest of the lines that wait, without control sequences.
-pub fn last_held() -> Option<String> {
-    held()
+/// The newest buffered line, without control sequences.
+pub fn last_buffered() -> Option<String> {
+    buffer()
         .as_ref()?
         .lines
         .back()
         .map(|line| without_escapes(line))
 }
 
-/// Prints the lines that waited; from now on nothing waits any more.
-pub fn release() {
-    let Some(Held { lines, dropped }) = held().take() else {
+/// Prints the buffered lines and stops buffering.
+pub fn flush_buffered() {
+    let Some(Buffer { lines, dropped }) = buffer().take() else {
         return;
     };
     if dropped > 0 {
-        note(&format!("({dropped} earlier lines are left out)"));
+        note(&format!("({dropped} earlier lines omitted)"));
     }
     lines.iter().for_each(|line| note(line));
 }
 
-/// Stderr for a log: waits like everything else while lines are held.
+/// Stderr for the log, subject to buffering like all other output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let hold = |held: &mut Held| held.push(&String::from_utf8_lossy(bytes));
-        // Nobody waits for stderr with the list locked: whoever has stderr may wait for the list.
-        let waits = held().as_mut().map(hold).is_some();
-        if !waits {
+        let push = |buffer: &mut Buffer| buffer.push(&String::from_utf8_lossy(bytes));
+        // The buffer must not be locked while waiting for stderr: the holder of stderr may wait for
+        // the buffer.
+        let buffered = buffer().as_mut().map(push).is_some();
+        if !buffered {
             io::stderr().lock().write_all(bytes)?;
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let waits = held().is_some();
-        match waits {
-            // A frame that is being written is no business of a line that waits.
+        let buffered = buffer().is_some();
+        match buffered {
+            // Waiting for stderr would wait for a frame that is being written.
             true => Ok(()),
             false => io::stderr().flush(),
         }
     }
 }
 
-impl Held {
+impl Buffer {
     fn push(&mut self, text: &str) {
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            if self.lines.len() == MAX_HELD {
+            if self.lines.len() == MAX_BUFFERED {
                 self.lines.pop_front();
                 self.dropped += 1;
             }
@@ -94,7 +93,7 @@ impl Held {
     }
 }
 
-/// A line without the control sequences that colour it (ECMA-48: ESC, `[`, up to a letter).
+/// Removes colour control sequences (ECMA-48: ESC, `[`, up to a letter).
 fn without_escapes(line: &str) -> String {
     let mut parts = line.split("\x1b[");
     let first = parts.next().unwrap_or_default();
@@ -105,10 +104,10 @@ fn without_escapes(line: &str) -> String {
     std::iter::once(first).chain(rest).collect()
 }
 
-/// Prints to stdout and flushes, so that a reader of lines sees each at once.
+/// Prints to stdout and flushes, so that a reader receives each line at once.
 ///
 /// # Errors
-/// If stdout can't be written for another reason than a closed pipe, a full disk say.
+/// Stdout cannot be written, for example because the disk is full. A closed pipe is not an error.
 pub fn out(text: &str) -> Result<(), Failure> {
     write_all(&mut io::stdout().lock(), text)
         .map_err(|e| Failure::run(format_args!("cannot write to stdout: {e}")))
@@ -122,12 +121,12 @@ pub fn line(text: &str) -> Result<(), Failure> {
     out(&format!("{text}\n"))
 }
 
-/// Prints a line to stderr, if anybody reads it: there is nowhere left to say that nobody does.
+/// Prints a line to stderr. A failure is ignored, as it cannot be reported.
 pub fn note(text: &str) {
     note_raw(&format!("{text}\n"));
 }
 
-/// Prints to stderr as it is, without a line break.
+/// Prints to stderr without a line break.
 pub fn note_raw(text: &str) {
     let _ = write_all(&mut Stderr, text);
 }
@@ -155,30 +154,32 @@ mod tests {
     }
 
     #[test]
-    fn of_the_lines_that_wait_the_newest_are_kept() {
-        let mut held = Held::default();
-        (0..MAX_HELD + 3).for_each(|i| held.push(&format!("line {i}\n\n")));
-        assert_eq!((held.lines.len(), held.dropped), (MAX_HELD, 3));
-        assert_eq!(held.lines[0], "line 3");
+    fn only_the_newest_lines_are_buffered() {
+        let mut buffer = Buffer::default();
+        (0..MAX_BUFFERED + 3).for_each(|i| buffer.push(&format!("line {i}\n\n")));
+        assert_eq!((buffer.lines.len(), buffer.dropped), (MAX_BUFFERED, 3));
+        assert_eq!(buffer.lines[0], "line 3");
     }
 
     #[test]
-    fn a_line_that_waits_does_not_wait_for_stderr() {
-        hold();
+    fn a_buffered_line_does_not_wait_for_stderr() {
+        start_buffering();
         let stderr = io::stderr().lock();
         let (done, logged) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let written = Stderr.write_all(b"held\n").and_then(|()| Stderr.flush());
+            let written = Stderr
+                .write_all(b"buffered\n")
+                .and_then(|()| Stderr.flush());
             let _ = done.send(written.is_ok());
         });
         let waited = logged.recv_timeout(std::time::Duration::from_secs(10));
         drop(stderr);
-        release();
+        flush_buffered();
         assert_eq!(waited, Ok(true));
     }
 
     #[test]
-    fn a_coloured_line_is_shown_without_its_colours() {
+    fn colour_sequences_are_removed() {
         assert_eq!(
             without_escapes("\x1b[2m12:00\x1b[0m \x1b[33m WARN\x1b[0m late"),
             "12:00  WARN late"
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_no_error_but_a_full_disk_is() {
+    fn a_closed_pipe_is_not_an_error_but_a_full_disk_is() {
         assert!(write_all(&mut Broken(ErrorKind::BrokenPipe), "x").is_ok());
         assert!(write_all(&mut Broken(ErrorKind::StorageFull), "x").is_err());
     }

@@ -1,11 +1,11 @@
-//! What the binary passes in: the build, and the files embedded into it.
+//! The build and the embedded files, which the binary passes in.
 
 use vajra_api::BuildInfo;
 
 /// Names and contents of the embedded configuration profiles.
 pub type Profiles = [(&'static str, &'static str); 3];
 
-/// The program that runs.
+/// The running program.
 #[derive(Clone, Copy, Debug)]
 pub struct Product {
     /// Version and commit.

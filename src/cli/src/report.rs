@@ -1,4 +1,4 @@
-//! The command `report`: a result that a node knows, or that a file has, in any form.
+//! `report`: a result, from a node or a file, in any format.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::backend::Backend;
 use super::baseline;
 use super::commands::test_id;
 use super::exit::{Exit, Failure};
-use super::exports::{self, Exports, recorded};
+use super::exports::{self, Exports, with_timeline};
 use super::out_file::OutFile;
 use super::output::out;
 use vajra_report::export::Needs;
@@ -15,64 +15,75 @@ use vajra_report::text;
 use vajra_results::compare::{Comparison, compare};
 use vajra_results::result_file::ResultFile;
 
-/// Runs it.
+/// Runs the command.
 ///
 /// # Errors
-/// There is no such test or file, or something can't be written.
+/// The test or the file does not exist, or an output cannot be written.
 pub async fn run(args: &ReportArgs) -> Result<Exit, Failure> {
-    // Sources are read before files are opened: one may be the other.
-    let mut node = Node(&args.api, None);
+    // Inputs are read before outputs are opened: both may be the same file.
+    let mut source = Source {
+        api: &args.api,
+        backend: None,
+    };
     let needs = match args.timeline || args.compare.is_some() {
         true => Needs::Histograms,
         false => exports::needs(&args.exports),
     };
-    let mut of = node.get(&args.id, "report", needs).await?;
+    let mut recorded = source.get(&args.id, "report", needs).await?;
     let other = match &args.compare {
-        Some(other) => Some(node.get(other, "--compare", Needs::Histograms).await?),
+        Some(other) => Some(source.get(other, "--compare", Needs::Histograms).await?),
         None => None,
     };
     let json = args.json.as_deref();
     let json = json.map(|path| OutFile::open("json", path)).transpose()?;
     let exports = Exports::open(&args.exports, args.json.as_deref())?;
-    of.comparison = other.map(|other| Comparison {
+    recorded.comparison = other.map(|other| Comparison {
         limit: args.fail_on_regression,
-        ..compare(&other, &of)
+        ..compare(&other, &recorded)
     });
     let quiet = json.as_ref().is_some_and(OutFile::is_stdout) || exports.on_stdout();
     let only_text = json.is_none() && exports.is_empty();
-    exports.write(&of)?;
-    let compared = of.comparison.clone();
-    if only_text && compared.is_none() {
-        out(&text::summary(&of.result))?;
+    exports.write(&recorded)?;
+    let comparison = recorded.comparison.clone();
+    if only_text && comparison.is_none() {
+        out(&text::summary(&recorded.result))?;
     }
     if let Some(json) = json {
         if !args.timeline {
-            of.timeline = None;
+            recorded.timeline = None;
         }
-        json.write_json(&of)?;
+        json.write_json(&recorded)?;
     }
-    match compared {
-        Some(compared) => baseline::show(&compared, quiet),
+    match comparison {
+        Some(comparison) => baseline::show(&comparison, quiet),
         None => Ok(Exit::Success),
     }
 }
 
-/// The node that ids are looked up on; nobody is asked if all results are files.
-struct Node<'a>(&'a ApiArgs, Option<Backend>);
+/// Where results are read from: files, and a node, to which it connects for the first id.
+struct Source<'a> {
+    api: &'a ApiArgs,
+    backend: Option<Backend>,
+}
 
-impl Node<'_> {
-    async fn get(&mut self, what: &str, option: &str, needs: Needs) -> Result<ResultFile, Failure> {
-        let path = Path::new(what);
-        // No id looks like one of these.
-        if what.ends_with(".json") || what.contains('/') || path.is_file() {
+impl Source<'_> {
+    async fn get(
+        &mut self,
+        source: &str,
+        option: &str,
+        needs: Needs,
+    ) -> Result<ResultFile, Failure> {
+        let path = Path::new(source);
+        // None of these can be an id.
+        if source.ends_with(".json") || source.contains('/') || path.is_file() {
             return baseline::read(option, path);
         }
-        let backend = match &mut self.1 {
+        let backend = match &mut self.backend {
             Some(backend) => backend,
-            none => none.insert(Backend::connect(self.0).await?),
+            none => none.insert(Backend::connect(self.api).await?),
         };
-        let id = test_id(&backend.tests().await?, what)?;
+        let id = test_id(&backend.tests().await?, source)?;
         let result = backend.status(&id).await?;
-        Ok(recorded(backend, result, needs).await)
+        Ok(with_timeline(backend, result, needs).await)
     }
 }

@@ -1,4 +1,4 @@
-//! Running a node: what `vajra-node` does without a subcommand.
+//! Runs a node: `vajra-node` without a subcommand.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use vajra_api::{ApiOptions, RunningApi};
 use vajra_runtime::config::NodeConfig;
 use vajra_runtime::run::{RunningNode, start};
 
-/// How long leaving politely may take: requests in flight may still be finished.
+/// Maximum time of a graceful shutdown, in which requests in flight can finish.
 const LEAVE_WAIT: Duration = Duration::from_secs(15);
 
-/// Runs a node until it is told to end, then leaves the swarm politely.
+/// Runs a node until Ctrl-C or SIGTERM, then leaves the swarm gracefully.
 ///
 /// # Errors
-/// Bad input, or it can't run.
+/// A setting is invalid, or the node cannot run.
 pub async fn run(args: &NodeArgs, product: &Product) -> Result<Exit, Failure> {
     let flags = Layer::from_node_args(args)?;
     let config = args.swarm.config.as_deref();
     let settings = resolve(layers(flags, config, &environment, &product.profiles)?)?;
-    logging::start(settings.node.log_level, settings.node.log_format);
+    logging::start(settings.log);
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
     let (mut node, api) = tokio::select! {
         started = start_with_api(&settings, product) => started?,
         () = interrupts.next() => return Ok(Exit::Success),
     };
-    introduce(&settings.node, &node, &api, product);
+    log_settings(&settings.node, &node, &api, product);
     announce(&node, &api)?;
     tokio::select! {
-        () = node.wait() => return Err(Failure::run("the node has ended; its log says why")),
+        () = node.wait() => return Err(Failure::run("the node ended unexpectedly; see its log")),
         () = interrupts.next() => {}
         () = parent_gone(args.end_with_stdin) => {}
     }
@@ -42,7 +42,7 @@ pub async fn run(args: &NodeArgs, product: &Product) -> Result<Exit, Failure> {
     tokio::select! {
         left = tokio::time::timeout(LEAVE_WAIT, node.shutdown()) => {
             if left.is_err() {
-                tracing::warn!("not everybody was told within {} s", LEAVE_WAIT.as_secs());
+                tracing::warn!("not every node was notified within {} s", LEAVE_WAIT.as_secs());
             }
         }
         () = interrupts.next() => {}
@@ -50,7 +50,7 @@ pub async fn run(args: &NodeArgs, product: &Product) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Starts a node and, on a thread of its own, its API. The API's port is bound first, so that the
+/// Starts a node and, on a separate thread, its API. The port of the API is bound first, so that the
 /// node can refuse it as a target.
 async fn start_with_api(
     settings: &Settings,
@@ -75,19 +75,19 @@ async fn start_with_api(
     Ok((node, api))
 }
 
-/// Tells the log in five lines which node this is.
-fn introduce(config: &NodeConfig, node: &RunningNode, api: &RunningApi, product: &Product) {
+/// Logs the identity and the main settings of the node, in five lines.
+fn log_settings(config: &NodeConfig, node: &RunningNode, api: &RunningApi, product: &Product) {
     let (peer, name) = (&node.peer, &config.name);
     tracing::info!(
         version = product.build.version,
         commit = product.build.commit,
-        "vajra-node begins"
+        "vajra-node started"
     );
-    tracing::info!(peer, name, "who this is");
+    tracing::info!(peer, name, "identity");
     tracing::info!(
         swarm = node.listening.join(", "),
         api = %api.address,
-        "where it listens"
+        "listening"
     );
     let key = config.swarm_key.map(|key| key.fingerprint());
     tracing::info!(
@@ -96,22 +96,22 @@ fn introduce(config: &NodeConfig, node: &RunningNode, api: &RunningApi, product:
         key,
         mdns = config.mdns,
         bootstrap = config.bootstrap.len(),
-        "which swarm it is in, and how it finds it"
+        "swarm and discovery"
     );
     tracing::info!(
-        targets = aims(config, node),
+        targets = target_policy(config, node),
         capacity = config.capacity,
         engine_threads = config.engine_threads,
-        "what tests of other nodes may be aimed at, and what it offers them"
+        "targets and capacity for tests of other nodes"
     );
 }
 
-/// What tests of others may be aimed at, in words.
-fn aims(config: &NodeConfig, node: &RunningNode) -> String {
+/// The targets that tests of other nodes may use, in words.
+fn target_policy(config: &NodeConfig, node: &RunningNode) -> String {
     let loopback =
         |address: &String| address.starts_with("/ip4/127.") || address.starts_with("/ip6/::1/");
     match (config.allow_target.as_slice(), &config.swarm_key) {
-        ([], Some(_)) => "everything, as the swarm has a key".into(),
+        ([], Some(_)) => "any, as the swarm has a key".into(),
         ([], None) if node.listening.iter().all(loopback) => {
             "private addresses and loopback".into()
         }
@@ -123,7 +123,7 @@ fn aims(config: &NodeConfig, node: &RunningNode) -> String {
     }
 }
 
-/// Says where the node is to be reached; whoever reads `api` can use it at once.
+/// Prints the addresses of the node. Once the `api` line is printed, the API can be used.
 fn announce(node: &RunningNode, api: &RunningApi) -> Result<(), Failure> {
     for address in &node.listening {
         line(&format!("listening {address}"))?;

@@ -1,4 +1,4 @@
-//! The command `target`.
+//! `target`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,18 +11,18 @@ use super::output::{line, note};
 use super::target::{TargetOptions, serve};
 use vajra_plan::parse_duration;
 
-/// Where the target listens unless told otherwise.
+/// Default port.
 const TARGET_PORT: u16 = 8080;
 
-/// Serves until told to end; then prints how many requests it received.
+/// Serves until Ctrl-C or SIGTERM, then prints the number of requests received.
 ///
 /// # Errors
-/// A bad option, a taken port, or a file that can't be written.
+/// An option is invalid, the port is in use, or the arrivals file cannot be written.
 pub async fn run(args: &TargetArgs) -> Result<Exit, Failure> {
     let options = options(args)?;
     let mut interrupts = Interrupts::new().map_err(Failure::run)?;
     let (address, explicit) = match args.listen {
-        Some(asked) => (asked.0, true),
+        Some(listen) => (listen.0, true),
         None => (SocketAddr::from((Ipv4Addr::LOCALHOST, TARGET_PORT)), false),
     };
     let listener = listen(address, explicit, "--listen", |text| {
@@ -31,7 +31,7 @@ pub async fn run(args: &TargetArgs) -> Result<Exit, Failure> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Failure::run)?;
     let address = listener.local_addr().map_err(Failure::run)?;
     line(&format!("listening http://{address}"))?;
-    let told = async {
+    let shutdown = async {
         tokio::select! {
             () = interrupts.next() => {}
             () = parent_gone(args.end_with_stdin) => {}
@@ -41,9 +41,9 @@ pub async fn run(args: &TargetArgs) -> Result<Exit, Failure> {
         .arrivals
         .as_deref()
         .map(|path| format!(" {}", path.display()));
-    let served = serve(listener, options, told).await.map_err(|e| {
+    let served = serve(listener, options, shutdown).await.map_err(|e| {
         Failure::run(format_args!(
-            "cannot write the arrivals{}: {e}",
+            "cannot write --arrivals{}: {e}",
             arrivals.unwrap_or_default()
         ))
     })?;

@@ -1,14 +1,14 @@
-//! `schema`: what a plan file may say, for editors and for people.
+//! `schema`: the JSON Schema of plan files, for editors, and the reference.
 
 use super::args::SchemaArgs;
 use super::exit::{Exit, Failure};
 use super::output::line;
 use vajra_plan::{markdown, schema};
 
-/// Prints the JSON Schema of plan files, or the reference made from it.
+/// Prints the JSON Schema, or the Markdown reference generated from it.
 ///
 /// # Errors
-/// Nobody reads it.
+/// Stdout cannot be written.
 pub fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     let text = match args.markdown {
         true => markdown(),

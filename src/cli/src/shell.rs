@@ -1,4 +1,4 @@
-//! What shells and manuals need, made from the command line's own definition.
+//! Shell completions and manual pages, generated from the definition of the command line.
 
 use std::fs;
 
@@ -7,10 +7,10 @@ use super::exit::{Exit, Failure};
 use super::output::{line, out};
 use super::product::Product;
 
-/// Prints a shell's completions.
+/// Prints the completion script of a shell.
 ///
 /// # Errors
-/// If stdout can't be written.
+/// Stdout cannot be written.
 pub fn completions(args: &CompletionsArgs, product: &Product) -> Result<Exit, Failure> {
     let mut command = command(product);
     let name = command.get_name().to_owned();
@@ -20,10 +20,10 @@ pub fn completions(args: &CompletionsArgs, product: &Product) -> Result<Exit, Fa
     Ok(Exit::Success)
 }
 
-/// Prints the manual page of the whole, or writes a page for every command into a directory.
+/// Prints the main manual page, or writes the pages of all commands into a directory.
 ///
 /// # Errors
-/// If it can't be written.
+/// They cannot be written.
 pub fn man(args: &ManArgs, product: &Product) -> Result<Exit, Failure> {
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
@@ -36,11 +36,11 @@ pub fn man(args: &ManArgs, product: &Product) -> Result<Exit, Failure> {
         .and_then(|()| clap_mangen::generate_to(command(product), dir))
         .map_err(|e| {
             Failure::run(format_args!(
-                "cannot write manual pages to {}: {e}; name a directory that can be written",
+                "cannot write manual pages to {}: {e}; give a writable directory with --dir",
                 dir.display()
             ))
         });
     written?;
-    line(&format!("written to {}", dir.display()))?;
+    line(&format!("manual pages written to {}", dir.display()))?;
     Ok(Exit::Success)
 }

@@ -1,18 +1,17 @@
-//! What looks otherwise on a terminal: the progress line, rewritten in place there and one a
-//! second elsewhere; findings in colour; and a question, where there is somebody to answer.
+//! Output that differs on a terminal: progress lines, which are rewritten in place, coloured
+//! findings, and a confirmation prompt.
 
 use std::io::{self, IsTerminal};
 
 use super::output::{note, note_raw};
 
-/// Begins the line and clears it: carriage return, erase in line (ECMA-48).
+/// Returns to the start of the line and clears it: carriage return, erase in line (ECMA-48).
 const REWRITE: &str = "\r\x1b[K";
 
-/// Goes a line up: cursor up (ECMA-48).
+/// Moves up by a line: cursor up (ECMA-48).
 const UP: &str = "\x1b[A";
 
-/// Lines of several tests at the same time: rewritten in place on a terminal, one after the
-/// other elsewhere.
+/// Progress lines of concurrent tests: rewritten in place on a terminal, else appended.
 #[derive(Debug)]
 pub struct ProgressLines {
     terminal: bool,
@@ -21,7 +20,7 @@ pub struct ProgressLines {
 }
 
 impl ProgressLines {
-    /// On stderr, for so many tests.
+    /// On stderr, for a number of tests.
     pub fn on_stderr(tests: usize) -> ProgressLines {
         ProgressLines {
             terminal: io::stderr().is_terminal(),
@@ -30,7 +29,7 @@ impl ProgressLines {
         }
     }
 
-    /// Shows a test's line in place of its one before.
+    /// Replaces the line of a test.
     pub fn show(&mut self, test: usize, text: String) {
         if !self.terminal {
             return note(&text);
@@ -48,7 +47,7 @@ impl ProgressLines {
     }
 }
 
-/// Where progress is shown.
+/// The progress line of a test.
 #[derive(Debug)]
 pub struct ProgressLine {
     terminal: bool,
@@ -56,7 +55,7 @@ pub struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// On stderr, so that stdout carries results only.
+    /// On stderr, so that stdout contains only results.
     pub fn on_stderr() -> ProgressLine {
         ProgressLine {
             terminal: io::stderr().is_terminal(),
@@ -64,7 +63,7 @@ impl ProgressLine {
         }
     }
 
-    /// Shows a line in place of the one before.
+    /// Replaces the line.
     pub fn show(&mut self, text: &str) {
         if self.terminal {
             note_raw(&format!("{REWRITE}{text}"));
@@ -74,7 +73,7 @@ impl ProgressLine {
         }
     }
 
-    /// Ends the line, so that what follows begins on one of its own.
+    /// Ends the line, so that the next output starts on a new one.
     pub fn close(&mut self) {
         if self.open {
             note_raw("\n");
@@ -83,10 +82,10 @@ impl ProgressLine {
     }
 }
 
-/// Words at the beginning of a line, and their colours (ECMA-48: green, yellow, red).
+/// Findings at the start of a line, and their colours (ECMA-48: green, yellow, red).
 const COLOURS: [(&str, &str); 3] = [("PASS", "32"), ("WARN", "33"), ("FAIL", "31")];
 
-/// Findings in colour, if they go to a terminal that has some.
+/// Colours findings if the output is a terminal and `NO_COLOR` is not set.
 pub fn coloured(text: &str, to: &impl IsTerminal) -> String {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     match to.is_terminal() && !plain {
@@ -107,7 +106,7 @@ fn colour(text: &str) -> String {
     text.split_inclusive('\n').map(paint).collect()
 }
 
-/// Asks on the terminal; no is what anything but a yes means. `None` if nobody is there.
+/// Asks for confirmation; anything but yes means no. `None` without a terminal.
 pub async fn ask(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return None;
@@ -135,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_finding_at_the_beginning_of_a_line_is_coloured() {
+    fn only_a_finding_at_the_start_of_a_line_is_coloured() {
         assert_eq!(
             colour("  PASS  all PASS\n          n1: FAIL\n"),
             "  \x1b[32mPASS\x1b[0m  all PASS\n          n1: FAIL\n"

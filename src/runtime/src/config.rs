@@ -58,10 +58,6 @@ pub struct NodeConfig {
     pub source_addresses: Vec<IpAddr>,
     /// The protocol's clockwork.
     pub timings: TimingProfile,
-    /// How much is logged.
-    pub log_level: LogLevel,
-    /// What a log line looks like.
-    pub log_format: LogFormat,
     /// Look for nobody: no listening, no mDNS, no bootstrap. A swarm of one.
     pub standalone: bool,
     /// Where raw values are dumped for the tests' oracle.
@@ -104,63 +100,6 @@ pub enum TimingProfile {
     Wan,
 }
 
-/// How much is logged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LogLevel {
-    /// Nothing.
-    Off,
-    /// What went wrong.
-    Error,
-    /// And what may go wrong.
-    Warn,
-    /// And what happens in the swarm.
-    #[default]
-    Info,
-    /// And how.
-    Debug,
-    /// And everything else.
-    Trace,
-}
-
-impl LogLevel {
-    /// The word that names it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LogLevel::Off => "off",
-            LogLevel::Error => "error",
-            LogLevel::Warn => "warn",
-            LogLevel::Info => "info",
-            LogLevel::Debug => "debug",
-            LogLevel::Trace => "trace",
-        }
-    }
-}
-
-/// What a log line looks like.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line, for log collectors.
-    Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = UnknownWord;
-
-    fn from_str(s: &str) -> Result<LogFormat, UnknownWord> {
-        match s {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err(UnknownWord {
-                found: s.into(),
-                expected: "text, json",
-            }),
-        }
-    }
-}
-
 /// A word that is none of the ones that could stand there.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{found:?} is not one of {expected}")]
@@ -181,26 +120,5 @@ impl FromStr for TimingProfile {
                 expected: "lan, wan",
             }),
         }
-    }
-}
-
-impl FromStr for LogLevel {
-    type Err = UnknownWord;
-
-    fn from_str(s: &str) -> Result<LogLevel, UnknownWord> {
-        let all = [
-            LogLevel::Off,
-            LogLevel::Error,
-            LogLevel::Warn,
-            LogLevel::Info,
-            LogLevel::Debug,
-            LogLevel::Trace,
-        ];
-        all.into_iter()
-            .find(|level| level.as_str() == s)
-            .ok_or_else(|| UnknownWord {
-                found: s.into(),
-                expected: "off, error, warn, info, debug, trace",
-            })
     }
 }

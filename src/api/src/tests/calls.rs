@@ -211,9 +211,15 @@ async fn the_event_stream_ends_with_the_test() {
     let s = served(None).await;
     let mut events = ApiClient::new(s.addr, None).events("latest").await.unwrap();
     s.progress.send(progress(TestState::Running)).unwrap();
-    assert_eq!(events.next().await.unwrap().unwrap(), *progress(TestState::Running));
+    assert_eq!(
+        events.next().await.unwrap().unwrap(),
+        *progress(TestState::Running)
+    );
     s.progress.send(progress(TestState::Ended)).unwrap();
-    assert_eq!(events.next().await.unwrap().unwrap(), *progress(TestState::Ended));
+    assert_eq!(
+        events.next().await.unwrap().unwrap(),
+        *progress(TestState::Ended)
+    );
     assert!(events.next().await.is_none());
 }
 

@@ -24,7 +24,9 @@ use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::preflight::{Check, Finding};
 use vajra_results::preflight::PreflightReport;
 use vajra_results::timeline::MAX_POINTS;
-use vajra_results::{NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, TestEntry, TestList, TestResult};
+use vajra_results::{
+    NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, TestEntry, TestList, TestResult,
+};
 use vajra_results::{Point, Timeline};
 use vajra_runtime::blobs::Blobs;
 use vajra_runtime::handle::{Command, CommandError, NodeHandle, Progress, Update};

@@ -1,5 +1,5 @@
-//! The wall clock. Nodes measure their clocks against each other and start a test together
-//! whatever those say; but the times in logs and results are the wall clock's.
+//! The wall clock. Nodes start a test at the same time even if their wall clocks differ, as they
+//! measure the differences; but times in logs and results are wall clock times.
 
 use super::facts::Facts;
 use vajra_core::protocol::preflight::{Check, Finding};
@@ -9,21 +9,19 @@ pub(super) fn clock(facts: &Facts) -> Check {
         facts.timedatectl.as_deref().map(str::trim),
         facts.timesync_mark,
     ) {
-        (Some("yes"), _) | (_, true) => Check::new(
-            "clock",
-            Finding::Pass,
-            "it is kept in step by a time service",
-        ),
+        (Some("yes"), _) | (_, true) => {
+            Check::new("clock", Finding::Pass, "synchronised by a time service")
+        }
         (Some("no"), false) => Check::new(
             "clock",
             Finding::Warn,
-            "no time service keeps it in step: times in logs and results differ between nodes",
+            "not synchronised by a time service: times in logs and results differ between nodes",
         )
         .hint("timedatectl set-ntp true, or install chrony"),
         _ => Check::new(
             "clock",
             Finding::Skip,
-            "this system does not tell (containers have the host's clock)",
+            "unknown on this system (containers use the host's clock)",
         ),
     }
 }
@@ -33,10 +31,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn either_sign_of_a_time_service_is_enough() {
-        let of = |said: Option<&str>, mark| {
+    fn either_source_is_enough() {
+        let of = |timedatectl: Option<&str>, mark| {
             let facts = Facts {
-                timedatectl: said.map(str::to_owned),
+                timedatectl: timedatectl.map(str::to_owned),
                 timesync_mark: mark,
                 ..Facts::default()
             };

@@ -1,8 +1,8 @@
-//! `doctor`: what on this machine would spoil a test, before there is one.
+//! `doctor`: checks a machine for problems that would distort tests.
 //!
-//! `facts` reads what the system tells, everything else judges it; so each judgement is a
-//! function of a text. A check that fails means that a node would not run, or not be of use;
-//! one that warns, that results may suffer. What a system does not tell is skipped.
+//! `facts` reads the system; the checks are functions of these facts. A check fails if a node could
+//! not run or would be useless, warns if results may be distorted, and is skipped if the system
+//! does not provide the facts.
 
 mod clock;
 mod cpu;
@@ -29,23 +29,24 @@ use vajra_core::protocol::preflight::{Check, Finding};
 use vajra_report::text;
 use vajra_results::preflight::{PreflightCheck, PreflightReport, word};
 
-/// What was found, as JSON.
+/// Findings, as JSON.
 #[derive(Debug, Serialize)]
 struct Findings {
-    /// Version of this shape: 1.
+    /// Version of this format: 1.
     schema: u32,
     /// `pass`, `warn` or `fail`: the worst of the checks.
     verdict: &'static str,
-    /// The build that looked.
+    /// Version of the program.
     version: &'static str,
-    /// In the order in which they are shown.
+    /// The checks, in the order of display.
     checks: Vec<PreflightCheck>,
 }
 
-/// Looks at this machine, for a node with these settings.
+/// Checks this machine for a node with these settings. Returns [`Exit::CouldNotRun`] if a check
+/// fails.
 ///
 /// # Errors
-/// Bad input only; what is found is no error, but the exit code tells of it.
+/// A setting is invalid.
 pub async fn run(args: &DoctorArgs, product: &Product) -> Result<Exit, Failure> {
     let flags = Layer::from_node_args(&args.node)?;
     let config = args.node.swarm.config.as_deref();
@@ -58,7 +59,7 @@ pub async fn run(args: &DoctorArgs, product: &Product) -> Result<Exit, Failure> 
     checks.extend(ports_and_disk::all(&settings).await);
     checks.push(match settings.node.mdns {
         true => multicast::mdns(&facts),
-        false => Check::new("mdns", Finding::Skip, "it is switched off"),
+        false => Check::new("mdns", Finding::Skip, "mDNS is turned off"),
     });
     let verdict = checks.iter().map(|c| c.finding).max();
     show(
@@ -90,8 +91,8 @@ fn show(
         return Ok(exit);
     }
     let of = |finding| checks.iter().filter(|c| c.finding == finding).count();
-    let in_short = format!(
-        "\n  {}: {} checks passed, {} warn, {} failed\n",
+    let summary = format!(
+        "\n  {}: {} checks passed, {} warned, {} failed\n",
         word(verdict),
         of(Finding::Pass),
         of(Finding::Warn),
@@ -106,7 +107,7 @@ fn show(
     };
     let table = text::preflight(&report, |_| true);
     out(&coloured(&table, &io::stdout()))?;
-    out(&in_short)?;
+    out(&summary)?;
     Ok(exit)
 }
 
@@ -117,7 +118,7 @@ fn optimised(debug: bool, build: BuildInfo) -> Check {
         true => Check::new(
             "build",
             Finding::Warn,
-            format!("{full}, built without optimisation: it makes a fraction of the load"),
+            format!("{full}, built without optimisation, which reduces the maximum load"),
         )
         .hint("cargo build --release"),
     }
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_check_that_fails_changes_the_exit_code() {
+    fn only_a_failed_check_changes_the_exit_code() {
         let of = |finding| {
             let checks = vec![Check::new("x", finding, "y")];
             let build = BuildInfo {

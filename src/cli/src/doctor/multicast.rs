@@ -1,5 +1,5 @@
-//! Whether mDNS can work: an interface that takes multicast, and a datagram to the group that
-//! comes back. The datagram has a time to live of 0, so it never leaves the machine.
+//! Whether mDNS can work: an interface with multicast, on which a datagram to the group is received
+//! again. The datagram has a time to live of 0, so it never leaves the machine.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -12,47 +12,47 @@ use vajra_core::protocol::preflight::{Check, Finding};
 
 /// The group of mDNS, RFC 6762.
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-/// A datagram to oneself takes microseconds.
+/// Maximum wait for the datagram, which takes microseconds.
 const WAIT: Duration = Duration::from_millis(500);
-/// What to do instead.
-const HINT: &str = "name a node instead: vajra-node --bootstrap /ip4/ADDR/tcp/7400";
+/// Alternative to mDNS.
+const HINT: &str = "use a bootstrap address instead: vajra-node --bootstrap /ip4/ADDR/tcp/7400";
 
-// Flags of an interface, as Linux has them.
+// Interface flags of Linux.
 const UP: u32 = 0x1;
 const LOOPBACK: u32 = 0x8;
 const MULTICAST: u32 = 0x1000;
 
 pub(super) fn mdns(facts: &Facts) -> Check {
-    let able = able(&facts.interfaces);
-    if able.is_empty() && !facts.interfaces.is_empty() {
+    let usable = usable(&facts.interfaces);
+    if usable.is_empty() && !facts.interfaces.is_empty() {
         return Check::new(
             "mdns",
             Finding::Warn,
-            "no interface that is up takes multicast: nodes on the LAN are not found by themselves",
+            "no active interface supports multicast: nodes on the LAN cannot find each other",
         )
         .hint(HINT);
     }
-    // Where the system does not tell, it chooses.
+    // If the interfaces are unknown, the system selects one.
     let system = [Interface::default()];
-    let tried = match able.is_empty() {
+    let tried = match usable.is_empty() {
         true => system.iter().collect(),
-        false => able,
+        false => usable,
     };
     let tried: Vec<_> = tried
         .into_iter()
         .map(|interface| (interface.name.as_str(), echo(interface.index)))
         .collect();
-    judge(&tried)
+    evaluate(&tried)
 }
 
-/// One interface on which it works is enough.
-fn judge(tried: &[(&str, io::Result<()>)]) -> Check {
+/// One working interface is enough.
+fn evaluate(tried: &[(&str, io::Result<()>)]) -> Check {
     let works = tried.iter().filter(|(_, echo)| echo.is_ok());
     let works: Vec<&str> = works.map(|(name, _)| *name).collect();
     if !works.is_empty() {
         let on = works.join(", ");
         let text = format!(
-            "multicast works on {on}; whether the LAN's switches pass it on only another node shows"
+            "multicast works on {on}; whether the network forwards it can only be tested with another node"
         );
         return Check::new("mdns", Finding::Pass, text);
     }
@@ -62,24 +62,24 @@ fn judge(tried: &[(&str, io::Result<()>)]) -> Check {
     });
     let failed: Vec<String> = failed.collect();
     let text = format!(
-        "a datagram to {GROUP} does not come back ({})",
+        "a multicast datagram to {GROUP} was not received ({})",
         failed.join("; ")
     );
     Check::new("mdns", Finding::Warn, text).hint(HINT)
 }
 
-/// The interfaces that are up and take multicast, loopback aside.
-fn able(interfaces: &[Interface]) -> Vec<&Interface> {
-    let able = interfaces.iter().filter(|interface| {
+/// The active interfaces with multicast, except loopback.
+fn usable(interfaces: &[Interface]) -> Vec<&Interface> {
+    let usable = interfaces.iter().filter(|interface| {
         let flags = interface.flags.trim_start_matches("0x");
         let flags = u32::from_str_radix(flags, 16).unwrap_or(0);
         flags & (UP | MULTICAST | LOOPBACK) == UP | MULTICAST
     });
-    able.collect()
+    usable.collect()
 }
 
-/// Sends a datagram to the group over an interface, and waits for it, on a port of its own, so
-/// that nobody else hears it.
+/// Sends a datagram to the group over an interface and receives it, on a free port, where no other
+/// program listens.
 fn echo(index: u32) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let any = Ipv4Addr::UNSPECIFIED;
@@ -94,7 +94,7 @@ fn echo(index: u32) -> io::Result<()> {
     let (length, _) = socket.recv_from(&mut got)?;
     match got[..length] == sent {
         true => Ok(()),
-        false => Err(io::Error::other("something else came")),
+        false => Err(io::Error::other("received another datagram")),
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_interface_that_is_up_takes_multicast_and_is_not_loopback_counts() {
+    fn only_active_interfaces_with_multicast_except_loopback_are_used() {
         let all = [
             ("lo", "0x9"),
             ("eth0", "0x1003"),
@@ -120,12 +120,12 @@ mod tests {
             ("lo2", "0x1009"),
         ];
         let all = all.map(|(name, flags)| interface(name, flags));
-        let names: Vec<&str> = able(&all).iter().map(|i| i.name.as_str()).collect();
+        let names: Vec<&str> = usable(&all).iter().map(|i| i.name.as_str()).collect();
         assert_eq!(names, ["eth0"]);
     }
 
     #[test]
-    fn without_such_an_interface_nothing_is_sent_and_a_bootstrap_address_is_advised() {
+    fn without_a_usable_interface_a_bootstrap_address_is_suggested() {
         let facts = Facts {
             interfaces: vec![interface("lo", "0x9")],
             ..Facts::default()
@@ -136,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn one_interface_on_which_a_datagram_comes_back_is_enough() {
+    fn one_working_interface_is_enough() {
         let silent = || Err(io::ErrorKind::TimedOut.into());
-        let none = judge(&[("eth0", silent())]);
+        let none = evaluate(&[("eth0", silent())]);
         assert_eq!(none.finding, Finding::Warn);
         assert!(none.text.contains("eth0: "), "{}", none.text);
-        let one = judge(&[("eth0", silent()), ("eth1", Ok(()))]);
+        let one = evaluate(&[("eth0", silent()), ("eth1", Ok(()))]);
         assert_eq!(one.finding, Finding::Pass);
         assert!(one.text.contains("on eth1;"), "{}", one.text);
     }

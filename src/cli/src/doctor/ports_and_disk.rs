@@ -1,4 +1,4 @@
-//! What a node needs for itself: its ports, and its directory.
+//! The ports and the data directory of a node.
 
 use std::fs;
 use std::io;
@@ -14,12 +14,12 @@ use vajra_core::protocol::preflight::{Check, Finding};
 use vajra_results::units::bytes;
 use vajra_runtime::config::DataPlace;
 
-/// Room for the results of a node: as many as are kept of common ones.
-const LEAST_ROOM: u64 = 1 << 30;
+/// Disk space for the results of a node, with the number of results that is kept.
+const MIN_DISK_SPACE: u64 = 1 << 30;
 
 pub(super) async fn all(settings: &Settings) -> Vec<Check> {
     let mut checks = Vec::new();
-    // A node that runs here already holds the ports; then it is that one that is asked for.
+    // A node that already runs here is expected to use the ports.
     let (config, api) = (&settings.node, settings.api);
     let running = answers(api.address, settings.api_token.clone()).await;
     for address in config.listen.addresses.iter().filter_map(socket) {
@@ -42,7 +42,7 @@ pub(super) async fn all(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-/// Whether a node answers there.
+/// Whether a node answers at an address.
 async fn answers(address: SocketAddr, token: Option<String>) -> bool {
     ApiClient::new(address, token).health().await.is_ok()
 }
@@ -64,18 +64,18 @@ fn port(name: &str, address: SocketAddr, running: bool, explicit: bool, option: 
     match (TcpListener::bind(address), running) {
         (Ok(_), _) => Check::new(name, Finding::Pass, format!("{address} is free")),
         (Err(e), true) if e.kind() == io::ErrorKind::AddrInUse => {
-            let text = format!("{address} is taken, and a node runs here already");
+            let text = format!("{address} is in use by a node that already runs on this machine");
             Check::new(name, Finding::Pass, text)
         }
         (Err(e), _) => {
-            // A default port gives way to a free one; others then have to be told of it.
+            // A node replaces a default port by a free one, which other nodes then need to know.
             let finding = match explicit || e.kind() != io::ErrorKind::AddrInUse {
                 true => Finding::Fail,
                 false => Finding::Warn,
             };
-            let text = format!("{address} cannot be listened on: {e}");
+            let text = format!("cannot listen on {address}: {e}");
             let hint = format!(
-                "see who has it: ss -ltnp 'sport = :{}'; or choose another: {option}",
+                "find the process: ss -ltnp 'sport = :{}'; or choose another port: {option}",
                 address.port()
             );
             Check::new(name, finding, text).hint(hint)
@@ -85,38 +85,38 @@ fn port(name: &str, address: SocketAddr, running: bool, explicit: bool, option: 
 
 fn directory(place: &DataPlace) -> Check {
     let DataPlace::Directory { path, .. } = place else {
-        return Check::new("data_dir", Finding::Skip, "nothing is kept on disk");
+        return Check::new("data_dir", Finding::Skip, "nothing is stored on disk");
     };
-    // The directory itself is made by the node; until then that above it counts.
-    let there = path
+    // The node creates the directory, so its first existing ancestor is checked.
+    let existing = path
         .ancestors()
         .find(|p| p.exists())
         .unwrap_or(Path::new("/"));
     let shown = path.display();
-    let probe = there.join(format!(".vajra-doctor-{}", std::process::id()));
+    let probe = existing.join(format!(".vajra-doctor-{}", std::process::id()));
     if let Err(e) = fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)) {
-        let text = format!("{shown} cannot be written: {e}");
+        let text = format!("{shown} is not writable: {e}");
         return Check::new("data_dir", Finding::Fail, text).hint(format!(
-            "as root: install -d -o \"$USER\" -m 700 {shown}; or choose another: --data-dir DIR, or --ephemeral"
+            "as root: install -d -o \"$USER\" -m 700 {shown}; or choose another directory with --data-dir, or --ephemeral"
         ));
     }
-    let room = rustix::fs::statvfs(there);
-    let room = room.map(|s| s.f_bavail.saturating_mul(s.f_frsize));
-    let Ok(room) = room else {
-        return Check::new("data_dir", Finding::Pass, format!("{shown} can be written"));
+    let free = rustix::fs::statvfs(existing);
+    let free = free.map(|s| s.f_bavail.saturating_mul(s.f_frsize));
+    let Ok(free) = free else {
+        return Check::new("data_dir", Finding::Pass, format!("{shown} is writable"));
     };
-    let finding = match room < LEAST_ROOM {
+    let finding = match free < MIN_DISK_SPACE {
         true => Finding::Warn,
         false => Finding::Pass,
     };
-    let text = format!(
-        "{shown} can be written, and has {} of room",
-        bytes(room as f64)
-    );
+    let text = format!("{shown} is writable, with {} free", bytes(free as f64));
     Check::new("data_dir", finding, text)
-        .figures(LEAST_ROOM, Some(room))
+        .figures(MIN_DISK_SPACE, Some(free))
         .hint(match finding {
-            Finding::Warn => format!("make room: du -xsh {}/*", there.display()),
+            Finding::Warn => format!(
+                "free some space; find large files with: du -xsh {}/*",
+                existing.display()
+            ),
             _ => String::new(),
         })
 }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_port_fails_where_it_was_asked_for_and_passes_where_a_node_has_it() {
+    fn a_port_in_use_fails_if_configured_and_passes_if_a_node_uses_it() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let of = |running, explicit| port("api_port", address, running, explicit, "--api").finding;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_not_there_yet_is_judged_by_the_one_above_it() {
+    fn a_missing_directory_is_checked_by_its_existing_ancestor() {
         let dir = tempfile::tempdir().unwrap();
         let of = |path: &Path| {
             directory(&DataPlace::Directory {
@@ -148,9 +148,12 @@ mod tests {
             })
         };
         assert_ne!(of(&dir.path().join("a/b")).finding, Finding::Fail);
-        assert!(!dir.path().join("a").exists(), "it is left as it was");
+        assert!(
+            !dir.path().join("a").exists(),
+            "the check must not create it"
+        );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-        // A file is no directory that anything can be written into.
+        // A file is not a writable directory.
         let file = dir.path().join("file");
         fs::write(&file, b"x").unwrap();
         assert_eq!(of(&file).finding, Finding::Fail);
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_multiaddress_is_read_as_what_it_listens_on() {
+    fn a_multiaddress_is_converted_to_a_socket_address() {
         let address: Multiaddr = "/ip4/127.0.0.1/tcp/7400".parse().unwrap();
         assert_eq!(socket(&address), Some("127.0.0.1:7400".parse().unwrap()));
         assert_eq!(socket(&"/dns/x/tcp/1".parse().unwrap()), None);

@@ -1,5 +1,5 @@
-//! The two charts over time: the rate against what is asked for, and the response times.
-//! They share their axis, and lie one above the other.
+//! The two charts over time, one above the other on the same time axis: actual and planned rate,
+//! and response times.
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
@@ -7,29 +7,28 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Paragraph};
 
-use super::draw::panel;
 use super::history::Sample;
 use super::model::{Model, Span as Over};
 use super::palette::Palette;
+use super::panel::panel;
 use super::scale;
 use vajra_plan as plan;
 use vajra_results::units;
 
-/// A test up to this long is shown as a whole unless asked otherwise, in seconds.
+/// Tests up to this length in seconds are shown completely by default.
 const SHORT_S: f64 = 600.0;
-/// How much of a longer one, in seconds; and the least that is shown of any when it is asked
-/// for the newest part.
+/// Latest part of a longer test, in seconds.
 const RECENT_S: f64 = 300.0;
-/// What is the newest part of a short test, in seconds.
-const NEWEST_S: f64 = 30.0;
-/// Width of the labels of both vertical axes, so that the charts are aligned.
+/// Latest part of a short test, in seconds.
+const RECENT_OF_SHORT_S: f64 = 30.0;
+/// Label width of both vertical axes, so that the charts are aligned.
 const LABEL: usize = 7;
 
 type Dots = Vec<(f64, f64)>;
-/// What a curve shows of a sample.
-type Of = fn(&Sample) -> Option<f64>;
+/// The value of a sample that a curve shows.
+type Value = fn(&Sample) -> Option<f64>;
 
-/// From when to when the charts go, in seconds after the start.
+/// Time range of the charts, in seconds after the start.
 pub(super) fn window(m: &Model) -> (f64, f64) {
     let (elapsed, duration) = (m.elapsed_s().max(0.0), m.duration_s());
     let whole = (0.0, duration.max(elapsed).max(1.0));
@@ -37,13 +36,13 @@ pub(super) fn window(m: &Model) -> (f64, f64) {
     let length = match (m.span, long) {
         (Some(Over::Whole), _) | (None, false) => return whole,
         (Some(Over::Recent) | None, true) => RECENT_S,
-        (Some(Over::Recent), false) => NEWEST_S,
+        (Some(Over::Recent), false) => RECENT_OF_SHORT_S,
     };
     let to = elapsed.max(length).min(whole.1.max(length));
     (to - length, to)
 }
 
-/// The other of the two spans than what is shown now.
+/// The span that is not shown now.
 pub fn other_span(m: &Model) -> Over {
     match window(m).0 > 0.0 || m.span == Some(Over::Recent) {
         true => Over::Whole,
@@ -52,20 +51,19 @@ pub fn other_span(m: &Model) -> Over {
     }
 }
 
-/// The rate.
+/// Draws the rate chart.
 pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let title = fitting(rate_title(m, p), area.width);
     let inner = panel(frame, area, p, title, Line::default());
-    if !m.begun() {
+    if !m.started() {
         return waiting(frame, inner, m, p);
     }
     let (from, to) = window(m);
     let samples = m.history.since(from);
-    // The curve ahead of time is of the plan; what was asked for is in the samples as well.
-    let asked: Dots = match m.plan.as_ref().filter(|_| asks_rate(m)) {
+    // The planned curve comes from the plan, as it also shows the future.
+    let planned: Dots = match m.plan.as_ref().filter(|_| has_planned_rate(m)) {
         Some(plan) => {
-            // The left one of the two dots of each cell: a dotted line beside that of what was
-            // achieved.
+            // Only the left one of the two dots of each cell, so that the line is dotted.
             let cells = u32::from(inner.width)
                 .saturating_sub(LABEL as u32 + 1)
                 .max(1);
@@ -80,14 +78,14 @@ pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         true => middles(samples, |s| Some(s.failed)).concat(),
         false => Vec::new(),
     };
-    let highest = asked
+    let highest = planned
         .iter()
         .chain(&sent)
         .map(|(_, y)| *y)
         .fold(0.0, f64::max);
     let top = scale::ceiling(highest);
     let sets = vec![
-        line(&asked, p.asked(), p).graph_type(GraphType::Scatter),
+        line(&planned, p.planned(), p).graph_type(GraphType::Scatter),
         line(&failed, p.bad(), p),
         line(&sent, p.achieved(), p),
     ];
@@ -100,7 +98,7 @@ pub fn rates(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     chart(frame, inner, p, sets, axes);
 }
 
-/// A title without those of its parts that have no room.
+/// Removes the last parts of a title until it fits.
 fn fitting(mut title: Line<'static>, width: u16) -> Line<'static> {
     while title.width() > usize::from(width) && title.spans.len() > 1 {
         title.spans.pop();
@@ -110,20 +108,20 @@ fn fitting(mut title: Line<'static>, width: u16) -> Line<'static> {
 
 fn rate_title(m: &Model, p: &Palette) -> Line<'static> {
     let mut spans = vec![Span::styled("rate", p.strong()), Span::raw(" ")];
-    let Some(told) = m.progress.as_ref().filter(|_| m.begun()) else {
+    let Some(progress) = m.progress.as_ref().filter(|_| m.started()) else {
         return Line::from(spans);
     };
-    let now = m.history.last().map_or(told.rate, |s| s.rate);
+    let now = m.history.last().map_or(progress.rate, |s| s.rate);
     spans.push(Span::styled(
         format!("━ {} ", scale::rate(now)),
         p.achieved(),
     ));
-    if told.planned > 0.0 {
-        let text = format!("planned {} ", scale::rate(told.planned));
+    if progress.planned > 0.0 {
+        let text = format!("planned {} ", scale::rate(progress.planned));
         spans.push(Span::styled(text, p.dim()));
     }
-    if told.users > 0 {
-        let text = format!("by {} users ", units::count(told.users.into()));
+    if progress.users > 0 {
+        let text = format!("by {} users ", units::count(progress.users.into()));
         spans.push(Span::styled(text, p.dim()));
     }
     match m.history.last() {
@@ -136,9 +134,8 @@ fn rate_title(m: &Model, p: &Palette) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The plan says how many requests a second there are to be: not how many users, and not how
-/// many iterations of a scenario.
-fn asks_rate(m: &Model) -> bool {
+/// Whether the plan defines requests per second, and not users or iterations of a scenario.
+fn has_planned_rate(m: &Model) -> bool {
     let open = m
         .plan
         .as_ref()
@@ -146,19 +143,20 @@ fn asks_rate(m: &Model) -> bool {
     open && m.result.as_ref().is_some_and(|r| r.steps.is_empty())
 }
 
-/// The response times, on a logarithmic axis: a stall must not flatten what is usual.
+/// Draws the response time chart. Its axis is logarithmic, so that usual times remain visible during
+/// a stall.
 pub fn times(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let (from, to) = window(m);
     let samples = m.history.since(from);
     let last = samples.last().copied().unwrap_or_default();
     let mut spans = vec![Span::styled("response time", p.strong()), Span::raw(" ")];
-    let curves: [(&str, Of, Style); 3] = [
+    let curves: [(&str, Value, Style); 3] = [
         ("max", |s| s.max, p.max()),
         ("p99", |s| s.p99, p.p99()),
         ("p50", |s| s.p50, p.p50()),
     ];
     for (name, of, style) in curves.iter().rev() {
-        if let Some(ms) = of(&last).filter(|_| m.begun()) {
+        if let Some(ms) = of(&last).filter(|_| m.started()) {
             let text = format!("━ {name} {} ", units::time(ms));
             spans.push(Span::styled(text, *style));
         }
@@ -173,11 +171,11 @@ pub fn times(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         scale::round_down(all().fold(f64::INFINITY, f64::min)),
         scale::round_up(all().fold(0.0, f64::max)),
     );
-    if all().next().is_none() || !m.begun() {
+    if all().next().is_none() || !m.started() {
         return;
     }
     let high = high.max(low * 2.0);
-    let runs = |of: Of| {
+    let runs = |of: Value| {
         middles(samples, move |s| {
             of(s).filter(|ms| *ms > 0.0).map(f64::log10)
         })
@@ -199,7 +197,7 @@ pub fn times(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     chart(frame, inner, p, sets.collect(), axes);
 }
 
-/// A value at the middle of each sample; a new run begins after each that has none.
+/// Points at the middle of each sample. Samples without a value separate the runs.
 fn middles(samples: &[Sample], of: impl Fn(&Sample) -> Option<f64>) -> Vec<Dots> {
     let mut runs: Vec<Dots> = vec![Vec::new()];
     for s in samples {
@@ -223,21 +221,21 @@ fn line<'a>(dots: &'a [(f64, f64)], style: Style, p: &Palette) -> Dataset<'a> {
         .style(style)
 }
 
-/// The frame of a chart.
+/// Axes of a chart.
 struct Axes {
-    /// From when to when, in seconds after the start.
+    /// Time range, in seconds after the start.
     x: (f64, f64),
     y: (f64, f64),
-    /// At the bottom, in the middle and at the top.
+    /// Labels of the vertical axis: bottom, middle, top.
     labels: [String; 3],
-    /// Instants are written below.
+    /// Whether the time axis has labels.
     instants: bool,
 }
 
 fn chart(frame: &mut Frame, area: Rect, p: &Palette, sets: Vec<Dataset>, axes: Axes) {
     let ((from, to), labels) = (axes.x, axes.labels);
     let label = |text: &String| Line::from(format!("{text:>LABEL$}"));
-    // Three labels need as many rows, and one between each.
+    // Three labels with a row between them need five rows.
     let labels: Vec<Line> = match area.height >= 5 {
         true => labels.iter().map(label).collect(),
         false => vec![label(&labels[0]), label(&labels[2])],
@@ -255,7 +253,7 @@ fn chart(frame: &mut Frame, area: Rect, p: &Palette, sets: Vec<Dataset>, axes: A
     frame.render_widget(chart, area);
 }
 
-/// What the test waits for, in the middle of where the rate will be.
+/// Shows the start-up state in the middle of the rate chart.
 fn waiting(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let [_, middle, _] = Layout::vertical([
         Constraint::Fill(1),
@@ -263,31 +261,31 @@ fn waiting(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         Constraint::Fill(1),
     ])
     .areas(area);
-    let text = Paragraph::new(awaited(m)).style(p.strong());
+    let text = Paragraph::new(startup_state(m)).style(p.strong());
     frame.render_widget(text.alignment(Alignment::Center), middle);
 }
 
-/// What a test waits for before its load begins.
-pub(super) fn awaited(m: &Model) -> String {
-    let nodes = match m.crew.healthy() {
+/// What the test waits for before its load starts.
+pub(super) fn startup_state(m: &Model) -> String {
+    let nodes = match m.nodes.healthy() {
         0 => "the nodes".to_owned(),
         1 => "one node".to_owned(),
         n => format!("{n} nodes"),
     };
     match m.state() {
-        "" => "waiting for the node to tell of the test".to_owned(),
+        "" => "waiting for the first update".to_owned(),
         "electing" => format!("electing a coordinator among {nodes}"),
         "registering" => match m.coordinator() {
-            Some((name, _)) => format!("{name} coordinates, and waits for {nodes} to register"),
-            None => format!("waiting for {nodes} to register for the load"),
+            Some((name, _)) => format!("coordinator {name} is waiting for {nodes} to register"),
+            None => format!("waiting for {nodes} to register"),
         },
         "running" | "stopping" => {
             let elapsed = m.elapsed_s();
             match elapsed < 0.0 {
                 true => format!("starting in {:.1} s", -elapsed),
-                false => "shares are handed out; starting".to_owned(),
+                false => "assigning shares; starting".to_owned(),
             }
         }
-        _ => "the test has ended; fetching its result".to_owned(),
+        _ => "the test has ended; fetching the result".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The view where there is no room for panels: lines, the most important first.
+//! The view on small terminals: lines, the most important first.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -12,7 +12,7 @@ use super::{charts, head, scale};
 use vajra_report::text::plain;
 use vajra_results::units;
 
-/// Draws as many lines as there are rows; the last is for the keys.
+/// Draws as many lines as fit; the last row shows the keys.
 pub fn draw(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let rows = usize::from(area.height);
     let mut lines = lines(m, p, usize::from(area.width));
@@ -33,10 +33,10 @@ fn foot(m: &Model, p: &Palette) -> Line<'static> {
 }
 
 fn lines(m: &Model, p: &Palette, width: usize) -> Vec<Line<'static>> {
-    if !m.begun() {
-        return vec![Line::styled(charts::awaited(m), p.strong())];
+    if !m.started() {
+        return vec![Line::styled(charts::startup_state(m), p.strong())];
     }
-    let told = m.progress.as_ref();
+    let progress = m.progress.as_ref();
     let time = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), units::time);
     let clock = format!(
         "{:.1}/{}",
@@ -49,8 +49,8 @@ fn lines(m: &Model, p: &Palette, width: usize) -> Vec<Line<'static>> {
         p,
         width.saturating_sub(clock.chars().count() + 1),
     ));
-    let rate = told.map_or(0.0, |t| t.rate);
-    let load = match told {
+    let rate = progress.map_or(0.0, |t| t.rate);
+    let load = match progress {
         Some(t) if t.planned > 0.0 => {
             format!("{} of {}", scale::rate(rate), scale::rate(t.planned))
         }
@@ -59,13 +59,13 @@ fn lines(m: &Model, p: &Palette, width: usize) -> Vec<Line<'static>> {
     };
     let times = format!(
         "p50 {}  p99 {}",
-        time(told.and_then(|t| t.p50_ms)),
-        time(told.and_then(|t| t.p99_ms))
+        time(progress.and_then(|t| t.p50_ms)),
+        time(progress.and_then(|t| t.p99_ms))
     );
-    let failed = told.map_or(0, |t| t.failed);
-    let members = m.members();
-    let lost = members.iter().filter(|m| m.health == Health::Lost).count();
-    let nodes = told.map_or(0, |t| t.nodes);
+    let failed = progress.map_or(0, |t| t.failed);
+    let rows = m.node_rows();
+    let lost = rows.iter().filter(|m| m.health == Health::Lost).count();
+    let nodes = progress.map_or(0, |t| t.nodes);
     let (counts, style) = match (failed, lost) {
         (0, 0) => (format!("errors 0  nodes {nodes}"), p.good()),
         (failed, 0) => (

@@ -1,6 +1,6 @@
-//! The view: where everything goes on a terminal of any size. Pure functions of the model.
+//! Layout of the view for all terminal sizes. Pure functions of the model.
 //!
-//! | size | what is shown |
+//! | size | layout |
 //! |---|---|
 //! | below 50×14 | lines, the most important first |
 //! | below 150×36 | charts on the left, numbers on the right, three rows |
@@ -9,13 +9,13 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
+use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::model::{Model, Role};
 use super::palette::Palette;
 use super::{charts, compact, head, lists, numbers};
 
-/// Draws everything.
+/// Draws the view.
 pub fn draw(frame: &mut Frame, m: &Model, p: &Palette) {
     let area = frame.area();
     if area.is_empty() {
@@ -53,10 +53,10 @@ fn columns(area: Rect, left: u16) -> [Rect; 2] {
 }
 
 fn normal(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
-    // Lists get what they need, up to a third.
-    let members = m.members().len() as u16;
+    // The lists take the height that they need, up to a third.
+    let nodes = m.node_rows().len() as u16;
     let third = area.height / 3;
-    let bottom = (members + 2).clamp(4.min(third), third.max(1));
+    let bottom = (nodes + 2).clamp(4.min(third), third.max(1));
     let [rates, times, bottom] = Layout::vertical([
         Constraint::Fill(1),
         Constraint::Fill(1),
@@ -71,7 +71,7 @@ fn normal(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     numbers::distribution(frame, right, m, p);
     let [left, right] = columns(bottom, 58);
     lists::nodes(frame, left, m, p);
-    lists::happened(frame, right, m, p);
+    lists::errors_and_events(frame, right, m, p);
 }
 
 fn large(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
@@ -80,13 +80,13 @@ fn large(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     charts::rates(frame, rates, m, p);
     charts::times(frame, times, m, p);
 
-    let thresholds = lists::thresholds_wanted(m);
-    let members = m.members().len() as u16;
-    let [top, nodes, kept, errors, events] = Layout::vertical([
+    let thresholds = lists::thresholds_height(m);
+    let nodes = m.node_rows().len() as u16;
+    let [top, nodes, criteria, errors, events] = Layout::vertical([
         Constraint::Length(numbers::ROWS + 3),
-        Constraint::Length((members + 3).min(area.height / 3)),
+        Constraint::Length((nodes + 3).min(area.height / 3)),
         Constraint::Length(thresholds),
-        Constraint::Length(lists::errors_wanted(m).min(area.height / 4)),
+        Constraint::Length(lists::errors_height(m).min(area.height / 4)),
         Constraint::Fill(1),
     ])
     .areas(right);
@@ -94,44 +94,26 @@ fn large(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     numbers::draw(frame, figures, m, p);
     numbers::distribution(frame, distribution, m, p);
     lists::nodes(frame, nodes, m, p);
-    lists::thresholds(frame, kept, m, p);
+    lists::thresholds(frame, criteria, m, p);
     lists::errors(frame, errors, m, p);
     lists::events(frame, events, m, p);
 }
 
-/// A panel: a rule with a title, and what is left below it.
-pub(super) fn panel(frame: &mut Frame, area: Rect, p: &Palette, title: Line, right: Line) -> Rect {
-    let block = Block::new()
-        .borders(Borders::TOP)
-        .border_style(p.dim())
-        .title_style(p.undimmed())
-        .title_top(title)
-        .title_top(right.right_aligned());
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    inner
-}
-
-/// A title with its first word strong.
-pub(super) fn title<'a>(p: &Palette, word: &'a str) -> Line<'a> {
-    Line::from(vec![Span::styled(word, p.strong()), Span::raw(" ")])
-}
-
 fn help(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let ends = match m.role {
-        Role::Owner => "stop: waits for requests in flight; again: at once; a third time: gives up",
-        Role::Watcher => "leave; the test goes on",
+        Role::Owner => "stop after the requests in flight; again: at once; third time: exit",
+        Role::Watcher => "leave; the test continues",
     };
     let mut keys = vec![("q, Ctrl-C", ends)];
     if m.role == Role::Owner {
-        keys.push(("p", "pause: no arrivals, and the plan's time stands still"));
+        keys.push(("p", "pause the load and the plan's clock"));
         keys.push(("r", "resume"));
     }
     keys.extend([
-        ("z", "charts of the whole test, or of its newest part"),
-        ("Ctrl-L", "draw everything anew"),
-        ("Ctrl-Z", "hand the terminal to the shell; fg comes back"),
-        ("?", "this; any key closes it"),
+        ("z", "zoom: charts of the whole test, or of its latest part"),
+        ("Ctrl-L", "redraw the screen"),
+        ("Ctrl-Z", "suspend; `fg` continues"),
+        ("?", "this help; any key closes it"),
     ]);
     let mut lines: Vec<Line> = keys
         .into_iter()
@@ -145,16 +127,18 @@ fn help(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     lines.push(Line::default());
     lines.extend(
         [
-            "Response times count from the instant a request was due, so a stall of the target \
-             is in them. Lag is the generator's own lateness.",
-            "\"so far\" and the nodes are asked for every two seconds; the rest comes once a \
-             second.",
+            "Response times count from the instant a request was due, so they include stalls of \
+             the target. Lag is the generator's own delay.",
+            "Totals and nodes are updated every two seconds, all other values every second.",
         ]
         .map(Line::from),
     );
     let width = area.width.min(78);
-    let room = usize::from(width.saturating_sub(4).max(1));
-    let rows: usize = lines.iter().map(|l| l.width().div_ceil(room).max(1)).sum();
+    let text_width = usize::from(width.saturating_sub(4).max(1));
+    let rows: usize = lines
+        .iter()
+        .map(|l| l.width().div_ceil(text_width).max(1))
+        .sum();
     let height = (rows as u16 + 3).min(area.height);
     let at = Rect {
         x: area.x + (area.width - width) / 2,

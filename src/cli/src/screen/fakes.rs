@@ -1,4 +1,4 @@
-//! What a node would tell, for the tests of the view.
+//! Test data for the view.
 
 use vajra_core::protocol::messages::TestState;
 use vajra_plan::Load;
@@ -7,7 +7,7 @@ use vajra_results::{
     TestResult,
 };
 
-/// Progress of a running test of 30 s at 5,000 a second.
+/// Progress of a running test of 30 s at 5,000 requests per second.
 pub fn progress(elapsed_s: f64, rate: f64) -> Progress {
     Progress {
         test_id: "0199aaaa-0000-7000-8000-000000000000".into(),
@@ -94,7 +94,7 @@ pub fn swarm(nodes: Vec<NodeEntry>) -> NodeList {
     }
 }
 
-/// A result so far, of nothing yet.
+/// A provisional result without requests.
 pub fn result(load: &Load) -> TestResult {
     let empty = vajra_fixtures::EMPTY_RESULT;
     let mut result: TestResult = match serde_json::from_str(empty) {

@@ -1,4 +1,4 @@
-//! The lines above and below the panels: which test, how far, how it looks; and the keys.
+//! The lines above and below the panels: test, progress and verdict; keys.
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
@@ -12,24 +12,24 @@ use super::scale;
 use vajra_report::text::plain;
 use vajra_results::units;
 
-/// Three lines: title and state, the plan's progress, the verdict so far.
+/// Three lines: title and state, progress of the plan, provisional verdict.
 pub fn draw(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let [first, second, third] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
     let state = state(m, p);
     sides(frame, first, name(m, p), state);
     plan(frame, second, m, p);
     let (verdict, swarm) = (verdict(m, p), swarm(m, p));
-    // Both are told by the nodes, too; a reason is told here only.
+    // A reason is shown only here, the swarm also by the nodes panel.
     match verdict.width() + swarm.width() < usize::from(third.width) {
         true => sides(frame, third, verdict, swarm),
         false => frame.render_widget(Paragraph::new(verdict), third),
     }
 }
 
-/// A line on the left, as far as the one on the right leaves room.
+/// Two lines side by side; the left one is cut off to make space for the right one.
 fn sides(frame: &mut Frame, area: Rect, left: Line, right: Line) {
-    let wanted = (right.width() as u16 + 1).min(area.width);
-    let [a, b] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(wanted)]).areas(area);
+    let needed = (right.width() as u16 + 1).min(area.width);
+    let [a, b] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(needed)]).areas(area);
     frame.render_widget(Paragraph::new(left), a);
     frame.render_widget(Paragraph::new(right).alignment(Alignment::Right), b);
 }
@@ -52,11 +52,11 @@ fn state(m: &Model, p: &Palette) -> Line<'static> {
     let paused = m
         .plan
         .as_ref()
-        .is_some_and(|plan| m.begun() && plan.paused_at(m.elapsed_s()));
+        .is_some_and(|plan| m.started() && plan.paused_at(m.elapsed_s()));
     let (word, style) = match m.state() {
         "" => ("…", p.dim()),
         "running" if paused => ("paused", p.warn()),
-        "running" if !m.begun() => ("about to start", p.good()),
+        "running" if !m.started() => ("starting", p.good()),
         "running" => ("running", p.good()),
         "stopping" => ("stopping", p.warn()),
         "electing" => ("electing", p.key()),
@@ -64,14 +64,14 @@ fn state(m: &Model, p: &Palette) -> Line<'static> {
         _ => ("ended", p.strong()),
     };
     let mut spans = vec![Span::styled(word, style)];
-    if let Some(silence) = m.silence() {
-        let text = format!("  no news for {} s", silence.as_secs());
+    if let Some(stale) = m.stale_for() {
+        let text = format!("  no update for {} s", stale.as_secs());
         spans.push(Span::styled(text, p.bad()));
     }
     Line::from(spans)
 }
 
-/// A bar with a notch where a stage begins, and what is on.
+/// A bar with marks at the starts of stages, and the current stage.
 fn plan(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let clock = format!(
         "{:.1}/{} ",
@@ -79,9 +79,9 @@ fn plan(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         scale::instant(m.duration_s())
     );
     let stage = stage(m);
-    let room = usize::from(area.width);
-    let taken = clock.chars().count() + stage.chars().count() + 2;
-    let width = room.saturating_sub(taken);
+    let available = usize::from(area.width);
+    let used = clock.chars().count() + stage.chars().count() + 2;
+    let width = available.saturating_sub(used);
     let mut spans = vec![Span::styled(format!("{clock} "), p.strong())];
     if width >= 8 {
         spans.extend(bar(m, p, width));
@@ -90,7 +90,7 @@ fn plan(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     frame.render_widget(Paragraph::new(Line::from(spans)), area);
 }
 
-/// The bar: so many cells.
+/// A bar of `width` cells.
 pub(super) fn bar(m: &Model, p: &Palette, width: usize) -> Vec<Span<'static>> {
     let (done, bounds) = match &m.plan {
         Some(plan) => (done(m), plan.bounds()),
@@ -113,10 +113,10 @@ pub(super) fn bar(m: &Model, p: &Palette, width: usize) -> Vec<Span<'static>> {
     ]
 }
 
-/// How much of the plan is done, by its time or by its number of requests: 0 to 1.
+/// Completed share of the plan, by time or by number of requests: 0 to 1.
 fn done(m: &Model) -> f64 {
     let Some(plan) = &m.plan else { return 0.0 };
-    if !m.begun() {
+    if !m.started() {
         return 0.0;
     }
     let by_time = plan.done(m.elapsed_s());
@@ -128,7 +128,7 @@ fn done(m: &Model) -> f64 {
 }
 
 fn stage(m: &Model) -> String {
-    let Some(plan) = m.plan.as_ref().filter(|_| m.begun()) else {
+    let Some(plan) = m.plan.as_ref().filter(|_| m.started()) else {
         return String::new();
     };
     if m.state() == "stopping" {
@@ -141,7 +141,7 @@ fn stage(m: &Model) -> String {
         1 => String::new(),
         of => format!("{}/{of} ", now.number),
     };
-    let left = scale::instant(now.left.as_secs_f64().ceil());
+    let left = scale::instant(now.remaining.as_secs_f64().ceil());
     match now.paused {
         true => format!("{number}{}, paused", now.name),
         false => format!("{number}{}, {left} left", now.name),
@@ -149,19 +149,19 @@ fn stage(m: &Model) -> String {
 }
 
 fn verdict(m: &Model, p: &Palette) -> Line<'static> {
-    let Some(r) = m.result.as_ref().filter(|_| m.begun()) else {
+    let Some(r) = m.result.as_ref().filter(|_| m.started()) else {
         return Line::default();
     };
     let mut spans = Vec::new();
-    let broken = r.thresholds.iter().filter(|t| !t.passed).count();
+    let failed = r.thresholds.iter().filter(|t| !t.passed).count();
     if !r.thresholds.is_empty() {
-        let (text, style) = match broken {
+        let (text, style) = match failed {
             0 => (
-                format!("thresholds hold ({})", r.thresholds.len()),
+                format!("all {} thresholds passed", r.thresholds.len()),
                 p.good(),
             ),
             n => (
-                format!("{n} of {} thresholds broken", r.thresholds.len()),
+                format!("{n} of {} thresholds failed", r.thresholds.len()),
                 p.bad(),
             ),
         };
@@ -185,7 +185,7 @@ fn swarm(m: &Model, p: &Palette) -> Line<'static> {
     Line::styled(words.join("  "), p.dim())
 }
 
-/// A name that leaves room for what else is on its line.
+/// A name, shortened to 20 characters.
 fn short(name: &str) -> String {
     let name = plain(name);
     match name.chars().count() > 20 {
@@ -194,16 +194,16 @@ fn short(name: &str) -> String {
     }
 }
 
-/// The keys, or what the end waits for.
+/// The keys, or the state of stopping.
 pub fn footer(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     if let Some(text) = stopping(m) {
         frame.render_widget(Paragraph::new(text).style(p.alert()), area);
         return;
     }
     let mut spans = Vec::new();
-    let mut key = |key: &'static str, does: &'static str| {
+    let mut key = |key: &'static str, action: &'static str| {
         spans.push(Span::styled(key, p.key()));
-        spans.push(Span::raw(format!(" {does}  ")));
+        spans.push(Span::raw(format!(" {action}  ")));
     };
     match m.role {
         Role::Owner => {
@@ -217,8 +217,8 @@ pub fn footer(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     key("?", "help");
     let note = m.note().map(plain).unwrap_or_default();
     let keys = Line::from(spans);
-    let wanted = (keys.width() as u16).min(area.width);
-    let [a, b] = Layout::horizontal([Constraint::Length(wanted), Constraint::Fill(1)]).areas(area);
+    let needed = (keys.width() as u16).min(area.width);
+    let [a, b] = Layout::horizontal([Constraint::Length(needed), Constraint::Fill(1)]).areas(area);
     frame.render_widget(Paragraph::new(keys), a);
     let note = Paragraph::new(note).style(note_style(p));
     frame.render_widget(note.alignment(Alignment::Right), b);
@@ -228,11 +228,11 @@ fn note_style(p: &Palette) -> Style {
     p.warn()
 }
 
-/// What was asked for by `q` and Ctrl-C, and what they do next.
+/// The effect of `q` and Ctrl-C so far, and of the next one.
 pub(super) fn stopping(m: &Model) -> Option<&'static str> {
-    match (m.role, m.asked_to_stop) {
+    match (m.role, m.stop_requests) {
         (_, 0) | (Role::Watcher, _) => None,
         (_, 1) => Some("stopping: waiting for requests in flight; Ctrl-C again stops at once"),
-        (_, _) => Some("stopping at once; Ctrl-C again gives up on the test"),
+        (_, _) => Some("stopping at once; Ctrl-C again exits without waiting"),
     }
 }

@@ -1,38 +1,37 @@
-//! What the charts are drawn from: the test so far in a bounded number of samples.
+//! Samples for the charts, in bounded number.
 //!
-//! Two sources tell of the same time: progress, a line a second with few numbers, and the
-//! intervals of the timeline, which have more. From the first interval on progress is no
-//! longer taken.
+//! There are two sources for the same time: progress, once per second with few values, and the
+//! intervals of the timeline, with more. After the first interval, progress is ignored.
 
 use vajra_core::protocol::messages::TestState;
 use vajra_results::{Point, Progress};
 
-/// Most samples: more than any terminal has dots across. When they are full, neighbours
-/// become one.
+/// Maximum number of samples: more than a terminal has dots in a row. At the limit, neighbours are
+/// merged.
 pub const MAX_SAMPLES: usize = 1_200;
 
-/// A stretch of the test. Times of the response in milliseconds.
+/// An interval of the test. Response times are in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Sample {
-    /// Its beginning, in seconds after the start.
+    /// Start of the interval, in seconds after the start of the test.
     pub from_s: f64,
-    /// Its end.
+    /// End of the interval, likewise.
     pub to_s: f64,
-    /// Arrivals a second that the plan asked for; 0 where it asks for none.
-    pub asked: f64,
-    /// Users that the plan asked for.
+    /// Planned arrivals per second; 0 in the closed model.
+    pub planned: f64,
+    /// Planned users.
     pub users: u32,
-    /// Requests sent a second.
+    /// Requests sent per second.
     pub rate: f64,
-    /// Requests failed a second.
+    /// Requests failed per second.
     pub failed: f64,
     /// Median of the response times.
     pub p50: Option<f64>,
-    /// 90th percentile; only of the timeline.
+    /// 90th percentile; only from the timeline.
     pub p90: Option<f64>,
     /// 99th percentile.
     pub p99: Option<f64>,
-    /// Largest; only of the timeline.
+    /// Maximum; only from the timeline.
     pub max: Option<f64>,
     /// 99th percentile of the lag.
     pub lag_p99: Option<f64>,
@@ -43,9 +42,9 @@ impl Sample {
         self.to_s - self.from_s
     }
 
-    /// Two neighbours as one. Rates are their mean over the time; of percentiles, which can't
-    /// be added, the worse one is shown.
-    fn with(&self, next: &Sample) -> Sample {
+    /// Merges two neighbours. Rates are averaged over time; percentiles cannot be merged, so the worse
+    /// one is used.
+    fn merge(&self, next: &Sample) -> Sample {
         let (a, b) = (self.length(), next.length());
         let mean = |x: f64, y: f64| match a + b > 0.0 {
             true => (x * a + y * b) / (a + b),
@@ -55,7 +54,7 @@ impl Sample {
         Sample {
             from_s: self.from_s,
             to_s: next.to_s,
-            asked: mean(self.asked, next.asked),
+            planned: mean(self.planned, next.planned),
             users: self.users.max(next.users),
             rate: mean(self.rate, next.rate),
             failed: mean(self.failed, next.failed),
@@ -73,7 +72,7 @@ impl Sample {
         Sample {
             from_s: p.from_s,
             to_s: p.to_s,
-            asked: p.planned,
+            planned: p.planned,
             users: p.users,
             rate: p.rate,
             failed: p.failed as f64 / length,
@@ -91,7 +90,7 @@ impl Sample {
 pub struct History {
     samples: Vec<Sample>,
     from_timeline: bool,
-    failed_so_far: u64,
+    failed_total: u64,
 }
 
 impl History {
@@ -105,17 +104,17 @@ impl History {
         self.samples.last()
     }
 
-    /// Samples that reach into the time from `from_s` on.
+    /// Samples that end at `from_s` or later.
     pub fn since(&self, from_s: f64) -> &[Sample] {
         let first = self.samples.partition_point(|s| s.to_s < from_s);
         &self.samples[first..]
     }
 
-    /// A line of progress: the stretch since the one before.
+    /// Adds a progress report, as a sample since the previous one.
     pub fn progress(&mut self, p: &Progress) {
-        let failed = p.failed.saturating_sub(self.failed_so_far);
-        self.failed_so_far = p.failed;
-        // The last line tells of the whole test.
+        let failed = p.failed.saturating_sub(self.failed_total);
+        self.failed_total = p.failed;
+        // The last report is about the whole test.
         if self.from_timeline || p.state == TestState::Ended || p.elapsed_s <= 0.0 {
             return;
         }
@@ -127,7 +126,7 @@ impl History {
         self.push(Sample {
             from_s,
             to_s: p.elapsed_s,
-            asked: p.planned,
+            planned: p.planned,
             users: p.users,
             rate: p.rate,
             failed: failed as f64 / length,
@@ -138,12 +137,12 @@ impl History {
         });
     }
 
-    /// An interval of the timeline. One that is known is passed over.
+    /// Adds an interval of the timeline, unless it is known.
     pub fn point(&mut self, p: &Point) {
         let sample = Sample::of(p);
         if !self.from_timeline {
             self.from_timeline = true;
-            // What progress told of the same time is told better now.
+            // Replaces samples of progress for the same time.
             self.samples.retain(|s| s.to_s <= sample.from_s);
         }
         if self.last().is_none_or(|last| sample.to_s > last.to_s) {
@@ -151,7 +150,7 @@ impl History {
         }
     }
 
-    /// All intervals so far, in place of what is known.
+    /// Replaces all samples by the intervals of a timeline.
     pub fn replace<'a>(&mut self, points: impl IntoIterator<Item = &'a Point>) {
         let mut points = points.into_iter().peekable();
         if points.peek().is_some() {
@@ -163,7 +162,7 @@ impl History {
     fn push(&mut self, sample: Sample) {
         if self.samples.len() >= MAX_SAMPLES {
             let pairs = self.samples.chunks(2).map(|pair| match pair {
-                [a, b] => a.with(b),
+                [a, b] => a.merge(b),
                 rest => rest[0],
             });
             self.samples = pairs.collect();
@@ -178,7 +177,7 @@ mod tests {
     use crate::screen::fakes::{point, progress};
 
     #[test]
-    fn a_long_test_stays_within_the_samples_and_keeps_its_whole_length() {
+    fn a_long_test_is_reduced_to_the_maximum_number_of_samples() {
         let mut history = History::default();
         for second in 1..=10_000 {
             history.progress(&progress(f64::from(second), 100.0));
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn two_neighbours_become_one_by_the_mean_of_rates_and_the_worse_percentile() {
+    fn merging_averages_rates_and_keeps_the_worse_percentile() {
         let one = |from_s, to_s, rate, p99| Sample {
             from_s,
             to_s,
@@ -200,7 +199,7 @@ mod tests {
             p99,
             ..Sample::default()
         };
-        let both = one(0.0, 1.0, 100.0, Some(5.0)).with(&one(1.0, 4.0, 20.0, None));
+        let both = one(0.0, 1.0, 100.0, Some(5.0)).merge(&one(1.0, 4.0, 20.0, None));
         assert_eq!(
             (both.from_s, both.to_s, both.rate, both.p99),
             (0.0, 4.0, 40.0, Some(5.0))
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_take_the_place_of_progress_for_the_same_time() {
+    fn intervals_replace_progress_for_the_same_time() {
         let mut history = History::default();
         history.progress(&progress(1.0, 10.0));
         history.progress(&progress(2.5, 10.0));
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_of_progress_is_of_the_whole_test_and_no_sample() {
+    fn the_last_progress_report_is_not_a_sample() {
         let mut history = History::default();
         let mut ended = progress(9.0, 10.0);
         ended.state = TestState::Ended;

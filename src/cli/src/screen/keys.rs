@@ -1,31 +1,31 @@
-//! What keys mean.
+//! Keys and their actions.
 
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 
-/// What a key asks for.
+/// Action of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// The end, as Ctrl-C elsewhere: a terminal in raw mode makes a key of it.
+    /// Stop or leave. Includes Ctrl-C, which is a key in raw mode.
     End,
-    /// Let the load stand still.
+    /// Pause the load.
     Pause,
-    /// Let it go on.
+    /// Resume the load.
     Resume,
-    /// The other span of the charts.
+    /// Change the span of the charts.
     Zoom,
-    /// Explain the keys, or stop explaining.
+    /// Show or hide the help.
     Help,
-    /// Draw everything anew: something else wrote to the terminal, or its size changed.
+    /// Redraw the screen, after a change of size or output of another program.
     Redraw,
-    /// Hand the terminal back to the shell, as Ctrl-Z elsewhere.
+    /// Suspend the process. Includes Ctrl-Z, which is a key in raw mode.
     Suspend,
 }
 
-/// What an event of the terminal asks for; `help` is being shown.
+/// The action of a terminal event; `help` is whether the help is shown.
 pub fn action(event: &Event, help: bool) -> Option<Action> {
     let key = match event {
         Event::Resize(..) => return Some(Action::Redraw),
-        // Some terminals tell of the release as well.
+        // Some terminals also report key releases.
         Event::Key(key) if key.kind != KeyEventKind::Release => key,
         _ => return None,
     };
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn ctrl_c_ends_whatever_is_shown_and_q_only_what_it_can_be_read_about() {
+    fn ctrl_c_ends_always_and_q_only_closes_the_help() {
         let ctrl_c = key('c', KeyModifiers::CONTROL);
         assert_eq!(action(&ctrl_c, false), Some(Action::End));
         assert_eq!(action(&ctrl_c, true), Some(Action::End));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_key_and_a_plain_c_mean_nothing() {
+    fn released_keys_and_unknown_keys_have_no_action() {
         let mut released = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
         released.kind = KeyEventKind::Release;
         assert_eq!(action(&Event::Key(released), false), None);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_size_is_drawn_at_once() {
+    fn a_change_of_size_redraws() {
         assert_eq!(action(&Event::Resize(80, 24), true), Some(Action::Redraw));
     }
 }

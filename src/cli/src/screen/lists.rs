@@ -5,23 +5,23 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
-use super::draw::{panel, title};
 use super::model::Model;
-use super::nodes::{Health, Member};
+use super::nodes::{Health, NodeRow};
 use super::palette::Palette;
+use super::panel::{panel, title};
 use super::scale;
 use vajra_report::text::plain;
 use vajra_results::units;
 use vajra_results::{ErrorEntry, Event, TestResult};
 
-/// The nodes: the worst first, and as many as there are rows for.
+/// Draws the nodes, lost ones first, as many as fit.
 pub fn nodes(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
-    let members = m.members();
-    let counted = |health| members.iter().filter(|m| m.health == health).count();
-    let carrying = counted(Health::Well) + counted(Health::Late);
+    let nodes = m.node_rows();
+    let counted = |health| nodes.iter().filter(|m| m.health == health).count();
+    let active = counted(Health::Working) + counted(Health::Late);
     let mut spans = vec![
         Span::styled("nodes", p.strong()),
-        Span::raw(format!(" {carrying} ")),
+        Span::raw(format!(" {active} ")),
     ];
     for (health, word, style) in [
         (Health::Lost, "lost", p.bad()),
@@ -32,16 +32,16 @@ pub fn nodes(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         }
     }
     let inner = panel(frame, area, p, Line::from(spans), Line::default());
-    let room = usize::from(inner.height);
-    // The titles take a row as soon as there is one for them, what is left out another.
-    let titles = usize::from(room >= 3);
-    let most = match members.len() + titles > room {
-        true => room.saturating_sub(titles + 1),
-        false => members.len(),
+    let height = usize::from(inner.height);
+    // The header takes one row if there are three, and the number of omitted nodes another.
+    let titles = usize::from(height >= 3);
+    let most = match nodes.len() + titles > height {
+        true => height.saturating_sub(titles + 1),
+        false => nodes.len(),
     };
-    let mut rows: Vec<Row> = members.iter().take(most).map(|m| row(m, p)).collect();
-    if members.len() > most && room > titles {
-        let more = format!("{} more", members.len() - most);
+    let mut rows: Vec<Row> = nodes.iter().take(most).map(|m| row(m, p)).collect();
+    if nodes.len() > most && height > titles {
+        let more = format!("{} more", nodes.len() - most);
         rows.push(Row::new([Cell::new(""), Cell::new(more)]).style(p.dim()));
     }
     let widths = [
@@ -66,12 +66,12 @@ pub fn nodes(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     frame.render_widget(table, inner);
 }
 
-fn row(m: &Member, p: &Palette) -> Row<'static> {
-    // Whoever has no share has a word in its place.
+fn row(m: &NodeRow, p: &Palette) -> Row<'static> {
+    // Nodes without a share have a word in its column.
     let (mark, style, word) = match m.health {
         Health::Lost => ("✗", p.bad(), "lost"),
         Health::Late => ("!", p.warn(), "late"),
-        Health::Well => ("●", p.good(), ""),
+        Health::Working => ("●", p.good(), ""),
         Health::Left => ("○", p.dim(), "left"),
         Health::Idle => ("○", p.dim(), "idle"),
     };
@@ -85,7 +85,7 @@ fn row(m: &Member, p: &Palette) -> Row<'static> {
     let busy = ["overloaded", "draining", "leaving"].contains(&m.status.as_str());
     match m.health {
         Health::Late => name.push(Span::styled(" late", style)),
-        Health::Well if busy => name.push(Span::styled(format!(" {}", m.status), p.warn())),
+        Health::Working if busy => name.push(Span::styled(format!(" {}", m.status), p.warn())),
         _ => {}
     }
     let share = m.share.map(|s| format!("{:.1} %", s * 100.0));
@@ -104,23 +104,23 @@ fn row(m: &Member, p: &Palette) -> Row<'static> {
     }
 }
 
-/// Rows that the thresholds want, their title with them; 0 without any.
-pub fn thresholds_wanted(m: &Model) -> u16 {
+/// Height of the thresholds panel with its title; 0 without thresholds.
+pub fn thresholds_height(m: &Model) -> u16 {
     match m.result.as_ref().map_or(0, |r| r.thresholds.len()) {
         0 => 0,
         n => (n as u16).saturating_add(2).min(10),
     }
 }
 
-/// The thresholds, broken ones first.
+/// Draws the thresholds, failed ones first.
 pub fn thresholds(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let Some(r) = m.result.as_ref().filter(|_| area.height > 1) else {
         return;
     };
-    let right = Line::styled("so far", p.dim());
+    let right = Line::styled("provisional", p.dim());
     let inner = panel(frame, area, p, title(p, "thresholds"), right);
-    let mut judged: Vec<_> = r.thresholds.iter().collect();
-    judged.sort_by_key(|t| t.passed);
+    let mut sorted: Vec<_> = r.thresholds.iter().collect();
+    sorted.sort_by_key(|t| t.passed);
     let line = |t: &&vajra_results::ThresholdResult| {
         let (mark, style) = match t.passed {
             true => ("✓", p.good()),
@@ -133,19 +133,19 @@ pub fn thresholds(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
             Span::styled(format!("   {value}"), style),
         ])
     };
-    let lines: Vec<Line> = judged.iter().map(line).collect();
+    let lines: Vec<Line> = sorted.iter().map(line).collect();
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// Rows that the errors want, their title with them; 0 without any.
-pub fn errors_wanted(m: &Model) -> u16 {
+/// Height of the errors panel with its title; 0 without errors.
+pub fn errors_height(m: &Model) -> u16 {
     match m.result.as_ref().map_or(0, |r| r.errors.len()) {
         0 => 0,
         n => (n as u16).saturating_add(2),
     }
 }
 
-/// The errors, most frequent first.
+/// Draws the errors, most frequent first.
 pub fn errors(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let Some(r) = m.result.as_ref().filter(|_| area.height > 1) else {
         return;
@@ -163,7 +163,7 @@ fn error(e: &ErrorEntry, p: &Palette) -> Line<'static> {
     ])
 }
 
-/// The events, newest first.
+/// Draws the events, newest first.
 pub fn events(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let right = Line::styled("newest first", p.dim());
     let inner = panel(frame, area, p, title(p, "events"), right);
@@ -191,9 +191,9 @@ fn event(e: &Event, p: &Palette) -> Line<'static> {
     ])
 }
 
-/// Errors and events together, where there is room for one panel only: errors have at most
-/// half of it.
-pub fn happened(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
+/// Draws errors and events in one panel, where there is space for only one. At least half of it
+/// is for events, if there are enough.
+pub fn errors_and_events(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let failed = m.result.as_ref().map_or(0, |r| r.errors.len());
     let word = match failed {
         0 => "events",
@@ -203,9 +203,9 @@ pub fn happened(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let Some(r) = &m.result else {
         return;
     };
-    let room = usize::from(inner.height);
-    let events = r.events.len().min(room / 2);
-    let errors = r.errors.iter().take(room - events).map(|e| error(e, p));
+    let height = usize::from(inner.height);
+    let events = r.events.len().min(height / 2);
+    let errors = r.errors.iter().take(height - events).map(|e| error(e, p));
     let lines: Vec<Line> = errors.chain(newest(r).map(|e| event(e, p))).collect();
     frame.render_widget(Paragraph::new(lines), inner);
 }

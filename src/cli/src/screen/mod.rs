@@ -1,14 +1,14 @@
-//! The full-screen view of one test, on a terminal; lines of progress anywhere else.
+//! The full-screen view of a test; progress lines without a terminal.
 //!
-//! [`model`] holds what is known, and is fed; [`draw`] makes a picture of it, and knows
-//! nothing else; [`tty`] has the terminal. This module brings them together: it follows the
-//! test, asks for what progress does not tell, and reads keys, all on one thread.
+//! [`model`] is the data, [`draw`] renders it, and [`tty`] controls the terminal. This module
+//! connects them: it follows the test, polls the node for what progress lacks, and handles keys, all
+//! on one thread.
 //!
-//! | module | idea |
+//! | module | content |
 //! |---|---|
-//! | [`model`], [`history`], [`crew`], [`stages`] | what is known of the test, its time, its nodes, its plan |
-//! | [`draw`], [`head`], [`charts`], [`numbers`], [`lists`], [`compact`] | the picture |
-//! | [`palette`], [`scale`] | colours, axes |
+//! | [`model`], [`history`], [`nodes`], [`stages`] | the data: test, samples over time, nodes, plan |
+//! | [`draw`], [`head`], [`charts`], [`numbers`], [`lists`], [`compact`], [`panel`] | rendering |
+//! | [`palette`], [`scale`] | styles, axes |
 //! | [`keys`], [`tty`] | the terminal |
 
 pub mod charts;
@@ -24,6 +24,7 @@ pub mod model;
 pub mod nodes;
 pub mod numbers;
 pub mod palette;
+pub mod panel;
 pub mod scale;
 pub mod stages;
 #[cfg(test)]
@@ -43,7 +44,7 @@ use tokio::time::MissedTickBehavior;
 use super::backend::Backend;
 use super::exit::Failure;
 use super::follow::{self, Followed, OnInterrupt};
-use super::interrupt::{Interrupts, Presser};
+use super::interrupt::{Interrupts, KeyInterrupts};
 use super::output;
 use super::terminal::ProgressLine;
 use keys::Action;
@@ -55,17 +56,17 @@ use vajra_report::text;
 use vajra_results::Update;
 use vajra_runtime::handle::LoadRequest;
 
-/// Between two frames: often enough for a clock that runs, seldom enough to cost nothing.
+/// Interval of frames: smooth enough for a running clock, at negligible cost.
 const FRAME: Duration = Duration::from_millis(250);
-/// Between two looks at the result and the nodes. A result costs the node the merging of all
-/// workers' histograms.
-const LOOK: Duration = Duration::from_secs(2);
-/// Intervals asked for of the time before the view was opened: as many as a wide terminal has
-/// dots across.
+/// Polling interval of the result and the nodes. For each result the node merges the histograms of
+/// all workers.
+const POLL: Duration = Duration::from_secs(2);
+/// Number of intervals that are requested for the time before the view was opened: as many as a wide
+/// terminal has dots in a row.
 const POINTS: usize = 400;
 
-/// Follows a test to its end: on a terminal in the full-screen view, elsewhere, or if `plain`
-/// is asked for, with lines of progress.
+/// Follows a test to its end, in the full-screen view, or with progress lines if `plain` is set or
+/// the view is not possible.
 ///
 /// # Errors
 /// As [`follow::follow`].
@@ -78,7 +79,7 @@ pub async fn follow(
 ) -> Result<Followed, Failure> {
     let get = |name: &str| std::env::var(name).ok();
     if !plain && tty::possible(get) && !ended(backend, id).await {
-        // A terminal that refuses still takes lines.
+        // If the terminal refuses, progress lines are still possible.
         if let Ok(tty) = Tty::open() {
             return full_screen(backend, id, interrupts, on_interrupt, tty).await;
         }
@@ -91,13 +92,13 @@ pub async fn follow(
     .await
 }
 
-/// There is nothing to follow any more.
+/// Whether the test has ended.
 async fn ended(backend: &Backend, id: &str) -> bool {
     let status = backend.status(id).await;
     status.is_ok_and(|result| result.state == TestState::Ended)
 }
 
-/// The terminal is given back when this is done, or dropped.
+/// Shows the view. The terminal is restored when the future completes or is dropped.
 async fn full_screen(
     backend: &Backend,
     id: &str,
@@ -114,145 +115,147 @@ async fn full_screen(
         id,
         model: RefCell::new(Model::new(id, role)),
         opened: Instant::now(),
-        presser: interrupts.presser(),
-        taken_before: interrupts.presser().taken(),
+        keyboard: interrupts.keyboard(),
+        interrupts_before: interrupts.keyboard().received(),
         palette: Palette::of(|name| std::env::var(name).ok()),
     };
-    let followed = follow::follow_all(backend, id, interrupts, on_interrupt, |told| {
-        view.told(told);
+    let followed = follow::follow_all(backend, id, interrupts, on_interrupt, |update| {
+        view.update(update);
         Ok(())
     });
     tokio::select! {
         followed = followed => followed,
-        never = view.look() => match never {},
-        never = view.show(tty) => match never {},
+        never = view.poll() => match never {},
+        never = view.run(tty) => match never {},
     }
 }
 
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + 'a>>;
+type Response<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + 'a>>;
 
 /// An open view.
 struct View<'a> {
     backend: &'a Backend,
     id: &'a str,
-    /// Fed from several sides, all on one thread and never across an await.
+    /// Updated from several futures of one thread, never borrowed across an await.
     model: RefCell<Model>,
     opened: Instant,
-    presser: Presser,
-    taken_before: u32,
+    keyboard: KeyInterrupts,
+    interrupts_before: u32,
     palette: Palette,
 }
 
 impl View<'_> {
-    fn told(&self, told: &Update) {
+    fn update(&self, update: &Update) {
         let mut model = self.model.borrow_mut();
         model.tick(self.opened.elapsed());
-        match told {
+        match update {
             Update::Progress(p) => model.progress(p),
             Update::Point(p) => model.point(p),
         }
     }
 
-    /// Asks for what nobody tells by himself. A question that fails is asked again: whether
-    /// the node is gone is for whoever follows the test to say.
-    async fn look(&self) -> Infallible {
+    /// Polls what progress lacks: timeline, nodes and result. Errors are ignored here, as `follow`
+    /// detects a node that no longer answers.
+    async fn poll(&self) -> Infallible {
         if let Ok(timeline) = self.backend.timeline(self.id, POINTS, false).await {
             self.model.borrow_mut().timeline(&timeline);
         }
         loop {
             if let Ok(nodes) = self.backend.nodes().await {
-                self.model.borrow_mut().nodes(nodes);
+                self.model.borrow_mut().set_nodes(nodes);
             }
             if let Ok(result) = self.backend.status(self.id).await {
                 let mut model = self.model.borrow_mut();
                 model.tick(self.opened.elapsed());
                 model.result(result);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Draws, and does what keys ask for.
-    async fn show(&self, mut tty: Tty) -> Infallible {
+    /// Draws frames and handles keys.
+    async fn run(&self, mut tty: Tty) -> Infallible {
         let mut frames = tokio::time::interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut events = EventStream::new();
         let mut reading = true;
-        let mut going_on = GoingOn::new();
-        let mut answer: Option<Answer> = None;
+        let mut continued = ContinueSignal::new();
+        let mut response: Option<Response> = None;
         loop {
             tokio::select! {
                 _ = frames.tick() => {}
-                () = going_on.next() => tty.back(),
-                said = async { match &mut answer {
-                    Some(answer) => answer.await,
+                () = continued.next() => tty.reenter(),
+                text = async { match &mut response {
+                    Some(response) => response.await,
                     None => std::future::pending().await,
                 } } => {
-                    answer = None;
-                    let said = said.unwrap_or_else(|failure| failure.message);
-                    self.model.borrow_mut().say(&said);
+                    response = None;
+                    let text = text.unwrap_or_else(|failure| failure.message);
+                    self.model.borrow_mut().notify(&text);
                 }
                 event = events.next(), if reading => match event {
                     Some(Ok(event)) => {
                         let help = self.model.borrow().help;
                         if let Some(action) = keys::action(&event, help) {
-                            self.act(action, &mut tty, &mut answer);
+                            self.act(action, &mut tty, &mut response);
                         }
                     }
-                    // Without a keyboard there are still signals.
+                    // Without key events, signals still work.
                     _ => reading = false,
                 },
             }
             let mut model = self.model.borrow_mut();
             model.tick(self.opened.elapsed());
-            model.asked_to_stop = self.presser.taken() - self.taken_before;
-            if let Some(line) = output::last_held() {
+            model.stop_requests = self.keyboard.received() - self.interrupts_before;
+            if let Some(line) = output::last_buffered() {
                 model.logged(&line);
             }
             tty.draw(|frame| draw::draw(frame, &model, &self.palette));
         }
     }
 
-    fn act<'b>(&'b self, action: Action, tty: &mut Tty, answer: &mut Option<Answer<'b>>) {
+    fn act<'b>(&'b self, action: Action, tty: &mut Tty, response: &mut Option<Response<'b>>) {
         let mut model = self.model.borrow_mut();
         let owner = model.role == Role::Owner;
         match action {
-            Action::End => self.presser.press(),
+            Action::End => self.keyboard.send(),
             Action::Help => model.help = !model.help,
             Action::Zoom => model.span = Some(charts::other_span(&model)),
-            Action::Redraw => tty.anew(),
+            Action::Redraw => tty.redraw(),
             Action::Suspend => tty.suspend(),
-            Action::Pause | Action::Resume if owner && answer.is_none() => {
+            Action::Pause | Action::Resume if owner && response.is_none() => {
                 let how = match action {
                     Action::Pause => LoadRequest::Pause,
                     _ => LoadRequest::Resume,
                 };
-                model.say("asking the swarm …");
-                *answer = Some(Box::pin(self.steer(how)));
+                model.notify(match how {
+                    LoadRequest::Pause => "pausing …",
+                    _ => "resuming …",
+                });
+                *response = Some(Box::pin(self.change_load(how)));
             }
             Action::Pause | Action::Resume => {}
         }
     }
 
-    async fn steer(&self, how: LoadRequest) -> Result<String, Failure> {
-        let at = self.backend.steer(self.id, how).await?;
+    async fn change_load(&self, how: LoadRequest) -> Result<String, Failure> {
+        let at = self.backend.change_load(self.id, how).await?;
         Ok(match how {
             LoadRequest::Pause => format!("paused at {at:.1} s; r resumes"),
-            _ => format!("goes on from {at:.1} s"),
+            _ => format!("resumed at {at:.1} s"),
         })
     }
 }
 
-/// Tells when the process goes on after it was stopped (SIGCONT): the shell has used the
-/// terminal meanwhile.
-struct GoingOn {
+/// Receives SIGCONT, after which the shell has changed the terminal.
+struct ContinueSignal {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
-impl GoingOn {
-    fn new() -> GoingOn {
-        GoingOn {
+impl ContinueSignal {
+    fn new() -> ContinueSignal {
+        ContinueSignal {
             #[cfg(unix)]
             signal: {
                 use tokio::signal::unix::{SignalKind, signal};

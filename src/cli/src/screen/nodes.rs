@@ -1,5 +1,4 @@
-//! The nodes as the view lists them: what the result tells of each worker, and what the swarm
-//! tells of each node, in one line.
+//! The rows of the node list, merged from the workers of the result and the nodes of the swarm.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,90 +6,90 @@ use std::time::Duration;
 use vajra_results::NodeHealth;
 use vajra_results::{NodeEntry, NodeList, NodeResult, TestResult};
 
-/// Results that a worker's rate is measured over: some six seconds, so that a snapshot that
-/// came a moment late does not look like a dip.
+/// Number of results over which the rate of a worker is measured: about six seconds, so that a
+/// delayed snapshot does not appear as a dip.
 const RATE_OVER: usize = 4;
 
-/// How a node is.
+/// State of a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Health {
-    /// It took part, and is gone.
+    /// A worker that is no longer reachable.
     Lost,
     /// Its advert is overdue.
     Late,
-    /// It takes part.
-    Well,
-    /// It handed its share back, and left.
+    /// A worker.
+    Working,
+    /// A worker that left gracefully.
     Left,
-    /// It is there, and takes no part.
+    /// Not a worker of this test.
     Idle,
 }
 
-/// A node.
+/// A row of the list.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Member {
-    /// Its name, or else the end of its peer id.
+pub struct NodeRow {
+    /// Name, or else the end of the peer id.
     pub name: String,
-    /// How it is.
+    /// State.
     pub health: Health,
-    /// It coordinates.
+    /// Whether it is the coordinator.
     pub coordinates: bool,
-    /// It is the node that answers.
+    /// Whether it is the node that runs the command.
     pub is_self: bool,
-    /// Its share, 0 to 1.
+    /// Share of the load, 0 to 1.
     pub share: Option<f64>,
-    /// Requests that it sends a second.
+    /// Requests sent per second.
     pub rate: Option<f64>,
-    /// 99th percentile of its lag, in milliseconds.
+    /// 99th percentile of the lag, in milliseconds.
     pub lag_p99: Option<f64>,
-    /// Requests that it sent.
+    /// Requests sent.
     pub sent: u64,
-    /// What the swarm calls its state.
+    /// Status in the swarm.
     pub status: String,
 }
 
-/// A worker: its peer id and incarnation.
-type Who = (String, u64);
+/// Peer id and incarnation of a worker.
+type WorkerId = (String, u64);
 
-/// All of them.
+/// The workers and the nodes of the swarm.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Crew {
+pub struct NodeTable {
     workers: Vec<NodeResult>,
-    /// The last thing that befell a worker: `joined`, `lost`, `left`.
-    fates: BTreeMap<String, String>,
+    /// Latest event of each worker: `joined`, `lost`, `left`.
+    last_events: BTreeMap<String, String>,
     nodes: Vec<NodeEntry>,
     test: String,
-    sent: VecDeque<(Duration, BTreeMap<Who, u64>)>,
+    sent: VecDeque<(Duration, BTreeMap<WorkerId, u64>)>,
 }
 
-fn who(n: &NodeResult) -> Who {
+fn worker_id(n: &NodeResult) -> WorkerId {
     (n.peer.clone(), n.incarnation)
 }
 
-impl Crew {
-    /// The result so far, and when it came.
+impl NodeTable {
+    /// Updates the workers from a result received at `now`.
     pub fn result(&mut self, result: &TestResult, now: Duration) {
         self.workers = result.nodes.clone();
-        self.fates.clear();
+        self.last_events.clear();
         for event in &result.events {
             if let (Some(peer), "joined" | "lost" | "left") = (&event.peer, event.kind.as_str()) {
-                self.fates.insert(peer.clone(), event.kind.clone());
+                self.last_events.insert(peer.clone(), event.kind.clone());
             }
         }
         if self.sent.len() == RATE_OVER {
             self.sent.pop_front();
         }
-        let sent = result.nodes.iter().map(|n| (who(n), n.sent));
+        let sent = result.nodes.iter().map(|n| (worker_id(n), n.sent));
         self.sent.push_back((now, sent.collect()));
     }
 
-    /// The swarm, as the node sees it.
+    /// Updates the nodes of the swarm.
     pub fn nodes(&mut self, test: &str, list: NodeList) {
         self.test = test.to_owned();
         self.nodes = list.nodes;
     }
 
-    /// Healthy nodes of the swarm; 0 while unknown.
+    /// Number of healthy nodes of the swarm; 0 while unknown.
     pub fn healthy(&self) -> usize {
         self.nodes
             .iter()
@@ -98,7 +97,7 @@ impl Crew {
             .count()
     }
 
-    /// A node's name, or else the end of its peer id.
+    /// Name of a node, or else the end of its peer id.
     pub fn name(&self, peer: &str) -> String {
         let worker = self.workers.iter().find(|n| n.peer == peer);
         let entry = self.nodes.iter().find(|n| n.peer == peer);
@@ -107,58 +106,58 @@ impl Crew {
         named.cloned().unwrap_or_else(|| ending(peer))
     }
 
-    fn rate(&self, worker: &Who) -> Option<f64> {
+    fn rate(&self, worker: &WorkerId) -> Option<f64> {
         let (now, newest) = self.sent.back()?;
-        let known = |(_, sent): &&(Duration, BTreeMap<Who, u64>)| sent.contains_key(worker);
+        let known = |(_, sent): &&(Duration, BTreeMap<WorkerId, u64>)| sent.contains_key(worker);
         let (then, oldest) = self.sent.iter().find(known)?;
         let seconds = now.saturating_sub(*then).as_secs_f64();
         let sent = newest.get(worker)?.saturating_sub(*oldest.get(worker)?);
         (seconds > 0.0).then(|| sent as f64 / seconds)
     }
 
-    /// Lost ones first, so that they are seen however short the list is; then whoever carries
-    /// load, then the rest.
-    pub fn members(&self, coordinator: Option<&str>) -> Vec<Member> {
+    /// The rows: lost nodes first, so that they are visible in a short list, then workers, then other
+    /// nodes.
+    pub fn rows(&self, coordinator: Option<&str>) -> Vec<NodeRow> {
         let workers = self.workers.iter().map(|w| self.worker(w, coordinator));
         let idle = self.nodes.iter().filter(|n| {
             let works = self.workers.iter().any(|w| w.peer == n.peer);
             !works && n.health != NodeHealth::Gone
         });
         let idle = idle.map(|n| self.idle(n, coordinator));
-        let mut members: Vec<Member> = workers.chain(idle).collect();
-        members.sort_by(|a, b| (a.health, &a.name).cmp(&(b.health, &b.name)));
-        members
+        let mut rows: Vec<NodeRow> = workers.chain(idle).collect();
+        rows.sort_by(|a, b| (a.health, &a.name).cmp(&(b.health, &b.name)));
+        rows
     }
 
-    fn worker(&self, w: &NodeResult, coordinator: Option<&str>) -> Member {
+    fn worker(&self, w: &NodeResult, coordinator: Option<&str>) -> NodeRow {
         let entry = self.nodes.iter().find(|n| n.peer == w.peer);
         let newer = entry.is_some_and(|n| n.incarnation > w.incarnation);
-        let fate = self.fates.get(&w.peer).map(String::as_str);
-        let health = match (fate, entry.map(|n| n.health.as_str())) {
+        let event = self.last_events.get(&w.peer).map(String::as_str);
+        let health = match (event, entry.map(|n| n.health.as_str())) {
             _ if w.lost_at_ms.is_some() || newer => Health::Lost,
             (Some("lost"), _) => Health::Lost,
             (Some("left"), _) => Health::Left,
             (_, Some("gone")) => Health::Lost,
             (_, Some("late")) => Health::Late,
-            _ => Health::Well,
+            _ => Health::Working,
         };
-        let here = matches!(health, Health::Late | Health::Well);
-        let told = entry.and_then(|n| n.shares.get(&self.test).copied());
-        Member {
+        let active = matches!(health, Health::Late | Health::Working);
+        let share = entry.and_then(|n| n.shares.get(&self.test).copied());
+        NodeRow {
             name: self.name(&w.peer),
             health,
-            coordinates: here && coordinator == Some(w.peer.as_str()),
+            coordinates: active && coordinator == Some(w.peer.as_str()),
             is_self: entry.is_some_and(|n| n.is_self),
-            share: here.then_some(told.unwrap_or(w.share)),
-            rate: self.rate(&who(w)).filter(|_| here),
+            share: active.then_some(share.unwrap_or(w.share)),
+            rate: self.rate(&worker_id(w)).filter(|_| active),
             lag_p99: w.lag_p99_ms,
             sent: w.sent,
             status: entry.map(|n| n.status.to_string()).unwrap_or_default(),
         }
     }
 
-    fn idle(&self, n: &NodeEntry, coordinator: Option<&str>) -> Member {
-        Member {
+    fn idle(&self, n: &NodeEntry, coordinator: Option<&str>) -> NodeRow {
+        NodeRow {
             name: self.name(&n.peer),
             health: match n.health {
                 NodeHealth::Late => Health::Late,
@@ -175,7 +174,7 @@ impl Crew {
     }
 }
 
-/// The end of a peer id, by which people tell nodes apart.
+/// The end of a peer id; all peer ids start alike.
 fn ending(peer: &str) -> String {
     let from = peer.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
     match from {
@@ -204,53 +203,53 @@ mod tests {
         result
     }
 
-    fn healths(crew: &Crew) -> Vec<(String, Health)> {
-        let members = crew.members(None).into_iter();
-        members.map(|m| (m.name, m.health)).collect()
+    fn healths(table: &NodeTable) -> Vec<(String, Health)> {
+        let rows = table.rows(None).into_iter();
+        rows.map(|m| (m.name, m.health)).collect()
     }
 
     #[test]
     fn a_lost_worker_is_first_and_has_neither_share_nor_rate() {
-        let mut crew = Crew::default();
+        let mut table = NodeTable::default();
         for (second, sent) in [(0, 100), (2, 300)] {
             let nodes = vec![worker("alpha", 0.5, sent), worker("beta", 0.5, 100)];
             let result = result(nodes, &[("lost", "beta")]);
-            crew.result(&result, Duration::from_secs(second));
+            table.result(&result, Duration::from_secs(second));
         }
-        let members = crew.members(Some("peer-beta"));
-        let (beta, alpha) = (&members[0], &members[1]);
+        let rows = table.rows(Some("peer-beta"));
+        let (beta, alpha) = (&rows[0], &rows[1]);
         assert_eq!((beta.name.as_str(), beta.health), ("beta", Health::Lost));
         assert_eq!(
             (beta.share, beta.rate, beta.coordinates),
             (None, None, false)
         );
-        assert_eq!((alpha.health, alpha.rate), (Health::Well, Some(100.0)));
+        assert_eq!((alpha.health, alpha.rate), (Health::Working, Some(100.0)));
     }
 
     #[test]
-    fn a_worker_that_joined_again_is_lost_no_more() {
-        let mut crew = Crew::default();
+    fn a_worker_that_rejoined_is_not_lost() {
+        let mut table = NodeTable::default();
         let nodes = vec![worker("alpha", 1.0, 1)];
         let events = [("lost", "alpha"), ("joined", "alpha")];
-        crew.result(&result(nodes, &events), Duration::ZERO);
-        assert_eq!(healths(&crew), [("alpha".into(), Health::Well)]);
+        table.result(&result(nodes, &events), Duration::ZERO);
+        assert_eq!(healths(&table), [("alpha".into(), Health::Working)]);
     }
 
     #[test]
-    fn a_worker_whose_node_was_started_anew_is_lost() {
-        let mut crew = Crew::default();
-        crew.result(&result(vec![worker("alpha", 1.0, 1)], &[]), Duration::ZERO);
+    fn a_worker_whose_node_restarted_is_lost() {
+        let mut table = NodeTable::default();
+        table.result(&result(vec![worker("alpha", 1.0, 1)], &[]), Duration::ZERO);
         let mut again = entry("alpha", NodeHealth::Healthy);
         again.incarnation = 2;
-        crew.nodes("t", swarm(vec![again]));
-        assert_eq!(healths(&crew), [("alpha".into(), Health::Lost)]);
+        table.nodes("t", swarm(vec![again]));
+        assert_eq!(healths(&table), [("alpha".into(), Health::Lost)]);
     }
 
     #[test]
-    fn nodes_without_a_share_come_last_and_gone_ones_are_left_out() {
-        let mut crew = Crew::default();
-        crew.result(&result(vec![worker("zeta", 1.0, 1)], &[]), Duration::ZERO);
-        crew.nodes(
+    fn idle_nodes_are_last_and_gone_nodes_are_omitted() {
+        let mut table = NodeTable::default();
+        table.result(&result(vec![worker("zeta", 1.0, 1)], &[]), Duration::ZERO);
+        table.nodes(
             "t",
             swarm(vec![
                 entry("alpha", NodeHealth::Healthy),
@@ -259,18 +258,18 @@ mod tests {
             ]),
         );
         assert_eq!(
-            healths(&crew),
+            healths(&table),
             [
                 ("zeta".into(), Health::Late),
                 ("alpha".into(), Health::Idle)
             ]
         );
-        assert_eq!(crew.healthy(), 1);
+        assert_eq!(table.healthy(), 1);
     }
 
     #[test]
-    fn a_node_without_a_name_is_called_by_the_end_of_its_peer_id() {
-        assert_eq!(Crew::default().name("12D3KooWabcdefghij"), "…cdefghij");
-        assert_eq!(Crew::default().name("short"), "short");
+    fn a_node_without_a_name_is_shown_by_the_end_of_its_peer_id() {
+        assert_eq!(NodeTable::default().name("12D3KooWabcdefghij"), "…cdefghij");
+        assert_eq!(NodeTable::default().name("short"), "short");
     }
 }

@@ -1,4 +1,4 @@
-//! The numbers beside the charts, and the distribution of the response times.
+//! Current values and totals, and the distribution of the response times.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -6,49 +6,49 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::draw::{panel, title};
 use super::model::Model;
 use super::palette::Palette;
+use super::panel::{panel, title};
 use super::scale;
 use vajra_report::text::ranges;
 use vajra_results::units;
 
-/// Lines of the panel where all of them have room.
+/// Maximum number of rows.
 pub const ROWS: u16 = 11;
 
-/// Width of the numbers of now: `1020 MiB/s`.
+/// Width of the column of current values: `1020 MiB/s`.
 const NOW: usize = 10;
-/// Width of those so far: `123,456 2.0 %`.
-const SO_FAR: usize = 13;
-/// Both, with the blank between them.
-const NUMBERS: usize = NOW + 1 + SO_FAR;
+/// Width of the column of totals: `123,456 2.0 %`.
+const TOTAL: usize = 13;
+/// Width of both with the space between them.
+const NUMBERS: usize = NOW + 1 + TOTAL;
 
-/// A line: the fewer rows there are, the fewer ranks are shown.
+/// A row. If there is not enough height, rows of high rank are omitted.
 struct Row {
     rank: u8,
     name: &'static str,
     now: String,
-    so_far: String,
+    total: String,
     style: Style,
 }
 
-/// Now, and so far.
+/// Draws current values and totals.
 pub fn draw(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     let inner = panel(
         frame,
         area,
         p,
         Line::default(),
-        Line::styled(format!(" {:>NOW$} {:>SO_FAR$}", "now", "so far"), p.dim()),
+        Line::styled(format!(" {:>NOW$} {:>TOTAL$}", "now", "total"), p.dim()),
     );
-    if !m.begun() {
+    if !m.started() {
         return;
     }
     let mut rows = rows(m, p);
-    let room = usize::from(inner.height);
+    let height = usize::from(inner.height);
     let mut ranks: Vec<u8> = rows.iter().map(|r| r.rank).collect();
     ranks.sort_unstable();
-    if let Some(most) = ranks.get(room.saturating_sub(1).min(ranks.len() - 1)) {
+    if let Some(most) = ranks.get(height.saturating_sub(1).min(ranks.len() - 1)) {
         rows.retain(|r| r.rank <= *most);
     }
     let width = usize::from(inner.width);
@@ -58,7 +58,7 @@ pub fn draw(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
         Line::from(vec![
             Span::styled(format!("{:<name$}", r.name), p.dim()),
             Span::styled(
-                format!("{:space$}{:>NOW$} {:>SO_FAR$}", "", r.now, r.so_far),
+                format!("{:space$}{:>NOW$} {:>TOTAL$}", "", r.now, r.total),
                 r.style,
             ),
         ])
@@ -74,22 +74,22 @@ fn rows(m: &Model, p: &Palette) -> Vec<Row> {
     let point = m.point.as_ref().and_then(|p| p.response_time_ms.as_ref());
     let all = m.result.as_ref().and_then(|r| r.response_time_ms.as_ref());
     let totals = m.result.as_ref().map(|r| &r.totals);
-    let told = m.progress.as_ref();
-    let sent = told.map_or(0, |t| t.sent);
-    let failed = told.map_or(0, |t| t.failed);
+    let progress = m.progress.as_ref();
+    let sent = progress.map_or(0, |t| t.sent);
+    let failed = progress.map_or(0, |t| t.failed);
     let alarm = |n: u64| match n {
         0 => Style::new(),
         _ => p.bad(),
     };
     let count = |n: Option<u64>| n.map_or_else(none, units::count);
-    let row = |rank, name, now: String, so_far: String, style| Row {
+    let row = |rank, name, now: String, total: String, style| Row {
         rank,
         name,
         now,
-        so_far,
+        total,
         style,
     };
-    let dropped = totals.map(|t| t.dropped + t.unsent);
+    let not_sent = totals.map(|t| t.dropped + t.unsent);
     let lag = m.result.as_ref().and_then(|r| r.lag_ms.as_ref());
     vec![
         row(
@@ -151,8 +151,8 @@ fn rows(m: &Model, p: &Palette) -> Vec<Row> {
             8,
             "not sent",
             count(m.point.as_ref().map(|p| p.dropped)),
-            count(dropped),
-            alarm(dropped.unwrap_or(0)),
+            count(not_sent),
+            alarm(not_sent.unwrap_or(0)),
         ),
         row(
             7,
@@ -163,7 +163,7 @@ fn rows(m: &Model, p: &Palette) -> Vec<Row> {
         ),
         row(
             10,
-            "pending",
+            "in flight",
             count(m.point.as_ref().map(|p| p.in_flight)),
             String::new(),
             Style::new(),
@@ -181,16 +181,16 @@ fn rows(m: &Model, p: &Palette) -> Vec<Row> {
     ]
 }
 
-/// The response times so far as bars.
+/// Draws the distribution of the response times as bars.
 pub fn distribution(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
-    let right = Line::styled("so far", p.dim());
+    let right = Line::styled("whole test", p.dim());
     let inner = panel(frame, area, p, title(p, "distribution"), right);
     let times = m.times.as_ref().filter(|h| !h.is_empty());
     let Some(times) = times else {
         return;
     };
-    // From where there is something on: of times around 2 s all would be in one row. The last
-    // row is for what is beyond.
+    // The scale starts at the fastest responses: from zero, times around 2 s would share one row.
+    // The last row is for longer ones.
     let low = times.value_at_quantile(0.001);
     let most = u64::from(inner.height.saturating_sub(1)).clamp(1, 20);
     let ranges = ranges(times, low, most);
@@ -211,7 +211,7 @@ pub fn distribution(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// A bar of eighths of a cell, filled up with blanks; what there is, is seen.
+/// A bar in eighths of a cell, padded with spaces; a positive value has at least one eighth.
 fn bar(part: f64, width: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (part.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_has_its_width_and_shows_the_least_there_is() {
+    fn a_bar_is_padded_and_shows_any_positive_value() {
         assert_eq!(bar(1.0, 4), "████");
         assert_eq!(bar(0.5, 3), "█▌ ");
         assert_eq!(bar(1e-9, 3), "▏  ");

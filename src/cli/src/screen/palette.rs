@@ -1,31 +1,32 @@
-//! Colours, and what stands in for them where there are none: nothing is told by colour alone.
+//! Colours, and the text attributes that replace them without colours. No information is shown by
+//! colour alone.
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::Marker;
 
-/// How things look.
+/// Styles of the view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Palette {
     colour: bool,
-    /// What lines of charts are made of.
+    /// Marker of chart lines.
     pub marker: Marker,
 }
 
 impl Palette {
-    /// In colour, with dots of Braille.
+    /// With colours and Braille markers.
     pub const FULL: Palette = Palette {
         colour: true,
         marker: Marker::Braille,
     };
 
-    /// Without colour.
+    /// Without colours.
     pub const PLAIN: Palette = Palette {
         colour: false,
         marker: Marker::Braille,
     };
 
-    /// What the environment asks for: `NO_COLOR` for no colour (no-color.org); the console of
-    /// Linux has no Braille.
+    /// From the environment: `NO_COLOR` turns off colours (no-color.org); the Linux console has no
+    /// Braille characters.
     pub fn of(get: impl Fn(&str) -> Option<String>) -> Palette {
         let set = |name: &str| get(name).is_some_and(|value| !value.is_empty());
         Palette {
@@ -44,39 +45,38 @@ impl Palette {
         }
     }
 
-    /// What frames the rest: rules, axes, words beside numbers. No grey: some palettes have the
-    /// background there.
+    /// Rules, axes and labels. Not grey, which is the background colour in some terminals.
     pub fn dim(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// What stands in a frame without being a part of it.
+    /// Text in a dim element that is not dim itself.
     pub fn undimmed(self) -> Style {
         Style::new().remove_modifier(Modifier::DIM)
     }
 
-    /// Titles, and numbers that matter most.
+    /// Titles and important numbers.
     pub fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// As it should be.
+    /// Good values.
     pub fn good(self) -> Style {
         self.fg(Color::Green, Modifier::empty())
     }
 
-    /// To be looked at.
+    /// Warnings.
     pub fn warn(self) -> Style {
         self.fg(Color::Yellow, Modifier::BOLD)
     }
 
-    /// Wrong.
+    /// Failures.
     pub fn bad(self) -> Style {
         self.fg(Color::Red, Modifier::BOLD)
             .add_modifier(Modifier::BOLD)
     }
 
-    /// A message that must not be missed.
+    /// An urgent message.
     pub fn alert(self) -> Style {
         match self.colour {
             true => Style::new().fg(Color::Black).bg(Color::Yellow),
@@ -90,13 +90,13 @@ impl Palette {
             .add_modifier(Modifier::BOLD)
     }
 
-    /// What was achieved.
+    /// The achieved rate.
     pub fn achieved(self) -> Style {
         self.fg(Color::Cyan, Modifier::BOLD)
     }
 
-    /// What the plan asks for.
-    pub fn asked(self) -> Style {
+    /// The planned rate.
+    pub fn planned(self) -> Style {
         self.dim()
     }
 
@@ -110,7 +110,7 @@ impl Palette {
         self.fg(Color::Magenta, Modifier::BOLD)
     }
 
-    /// The largest.
+    /// The maximum.
     pub fn max(self) -> Style {
         self.dim()
     }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_color_takes_every_colour_away() {
+    fn no_color_turns_off_all_colours() {
         let palette = Palette::of(|name| (name == "NO_COLOR").then(|| "1".to_owned()));
         let all = [
             palette.dim(),
@@ -138,7 +138,7 @@ mod tests {
             all.iter()
                 .all(|style| style.fg.is_none() && style.bg.is_none())
         );
-        // Set, but empty, means nothing.
+        // An empty value has no effect.
         let empty = Palette::of(|name| (name == "NO_COLOR").then(String::new));
         assert_eq!(empty, Palette::FULL);
     }

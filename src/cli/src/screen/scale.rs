@@ -1,13 +1,14 @@
-//! Axes: round bounds, and short words for them.
+//! Axes: round bounds, and short labels.
 
-/// The smallest of 1, 2, 5, 10, 20, … (and 0.1, …) that is not below a value; 1 for nothing.
+/// The smallest of 1, 2, 5, 10, 20, … (and 0.1, …) that is not below a value; 1 for values that are
+/// not positive.
 pub fn round_up(value: f64) -> f64 {
     if !value.is_finite() || value <= 0.0 {
         return 1.0;
     }
     let decade = 10f64.powf(value.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0];
-    // A hair of tolerance: 0.3 is 3 × 0.1 but for its last bit.
+    // With tolerance, as 3 × 0.1 is not exactly 0.3.
     let fits = |step: &&f64| *step * decade >= value * (1.0 - 1e-9);
     steps.iter().find(fits).unwrap_or(&10.0) * decade
 }
@@ -23,20 +24,20 @@ pub fn round_down(value: f64) -> f64 {
     steps.iter().find(fits).unwrap_or(&1.0) * decade
 }
 
-/// An upper bound with some room above a value, in steps fine enough not to waste half of the
-/// chart: 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10.
+/// An upper bound at least 5 % above a value, in fine steps, so that the chart uses most of its
+/// height: 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10.
 pub fn ceiling(value: f64) -> f64 {
     if !value.is_finite() || value <= 0.0 {
         return 1.0;
     }
-    let wanted = value * 1.05;
-    let decade = 10f64.powf(wanted.log10().floor());
+    let bound = value * 1.05;
+    let decade = 10f64.powf(bound.log10().floor());
     let steps = [1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
-    let fits = |step: &&f64| *step * decade >= wanted;
+    let fits = |step: &&f64| *step * decade >= bound;
     steps.iter().find(fits).unwrap_or(&10.0) * decade
 }
 
-/// At most three digits that count, no zeros at the end.
+/// At most three significant digits, without trailing zeros.
 fn short(n: f64) -> String {
     let places = match n.abs() {
         n if n >= 99.95 => 0,
@@ -59,7 +60,7 @@ pub fn number(n: f64) -> String {
     }
 }
 
-/// A response time on an axis, given in milliseconds: `500 µs`, `5 ms`, `1.2 s`.
+/// A response time in milliseconds: `500 µs`, `5 ms`, `1.2 s`.
 pub fn time(ms: f64) -> String {
     match ms {
         ms if ms < 0.9995 => format!("{} µs", short(ms * 1e3)),
@@ -90,7 +91,7 @@ pub fn instant(s: f64) -> String {
     }
 }
 
-/// Requests a second: `0.50/s`, `4,998/s`.
+/// Requests per second: `0.50/s`, `4,998/s`.
 pub fn rate(n: f64) -> String {
     use vajra_results::units;
     match n {
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_round_and_hold_the_value() {
+    fn bounds_are_round_and_include_the_value() {
         for (value, down, up) in [
             (1.0, 1.0, 1.0),
             (1.3, 1.0, 2.0),

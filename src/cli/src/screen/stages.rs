@@ -1,5 +1,4 @@
-//! The plan's load as the view shows it: which stage is on, and what is asked for when, ahead
-//! of time.
+//! The planned load over time, and the current stage.
 
 use std::time::Duration;
 
@@ -7,40 +6,39 @@ use vajra_plan::{Change, Line, Load, LoadChange, Model, Profile};
 use vajra_results::ChangeKind;
 use vajra_results::ChangeResult;
 
-/// How long a pause may be (`docs/running.md`): the profile wants to know; what is drawn of it
-/// ends before.
+/// Maximum length of a pause (`docs/running.md`), which the profile needs; the charts end before.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// The load over time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
-    /// Arrivals a second are asked for, or users.
+    /// Open or closed model.
     pub model: Model,
-    /// Requests of the whole swarm after which the test ends, if the plan says so.
+    /// Number of requests after which the test ends, over the whole swarm.
     pub requests: Option<u64>,
     lines: Vec<Line>,
     profile: Profile,
-    /// From when to when the plan's time stood still, in seconds after the start.
+    /// Start and end of each pause, in seconds after the start.
     pauses: Vec<(f64, Option<f64>)>,
 }
 
-/// The stage that is on.
+/// The current stage.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Now {
     /// Its number, from 1.
     pub number: usize,
-    /// How many there are.
+    /// Number of stages.
     pub of: usize,
     /// Its name.
     pub name: &'static str,
-    /// What is left of it.
-    pub left: Duration,
-    /// The plan's time stands still.
+    /// Remaining time of the stage.
+    pub remaining: Duration,
+    /// Whether the test is paused.
     pub paused: bool,
 }
 
 impl Plan {
-    /// The load of a plan, as it was changed on the way.
+    /// The load of a plan, with the changes made during the test.
     pub fn of(load: &Load, changes: &[ChangeResult]) -> Plan {
         let mut pauses: Vec<(f64, Option<f64>)> = Vec::new();
         for change in changes {
@@ -71,12 +69,12 @@ impl Plan {
         }
     }
 
-    /// Length of the stages together, in seconds, without pauses.
+    /// Total length of the stages in seconds, without pauses.
     pub fn length_s(&self) -> f64 {
         self.lines.iter().map(|l| l.length.as_secs_f64()).sum()
     }
 
-    /// Arrivals a second, or users, that are asked for at an instant.
+    /// Planned arrivals per second, or users, at an instant.
     pub fn level_at(&self, at_s: f64) -> f64 {
         let at = Duration::try_from_secs_f64(at_s).unwrap_or_default();
         match self.model {
@@ -85,27 +83,27 @@ impl Plan {
         }
     }
 
-    /// How far the plan's own time has come, which stands still in pauses.
+    /// Position of the clock of the plan, which stops in pauses, in seconds.
     fn position_s(&self, at_s: f64) -> f64 {
-        let stood = self.pauses.iter().map(|(from, to)| {
+        let paused = self.pauses.iter().map(|(from, to)| {
             let to = to.unwrap_or(f64::INFINITY).min(at_s);
             (to - from).max(0.0)
         });
-        (at_s - stood.sum::<f64>()).max(0.0)
+        (at_s - paused.sum::<f64>()).max(0.0)
     }
 
-    /// What is left of the plan's own time at an instant, in seconds.
-    pub fn left_s(&self, at_s: f64) -> f64 {
+    /// Remaining time of the plan at an instant, in seconds, without pauses.
+    pub fn remaining_s(&self, at_s: f64) -> f64 {
         (self.length_s() - self.position_s(at_s)).max(0.0)
     }
 
-    /// The plan's time stands still at an instant.
+    /// Whether the test is paused at an instant.
     pub fn paused_at(&self, at_s: f64) -> bool {
         let within = |(from, to): &(f64, Option<f64>)| *from <= at_s && to.is_none_or(|t| at_s < t);
         self.pauses.iter().any(within)
     }
 
-    /// Where each stage but the first begins: parts of the whole plan, 0 to 1.
+    /// Starts of all stages but the first, as shares of the whole plan, 0 to 1.
     pub fn bounds(&self) -> Vec<f64> {
         let whole = self.length_s();
         let mut at = 0.0;
@@ -121,7 +119,7 @@ impl Plan {
         bounds.collect()
     }
 
-    /// How much of the plan is done: 0 to 1.
+    /// Completed share of the plan, 0 to 1.
     pub fn done(&self, at_s: f64) -> f64 {
         let whole = self.length_s();
         match whole > 0.0 {
@@ -130,7 +128,7 @@ impl Plan {
         }
     }
 
-    /// The stages; the lines of a step stage are one.
+    /// The stages; the lines of a step stage count as one.
     fn stages(&self) -> Vec<(&'static str, Duration)> {
         let mut stages: Vec<(&'static str, Duration)> = Vec::new();
         for line in &self.lines {
@@ -144,7 +142,7 @@ impl Plan {
         stages
     }
 
-    /// The stage that is on at an instant; none after the last.
+    /// The stage at an instant; `None` after the last.
     pub fn now(&self, at_s: f64) -> Option<Now> {
         let stages = self.stages();
         let (mut end, of) = (Duration::ZERO, stages.len());
@@ -155,7 +153,7 @@ impl Plan {
                 number,
                 of,
                 name,
-                left: end - at,
+                remaining: end - at,
                 paused: self.paused_at(at_s),
             })
         })
@@ -181,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn the_stage_that_is_on_is_told_with_what_is_left_of_it() {
+    fn the_current_stage_and_its_remaining_time_are_known() {
         let plan = Plan::of(&ramped(), &[]);
-        let now = plan.now(4.0).map(|n| (n.number, n.of, n.name, n.left));
+        let now = plan.now(4.0).map(|n| (n.number, n.of, n.name, n.remaining));
         assert_eq!(now, Some((1, 2, "ramp-up", Duration::from_secs(6))));
         assert_eq!(plan.now(12.0).map(|n| n.name), Some("sustain"));
         assert_eq!(plan.now(30.0), None);
@@ -191,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_holds_the_plan_where_it_is() {
+    fn a_pause_stops_the_clock_of_the_plan() {
         let changes = [
             change(5.0, ChangeKind::Paused),
             change(9.0, ChangeKind::Resumed),
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_load_is_known_ahead_of_time_in_either_model() {
+    fn the_planned_load_is_known_in_either_model() {
         assert_eq!(Plan::of(&ramped(), &[]).level_at(20.0), 100.0);
         let closed = Load::closed(7, Duration::from_secs(5));
         assert_eq!(Plan::of(&closed, &[]).level_at(1.0), 7.0);

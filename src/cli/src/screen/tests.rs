@@ -1,4 +1,4 @@
-//! What is to be seen, at which size.
+//! The contents of the screen at various sizes.
 
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ fn shown(m: &Model, width: u16, height: u16) -> String {
 }
 
 #[track_caller]
-fn assert_all(screen: &str, wanted: &[&str]) {
-    for text in wanted {
+fn assert_all(screen: &str, expected: &[&str]) {
+    for text in expected {
         assert!(screen.contains(text), "{text:?} is not in\n{screen}");
     }
 }
@@ -59,7 +59,7 @@ fn event(at_ms: i64, kind: &str, peer: Option<&str>, text: &str) -> Event {
     }
 }
 
-/// Three workers, of which one is lost; some errors; a broken threshold.
+/// Three workers, one of them lost; errors; a failed threshold.
 fn result(sent: u64) -> TestResult {
     let mut load = Load::open(5_000.0, Duration::from_secs(20));
     load.ramp_up = Duration::from_secs(10);
@@ -122,7 +122,7 @@ fn running() -> Model {
     }
     let mut beta = entry("beta", NodeHealth::Healthy);
     beta.is_self = true;
-    m.nodes(swarm(vec![
+    m.set_nodes(swarm(vec![
         beta,
         entry("alpha", NodeHealth::Late),
         entry("gamma", NodeHealth::Gone),
@@ -142,7 +142,7 @@ fn a_small_terminal_shows_every_part() {
             "running",
             "12.0/30 s",
             "2/2 sustain, 18 s left",
-            "1 of 2 thresholds broken",
+            "1 of 2 thresholds failed",
             "valid so far",
             "coordinator beta, term 2",
             "4,998/s",
@@ -166,12 +166,12 @@ fn a_small_terminal_shows_every_part() {
 }
 
 #[test]
-fn a_large_terminal_shows_the_lists_apart() {
+fn a_large_terminal_has_a_panel_for_each_list() {
     let screen = shown(&running(), 200, 60);
     assert_all(
         &screen,
         &[
-            "so far",
+            "total",
             "lag p99",
             "p99.9",
             "received",
@@ -188,7 +188,7 @@ fn a_large_terminal_shows_the_lists_apart() {
     );
 }
 
-/// Cells with a piece of a curve.
+/// Number of cells with a part of a curve.
 fn dots(screen: &str) -> usize {
     let braille = |c: char| ('\u{2801}'..='\u{28ff}').contains(&c);
     screen.chars().filter(|c| braille(*c)).count()
@@ -202,7 +202,7 @@ fn the_charts_have_curves_and_an_axis_over_the_whole_plan() {
 }
 
 #[test]
-fn nothing_is_too_small_to_be_drawn() {
+fn any_size_can_be_drawn() {
     for (width, height) in [
         (0, 0),
         (1, 1),
@@ -236,13 +236,10 @@ fn a_tiny_terminal_shows_the_most_important_lines() {
 }
 
 #[test]
-fn before_the_load_it_says_what_is_awaited() {
+fn before_the_load_the_start_up_state_is_shown() {
     let mut m = Model::new("0199aaaa", Role::Owner);
-    assert_all(
-        &shown(&m, 80, 24),
-        &["waiting for the node to tell of the test"],
-    );
-    m.nodes(swarm(vec![
+    assert_all(&shown(&m, 80, 24), &["waiting for the first update"]);
+    m.set_nodes(swarm(vec![
         entry("a", NodeHealth::Healthy),
         entry("b", NodeHealth::Healthy),
     ]));
@@ -268,12 +265,12 @@ fn before_the_load_it_says_what_is_awaited() {
 }
 
 #[test]
-fn stopping_says_what_it_waits_for_and_what_comes_next() {
+fn stopping_is_shown_with_the_effect_of_the_next_ctrl_c() {
     let mut m = running();
-    m.asked_to_stop = 1;
+    m.stop_requests = 1;
     let waits = "stopping: waiting for requests in flight; Ctrl-C again stops at once";
     assert_all(&shown(&m, 80, 24), &[waits]);
-    m.asked_to_stop = 2;
+    m.stop_requests = 2;
     assert_all(&shown(&m, 80, 24), &["stopping at once"]);
     m.role = Role::Watcher;
     assert!(!shown(&m, 80, 24).contains("stopping"));
@@ -281,7 +278,7 @@ fn stopping_says_what_it_waits_for_and_what_comes_next() {
 }
 
 #[test]
-fn only_the_owner_may_pause() {
+fn only_start_test_can_pause() {
     let mut m = running();
     assert_all(&shown(&m, 80, 24), &["p pause", "r resume"]);
     m.role = Role::Watcher;
@@ -289,14 +286,14 @@ fn only_the_owner_may_pause() {
 }
 
 #[test]
-fn a_node_that_is_silent_is_told_of() {
+fn a_node_without_updates_is_reported() {
     let mut m = running();
     m.tick(Duration::from_secs(16));
-    assert_all(&shown(&m, 80, 24), &["no news for 4 s"]);
+    assert_all(&shown(&m, 80, 24), &["no update for 4 s"]);
 }
 
 #[test]
-fn a_lost_node_is_red_and_without_colour_it_is_bold_and_named() {
+fn a_lost_node_is_red_and_also_marked_without_colours() {
     let find = |buffer: &Buffer| {
         let cells = buffer.content().iter();
         cells.into_iter().find(|cell| cell.symbol() == "✗").cloned()
@@ -315,7 +312,7 @@ fn a_lost_node_is_red_and_without_colour_it_is_bold_and_named() {
 }
 
 #[test]
-fn more_nodes_than_rows_are_counted() {
+fn omitted_nodes_are_counted() {
     let mut m = running();
     let mut r = result(100_000);
     r.nodes = (0..40)
@@ -323,13 +320,13 @@ fn more_nodes_than_rows_are_counted() {
         .collect();
     r.events.clear();
     m.result(r);
-    m.nodes(swarm(Vec::new()));
+    m.set_nodes(swarm(Vec::new()));
     let screen = shown(&m, 80, 24);
     assert_all(&screen, &["nodes 40", "n00", "more"]);
 }
 
 #[test]
-fn a_name_cannot_drive_the_terminal() {
+fn names_cannot_contain_control_sequences() {
     let mut m = running();
     let mut r = result(1_000);
     r.name = Some("evil\u{1b}[2J\u{202e}name".into());
@@ -341,7 +338,7 @@ fn a_name_cannot_drive_the_terminal() {
 }
 
 #[test]
-fn intervals_of_the_timeline_bring_what_progress_has_not() {
+fn timeline_intervals_add_values_that_progress_lacks() {
     let mut m = running();
     let mut point = fakes::point(12.0, 13.0, 4_900.0);
     point.in_flight = 77;
@@ -364,7 +361,7 @@ fn the_closed_model_is_shown_with_its_users() {
 }
 
 #[test]
-fn zoom_goes_from_the_whole_test_to_its_newest_part_and_back() {
+fn zoom_toggles_between_the_whole_test_and_its_latest_part() {
     let mut m = running();
     assert_eq!(charts::window(&m), (0.0, 30.0));
     m.span = Some(charts::other_span(&m));
@@ -374,7 +371,7 @@ fn zoom_goes_from_the_whole_test_to_its_newest_part_and_back() {
 }
 
 #[test]
-fn of_a_long_test_the_newest_part_is_shown_unless_asked_otherwise() {
+fn the_latest_part_of_a_long_test_is_shown_by_default() {
     let mut m = Model::new("t", Role::Owner);
     let mut p = fakes::progress(5_000.0, 100.0);
     p.duration_s = 36_000.0;
@@ -406,7 +403,7 @@ fn help_explains_every_key_of_the_footer() {
 }
 
 #[test]
-fn a_reason_has_its_line_to_itself_where_there_is_no_room_for_more() {
+fn a_reason_replaces_the_swarm_on_a_narrow_terminal() {
     let mut m = running();
     let mut r = result(1_000);
     let why = "gamma was lost 6.0 s after the start; its load came back";
@@ -418,7 +415,7 @@ fn a_reason_has_its_line_to_itself_where_there_is_no_room_for_more() {
 }
 
 #[test]
-fn titles_stand_out_from_the_rules_that_they_are_in() {
+fn titles_are_bold_and_rules_are_dim() {
     use ratatui::style::Modifier;
     let screen = drawn(&running(), &Palette::FULL, 80, 24);
     let all = lines(&screen);
@@ -428,14 +425,14 @@ fn titles_stand_out_from_the_rules_that_they_are_in() {
     let title = cells().skip_while(|cell| cell.symbol() == " ").take(4);
     let title: Vec<_> = title.map(|cell| cell.modifier).collect();
     assert_eq!(title, [Modifier::BOLD; 4]);
-    // The rule begins where the title ends.
+    // The rule starts where the title ends.
     let rule: Vec<_> = cells().filter(|cell| cell.symbol() == "─").collect();
     assert!(!rule.is_empty());
     assert!(rule.iter().all(|cell| cell.modifier == Modifier::DIM));
 }
 
 #[test]
-fn a_part_of_a_title_is_whole_or_not_there() {
+fn parts_of_a_title_that_do_not_fit_are_omitted() {
     let mut m = running();
     m.point(&fakes::point(12.0, 13.0, 4_900.0));
     let screen = shown(&m, 80, 24);

@@ -1,10 +1,9 @@
-//! The terminal while the view has it: the alternate screen, raw mode, and the way back, which
-//! is found however the view ends.
+//! The terminal in full-screen mode: alternate screen, raw mode, and restoring it however the view
+//! ends.
 //!
-//! Drawing never waits for the terminal. A frame is made in memory and written by a thread of
-//! its own; while one is still being written (a slow line, a terminal that is stopped) the
-//! next ones are left out. The node of a test may live on the thread that draws, and must
-//! not stand still because nobody reads.
+//! Drawing never blocks on the terminal. Frames are rendered in memory and written by a separate
+//! thread; while one is being written (over a slow connection, or to a stopped terminal), further
+//! frames are skipped. The node of a test may run on the thread that draws and must not be delayed.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,22 +23,21 @@ use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use crate::output;
 
-/// The view has the terminal. A process has one terminal, and a panic anywhere in it must find
-/// the way back.
+/// Whether the terminal is in full-screen mode. Global, as the panic hook must restore the terminal
+/// from any thread.
 static OPEN: AtomicBool = AtomicBool::new(false);
 
-/// Frames that wait to be written: one. Later ones would only be late.
+/// Queued frames. More would only delay the display.
 const FRAMES: usize = 1;
 
-/// Whether there is a terminal that the view can have: stderr to draw on, stdout for what
-/// comes after, both the same to whoever looks; and this process in its foreground, where it
-/// may read keys.
+/// Whether the full-screen view is possible: stderr, which it is drawn on, and stdout are terminals
+/// that can move the cursor, and the process is in the foreground, where it can read keys.
 pub fn possible(get: impl Fn(&str) -> Option<String>) -> bool {
     let terminal = io::stderr().is_terminal() && io::stdout().is_terminal();
     terminal && capable(get("TERM").as_deref()) && foreground()
 }
 
-/// A terminal that can move its cursor.
+/// Whether a terminal can move the cursor.
 fn capable(term: Option<&str>) -> bool {
     cfg!(windows) || term.is_some_and(|term| !term.is_empty() && term != "dumb")
 }
@@ -55,7 +53,7 @@ fn foreground() -> bool {
     true
 }
 
-/// A frame in the making.
+/// Buffer of a rendered frame.
 #[derive(Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
@@ -77,9 +75,8 @@ impl Write for Sink {
     }
 }
 
-/// What is drawn on: of a fixed size, made anew with every other one. A canvas that follows
-/// the terminal's size by itself asks the terminal where its cursor is, and takes the answer
-/// from among the keys.
+/// The drawing surface, of a fixed size; a change of size creates a new one. A viewport that follows
+/// the size of the terminal queries the cursor position and reads the response from the key events.
 type Canvas = Terminal<CrosstermBackend<Sink>>;
 
 fn canvas(sink: &Sink, size: (u16, u16)) -> io::Result<Canvas> {
@@ -88,23 +85,23 @@ fn canvas(sink: &Sink, size: (u16, u16)) -> io::Result<Canvas> {
     Terminal::with_options(backend, TerminalOptions { viewport })
 }
 
-/// The terminal, as long as the view has it.
+/// The terminal in full-screen mode.
 pub struct Tty {
     canvas: Canvas,
     sink: Sink,
     size: (u16, u16),
     writer: SyncSender<Vec<u8>>,
-    /// A frame that found the writer busy.
-    kept: Option<Vec<u8>>,
+    /// A frame that could not be queued yet.
+    pending: Option<Vec<u8>>,
 }
 
 impl Tty {
-    /// Takes the terminal.
+    /// Enters full-screen mode.
     ///
     /// # Errors
-    /// It can't be had.
+    /// The terminal refuses.
     pub fn open() -> io::Result<Tty> {
-        back_on_panic();
+        restore_on_panic();
         let (writer, frames) = sync_channel::<Vec<u8>>(FRAMES);
         std::thread::Builder::new()
             .name("terminal".into())
@@ -118,23 +115,23 @@ impl Tty {
             sink,
             size,
             writer,
-            kept: None,
+            pending: None,
         })
     }
 
-    /// Draws, unless the frame before is still being written.
+    /// Draws a frame, unless the previous one is still being written.
     pub fn draw(&mut self, draw: impl FnOnce(&mut Frame)) {
-        // A frame is the difference to the one before, so none may be lost.
-        if let Some(kept) = self.kept.take() {
-            self.send(kept);
+        // A frame is the difference to the previous one, so a pending one must be sent first.
+        if let Some(frame) = self.pending.take() {
+            self.send(frame);
         }
-        if self.kept.is_some() || !OPEN.load(Ordering::SeqCst) {
+        if self.pending.is_some() || !OPEN.load(Ordering::SeqCst) {
             return;
         }
         if terminal::size().is_ok_and(|size| size != self.size) {
-            self.anew();
+            self.redraw();
         }
-        // It is made in memory, which takes everything.
+        // Rendering to memory does not fail.
         if self.canvas.draw(draw).is_ok() {
             let frame = self.sink.take();
             self.send(frame);
@@ -147,38 +144,38 @@ impl Tty {
         }
         match self.writer.try_send(frame) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(frame)) => self.kept = Some(frame),
+            Err(TrySendError::Full(frame)) => self.pending = Some(frame),
         }
     }
 
-    /// The next frame is drawn whole.
-    pub fn anew(&mut self) {
+    /// Clears the screen, so that the next frame is drawn completely.
+    pub fn redraw(&mut self) {
         self.size = terminal::size().unwrap_or(self.size);
-        // Memory takes everything.
+        // Writing to memory does not fail.
         let _ = queue!(self.sink, Clear(ClearType::All));
         if let Ok(canvas) = canvas(&self.sink, self.size) {
             self.canvas = canvas;
         }
     }
 
-    /// Hands the terminal to the shell until the process is told to go on.
+    /// Suspends the process until it receives SIGCONT.
     #[cfg(unix)]
     pub fn suspend(&mut self) {
         leave();
         let me = rustix::process::getpid();
-        // If it can't be stopped, it goes on.
+        // On an error the process simply continues.
         let _ = rustix::process::kill_process(me, rustix::process::Signal::TSTP);
-        self.back();
+        self.reenter();
     }
 
-    /// There is no such thing here.
+    /// Not supported on this system.
     #[cfg(not(unix))]
     pub fn suspend(&mut self) {}
 
-    /// Takes the terminal again after the process stood still.
-    pub fn back(&mut self) {
+    /// Enters full-screen mode again after the process was suspended.
+    pub fn reenter(&mut self) {
         if enter().is_ok() {
-            self.anew();
+            self.redraw();
         }
     }
 }
@@ -191,39 +188,38 @@ impl Drop for Tty {
 
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
-    // Before stderr is locked: a thread that logs may have what this takes, and wait for stderr.
-    output::hold();
+    // Before stderr is locked: a thread that logs may hold the buffer and wait for stderr.
+    output::start_buffering();
     let mut stderr = io::stderr().lock();
     OPEN.store(true, Ordering::SeqCst);
     execute!(stderr, EnterAlternateScreen, Hide)
 }
 
-/// Gives the terminal back as it was, and prints what waited for it. Does nothing if that has
-/// been done.
+/// Leaves full-screen mode, if it is active, and prints the buffered lines.
 fn leave() {
     {
-        // Whoever writes a frame has this lock, so none comes later.
+        // Frames are written under this lock, so none follows.
         let mut stderr = io::stderr().lock();
         if !OPEN.swap(false, Ordering::SeqCst) {
             return;
         }
-        // There is nobody to tell if the terminal is gone.
+        // An error cannot be reported if the terminal is gone.
         let _ = execute!(stderr, Show, LeaveAlternateScreen);
         let _ = disable_raw_mode();
     }
-    output::release();
+    output::flush_buffered();
 }
 
 fn write(frame: &[u8]) {
     let mut stderr = io::stderr().lock();
     if OPEN.load(Ordering::SeqCst) {
-        // A terminal that is gone reads nothing, and says so elsewhere.
+        // A closed terminal is detected where keys are read.
         let _ = stderr.write_all(frame).and_then(|()| stderr.flush());
     }
 }
 
-/// What a panic says is to be read on the page, not on a screen that vanishes.
-fn back_on_panic() {
+/// Leaves full-screen mode before a panic message is printed.
+fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
@@ -239,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_that_cannot_move_its_cursor_is_none_for_the_view() {
+    fn a_terminal_that_cannot_move_its_cursor_is_not_capable() {
         assert!(capable(Some("xterm-256color")));
         assert!(!capable(Some("dumb")) || cfg!(windows));
         assert!(!capable(Some("")) || cfg!(windows));

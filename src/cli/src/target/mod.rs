@@ -1,8 +1,9 @@
-//! `vajra-node target`: a small HTTP server for trying things out.
+//! `vajra-node target`: a small HTTP server to try load tests against.
 //!
-//! It speaks HTTP/1.1, and HTTP/2 with prior knowledge. It answers every request with `200` after the latency asked for, counts what it receives,
-//! and can write down when. One thread serves everything: a target that uses every core would
-//! compete with the generator beside it. Sleeping has the runtime's resolution of a millisecond.
+//! It supports HTTP/1.1, and HTTP/2 with prior knowledge. It answers every request with status 200
+//! after the configured latency, counts the requests, and can record when they arrive. It uses one
+//! thread, as it would otherwise compete with a generator on the same machine. Latencies have the
+//! timer resolution of tokio, one millisecond.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -27,30 +28,30 @@ use tokio::task::LocalSet;
 
 use vajra_core::splitmix::SplitMix64;
 
-/// How the target behaves.
+/// Options of the target.
 #[derive(Clone, Debug, Default)]
 pub struct TargetOptions {
     /// Time from request to response.
     pub latency: Duration,
-    /// Each response is up to this much earlier or later, evenly spread.
+    /// Maximum deviation of the latency, earlier or later; uniformly distributed.
     pub jitter: Duration,
-    /// Part of the requests that is answered with 500, 0 to 1.
+    /// Share of requests answered with status 500, 0 to 1.
     pub error_rate: f64,
-    /// Where to write the receive time of every request: nanoseconds of the monotonic clock,
-    /// one a line. Complete after an answer of `/_stats` and at the end.
+    /// File for the receive time of every request: nanoseconds of the monotonic clock, one per line.
+    /// Complete after a response of `/_stats` and at the end.
     pub arrivals: Option<PathBuf>,
-    /// Where the random numbers start, so that a run can be repeated.
+    /// Seed of the random numbers.
     pub seed: u64,
 }
 
-/// Pause after a failed accept: usually every descriptor is in use, and asking again at once
-/// would only burn the core that is to free one.
+/// Pause after a failed accept: usually all file descriptors are in use, and an immediate retry
+/// would use the CPU time needed to free one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Serves until `shutdown` resolves, and tells how many requests were received.
+/// Serves until `shutdown` resolves. Returns the number of requests received.
 ///
 /// # Errors
-/// If the arrivals file can't be created or written.
+/// The arrivals file cannot be created or written.
 pub async fn serve(
     listener: TcpListener,
     options: TargetOptions,
@@ -89,13 +90,13 @@ async fn connection(stream: TcpStream, state: Rc<State>) {
         let state = state.clone();
         async move { Ok::<_, Infallible>(state.answer(request).await) }
     });
-    // A client may vanish at any moment; that is its business.
+    // Clients may disconnect at any time.
     let mut server = auto::Builder::new(Local);
     server.http1().pipeline_flush(true);
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Runs the streams of an HTTP/2 connection where the connection is.
+/// Runs the streams of an HTTP/2 connection on the thread of the connection.
 #[derive(Clone)]
 struct Local;
 
@@ -110,7 +111,7 @@ struct State {
     jitter: Duration,
     error_rate: f64,
     served: Cell<u64>,
-    dice: RefCell<SplitMix64>,
+    random: RefCell<SplitMix64>,
     arrivals: Option<RefCell<BufWriter<File>>>,
 }
 
@@ -121,7 +122,7 @@ impl State {
             jitter: options.jitter,
             error_rate: options.error_rate,
             served: Cell::new(0),
-            dice: RefCell::new(SplitMix64::new(options.seed)),
+            random: RefCell::new(SplitMix64::new(options.seed)),
             arrivals: options.arrivals.as_deref().map(create).transpose()?,
         })
     }
@@ -132,10 +133,10 @@ impl State {
         }
         self.served.set(self.served.get() + 1);
         if let Some(file) = &self.arrivals {
-            // A full disk shows at the end, when the file is flushed.
+            // An error, such as a full disk, is reported by the flush at the end.
             let _ = writeln!(file.borrow_mut(), "{}", monotonic_ns());
         }
-        let failing = self.error_rate > 0.0 && self.dice.borrow_mut().unit() < self.error_rate;
+        let failing = self.error_rate > 0.0 && self.random.borrow_mut().unit() < self.error_rate;
         let mut body = request.into_body();
         while !body.is_end_stream() {
             if !matches!(body.frame().await, Some(Ok(_))) {
@@ -158,7 +159,7 @@ impl State {
         if self.jitter.is_zero() {
             return self.latency;
         }
-        let spread = self.jitter.mul_f64(2.0 * self.dice.borrow_mut().unit());
+        let spread = self.jitter.mul_f64(2.0 * self.random.borrow_mut().unit());
         (self.latency + spread).saturating_sub(self.jitter)
     }
 

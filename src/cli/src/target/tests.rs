@@ -25,7 +25,7 @@ async fn send(address: std::net::SocketAddr, requests: &[&str]) -> Vec<(u16, Str
     answers
 }
 
-/// Runs a target for as long as `client` does; returns its final count and the answer.
+/// Runs a target until `client` is done. Returns its final count and the output of the client.
 async fn with_target<T>(
     options: TargetOptions,
     client: impl AsyncFnOnce(std::net::SocketAddr) -> T,
@@ -46,7 +46,7 @@ async fn with_target<T>(
 }
 
 #[tokio::test]
-async fn it_counts_what_it_receives_but_not_questions_about_the_count() {
+async fn requests_are_counted_except_for_stats() {
     let (served, answers) = with_target(TargetOptions::default(), async |address| {
         send(address, &["/", "/a?b", "/_stats", "/"]).await
     })
@@ -57,7 +57,7 @@ async fn it_counts_what_it_receives_but_not_questions_about_the_count() {
 }
 
 #[tokio::test]
-async fn the_error_rate_is_the_part_answered_with_500() {
+async fn the_error_rate_is_the_share_answered_with_500() {
     let options = TargetOptions {
         error_rate: 0.25,
         seed: 7,
@@ -69,7 +69,7 @@ async fn the_error_rate_is_the_part_answered_with_500() {
 }
 
 #[tokio::test]
-async fn every_arrival_is_written_down_in_order() {
+async fn every_arrival_is_recorded_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("arrivals");
     let options = TargetOptions {
@@ -105,7 +105,7 @@ fn jitter_spreads_around_the_latency() {
 }
 
 #[tokio::test]
-async fn garbage_and_vanishing_clients_do_not_end_it() {
+async fn invalid_requests_and_disconnects_do_not_stop_the_server() {
     let (served, answers) = with_target(TargetOptions::default(), async |address| {
         let mut garbage = TcpStream::connect(address).await.unwrap();
         garbage

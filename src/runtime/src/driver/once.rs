@@ -27,7 +27,11 @@ impl Driver {
         };
         let Task::Scenarios(scenarios) = &plan.task else {
             // The spec says so of no other.
-            return self.input(Input::HookFinished(test, once, Err("it has no scenarios".into())));
+            return self.input(Input::HookFinished(
+                test,
+                once,
+                Err("it has no scenarios".into()),
+            ));
         };
         let known = self.core.tests().get(&test).and_then(|t| t.setup_values());
         let values = known.and_then(|bytes| decode_values(bytes).ok());

@@ -1,9 +1,8 @@
-//! `[local]` in a plan: a target and some nodes as child processes, for the length of one
-//! test, on loopback.
+//! `[local]` in a plan: a target and nodes as child processes on loopback, for one test.
 //!
-//! However this process ends, they end, too: a normal end closes their stdin and waits, a
-//! panic or an early return kills them, and if this process is killed outright, the closed
-//! stdin tells them.
+//! The children never outlive this process. A normal exit closes their stdin and waits; a panic or
+//! an early return kills them; if this process is killed, the kernel closes their stdin, and they
+//! exit.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -14,12 +13,12 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::exit::Failure;
+use crate::exit::Failure;
 use vajra_plan::{Local, LocalTarget, show_duration};
 
-/// How long a child may take to be ready.
+/// Maximum time until a child is ready.
 const START_WAIT: Duration = Duration::from_secs(15);
-/// How long a child may take to end politely before it is killed.
+/// Maximum time of a graceful exit before a child is killed.
 const END_WAIT: Duration = Duration::from_secs(5);
 
 /// The child processes of one test.
@@ -27,21 +26,21 @@ const END_WAIT: Duration = Duration::from_secs(5);
 pub struct LocalSwarm {
     target: Option<Process>,
     nodes: Vec<Process>,
-    /// Where the target answers, if there is one.
+    /// URL of the target, if there is one.
     pub target_url: Option<String>,
-    /// Where the first node's API answers, if there are nodes.
+    /// API address of the first node, if there are nodes.
     pub api: Option<String>,
 }
 
 impl LocalSwarm {
-    /// Starts what `local` asks for, and waits until everything is ready.
+    /// Starts the target and the nodes, and waits until all are ready.
     ///
     /// # Errors
-    /// A child can't be started, or is not ready in time; all others have been killed then.
+    /// A child cannot be started, or is not ready in time; the others are killed then.
     pub async fn start(local: &Local, with_target: bool) -> Result<LocalSwarm, Failure> {
         let program = std::env::current_exe().map_err(|e| {
             Failure::run(format_args!(
-                "cannot find this program to start it again: {e}"
+                "cannot find the path of this program, which local nodes run: {e}"
             ))
         })?;
         let mut swarm = LocalSwarm {
@@ -76,18 +75,18 @@ impl LocalSwarm {
         Ok(swarm)
     }
 
-    /// Ends all of them politely; returns how many requests the target says that it received.
+    /// Ends all of them gracefully. Returns the number of requests that the target received.
     pub async fn end(self) -> Option<u64> {
         let nodes: Vec<_> = self.nodes.into_iter().map(|node| node.end("")).collect();
         futures::future::join_all(nodes).await;
-        // After the nodes: by then nobody sends to it any more.
+        // After the nodes, so that the count is final.
         let served = self.target?.end("served ").await?;
         served.parse().ok()
     }
 }
 
-/// Engine threads of each node: the machine's cores divided by as many nodes plus a target,
-/// so that they do not keep each other from sending in time.
+/// Engine threads per node: the cores divided among the nodes and the target, so that they do not
+/// delay each other.
 fn threads_each(nodes: u32) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     (cores / (nodes as usize + 1)).max(1)
@@ -114,29 +113,29 @@ fn target_args(target: &LocalTarget) -> Vec<String> {
     args
 }
 
-/// A child process that says on stdout when it is ready, and ends with its stdin.
+/// A child process that prints a line when it is ready and exits when its stdin closes.
 #[derive(Debug)]
 struct Process {
-    what: &'static str,
+    kind: &'static str,
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
-    fn start(program: &Path, what: &'static str, args: &[String]) -> Result<Process, Failure> {
-        let failed = |e| Failure::run(format_args!("cannot start a local {what}: {e}"));
+    fn start(program: &Path, kind: &'static str, args: &[String]) -> Result<Process, Failure> {
+        let failed = |e| Failure::run(format_args!("cannot start a local {kind}: {e}"));
         let mut command = Command::new(program);
         command
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        // A setting meant for this process (VAJRA_API, VAJRA_BOOTSTRAP) is not meant for them.
+        // Settings of this process (VAJRA_API, VAJRA_BOOTSTRAP) must not apply to the children.
         for (key, _) in std::env::vars_os().filter(|(key, _)| is_setting(key)) {
             command.env_remove(key);
         }
-        // Ctrl-C in a terminal goes to the whole process group; the children must outlive it
-        // until the test has been stopped properly.
+        // A terminal sends Ctrl-C to the whole process group, but the children must run until the
+        // test is stopped.
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn().map_err(failed)?;
@@ -145,46 +144,46 @@ impl Process {
             .take()
             .ok_or_else(|| failed(std::io::Error::other("no pipe")))?;
         Ok(Process {
-            what,
+            kind,
             child,
             lines: BufReader::new(stdout).lines(),
         })
     }
 
-    /// Waits for the line that begins so; returns the rest of it.
+    /// Waits for a line with this prefix. Returns the rest of the line.
     async fn ready(&mut self, prefix: &str) -> Result<String, Failure> {
         let found = timeout(START_WAIT, find(&mut self.lines, prefix)).await;
         match found {
             Ok(Some(rest)) => Ok(rest),
             Ok(None) => Err(Failure::run(format_args!(
-                "a local {} ended before it was ready; what it said is above",
-                self.what
+                "a local {} exited before it was ready; see its output above",
+                self.kind
             ))),
             Err(_) => Err(Failure::run(format_args!(
                 "a local {} was not ready after {} s",
-                self.what,
+                self.kind,
                 START_WAIT.as_secs()
             ))),
         }
     }
 
-    /// Ends it; returns the rest of the line that begins so, if it said such a thing.
+    /// Ends it. Returns the rest of the first further line with this prefix, if there is one.
     async fn end(mut self, prefix: &str) -> Option<String> {
         drop(self.child.stdin.take());
         let ended = timeout(END_WAIT, async {
-            let said = find(&mut self.lines, prefix)
+            let found = find(&mut self.lines, prefix)
                 .await
                 .filter(|_| !prefix.is_empty());
-            // Its output is read to the end, so that it never waits for us.
+            // Read all output, so that the child cannot block on a full pipe.
             while let Ok(Some(_)) = self.lines.next_line().await {}
             let _ = self.child.wait().await;
-            said
+            found
         })
         .await;
         match ended {
-            Ok(said) => said,
+            Ok(found) => found,
             Err(_) => {
-                // Already dead, or there is nothing more to be done.
+                // An error means that it has exited already.
                 let _ = self.child.kill().await;
                 None
             }
@@ -202,10 +201,9 @@ async fn find(lines: &mut Lines<BufReader<ChildStdout>>, prefix: &str) -> Option
 }
 
 fn is_setting(key: &OsStr) -> bool {
-    // The tests' oracle needs raw values from every node.
+    // The integration tests need raw values from every node.
     key != "VAJRA_DUMP_DIR" && key.to_string_lossy().starts_with("VAJRA_")
 }
 
 #[cfg(test)]
-#[path = "local_tests.rs"]
 mod tests;

@@ -1,5 +1,5 @@
-//! From layers of settings to the one [`NodeConfig`]: fills in defaults, reads the files that
-//! are named, and checks what only shows when everything is known.
+//! Merges the layers of settings into a [`NodeConfig`]: applies defaults, reads key and token files,
+//! and checks settings that depend on each other.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -11,10 +11,11 @@ use std::thread;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
-use super::config_file;
-use super::exit::Failure;
-use super::layer::Layer;
-use super::product::Profiles;
+use crate::config_file;
+use crate::exit::Failure;
+use crate::layer::Layer;
+use crate::logging::LogSettings;
+use crate::product::Profiles;
 use vajra_api::ApiListen;
 use vajra_network::{SwarmKey, SwarmName};
 use vajra_runtime::config::{
@@ -23,25 +24,24 @@ use vajra_runtime::config::{
 };
 use vajra_task::{AllowTarget, AllowTargetError};
 
-/// The swarm that nodes are in unless told otherwise.
+/// Default name of the swarm.
 const DEFAULT_SWARM: &str = "vajra";
-/// Longest name or label in bytes; they travel in every advert.
+/// Maximum length of a name or label in bytes; every advert contains them.
 const MAX_TEXT: usize = 100;
-/// Most labels of a node, for the same reason.
+/// Maximum number of labels of a node, for the same reason.
 const MAX_LABELS: usize = 32;
-/// Shortest API token in characters: 16 random ones cannot be guessed over a network.
+/// Minimum length of an API token in characters: 16 random ones cannot be guessed over a network.
 const MIN_TOKEN: usize = 16;
 
-/// Reads a variable of the process's environment.
+/// Reads an environment variable of the process.
 pub fn environment(key: &str) -> Option<String> {
     std::env::var(key).ok()
 }
 
-/// Lays the command line over the environment, that over the file named by `--config` (or
-/// `VAJRA_CONFIG`), that over nothing.
+/// Merges flags over the environment over the file of `--config` (or `VAJRA_CONFIG`).
 ///
 /// # Errors
-/// Of the file or the environment.
+/// The file or a variable is invalid.
 pub fn layers(
     flags: Layer,
     config: Option<&str>,
@@ -58,22 +58,25 @@ pub fn layers(
     Ok(flags.over(Layer::from_env(get)?).over(file))
 }
 
-/// A long-running node: its configuration, and that of its API.
+/// Settings of a long-running node, of its API and of its log.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The node.
+    /// Configuration of the node.
     pub node: NodeConfig,
-    /// The address of its API.
+    /// Listen address of the API.
     pub api: ApiListen,
-    /// Token that callers of the API must send; an API beyond loopback has one.
+    /// Token that API clients must send; always set unless the address is loopback.
     pub api_token: Option<String>,
+    /// Logging.
+    pub log: LogSettings,
 }
 
-/// The settings of a long-running node; what is not set has its default.
+/// The settings of a long-running node, with defaults.
 ///
 /// # Errors
-/// [`super::exit::Exit::BadInput`] with what to change.
+/// [`crate::exit::Exit::BadInput`]: a setting is invalid.
 pub fn resolve(layer: Layer) -> Result<Settings, Failure> {
+    let log = layer.log_settings();
     let swarm_key = swarm_key(&layer)?;
     let engine_threads = engine_threads(layer.engine_threads)?;
     let capacity = capacity(layer.capacity, engine_threads)?;
@@ -90,8 +93,8 @@ pub fn resolve(layer: Layer) -> Result<Settings, Failure> {
     let api_token = api_token(&layer)?;
     if api_token.is_none() && !api.address.ip().is_loopback() {
         return Err(Failure::input(format_args!(
-            "the API on {} is open to others and needs a token: give --api-token-file FILE or \
-             VAJRA_API_TOKEN, or listen on 127.0.0.1",
+            "an API on {} can be reached from other machines and needs a token: set --api-token-file \
+             or VAJRA_API_TOKEN, or listen on 127.0.0.1",
             api.address
         )));
     }
@@ -101,7 +104,7 @@ pub fn resolve(layer: Layer) -> Result<Settings, Failure> {
     let labels = layer.labels.unwrap_or_default();
     if labels.len() > MAX_LABELS {
         return Err(Failure::input(format_args!(
-            "{} labels are more than a node may have ({MAX_LABELS})",
+            "the node has {} labels (at most {MAX_LABELS})",
             labels.len()
         )));
     }
@@ -142,8 +145,6 @@ pub fn resolve(layer: Layer) -> Result<Settings, Failure> {
         allow_secret: layer.allow_secret.unwrap_or_default(),
         source_addresses: sources(layer.source_addresses.unwrap_or_default())?,
         timings: layer.timings.unwrap_or_default(),
-        log_level: layer.log_level.unwrap_or_default(),
-        log_format: layer.log_format.unwrap_or_default(),
         standalone: false,
         dump_dir: environment("VAJRA_DUMP_DIR").map(PathBuf::from),
     };
@@ -151,15 +152,16 @@ pub fn resolve(layer: Layer) -> Result<Settings, Failure> {
         node,
         api,
         api_token,
+        log,
     })
 }
 
-/// A node for the length of one test: no API, nothing on disk, any port.
+/// The configuration of a node for one test: no API, nothing on disk, any free port.
 ///
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_for_one_test(mut layer: Layer, standalone: bool) -> Result<NodeConfig, Failure> {
-    // The node that an API address or a data directory belongs to is another one.
+    // An API address or a data directory belongs to another node, which is long-running.
     layer.api = None;
     layer.data_dir = None;
     layer.ephemeral = Some(true);
@@ -188,12 +190,12 @@ fn allowed(targets: Option<Vec<String>>) -> Result<Vec<AllowTarget>, Failure> {
     parsed.collect()
 }
 
-/// Only an address of this machine can be bound.
+/// Checks that the addresses belong to this machine: only those can be bound.
 fn sources(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Failure> {
     for address in &addresses {
         TcpListener::bind((*address, 0)).map_err(|e| {
             Failure::input(format_args!(
-                "--source-address {address}: {e}; name an address of this machine"
+                "--source-address {address}: {e}; give an address of this machine"
             ))
         })?;
     }
@@ -210,15 +212,15 @@ fn swarm_key(layer: &Layer) -> Result<Option<SwarmKey>, Failure> {
     match &layer.swarm_key {
         Some(path) => SwarmKey::read(path).map(Some).map_err(Failure::input),
         None if layer.require_swarm_key == Some(true) => Err(Failure::input(
-            "this configuration asks for a private swarm, and no key is given: make one with \
-             `vajra-node keygen FILE` and name it with --swarm-key FILE",
+            "this configuration requires a swarm key, and none is given: generate one with \
+             `vajra-node keygen FILE` and pass it with --swarm-key FILE",
         )),
         None => Ok(None),
     }
 }
 
-fn engine_threads(asked: Option<usize>) -> Result<NonZeroUsize, Failure> {
-    let Some(threads) = asked else {
+fn engine_threads(configured: Option<usize>) -> Result<NonZeroUsize, Failure> {
+    let Some(threads) = configured else {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         return Ok(NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN));
     };
@@ -226,26 +228,26 @@ fn engine_threads(asked: Option<usize>) -> Result<NonZeroUsize, Failure> {
         .filter(|n| n.get() <= MAX_ENGINE_THREADS)
         .ok_or_else(|| {
             Failure::input(format_args!(
-                "engine threads must be 1 to {MAX_ENGINE_THREADS}, not {threads}"
+                "engine threads must be 1 to {MAX_ENGINE_THREADS}, not {threads}; see --engine-threads"
             ))
         })
 }
 
-fn capacity(asked: Option<u32>, threads: NonZeroUsize) -> Result<NonZeroU32, Failure> {
-    let capacity = asked.unwrap_or(threads.get() as u32 * CAPACITY_PER_THREAD);
+fn capacity(configured: Option<u32>, threads: NonZeroUsize) -> Result<NonZeroU32, Failure> {
+    let capacity = configured.unwrap_or(threads.get() as u32 * CAPACITY_PER_THREAD);
     NonZeroU32::new(capacity)
         .filter(|n| n.get() <= MAX_CAPACITY)
         .ok_or_else(|| {
             Failure::input(format_args!(
-                "the capacity must be 1 to {MAX_CAPACITY}, not {capacity}"
+                "the capacity must be 1 to {MAX_CAPACITY}, not {capacity}; see --capacity"
             ))
         })
 }
 
-/// The API's token, from the environment or from its file.
+/// The API token, from the environment or from its file.
 ///
 /// # Errors
-/// If the file can't be read, or the token is too easily guessed.
+/// The file cannot be read, or the token is too short or contains spaces.
 pub fn api_token(layer: &Layer) -> Result<Option<String>, Failure> {
     let token = match (&layer.api_token, &layer.api_token_file) {
         (Some(token), _) => token.trim().to_owned(),
@@ -262,7 +264,7 @@ pub fn api_token(layer: &Layer) -> Result<Option<String>, Failure> {
     };
     if token.len() < MIN_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Failure::input(format_args!(
-            "the API token must have at least {MIN_TOKEN} printable characters and no spaces"
+            "the API token must have at least {MIN_TOKEN} printable ASCII characters and no spaces"
         )));
     }
     Ok(Some(token))
@@ -287,16 +289,16 @@ fn data_place(layer: &Layer) -> DataPlace {
     }
 }
 
-fn check_text(what: &str, text: &str) -> Result<(), Failure> {
+fn check_text(name: &str, text: &str) -> Result<(), Failure> {
     if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
         return Err(Failure::input(format_args!(
-            "{what} must have 1 to {MAX_TEXT} bytes and no control characters, not {text:?}"
+            "{name} must have 1 to {MAX_TEXT} bytes and no control characters, but is {text:?}"
         )));
     }
     Ok(())
 }
 
-/// The machine's name, as far as it is to be had without asking the network.
+/// The host's name, without a network request.
 fn hostname() -> String {
     let kernel = Path::new("/proc/sys/kernel/hostname");
     let name = fs::read_to_string(kernel)
@@ -314,5 +316,4 @@ fn hostname() -> String {
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
-//! What plans of a suite get, and what they pass on.
+//! Values that the plans of a suite receive and pass on.
 
+use super::inputs::passed_on;
 use super::*;
-use vajra_plan::Task;
+use vajra_plan::{Scalar, Task};
+use vajra_results::TestResult;
 
 const SUITE: &str = r#"
 [suite]
@@ -33,8 +35,8 @@ fn suite() -> Suite {
 }
 
 fn result() -> TestResult {
-    let kept = vajra_fixtures::EMPTY_RESULT;
-    let mut result: TestResult = serde_json::from_str(kept).unwrap();
+    let empty = vajra_fixtures::EMPTY_RESULT;
+    let mut result: TestResult = serde_json::from_str(empty).unwrap();
     (result.totals.sent, result.duration_s) = (50, 2.0);
     let token = Scalar::Text("t7".into());
     result.values = Values::from([
@@ -44,26 +46,26 @@ fn result() -> TestResult {
     result
 }
 
-fn given(passed: Values) -> Given<'static> {
-    Given {
+fn inputs(passed: Values) -> Inputs<'static> {
+    Inputs {
         passed,
-        typed: Values::new(),
+        options: Values::new(),
         target: None,
         thresholds: &[],
     }
 }
 
 #[test]
-fn what_the_setup_found_and_what_was_measured_become_vars_of_later_plans() {
+fn setup_values_and_measurements_become_vars_of_later_plans() {
     let suite = suite();
     let passed = passed_on(&suite.plans[0], &result());
-    // Nothing was timed: the p99 is not there, and the plan's own constant stays.
+    // Without response times there is no p99, so the constant of the plan is used.
     let expected = Values::from([
         ("token".to_owned(), Scalar::Text("t7".into())),
         ("peak".to_owned(), Scalar::Float(25.0)),
     ]);
     assert_eq!(passed, expected);
-    let plan = given(passed).plan(&suite.plans[1]).unwrap();
+    let plan = inputs(passed).plan(&suite.plans[1]).unwrap();
     let Task::Scenarios(scenarios) = plan.task else {
         panic!()
     };
@@ -73,19 +75,20 @@ fn what_the_setup_found_and_what_was_measured_become_vars_of_later_plans() {
 }
 
 #[test]
-fn a_plan_that_needs_what_was_not_passed_on_can_t_run() {
-    let told = given(Values::new()).plan(&suite().plans[1]).unwrap_err();
+fn a_plan_without_the_values_that_it_needs_cannot_run() {
+    let error = inputs(Values::new()).plan(&suite().plans[1]).unwrap_err();
+    let error = error.to_string();
     assert!(
-        told.starts_with("the plans before it did not pass on peak, token: scenario"),
-        "{told}"
+        error.starts_with("the plans before it did not pass on peak, token: scenario"),
+        "{error}"
     );
 }
 
 #[test]
-fn what_was_typed_is_replaced_by_nothing() {
-    let mut given = given(passed_on(&suite().plans[0], &result()));
-    given.typed = Values::from([("peak".to_owned(), Scalar::Integer(9))]);
-    let plan = given.plan(&suite().plans[1]).unwrap();
+fn var_options_override_values_passed_on() {
+    let mut inputs = inputs(passed_on(&suite().plans[0], &result()));
+    inputs.options = Values::from([("peak".to_owned(), Scalar::Integer(9))]);
+    let plan = inputs.plan(&suite().plans[1]).unwrap();
     let Task::Scenarios(scenarios) = plan.task else {
         panic!()
     };

@@ -2,16 +2,20 @@
 
 use clap::Parser;
 
-use super::super::args::{Cli, Command};
-use super::super::exit::Exit;
+use std::time::Duration;
+
+use super::load::UNTIL_DONE;
 use super::*;
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use vajra_plan::{HttpVersion, Model};
 
 fn plan(line: &[&str]) -> Result<Plan, Failure> {
     let cli = Cli::try_parse_from([&["vajra-node", "start-test"], line].concat()).unwrap();
     let Some(Command::StartTest(args)) = cli.command else {
         panic!("not start-test");
     };
-    Wanted::read(&args)?.plan(&args.load, None)
+    PlanSource::read(&args)?.plan(&args.load, None)
 }
 
 fn in_file(text: &str) -> (tempfile::TempDir, String) {
@@ -25,7 +29,7 @@ fn in_file(text: &str) -> (tempfile::TempDir, String) {
 const URL: &str = "http://127.0.0.1:8080/";
 
 #[test]
-fn every_option_has_its_place_in_the_plan() {
+fn every_option_sets_its_key() {
     let line = [
         URL,
         "--method",
@@ -94,7 +98,7 @@ fn every_option_has_its_place_in_the_plan() {
 }
 
 #[test]
-fn options_about_connections_have_their_places_too() {
+fn every_connection_option_sets_its_key() {
     let dir = tempfile::tempdir().unwrap();
     let pem = dir.path().join("a.pem");
     std::fs::write(&pem, "a certificate").unwrap();
@@ -122,8 +126,8 @@ fn options_about_connections_have_their_places_too() {
         "--think-time",
         "exponential 2s",
     ];
-    let made = plan(&line).unwrap();
-    let Task::Http(http) = &made.task else {
+    let built = plan(&line).unwrap();
+    let Task::Http(http) = &built.task else {
         panic!("not HTTP")
     };
     assert_eq!((http.version, http.streams), (HttpVersion::Two, 8));
@@ -136,7 +140,7 @@ fn options_about_connections_have_their_places_too() {
     assert_eq!(http.tls.client_cert.as_deref(), Some("a certificate"));
     assert_eq!(http.tls.client_key.as_deref(), Some("file:/run/key.pem"));
     assert!(http.tls.resume);
-    assert_eq!(made.load.think_time.to_string(), "exponential 2s");
+    assert_eq!(built.load.think_time.to_string(), "exponential 2s");
     let refreshed = plan(&["http://h/", "--dns-refresh", "5s"]).unwrap();
     let Task::Http(http) = &refreshed.task else {
         panic!("not HTTP")
@@ -145,7 +149,7 @@ fn options_about_connections_have_their_places_too() {
 }
 
 #[test]
-fn a_url_alone_is_a_few_users_for_a_little_while() {
+fn a_url_alone_is_a_closed_model_with_defaults() {
     let load = plan(&[URL]).unwrap().load;
     assert_eq!(
         (load.model, load.users),
@@ -155,7 +159,7 @@ fn a_url_alone_is_a_few_users_for_a_little_while() {
 }
 
 #[test]
-fn requests_without_a_duration_last_as_long_as_they_take() {
+fn without_a_duration_the_number_of_requests_sets_it() {
     let open = plan(&[URL, "--rate", "50", "--requests", "200"])
         .unwrap()
         .load;
@@ -206,24 +210,24 @@ fn options_override_the_plan_file() {
 }
 
 #[test]
-fn a_plan_without_a_url_waits_for_the_local_target() {
+fn a_plan_without_a_url_needs_the_local_target() {
     let text =
         PLAN.replace("url = \"http://127.0.0.1:1/\"\n", "") + "[local]\nnodes = 2\ntarget = {}\n";
     let (_directory, path) = in_file(&text);
     let args = StartArgs {
-        what: Some(path),
+        source: Some(path),
         ..StartArgs::default()
     };
-    let wanted = Wanted::read(&args).unwrap();
-    assert!(wanted.needs_target());
-    assert_eq!(wanted.local().unwrap().nodes, 2);
-    assert!(wanted.plan(&args.load, None).is_err());
-    let plan = wanted.plan(&args.load, Some(URL)).unwrap();
+    let source = PlanSource::read(&args).unwrap();
+    assert!(source.needs_target());
+    assert_eq!(source.local().unwrap().nodes, 2);
+    assert!(source.plan(&args.load, None).is_err());
+    let plan = source.plan(&args.load, Some(URL)).unwrap();
     assert!(matches!(plan.task, Task::Http(http) if http.url == URL));
 }
 
 #[test]
-fn a_wrong_plan_is_bad_input_and_says_what_is_wrong() {
+fn an_invalid_plan_is_bad_input_and_names_the_option_or_key() {
     let (_directory, unknown) = in_file(&PLAN.replace("duration", "durations"));
     let (_directory, sleep) = in_file(
         "[task]\ntype = \"SLEEP\"\nms = 1\n[load]\nmodel = \"open\"\nrate = 5\nduration = \"3s\"\n",
@@ -268,7 +272,7 @@ fn a_wrong_plan_is_bad_input_and_says_what_is_wrong() {
 }
 
 #[test]
-fn nothing_to_load_or_two_urls_are_usage_errors() {
+fn no_url_or_two_urls_are_usage_errors() {
     assert_eq!(plan(&[]).unwrap_err().exit, Exit::Usage);
     assert_eq!(plan(&[URL, "--url", URL]).unwrap_err().exit, Exit::Usage);
 }
@@ -280,12 +284,12 @@ fn the_quickstart_is_a_plan_for_a_local_swarm_that_ends_within_a_minute() {
         "/../../swarm-config/plans/quickstart.toml"
     );
     let args = StartArgs {
-        what: Some(path.into()),
+        source: Some(path.into()),
         ..StartArgs::default()
     };
-    let wanted = Wanted::read(&args).unwrap();
-    assert!(wanted.needs_target() && wanted.local().unwrap().nodes >= 3);
-    let plan = wanted.plan(&args.load, Some(URL)).unwrap();
+    let source = PlanSource::read(&args).unwrap();
+    assert!(source.needs_target() && source.local().unwrap().nodes >= 3);
+    let plan = source.plan(&args.load, Some(URL)).unwrap();
     assert!(vajra_plan::Profile::of(&plan.load).end() < Duration::from_secs(40));
 }
 

@@ -2,11 +2,12 @@
 
 use clap::Parser;
 
-use super::super::args::Cli;
-use super::super::exit::Exit;
 use super::*;
+use crate::args::Cli;
+use crate::exit::Exit;
+use crate::logging::LogLevel;
 use crate::product::test_profiles::PROFILES;
-use vajra_runtime::config::{LogLevel, TimingProfile};
+use vajra_runtime::config::TimingProfile;
 
 /// Resolves a node from a command line and an environment.
 fn node(line: &[&str], env: &[(&str, &str)]) -> Result<Settings, Failure> {
@@ -30,7 +31,7 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn flags_beat_the_environment_beats_the_file_beats_defaults() {
+fn flags_override_the_environment_overrides_the_file_overrides_defaults() {
     let (_directory, path) = file(
         "name = \"file\"\nswarm = \"file\"\ncapacity = 3\nbootstrap = [\"/ip4/10.0.0.3/tcp/3\"]\n",
     );
@@ -48,11 +49,11 @@ fn flags_beat_the_environment_beats_the_file_beats_defaults() {
         ["/ip4/10.0.0.3/tcp/3".parse().unwrap()]
     );
     assert_eq!(config.node.timings, TimingProfile::Lan);
-    assert_eq!(config.node.log_level, LogLevel::Info);
+    assert_eq!(config.log.level, LogLevel::Info);
 }
 
 #[test]
-fn a_stronger_list_replaces_a_weaker_one_as_a_whole() {
+fn a_list_replaces_one_of_lower_precedence_as_a_whole() {
     let (_directory, path) = file("bootstrap = [\"/ip4/10.0.0.3/tcp/3\"]\n");
     let config = node(
         &["--config", &path, "--bootstrap", "/ip4/10.0.0.1/tcp/1"],
@@ -66,7 +67,7 @@ fn a_stronger_list_replaces_a_weaker_one_as_a_whole() {
 }
 
 #[test]
-fn only_what_was_asked_for_is_explicit() {
+fn only_configured_addresses_are_explicit() {
     let config = node(&[], &[]).unwrap();
     assert!(!config.node.listen.explicit && !config.api.explicit);
     assert_eq!(
@@ -84,7 +85,7 @@ fn only_what_was_asked_for_is_explicit() {
 }
 
 #[test]
-fn a_profile_sets_what_belongs_together() {
+fn a_profile_sets_timings_and_mdns() {
     let config = node(&["--config", "wan"], &[]).unwrap();
     assert_eq!(
         (config.node.timings, config.node.mdns),
@@ -93,7 +94,7 @@ fn a_profile_sets_what_belongs_together() {
 }
 
 #[test]
-fn bad_values_are_bad_input_and_name_their_source() {
+fn invalid_values_are_bad_input_and_name_their_source() {
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
     let cases: &[Case] = &[
         (
@@ -151,7 +152,7 @@ fn bad_values_are_bad_input_and_name_their_source() {
 }
 
 #[test]
-fn a_token_file_on_the_command_line_beats_a_token_in_the_environment() {
+fn a_token_file_on_the_command_line_overrides_a_token_in_the_environment() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
     fs::write(&path, "from-the-file-0123456789\n").unwrap();
@@ -168,7 +169,7 @@ fn a_token_file_on_the_command_line_beats_a_token_in_the_environment() {
 }
 
 #[test]
-fn asking_for_an_ephemeral_node_beats_a_weaker_data_directory_and_the_reverse() {
+fn ephemeral_and_data_dir_override_each_other_by_precedence() {
     let env = [("VAJRA_DATA_DIR", "/var/lib/vajra")];
     assert_eq!(
         node(&["--ephemeral"], &env).unwrap().node.data,
@@ -185,7 +186,7 @@ fn asking_for_an_ephemeral_node_beats_a_weaker_data_directory_and_the_reverse() 
 }
 
 #[test]
-fn a_node_for_one_test_keeps_nothing_and_takes_any_port() {
+fn a_node_for_one_test_is_ephemeral_and_takes_any_free_port() {
     let layer = Layer {
         data_dir: Some("/tmp/x".into()),
         ..Layer::default()
@@ -200,7 +201,7 @@ fn a_node_for_one_test_keeps_nothing_and_takes_any_port() {
 }
 
 #[test]
-fn a_standalone_node_looks_for_nobody() {
+fn a_standalone_node_neither_listens_nor_discovers() {
     let layer = Layer {
         bootstrap: Some(vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap()]),
         mdns: Some(true),
