@@ -55,8 +55,8 @@ pub struct Machine {
     pub engine: Option<Engine>,
     /// What waits while the process stands still.
     pub inbox: Vec<Event>,
-    /// Requests being answered: the ticket, who asked, and in which life.
-    pub tickets: BTreeMap<u64, (usize, u64)>,
+    /// Sender of the request being handled, and its life.
+    pub requester: Option<(usize, u64)>,
     /// When it wakes next.
     pub wakes: Duration,
     /// Earlier lives.
@@ -105,7 +105,7 @@ impl Machine {
             leaving: false,
             engine: None,
             inbox: Vec::new(),
-            tickets: BTreeMap::new(),
+            requester: None,
             wakes: Duration::MAX,
             past: Vec::new(),
         }
@@ -136,7 +136,7 @@ impl Machine {
             });
         }
         self.inbox.clear();
-        self.tickets.clear();
+        self.requester = None;
         self.state = State::Down;
     }
 

@@ -148,7 +148,6 @@ pub struct World {
     rng: Rng,
     trace: Trace,
     plan: Arc<[u8]>,
-    ticket: u64,
     over_since: Option<Duration>,
     blamed: Option<String>,
 }
@@ -180,7 +179,6 @@ impl World {
             rng: Rng::new(scenario.seed, "machines"),
             trace,
             plan: vec![b'p'; scenario.plan.bytes].into(),
-            ticket: 0,
             over_since: None,
             blamed: None,
             scenario,
@@ -605,7 +603,6 @@ impl World {
                 i,
                 Input::Gossip {
                     author,
-                    ticket: 0,
                     message: Gossip::clone(&message),
                 },
             ),
@@ -614,14 +611,11 @@ impl World {
                 life,
                 request,
             } => {
-                self.ticket += 1;
-                let ticket = self.ticket;
-                self.machines[i].tickets.insert(ticket, (from, life));
+                self.machines[i].requester = Some((from, life));
                 self.input(
                     i,
                     Input::Request {
                         from: peer(from),
-                        ticket,
                         request: Request::clone(&request),
                     },
                 );
@@ -730,8 +724,8 @@ impl World {
                     self.send(i, j, event);
                 }
             }
-            Output::Reply(ticket, reply) => {
-                if let Some((to, life)) = self.machines[i].tickets.remove(&ticket) {
+            Output::Reply(reply) => {
+                if let Some((to, life)) = self.machines[i].requester.take() {
                     self.meter.reply(now, &reply);
                     let reply = Arc::new(reply);
                     let event = Event::Reply {
@@ -742,7 +736,7 @@ impl World {
                     self.send(i, to, event);
                 }
             }
-            Output::Acceptance(_, Acceptance::Reject) => {
+            Output::Acceptance(Acceptance::Reject) => {
                 self.blamed = Some(format!("n{i} rejected a message that nobody forged"));
             }
             Output::Inspect { .. } => {

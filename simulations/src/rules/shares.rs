@@ -222,13 +222,12 @@ pub fn no_answer_without_authority() -> Result<(), String> {
             ms(at),
             Input::Request {
                 from: node(1).peer,
-                ticket: 1,
                 request: Request::Heartbeat(hb),
             },
         );
         outputs
             .iter()
-            .any(|o| matches!(o, Output::Reply(_, Reply::Heartbeat(_))))
+            .any(|o| matches!(o, Output::Reply(Reply::Heartbeat(_))))
     };
     for at in (1..500).step_by(10) {
         alone.handle(ms(at), Input::Tick);
@@ -376,7 +375,6 @@ pub fn who_slept_blames_nobody() -> Result<(), String> {
         ms(0),
         Input::Gossip {
             author: node(1).peer,
-            ticket: 0,
             message: Gossip::Advert(advert),
         },
     );

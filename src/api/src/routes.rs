@@ -358,7 +358,7 @@ async fn resume(
 
 async fn steer(s: &Shared, id: &str, how: LoadRequest) -> Result<Json<Steered>, Problem> {
     let id = find::test(s, id).await?;
-    let at = s.node.steer(id, how).await?;
+    let at = s.node.change_load(id, how).await?;
     Ok(Json(Steered {
         test_id: id.to_string(),
         at_s: at.as_secs_f64(),

@@ -204,7 +204,7 @@ impl Backend {
         match self {
             Backend::Api(client, _) => client.steer(id, how).await.map_err(|e| self.lost(e)),
             Backend::Here(node) => {
-                let at = node.steer(own(id)?, how).await.map_err(refused)?;
+                let at = node.change_load(own(id)?, how).await.map_err(refused)?;
                 Ok(at.as_secs_f64())
             }
         }

@@ -6,7 +6,7 @@ use super::super::args::Cli;
 use super::super::exit::Exit;
 use super::*;
 use crate::product::test_profiles::PROFILES;
-use vajra_runtime::config::{LogLevel, TimingProfile};
+use vajra_runtime::config::{LogLevel, NodeName, TimingProfile};
 
 /// Resolves a node from a command line and an environment.
 fn node(line: &[&str], env: &[(&str, &str)]) -> Result<Settings, Failure> {
@@ -40,7 +40,7 @@ fn flags_beat_the_environment_beats_the_file_beats_defaults() {
         ("VAJRA_CONFIG", path.as_str()),
     ];
     let config = node(&["--name", "flag"], &env).unwrap();
-    assert_eq!(config.node.name, "flag");
+    assert_eq!(config.node.name, NodeName::configured("flag"));
     assert_eq!(config.node.swarm, "env".parse().unwrap());
     assert_eq!(config.node.capacity.get(), 3);
     assert_eq!(

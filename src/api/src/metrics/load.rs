@@ -98,7 +98,7 @@ impl OfTests {
     }
 
     fn life(&self, f: &mut Families<'_>) -> fmt::Result {
-        let state = |t: &ObservedTest| Some(phase_word(t.phase).to_owned());
+        let state = |t: &ObservedTest| Some(phase_word(t.state).to_owned());
         f.gauge(
             "vajra_test_state",
             "1 for the state that the test is in.",
@@ -122,7 +122,7 @@ impl OfTests {
         f.gauge(
             "vajra_test_asked_requests_per_second",
             "Arrivals a second that the plan asks for now; 0 in the closed model and for scenarios.",
-            self.each(|t| t.asked),
+            self.each(|t| t.planned),
         )?;
         f.gauge(
             "vajra_test_users",

@@ -96,7 +96,7 @@ fn page(observed: Observation, build: BuildInfo) -> Result<String, std::fmt::Err
     let mut ours = Registry::default();
     ours.register_collector(Box::new(node::OfNode(observed.clone(), build)));
     ours.register_collector(Box::new(load::OfTests::new(observed)));
-    ours.register_collector(Box::new(process::OfProcess::read()));
+    ours.register_collector(Box::new(process::ProcessCollector::read()));
     let mut text = String::new();
     encode_registry(&mut text, &ours)?;
     if let Some(libp2p) = libp2p {

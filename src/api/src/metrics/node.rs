@@ -9,6 +9,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::families::{Families, Labels};
 use crate::BuildInfo;
 use vajra_network::NetworkStats;
+use vajra_results::phase_word;
 use vajra_runtime::observe::Observation;
 
 /// What a node can be seen as.
@@ -89,7 +90,8 @@ impl OfNode {
             "Tasks that the healthy nodes together offer to run at once.",
             [(Labels::new(), self.0.nodes.pool.capacity)],
         )?;
-        let tests = |state| self.0.by_state.get(state).copied().unwrap_or(0);
+        let by_state = || self.0.by_state.iter().map(|(s, n)| (phase_word(*s), *n));
+        let tests = |state| by_state().find(|(s, _)| *s == state).map_or(0, |(_, n)| n);
         f.gauge(
             "vajra_tests",
             "Tests that this node knows, by their state; those kept on disk included.",

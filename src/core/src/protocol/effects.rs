@@ -28,10 +28,10 @@ pub enum Output {
     Publish(Gossip),
     /// Send a request; its reply comes back as an input, a failure not at all.
     Send(Peer, Request),
-    /// Answer a request that came in under this ticket.
-    Reply(u64, Reply),
-    /// Tell the network what to do with a gossip message that came in under this ticket.
-    Acceptance(u64, Acceptance),
+    /// The reply to the request that was handled.
+    Reply(Reply),
+    /// Whether the network forwards the gossip message that was handled.
+    Acceptance(Acceptance),
     /// Parse this plan, decide whether this node can carry it, and say so by
     /// [`super::Input::Inspected`].
     Inspect {

@@ -49,8 +49,6 @@ pub enum Input {
     Gossip {
         /// Who wrote it.
         author: Peer,
-        /// Under which number the network wants its verdict.
-        ticket: u64,
         /// What it says.
         message: Gossip,
     },
@@ -58,8 +56,6 @@ pub enum Input {
     Request {
         /// Who asks.
         from: Peer,
-        /// Under which number the network wants the reply.
-        ticket: u64,
         /// What is asked.
         request: Request,
     },
@@ -98,6 +94,8 @@ pub enum Input {
     /// This node ran setup or teardown, as [`Output::RunOnce`] asked: the setup's values, or
     /// why it failed.
     Ran(TestId, Hook, Result<Arc<[u8]>, String>),
+    /// This node has another name from now on.
+    Rename(String),
     /// This node takes no new share from now on.
     Drain,
     /// This node leaves.
@@ -221,21 +219,13 @@ impl Node {
     fn dispatch(&mut self, now: Time, input: Input, fx: &mut Effects) {
         match input {
             Input::Tick => {}
-            Input::Gossip {
-                author,
-                ticket,
-                message,
-            } => {
-                let verdict = self.gossip(now, &author, message, fx);
-                fx.outputs.push(Output::Acceptance(ticket, verdict));
+            Input::Gossip { author, message } => {
+                let acceptance = self.gossip(now, &author, message, fx);
+                fx.outputs.push(Output::Acceptance(acceptance));
             }
-            Input::Request {
-                from,
-                ticket,
-                request,
-            } => {
+            Input::Request { from, request } => {
                 let reply = self.request(now, &from, &request, fx);
-                fx.outputs.push(Output::Reply(ticket, reply));
+                fx.outputs.push(Output::Reply(reply));
             }
             Input::Reply { from, reply } => self.reply(now, &from, reply, fx),
             Input::Connected(peer) => {
@@ -274,6 +264,10 @@ impl Node {
                 if let Some(t) = self.tests.get_mut(&test) {
                     t.ran(now, once, how, fx);
                 }
+            }
+            Input::Rename(name) => {
+                Arc::make_mut(&mut self.myself).name = name;
+                self.hurry_advert(now);
             }
             Input::Drain => self.drain(),
             Input::Leave(order) => {
