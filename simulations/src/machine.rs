@@ -55,8 +55,8 @@ pub struct Machine {
     pub engine: Option<Engine>,
     /// Events that wait while the process is paused.
     pub inbox: Vec<Event>,
-    /// Requests being answered: by ticket, the sender and its incarnation.
-    pub tickets: BTreeMap<u64, (usize, u64)>,
+    /// Sender of the request being handled, and its incarnation.
+    pub requester: Option<(usize, u64)>,
     /// Time of the next wake-up.
     pub wakes: Duration,
     /// Earlier incarnations.
@@ -111,7 +111,7 @@ impl Machine {
             leaving: false,
             engine: None,
             inbox: Vec::new(),
-            tickets: BTreeMap::new(),
+            requester: None,
             wakes: Duration::MAX,
             past: Vec::new(),
         }
@@ -142,7 +142,7 @@ impl Machine {
             });
         }
         self.inbox.clear();
-        self.tickets.clear();
+        self.requester = None;
         self.state = State::Down;
     }
 

@@ -102,7 +102,6 @@ pub struct World {
     rng: Rng,
     trace: Trace,
     plan: Arc<[u8]>,
-    ticket: u64,
     over_since: Option<Duration>,
     rejected: Option<String>,
 }
@@ -134,7 +133,6 @@ impl World {
             rng: Rng::new(scenario.seed, "machines"),
             trace,
             plan: vec![b'p'; scenario.plan.bytes].into(),
-            ticket: 0,
             over_since: None,
             rejected: None,
             scenario,

@@ -223,13 +223,12 @@ pub fn no_answer_without_authority() -> Result<(), BrokenRule> {
             ms(at),
             Input::Request {
                 from: node(1).peer,
-                ticket: 1,
                 request: Request::Heartbeat(hb),
             },
         );
         outputs
             .iter()
-            .any(|o| matches!(o, Output::Reply(_, Reply::Heartbeat(_))))
+            .any(|o| matches!(o, Output::Reply(Reply::Heartbeat(_))))
     };
     for at in (1..500).step_by(10) {
         alone.handle(ms(at), Input::Tick);
@@ -377,7 +376,6 @@ pub fn a_suspended_node_ignores_its_own_gap() -> Result<(), BrokenRule> {
         ms(0),
         Input::Gossip {
             author: node(1).peer,
-            ticket: 0,
             message: Gossip::Advert(advert),
         },
     );

@@ -21,7 +21,6 @@ impl World {
                 i,
                 Input::Gossip {
                     author,
-                    ticket: 0,
                     message: Gossip::clone(&message),
                 },
             ),
@@ -30,14 +29,11 @@ impl World {
                 incarnation,
                 request,
             } => {
-                self.ticket += 1;
-                let ticket = self.ticket;
-                self.machines[i].tickets.insert(ticket, (from, incarnation));
+                self.machines[i].requester = Some((from, incarnation));
                 self.input(
                     i,
                     Input::Request {
                         from: peer(from),
-                        ticket,
                         request: Request::clone(&request),
                     },
                 );
@@ -149,8 +145,8 @@ impl World {
                     self.send(i, j, event);
                 }
             }
-            Output::Reply(ticket, reply) => {
-                if let Some((to, incarnation)) = self.machines[i].tickets.remove(&ticket) {
+            Output::Reply(reply) => {
+                if let Some((to, incarnation)) = self.machines[i].requester.take() {
                     self.meter.reply(now, &reply);
                     let reply = Arc::new(reply);
                     let event = Event::Reply {
@@ -161,7 +157,7 @@ impl World {
                     self.send(i, to, event);
                 }
             }
-            Output::Acceptance(_, Acceptance::Reject) => {
+            Output::Acceptance(Acceptance::Reject) => {
                 self.rejected = Some(format!("n{i} rejected a valid message"));
             }
             Output::Inspect { .. } => {

@@ -77,7 +77,7 @@ pub(super) async fn resume(
 
 async fn change(s: &Shared, id: &str, request: LoadRequest) -> Result<Json<LoadChange>, Problem> {
     let id = find::test(s, id).await?;
-    let at = s.node.steer(id, request).await?;
+    let at = s.node.change_load(id, request).await?;
     Ok(Json(LoadChange {
         test_id: id.to_string(),
         at_s: at.as_secs_f64(),

@@ -103,7 +103,7 @@ impl From<BlobError> for Problem {
         let status = match e {
             BlobError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             BlobError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
-            BlobError::Other(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            BlobError::DigestMismatch(_) => StatusCode::UNPROCESSABLE_ENTITY,
             BlobError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Problem::new(status, e.to_string())

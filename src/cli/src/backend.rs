@@ -220,7 +220,10 @@ impl Backend {
                 .await
                 .map_err(|e| self.failed(e)),
             Backend::Here(node) => {
-                let at = node.steer(parse_id(id)?, how).await.map_err(refused)?;
+                let at = node
+                    .change_load(parse_id(id)?, how)
+                    .await
+                    .map_err(refused)?;
                 Ok(at.as_secs_f64())
             }
         }

@@ -8,8 +8,9 @@ use super::backend::Backend;
 use super::exit::Failure;
 use super::interrupt::{BEFORE_START, Interrupts};
 use super::output::note;
+use vajra_runtime::Node;
 use vajra_runtime::config::NodeConfig;
-use vajra_runtime::run::{RunningNode, StartError, start};
+use vajra_runtime::run::{RunningNode, StartError};
 
 /// Interval at which the list of nodes is polled.
 const POLL: Duration = Duration::from_millis(50);
@@ -29,7 +30,9 @@ pub const WAIT_FOR: Duration = Duration::from_secs(60);
 pub async fn join(config: NodeConfig, interrupts: &mut Interrupts) -> Result<RunningNode, Failure> {
     let standalone = config.standalone;
     let bootstrap: Vec<String> = config.bootstrap.iter().map(ToString::to_string).collect();
-    let node = start(config)
+    let node = Node::builder()
+        .config(config)
+        .start()
         .await
         .map_err(|e: StartError| Failure::run(e))?;
     for warning in &node.warnings {

@@ -11,8 +11,9 @@ use super::output::line;
 use super::product::Product;
 use super::resolve::{Settings, environment, layers, resolve};
 use vajra_api::{ApiOptions, RunningApi};
+use vajra_runtime::Node;
 use vajra_runtime::config::NodeConfig;
-use vajra_runtime::run::{RunningNode, start};
+use vajra_runtime::run::RunningNode;
 
 /// Maximum time of a graceful shutdown, in which requests in flight can finish.
 const LEAVE_WAIT: Duration = Duration::from_secs(15);
@@ -60,7 +61,11 @@ async fn start_with_api(
     let listener = vajra_api::bind(settings.api, &mut warnings).map_err(Failure::run)?;
     let mut config = settings.node.clone();
     config.own_ports = vec![listener.local_addr().map_err(Failure::run)?.port()];
-    let node = start(config).await.map_err(Failure::run)?;
+    let node = Node::builder()
+        .config(config)
+        .start()
+        .await
+        .map_err(Failure::run)?;
     for warning in warnings.iter().chain(&node.warnings) {
         tracing::warn!("{warning}");
     }
@@ -77,7 +82,7 @@ async fn start_with_api(
 
 /// Logs the identity and the main settings of the node, in five lines.
 fn log_settings(config: &NodeConfig, node: &RunningNode, api: &RunningApi, product: &Product) {
-    let (peer, name) = (&node.peer, &config.name);
+    let (peer, name) = (&node.peer, &config.name.text);
     tracing::info!(
         version = product.build.version,
         commit = product.build.commit,

@@ -1,4 +1,4 @@
-//! The load engine as the protocol sees it: orders in, measurements out.
+//! The load engine from the protocol's point of view: orders in, measurements out.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,44 +7,42 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
-use tokio::sync::mpsc;
 
+use crate::load_changes::load_changes;
 use vajra_core::metrics::{Piece, StepCounters, TimeKind, new_histogram};
-use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry, setup_values};
+use vajra_core::protocol::log::setup_values;
 use vajra_core::protocol::{EngineOrder, Measurement, TestId};
 use vajra_engine::{
     EngineTask, LeaseClock, LeaseInstant, LoadError, LoadRun, LoadSnapshot, LoadSpec, StopMode,
 };
-use vajra_plan::{Change, LoadChange, Plan, SlotRange, Task, decode_values};
+use vajra_plan::{Plan, SlotRange, Task, decode_values};
 use vajra_task::{PrepareError, TaskContext, TestOrigin};
 use vajra_tasks::{self as tasks, Prepared, SetupValues};
 
-/// What every run on this node shares.
+/// What all runs on this node share.
 #[derive(Debug, Clone)]
 pub struct EngineHost {
-    /// Engine threads of a run.
+    /// Engine threads per run.
     pub threads: usize,
-    /// The clock that leases are counted on.
+    /// The lease clock.
     pub clock: LeaseClock,
-    /// What plans may use of this node.
-    pub site: Arc<TaskContext>,
-    /// Every raw value is written here, for comparison with the merged percentiles.
+    /// Secrets, data and target policy of this node.
+    pub context: Arc<TaskContext>,
+    /// Directory for all raw values, for comparison with the merged percentiles.
     pub dump: Option<PathBuf>,
-    /// A measurement of a test is ready.
-    pub measured: mpsc::Sender<(TestId, Measurement)>,
-    /// How long a pause may be.
+    /// Longest pause of a test.
     pub max_pause: Duration,
-    /// A test's load is over.
-    pub finished: mpsc::Sender<TestId>,
 }
 
-/// Intervals in a row that were too much, before a node says so: one may be a neighbour's
-/// doing.
-const TOO_MUCH: u32 = 2;
-/// An interval shorter than this tells nothing about CPU time.
-const SHORTEST: Duration = Duration::from_millis(500);
+/// Overloaded intervals in a row before a node counts as overloaded; a single one may be caused by
+/// another process.
+const OVERLOADED_INTERVALS: u32 = 2;
+/// Shortest interval for which the CPU time is meaningful.
+const MIN_INTERVAL: Duration = Duration::from_millis(500);
+/// Part of the CPU time of all engine threads above which the engine is overloaded.
+const MAX_CPU: f64 = 0.95;
 
-/// Whether the engine keeps up, from one measurement to the next.
+/// Detects an overloaded engine from one measurement to the next.
 #[derive(Debug, Default)]
 struct OverloadDetector {
     at: LeaseInstant,
@@ -54,81 +52,78 @@ struct OverloadDetector {
 }
 
 impl OverloadDetector {
-    /// It does not: in the last intervals it dropped arrivals that it was too late for, or its
-    /// threads had no time left.
+    /// Whether the engine dropped late arrivals, or its threads were out of CPU time, in the last
+    /// [`OVERLOADED_INTERVALS`].
     fn overloaded(&mut self, now: LeaseInstant, snapshot: &LoadSnapshot, threads: usize) -> bool {
         let dropped_late: u64 = snapshot.steps.iter().map(|s| s.counters.dropped_late).sum();
         let interval = Duration::from_nanos(now.0.saturating_sub(self.at.0));
         let used = snapshot.engine_cpu.saturating_sub(self.cpu);
-        let busy = interval >= SHORTEST && used >= interval.mul_f64(0.95 * threads as f64);
+        let busy = interval >= MIN_INTERVAL && used >= interval.mul_f64(MAX_CPU * threads as f64);
         let late = dropped_late > self.dropped_late;
         self.in_a_row = if busy || late { self.in_a_row + 1 } else { 0 };
         (self.at, self.cpu, self.dropped_late) = (now, snapshot.engine_cpu, dropped_late);
-        self.in_a_row >= TOO_MUCH
+        self.in_a_row >= OVERLOADED_INTERVALS
     }
 }
 
-/// One test's load on this node.
+/// The load of one test on this node.
 #[derive(Debug)]
 pub struct EngineRun {
     test: TestId,
-    /// In which it was prepared.
+    /// Term in which it was prepared.
     term: u64,
     run: Arc<LoadRun>,
-    /// Values of the plan's setup, for its task.
+    /// Values of the plan's setup hook, for its task.
     setup: SetupValues,
-    measured: mpsc::Sender<(TestId, Measurement)>,
     clock: LeaseClock,
     start: Option<LeaseInstant>,
     threads: usize,
     is_final: bool,
-    /// The same, for measurements that have not been told yet.
+    /// Copy of `is_final` for measurements in progress.
     ended: Arc<AtomicBool>,
-    strain: Arc<Mutex<OverloadDetector>>,
+    overload: Arc<Mutex<OverloadDetector>>,
     max_pause: Duration,
 }
 
+/// The final measurement of a load that could not be prepared.
+pub fn empty_measurement() -> Measurement {
+    Measurement {
+        is_final: true,
+        elapsed: Duration::ZERO,
+        engine_cpu: Duration::ZERO,
+        engine_threads: 0,
+        overloaded: false,
+        pieces: vec![Piece::Counters(Vec::new())],
+    }
+}
+
 impl EngineHost {
-    /// Why this node cannot or will not carry a plan's load, if so. Resolves the target's
-    /// name. Whether the plan's data is here is another matter.
+    /// The reason why this node cannot or may not run a plan, if any. Resolves the target's name.
+    /// Does not check the plan's data.
     pub async fn unable(&self, plan: &Plan, own: bool) -> Option<String> {
-        match tasks::prepare(&plan.task, &self.site, TestOrigin::of(own)).await {
+        match tasks::prepare(&plan.task, &self.context, TestOrigin::of(own)).await {
             Ok(_) | Err(PrepareError::Data(_)) => None,
             Err(e) => Some(e.to_string()),
         }
     }
 
-    /// The final measurement of a load that never was.
-    pub fn nothing_measured(&self, test: TestId) {
-        let nothing = Measurement {
-            is_final: true,
-            elapsed: std::time::Duration::ZERO,
-            engine_cpu: std::time::Duration::ZERO,
-            engine_threads: 0,
-            overloaded: false,
-            pieces: vec![Piece::Counters(Vec::new())],
-        };
-        // The channel is full only if the driver is gone.
-        let _ = self.measured.try_send((test, nothing));
-    }
-
-    /// Starts the threads of a run. No arrival happens before it has a start, a share and a
-    /// lease.
+    /// Starts the threads of a run. There are no arrivals before it has a start, a share and a
+    /// lease. `finished` is called when the load is done.
     ///
     /// # Errors
-    /// When a thread cannot be started or the target's name cannot be resolved.
+    /// A thread cannot be started.
     pub fn prepare(
         &self,
         test: TestId,
         term: u64,
         plan: Arc<Plan>,
         own_test: bool,
+        finished: Box<dyn Fn() + Send + Sync>,
     ) -> Result<EngineRun, LoadError> {
-        let finished = self.finished.clone();
-        // What its threads log tells of which test it is, and in which term it was prepared.
+        // Adds test and term to the log lines of the engine threads.
         let _test = tracing::info_span!("load", %test, term).entered();
         let setup = SetupValues::default();
-        let (task, context, values) = (plan.task.clone(), self.site.clone(), setup.clone());
+        let (task, context, values) = (plan.task.clone(), self.context.clone(), setup.clone());
         let origin = TestOrigin::of(own_test);
         let run = LoadRun::prepare(LoadSpec {
             plan,
@@ -137,30 +132,26 @@ impl EngineHost {
             preparation: Box::new(move || engine_task(&task, &context, origin, &values)),
             histogram: new_histogram(),
             dump: self.dump.as_ref().map(|dir| dir.join(test.to_string())),
-            finished: Box::new(move || {
-                // The channel is full only if the driver is gone.
-                let _ = finished.try_send(test);
-            }),
+            finished,
         })?;
         Ok(EngineRun {
             test,
             term,
             run: Arc::new(run),
             setup,
-            measured: self.measured.clone(),
             clock: self.clock,
             start: None,
             threads: self.threads,
             is_final: false,
             ended: Arc::default(),
-            strain: Arc::default(),
+            overload: Arc::default(),
             max_pause: self.max_pause,
         })
     }
 }
 
 impl EngineRun {
-    /// Carries out an order.
+    /// Executes an order.
     pub fn order(&mut self, order: &EngineOrder) {
         match order {
             EngineOrder::Prepare => {}
@@ -172,16 +163,19 @@ impl EngineRun {
                 offset: *offset,
                 slots: *slots,
             }),
-            EngineOrder::Log(decisions) => {
-                match setup_values(decisions).map(|bytes| decode_values(bytes)) {
+            EngineOrder::Log(entries) => {
+                match setup_values(entries).map(|bytes| decode_values(bytes)) {
                     Some(Ok(values)) => self.setup.set(&values),
-                    Some(Err(why)) => {
-                        tracing::warn!(test = %self.test, term = self.term, "the setup's values can't be read: {why}")
+                    Some(Err(e)) => {
+                        tracing::warn!(
+                            test = %self.test,
+                            term = self.term,
+                            "cannot read the values of the setup hook: {e}"
+                        );
                     }
                     None => {}
                 }
-                self.run
-                    .set_changes(&load_changes(decisions, self.max_pause));
+                self.run.set_changes(&load_changes(entries, self.max_pause));
             }
             EngineOrder::Lease(until) => self.run.set_lease(LeaseInstant(until.0)),
             EngineOrder::Stop(order) if order.graceful => self.run.stop(StopMode::Graceful {
@@ -191,45 +185,43 @@ impl EngineRun {
         }
     }
 
-    /// Measures, in the background; the result comes over the channel, so much later. After the
-    /// final measurement there is no other.
-    pub fn measure(&mut self, is_final: bool, later: Duration) {
+    /// Measures in the background. The measurement is due after `delay`; none if the run has ended
+    /// before. There is no measurement after the final one.
+    pub fn measure(
+        &mut self,
+        is_final: bool,
+        delay: Duration,
+    ) -> Option<impl Future<Output = Option<Measurement>> + Send + use<>> {
         if self.is_final {
-            return;
+            return None;
         }
         self.is_final = is_final;
         self.ended.store(is_final, Ordering::Relaxed);
-        let ended = self.ended.clone();
-        let (test, run, measured) = (self.test, self.run.clone(), self.measured.clone());
+        let (run, ended, overload) = (self.run.clone(), self.ended.clone(), self.overload.clone());
         let (threads, clock, start) = (self.threads, self.clock, self.start);
-        let strain = self.strain.clone();
-        tokio::spawn(async move {
+        Some(async move {
             let snapshot = run.snapshot().await;
             let now = clock.now();
             let elapsed = start.map_or(0, |s| now.0.saturating_sub(s.0));
             let measurement = Measurement {
                 is_final,
-                elapsed: std::time::Duration::from_nanos(elapsed),
+                elapsed: Duration::from_nanos(elapsed),
                 engine_cpu: snapshot.engine_cpu,
                 engine_threads: threads as u32,
-                overloaded: strain
+                overloaded: overload
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .overloaded(now, &snapshot, threads),
                 pieces: pieces(snapshot),
             };
-            tokio::time::sleep(later).await;
-            // Its successor must not be followed by it.
-            if !is_final && ended.load(Ordering::Relaxed) {
-                return;
-            }
-            // An error means that the driver is gone, and with it whoever wanted this.
-            let _ = measured.send((test, measurement)).await;
-        });
+            tokio::time::sleep(delay).await;
+            // The final measurement must be the last.
+            (is_final || !ended.load(Ordering::Relaxed)).then_some(measurement)
+        })
     }
 }
 
-/// A plan's task for the engine. If it can't be prepared, its requests fail with the reason.
+/// A plan's task for the engine. If it cannot be prepared, its requests fail with the reason.
 fn engine_task(
     task: &Task,
     context: &Arc<TaskContext>,
@@ -237,29 +229,10 @@ fn engine_task(
     setup: &SetupValues,
 ) -> EngineTask {
     let prepared = tasks::prepare_with(task, context, origin, setup).unwrap_or_else(|e| {
-        tracing::warn!("the task can't run: {e}");
+        tracing::warn!("cannot prepare the task: {e}");
         Prepared::failing(e)
     });
     prepared.into_host()
-}
-
-/// How the load changes by these decisions.
-pub fn load_changes(decisions: &[LogEntry], max_pause: Duration) -> Vec<LoadChange> {
-    let steered = decisions.iter().filter_map(|d| {
-        let EntryKind::LoadChanged(steer) = d.kind else {
-            return None;
-        };
-        Some(LoadChange {
-            at: d.at,
-            lag: d.max_delay,
-            what: match steer {
-                LoadCommand::Load { level_milli } => Change::Level(level_milli as f64 / 1e3),
-                LoadCommand::Pause => Change::Pause(max_pause),
-                LoadCommand::Resume => Change::Resume,
-            },
-        })
-    });
-    steered.collect()
 }
 
 fn pieces(snapshot: LoadSnapshot) -> Vec<Piece> {
@@ -291,7 +264,7 @@ fn encode(histogram: &Histogram<u64>) -> Arc<[u8]> {
     let mut bytes = Vec::new();
     match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
         Ok(_) => bytes.into(),
-        Err(e) => unreachable!("writing a histogram to memory: {e:?}"),
+        Err(e) => unreachable!("writing to memory cannot fail: {e:?}"),
     }
 }
 
@@ -321,17 +294,17 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_is_overloaded_after_two_intervals_without_time_left_or_with_late_drops() {
+    fn an_engine_is_overloaded_after_two_intervals_without_cpu_time_or_with_late_drops() {
         let second = |s: u64| LeaseInstant(s * 1_000_000_000);
-        let mut strain = OverloadDetector::default();
-        assert!(!strain.overloaded(second(1), &snapshot(990, 0), 1));
-        assert!(strain.overloaded(second(2), &snapshot(1_970, 0), 1));
+        let mut detector = OverloadDetector::default();
+        assert!(!detector.overloaded(second(1), &snapshot(990, 0), 1));
+        assert!(detector.overloaded(second(2), &snapshot(1_970, 0), 1));
         assert!(
-            !strain.overloaded(second(3), &snapshot(2_100, 0), 1),
-            "it rests"
+            !detector.overloaded(second(3), &snapshot(2_100, 0), 1),
+            "idle again"
         );
-        assert!(!strain.overloaded(second(4), &snapshot(2_200, 7), 1));
-        assert!(strain.overloaded(second(5), &snapshot(2_300, 8), 1));
-        assert!(!strain.overloaded(second(6), &snapshot(2_400, 8), 1));
+        assert!(!detector.overloaded(second(4), &snapshot(2_200, 7), 1));
+        assert!(detector.overloaded(second(5), &snapshot(2_300, 8), 1));
+        assert!(!detector.overloaded(second(6), &snapshot(2_400, 8), 1));
     }
 }

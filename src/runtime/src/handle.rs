@@ -1,31 +1,29 @@
-//! What the rest of the program may ask of a running node: a cloneable handle whose calls
-//! travel to the driver over a bounded channel.
+//! Access to a running node: a cloneable handle, whose calls reach the driver over a bounded channel.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
-use super::blobs::Blobs;
-use super::observe::Observation;
+use crate::data_files::blobs::Blobs;
+use crate::status::observe::Observation;
 use vajra_core::protocol::{Peer, TestId};
 use vajra_plan::{Blob, Plan};
 use vajra_results::preflight::PreflightReport;
 use vajra_results::{NodeList, SwarmEvent, SwarmLinks, TestList, TestResult, Timeline};
 pub use vajra_results::{Progress, Update};
 
-/// Commands waiting for the driver. It handles one in well under a millisecond; 64 covers
-/// a burst of API calls, and more wait their turn in the callers.
+/// Commands waiting for the driver, which handles one in well under a millisecond. 64 covers a burst
+/// of API calls; when the queue is full, callers wait.
 pub const COMMAND_QUEUE: usize = 64;
 
-/// Events a slow listener may fall behind by before it misses some; ten seconds' worth.
+/// Updates that a slow watcher may fall behind before it misses some; about ten seconds.
 pub const EVENT_QUEUE: usize = 64;
 
-/// Pre-flights that are asked for at once; more wait in their callers. Each sends the plan to
-/// every node.
+/// Pre-flight checks at once; callers wait for a free one. Each sends the plan to every node.
 const PREFLIGHTS: usize = 2;
 
-/// Why a command was not carried out.
+/// A command was not executed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommandError {
     /// The node is shutting down.
@@ -34,97 +32,105 @@ pub enum CommandError {
     /// No such test.
     #[error("{0}")]
     NotFound(String),
-    /// More than one test has this prefix.
+    /// More than one test id starts with the given text.
     #[error("{0}")]
     Ambiguous(String),
-    /// The plan cannot be run; says why and what to do.
+    /// The command is not possible; the text says why, and what to do.
     #[error("{0}")]
     Refused(String),
-    /// Data that the plan names is not on this node, or not what the plan says of it.
+    /// Data of the plan is not on this node, or differs from the plan.
     #[error("{why}")]
     Data {
         /// The field of the plan.
         field: String,
-        /// What is wrong, and what to do.
+        /// The reason, and what to do.
         why: String,
     },
 }
 
-/// How long to wait for the swarm, and where the plan may go, on a start.
+impl CommandError {
+    /// This node does not know the test.
+    pub(crate) fn unknown_test(test: TestId) -> CommandError {
+        CommandError::NotFound(format!("test {test} is not known on this node"))
+    }
+}
+
+/// Options of a start.
 #[derive(Debug, Clone, Default)]
 pub struct StartOptions {
-    /// Wait until the swarm has this many nodes; the caller bounds the wait.
+    /// Number of nodes to wait for, including this one. The wait ends when the caller drops the
+    /// call.
     pub wait_for: u32,
 }
 
-/// How the load of a running test is to change.
+/// A change of the load of a running test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LoadRequest {
-    /// Full load is so many arrivals a second from now on (0.001 to 1,000,000); open model.
+    /// Full load in arrivals per second, 0.001 to 1,000,000; open model.
     Rate(f64),
-    /// Full load is so many users from now on (1 to 1,000,000); closed model.
+    /// Full load in users, 1 to 1,000,000; closed model.
     Users(u32),
-    /// No arrivals, and the plan's time stands still.
+    /// No arrivals; the plan's time is suspended.
     Pause,
-    /// The plan goes on where it was.
+    /// The plan continues where it was paused.
     Resume,
 }
 
 /// A command for the driver.
 #[derive(Debug)]
 pub enum Command {
-    /// Start a test here.
+    /// Start a test from this node.
     Start(
         Arc<Plan>,
         StartOptions,
         oneshot::Sender<Result<TestId, CommandError>>,
     ),
-    /// Stop a test everywhere.
+    /// Stop a test on all nodes, gracefully or at once.
     Stop(TestId, bool, oneshot::Sender<Result<(), CommandError>>),
     /// Change the load of a running test.
-    LoadCommand(
+    ChangeLoad(
         TestId,
         LoadRequest,
         oneshot::Sender<Result<Duration, CommandError>>,
     ),
-    /// All nodes known.
+    /// All known nodes.
     Nodes(oneshot::Sender<NodeList>),
-    /// All tests known, newest first.
+    /// All known tests, newest first.
     Tests(oneshot::Sender<TestList>),
-    /// A test's result so far.
+    /// The result of a test, preliminary until it has ended.
     Status(
         TestId,
         oneshot::Sender<Result<Arc<TestResult>, CommandError>>,
     ),
-    /// A test's life, as it goes on.
+    /// Updates of a test.
     Watch(
         TestId,
         oneshot::Sender<Result<broadcast::Receiver<Arc<Update>>, CommandError>>,
     ),
-    /// A test over time, in at most so many points, with histograms or without.
+    /// The timeline of a test: largest number of points, and whether to include histograms.
     Timeline(
         TestId,
         usize,
         bool,
         oneshot::Sender<Result<Timeline, CommandError>>,
     ),
-    /// The newest so many events of the swarm, newest first.
+    /// Up to this number of events of the swarm, newest first.
     SwarmEvents(usize, oneshot::Sender<Vec<SwarmEvent>>),
-    /// Who is connected to whom.
+    /// The connections between the nodes.
     SwarmLinks(oneshot::Sender<SwarmLinks>),
-    /// What a monitoring system is shown.
+    /// All figures for a monitoring system.
     Observe(oneshot::Sender<Box<Observation>>),
-    /// Take no new share: this node, or ask another to.
+    /// Drain this node, or the given one.
     Drain(Option<Peer>, oneshot::Sender<Result<(), CommandError>>),
-    /// Look on every node whether a plan would run.
+    /// Check on every node whether a plan would run.
     Preflight(Arc<Plan>, oneshot::Sender<PreflightReport>),
-    /// Leave the swarm politely and end; answered when everybody has been told.
+    /// Leave the swarm and end; answered when the other nodes were notified.
     Leave(oneshot::Sender<()>),
     /// The node's data files.
     Blobs(oneshot::Sender<Blobs>),
 }
 
-/// A running node, from outside.
+/// Access to a running node.
 #[derive(Debug, Clone)]
 pub struct NodeHandle {
     commands: mpsc::Sender<Command>,
@@ -155,7 +161,7 @@ impl NodeHandle {
         rx.await.map_err(|_| CommandError::Gone)
     }
 
-    /// The node's data files. What is put there can be named by plans.
+    /// The node's data files, which plans can refer to.
     ///
     /// # Errors
     /// [`CommandError::Gone`] only.
@@ -163,10 +169,10 @@ impl NodeHandle {
         self.ask(Command::Blobs).await
     }
 
-    /// Hands over a data file, unless it is there.
+    /// Stores a data file, unless it is there already.
     ///
     /// # Errors
-    /// [`CommandError::Refused`] if there is no room for it, or it can't be written.
+    /// [`CommandError::Refused`] if there is no space, or it cannot be written.
     pub async fn put_blob(&self, blob: &Blob) -> Result<(), CommandError> {
         let (blobs, blob) = (self.blobs().await?, blob.clone());
         let put = tokio::task::spawn_blocking(move || blobs.put(blob.digest, &blob.bytes));
@@ -177,12 +183,12 @@ impl NodeHandle {
         }
     }
 
-    /// Starts a test from this node. If the plan names data, the other nodes have time to fetch
-    /// it first.
+    /// Starts a test from this node. If the plan has data files, the other nodes have time to fetch
+    /// them first.
     ///
     /// # Errors
-    /// [`CommandError::Refused`] if this node's policy forbids the target or the node is
-    /// leaving; [`CommandError::Data`] if data that the plan names is not here.
+    /// [`CommandError::Refused`] if too many tests are running; [`CommandError::Data`] if data of
+    /// the plan is not on this node.
     pub async fn start(
         &self,
         plan: Arc<Plan>,
@@ -199,14 +205,18 @@ impl NodeHandle {
         self.ask(|tx| Command::Stop(test, graceful, tx)).await?
     }
 
-    /// Changes the load of a running test over the whole swarm. Returns since when it counts,
-    /// after the start of the profile, once a majority of electors knows it.
+    /// Changes the load of a running test on all nodes. Returns, once a majority of electors has
+    /// stored the change, the time after the start of the profile at which it takes effect.
     ///
     /// # Errors
-    /// [`CommandError::NotFound`] if this node knows no such test, [`CommandError::Refused`]
-    /// if it makes no sense now, or no coordinator took it up.
-    pub async fn steer(&self, test: TestId, how: LoadRequest) -> Result<Duration, CommandError> {
-        self.ask(|tx| Command::LoadCommand(test, how, tx)).await?
+    /// [`CommandError::NotFound`] if this node knows no such test, [`CommandError::Refused`] if the
+    /// change is not possible now, or no coordinator has accepted it.
+    pub async fn change_load(
+        &self,
+        test: TestId,
+        how: LoadRequest,
+    ) -> Result<Duration, CommandError> {
+        self.ask(|tx| Command::ChangeLoad(test, how, tx)).await?
     }
 
     /// The nodes of the swarm, as this one sees them.
@@ -225,7 +235,7 @@ impl NodeHandle {
         self.ask(Command::Tests).await
     }
 
-    /// A test's result: so far, or for good.
+    /// The result of a test, preliminary until it has ended.
     ///
     /// # Errors
     /// [`CommandError::NotFound`] if this node knows no such test.
@@ -233,8 +243,8 @@ impl NodeHandle {
         self.ask(|tx| Command::Status(test, tx)).await?
     }
 
-    /// A test's progress, once a second, and its intervals as they close; the last line has
-    /// state `ended`.
+    /// The progress of a test, once per second, and its intervals as they close. The last update has
+    /// the state `ended`.
     ///
     /// # Errors
     /// [`CommandError::NotFound`] if this node knows no such test.
@@ -245,7 +255,7 @@ impl NodeHandle {
         self.ask(|tx| Command::Watch(test, tx)).await?
     }
 
-    /// The newest so many events of the swarm, newest first.
+    /// Up to `limit` events of the swarm, newest first.
     ///
     /// # Errors
     /// [`CommandError::Gone`] only.
@@ -253,7 +263,7 @@ impl NodeHandle {
         self.ask(|tx| Command::SwarmEvents(limit, tx)).await
     }
 
-    /// Who is connected to whom, as the nodes themselves say; takes at most some two seconds.
+    /// The connections between the nodes, as reported by them; takes at most about two seconds.
     ///
     /// # Errors
     /// [`CommandError::Gone`] only.
@@ -261,7 +271,7 @@ impl NodeHandle {
         self.ask(Command::SwarmLinks).await
     }
 
-    /// A test over time, in at most so many points: as far as it is, or as it was.
+    /// The timeline of a test, until now or complete, with at most `points` points.
     ///
     /// # Errors
     /// [`CommandError::NotFound`] if this node knows no such test.
@@ -275,7 +285,7 @@ impl NodeHandle {
             .await?
     }
 
-    /// The node, the swarm and the tests, as a monitoring system is shown them.
+    /// Figures of the node, the swarm and the tests for a monitoring system.
     ///
     /// # Errors
     /// [`CommandError::Gone`] only.
@@ -283,7 +293,7 @@ impl NodeHandle {
         self.ask(Command::Observe).await
     }
 
-    /// Takes no new share from now on, here or on another node.
+    /// Drains this node, or the given one: it takes no new shares.
     ///
     /// # Errors
     /// [`CommandError::NotFound`] if that peer is not in the swarm.
@@ -291,16 +301,16 @@ impl NodeHandle {
         self.ask(|tx| Command::Drain(peer, tx)).await?
     }
 
-    /// Looks on every node whether a plan would run; takes at most some six seconds.
+    /// Checks on every node whether a plan would run; takes at most about six seconds.
     ///
     /// # Errors
     /// [`CommandError::Gone`] only.
     pub async fn preflight(&self, plan: Arc<Plan>) -> Result<PreflightReport, CommandError> {
-        let _turn = self.preflights.acquire().await;
+        let _permit = self.preflights.acquire().await;
         self.ask(|tx| Command::Preflight(plan, tx)).await
     }
 
-    /// Leaves the swarm politely.
+    /// Leaves the swarm and ends the node.
     pub async fn leave(&self) {
         let _ = self.ask(Command::Leave).await;
     }

@@ -1,40 +1,48 @@
-//! The driver: the only place where the protocol's outputs become I/O.
+//! One node: drives the protocol with real clocks, sockets and randomness. [`Node::builder`] is the
+//! entry point.
 //!
-//! | module | what it does |
+//! | module | contents |
 //! |---|---|
-//! | [`config`] | what a node is started with |
-//! | [`run`] | starts and ends a node; its control plane has a thread and runtime of its own |
-//! | `driver` | the loop: events, commands, measurements and time in; I/O out |
-//! | `engine` | the load engine as the protocol sees it |
-//! | [`preflight`] | whether a plan would run, on every node |
-//! | [`inspect`] | from a plan to what the protocol must know of it |
-//! | `view` | nodes, tests, results and progress, as the API shows them |
-//! | `store` | results on disk, or the last few in memory |
-//! | [`observe`] | what a node shows to a monitoring system |
-//! | `history`, `records` | which results other nodes hold; fetching them |
-//! | `serving` | what is handed out to other nodes just now |
-//! | `clocks`, `swarm_log`, `environment` | other nodes' clocks, comings and goings; what this machine is |
-//! | [`blobs`] | data files at hand, by their SHA-256 |
-//! | `fetch`, `spread`, `calls` | data files from node to node |
-//! | [`handle`] | what the rest of the program may ask of a running node |
+//! | [`builder`], [`config`], [`run`] | configuring, starting and ending a node |
+//! | [`handle`] | access to a running node |
+//! | `driver` | the loop that routes events, commands and results of tasks |
+//! | `plans`, `starts`, `load_commands`, `hooks` | tests: plans, starts, load changes, hooks |
+//! | `engine` | the load engine from the protocol's point of view |
+//! | [`data_files`] | data files of tests: stored, fetched, distributed |
+//! | `results` | results of tests: stored, served, fetched |
+//! | `timeline` | tests over time |
+//! | `peers` | the other nodes: requests, clocks, links, history |
+//! | `preflight` | whether a plan would run |
+//! | [`status`] | what the node shows |
+//! | `names` | unique names of nodes |
+//! | [`host`] | the machine and the process |
+//!
+//! A subject (`results`, `data_files`, `timeline`, `peers`, `preflight`, …) owns its state. Its
+//! methods take what they need and return what is to be done; only the driver sends and starts tasks.
 
-pub mod blobs;
-mod calls;
-mod clocks;
+mod answer;
+pub mod builder;
 pub mod config;
-mod distribute;
+pub mod data_files;
 mod driver;
 mod engine;
-mod environment;
-mod fetch;
 pub mod handle;
-mod history;
-pub mod inspect;
-pub mod observe;
-pub mod preflight;
-mod records;
+mod hooks;
+pub mod host;
+mod load_changes;
+mod load_commands;
+mod names;
+mod peers;
+mod plans;
+mod preflight;
+mod queries;
+mod results;
 pub mod run;
-mod serving;
-mod store;
-mod swarm_log;
-mod view;
+mod starts;
+pub mod status;
+mod time;
+mod timeline;
+
+pub use builder::Node;
+pub use data_files::blobs;
+pub use status::observe;

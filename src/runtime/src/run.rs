@@ -1,60 +1,59 @@
-//! Starting and ending a node: the control plane gets a thread and a runtime of its own, so
-//! that neither the load engine nor anybody's display can hold up a heartbeat.
+//! Starts and ends a node. The control plane has a thread and a runtime of its own, so that neither the
+//! load engine nor a display can delay a heartbeat.
 
 use std::sync::Arc;
 
 use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot};
 
-use super::blobs::{Blobs, MAX_OPEN_STORE, MAX_STORE};
-use super::config::{DataPlace, NodeConfig, TimingProfile};
-use super::driver::{Driver, Parts};
-use super::engine::EngineHost;
-use super::handle::NodeHandle;
-use super::store::Store;
+use crate::config::{DataPlace, NodeConfig, TimingProfile};
+use crate::data_files::blobs::{Blobs, MAX_OPEN_STORE, MAX_STORE};
+use crate::driver::{Driver, Parts};
+use crate::engine::EngineHost;
+use crate::handle::{Command, NodeHandle};
+use crate::host::description;
+use crate::results::store::Store;
 use vajra_core::protocol::Time;
 use vajra_core::protocol::spec::{LocalNode, Timings};
 use vajra_engine::{self as load, LeaseClock};
 use vajra_network::{
     self as network, DataDir, DataDirError, Identity, NetworkConfig, NetworkError, NetworkEvent,
 };
-use vajra_task::{Secrets, TargetPolicy, TaskContext};
+use vajra_task::{Secrets, SharedState, TargetPolicy, TaskContext};
 use vajra_tasks::TASK_TYPES;
 
-/// Measurements and ends of runs waiting for the driver: one a test and second.
-const ENGINE_QUEUE: usize = 256;
-/// Why a node did not start.
+/// A node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// The swarm's address cannot be listened on, or another network matter.
+    /// The swarm's address cannot be used, or the network failed otherwise.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// Something else.
+    /// Another operation failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// Why it failed.
+        /// The reason.
         source: std::io::Error,
     },
     /// The control thread ended before it was ready.
-    #[error("the control thread ended unexpectedly; its log says why")]
+    #[error("the control thread ended unexpectedly; see the log")]
     Died,
 }
 
-/// A node at work.
+/// A running node.
 #[derive(Debug)]
 pub struct RunningNode {
-    /// Talks to it.
+    /// Access to the node.
     pub handle: NodeHandle,
-    /// Where it listens, each with `/p2p/PEER`.
+    /// Listen addresses, each with `/p2p/PEER`.
     pub listening: Vec<String>,
     /// Its peer id.
     pub peer: String,
-    /// Things a person should know: a port that was taken, and the like.
+    /// Warnings for the user, for example that a port is in use.
     pub warnings: Vec<String>,
     ended: Option<oneshot::Receiver<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -64,12 +63,12 @@ impl RunningNode {
     /// Waits until the node has ended.
     pub async fn wait(&mut self) {
         if let Some(ended) = self.ended.take() {
-            // Either way it has ended.
+            // An error also means that it has ended.
             let _ = ended.await;
         }
     }
 
-    /// Leaves the swarm politely and ends the node.
+    /// Leaves the swarm and ends the node.
     pub async fn shutdown(mut self) {
         self.handle.leave().await;
         self.wait().await;
@@ -85,10 +84,10 @@ struct Ready {
     warnings: Vec<String>,
 }
 
-/// Starts a node, and returns once swarm and API answer.
+/// Starts a node, and returns once it listens.
 ///
 /// # Errors
-/// When a directory, an address or a key cannot be used; the text says what to do.
+/// A directory, address or key cannot be used; the text says what to do.
 pub async fn start(config: NodeConfig) -> Result<RunningNode, StartError> {
     let (handle, commands) = NodeHandle::new();
     let (ready_tx, ready_rx) = oneshot::channel();
@@ -104,7 +103,7 @@ pub async fn start(config: NodeConfig) -> Result<RunningNode, StartError> {
                 Ok(runtime) => runtime.block_on(control(config, commands, ready_tx)),
                 Err(source) => {
                     let what = "cannot start the control runtime".into();
-                    // Nobody waits any more if this fails.
+                    // The caller may be gone.
                     let _ = ready_tx.send(Err(StartError::Io { what, source }));
                 }
             }
@@ -127,7 +126,7 @@ pub async fn start(config: NodeConfig) -> Result<RunningNode, StartError> {
 
 async fn control(
     config: NodeConfig,
-    commands: mpsc::Receiver<super::handle::Command>,
+    commands: mpsc::Receiver<Command>,
     ready: oneshot::Sender<Result<Ready, StartError>>,
 ) {
     match set_up(config, commands).await {
@@ -144,7 +143,7 @@ async fn control(
 
 async fn set_up(
     config: NodeConfig,
-    commands: mpsc::Receiver<super::handle::Command>,
+    commands: mpsc::Receiver<Command>,
 ) -> Result<(Driver, Ready), StartError> {
     let mut warnings = Vec::new();
     let dir = open_data(&config.data, &mut warnings)?;
@@ -154,16 +153,16 @@ async fn set_up(
     };
     let store_dir = dir.as_ref().map(|d| d.path().join("results"));
     let store = Store::open(store_dir).map_err(|source| StartError::Io {
-        what: "cannot make the results directory".into(),
+        what: "cannot create the results directory".into(),
         source,
     })?;
     let blobs_dir = dir.as_ref().map(|d| d.path().join("blobs"));
-    let room = match config.swarm_key.is_some() && blobs_dir.is_some() {
+    let limit = match config.swarm_key.is_some() && blobs_dir.is_some() {
         true => MAX_STORE,
         false => MAX_OPEN_STORE,
     };
-    let blobs = Blobs::open(blobs_dir, room).map_err(|source| StartError::Io {
-        what: "cannot make the directory of data files".into(),
+    let blobs = Blobs::open(blobs_dir, limit).map_err(|source| StartError::Io {
+        what: "cannot create the directory of data files".into(),
         source,
     })?;
     let peer_id = identity.keypair.public().to_peer_id();
@@ -196,28 +195,24 @@ async fn set_up(
             peer: identity.peer(),
             incarnation: identity.incarnation,
         },
-        name: config.name.clone(),
+        name: config.name.text.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         capacity: config.capacity.get(),
         task_types: TASK_TYPES.map(str::to_owned).to_vec(),
         labels: config.labels.clone(),
-        environment: super::environment::describe(),
+        environment: description::describe(),
     };
-    let (measured, measured_rx) = mpsc::channel(ENGINE_QUEUE);
-    let (finished, finished_rx) = mpsc::channel(ENGINE_QUEUE);
-    let room = EngineHost {
+    let engine = EngineHost {
         threads: config.engine_threads.get(),
         clock,
-        site: Arc::new(TaskContext {
+        context: Arc::new(TaskContext {
             policy,
             secrets: Secrets::new(&config.allow_secret),
             sources: config.source_addresses.clone(),
-            shared: Default::default(),
+            shared: SharedState::default(),
         }),
         dump: config.dump_dir.clone(),
         max_pause: timings.max_pause,
-        measured,
-        finished,
     };
     let shown: Vec<String> = listening.iter().map(ToString::to_string).collect();
     let driver = Driver::new(Parts {
@@ -225,13 +220,12 @@ async fn set_up(
         net,
         events,
         commands,
-        room,
-        measured: measured_rx,
-        finished: finished_rx,
+        engine,
         store,
         blobs,
+        name: config.name.clone(),
         addresses: shown.clone(),
-        bootstraps: config.bootstrap.len(),
+        has_bootstrap: !config.bootstrap.is_empty(),
         dir,
     });
     Ok((
@@ -244,8 +238,8 @@ async fn set_up(
     ))
 }
 
-/// A node without a network hears nothing; the sender is leaked on purpose, because a closed
-/// channel would mean that the network has ended.
+/// The events of a node without a network: none. The sender is leaked on purpose, since a closed
+/// channel means that the network has ended.
 fn idle_events() -> mpsc::Receiver<NetworkEvent> {
     let (tx, rx) = mpsc::channel(1);
     std::mem::forget(tx);
@@ -259,12 +253,12 @@ struct SwarmConfig<'a> {
 }
 
 impl SwarmConfig<'_> {
-    /// Listens; a default port that is taken gives way to a free one.
+    /// Listens. If the default port is in use, a free one is used instead.
     async fn listen(&self, warnings: &mut Vec<String>) -> Result<network::Running, StartError> {
         match self.spawn(self.config.listen.addresses.clone()).await {
             Err(NetworkError::AddressInUse { address }) if !self.config.listen.explicit => {
                 warnings.push(format!(
-                    "{address} is in use; listening on a free port instead (--listen chooses one)"
+                    "{address} is in use; listening on a free port instead (set one with --listen)"
                 ));
                 let free = self.config.listen.addresses.iter().map(any_port).collect();
                 Ok(self.spawn(free).await?)
@@ -322,8 +316,7 @@ fn own_ports(listening: &[Multiaddr], others: &[u16]) -> Vec<u16> {
     ports
 }
 
-/// Opens the data directory; one that another node uses gives way to none if it was not
-/// asked for.
+/// Opens the data directory. If another node uses the default one, this node does without.
 fn open_data(place: &DataPlace, warnings: &mut Vec<String>) -> Result<Option<DataDir>, StartError> {
     let DataPlace::Directory { path, explicit } = place else {
         return Ok(None);
@@ -331,7 +324,7 @@ fn open_data(place: &DataPlace, warnings: &mut Vec<String>) -> Result<Option<Dat
     match DataDir::open(path) {
         Ok(dir) => Ok(Some(dir)),
         Err(e @ DataDirError::Locked { .. }) if !explicit => {
-            warnings.push(format!("{e}; this one keeps nothing"));
+            warnings.push(format!("{e}; this node stores nothing on disk"));
             Ok(None)
         }
         Err(e) => Err(e.into()),

@@ -98,7 +98,7 @@ impl TestCollector {
     }
 
     fn state(&self, f: &mut Families<'_>) -> fmt::Result {
-        let state = |t: &ObservedTest| Some(state_name(t.phase).to_owned());
+        let state = |t: &ObservedTest| Some(state_name(t.state).to_owned());
         f.gauge(
             "vajra_test_state",
             "1 for the current state of the test.",
@@ -122,7 +122,7 @@ impl TestCollector {
         f.gauge(
             "vajra_test_planned_requests_per_second",
             "Planned arrivals per second; 0 in the closed model and for scenarios.",
-            self.each(|t| t.asked),
+            self.each(|t| t.planned),
         )?;
         f.gauge(
             "vajra_test_users",

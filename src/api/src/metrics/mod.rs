@@ -107,7 +107,7 @@ fn page(observation: Observation, build: BuildInfo) -> Result<String, std::fmt::
     let mut own = Registry::default();
     own.register_collector(Box::new(node::NodeCollector(observation.clone(), build)));
     own.register_collector(Box::new(load::TestCollector::new(observation)));
-    own.register_collector(Box::new(process::OfProcess::read()));
+    own.register_collector(Box::new(process::ProcessCollector::read()));
     let mut text = String::new();
     encode_registry(&mut text, &own)?;
     if let Some(libp2p) = libp2p {

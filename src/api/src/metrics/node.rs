@@ -97,13 +97,11 @@ impl NodeCollector {
             "Maximum number of concurrent tasks of all healthy nodes.",
             [(Labels::new(), self.0.nodes.pool.capacity)],
         )?;
-        let tests = |state| self.0.by_state.get(state).copied().unwrap_or(0);
+        let tests = |state: &TestState| self.0.by_state.get(state).copied().unwrap_or(0);
         f.gauge(
             "vajra_tests",
             "Tests known to this node by state, including stored ones.",
-            STATES
-                .map(state_name)
-                .map(|state| (labels([("state", state)]), tests(state))),
+            STATES.map(|state| (labels([("state", state_name(state))]), tests(&state))),
         )
     }
 }

@@ -88,11 +88,11 @@ fn test(name: &str, workers: Vec<ObservedWorker>) -> ObservedTest {
     ObservedTest {
         id: TEST,
         name: name.into(),
-        phase: TestState::Running,
+        state: TestState::Running,
         verdict: None,
         elapsed: Duration::from_secs(1),
         duration: Duration::from_secs(60),
-        asked: 50.0,
+        planned: 50.0,
         users: 0,
         term: 2,
         coordinator_changes: 1,
@@ -119,7 +119,7 @@ fn observation(tests: Vec<ObservedTest>) -> Observation {
     let pool = Pool::of(&nodes);
     Observation {
         nodes: NodeList { nodes, pool },
-        by_state: BTreeMap::from([("running", 1)]),
+        by_state: BTreeMap::from([(TestState::Running, 1)]),
         tests,
         network: Some(NetworkStats {
             gossip_rejected: 9,
@@ -214,7 +214,7 @@ fn the_verdict_is_a_label_and_absent_until_it_is_known() {
     );
     assert_eq!(value(&running, "vajra_test_verdict", &[]), None);
     let ended = ObservedTest {
-        phase: TestState::Ended,
+        state: TestState::Ended,
         verdict: Some(Verdict::Invalid),
         ..test("t", vec![])
     };

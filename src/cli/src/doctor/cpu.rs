@@ -1,18 +1,21 @@
-//! The cores: whether they are there when an arrival is due.
+//! CPU: whether a core is available when an arrival is due.
 
 use super::facts::Facts;
 use vajra_core::protocol::preflight::{Check, Finding};
+use vajra_runtime::host::CpuTimes;
+use vajra_runtime::host::cgroup::Limits;
 
-/// Part of the time that a hypervisor may take without it showing in the lag.
+/// Part of the time that a hypervisor may take without a visible effect on lag.
 const STOLEN: f64 = 0.01;
-/// Part of the machine that others may be using.
+/// Part of the CPU time that other programs may use.
 const BUSY: f64 = 0.25;
 
 pub(super) fn all(facts: &Facts) -> Vec<Check> {
-    let used = facts.stat.as_ref().and_then(|(a, b)| Used::of(a, b));
+    let times = facts.cpu_times.as_ref();
+    let used = times.and_then(|(before, after)| Used::between(before, after));
     vec![
         governor(&facts.governors),
-        quota(&facts.cpu_max, facts.cpu_stat.as_deref(), facts.cores),
+        quota(&facts.cgroup, facts.cores),
         steal(used),
         load(used),
     ]
@@ -23,7 +26,7 @@ fn governor(of_cores: &[String]) -> Check {
         return Check::new(
             "governor",
             Finding::Skip,
-            "this system does not tell (in virtual machines the host decides)",
+            "not reported by this system (in virtual machines the host decides)",
         );
     };
     let slow = of_cores.iter().find(|g| *g != "performance");
@@ -32,28 +35,20 @@ fn governor(of_cores: &[String]) -> Check {
         Some(governor) => Check::new(
             "governor",
             Finding::Warn,
-            format!("{governor}: cores slow down between requests, and lag rises"),
+            format!("{governor}: cores slow down between requests, which increases lag"),
         )
         .hint("cpupower frequency-set -g performance"),
     }
 }
 
-/// `cpu.max` is `MAX PERIOD` in microseconds, or `max PERIOD`.
-fn quota(cpu_max: &[String], cpu_stat: Option<&str>, cores: usize) -> Check {
-    let limits = cpu_max.iter().filter_map(|text| {
-        let (max, period) = text.trim().split_once(' ')?;
-        Some(max.parse::<f64>().ok()? / period.parse::<f64>().ok()?)
-    });
-    let Some(allowed) = limits.reduce(f64::min) else {
+fn quota(limits: &Limits, cores: usize) -> Check {
+    let Some(allowed) = limits.cpu_cores else {
         let text = format!("no quota on {cores} cores");
         return Check::new("cpu_quota", Finding::Pass, text);
     };
-    let stat = cpu_stat.unwrap_or_default();
-    let throttled = stat.lines().find_map(|l| l.strip_prefix("nr_throttled "));
-    let throttled: u64 = throttled.and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-    let text = format!(
-        "the control group allows {allowed:.2} cores and then lets everything wait, as it did {throttled} times"
-    );
+    let throttled = limits.throttled;
+    let text =
+        format!("the control group allows {allowed:.2} cores, and has throttled {throttled} times");
     let finding = match throttled > 0 || allowed < 2.0 {
         true => Finding::Warn,
         false => Finding::Pass,
@@ -61,13 +56,13 @@ fn quota(cpu_max: &[String], cpu_stat: Option<&str>, cores: usize) -> Check {
     Check::new("cpu_quota", finding, text).hint(match finding {
         Finding::Pass => "",
         _ => {
-            "give it whole cores instead: AllowedCPUs= in the systemd unit, --cpuset-cpus for a \
+            "assign whole cores instead: AllowedCPUs= in the systemd unit, --cpuset-cpus for a \
              container, the static CPU manager policy in Kubernetes"
         }
     })
 }
 
-/// Parts of a second on all cores, 0 to 1.
+/// Use of all cores in the last second, as fractions from 0 to 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Used {
     busy: f64,
@@ -75,29 +70,22 @@ struct Used {
 }
 
 impl Used {
-    /// From two readings of `/proc/stat`, whose first line is `cpu user nice system idle iowait
-    /// irq softirq steal …` in ticks.
-    fn of(before: &str, after: &str) -> Option<Used> {
-        let ticks = |text: &str| -> Option<Vec<u64>> {
-            let line = text.lines().find_map(|l| l.strip_prefix("cpu "))?;
-            let all = line.split_whitespace().take(8).map(str::parse);
-            all.collect::<Result<_, _>>().ok()
-        };
-        let (before, after) = (ticks(before)?, ticks(after)?);
-        let passed = after.iter().zip(&before).map(|(a, b)| a.saturating_sub(*b));
-        let [user, nice, system, idle, wait, irq, softirq, steal] =
-            passed.collect::<Vec<_>>().try_into().ok()?;
-        let all = (user + nice + system + idle + wait + irq + softirq + steal) as f64;
+    /// From the CPU times at two instants.
+    fn between(before: &CpuTimes, after: &CpuTimes) -> Option<Used> {
+        let busy = after.busy.saturating_sub(before.busy) as f64;
+        let idle = after.idle.saturating_sub(before.idle) as f64;
+        let stolen = after.stolen.saturating_sub(before.stolen) as f64;
+        let all = busy + idle + stolen;
         (all > 0.0).then(|| Used {
-            busy: (user + nice + system + irq + softirq) as f64 / all,
-            stolen: steal as f64 / all,
+            busy: busy / all,
+            stolen: stolen / all,
         })
     }
 }
 
 fn steal(used: Option<Used>) -> Check {
     let Some(used) = used else {
-        return Check::new("steal", Finding::Skip, "this system does not tell");
+        return Check::new("steal", Finding::Skip, "not reported by this system");
     };
     let text = format!(
         "the hypervisor took {:.1} % of the last second",
@@ -105,22 +93,23 @@ fn steal(used: Option<Used>) -> Check {
     );
     match used.stolen > STOLEN {
         true => Check::new("steal", Finding::Warn, text)
-            .hint("use a machine with cores of its own; `vmstat 1` shows it as st"),
+            .hint("use a machine with dedicated cores; `vmstat 1` shows it as st"),
         false => Check::new("steal", Finding::Pass, text),
     }
 }
 
 fn load(used: Option<Used>) -> Check {
     let Some(used) = used else {
-        return Check::new("load", Finding::Skip, "this system does not tell");
+        return Check::new("load", Finding::Skip, "not reported by this system");
     };
     let text = format!(
         "other programs used {:.0} % of the cores in the last second",
         used.busy * 100.0
     );
     match used.busy > BUSY {
-        true => Check::new("load", Finding::Warn, text)
-            .hint("end them, or give the node cores of its own: taskset -c 2-7 vajra-node …; see top -o %CPU"),
+        true => Check::new("load", Finding::Warn, text).hint(
+            "close them, or assign cores to the node: taskset -c 2-7 vajra-node …; see top -o %CPU",
+        ),
         false => Check::new("load", Finding::Pass, text),
     }
 }
@@ -130,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_core_that_saves_power_is_a_warning() {
+    fn one_core_with_a_power_saving_governor_warns() {
         let of = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
             governor(&names).finding
@@ -141,31 +130,36 @@ mod tests {
     }
 
     #[test]
-    fn the_least_quota_of_all_groups_counts_and_throttling_tells() {
-        let of = |max: &[&str], stat| {
-            let max: Vec<String> = max.iter().map(|n| (*n).to_owned()).collect();
-            quota(&max, stat, 8)
+    fn a_small_quota_or_throttling_warns() {
+        let of = |cpu_cores, throttled| {
+            let limits = Limits {
+                cpu_cores,
+                throttled,
+                ..Limits::default()
+            };
+            quota(&limits, 8)
         };
-        assert_eq!(of(&["max 100000\n"], None).finding, Finding::Pass);
-        assert_eq!(of(&[], None).finding, Finding::Pass);
-        let half = of(&["max 100000", "50000 100000"], None);
+        assert_eq!(of(None, 0).finding, Finding::Pass);
+        let half = of(Some(0.5), 0);
         assert_eq!(half.finding, Finding::Warn);
         assert!(half.text.contains("0.50 cores"), "{}", half.text);
-        assert_eq!(
-            of(&["400000 100000"], Some("nr_throttled 0\n")).finding,
-            Finding::Pass
-        );
-        assert_eq!(
-            of(&["400000 100000"], Some("nr_throttled 3\n")).finding,
-            Finding::Warn
-        );
+        assert_eq!(of(Some(4.0), 0).finding, Finding::Pass);
+        assert_eq!(of(Some(4.0), 3).finding, Finding::Warn);
     }
 
     #[test]
-    fn busy_and_stolen_time_are_parts_of_what_passed_between_two_readings() {
-        let before = "cpu  100 0 100 1000 50 0 0 10 0 0\ncpu0 1\n";
-        let after = "cpu  130 0 120 1140 50 0 0 20 0 0\ncpu0 1\n";
-        let used = Used::of(before, after);
+    fn busy_and_stolen_time_are_fractions_of_the_time_between_two_readings() {
+        let before = CpuTimes {
+            busy: 200,
+            idle: 1050,
+            stolen: 10,
+        };
+        let after = CpuTimes {
+            busy: 250,
+            idle: 1190,
+            stolen: 20,
+        };
+        let used = Used::between(&before, &after);
         assert_eq!(
             used,
             Some(Used {
@@ -175,8 +169,7 @@ mod tests {
         );
         assert_eq!(steal(used).finding, Finding::Warn);
         assert_eq!(load(used).finding, Finding::Pass);
-        assert_eq!(Used::of(before, before), None);
-        assert_eq!(Used::of("", "nonsense"), None);
+        assert_eq!(Used::between(&before, &before), None);
         assert_eq!(load(None).finding, Finding::Skip);
     }
 }

@@ -1,41 +1,40 @@
 //! Limits of the system: descriptors, ports, queues, memory.
 
+use std::ops::RangeInclusive;
+
 use super::facts::Facts;
 use vajra_core::protocol::preflight::{Check, Finding};
 use vajra_results::units::{bytes, count};
+use vajra_runtime::host::port_count;
 
-/// Descriptors with which a node can do without thinking of them.
+/// Descriptors that suffice for any test.
 const MANY_DESCRIPTORS: u64 = 65_536;
-/// Fewer than these do not even serve the swarm and the API.
+/// Fewer descriptors do not suffice for swarm and API.
 const LEAST_DESCRIPTORS: u64 = 1_024;
-/// Ports that Linux gives by default.
+/// Default number of local ports on Linux.
 const USUAL_PORTS: u64 = 28_232;
-/// A queue of connections that outlasts a stall of a second at some thousand a second.
+/// Length of a listen queue that covers a stall of one second at about 1,000 connections per second.
 const LONG_QUEUE: u64 = 1_024;
-/// Connections that a firewall's table should have room for: those of a default node in use
-/// and at rest.
+/// Free entries that a connection tracking table should have: open and recently closed connections
+/// of a node with default settings.
 const MANY_TRACKED: u64 = 131_072;
-/// Memory below which a node does not run: 190 KB for each of some hundred histograms, and its
-/// buffers.
+/// Least memory for a node: buffers, and about 100 histograms of 190 KB.
 const LEAST_MEMORY: u64 = 128 << 20;
-/// Memory for some ten thousand connections.
+/// Memory for about 10,000 connections.
 const MUCH_MEMORY: u64 = 1 << 30;
 
 pub(super) fn all(facts: &Facts) -> Vec<Check> {
     vec![
         descriptors(facts.descriptors_soft, facts.descriptors_hard),
-        ports(facts.port_range.as_deref()),
-        port_reuse(facts.time_wait_reuse.as_deref()),
-        backlog(facts.somaxconn.as_deref()),
-        tracking(
-            facts.conntrack_max.as_deref(),
-            facts.conntrack_count.as_deref(),
-        ),
-        memory(facts.meminfo.as_deref(), facts.memory_room),
+        ports(facts.local_ports.as_ref()),
+        port_reuse(facts.time_wait_reuse),
+        backlog(facts.somaxconn),
+        tracking(facts.conntrack_max, facts.conntrack_count),
+        memory(facts.memory, facts.cgroup.memory_available),
     ]
 }
 
-/// A node raises its soft limit to the hard one by itself.
+/// Evaluates the hard limit, since a node raises its soft limit at the start.
 fn descriptors(soft: Option<u64>, hard: Option<u64>) -> Check {
     let Some(hard) = hard else {
         return Check::new("descriptors", Finding::Pass, "no limit");
@@ -47,56 +46,58 @@ fn descriptors(soft: Option<u64>, hard: Option<u64>) -> Check {
     };
     let soft = soft.map_or("unlimited".into(), count);
     let text = format!(
-        "up to {} (soft limit {soft}, which a node raises by itself); 80 % of them may be connections",
+        "up to {} (soft limit {soft}, raised at the start); 80 % of them may be connections",
         count(hard)
     );
     Check::new("descriptors", finding, text)
         .figures(MANY_DESCRIPTORS, Some(hard))
         .hint(match hint {
-            true => "LimitNOFILE=1048576 in the systemd unit, or as root: ulimit -Hn 1048576",
+            true => {
+                "set LimitNOFILE=1048576 in the systemd unit, or run as root: ulimit -Hn 1048576"
+            }
             false => "",
         })
 }
 
-fn ports(range: Option<&str>) -> Check {
-    let numbers = range.map(|text| text.split_whitespace().map(str::parse::<u64>));
-    let numbers: Vec<_> = numbers.into_iter().flatten().collect();
-    let [Ok(first), Ok(last)] = numbers[..] else {
-        return Check::new("ports", Finding::Skip, "this system does not tell");
+fn ports(range: Option<&RangeInclusive<u64>>) -> Check {
+    let Some(range) = range else {
+        return Check::new("ports", Finding::Skip, "not reported by this system");
     };
-    let there = (last + 1).saturating_sub(first);
-    let finding = match there {
+    let available = port_count(range);
+    let finding = match available {
         n if n < USUAL_PORTS / 4 => Finding::Fail,
         n if n < USUAL_PORTS => Finding::Warn,
         _ => Finding::Pass,
     };
     let text = format!(
-        "{} local ports ({first} to {last}): as many connections to one target from each address",
-        count(there)
+        "{} local ports ({} to {}), the limit of connections from one address to one target",
+        count(available),
+        range.start(),
+        range.end()
     );
     Check::new("ports", finding, text)
-        .figures(USUAL_PORTS, Some(there))
+        .figures(USUAL_PORTS, Some(available))
         .hint(match finding {
             Finding::Pass => "",
             _ => "sysctl -w net.ipv4.ip_local_port_range='10240 65535'",
         })
 }
 
-fn port_reuse(setting: Option<&str>) -> Check {
-    let (finding, text) = match setting.map(str::trim) {
-        Some("1") => (
+fn port_reuse(setting: Option<u64>) -> Check {
+    let (finding, text) = match setting {
+        Some(1) => (
             Finding::Pass,
-            "closed connections' ports are used again after a second",
+            "ports of closed connections are reused after a second",
         ),
-        Some("2") => (
+        Some(2) => (
             Finding::Pass,
-            "closed connections' ports rest for 60 s, but for loopback; it matters only with a new connection for every request (net.ipv4.tcp_tw_reuse=1 shortens it)",
+            "ports of closed connections are reused after 60 s, except on loopback; this matters only with a new connection per request (net.ipv4.tcp_tw_reuse=1 shortens it)",
         ),
         Some(_) => (
             Finding::Warn,
-            "closed connections' ports rest for 60 s: with a new connection for every request at most some 470 a second for each address",
+            "ports of closed connections are reused after 60 s: with a new connection per request, at most about 470 requests per second and address",
         ),
-        None => (Finding::Skip, "this system does not tell"),
+        None => (Finding::Skip, "not reported by this system"),
     };
     Check::new("port_reuse", finding, text).hint(match finding {
         Finding::Warn => "sysctl -w net.ipv4.tcp_tw_reuse=1",
@@ -104,42 +105,37 @@ fn port_reuse(setting: Option<&str>) -> Check {
     })
 }
 
-fn backlog(setting: Option<&str>) -> Check {
-    let Some(there) = setting.and_then(|t| t.trim().parse::<u64>().ok()) else {
-        return Check::new("backlog", Finding::Skip, "this system does not tell");
+fn backlog(setting: Option<u64>) -> Check {
+    let Some(length) = setting else {
+        return Check::new("backlog", Finding::Skip, "not reported by this system");
     };
     let text = format!(
-        "{} connections may wait to be accepted by a server on this machine",
-        count(there)
+        "listen queues of servers on this machine hold up to {} connections",
+        count(length)
     );
-    let finding = match there < LONG_QUEUE {
+    let finding = match length < LONG_QUEUE {
         true => Finding::Warn,
         false => Finding::Pass,
     };
     Check::new("backlog", finding, text)
-        .figures(LONG_QUEUE, Some(there))
+        .figures(LONG_QUEUE, Some(length))
         .hint(match finding {
             Finding::Pass => "",
             _ => "sysctl -w net.core.somaxconn=4096",
         })
 }
 
-fn tracking(max: Option<&str>, now: Option<&str>) -> Check {
-    let number = |text: Option<&str>| text.and_then(|t| t.trim().parse::<u64>().ok());
-    let Some(max) = number(max) else {
-        return Check::new(
-            "conntrack",
-            Finding::Skip,
-            "no firewall keeps track of connections",
-        );
+fn tracking(max: Option<u64>, used: Option<u64>) -> Check {
+    let Some(max) = max else {
+        return Check::new("conntrack", Finding::Skip, "no connection tracking");
     };
-    let used = number(now).unwrap_or(0);
+    let used = used.unwrap_or(0);
     let finding = match max.saturating_sub(used) {
         free if free < MANY_TRACKED => Finding::Warn,
         _ => Finding::Pass,
     };
     let text = format!(
-        "the firewall has room for {} connections, {} of it taken; beyond it packets are dropped",
+        "the connection tracking table has {} entries, {} in use; if it is full, packets are dropped",
         count(max),
         count(used)
     );
@@ -151,30 +147,26 @@ fn tracking(max: Option<&str>, now: Option<&str>) -> Check {
         })
 }
 
-fn memory(meminfo: Option<&str>, room: Option<u64>) -> Check {
-    let line = |text: &str| {
-        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
+/// The memory of the machine, and what its control group leaves.
+fn memory(machine: Option<u64>, group: Option<u64>) -> Check {
+    let Some(available) = machine.into_iter().chain(group).min() else {
+        return Check::new("memory", Finding::Skip, "not reported by this system");
     };
-    let free = meminfo.and_then(line).map(|kib| kib * 1024);
-    let Some(there) = free.into_iter().chain(room).min() else {
-        return Check::new("memory", Finding::Skip, "this system does not tell");
-    };
-    let finding = match there {
+    let finding = match available {
         n if n < LEAST_MEMORY => Finding::Fail,
         n if n < MUCH_MEMORY => Finding::Warn,
         _ => Finding::Pass,
     };
-    let limited = match room.is_some_and(|room| room == there) {
-        true => ", as far as the control group allows",
+    let limited = match group.is_some_and(|group| group == available) {
+        true => ", limited by the control group",
         false => "",
     };
-    let text = format!("{} can be had{limited}", bytes(there as f64));
+    let text = format!("{} available{limited}", bytes(available as f64));
     Check::new("memory", finding, text)
-        .figures(MUCH_MEMORY, Some(there))
+        .figures(MUCH_MEMORY, Some(available))
         .hint(match (finding, limited) {
             (Finding::Pass, _) => "",
-            (_, "") => "end other programs: ps -eo rss,pid,args --sort=-rss | head",
+            (_, "") => "close other programs: ps -eo rss,pid,args --sort=-rss | head",
             _ => "raise the limit: MemoryMax= in the systemd unit, or the container's",
         })
 }
@@ -184,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptors_are_judged_by_the_hard_limit() {
+    fn the_hard_limit_of_descriptors_counts() {
         let of = |hard| descriptors(Some(1_024), hard).finding;
         assert_eq!(of(Some(512)), Finding::Fail);
         assert_eq!(of(Some(4_096)), Finding::Warn);
@@ -198,49 +190,48 @@ mod tests {
     }
 
     #[test]
-    fn the_range_of_ports_is_counted_with_both_ends() {
-        let usual = ports(Some("32768\t60999\n"));
+    fn a_port_range_is_counted_with_both_ends() {
+        let usual = ports(Some(&(32_768..=60_999)));
         assert_eq!((usual.finding, usual.limit), (Finding::Pass, Some(28_232)));
-        assert_eq!(ports(Some("40000 50000")).finding, Finding::Warn);
-        assert_eq!(ports(Some("60000 60999")).finding, Finding::Fail);
-        assert_eq!(ports(Some("nonsense")).finding, Finding::Skip);
+        assert_eq!(ports(Some(&(40_000..=50_000))).finding, Finding::Warn);
+        assert_eq!(ports(Some(&(60_000..=60_999))).finding, Finding::Fail);
         assert_eq!(ports(None).finding, Finding::Skip);
     }
 
     #[test]
-    fn only_ports_that_are_never_used_again_are_a_warning() {
-        let of = |text| port_reuse(text).finding;
-        assert_eq!(of(Some("0\n")), Finding::Warn);
-        assert_eq!(of(Some("1\n")), Finding::Pass);
-        assert_eq!(of(Some("2\n")), Finding::Pass);
+    fn only_ports_without_early_reuse_warn() {
+        let of = |setting| port_reuse(setting).finding;
+        assert_eq!(of(Some(0)), Finding::Warn);
+        assert_eq!(of(Some(1)), Finding::Pass);
+        assert_eq!(of(Some(2)), Finding::Pass);
         assert_eq!(of(None), Finding::Skip);
     }
 
     #[test]
-    fn queues_and_tables_that_are_short_name_the_setting() {
-        assert!(backlog(Some("128\n")).hint.contains("somaxconn"));
-        assert_eq!(backlog(Some("4096\n")).finding, Finding::Pass);
+    fn short_queues_and_small_tables_name_the_setting() {
+        assert!(backlog(Some(128)).hint.contains("somaxconn"));
+        assert_eq!(backlog(Some(4096)).finding, Finding::Pass);
         assert!(
-            tracking(Some("65536"), Some("10"))
+            tracking(Some(65_536), Some(10))
                 .hint
                 .contains("nf_conntrack_max")
         );
-        assert_eq!(tracking(Some("262144"), Some("10")).finding, Finding::Pass);
+        assert_eq!(tracking(Some(262_144), Some(10)).finding, Finding::Pass);
         assert_eq!(
-            tracking(Some("262144"), Some("250000")).finding,
+            tracking(Some(262_144), Some(250_000)).finding,
             Finding::Warn
         );
         assert_eq!(tracking(None, None).finding, Finding::Skip);
     }
 
     #[test]
-    fn memory_is_what_both_the_machine_and_the_control_group_have() {
-        let meminfo = Some("MemTotal: 9 kB\nMemAvailable:  8388608 kB\n");
-        assert_eq!(memory(meminfo, None).finding, Finding::Pass);
-        let small = memory(meminfo, Some(512 << 20));
+    fn memory_is_the_smaller_of_machine_and_control_group() {
+        let machine = Some(8 << 30);
+        assert_eq!(memory(machine, None).finding, Finding::Pass);
+        let small = memory(machine, Some(512 << 20));
         assert_eq!(small.finding, Finding::Warn);
         assert!(small.hint.contains("MemoryMax"), "{}", small.hint);
-        assert_eq!(memory(meminfo, Some(1 << 20)).finding, Finding::Fail);
+        assert_eq!(memory(machine, Some(1 << 20)).finding, Finding::Fail);
         assert_eq!(memory(None, None).finding, Finding::Skip);
     }
 }

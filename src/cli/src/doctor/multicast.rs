@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 
-use super::facts::{Facts, Interface};
+use super::facts::Facts;
 use vajra_core::protocol::preflight::{Check, Finding};
+use vajra_runtime::host::Interface;
 
 /// The group of mDNS, RFC 6762.
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);

@@ -4,12 +4,9 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread;
-
-use libp2p::Multiaddr;
-use libp2p::multiaddr::Protocol;
 
 use crate::config_file;
 use crate::exit::Failure;
@@ -19,13 +16,11 @@ use crate::product::Profiles;
 use vajra_api::ApiListen;
 use vajra_network::{SwarmKey, SwarmName};
 use vajra_runtime::config::{
-    API_PORT, CAPACITY_PER_THREAD, DataPlace, Listen, MAX_CAPACITY, MAX_ENGINE_THREADS, NodeConfig,
-    SWARM_PORT,
+    API_PORT, CAPACITY_PER_THREAD, DEFAULT_SWARM, DataPlace, Listen, MAX_CAPACITY,
+    MAX_ENGINE_THREADS, NodeConfig, NodeName, SWARM_PORT, any_interface,
 };
 use vajra_task::{AllowTarget, AllowTargetError};
 
-/// Default name of the swarm.
-const DEFAULT_SWARM: &str = "vajra";
 /// Maximum length of a name or label in bytes; every advert contains them.
 const MAX_TEXT: usize = 100;
 /// Maximum number of labels of a node, for the same reason.
@@ -99,8 +94,11 @@ pub fn resolve(layer: Layer) -> Result<Settings, Failure> {
         )));
     }
     let data = data_place(&layer);
-    let name = layer.name.unwrap_or_else(hostname);
-    check_text("the node's name", &name)?;
+    let name = match layer.name {
+        Some(name) => NodeName::configured(name),
+        None => NodeName::default_name(),
+    };
+    check_text("the node's name", &name.text)?;
     let labels = layer.labels.unwrap_or_default();
     if labels.len() > MAX_LABELS {
         return Err(Failure::input(format_args!(
@@ -202,12 +200,6 @@ fn sources(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Failure> {
     Ok(addresses)
 }
 
-fn any_interface(port: u16) -> Multiaddr {
-    Multiaddr::empty()
-        .with(Protocol::Ip4(Ipv4Addr::UNSPECIFIED))
-        .with(Protocol::Tcp(port))
-}
-
 fn swarm_key(layer: &Layer) -> Result<Option<SwarmKey>, Failure> {
     match &layer.swarm_key {
         Some(path) => SwarmKey::read(path).map(Some).map_err(Failure::input),
@@ -296,23 +288,6 @@ fn check_text(name: &str, text: &str) -> Result<(), Failure> {
         )));
     }
     Ok(())
-}
-
-/// The host's name, without a network request.
-fn hostname() -> String {
-    let kernel = Path::new("/proc/sys/kernel/hostname");
-    let name = fs::read_to_string(kernel)
-        .or_else(|_| fs::read_to_string("/etc/hostname"))
-        .ok()
-        .or_else(|| environment("HOSTNAME"))
-        .or_else(|| environment("COMPUTERNAME"))
-        .unwrap_or_default();
-    let name = name.trim();
-    if check_text("", name).is_ok() {
-        name.into()
-    } else {
-        "node".into()
-    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ fn flags_override_the_environment_overrides_the_file_overrides_defaults() {
         ("VAJRA_CONFIG", path.as_str()),
     ];
     let config = node(&["--name", "flag"], &env).unwrap();
-    assert_eq!(config.node.name, "flag");
+    assert_eq!(config.node.name, NodeName::configured("flag"));
     assert_eq!(config.node.swarm, "env".parse().unwrap());
     assert_eq!(config.node.capacity.get(), 3);
     assert_eq!(

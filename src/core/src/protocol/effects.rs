@@ -29,10 +29,10 @@ pub enum Output {
     Publish(Gossip),
     /// Send a request. Its reply becomes an input; a failure does not.
     Send(Peer, Request),
-    /// Answer the request with this ticket.
-    Reply(u64, Reply),
-    /// Report the judgement of the gossip message with this ticket to the network.
-    Acceptance(u64, Acceptance),
+    /// Reply to the request that was handled.
+    Reply(Reply),
+    /// Whether the network forwards the gossip message that was handled.
+    Acceptance(Acceptance),
     /// Parse a plan, decide whether this node can run it, and report the outcome by
     /// [`super::Input::Inspected`].
     Inspect {

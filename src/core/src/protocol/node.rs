@@ -50,8 +50,6 @@ pub enum Input {
     Gossip {
         /// Author.
         author: Peer,
-        /// Ticket under which the network expects the judgement.
-        ticket: u64,
         /// Message.
         message: Gossip,
     },
@@ -59,8 +57,6 @@ pub enum Input {
     Request {
         /// Sender.
         from: Peer,
-        /// Ticket under which the network expects the reply.
-        ticket: u64,
         /// Request.
         request: Request,
     },
@@ -98,6 +94,8 @@ pub enum Input {
     LoadCommand(TestId, u64, LoadCommand),
     /// Outcome of [`Output::RunHook`]: the setup's values, or the reason for the failure.
     HookFinished(TestId, Hook, Result<Arc<[u8]>, HookError>),
+    /// This node has another name from now on.
+    Rename(String),
     /// Take no new share from now on.
     Drain,
     /// Leave the swarm.
@@ -221,21 +219,13 @@ impl Node {
     fn dispatch(&mut self, now: Time, input: Input, fx: &mut Effects) {
         match input {
             Input::Tick => {}
-            Input::Gossip {
-                author,
-                ticket,
-                message,
-            } => {
+            Input::Gossip { author, message } => {
                 let acceptance = self.gossip(now, &author, message, fx);
-                fx.outputs.push(Output::Acceptance(ticket, acceptance));
+                fx.outputs.push(Output::Acceptance(acceptance));
             }
-            Input::Request {
-                from,
-                ticket,
-                request,
-            } => {
+            Input::Request { from, request } => {
                 let reply = self.request(now, &from, &request, fx);
-                fx.outputs.push(Output::Reply(ticket, reply));
+                fx.outputs.push(Output::Reply(reply));
             }
             Input::Reply { from, reply } => self.reply(now, &from, reply, fx),
             Input::Connected(peer) => {
@@ -274,6 +264,10 @@ impl Node {
                 if let Some(t) = self.tests.get_mut(&test) {
                     t.hook_finished(now, hook, outcome, fx);
                 }
+            }
+            Input::Rename(name) => {
+                Arc::make_mut(&mut self.local).name = name;
+                self.advertise_now(now);
             }
             Input::Drain => self.drain(),
             Input::Leave(order) => {

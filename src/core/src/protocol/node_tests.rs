@@ -73,14 +73,7 @@ impl World {
             Output::Publish(message) => {
                 for j in (0..self.nodes.len()).filter(|j| *j != i) {
                     let (author, message) = (author.clone(), message.clone());
-                    queue.push((
-                        j,
-                        Input::Gossip {
-                            author,
-                            ticket: 0,
-                            message,
-                        },
-                    ));
+                    queue.push((j, Input::Gossip { author, message }));
                 }
             }
             Output::Send(to, request) => {
@@ -92,12 +85,11 @@ impl World {
                     self.now,
                     Input::Request {
                         from: author,
-                        ticket: 7,
                         request,
                     },
                 ) {
                     match output {
-                        Output::Reply(_, reply) => queue.push((
+                        Output::Reply(reply) => queue.push((
                             i,
                             Input::Reply {
                                 from: to.clone(),
@@ -131,7 +123,7 @@ impl World {
             Output::Ended(_) => {
                 self.ended_at.get_or_insert(self.now);
             }
-            Output::Acceptance(_, verdict) => assert_ne!(verdict, Acceptance::Reject),
+            Output::Acceptance(verdict) => assert_ne!(verdict, Acceptance::Reject),
             Output::Reply(..)
             | Output::Event(..)
             | Output::Led(..)
@@ -412,15 +404,8 @@ fn gossip_in_another_nodes_name_is_rejected() {
     let mut world = World::new(2);
     let message = Gossip::Advert(super::super::fakes::advert(7, 1));
     let author = node(1).peer;
-    let outputs = world.nodes[0].handle(
-        world.now,
-        Input::Gossip {
-            author,
-            ticket: 5,
-            message,
-        },
-    );
-    assert!(outputs.contains(&Output::Acceptance(5, Acceptance::Reject)));
+    let outputs = world.nodes[0].handle(world.now, Input::Gossip { author, message });
+    assert!(outputs.contains(&Output::Acceptance(Acceptance::Reject)));
 }
 
 /// Kills the coordinator three seconds after the submission, when all nodes have reported load.

@@ -1,40 +1,72 @@
-//! What callers want.
+//! Routes the commands of the node's users. A caller may be gone when its answer is sent.
 
-use super::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, oneshot};
+use tokio::time::Instant;
+
+use super::tasks::TaskDone;
+use super::{Driver, FAREWELL, Leaving};
+use crate::handle::{Command, CommandError, LoadRequest};
+use crate::load_commands::{LoadReply, Rejection};
+use crate::preflight::Local;
+use crate::queries::live_peers;
+use crate::results::Lookup;
+use crate::starts::{Next, PendingStart};
+use crate::time::unix_ms;
+use vajra_core::protocol::messages::{Request, StopOrder};
+use vajra_core::protocol::spec::Submission;
+use vajra_core::protocol::{Input, Peer, TestId};
+use vajra_plan::Plan;
+use vajra_results::preflight::PreflightReport;
+use vajra_results::{Progress, SwarmLinks, TestResult, Timeline, Update};
+
+type Answer<T> = oneshot::Sender<Result<T, CommandError>>;
 
 impl Driver {
     pub(super) fn command(&mut self, command: Command) {
-        if let Some(command) = self.bring_first(command) {
-            self.obey(command);
+        let (now, caller) = (self.now(), &self.swarm.caller);
+        match self.results.look_up(command, &self.core, now, caller) {
+            Lookup::Execute(command) => self.execute(command),
+            Lookup::Fetch(fetch) => {
+                self.tasks.spawn(fetch, |f| Some(TaskDone::Fetched(f)));
+            }
+            Lookup::Nothing => {}
         }
     }
 
-    pub(super) fn obey(&mut self, command: Command) {
+    pub(super) fn execute(&mut self, command: Command) {
         match command {
-            Command::Start(plan, options, reply) => self.start(plan, options, reply),
-            Command::Stop(test, graceful, reply) => {
-                let answer = self.stop(test, graceful);
-                // Whoever asked may be gone; so below.
-                let _ = reply.send(answer);
+            Command::Start(plan, options, reply) => {
+                if self.leaving.is_some() {
+                    let _ = reply.send(Err(CommandError::Gone));
+                    return;
+                }
+                self.start(PendingStart::new(plan, &options, reply));
             }
-            Command::LoadCommand(test, how, reply) => self.steer(test, how, reply),
+            Command::Stop(test, graceful, reply) => {
+                let _ = reply.send(self.stop(test, graceful));
+            }
+            Command::ChangeLoad(test, request, reply) => self.change_load(test, request, reply),
             Command::Nodes(reply) => {
-                let _ = reply.send(self.nodes());
+                let _ = reply.send(self.view().nodes());
             }
             Command::Tests(reply) => {
-                let _ = reply.send(self.list_tests());
+                let _ = reply.send(self.view().tests());
             }
             Command::Status(test, reply) => self.status(test, reply),
             Command::Watch(test, reply) => self.watch(test, reply),
             Command::SwarmEvents(limit, reply) => {
-                let _ = reply.send(self.swarm_events(limit));
+                let _ = reply.send(self.view().swarm_events(limit));
             }
             Command::SwarmLinks(reply) => self.swarm_links(reply),
             Command::Timeline(test, points, histograms, reply) => {
-                self.timeline(test, points, histograms, reply);
+                self.timeline(test, (points, histograms), reply);
             }
             Command::Observe(reply) => {
-                let _ = reply.send(Box::new(self.observe()));
+                let (net, threads) = (self.swarm.net.as_ref(), self.engine.host.threads);
+                let _ = reply.send(Box::new(self.view().observe(net, threads)));
             }
             Command::Drain(peer, reply) => {
                 let _ = reply.send(self.drain(peer));
@@ -42,110 +74,204 @@ impl Driver {
             Command::Preflight(plan, reply) => self.preflight(plan, reply),
             Command::Leave(reply) => self.leave(reply),
             Command::Blobs(reply) => {
-                let _ = reply.send(self.data.blobs.clone());
+                let _ = reply.send(self.data.blobs().clone());
             }
         }
     }
 
-    pub(super) fn start(
-        &mut self,
-        plan: Arc<Plan>,
-        options: StartOptions,
-        reply: oneshot::Sender<Result<TestId, CommandError>>,
-    ) {
-        if self.leaving.is_some() {
-            let _ = reply.send(Err(CommandError::Gone));
+    // ---- starting and stopping tests ----
+
+    fn start(&mut self, start: PendingStart) {
+        if !start.has_data() {
+            self.starts.add(start);
             return;
         }
-        let start = WaitingStart {
-            plan,
-            nodes: options.wait_for,
-            reply,
-            data: None,
-            spread: false,
-        };
-        let has_data = start.plan.task.data().next().is_some();
-        match has_data {
-            true => self.check_data(start),
-            false => self.waiting.push(start),
+        let read = start.read_data(&self.data, &self.engine.host.context);
+        self.tasks.spawn(read, |s| s.map(TaskDone::StartReady));
+    }
+
+    /// Continues the starts that have enough nodes.
+    pub(super) fn start_ready(&mut self) {
+        let now = self.now();
+        for next in self.starts.ready(&self.core, now) {
+            match next {
+                Next::Distribute(start) => {
+                    let distributed = start.distribute(&self.core, now, &self.data);
+                    self.tasks
+                        .spawn(distributed, |s| s.map(TaskDone::StartReady));
+                }
+                Next::Start(start) => self.submit(start),
+            }
         }
     }
 
-    /// Starts what was waiting for nodes that are here now.
-    pub(super) fn start_waiting(&mut self) {
-        if self.waiting.is_empty() {
-            return;
+    fn submit(&mut self, start: PendingStart) {
+        let test = TestId(uuid::Uuid::now_v7().into_bytes());
+        if let Some(data) = start.data {
+            self.data.keep(test, data);
         }
-        let here = 1 + self.core.members().live(self.now()).count();
-        self.waiting.retain(|w| !w.reply.is_closed());
-        let ready = self.waiting.extract_if(.., |w| here >= w.nodes as usize);
-        for mut w in ready.collect::<Vec<_>>() {
-            if w.data.is_some() && !w.spread && here > 1 {
-                self.spread_data(w);
-                continue;
-            }
-            let id = TestId(uuid::Uuid::now_v7().into_bytes());
-            self.served(id).data = w.data.take();
-            self.input(Input::Submit(Submission {
-                test: id,
-                name: w.plan.name.clone().unwrap_or_default(),
-                plan: w.plan.to_bytes().into(),
-                unix_ms: unix_ms(),
-            }));
-            let taken = self.core.tests().contains_key(&id);
-            let answer = taken.then_some(id).ok_or_else(|| {
-                CommandError::Refused(
+        self.input(Input::Submit(Submission {
+            test,
+            name: start.plan.name.clone().unwrap_or_default(),
+            plan: start.plan.to_bytes().into(),
+            unix_ms: unix_ms(),
+        }));
+        let answer = match self.core.tests().contains_key(&test) {
+            true => Ok(test),
+            false => {
+                self.data.release(test);
+                Err(CommandError::Refused(
                     "too many tests are running on this node; stop one first".into(),
-                )
-            });
-            let _ = w.reply.send(answer);
-        }
+                ))
+            }
+        };
+        let _ = start.reply.send(answer);
     }
 
-    pub(super) fn stop(&mut self, test: TestId, graceful: bool) -> Result<(), CommandError> {
-        let known = self.core.tests().get(&test);
-        let Some(t) = known else {
-            if self.old.contains_key(&test) || self.history.others.knows(test) {
-                return Ok(());
-            }
-            return Err(CommandError::NotFound(format!("no test {test} here")));
+    fn stop(&mut self, test: TestId, graceful: bool) -> Result<(), CommandError> {
+        let Some(t) = self.core.tests().get(&test) else {
+            return match self.results.has_ended(test) {
+                true => Ok(()),
+                false => Err(CommandError::unknown_test(test)),
+            };
         };
-        let timeout = t.spec().map_or(Duration::ZERO, |s| s.grace);
+        let grace = t.spec().filter(|_| graceful).map(|spec| spec.grace);
         let order = StopOrder {
             graceful,
-            timeout: if graceful { timeout } else { Duration::ZERO },
+            timeout: grace.unwrap_or(Duration::ZERO),
         };
         self.input(Input::StopTest(test, order));
         Ok(())
     }
 
-    pub(super) fn drain(&mut self, peer: Option<Peer>) -> Result<(), CommandError> {
+    fn change_load(&mut self, test: TestId, request: LoadRequest, reply: LoadReply) {
+        let now = self.now();
+        let checked = match self.core.tests().get(&test) {
+            Some(t) => {
+                let checked = self
+                    .load_commands
+                    .check(&self.core, now, &self.plans, t, request);
+                checked.map_err(|e| CommandError::Refused(e.to_string()))
+            }
+            None if self.results.has_ended(test) => {
+                Err(CommandError::Refused(Rejection::Ended.to_string()))
+            }
+            None => Err(CommandError::unknown_test(test)),
+        };
+        match checked {
+            Ok(command) => {
+                let id = self.load_commands.add(test, command, reply);
+                self.input(Input::LoadCommand(test, id, command));
+            }
+            Err(e) => drop(reply.send(Err(e))),
+        }
+    }
+
+    // ---- queries ----
+
+    fn status(&self, test: TestId, reply: Answer<Arc<TestResult>>) {
+        if let Some(result) = self.results.current(test) {
+            let _ = reply.send(Ok(result.clone()));
+            return;
+        }
+        let unknown = match self.core.tests().contains_key(&test) {
+            true => CommandError::NotFound(format!(
+                "the plan of test {test} has not arrived at this node yet; retry"
+            )),
+            false => CommandError::unknown_test(test),
+        };
+        let store = self.results.store().clone();
+        let input = self.view().result_input(test);
+        // Reading a file or merging many histograms may block.
+        tokio::task::spawn_blocking(move || {
+            let build = || input.map(|input| Arc::new(input.build()));
+            let result = store.get(test).or_else(build);
+            let _ = reply.send(result.ok_or(unknown));
+        });
+    }
+
+    fn watch(&mut self, test: TestId, reply: Answer<broadcast::Receiver<Arc<Update>>>) {
+        let ended = self.results.current(test).cloned();
+        if ended.is_none() && self.core.tests().contains_key(&test) {
+            let _ = reply.send(Ok(self.timelines.watch(test)));
+            return;
+        }
+        let store = self.results.store().clone();
+        tokio::task::spawn_blocking(move || {
+            let last = |result: Arc<TestResult>| {
+                let (sender, receiver) = broadcast::channel(1);
+                // Cannot fail: the receiver exists.
+                let _ = sender.send(Arc::new(Update::Progress(Progress::of_ended(&result))));
+                receiver
+            };
+            let result = ended.or_else(|| store.get(test));
+            let unknown = || CommandError::unknown_test(test);
+            let _ = reply.send(result.map(last).ok_or_else(unknown));
+        });
+    }
+
+    fn timeline(&self, test: TestId, options: (usize, bool), reply: Answer<Timeline>) {
+        let state = self.core.tests().get(&test).map(|t| t.state());
+        let store = self.results.store();
+        let read = self.timelines.read(test, state, options, store);
+        tokio::task::spawn_blocking(move || {
+            if !reply.is_closed() {
+                let _ = reply.send(read());
+            }
+        });
+    }
+
+    fn swarm_links(&self, reply: oneshot::Sender<SwarmLinks>) {
+        let own = &self.core.local().node.peer;
+        let live = live_peers(&self.core, self.now());
+        let (net, caller) = (self.swarm.net.clone(), self.swarm.caller.clone());
+        let links = self.peers.links().of_swarm(own, live, net, caller);
+        tokio::spawn(async move {
+            let _ = reply.send(links.await);
+        });
+    }
+
+    fn preflight(&mut self, plan: Arc<Plan>, reply: oneshot::Sender<PreflightReport>) {
+        let now = self.now();
+        let local = Local::of(&self.core, now, &self.engine.host);
+        let calls = &mut self.swarm.calls;
+        let query = self.preflights.query(plan, local, &self.core, now, calls);
+        tokio::spawn(async move {
+            let _ = reply.send(query.await);
+        });
+    }
+
+    // ---- the node ----
+
+    fn drain(&mut self, peer: Option<Peer>) -> Result<(), CommandError> {
         match peer {
             Some(peer) if peer != self.core.local().node.peer => {
                 if self.core.members().get(&peer).is_none() {
                     return Err(CommandError::NotFound("no such node in the swarm".into()));
                 }
-                self.send(peer, &Request::Drain);
+                self.swarm.calls.send(peer, &Request::Drain);
             }
             _ => self.input(Input::Drain),
         }
         Ok(())
     }
 
-    pub(super) fn leave(&mut self, reply: oneshot::Sender<()>) {
-        if let Some((_, waiting)) = &mut self.leaving {
-            waiting.push(reply);
+    fn leave(&mut self, reply: oneshot::Sender<()>) {
+        if let Some(leaving) = &mut self.leaving {
+            leaving.replies.push(reply);
             return;
         }
         self.input(Input::Leave(StopOrder {
             graceful: false,
             timeout: Duration::ZERO,
         }));
-        let patience = if self.net.is_some() {
-            FAREWELL
-        } else {
-            Duration::ZERO
+        let farewell = match self.swarm.net {
+            Some(_) => FAREWELL,
+            None => Duration::ZERO,
         };
-        self.leaving = Some((Instant::now() + patience, vec![reply]));
+        self.leaving = Some(Leaving {
+            at: Instant::now() + farewell,
+            replies: vec![reply],
+        });
     }
 }

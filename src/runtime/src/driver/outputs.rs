@@ -1,68 +1,81 @@
-//! What the protocol wants done.
+//! Executes the outputs of the protocol.
 
-use super::*;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Driver;
+use super::tasks::TaskDone;
+use crate::data_files::{DataError, PlanData};
+use crate::engine::empty_measurement;
+use crate::plans::{Inspected, inspect};
+use crate::queries::{live_peers, newest_term};
+use vajra_core::Hook;
+use vajra_core::protocol::messages::{Gossip, Reply};
+use vajra_core::protocol::spec::TestSpec;
+use vajra_core::protocol::{
+    Acceptance, EngineOrder, Input, Measurement, NodeId, Output, Peer, TestId,
+};
+use vajra_network as network;
+use vajra_wire as wire;
+
+/// What the protocol decided about a message or request.
+#[derive(Default)]
+pub(super) struct Decision {
+    /// Whether a gossip message is forwarded.
+    pub acceptance: Option<Acceptance>,
+    /// The reply to a request.
+    pub reply: Option<Reply>,
+}
 
 impl Driver {
-    pub(super) fn handle(
-        &mut self,
-        input: Input,
-        gossip: Option<GossipTicket>,
-        request: Option<RequestTicket>,
-    ) {
-        let outputs = self.core.handle(self.now(), input);
-        let (mut gossip, mut request) = (gossip, request);
-        for output in outputs {
+    /// An input without a decision.
+    pub(super) fn input(&mut self, input: Input) {
+        self.handle(input);
+    }
+
+    /// Passes an input to the protocol, and executes its outputs.
+    pub(super) fn handle(&mut self, input: Input) -> Decision {
+        let mut decision = Decision::default();
+        for output in self.core.handle(self.clock.now(), input) {
             match output {
-                Output::Acceptance(_, acceptance) => {
-                    if let (Some(net), Some(ticket)) = (&self.net, gossip.take()) {
-                        net.set_acceptance(ticket, acceptance);
-                    }
+                Output::Acceptance(acceptance) => decision.acceptance = Some(acceptance),
+                Output::Reply(reply) => decision.reply = Some(reply),
+                Output::Publish(gossip) => self.publish(gossip),
+                Output::Send(to, request) => self.swarm.calls.send(to, &request),
+                Output::Inspect {
+                    test,
+                    submitter,
+                    plan,
+                } => self.inspect(test, &submitter, plan),
+                Output::Engine(test, order) => self.engine_order(test, order),
+                Output::RunHook(test, hook) => self.run_hook(test, hook),
+                Output::Event(test, event) => {
+                    let peer = event.node.as_ref().map(|n| network::show_peer(&n.peer));
+                    let (term, kind) = (newest_term(&self.core, test), &event.kind);
+                    tracing::info!(%test, term, peer, event = %kind, "{kind}: {}", event.text);
                 }
-                Output::Reply(_, reply) => {
-                    if let (Some(net), Some(ticket)) = (&self.net, request.take()) {
-                        net.reply(ticket, &reply);
-                    }
+                Output::Led(test, node) => {
+                    let peer = network::show_peer(&node.peer);
+                    let known = self.core.members().get(&node.peer);
+                    let name = known.map_or("another node", |k| &k.advert.name);
+                    let term = newest_term(&self.core, test);
+                    tracing::info!(%test, term, peer, "{name} coordinates the test");
                 }
-                other => self.output(other),
+                Output::Ended(test) => {
+                    tracing::info!(%test, term = newest_term(&self.core, test), "ended");
+                }
+                Output::Completed(test) => self.save(test),
+                Output::Log(text) => tracing::info!("{text}"),
             }
         }
+        decision
     }
 
-    pub(super) fn output(&mut self, output: Output) {
-        match output {
-            Output::Publish(gossip) => self.publish(gossip),
-            Output::Send(to, request) => self.send(to, &request),
-            Output::Inspect {
-                test,
-                submitter,
-                plan,
-            } => self.inspect_plan(test, &submitter, plan),
-            Output::Engine(test, order) => self.engine(test, order),
-            Output::RunHook(test, once) => self.run_once(test, once),
-            Output::Event(test, event) => {
-                let peer = event.node.as_ref().map(|n| network::show_peer(&n.peer));
-                let term = self.term_of(test);
-                tracing::info!(%test, term, peer, event = event.kind.as_str(), "{}: {}", event.kind, event.text);
-            }
-            Output::Led(test, node) => {
-                let peer = network::show_peer(&node.peer);
-                let known = self.core.members().get(&node.peer);
-                let name = known.map_or("another node", |k| &k.advert.name);
-                tracing::info!(%test, term = self.term_of(test), peer, "{name} coordinates it");
-            }
-            Output::Ended(test) => {
-                tracing::info!(%test, term = self.term_of(test), "ended");
-            }
-            Output::Completed(test) => self.finish(test),
-            Output::Log(text) => tracing::info!("{text}"),
-            Output::Acceptance(..) | Output::Reply(..) => {}
-        }
-    }
-
-    /// A snapshot goes out in as few messages as it fits; what is too large for any goes to
-    /// the coordinator, and to whoever fetches it.
-    pub(super) fn publish(&self, gossip: Gossip) {
-        let Some(net) = &self.net else {
+    /// A snapshot is split into messages. Pieces that exceed the size limit of gossip reach only
+    /// the coordinator and nodes that fetch them.
+    fn publish(&self, gossip: Gossip) {
+        let Some(net) = &self.swarm.net else {
             return;
         };
         let Gossip::Snapshot(snapshot) = &gossip else {
@@ -78,111 +91,123 @@ impl Driver {
         }
     }
 
-    pub(super) fn send(&mut self, to: Peer, request: &Request) {
-        self.requests += 1;
-        if let Some(net) = &self.net
-            && let Err(e) = net.request(to, request, self.requests)
-        {
-            tracing::debug!("request not sent: {e}");
-        }
+    // ---- plans ----
+
+    fn inspect(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
+        let is_own = *submitter == self.core.local().node;
+        self.plans.announced(test, is_own);
+        self.timelines.track(test);
+        let (engine, local) = (self.engine.host.clone(), self.core.local().clone());
+        let inspection = inspect(test, bytes, is_own, engine, local);
+        self.tasks
+            .spawn(inspection, |inspected| Some(TaskDone::Inspected(inspected)));
     }
 
-    pub(super) fn inspect_plan(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
-        let own = *submitter == self.core.local().node;
-        self.served(test).own = own;
-        let (answer, room) = (self.inspect.clone(), self.room.clone());
-        let (bringing, sources) = (self.bringing(), self.sources(test));
-        let me = self.core.local().clone();
-        // Resolving the target's name and fetching data take their time; the loop goes on.
-        tokio::spawn(async move {
-            let inspected = match Plan::from_bytes(&bytes) {
-                Ok(plan) => {
-                    let plan = Arc::new(plan);
-                    let spec = inspect::spec_of(&plan);
-                    let unfit = spec.exclusion(&me.task_types, &me.labels);
-                    let unable = match unfit {
-                        Some(unfit) => Some(unfit),
-                        None => room.unable(&plan, own).await,
-                    };
-                    let looked = Inspected {
-                        test,
-                        spec: None,
-                        unable: None,
-                        plan: Some(plan.clone()),
-                        data: None,
-                    };
-                    // The driver may have ended meanwhile; so below.
-                    let _ = answer.send(looked).await;
-                    let (data, unable) = match unable {
-                        Some(why) => (None, Some(why)),
-                        None => match data::bring(bringing, &room.site, &plan, &sources).await {
-                            Ok(data) => (Some(data), None),
-                            Err(why) => (None, Some(why)),
-                        },
-                    };
-                    Inspected {
-                        test,
-                        spec: Some(Ok(spec)),
-                        unable,
-                        plan: Some(plan),
-                        data,
-                    }
+    pub(super) fn inspected(&mut self, inspected: Inspected) {
+        let test = inspected.test;
+        let (spec, unable) = match inspected.outcome {
+            Ok(read) => {
+                self.plans.insert(test, read.plan.clone());
+                if read.unable.is_none() {
+                    let sources = self.data_sources(test);
+                    let context = &self.engine.host.context;
+                    let fetch = self.data.fetch(context, &read.plan, sources);
+                    self.tasks.spawn(fetch, move |data| {
+                        Some(TaskDone::DataReady(test, read.spec, data))
+                    });
+                    return;
                 }
-                Err(e) => Inspected {
-                    test,
-                    plan: None,
-                    spec: Some(Err(e.to_string())),
-                    unable: None,
-                    data: None,
-                },
-            };
-            let _ = answer.send(inspected).await;
-        });
-    }
-
-    pub(super) fn plan_inspected(&mut self, i: Inspected) {
-        let served = self.served(i.test);
-        served.plan = i.plan;
-        let Some(spec) = i.spec else {
-            return;
+                (Ok(read.spec), read.unable)
+            }
+            Err(e) => (Err(e.to_string().into()), None),
         };
-        if !served.written {
-            served.data = i.data;
-        }
+        self.input(Input::Inspected { test, spec, unable });
+    }
+
+    pub(super) fn data_ready(
+        &mut self,
+        test: TestId,
+        spec: TestSpec,
+        data: Result<PlanData, DataError>,
+    ) {
+        let unable = match data {
+            Ok(data) => {
+                if !self.results.is_saved(test) {
+                    self.data.keep(test, data);
+                }
+                None
+            }
+            Err(e) => Some(e.to_string()),
+        };
         self.input(Input::Inspected {
-            test: i.test,
-            spec: spec.map_err(Into::into),
-            unable: i.unable,
+            test,
+            spec: Ok(spec),
+            unable,
         });
     }
 
-    pub(super) fn engine(&mut self, test: TestId, order: EngineOrder) {
-        let room = self.room.clone();
-        let term = self.term_of(test);
-        let served = self.served(test);
+    /// The nodes that may have the data of a test: its submitter, its electors, then all others.
+    fn data_sources(&self, test: TestId) -> Vec<Peer> {
+        let announced = self.core.tests().get(&test).map(|t| t.announcement());
+        let named = announced.into_iter().flat_map(|a| {
+            let electors = a.electorate.iter();
+            std::iter::once(&a.submitter).chain(electors)
+        });
+        let mut sources: Vec<Peer> = named.map(|n| n.peer.clone()).collect();
+        sources.extend(live_peers(&self.core, self.now()));
+        let mut seen = BTreeSet::new();
+        sources.retain(|p| *p != self.core.local().node.peer && seen.insert(p.clone()));
+        sources
+    }
+
+    // ---- load ----
+
+    fn engine_order(&mut self, test: TestId, order: EngineOrder) {
         if order == EngineOrder::Prepare
-            && let Some(plan) = served.plan.clone()
+            && let Some(plan) = self.plans.get(test).cloned()
         {
-            match room.prepare(test, term, plan, served.own) {
-                Ok(run) => served.run = Some(run),
+            let finished = self.tasks.callback(move || TaskDone::LoadFinished(test));
+            let (term, is_own) = (newest_term(&self.core, test), self.plans.is_own(test));
+            let host = &self.engine.host;
+            match host.prepare(test, term, plan, is_own, finished) {
+                Ok(run) => drop(self.engine.runs.insert(test, run)),
                 Err(e) => {
                     tracing::error!(%test, term, "cannot prepare the load: {e}");
-                    // It carries nothing, and must not keep the others waiting at the end.
-                    room.nothing_measured(test);
+                    // Without a final measurement the other nodes would wait for it at the end.
+                    let empty = std::future::ready(Some(empty_measurement()));
+                    self.spawn_measurement(test, Some(empty));
                 }
             }
         }
-        if let Some(run) = &mut served.run {
+        if let Some(run) = self.engine.runs.get_mut(&test) {
             run.order(&order);
         }
     }
 
-    /// A load is over: it is measured once more, also if its test ended before that, and
-    /// then let go.
-    pub(super) fn run_finished(&mut self, test: TestId) {
-        let served = self.tests.get_mut(&test);
-        if let Some(mut run) = served.and_then(|s| s.run.take()) {
-            run.measure(true, Duration::ZERO);
+    pub(super) fn spawn_measurement(
+        &self,
+        test: TestId,
+        measurement: Option<impl Future<Output = Option<Measurement>> + Send + 'static>,
+    ) {
+        if let Some(measurement) = measurement {
+            self.tasks
+                .spawn(measurement, move |m| m.map(|m| TaskDone::Measured(test, m)));
+        }
+    }
+
+    /// The load of a test is done: a final measurement, even if the test has ended before.
+    pub(super) fn load_finished(&mut self, test: TestId) {
+        if let Some(mut run) = self.engine.runs.remove(&test) {
+            let measurement = run.measure(true, Duration::ZERO);
+            self.spawn_measurement(test, measurement);
+        }
+    }
+
+    fn run_hook(&mut self, test: TestId, hook: Hook) {
+        let host = &self.engine.host;
+        match self.hooks.run(&self.core, &self.plans, host, test, hook) {
+            Ok(run) => self.tasks.spawn(run, |run| Some(TaskDone::HookRan(run))),
+            Err(e) => self.input(Input::HookFinished(test, hook, Err(e.to_string().into()))),
         }
     }
 }

@@ -10,7 +10,7 @@ use vajra_task::TargetPolicy;
 
 fn local(policy: TargetPolicy) -> Local {
     Local {
-        site: Arc::new(TaskContext {
+        context: Arc::new(TaskContext {
             policy,
             ..TaskContext::default()
         }),
@@ -53,7 +53,7 @@ fn finding(reply: &PreflightReply, name: &str) -> (Finding, String) {
 }
 
 #[tokio::test]
-async fn a_node_that_is_well_passes_everything_that_it_looks_at() {
+async fn all_checks_pass_on_a_working_node() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plan = plan(&format!("http://{}/", listener.local_addr().unwrap()));
     let reply = found(local(on_loopback()), &plan, false).await;
@@ -63,9 +63,9 @@ async fn a_node_that_is_well_passes_everything_that_it_looks_at() {
     }
 }
 
-/// What the policy forbids as a test is not even connected to.
+/// No connection is opened to a target that the policy forbids.
 #[tokio::test]
-async fn a_forbidden_target_gets_no_connection() {
+async fn a_forbidden_target_receives_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plan = plan(&format!("http://{}/", listener.local_addr().unwrap()));
     let reply = found(local(TargetPolicy::default()), &plan, false).await;
@@ -73,14 +73,14 @@ async fn a_forbidden_target_gets_no_connection() {
     let (found_, text) = finding(&reply, "able");
     assert_eq!(found_, Finding::Warn);
     assert!(text.contains("--allow-target"), "{text}");
-    let came = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
-    assert!(came.is_err(), "somebody came");
+    let connection = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(connection.is_err(), "a connection was opened");
     let reply = found(local(TargetPolicy::default()), &plan, true).await;
-    assert!(reply.able, "its own tests may go there");
+    assert!(reply.able, "tests of this node may target it");
 }
 
 #[tokio::test]
-async fn a_plan_that_is_not_the_one_named_or_none_at_all_fails() {
+async fn a_plan_with_another_digest_or_an_invalid_plan_fails() {
     let bytes = plan("http://127.0.0.1:1/").to_bytes();
     let permits = Arc::new(Semaphore::new(1));
     let mut request = Preflight {
@@ -95,14 +95,14 @@ async fn a_plan_that_is_not_the_one_named_or_none_at_all_fails() {
     let permit = permits.acquire_owned().await.unwrap();
     let reply = examine(local(on_loopback()), request, false, permit).await;
     assert!(!reply.able);
-    assert!(finding(&reply, "plan").1.contains("can't read it"));
+    assert!(finding(&reply, "plan").1.contains("cannot read the plan"));
 }
 
 #[tokio::test]
-async fn a_node_that_is_drained_or_lacks_a_label_takes_no_part_without_looking() {
-    let mut wanting = plan("http://127.0.0.1:1/");
-    wanting.swarm.labels.insert("region".into(), "mars".into());
-    let reply = found(local(on_loopback()), &wanting, true).await;
+async fn a_draining_node_or_one_without_the_label_takes_no_part() {
+    let mut labelled = plan("http://127.0.0.1:1/");
+    labelled.swarm.labels.insert("region".into(), "mars".into());
+    let reply = found(local(on_loopback()), &labelled, true).await;
     let (found_, text) = finding(&reply, "able");
     assert_eq!(found_, Finding::Skip);
     assert!(text.contains("region=mars"), "{text}");
@@ -115,7 +115,7 @@ async fn a_node_that_is_drained_or_lacks_a_label_takes_no_part_without_looking()
 }
 
 #[tokio::test]
-async fn a_task_that_sends_nothing_needs_no_target() {
+async fn a_task_without_requests_needs_no_target() {
     let sleep = Plan::new(
         Task::Sleep { ms: 1 },
         Load::open(5.0, Duration::from_secs(1)),
