@@ -182,7 +182,7 @@ mod tests {
             let value = vajra_core::splitmix::hash(seed, i);
             for store in &mut *stores {
                 store.add(MetricId(0), value % 1000);
-                store.count_rate(MetricId(1), value % 3 == 0);
+                store.count_rate(MetricId(1), value.is_multiple_of(3));
                 store.observe(MetricId(2), value >> (value % 64));
             }
         }

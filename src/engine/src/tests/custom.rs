@@ -100,9 +100,9 @@ async fn metrics_of_a_third_party_task_are_summed_over_threads() {
     assert_eq!((error.kind.as_str(), count.count), ("tenth", 20));
 
     let mut expected = CustomMetrics::new(Counting::metrics());
-    for number in 0..200 {
+    for number in 0..200u64 {
         expected.add(REQUESTS, 2);
-        expected.count_rate(EVEN, number % 2 == 0);
+        expected.count_rate(EVEN, number.is_multiple_of(2));
         expected.observe(NUMBER, number);
     }
     let snapshot = bench.run.snapshot().await;
