@@ -148,7 +148,11 @@ impl StepRecord {
 
     /// Counts a failure, at a time in milliseconds after the start of the profile.
     pub fn failure(&mut self, failure: &Failure, at_ms: u64) {
-        let end = failure.message.floor_char_boundary(MAX_MESSAGE);
+        let most = MAX_MESSAGE.min(failure.message.len());
+        let end = (0..=most)
+            .rev()
+            .find(|at| failure.message.is_char_boundary(*at));
+        let end = end.unwrap_or_default();
         let key = ErrorKey {
             kind: failure.kind.as_str().to_owned(),
             message: failure.message[..end].to_owned(),

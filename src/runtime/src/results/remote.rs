@@ -327,7 +327,7 @@ mod tests {
         remote.update(&peer(3), vec![listed(id(0), false)], NOW);
         assert_eq!(remote.holders(id(0)), [peer(2), peer(1), peer(3)]);
         assert!(remote.has_complete(id(0)) && remote.has_timeline(id(0)));
-        let shown = remote.entries().next().map(|(_, e)| e.verdict.clone());
+        let shown = remote.entries().next().map(|(_, e)| e.verdict);
         assert_eq!(shown, Some(Some(Verdict::Valid)));
     }
 
