@@ -132,7 +132,7 @@ fn ctrl_c_is_a_key_there_and_stops_the_test_gracefully() {
     let Some(mut test) = OnTerminal::start(dir.path(), "10m", &[]) else {
         return;
     };
-    test.waits_for("running");
+    test.waits_for("sustain");
     test.press("\x03");
     test.waits_for("waiting for requests in flight");
     let (code, shown) = test.ends();
@@ -146,7 +146,7 @@ fn sigterm_gives_the_terminal_back_as_well() {
     let Some(mut test) = OnTerminal::start(dir.path(), "10m", &[]) else {
         return;
     };
-    test.waits_for("running");
+    test.waits_for("sustain");
     test.signal("TERM");
     let (code, shown) = test.ends();
     assert_eq!(code, Some(105), "{shown}");

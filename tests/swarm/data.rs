@@ -87,7 +87,7 @@ fn a_file_of_ten_megabytes_is_on_every_node_before_the_test_begins() {
     let data = &result["data"][0];
     let expected = serde_json::json!({
         "name": "users", "pick": "unique", "rows": 200_000, "used": 800, "unused": 0,
-        "left": 199_200, "exact": true,
+        "remaining": 199_200, "exact": true,
     });
     assert_eq!(*data, expected);
 }
@@ -170,7 +170,7 @@ fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
     assert!(seen.values().all(|n| *n == 1), "none twice");
     let data = &result["data"][0];
     let number = |key: &str| data[key].as_u64().unwrap();
-    assert_eq!((&data["exact"], number("left")), (&false.into(), 400));
+    assert_eq!((&data["exact"], number("remaining")), (&false.into(), 400));
     assert_eq!(number("used") + number("unused"), 1_600);
     // What it sent after its last report is not known.
     assert!(number("used") <= seen.len() as u64, "{data}");
@@ -214,7 +214,8 @@ fn a_plan_whose_data_is_not_there_is_refused_with_what_to_do() {
     };
     let refused = start();
     assert!(refused.starts_with("HTTP/1.1 422 "), "{refused}");
-    let told = format!("the data users is not here: PUT the file to /api/v1/blobs/{digest} first");
+    let told =
+        format!("the data users is not on this node: PUT the file to /api/v1/blobs/{digest} first");
     assert!(refused.contains(&told), "{refused}");
     assert!(refused.contains("\"field\":\"data.users\""), "{refused}");
     let wrong = put("name,mail\nbob,bob@example.com\n");

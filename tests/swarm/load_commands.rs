@@ -148,7 +148,7 @@ fn a_change_that_makes_no_sense_is_refused_with_what_would() {
         (vec!["resume", id.as_str()], "it is not paused"),
         (
             vec!["scale", &id, "--users", "5"],
-            "its load is a rate; give a rate",
+            "the test has a rate, not a number of users; give a rate",
         ),
         (
             vec!["scale", &id, "--rate", "2m"],

@@ -122,7 +122,7 @@ fn a_node_hands_out_every_form_and_they_agree() {
     assert_eq!(over("csv"), read(dir, "r.csv"));
     assert_eq!(over("hgrm"), read(dir, "r.hgrm"));
     assert_eq!(over("html"), page);
-    assert!(over("pdf").contains("it is one of html, json, csv"));
+    assert!(over("pdf").contains("expected one of html, json, csv"));
     let compared: Value =
         serde_json::from_str(&get(api, "/api/v1/tests/latest/compare?with=latest")).unwrap();
     assert_eq!(compared["plan_differs"], serde_json::json!([]));

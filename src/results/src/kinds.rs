@@ -15,7 +15,7 @@ use vajra_core::protocol::{membership, messages};
 macro_rules! words {
     (
         $(#[$about:meta])*
-        $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }
+        $name:ident { $($(#[$doc:meta])* $variant:ident = $text:tt,)+ }
     ) => {
         $(#[$about])*
         #[derive(
@@ -247,5 +247,14 @@ mod tests {
         let read: NodeStatus = serde_json::from_str("\"hibernating\"").unwrap();
         assert_eq!(read, NodeStatus::Unknown);
         assert_eq!(serde_json::to_string(&read).unwrap(), "\"unknown\"");
+    }
+
+    #[test]
+    fn the_schema_lists_the_texts_in_json() {
+        let schema = serde_json::to_value(<NodeHealth as utoipa::PartialSchema>::schema()).unwrap();
+        let texts = serde_json::json!(["healthy", "late", "gone", "unknown"]);
+        assert_eq!(schema["enum"], texts);
+        let written = serde_json::to_value(NodeHealth::Gone).unwrap();
+        assert_eq!(written, "gone");
     }
 }

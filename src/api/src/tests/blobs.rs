@@ -95,7 +95,7 @@ async fn a_file_that_is_too_large_or_does_not_fit_is_refused() {
     let _hold = s.blobs.hold([largest.digest]);
     let (code, why) = status(client.put_blob(&of(17 << 20, 2)).await.unwrap_err());
     assert_eq!(code, 507, "{why}");
-    assert!(why.contains("no room"), "{why}");
+    assert!(why.contains("no space left"), "{why}");
     // Read up to the limit and no further, whether the node has the file or not.
     for digest in [largest.digest, Sha256::of(b"x")] {
         let headers = "Transfer-Encoding: chunked\r\n";

@@ -153,7 +153,7 @@ fn rows_are_read_once_and_compared_with_the_plan() {
                     rows: 3,
                     ..data.clone()
                 },
-                "has 2 rows, and the plan says 3",
+                "has 2 rows; the plan has 3",
             ),
             (
                 Data {
