@@ -1,5 +1,5 @@
-//! In steady state the engine allocates nothing for a request: shown by an allocator that
-//! counts, in a process where nothing else runs but the engine's threads.
+//! In steady state the engine allocates no memory per request: verified with a counting allocator
+//! in a process that runs only the engine's threads.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod common;
@@ -19,24 +19,24 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator as it came, and its answer back; the
-// counter beside it touches no memory of theirs.
+// SAFETY: every call is forwarded unchanged to the system allocator, and its result is returned;
+// the counter accesses none of that memory.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller guarantees.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as the caller guarantees.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller guarantees.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.realloc(at, layout, size) }
     }
 }
@@ -44,8 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations in a second in the middle of the load, and requests sent from a little after
-/// its beginning to a little after its end.
+/// Allocations in one second of steady load, and requests sent in about the same second.
 async fn steady_state(plan: Plan) -> (u64, u64) {
     plan.validate().unwrap();
     let clock = LeaseClock::new();
@@ -67,7 +66,7 @@ async fn steady_state(plan: Plan) -> (u64, u64) {
     run.set_start(LeaseInstant(now.0 + 10_000_000));
     run.set_share(SlotRange::WHOLE);
     let sent = async || run.snapshot().await.steps[0].counters.sent;
-    // Connections are opened and queues grow to their size.
+    // Until then, connections are opened and queues grow to their size.
     while sent().await < 2_000 {
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -79,21 +78,21 @@ async fn steady_state(plan: Plan) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn no_allocation_for_a_request_in_steady_state() {
+async fn no_allocation_per_request_in_steady_state() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let task = || Task::Http(HttpTask::get(&target.url));
     let minute = Duration::from_secs(60);
-    // Without a number of connections a busy machine, late with responses, opens more of them.
+    // Without a fixed number of connections, slow responses on a busy machine open more of them.
     let open = Load {
         connections: Some(8),
         ..Load::open(1_000.0, minute)
     };
     for load in [Load::closed(8, minute), open] {
         let (allocated, sent) = steady_state(Plan::new(task(), load)).await;
-        assert!(sent >= 500, "{sent} requests are too few to tell");
-        // One for a request would be as many as these; a queue that grows when the machine had
-        // no time for a while makes a few.
+        assert!(sent >= 500, "{sent} requests are too few for a conclusion");
+        // One allocation per request would be `sent` allocations; queues that grow after a stall of
+        // the machine cause a few.
         assert!(
             allocated * 20 < sent,
             "{allocated} allocations for {sent} requests"

@@ -1,5 +1,5 @@
-"""Reads an interval log and a percentile spectrum by HdrHistogram's Python port, which shares
-no code with ours, and prints what is in them as JSON.
+"""Reads an interval log and a percentile spectrum with HdrHistogram's Python port, which shares
+no code with Vajra, and prints their content as JSON.
 
     python3 read_hdr.py FILE.hlog FILE.hgrm
 """
@@ -15,7 +15,7 @@ US_PER_MS = 1000.0
 
 
 def numbers(text):
-    """The lines of a spectrum as numbers; head and foot are left out."""
+    """The lines of a spectrum as numbers, without header and footer."""
     lines = []
     for line in text.splitlines():
         cells = line.split()
@@ -35,14 +35,14 @@ while True:
     intervals += 1
     whole.add(one)
 
-# Each line: the values up to that one are as many as it says, and enough for its percentile.
-# (The port's own spectrum has other steps than HdrHistogram's.)
+# Each line must have the number of values up to its value, and enough for its percentile.
+# (The port's own spectrum uses other steps than HdrHistogram.)
 values = [(v.value_iterated_to / US_PER_MS, v.total_count_to_this_value) for v in whole.get_recorded_iterator()]
 
 
 def percentile(per_mille):
-    """The least value that at least so many of a thousand do not exceed. The port's own call
-    rounds to the nearest rank instead."""
+    """The lowest value that at least `per_mille` of 1,000 values do not exceed. The port's own
+    function rounds to the nearest rank instead."""
     enough = whole.get_total_count() * per_mille
     return next(value for value, count in values if count * 1000 >= enough)
 

@@ -88,8 +88,8 @@ fn serve(mut listener: mio::net::TcpListener, done: &AtomicBool) -> std::io::Res
     Ok(arrivals)
 }
 
-/// Adds the deviation of the gaps between arrivals from the planned gap, and the most arrivals in one
-/// millisecond.
+/// Adds the deviation of the gaps between arrivals from the planned gap, and the most arrivals in
+/// one millisecond.
 pub fn evenness(arrivals: &[u64], rate: u32, row: &mut Row) {
     let planned = 1e9 / f64::from(rate);
     let mut off: Vec<f64> = arrivals

@@ -1,5 +1,5 @@
-//! Compares Vajra with wrk, wrk2, h2load, oha and hey, as far as they are installed: runs them against
-//! the same server on loopback, one after the other in several rounds, and prints a table.
+//! Compares Vajra with wrk, wrk2, h2load, oha and hey, as far as they are installed: runs them
+//! against the same server on loopback, one after the other in several rounds, and prints a table.
 //!
 //! ```text
 //! cargo bench --bench side_by_side -- closed
@@ -10,10 +10,11 @@
 //! cargo bench --bench side_by_side -- closed --protocol h2 --connections 8 --streams 8
 //! ```
 //!
-//! Requests are counted by the server, not by the client: by nginx in `closed`, `open` and `stall`, by
-//! a small server of this program in `evenness`, which records the arrival time of each request. The
-//! server runs on CPU core 0, the client on core 1. CPU time is the user and system time of the client
-//! process, per request served. Machines are noisy: compare only medians of the same invocation.
+//! Requests are counted by the server, not by the client: by nginx in `closed`, `open` and `stall`,
+//! by a small server of this program in `evenness`, which records the arrival time of each request.
+//! The server runs on CPU core 0, the client on core 1. CPU time is the user and system time of the
+//! client process, per request served. Machines are noisy: compare only medians of the same
+//! invocation.
 
 mod arguments;
 mod arrival_server;

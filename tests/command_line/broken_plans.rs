@@ -1,4 +1,4 @@
-//! Invalid plans, and what `validate` reports: the problem, the line with a mark below it, and hints.
+//! Invalid plans, and the output of `validate`: the problem, the marked line, and hints.
 
 use std::process::Command;
 
@@ -28,7 +28,7 @@ duraton = "1s"
 "#,
     ),
     (
-        "a key that belongs elsewhere",
+        "a key in the wrong section",
         "a.toml",
         r#"rate = 5
 [task]
@@ -71,7 +71,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a key that is missing",
+        "a missing key",
         "a.toml",
         r#"[http]
 base_url = "http://10.0.0.1/"
@@ -139,7 +139,7 @@ duration = "1s"
 "#,
     ),
     (
-        "an unknown word",
+        "an unknown enum value",
         "a.toml",
         r#"[task]
 type = "SLEEP"
@@ -163,7 +163,7 @@ on_lost_worker = "reasign"
 "#,
     ),
     (
-        "a value of another type",
+        "a value of the wrong type",
         "a.toml",
         r#"[task]
 type = "SLEEP"
@@ -235,7 +235,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a stage that can not be there",
+        "a misplaced stage",
         "a.toml",
         r#"[task]
 type = "SLEEP"
@@ -256,7 +256,7 @@ stages = [
 "#,
     ),
     (
-        "a stage that lacks something",
+        "a stage with a missing key",
         "a.toml",
         r#"[task]
 type = "SLEEP"
@@ -281,7 +281,7 @@ length = "1m"
 "#,
     ),
     (
-        "a variable that is not known in the second step of that name",
+        "an unknown variable in the second step with that name",
         "a.toml",
         r#"[http]
 base_url = "http://10.0.0.1/"
@@ -313,7 +313,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a variable that is mistyped",
+        "a mistyped variable",
         "a.toml",
         r#"[http]
 base_url = "http://10.0.0.1/"
@@ -349,7 +349,7 @@ duration = "1s"
 "#,
     ),
     (
-        "two steps of one name",
+        "two steps with the same name",
         "a.toml",
         r#"[http]
 base_url = "http://10.0.0.1/"
@@ -379,7 +379,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a threshold about a step that is not there",
+        "a threshold on an unknown step",
         "a.toml",
         r#"thresholds = [
   "rate > 3/s",
@@ -415,7 +415,7 @@ duration = "1s"
 "#,
     ),
     (
-        "a threshold about a label that is not there",
+        "a threshold on an unknown label",
         "a.toml",
         r#"thresholds = [{ is = "error_rate[label:web] < 1%", abort = true }]
 [http]
@@ -629,7 +629,7 @@ duration = "1s"
 "#,
     ),
     (
-        "data that is not there",
+        "a missing data file",
         "a.toml",
         r#"[http]
 base_url = "http://10.0.0.1/"
@@ -752,7 +752,7 @@ duration = "1s"
 "#,
     ),
     (
-        "no TOML",
+        "invalid TOML",
         "a.toml",
         r#"[task]
 type = "SLEEP
@@ -800,7 +800,7 @@ ms = 1
 "#,
     ),
     (
-        "a value of another type in JSON",
+        "a value of the wrong type in JSON",
         "a.json",
         r#"{
   "task": { "type": "SLEEP", "ms": "long" },
@@ -815,7 +815,7 @@ ms = 1
 "#,
     ),
     (
-        "no JSON",
+        "invalid JSON",
         "a.json",
         r#"{
   "task": { "type": "SLEEP", "ms": 1 },
@@ -832,7 +832,7 @@ ms = 1
 ];
 
 #[test]
-fn every_broken_plan_is_shown_with_its_place() {
+fn every_invalid_plan_is_reported_with_its_position() {
     let dir = tempfile::tempdir().unwrap();
     for (what, name, text, expected) in CASES {
         std::fs::write(dir.path().join(name), text).unwrap();

@@ -1,18 +1,18 @@
-//! Bad input: one line on stderr that says what to do, the documented exit code, and nothing
-//! left running.
+//! Invalid input: one line on stderr with the problem and a hint, the documented exit code, and no
+//! process left running.
 
 use std::time::{Duration, Instant};
 
 use crate::common::{Finished, Node, Target, VAJRA, eventually, finish, vajra};
 
-/// Every complaint is short, and names these words.
-fn complains(out: &Finished, code: i32, words: &[&str]) {
+/// Asserts the exit code, an empty stdout, and an error line that contains these words.
+fn assert_error(out: &Finished, code: i32, words: &[&str]) {
     assert_eq!(out.code, code, "{out:?}");
     assert_eq!(out.stdout, "", "{out:?}");
-    let complaint = out.stderr.lines().find(|l| l.starts_with("error: "));
-    let complaint = complaint.unwrap_or_else(|| panic!("no line with error: in {out:?}"));
+    let error = out.stderr.lines().find(|l| l.starts_with("error: "));
+    let error = error.unwrap_or_else(|| panic!("no line with error: in {out:?}"));
     for word in words {
-        assert!(complaint.contains(word), "{word:?} is not in {complaint:?}");
+        assert!(error.contains(word), "{word:?} is not in {error:?}");
     }
 }
 
@@ -27,11 +27,11 @@ fn plan(text: &str) -> (tempfile::TempDir, String) {
 const LOCAL: [&str; 3] = ["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
 
 #[test]
-fn an_unknown_plan_field_is_named_with_its_place() {
+fn an_unknown_plan_key_is_reported_with_its_line() {
     let (_dir, path) = plan(
         "[task]\ntype = \"HTTP\"\nurl = \"http://127.0.0.1:1/\"\n\n[load]\nrate = 5\nduraton = \"1s\"\n",
     );
-    complains(
+    assert_error(
         &vajra(&["start-test", &path, "--standalone"]),
         104,
         &["plan.toml", "duraton", "7"],
@@ -49,7 +49,7 @@ fn a_rate_of_zero_is_refused() {
         "1s",
         "--standalone",
     ]);
-    complains(&out, 104, &["rate", "0"]);
+    assert_error(&out, 104, &["rate", "0"]);
 }
 
 #[test]
@@ -63,17 +63,17 @@ fn a_url_without_a_host_is_refused() {
         "1s",
         "--standalone",
     ]);
-    complains(&out, 104, &["http:///index.html", "host"]);
+    assert_error(&out, 104, &["http:///index.html", "host"]);
 }
 
 #[test]
 fn a_malformed_bootstrap_address_is_refused() {
     let out = vajra(&["--bootstrap", "10.0.0.1:7400", LOCAL[0], LOCAL[1], LOCAL[2]]);
-    complains(&out, 104, &["10.0.0.1:7400", "/ip4/"]);
+    assert_error(&out, 104, &["10.0.0.1:7400", "/ip4/"]);
 }
 
 #[test]
-fn a_node_whose_bootstrap_address_cannot_be_reached_stays_up_and_says_so() {
+fn a_node_with_an_unreachable_bootstrap_address_stays_up_and_logs_it() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(
         dir.path(),
@@ -93,8 +93,8 @@ fn a_node_whose_bootstrap_address_cannot_be_reached_stays_up_and_says_so() {
 }
 
 #[test]
-fn a_start_test_whose_bootstrap_address_cannot_be_reached_gives_up() {
-    let begun = Instant::now();
+fn start_test_with_an_unreachable_bootstrap_address_fails() {
+    let started = Instant::now();
     let out = finish(
         std::process::Command::new(VAJRA)
             .args([
@@ -108,12 +108,12 @@ fn a_start_test_whose_bootstrap_address_cannot_be_reached_gives_up() {
             .args(LOCAL)
             .args(["--bootstrap", "/ip4/127.0.0.1/tcp/1"]),
     );
-    complains(&out, 1, &["/ip4/127.0.0.1/tcp/1"]);
-    assert!(begun.elapsed() < Duration::from_secs(40));
+    assert_error(&out, 1, &["/ip4/127.0.0.1/tcp/1"]);
+    assert!(started.elapsed() < Duration::from_secs(40));
 }
 
 #[test]
-fn a_busy_port_that_was_asked_for_is_an_error() {
+fn a_port_that_is_in_use_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let dir = tempfile::tempdir().unwrap();
@@ -128,7 +128,7 @@ fn a_busy_port_that_was_asked_for_is_an_error() {
         LOCAL[1],
         LOCAL[2],
     ]);
-    complains(&out, 1, &[&api, "--api"]);
+    assert_error(&out, 1, &[&api, "--api"]);
     let listen = format!("/ip4/127.0.0.1/tcp/{port}");
     let out = vajra(&[
         "--listen",
@@ -139,7 +139,7 @@ fn a_busy_port_that_was_asked_for_is_an_error() {
         "--data-dir",
         data,
     ]);
-    complains(&out, 1, &[&listen, "--listen"]);
+    assert_error(&out, 1, &[&listen, "--listen"]);
 }
 
 #[test]
@@ -151,11 +151,11 @@ fn an_unreadable_key_is_an_error() {
         LOCAL[1],
         LOCAL[2],
     ]);
-    complains(&out, 104, &["/nowhere/swarm.key"]);
+    assert_error(&out, 104, &["/nowhere/swarm.key"]);
 }
 
 #[test]
-fn no_able_worker_ends_the_test_with_each_nodes_reason() {
+fn a_test_without_any_able_worker_fails() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), "n", &[]);
     let target = Target::start(dir.path(), &[]);
@@ -171,12 +171,12 @@ fn no_able_worker_ends_the_test_with_each_nodes_reason() {
         "--api",
         &node.api,
     ]);
-    complains(&out, 1, &["no able worker"]);
+    assert_error(&out, 1, &["no able worker"]);
     assert_eq!(target.served(), 0);
 }
 
 #[test]
-fn an_api_that_does_not_answer_is_an_error_if_it_was_named() {
+fn an_unreachable_explicit_api_address_is_an_error() {
     let out = vajra(&[
         "start-test",
         "http://127.0.0.1:1/",
@@ -187,8 +187,8 @@ fn an_api_that_does_not_answer_is_an_error_if_it_was_named() {
         "--api",
         "127.0.0.1:1",
     ]);
-    complains(&out, 1, &["127.0.0.1:1"]);
-    complains(
+    assert_error(&out, 1, &["127.0.0.1:1"]);
+    assert_error(
         &vajra(&["nodes", "--api", "127.0.0.1:1"]),
         1,
         &["127.0.0.1:1"],
@@ -209,7 +209,7 @@ fn a_second_node_on_a_data_directory_is_refused() {
         LOCAL[1],
         LOCAL[2],
     ]);
-    complains(&out, 1, &["--data-dir"]);
+    assert_error(&out, 1, &["--data-dir"]);
 }
 
 #[test]

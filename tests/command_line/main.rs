@@ -1,4 +1,4 @@
-//! The command line: what it prints, how it ends, and what it leaves running.
+//! The command line: output, exit codes, and processes left running.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../common/mod.rs"]

@@ -1,4 +1,4 @@
-//! What people who operate nodes use: versions, completions, manuals, logs, `doctor`.
+//! Operation of nodes: versions, completions, manual pages, logs, `doctor`.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -19,7 +19,7 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
-fn the_version_tells_the_commit_on_the_command_line_and_in_the_api() {
+fn command_line_and_api_report_the_commit() {
     let shown = vajra(&["--version"]).stdout;
     let shown = shown.trim().strip_prefix("vajra-node ").unwrap();
     assert!(shown.starts_with(env!("CARGO_PKG_VERSION")), "{shown}");
@@ -43,7 +43,7 @@ fn the_version_tells_the_commit_on_the_command_line_and_in_the_api() {
 }
 
 #[test]
-fn a_shell_is_told_every_command_and_takes_the_script() {
+fn completions_include_every_command_and_parse_in_bash() {
     let names = commands();
     assert!(names.contains(&"start-test".to_owned()), "{names:?}");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
@@ -61,7 +61,7 @@ fn a_shell_is_told_every_command_and_takes_the_script() {
 }
 
 #[test]
-fn there_is_a_manual_page_for_every_command() {
+fn every_command_has_a_manual_page() {
     let page = vajra(&["man"]).stdout;
     assert!(page.contains(".TH vajra-node 1"), "{page}");
     let dir = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ fn there_is_a_manual_page_for_every_command() {
     assert!(dir.path().join("vajra-node.1").exists());
 }
 
-/// The lines of a log in JSON.
+/// Parsed lines of a JSON log.
 fn lines(log: &str) -> Vec<Value> {
     let lines = log.lines();
     let parsed = lines.map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")));
@@ -83,24 +83,24 @@ fn lines(log: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_log_in_json_tells_who_the_node_is_and_of_which_test_and_term_a_line_is() {
+fn json_log_lines_name_node_test_and_term() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), "n0", &["--log-format", "json"]);
     let target = Target::start(dir.path(), &[]);
-    let begun = lines(&node.process.log());
-    assert_eq!(begun.len(), 5, "{begun:#?}");
+    let startup = lines(&node.process.log());
+    assert_eq!(startup.len(), 5, "{startup:#?}");
     assert!(
-        begun
+        startup
             .iter()
             .all(|l| l["level"] == "INFO" && l["timestamp"].is_string())
     );
-    assert_eq!(begun[0]["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(begun[1]["peer"], node.peer.as_str());
-    assert_eq!(begun[2]["api"], node.api.as_str());
-    assert_eq!(begun[3]["swarm"], "vajra");
-    assert_eq!(begun[3]["keyed"], false);
+    assert_eq!(startup[0]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(startup[1]["peer"], node.peer.as_str());
+    assert_eq!(startup[2]["api"], node.api.as_str());
+    assert_eq!(startup[3]["swarm"], "vajra");
+    assert_eq!(startup[3]["keyed"], false);
     assert!(
-        begun[4]["targets"]
+        startup[4]["targets"]
             .as_str()
             .unwrap()
             .contains("private addresses and loopback")
@@ -132,7 +132,7 @@ fn a_log_in_json_tells_who_the_node_is_and_of_which_test_and_term_a_line_is() {
 }
 
 #[test]
-fn a_log_format_that_is_none_is_refused_by_name() {
+fn an_unknown_log_format_is_refused() {
     let out = vajra(&["--log-format", "xml"]);
     assert_eq!(out.code, 104);
     assert!(
@@ -143,7 +143,7 @@ fn a_log_format_that_is_none_is_refused_by_name() {
     );
 }
 
-/// What `doctor` finds for a node on these addresses.
+/// Exit code and JSON output of `doctor` for a node on these ports.
 fn doctor(args: &[&str], swarm: u16, api: u16) -> (i32, Value) {
     let dir = tempfile::tempdir().unwrap();
     let listen = format!("/ip4/127.0.0.1/tcp/{swarm}");
@@ -173,7 +173,7 @@ fn finding<'a>(found: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn doctor_fails_where_a_node_could_not_run_and_says_what_to_do() {
+fn doctor_fails_when_a_port_is_in_use_and_gives_a_hint() {
     let free = || TcpListener::bind("127.0.0.1:0").unwrap();
     let (swarm, api) = (
         free().local_addr().unwrap().port(),
@@ -206,7 +206,7 @@ fn doctor_fails_where_a_node_could_not_run_and_says_what_to_do() {
 }
 
 #[test]
-fn doctor_takes_a_node_that_runs_already_for_what_has_the_ports() {
+fn doctor_accepts_ports_used_by_a_running_node() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), "n0", &[]);
     let port =
@@ -217,9 +217,9 @@ fn doctor_takes_a_node_that_runs_already_for_what_has_the_ports() {
     assert_eq!(finding(&found, "api_port")["finding"], "pass");
 }
 
-/// In a network of its own, as a datagram to a group is sent.
+/// Runs in its own network namespace, as it sends a multicast datagram.
 #[test]
-fn doctor_tells_that_multicast_needs_an_interface_that_takes_it() {
+fn doctor_warns_when_no_interface_supports_multicast() {
     let script = |links: &str| {
         let script = format!(
             "set -e; mount -t sysfs sysfs /sys; ip link set lo up; {links}; exec {VAJRA} doctor --json \
@@ -261,7 +261,7 @@ fn doctor_tells_that_multicast_needs_an_interface_that_takes_it() {
     assert_eq!(works["finding"], "pass", "{works}");
 }
 
-/// All of the program's text, as it is printed: without the line breaks of the source.
+/// All source text, with string literals as printed: without escapes and line continuations.
 fn source() -> String {
     fn collect(dir: &std::path::Path, into: &mut String) {
         for entry in std::fs::read_dir(dir).unwrap() {
@@ -286,17 +286,20 @@ fn source() -> String {
 }
 
 #[test]
-fn troubleshooting_quotes_what_the_program_says() {
+fn troubleshooting_page_quotes_messages_of_the_program() {
     let source = source();
     let page = include_str!("../../docs/troubleshooting.md");
     let quotes: Vec<&str> = page.lines().filter_map(|l| l.strip_prefix("> ")).collect();
     assert!(quotes.len() > 20, "{quotes:#?}");
     for quote in quotes {
-        // What is put together when it is printed is looked for in pieces.
+        // Messages that are assembled when printed are searched in parts.
         let parts = quote.split(['…', ';', ',']).map(str::trim);
         let parts = parts.map(|p| p.trim_start_matches("because ").trim_start_matches("is "));
         for part in parts.filter(|p| p.len() > 4) {
-            assert!(source.contains(part), "nobody says {part:?}, of {quote:?}");
+            assert!(
+                source.contains(part),
+                "{part:?} of {quote:?} is not in the source"
+            );
         }
     }
 }

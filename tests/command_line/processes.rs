@@ -1,5 +1,5 @@
-//! What a command leaves behind, whatever ends it: nothing running, nothing but what was asked
-//! for on stdout, and no panic.
+//! Commands that end, are stopped or are killed: no process left running, only the requested
+//! output on stdout, and no panic.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use crate::common::{VAJRA, eventually};
 
-/// A local swarm that would run for far longer than any test here.
+/// A local swarm whose test runs much longer than the tests in this file.
 const LONG_LOCAL_PLAN: &str = "[task]\ntype = \"HTTP\"\n[load]\nmodel = \"open\"\nrate = 20\n\
                                duration = \"10m\"\n[local]\nnodes = 2\ntarget = {}\n";
 
-/// A process that is killed when a test fails half-way.
+/// A process that is killed on drop, also when a test fails.
 struct Running(Child);
 
 impl Drop for Running {
@@ -22,7 +22,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Starts a test on [`LONG_LOCAL_PLAN`], and returns once it has begun.
+    /// Starts a test on [`LONG_LOCAL_PLAN`], and returns once it runs.
     fn local_test(directory: &Path) -> (Running, BufReader<ChildStderr>) {
         let plan = directory.join("plan.toml");
         std::fs::write(&plan, LONG_LOCAL_PLAN).unwrap();
@@ -38,7 +38,10 @@ impl Running {
         let mut line = String::new();
         while !line.starts_with("test ") {
             line.clear();
-            assert!(stderr.read_line(&mut line).unwrap() > 0, "no test began");
+            assert!(
+                stderr.read_line(&mut line).unwrap() > 0,
+                "no test was started"
+            );
         }
         (Running(child), stderr)
     }
@@ -57,7 +60,8 @@ impl Running {
     }
 }
 
-/// From `/proc/PID/stat`: what follows the command's name, which may hold anything.
+/// State and parent from `/proc/PID/stat`, parsed after the command name, which may contain any
+/// character.
 fn state_and_parent(pid: u32) -> Option<(char, u32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
@@ -69,8 +73,8 @@ fn is_running(pid: u32) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| state != 'Z')
 }
 
-/// Processes that are nobody's children here can only be looked at, not waited for.
-fn eventually_all_end(pids: &[u32]) {
+/// Polls `/proc`: only children of this process could be awaited.
+fn wait_until_all_end(pids: &[u32]) {
     eventually(|| match pids.iter().any(|pid| is_running(*pid)) {
         true => Err(format!("still running: {pids:?}")),
         false => Ok(()),
@@ -96,22 +100,22 @@ fn ctrl_c_stops_the_test_shows_its_result_and_ends_the_local_swarm() {
     assert_eq!(test.0.wait().unwrap().code(), Some(105), "{log}");
     assert!(log.contains("the local target received"), "{log}");
     assert!(summary.contains("stopped before its end"), "{summary}");
-    eventually_all_end(&children);
+    wait_until_all_end(&children);
 }
 
 #[test]
-fn a_local_swarm_ends_with_a_parent_that_is_killed() {
+fn a_local_swarm_ends_when_its_parent_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let (mut test, _stderr) = Running::local_test(directory.path());
     let children = test.children();
     assert_eq!(children.len(), 3, "a target and two nodes");
     test.0.kill().unwrap();
     test.0.wait().unwrap();
-    eventually_all_end(&children);
+    wait_until_all_end(&children);
 }
 
 #[test]
-fn a_reader_that_has_gone_away_is_neither_an_error_nor_a_panic() {
+fn a_closed_stdout_pipe_is_neither_an_error_nor_a_panic() {
     let commands: [&[&str]; 3] = [
         &["start-test", "http://127.0.0.1:9/", "--dry-run"],
         &["keygen"],
@@ -131,7 +135,7 @@ fn a_reader_that_has_gone_away_is_neither_an_error_nor_a_panic() {
 }
 
 #[test]
-fn a_result_as_json_is_all_there_is_on_stdout() {
+fn json_output_is_the_only_text_on_stdout() {
     let directory = tempfile::tempdir().unwrap();
     let plan = directory.path().join("plan.toml");
     let text = LONG_LOCAL_PLAN.replace("10m", "1s");

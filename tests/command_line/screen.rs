@@ -1,5 +1,5 @@
-//! The full-screen view on a real terminal, which `script` (util-linux) lends: it takes the
-//! alternate screen, and gives the terminal back however it ends.
+//! The full-screen view on a pseudo-terminal of `script` (util-linux): it uses the alternate
+//! screen, and restores the terminal whether the test completes or is interrupted.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -9,26 +9,27 @@ use std::time::Duration;
 
 use crate::common::{VAJRA, require, within};
 
-/// Takes and leaves the alternate screen (xterm's private mode 1049), and shows the cursor.
-const TAKEN: &str = "\x1b[?1049h";
-const LEFT: &str = "\x1b[?1049l";
-const CURSOR: &str = "\x1b[?25h";
+/// Control sequences that enter and leave the alternate screen (xterm's private mode 1049), and
+/// that show the cursor.
+const ENTER_SCREEN: &str = "\x1b[?1049h";
+const LEAVE_SCREEN: &str = "\x1b[?1049l";
+const SHOW_CURSOR: &str = "\x1b[?25h";
 
-/// Requests that take so long that some are in flight whenever the test is stopped.
+/// Tasks of 700 ms, so that some are in flight when the test is stopped.
 const PLAN: &str = "[task]\ntype = \"SLEEP\"\nms = 700\n[load]\nrate = 20\n";
 
-/// A test on a terminal of its own.
-struct OnTerminal {
+/// A test on its own pseudo-terminal.
+struct TerminalSession {
     child: Child,
     keys: ChildStdin,
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
-impl OnTerminal {
-    /// Starts it alone in its process, for so long; none without `script`.
-    fn start(dir: &Path, length: &str, environment: &[(&str, &str)]) -> Option<OnTerminal> {
-        let there = Command::new("script").arg("--version").output().is_ok();
-        if !require("script (util-linux)", there) {
+impl TerminalSession {
+    /// Starts a standalone test with this duration; `None` without `script`.
+    fn start(dir: &Path, length: &str, environment: &[(&str, &str)]) -> Option<TerminalSession> {
+        let available = Command::new("script").arg("--version").output().is_ok();
+        if !require("script (util-linux)", available) {
             return None;
         }
         let plan = dir.join("plan.toml");
@@ -56,14 +57,14 @@ impl OnTerminal {
             }
         });
         let keys = child.stdin.take().unwrap();
-        Some(OnTerminal { child, keys, shown })
+        Some(TerminalSession { child, keys, shown })
     }
 
     fn shown(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
     }
 
-    fn waits_for(&self, text: &str) {
+    fn wait_for(&self, text: &str) {
         within(Duration::from_secs(60), || {
             let shown = self.shown();
             match shown.contains(text) {
@@ -85,8 +86,8 @@ impl OnTerminal {
         assert!(kill.status().unwrap().success());
     }
 
-    /// Its exit code, and everything that was shown.
-    fn ends(&mut self) -> (Option<i32>, String) {
+    /// Waits for the exit; returns the exit code and all output.
+    fn wait_for_exit(&mut self) -> (Option<i32>, String) {
         let code = within(Duration::from_secs(60), || match self.child.try_wait() {
             Ok(Some(status)) => Ok(status.code()),
             other => Err(format!("{other:?}: {}", self.shown())),
@@ -95,73 +96,76 @@ impl OnTerminal {
     }
 }
 
-impl Drop for OnTerminal {
+impl Drop for TerminalSession {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The view was there once; what stays is the page as it was, with the summary at its end.
+/// Asserts that the view was shown once, and that the normal screen with the summary is back.
 #[track_caller]
-fn assert_given_back(shown: &str) {
-    let (_, rest) = shown.split_once(TAKEN).expect("the view was shown");
-    let (view, page) = rest.split_once(LEFT).expect("the screen was left");
-    assert!(!page.contains(TAKEN), "{page:?}");
+fn assert_terminal_restored(shown: &str) {
+    let (_, rest) = shown.split_once(ENTER_SCREEN).expect("the view was shown");
+    let (view, page) = rest.split_once(LEAVE_SCREEN).expect("the screen was left");
+    assert!(!page.contains(ENTER_SCREEN), "{page:?}");
     assert!(view.contains("response time"), "{view:?}");
-    assert!(shown.rfind(CURSOR) > shown.find(TAKEN), "{shown:?}");
+    assert!(
+        shown.rfind(SHOW_CURSOR) > shown.find(ENTER_SCREEN),
+        "{shown:?}"
+    );
     assert!(page.contains("verdict"), "{page:?}");
-    // In raw mode a line would not begin at the margin.
+    // In raw mode there would be no carriage return before a line feed.
     assert!(page.contains("\r\n\r\n"), "{page:?}");
 }
 
 #[test]
-fn a_test_that_ends_leaves_its_summary_on_the_page() {
+fn a_finished_test_leaves_its_summary_on_the_normal_screen() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut test) = OnTerminal::start(dir.path(), "2s", &[]) else {
+    let Some(mut test) = TerminalSession::start(dir.path(), "2s", &[]) else {
         return;
     };
-    let (code, shown) = test.ends();
+    let (code, shown) = test.wait_for_exit();
     assert_eq!(code, Some(0), "{shown}");
-    assert_given_back(&shown);
+    assert_terminal_restored(&shown);
 }
 
 #[test]
-fn ctrl_c_is_a_key_there_and_stops_the_test_gracefully() {
+fn ctrl_c_in_raw_mode_stops_the_test_gracefully() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut test) = OnTerminal::start(dir.path(), "10m", &[]) else {
+    let Some(mut test) = TerminalSession::start(dir.path(), "10m", &[]) else {
         return;
     };
-    test.waits_for("sustain");
+    test.wait_for("sustain");
     test.press("\x03");
-    test.waits_for("waiting for requests in flight");
-    let (code, shown) = test.ends();
+    test.wait_for("waiting for requests in flight");
+    let (code, shown) = test.wait_for_exit();
     assert_eq!(code, Some(105), "{shown}");
-    assert_given_back(&shown);
+    assert_terminal_restored(&shown);
 }
 
 #[test]
-fn sigterm_gives_the_terminal_back_as_well() {
+fn sigterm_restores_the_terminal() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut test) = OnTerminal::start(dir.path(), "10m", &[]) else {
+    let Some(mut test) = TerminalSession::start(dir.path(), "10m", &[]) else {
         return;
     };
-    test.waits_for("sustain");
+    test.wait_for("sustain");
     test.signal("TERM");
-    let (code, shown) = test.ends();
+    let (code, shown) = test.wait_for_exit();
     assert_eq!(code, Some(105), "{shown}");
-    assert_given_back(&shown);
+    assert_terminal_restored(&shown);
 }
 
 #[test]
-fn a_terminal_that_is_dumb_has_lines_and_no_control_sequences_of_a_screen() {
+fn a_dumb_terminal_gets_plain_lines_without_control_sequences() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut test) = OnTerminal::start(dir.path(), "1s", &[("TERM", "dumb")]) else {
+    let Some(mut test) = TerminalSession::start(dir.path(), "1s", &[("TERM", "dumb")]) else {
         return;
     };
-    let (code, shown) = test.ends();
+    let (code, shown) = test.wait_for_exit();
     assert_eq!(code, Some(0), "{shown}");
-    assert!(!shown.contains(TAKEN), "{shown:?}");
+    assert!(!shown.contains(ENTER_SCREEN), "{shown:?}");
     assert!(
         shown.contains("nodes 1") && shown.contains("verdict"),
         "{shown:?}"

@@ -1,15 +1,15 @@
-//! A target in the test's own process that notes when each request arrived, and from where:
-//! the only witness that no generator can talk round.
+//! A target in the test process that logs the arrival time and source address of each request,
+//! independently of the load generator's own numbers.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// When, and from where.
+/// Arrival time and source address of a request.
 pub type Arrival = (Instant, IpAddr);
 
-/// A target and its log.
+/// A target with its log of arrivals.
 pub struct Arrivals {
     pub url: String,
     log: Arc<Mutex<Vec<Arrival>>>,
@@ -44,7 +44,7 @@ impl Arrivals {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let log = shared.clone();
-                // A client that is killed breaks its connections: no error of the test.
+                // Ignore the error: a killed client breaks its connections.
                 std::thread::spawn(move || drop(serve(stream, &log)));
             }
         });
@@ -55,7 +55,7 @@ impl Arrivals {
         Arrivals::start(TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
-    /// Everything so far, in order.
+    /// All arrivals until now, ordered by time.
     pub fn log(&self) -> Vec<Arrival> {
         let mut log = self.log.lock().unwrap().clone();
         log.sort_by_key(|(at, _)| *at);
@@ -67,12 +67,12 @@ impl Arrivals {
     }
 }
 
-/// How many arrived between two instants.
+/// Number of arrivals between two instants.
 pub fn between(log: &[Arrival], from: Instant, to: Instant) -> usize {
     log.partition_point(|(at, _)| *at < to) - log.partition_point(|(at, _)| *at < from)
 }
 
-/// The most in any window of one second.
+/// Highest number of arrivals in any window of one second.
 pub fn busiest_second(log: &[Arrival]) -> usize {
     let ends = log.iter().enumerate().map(|(i, (at, _))| {
         let until = *at + Duration::from_secs(1);
@@ -90,16 +90,16 @@ fn windows(from: Instant, to: Instant) -> impl Iterator<Item = (Instant, Instant
     windows.take_while(move |(_, end)| *end <= to)
 }
 
-/// How long after `fault` the load was whole again for good: the end of the last quarter of a
-/// second, before `to`, in which less than 92 % of the rate arrived.
-pub fn whole_after(log: &[Arrival], rate: f64, fault: Instant, to: Instant) -> Duration {
-    let wanted = rate * WINDOW.as_secs_f64() * 0.92;
-    let short = windows(fault, to).filter(|(a, b)| (between(log, *a, *b) as f64) < wanted);
-    short.last().map_or(Duration::ZERO, |(_, end)| end - fault)
+/// Time from `fault` until the load has recovered: the end of the last window of 250 ms before
+/// `to` in which less than 92 % of the rate arrived.
+pub fn recovery_time(log: &[Arrival], rate: f64, fault: Instant, to: Instant) -> Duration {
+    let expected = rate * WINDOW.as_secs_f64() * 0.92;
+    let below = windows(fault, to).filter(|(a, b)| (between(log, *a, *b) as f64) < expected);
+    below.last().map_or(Duration::ZERO, |(_, end)| end - fault)
 }
 
-/// The least rate over any second of a time, as a fraction of `rate`.
-pub fn lowest(log: &[Arrival], rate: f64, from: Instant, to: Instant) -> f64 {
+/// Lowest rate in any window of one second between two instants, as a fraction of `rate`.
+pub fn lowest_rate(log: &[Arrival], rate: f64, from: Instant, to: Instant) -> f64 {
     let second = Duration::from_secs(1);
     let starts = std::iter::successors(Some(from), |at| Some(*at + STEP));
     let counts = starts

@@ -8,21 +8,21 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
-use crate::common::PATIENCE;
+use crate::common::TIMEOUT;
 
-/// Where Debian's package `chromium-driver` puts it.
+/// Path of the driver in Debian's package `chromium-driver`.
 pub const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
-/// Pause between two looks at a page: what is awaited is the page's own doing.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval for polling the state of a page.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A browser with a profile of its own; it ends with the test.
+/// A browser with its own profile; closed when the test ends.
 pub struct Browser {
     driver: Child,
     pub client: Client,
 }
 
 impl Browser {
-    /// Opens one. `phone` has a phone's screen.
+    /// Opens a browser. `phone` emulates the screen of a phone.
     pub async fn open(dir: &Path, phone: bool) -> Browser {
         let port = free_port();
         let driver = Command::new(CHROMEDRIVER)
@@ -42,62 +42,61 @@ impl Browser {
             options["mobileEmulation"] =
                 json!({"deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 2}});
         }
-        let wanted = json!({"browserName": "chrome", "goog:chromeOptions": options});
+        let capabilities = json!({"browserName": "chrome", "goog:chromeOptions": options});
         let url = format!("http://127.0.0.1:{port}");
         let start = Instant::now();
         let client = loop {
             let mut builder = ClientBuilder::new(HttpConnector::new());
-            builder.capabilities(wanted.as_object().unwrap().clone());
+            builder.capabilities(capabilities.as_object().unwrap().clone());
             match builder.connect(&url).await {
                 Ok(client) => break client,
-                Err(e) => assert!(start.elapsed() < PATIENCE, "no browser: {e}"),
+                Err(e) => assert!(start.elapsed() < TIMEOUT, "no browser: {e}"),
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         };
         Browser { driver, client }
     }
 
-    /// What a script returns.
+    /// Runs a script and returns its value.
     pub async fn js(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// Waits until a script returns something true, and hands it over.
-    pub async fn until(&self, what: &str, script: &str) -> Value {
+    /// Waits until a script returns a value other than `null` and `false`, and returns the value.
+    pub async fn wait_for(&self, what: &str, script: &str) -> Value {
         let start = Instant::now();
         loop {
-            // A page that is being left refuses to answer for a moment.
+            // Scripts fail while the browser navigates to another page.
             let seen = self.client.execute(script, Vec::new()).await;
             if let Ok(value) = &seen
                 && !matches!(value, Value::Null | Value::Bool(false))
             {
                 return value.clone();
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > TIMEOUT {
                 let text = self.js("return document.body.innerText").await;
-                panic!("{what} did not come ({seen:?}); the page says:\n{text}");
+                panic!("{what} did not appear ({seen:?}); text of the page:\n{text}");
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Waits until the page says this somewhere.
-    pub async fn says(&self, text: &str) {
+    /// Waits until the page contains a text.
+    pub async fn wait_for_text(&self, text: &str) {
         let script = format!("return document.body.innerText.includes({})", json!(text));
-        self.until(text, &script).await;
+        self.wait_for(text, &script).await;
     }
 
-    /// Clicks what is there or comes.
+    /// Clicks an element, after waiting until it exists and is enabled.
     pub async fn click(&self, selector: &str) {
-        let wait = self.client.wait().at_most(PATIENCE);
+        let wait = self.client.wait().at_most(TIMEOUT);
         let found = wait.for_element(Locator::Css(selector)).await;
         let element = found.unwrap_or_else(|e| panic!("{selector}: {e}"));
-        // A button that rests can't be clicked yet.
         let ready = format!(
             "const e = document.querySelector({}); return e && !e.disabled",
             json!(selector)
         );
-        self.until(selector, &ready).await;
+        self.wait_for(selector, &ready).await;
         drop(element);
         self.client
             .find(Locator::Css(selector))
@@ -108,17 +107,17 @@ impl Browser {
             .unwrap_or_else(|e| panic!("{selector}: {e}"));
     }
 
-    /// Writes into the field of that label.
-    pub async fn write(&self, label: &str, text: &str) {
+    /// Enters text into the input with a label.
+    pub async fn fill_in(&self, label: &str, text: &str) {
         let path = format!("//label[starts-with(., '{label}')]/following-sibling::input");
-        let wait = self.client.wait().at_most(PATIENCE);
+        let wait = self.client.wait().at_most(TIMEOUT);
         let field = wait.for_element(Locator::XPath(&path)).await.unwrap();
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    /// Goes to the window that the page has opened, or opens.
-    pub async fn go_to_opened(&self) {
+    /// Waits for a new window and switches to it.
+    pub async fn switch_to_new_window(&self) {
         let start = Instant::now();
         let here = self.client.window().await.unwrap();
         loop {
@@ -126,18 +125,18 @@ impl Browser {
             if let Some(other) = all.into_iter().find(|w| *w != here) {
                 return self.client.switch_to_window(other).await.unwrap();
             }
-            assert!(start.elapsed() < PATIENCE, "no window was opened");
-            tokio::time::sleep(LOOK).await;
+            assert!(start.elapsed() < TIMEOUT, "no window was opened");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Writes a picture of the page for the documentation, if `VAJRA_SCREENSHOTS` names a
-    /// folder; and pictures of the whole page on a desk and on a phone, in light and dark, for
-    /// whoever changes how it looks, if `VAJRA_SCREENSHOTS_ALL` does.
-    pub async fn picture(&self, name: &str) {
+    /// Saves a screenshot for the documentation if `VAJRA_SCREENSHOTS` names a folder. If
+    /// `VAJRA_SCREENSHOTS_ALL` names one, also saves the full page on desktop and phone, in light
+    /// and dark, for reviews of the layout.
+    pub async fn screenshot(&self, name: &str) {
         self.js("window.scrollTo(0, 0)").await;
         if let Some(dir) = std::env::var_os("VAJRA_SCREENSHOTS") {
-            self.rest().await;
+            self.wait_until_settled().await;
             self.save(&Path::new(&dir).join(name)).await;
         }
         let Some(dir) = std::env::var_os("VAJRA_SCREENSHOTS_ALL") else {
@@ -151,10 +150,10 @@ impl Browser {
                     "if (vajraTheme.current() !== {theme:?}) vajraTheme.toggle(); \
                      return Math.max(900, document.documentElement.scrollHeight) + outerHeight - innerHeight"
                 );
-                let tall = self.until(theme, &themed).await.as_u64().unwrap();
+                let tall = self.wait_for(theme, &themed).await.as_u64().unwrap();
                 let tall = u32::try_from(tall).unwrap();
                 self.client.set_window_size(width, tall).await.unwrap();
-                self.rest().await;
+                self.wait_until_settled().await;
                 let name = format!("{screen}-{theme}-{name}");
                 self.save(&Path::new(&dir).join(name)).await;
             }
@@ -165,10 +164,10 @@ impl Browser {
             .await;
     }
 
-    /// Waits until toasts are gone and charts are drawn.
-    async fn rest(&self) {
-        self.until(
-            "rest",
+    /// Waits until toasts and animations have ended.
+    async fn wait_until_settled(&self) {
+        self.wait_for(
+            "the end of toasts and animations",
             "return !document.querySelector('.toast') && document.getAnimations().length === 0",
         )
         .await;
@@ -180,7 +179,7 @@ impl Browser {
         std::fs::write(file, png).unwrap();
     }
 
-    /// Nothing went wrong in the page: no script broke, nothing was forbidden by its policy.
+    /// Asserts that the page reported no script error and no violation of its content policy.
     pub async fn assert_clean(&self) {
         let errors = self.js("return window.vajraErrors").await;
         assert_eq!(errors, json!([]));

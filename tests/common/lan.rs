@@ -1,5 +1,5 @@
-//! A LAN of hosts that are network namespaces, made and removed by a test. It needs root (or
-//! a user namespace that may make them) and iproute2.
+//! A LAN of hosts in network namespaces, created and removed by a test. Needs root (or a user
+//! namespace that may create network namespaces) and iproute2.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::VAJRA;
 
-/// What a test that wants one must ask [`super::require`] for.
-pub const NEEDS: &str = "root and iproute2, to make network namespaces";
+/// Requirement to pass to [`super::require`] in tests that use a [`Lan`].
+pub const NEEDS: &str = "root and iproute2, to create network namespaces";
 
-/// Bridges with hosts behind them; all of it goes when this goes.
+/// Bridges and their hosts, removed on drop.
 pub struct Lan {
     tag: String,
     hosts: usize,
@@ -38,8 +38,8 @@ impl Lan {
         format!("{}sw", self.tag)
     }
 
-    /// A LAN of `hosts` hosts with the addresses 10.77.0.1, 10.77.0.2, …; `None` where
-    /// namespaces cannot be made.
+    /// A LAN of `hosts` hosts with the addresses 10.77.0.1, 10.77.0.2, …; `None` if
+    /// namespaces cannot be created.
     pub fn new(tag: &str, hosts: usize) -> Option<Lan> {
         let lan = Lan {
             tag: format!("vj{tag}{}", std::process::id() % 10_000),
@@ -67,8 +67,8 @@ impl Lan {
         Some(lan)
     }
 
-    /// A second network beside it, on which no node listens: 10.78.0.1, 10.78.0.2, … What is
-    /// cut on the first still gets through on this one.
+    /// Adds a second network on which no node listens: 10.78.0.1, 10.78.0.2, … It stays connected
+    /// when the first one is partitioned.
     pub fn add_second(&self) {
         self.wire("br1", "q", "e1", "10.78.0");
     }
@@ -90,9 +90,9 @@ impl Lan {
         }
     }
 
-    /// Takes a host off the first network, or puts it back.
-    pub fn plug(&self, host: usize, there: bool) {
-        let state = if there { "up" } else { "down" };
+    /// Disconnects a host from the first network, or reconnects it.
+    pub fn set_link(&self, host: usize, up: bool) {
+        let state = if up { "up" } else { "down" };
         must(&[
             "-n",
             &self.switch(),
@@ -103,20 +103,20 @@ impl Lan {
         ]);
     }
 
-    /// A listener of this process on a host's second network.
+    /// A listener of this process on the second network of a host.
     pub fn listen(&self, host: usize, port: u16) -> TcpListener {
         let space = File::open(format!("/run/netns/{}", self.host(host))).unwrap();
         let address = format!("10.78.0.{}:{port}", host + 1);
-        // A namespace belongs to a thread, a socket to the one that it was made in.
-        let made = std::thread::spawn(move || {
+        // A namespace applies to a thread; a socket stays in the namespace that created it.
+        let thread = std::thread::spawn(move || {
             use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
             move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             TcpListener::bind(address).unwrap()
         });
-        made.join().unwrap()
+        thread.join().unwrap()
     }
 
-    /// `vajra-node` on a host.
+    /// Command that runs `vajra-node` on a host.
     pub fn command(&self, host: usize, args: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command
@@ -125,12 +125,12 @@ impl Lan {
         command
     }
 
-    /// Runs a subcommand on a host; returns the JSON that it prints, or why it failed.
+    /// Runs a subcommand on a host; returns its JSON output, or the error.
     pub fn try_json(&self, host: usize, args: &[&str]) -> Result<Value, String> {
         super::finish(&mut self.command(host, args)).parsed()
     }
 
-    /// The same for a command that must succeed.
+    /// Like [`Lan::try_json`]; panics on an error.
     pub fn json(&self, host: usize, args: &[&str]) -> Value {
         self.try_json(host, args)
             .unwrap_or_else(|e| panic!("{args:?}: {e}"))

@@ -1,5 +1,5 @@
-//! Real processes on loopback, as a person would start them. Every child is ended by its
-//! own handle when it goes out of scope, also when a test fails.
+//! Real processes on loopback. Every child process is killed when its handle is dropped, also
+//! when a test fails.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 pub mod arrivals;
@@ -16,24 +16,25 @@ use serde_json::Value;
 /// The binary under test.
 pub const VAJRA: &str = env!("CARGO_BIN_EXE_vajra-node");
 
-/// Ten times what anything here takes on a quiet machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit of a wait: ten times the longest one on an idle machine.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Whether a test that needs `what` may run; CI demands that all do.
+/// Whether a test that needs `what` can run. With `VAJRA_TEST_REQUIRE=all`, as in CI, panics if it
+/// cannot.
 pub fn require(what: &str, available: bool) -> bool {
     if available {
         return true;
     }
-    let demanded = std::env::var("VAJRA_TEST_REQUIRE").is_ok_and(|v| v == "all");
+    let required = std::env::var("VAJRA_TEST_REQUIRE").is_ok_and(|v| v == "all");
     assert!(
-        !demanded,
-        "this test needs {what}, and VAJRA_TEST_REQUIRE=all demands it"
+        !required,
+        "this test needs {what}, which VAJRA_TEST_REQUIRE=all requires"
     );
     eprintln!("ignored: this test needs {what}");
     false
 }
 
-/// Serves an application on a thread of its own, to the end of the process; returns its URL.
+/// Serves an application on its own thread until the process ends; returns its URL.
 pub fn serve(app: axum::Router) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -51,7 +52,7 @@ pub fn serve(app: axum::Router) -> String {
     url
 }
 
-/// A process that prints where it listens.
+/// A process that prints the addresses it listens on.
 pub struct Process {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
@@ -71,7 +72,7 @@ impl Process {
         Process { child, lines, log }
     }
 
-    /// Reads lines up to one with this prefix, and returns all of them.
+    /// Reads lines up to the first one with this prefix; returns all of them.
     pub fn read_until(&mut self, prefix: &str) -> Vec<String> {
         let mut seen = Vec::new();
         loop {
@@ -79,7 +80,7 @@ impl Process {
             let n = self.lines.read_line(&mut line).unwrap();
             assert!(
                 n > 0,
-                "ended before it printed {prefix:?}; it said:\n{}",
+                "ended before it printed {prefix:?}; log:\n{}",
                 self.log()
             );
             seen.push(line.trim_end().to_owned());
@@ -118,15 +119,15 @@ impl Process {
                 return status;
             }
             assert!(
-                start.elapsed() < PATIENCE,
-                "does not end; it said:\n{}",
+                start.elapsed() < TIMEOUT,
+                "does not end; log:\n{}",
                 self.log()
             );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Everything else it prints until it ends.
+    /// Its remaining output, up to its end.
     pub fn rest(&mut self) -> String {
         let mut text = String::new();
         self.lines.read_to_string(&mut text).unwrap();
@@ -140,9 +141,9 @@ impl Drop for Process {
     }
 }
 
-/// A node on loopback, on ports of its own.
+/// A node on loopback with its own ports.
 pub struct Node {
-    /// The name that it was given, if any.
+    /// Value of `--name`; empty if there is none.
     pub name: String,
     pub process: Process,
     pub listening: String,
@@ -151,7 +152,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node with a data directory `dir/name` and waits until it answers.
+    /// Starts a node with a data directory `dir/name` and waits until its API listens.
     pub fn start(dir: &Path, name: &str, args: &[&str]) -> Node {
         let mut command = Command::new(VAJRA);
         let data = dir.join(name);
@@ -165,7 +166,7 @@ impl Node {
             ])
             .args(["--name", name, "--data-dir", data.to_str().unwrap()])
             .args(args)
-            // Every raw value, for whoever wants to check the percentiles.
+            // Raw values for the tests that check percentiles.
             .env("VAJRA_DUMP_DIR", dir.join(format!("{name}.raw")));
         let log = dir.join(format!("{name}.{}.log", unique()));
         let mut node = Node::from_process(Process::spawn(command, log));
@@ -194,11 +195,11 @@ impl Node {
 
     /// Runs a subcommand against this node and parses what it prints as JSON.
     pub fn json(&self, args: &[&str]) -> Value {
-        self.ask(args)
+        self.run(args)
     }
 
-    /// The names of the nodes that this one sees as healthy, itself included.
-    pub fn sees(&self) -> Vec<String> {
+    /// Names of the nodes that this node lists and does not consider gone, including itself.
+    pub fn healthy_nodes(&self) -> Vec<String> {
         let nodes = self.json(&["nodes"]);
         let mut names: Vec<String> = nodes["nodes"]
             .as_array()
@@ -211,19 +212,19 @@ impl Node {
         names
     }
 
-    pub fn waits_to_see(&self, names: &[&str]) {
+    pub fn wait_for_nodes(&self, names: &[&str]) {
         eventually(|| {
-            let seen = self.sees();
+            let seen = self.healthy_nodes();
             if seen == names {
                 Ok(())
             } else {
-                Err(format!("sees {seen:?}, not {names:?}"))
+                Err(format!("lists {seen:?}, not {names:?}"))
             }
         });
     }
 }
 
-/// `count` nodes, named `n0`, `n1`, …, that know each other through the first.
+/// `count` nodes, named `n0`, `n1`, …, that use the first one as their bootstrap node.
 pub fn swarm(dir: &Path, count: usize, args: &[&str]) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for i in 0..count {
@@ -237,7 +238,7 @@ pub fn swarm(dir: &Path, count: usize, args: &[&str]) -> Vec<Node> {
     let names: Vec<String> = (0..count).map(|i| format!("n{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for node in &nodes {
-        node.waits_to_see(&names);
+        node.wait_for_nodes(&names);
     }
     nodes
 }
@@ -271,7 +272,7 @@ impl Target {
     }
 }
 
-/// The body of a response, by the plainest client there is.
+/// Body of a response, with a minimal HTTP client.
 pub fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
@@ -284,8 +285,7 @@ pub fn get(address: &str, path: &str) -> String {
     response.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// Starts a test and leaves it to itself; returns its id. `args` may name a plan, or a URL and
-/// a load.
+/// Starts a test with `--detach`; returns its id. `args` is a plan, or a URL and load options.
 pub fn start_detached(at: &Node, args: &[&str]) -> String {
     let mut all = vec!["start-test"];
     all.extend(args);
@@ -295,28 +295,28 @@ pub fn start_detached(at: &Node, args: &[&str]) -> String {
     out.stdout.trim().to_owned()
 }
 
-/// How a test runs a command against a node: on this host, or inside the node's namespace.
-pub trait Ask {
-    /// Runs a subcommand; returns what it prints, or why it failed.
-    fn try_ask(&self, args: &[&str]) -> Result<Value, String>;
+/// Runs a command against a node: on this host, or inside the node's namespace.
+pub trait RunCommand {
+    /// Runs a subcommand; returns its JSON output, or the error.
+    fn try_run(&self, args: &[&str]) -> Result<Value, String>;
 
-    /// The same for a command that must succeed.
-    fn ask(&self, args: &[&str]) -> Value {
-        self.try_ask(args)
+    /// Like [`RunCommand::try_run`]; panics on an error.
+    fn run(&self, args: &[&str]) -> Value {
+        self.try_run(args)
             .unwrap_or_else(|e| panic!("{args:?}: {e}"))
     }
 }
 
-impl Ask for Node {
-    fn try_ask(&self, args: &[&str]) -> Result<Value, String> {
+impl RunCommand for Node {
+    fn try_run(&self, args: &[&str]) -> Result<Value, String> {
         vajra(&[args, &["--api", &self.api, "--json"]].concat()).parsed()
     }
 }
 
-/// Waits for a node to have the complete result of a test.
-pub fn complete(node: &impl Ask, id: &str) -> Value {
+/// Waits until a node has the complete result of a test; returns it.
+pub fn complete_result(node: &impl RunCommand, id: &str) -> Value {
     eventually(|| {
-        let result = node.try_ask(&["status", id])?;
+        let result = node.try_run(&["status", id])?;
         match result["complete"] == true {
             true => Ok(result),
             false => Err(format!("not complete: {}", result["state"])),
@@ -324,19 +324,19 @@ pub fn complete(node: &impl Ask, id: &str) -> Value {
     })
 }
 
-/// Keeps the present state for a time that is part of the test case, such as a pause of six
-/// seconds. Not for waiting until something happens: that is [`eventually`].
-pub fn hold(time: Duration) {
+/// Sleeps for a time that is part of the test case, such as a fault of six seconds. To wait for
+/// an event, use [`eventually`].
+pub fn pause_for(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// What a node's API answers, as JSON; of a path under `/api/v1/`.
+/// JSON response of a node's API for a path below `/api/v1/`.
 pub fn api(node: &Node, path: &str) -> Value {
     let body = get(&node.api, &format!("/api/v1/{path}"));
     serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"))
 }
 
-/// What a finished command left behind.
+/// Exit code and output of a command.
 #[derive(Debug)]
 pub struct Finished {
     pub code: i32,
@@ -345,7 +345,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// What it printed as JSON, if it succeeded.
+    /// Its output parsed as JSON, if it succeeded.
     fn parsed(&self) -> Result<Value, String> {
         match self.code {
             0 => serde_json::from_str(&self.stdout).map_err(|e| format!("{e}: {}", self.stdout)),
@@ -358,7 +358,7 @@ impl Finished {
     }
 }
 
-/// Runs `vajra-node` to its end.
+/// Runs `vajra-node` until it exits.
 pub fn vajra(args: &[&str]) -> Finished {
     finish(Command::new(VAJRA).args(args))
 }
@@ -372,12 +372,12 @@ pub fn finish(command: &mut Command) -> Finished {
     }
 }
 
-/// Waits until `check` holds; panics with its last complaint.
+/// Polls `check` until it returns `Ok`; panics with its last error after [`TIMEOUT`].
 pub fn eventually<T>(check: impl FnMut() -> Result<T, String>) -> T {
-    within(PATIENCE, check)
+    within(TIMEOUT, check)
 }
 
-/// The same with a bound of its own.
+/// Like [`eventually`], with a given time limit.
 pub fn within<T>(bound: Duration, mut check: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {

@@ -6,7 +6,7 @@ use crate::browser::{Browser, CHROMEDRIVER};
 use crate::common::{Node, Target, eventually, require, swarm, vajra};
 use tokio::runtime::Builder;
 
-fn browser_is_there() -> bool {
+fn has_browser() -> bool {
     require(
         "chromedriver (Debian's chromium-driver)",
         Path::new(CHROMEDRIVER).exists(),
@@ -14,14 +14,14 @@ fn browser_is_there() -> bool {
 }
 
 fn with_browser<F: Future<Output = ()>>(story: impl FnOnce() -> F) {
-    if browser_is_there() {
+    if has_browser() {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(story());
     }
 }
 
-/// Runs a test to its end from the command line, just long enough to be judged against
-/// another; returns its id.
+/// Runs a test from the command line, just long enough for a comparison with noise estimates;
+/// returns its id.
 fn run(at: &Node, url: &str, name: &str) -> String {
     let args = [
         "start-test",
@@ -39,14 +39,14 @@ fn run(at: &Node, url: &str, name: &str) -> String {
     out.json()["test_id"].as_str().unwrap().to_owned()
 }
 
-/// Kills the coordinator; if that is the node which serves the page, another worker.
-fn kill_somebody(nodes: &mut [Node], id: &str) -> String {
+/// Kills the coordinator, or another worker if the coordinator serves the page.
+fn kill_coordinator_or_worker(nodes: &mut [Node], id: &str) -> String {
     let coordinator = eventually(|| {
         let result = nodes[0].json(&["status", id]);
-        let reigns = result["coordinators"].as_array().unwrap();
-        let peer = reigns.last().and_then(|r| r["peer"].as_str());
+        let coordinators = result["coordinators"].as_array().unwrap();
+        let peer = coordinators.last().and_then(|r| r["peer"].as_str());
         peer.map(str::to_owned)
-            .ok_or("nobody coordinates yet".into())
+            .ok_or("there is no coordinator yet".into())
     });
     let at = nodes.iter().position(|n| n.peer == coordinator);
     let victim = &mut nodes[at.unwrap().max(1)];
@@ -55,7 +55,7 @@ fn kill_somebody(nodes: &mut [Node], id: &str) -> String {
 }
 
 #[test]
-fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
+fn a_test_is_started_watched_stopped_and_compared() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let target = Target::start(dir.path(), &[]);
@@ -63,51 +63,52 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         let before = run(&nodes[0], &target.url, "last week");
         let b = Browser::open(dir.path(), false).await;
 
-        // The swarm: everybody is there.
+        // The swarm page lists all nodes.
         let page = format!("http://{}/", nodes[0].api);
         b.client.goto(&page).await.unwrap();
-        b.until(
+        b.wait_for(
             "five nodes",
             "return document.querySelectorAll('tbody tr').length === 5",
         )
         .await;
-        b.says("this node").await;
-        b.picture("swarm.png").await;
+        b.wait_for_text("this node").await;
+        b.screenshot("swarm.png").await;
         b.click(".node-name button").await;
-        let none = "const told = [...document.querySelectorAll('dialog dt')].filter(t => t.nextSibling.textContent === 'none'); \
-                    return told.map(t => t.textContent).join() === 'Shares,Labels'";
-        b.until("what a node has not", none).await;
-        b.picture("node.png").await;
+        let none = "const empty = [...document.querySelectorAll('dialog dt')].filter(t => t.nextSibling.textContent === 'none'); \
+                    return empty.map(t => t.textContent).join() === 'Shares,Labels'";
+        b.wait_for("empty fields of a node", none).await;
+        b.screenshot("node.png").await;
         b.click("dialog .actions button").await;
 
-        // Start: what is missing is said where it is missing, what is written is drawn.
+        // Start: missing values are reported at their fields, and the load is drawn.
         b.click("a.btn.primary[href='#/start']").await;
-        b.says("Still to fill in: URL").await;
-        let asked = "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/plan')).length";
+        b.wait_for_text("Still to fill in: URL").await;
+        let plan_requests = "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/plan')).length";
         assert_eq!(
-            b.js(asked).await,
+            b.js(plan_requests).await,
             0,
-            "an empty form is no plan to ask about"
+            "an empty form is not sent as a plan"
         );
         b.click("#go").await;
-        b.until("an error at the URL", "return document.activeElement.type === 'url' && document.activeElement.getAttribute('aria-invalid') === 'true'").await;
-        b.write("URL", &target.url).await;
-        b.write("Rate", "200").await;
-        b.write("Ramp up", "3s").await;
-        b.write("Duration", "2m").await;
-        b.says("Details of the stages").await;
-        b.until(
-            "a shape",
+        b.wait_for("an error at the URL", "return document.activeElement.type === 'url' && document.activeElement.getAttribute('aria-invalid') === 'true'").await;
+        b.fill_in("URL", &target.url).await;
+        b.fill_in("Rate", "200").await;
+        b.fill_in("Ramp up", "3s").await;
+        b.fill_in("Duration", "2m").await;
+        b.wait_for_text("Details of the stages").await;
+        b.wait_for(
+            "a chart of the load",
             "return document.querySelectorAll('aside canvas').length === 1",
         )
         .await;
-        b.picture("start.png").await;
+        b.screenshot("start.png").await;
         b.click("#go").await;
-        // A busy machine is warned of; then one starts it anyway.
+        // On a busy machine there is a warning; start the test despite it.
         let started = "if (location.hash.startsWith('#/tests/')) return true; \
                        document.querySelector('#anyway:not(:disabled)')?.click(); return false";
-        b.until("the test's page", started).await;
-        b.until("its id", "return location.hash.length > 40").await;
+        b.wait_for("the test's page", started).await;
+        b.wait_for("its id", "return location.hash.length > 40")
+            .await;
         let hash = b.js("return location.hash").await;
         let id = hash
             .as_str()
@@ -117,29 +118,29 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
             .unwrap()
             .to_owned();
 
-        // Watch: charts move; a loss shows.
-        b.says("ramp-up").await;
-        b.until(
+        // Watch: charts are updated, and a lost node is shown.
+        b.wait_for_text("ramp-up").await;
+        b.wait_for(
             "charts",
             "return document.querySelectorAll('.charts canvas').length >= 2",
         )
         .await;
         let points = "const c = echarts.getInstanceByDom(document.querySelector('[_echarts_instance_]')); \
                       return c.getOption().series[0].data.length >= 8";
-        b.until("eight seconds of it", points).await;
-        // A logarithmic scale begins below what is shown, also where that is below 1 ms.
+        b.wait_for("eight points", points).await;
+        // A logarithmic scale starts below the lowest value, also if that is below 1 ms.
         b.click(".segments[aria-label='Scale'] button[data-value='log']")
             .await;
         let below = "const card = document.querySelector('.card[aria-label=\"Response time\"]'); \
                      const o = echarts.getInstanceByDom(card.querySelector('[_echarts_instance_]')).getOption(); \
                      const p50 = o.series.find(s => s.name === 'p50').data.map(d => d[1]).filter(v => v > 0); \
                      return o.yAxis[0].type === 'log' && p50.length > 0 && o.yAxis[0].min <= Math.min(...p50)";
-        b.until("an axis with room for all", below).await;
+        b.wait_for("an axis that includes all values", below).await;
         b.click(".segments[aria-label='Scale'] button[data-value='auto']")
             .await;
         b.js("window.scrollTo(0, 0)").await;
-        b.picture("running.png").await;
-        // Numbers of one moment, progress and terms on one scale.
+        b.screenshot("running.png").await;
+        // Tiles show the current values; progress and terms have the same time scale.
         let note = "const tile = [...document.querySelectorAll('.tile')].find(t => t.innerText.startsWith('Requests')); \
                     return tile.querySelector('.note').textContent";
         let note = b.js(note).await;
@@ -148,46 +149,47 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
                     const filled = [...document.querySelectorAll('.track .fill')].filter(f => f.offsetWidth).pop(); \
                     const tenure = [...document.querySelectorAll('.terms .tenure')].pop(); \
                     return Math.abs(right(filled) - right(tenure)) < 20";
-        b.until("one scale", ends).await;
-        let lost = kill_somebody(&mut nodes, &id);
-        // First that it sends nothing, and soon that it is lost.
-        let missed = "return /sends nothing|lost at/.test(document.body.innerText)";
-        b.until("the loss", missed).await;
+        b.wait_for("one scale", ends).await;
+        let lost = kill_coordinator_or_worker(&mut nodes, &id);
+        // The node is shown first as sending nothing, then as lost.
+        let loss = "return /sends nothing|lost at/.test(document.body.innerText)";
+        b.wait_for("the loss", loss).await;
         let more = points.replace(">= 8", ">= 25");
-        b.until("what came after", &more).await;
-        b.picture("test.png").await;
+        b.wait_for("points after the loss", &more).await;
+        b.screenshot("test.png").await;
         b.js("document.querySelector('.side-foot button').click()")
             .await;
-        b.picture("test-dark.png").await;
+        b.screenshot("test-dark.png").await;
         b.js("document.querySelector('.side-foot button').click()")
             .await;
 
-        // Stop, after having been asked.
+        // Stop, and confirm the dialog.
         b.click("#stop").await;
         b.click("dialog button[value='graceful']").await;
-        b.says("The result is degraded").await;
+        b.wait_for_text("The result is degraded").await;
         let rows = format!(
             "const rows = [...document.querySelectorAll('.card[aria-label=\"Nodes\"] tbody tr')]; \
              return rows.length === 5 && rows.every(r => r.innerText.includes({lost:?}) \
                  ? r.className === 'off' && r.innerText.includes('lost at') && r.children[1].textContent === '–' \
                  : r.innerText.includes('carried load'))"
         );
-        b.until("who was lost, and who was not", &rows).await;
-        b.picture("ended.png").await;
-        b.until(
+        b.wait_for("the states of lost and healthy nodes", &rows)
+            .await;
+        b.screenshot("ended.png").await;
+        b.wait_for(
             "no stop button",
             "return document.querySelector('#stop').hidden",
         )
         .await;
 
-        // The report is a page of its own.
+        // The report opens in a new window.
         let page_of_test = b.client.window().await.unwrap();
         b.click("#report").await;
-        b.go_to_opened().await;
+        b.switch_to_new_window().await;
         let verdict =
             "return document.querySelector('.verdict .badge')?.textContent.includes('degraded')";
-        b.until("the report's verdict", verdict).await;
-        b.until(
+        b.wait_for("the report's verdict", verdict).await;
+        b.wait_for(
             "a chart in the report",
             "return Boolean(document.querySelector('#chart-rate canvas'))",
         )
@@ -195,39 +197,39 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
         b.client.close_window().await.unwrap();
         b.client.switch_to_window(page_of_test).await.unwrap();
 
-        // Compare with what was before.
+        // Compare with the earlier test.
         b.js("location.hash = '#/history'").await;
-        b.says("last week").await;
-        b.until("two picked", "document.querySelectorAll('tbody input:not(:checked)').forEach(i => i.click()); return document.querySelectorAll('tbody input:checked').length === 2").await;
-        b.picture("history.png").await;
+        b.wait_for_text("last week").await;
+        b.wait_for("two picked", "document.querySelectorAll('tbody input:not(:checked)').forEach(i => i.click()); return document.querySelectorAll('tbody input:checked').length === 2").await;
+        b.screenshot("history.png").await;
         b.click(".pick a.btn.primary").await;
-        b.says("2 tests side by side").await;
-        b.says("The plans differ (load)").await;
-        // The words are the node's own, and colour is only where they say better or worse.
-        let judged = format!(
+        b.wait_for_text("2 tests side by side").await;
+        b.wait_for_text("The plans differ (load)").await;
+        // The page shows the judgements of the API, with a colour only for better and worse.
+        let judgements = format!(
             "const found = await (await fetch('/api/v1/tests/{id}/compare?with={before}')).json(); \
              const rows = found.metrics.map(m => [m, document.querySelector(`tr[data-metric='${{m.metric}}'] .delta`)]); \
              return found.noise.judged && rows.every(([m, delta]) => \
                  (delta.querySelector('.judgement')?.textContent ?? null) === m.judgement \
                  && delta.classList[1] === ({{ better: 'good', worse: 'bad' }}[m.judgement] ?? 'same'))"
         );
-        b.until("the judgement", &judged).await;
-        b.picture("compare.png").await;
+        b.wait_for("the judgements", &judgements).await;
+        b.screenshot("compare.png").await;
         let compared = b.js("return location.hash").await;
         assert_eq!(compared, format!("#/compare/{before},{id}"));
-        // Of more than two each is held against the first.
+        // With more than two tests, each is compared with the first.
         b.js(&format!(
             "location.hash = '#/compare/{before},{id},{before}'"
         ))
         .await;
-        b.says("3 tests side by side").await;
-        b.says("2: unnamed: the test is degraded").await;
+        b.wait_for_text("3 tests side by side").await;
+        b.wait_for_text("2: unnamed: the test is degraded").await;
         let words = "const of = n => [...document.querySelectorAll(`tr[data-metric] > td:nth-child(${n})`)] \
                          .filter(cell => cell.querySelector('.judgement')).length; \
                      return of(4) > 0 && of(6) === 0";
-        b.until("a test held against another and itself", words)
+        b.wait_for("comparisons with another test and with itself", words)
             .await;
-        b.picture("compare-three.png").await;
+        b.screenshot("compare-three.png").await;
         b.assert_clean().await;
         b.close().await;
 
@@ -237,20 +239,20 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
             .goto(&format!("{page}#/tests/{id}"))
             .await
             .unwrap();
-        phone.says("The result is degraded").await;
+        phone.wait_for_text("The result is degraded").await;
         phone
-            .until(
-                "nothing beyond the edge",
+            .wait_for(
+                "no horizontal overflow",
                 "return document.documentElement.scrollWidth <= innerWidth",
             )
             .await;
-        phone.picture("phone.png").await;
-        // Charts are made when they come into view.
+        phone.screenshot("phone.png").await;
+        // Charts are created when they are scrolled into view.
         phone
             .js("document.querySelector('.charts').scrollIntoView()")
             .await;
         phone
-            .until(
+            .wait_for(
                 "charts",
                 "return document.querySelectorAll('.charts canvas').length >= 1",
             )
@@ -261,7 +263,7 @@ fn a_test_is_started_watched_through_a_loss_stopped_and_compared() {
 }
 
 #[test]
-fn a_plan_that_is_pasted_shows_what_is_wrong_in_it() {
+fn a_pasted_plan_shows_its_errors() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(dir.path(), "n0", &[]);
@@ -281,31 +283,31 @@ fn a_plan_that_is_pasted_shows_what_is_wrong_in_it() {
             "[task]\ntype = \"SLEEP\"\nms = 5\n[lod]\nrate = 10\n",
         ))
         .await;
-        b.until("the place", "return document.querySelector('#plan-error')?.textContent.includes('4 | [lod]\\n  |  ^^^')").await;
-        b.until("no start", "return document.querySelector('#go').disabled")
+        b.wait_for("the place", "return document.querySelector('#plan-error')?.textContent.includes('4 | [lod]\\n  |  ^^^')").await;
+        b.wait_for("no start", "return document.querySelector('#go').disabled")
             .await;
-        b.picture("paste.png").await;
+        b.screenshot("paste.png").await;
         b.js(&typed(
             "[task]\ntype = \"SLEEP\"\nms = 5\n[load]\nrate = 10\nduration = \"2s\"\n",
         ))
         .await;
-        b.says("20").await;
-        b.until("a start", "return !document.querySelector('#go').disabled && !document.querySelector('#plan-error')").await;
+        b.wait_for_text("20").await;
+        b.wait_for("a start", "return !document.querySelector('#go').disabled && !document.querySelector('#plan-error')").await;
         b.assert_clean().await;
         b.close().await;
     });
 }
 
-/// What pre-flight was asked about must be what is started.
+/// The plan that is started must be the one that passed the pre-flight check.
 #[test]
-fn a_plan_that_is_edited_during_its_preflight_is_not_started() {
+fn a_plan_edited_during_preflight_is_not_started() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(dir.path(), "n0", &[]);
         let b = Browser::open(dir.path(), false).await;
         let page = format!("http://{}/#/start", node.api);
         b.client.goto(&page).await.unwrap();
-        // Pre-flight's answer waits until it is let through.
+        // Delay the pre-flight response until the test calls `letThrough`.
         b.js("const real = window.fetch; window.fetch = async (url, options) => { \
                   const answer = await real(url, options); \
                   if (String(url).endsWith('/preflight')) await new Promise(go => { window.letThrough = go; }); \
@@ -323,20 +325,20 @@ fn a_plan_that_is_edited_during_its_preflight_is_not_started() {
         ))
         .await;
         b.click("#go").await;
-        b.until("pre-flight", "return Boolean(window.letThrough)")
+        b.wait_for("pre-flight", "return Boolean(window.letThrough)")
             .await;
         b.js(&typed("[task")).await;
-        b.until(
-            "what is wrong",
+        b.wait_for(
+            "the error",
             "return Boolean(document.querySelector('#plan-error'))",
         )
         .await;
-        // What follows from the answer, were it taken: a request that loopback answers at once.
+        // Leave time for the request that would follow if the page accepted the response.
         let settled = "window.letThrough(); setTimeout(() => { window.settled = true; }, 200)";
         b.js(settled).await;
-        b.until("the answer's end", "return window.settled === true")
+        b.wait_for("the end of the delay", "return window.settled === true")
             .await;
-        b.until("no start", "return document.querySelector('#go').disabled")
+        b.wait_for("no start", "return document.querySelector('#go').disabled")
             .await;
         assert_eq!(b.js("return location.hash").await, "#/start");
         assert_eq!(
@@ -349,7 +351,7 @@ fn a_plan_that_is_edited_during_its_preflight_is_not_started() {
     });
 }
 
-/// Starts a test of tasks that do nothing for so long; returns its id.
+/// Starts a test whose tasks sleep for `ms` milliseconds; returns its id.
 fn start_sleeping(dir: &Path, at: &Node, ms: u32) -> String {
     let plan = dir.join("plan.toml");
     let text =
@@ -362,7 +364,7 @@ fn start_sleeping(dir: &Path, at: &Node, ms: u32) -> String {
 }
 
 #[test]
-fn a_test_that_stands_still_says_so_and_tells_no_time_left() {
+fn a_paused_test_shows_its_state_and_no_remaining_time() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(dir.path(), "n0", &[]);
@@ -376,73 +378,76 @@ fn a_test_that_stands_still_says_so_and_tells_no_time_left() {
                  && document.querySelector('.progress .meta').lastChild.textContent.endsWith({left:?})"
             )
         };
-        b.until("how it goes", &shown("running", " left")).await;
+        b.wait_for("the running test", &shown("running", " left"))
+            .await;
         let pause = "[...document.querySelectorAll('.actions button')].find(e => e.innerText === 'Pause').click()";
         b.js(pause).await;
-        b.until("the pause", &shown("paused", "paused")).await;
-        b.picture("paused.png").await;
+        b.wait_for("the pause", &shown("paused", "paused")).await;
+        b.screenshot("paused.png").await;
         b.js(&pause.replace("Pause", "Resume")).await;
-        b.until("how it goes on", &shown("running", " left")).await;
+        b.wait_for("the resumed test", &shown("running", " left"))
+            .await;
         b.assert_clean().await;
         b.close().await;
     });
 }
 
 #[test]
-fn a_node_that_is_drained_shows_as_that_and_has_no_room() {
+fn a_draining_node_is_marked_and_has_no_free_capacity() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let nodes = swarm(dir.path(), 2, &[]);
         let b = Browser::open(dir.path(), false).await;
         let page = format!("http://{}/", nodes[0].api);
         b.client.goto(&page).await.unwrap();
-        b.says("all nodes").await;
+        b.wait_for_text("all nodes").await;
         let tile = |name: &str| {
             format!(
                 "[...document.querySelectorAll('.tile')].find(t => t.innerText.startsWith({name:?})).querySelector('dd').innerText"
             )
         };
         let same = format!("return {} === {}", tile("Free"), tile("Capacity"));
-        b.until("all the room there is", &same).await;
+        b.wait_for("free capacity equal to capacity", &same).await;
         b.js("[...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('n1')).querySelector('td:last-child button').click()")
             .await;
         b.click("dialog button[value='drain']").await;
-        b.says("1 draining").await;
-        b.until("less room", &same.replace("===", "!==")).await;
+        b.wait_for_text("1 draining").await;
+        b.wait_for("less free capacity", &same.replace("===", "!=="))
+            .await;
         let row = "const row = [...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('n1')); \
                    return row.querySelector('.badge.warn').textContent === 'draining'";
-        b.until("its state", row).await;
+        b.wait_for("its state", row).await;
         b.assert_clean().await;
         b.close().await;
     });
 }
 
-/// Who waits for the last responses may still give them up.
+/// A graceful stop that waits for responses can be followed by an immediate stop.
 #[test]
-fn a_test_that_stops_gracefully_can_be_stopped_now() {
+fn a_graceful_stop_can_be_turned_into_an_immediate_stop() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(dir.path(), "n0", &[]);
-        // Tasks that are on their way for a minute.
+        // Tasks that stay in flight for a minute.
         let id = start_sleeping(dir.path(), &node, 60_000);
         let b = Browser::open(dir.path(), false).await;
         let page = format!("http://{}/#/tests/{id}", node.api);
         b.client.goto(&page).await.unwrap();
-        b.until(
+        b.wait_for(
             "load",
             "return echarts.getInstanceByDom(document.querySelector('[_echarts_instance_]'))?.getOption().series[0].data.length >= 2",
         )
         .await;
         b.click("#stop").await;
         b.click("dialog button[value='graceful']").await;
-        b.until(
-            "another offer",
+        b.wait_for(
+            "the button Stop now",
             "return document.querySelector('#stop').innerText.includes('Stop now')",
         )
         .await;
         b.click("#stop").await;
         b.click("dialog button[value='now']").await;
-        b.until(
+        b.wait_for(
             "the end",
             "return document.querySelector('#stop').hidden && document.body.innerText.includes('stopped')",
         )
@@ -452,7 +457,7 @@ fn a_test_that_stops_gracefully_can_be_stopped_now() {
     });
 }
 
-/// Starts a node that answers at this address, whoever answered there before.
+/// Starts a node with a given API address, for example that of a node that was killed.
 fn node_at(dir: &Path, api: &str) -> Node {
     let mut command = std::process::Command::new(crate::common::VAJRA);
     let data = dir.join("n0");
@@ -464,13 +469,13 @@ fn node_at(dir: &Path, api: &str) -> Node {
 }
 
 #[test]
-fn a_lost_connection_is_told_until_it_is_back() {
+fn a_lost_connection_is_shown_until_it_is_restored() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let mut node = node_at(dir.path(), "127.0.0.1:0");
         let api = node.api.clone();
         let b = Browser::open(dir.path(), false).await;
-        // A page with a stream, one that asks now and then, one that waits for its reader.
+        // A page with an event stream, one that polls, and one that is idle.
         for (page, word) in [
             ("swarm", "Healthy nodes"),
             ("history", "No tests yet"),
@@ -478,22 +483,22 @@ fn a_lost_connection_is_told_until_it_is_back() {
         ] {
             let address = format!("http://{api}/#/{page}");
             b.client.goto(&address).await.unwrap();
-            b.says(word).await;
+            b.wait_for_text(word).await;
             node.process.kill();
-            b.says("Connection lost").await;
+            b.wait_for_text("Connection lost").await;
             node = node_at(dir.path(), &api);
             let back = "return document.querySelector('#connection').hidden";
-            b.until("the connection", back).await;
-            b.says(word).await;
+            b.wait_for("the connection", back).await;
+            b.wait_for_text(word).await;
         }
         b.assert_clean().await;
         b.close().await;
     });
 }
 
-/// Every task type, whatever it is called, can be chosen and has its own fields.
+/// Every task type of the schema can be selected and has its own fields.
 #[test]
-fn the_form_knows_what_the_schema_knows() {
+fn the_form_offers_every_task_type_of_the_schema() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(dir.path(), "n0", &[]);
@@ -511,7 +516,7 @@ fn the_form_knows_what_the_schema_knows() {
             let other = format!(
                 "return Boolean(document.querySelector('input[type=url]')) === ({kind:?} === 'HTTP')"
             );
-            b.until(kind, &other).await;
+            b.wait_for(kind, &other).await;
         }
         b.assert_clean().await;
         b.close().await;
@@ -519,7 +524,7 @@ fn the_form_knows_what_the_schema_knows() {
 }
 
 #[test]
-fn the_token_is_asked_for_once() {
+fn the_token_is_requested_once() {
     with_browser(|| async {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
@@ -531,20 +536,20 @@ fn the_token_is_asked_for_once() {
             .goto(&format!("http://{}/", node.api))
             .await
             .unwrap();
-        b.says("This node requires a token").await;
-        b.write("Token", "wrong").await;
+        b.wait_for_text("This node requires a token").await;
+        b.fill_in("Token", "wrong").await;
         b.click("dialog button[value='go']").await;
-        b.says("not the one").await;
-        b.write("Token", "open-sesame-please").await;
+        b.wait_for_text("not the one").await;
+        b.fill_in("Token", "open-sesame-please").await;
         b.click("dialog button[value='go']").await;
-        b.says("Healthy nodes").await;
+        b.wait_for_text("Healthy nodes").await;
         b.client.refresh().await.unwrap();
-        b.says("Healthy nodes").await;
-        // A new tab could not show the token: metrics are saved.
+        b.wait_for_text("Healthy nodes").await;
+        // A new tab could not send the token, so the page saves the metrics as a file.
         b.js("URL.createObjectURL = blob => { blob.text().then(text => { window.saved = text; }); return '#/swarm'; }")
             .await;
         b.click("a[href='/metrics']").await;
-        b.until("metrics", "return window.saved?.includes('vajra_node')")
+        b.wait_for("metrics", "return window.saved?.includes('vajra_node')")
             .await;
         assert_eq!(
             b.js("return document.querySelector('dialog')").await,

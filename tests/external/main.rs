@@ -1,5 +1,5 @@
-//! Other programs as judges: a browser, Prometheus, validators of OpenAPI. Where a program is
-//! missing, the test reports itself ignored.
+//! Tests with other programs: a browser, Prometheus, OpenAPI validators. Without its program, a
+//! test is reported as ignored.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../common/browser.rs"]

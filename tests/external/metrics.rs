@@ -1,6 +1,6 @@
-//! Metrics as a monitoring system sees them: Prometheus itself scrapes a swarm that runs a
-//! test, with the configuration, the alerts and the dashboard that are shipped. Needs
-//! `prometheus` and `promtool`; elsewhere these tests report themselves ignored.
+//! Metrics in Prometheus: it scrapes a swarm during a test, with the configuration, alerts and
+//! dashboard of this repository. Needs `prometheus` and `promtool`; without them, these tests are
+//! reported as ignored.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -42,15 +42,15 @@ fn promtool(args: &[&str], input: &str) {
         .write_all(input.as_bytes())
         .unwrap();
     let out = child.wait_with_output().unwrap();
-    let said = [out.stdout, out.stderr].concat();
+    let output = [out.stdout, out.stderr].concat();
     assert!(
         out.status.success(),
         "{args:?}: {}",
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&output)
     );
 }
 
-/// A Prometheus that scrapes these nodes every second, as the shipped files have it.
+/// A Prometheus that scrapes these nodes every second with the configuration in `swarm-config`.
 struct Prometheus {
     _process: Process,
     address: String,
@@ -96,7 +96,7 @@ impl Prometheus {
         prometheus
     }
 
-    /// An answer of its API. HTTP/1.0, so that it is not in chunks.
+    /// Response of its API. HTTP/1.0, so that it is not chunked.
     fn api(&self, path: &str) -> Value {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
@@ -111,7 +111,7 @@ impl Prometheus {
         serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {response}"))
     }
 
-    /// What an expression gives: a value for each series.
+    /// Values of an expression, one per series.
     fn query(&self, expr: &str) -> Vec<f64> {
         let escaped: String = expr.bytes().map(|b| format!("%{b:02x}")).collect();
         let answer = self.api(&format!("/api/v1/query?query={escaped}"));
@@ -121,7 +121,7 @@ impl Prometheus {
         series.iter().map(value).collect()
     }
 
-    /// The one value of an expression.
+    /// Value of an expression with a single series.
     fn one(&self, expr: &str) -> Option<f64> {
         match self.query(expr)[..] {
             [value] => Some(value),
@@ -130,7 +130,7 @@ impl Prometheus {
     }
 }
 
-/// The dashboard's expressions by panel, as Grafana would ask them.
+/// The dashboard's expressions by panel, with variables replaced as Grafana does it.
 fn panels() -> Vec<(String, String)> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();
@@ -149,7 +149,7 @@ fn panels() -> Vec<(String, String)> {
 }
 
 #[test]
-fn prometheus_takes_what_nodes_say_and_alerts_and_dashboard_find_their_series() {
+fn prometheus_scrapes_nodes_and_alerts_and_dashboard_find_their_series() {
     if !has_prometheus() {
         return;
     }
@@ -170,22 +170,22 @@ fn prometheus_takes_what_nodes_say_and_alerts_and_dashboard_find_their_series() 
         ],
     );
 
-    // Every panel shows something while a test runs.
+    // Every panel has data while a test runs.
     for (title, expr) in panels() {
         eventually(|| match prometheus.query(&expr).is_empty() {
             true => Err(format!("panel {title:?} is empty: {expr}")),
             false => Ok(()),
         });
     }
-    // The parts add up to the whole, whoever is asked.
+    // The rates of the workers add up to the rate of the test.
     eventually(|| {
         let rate = prometheus.one("sum(rate(vajra_worker_sent_requests_total[10s]))");
         match rate {
             Some(rate) if (rate - 300.0).abs() < 30.0 => Ok(()),
-            other => Err(format!("the nodes together send {other:?} a second")),
+            other => Err(format!("the nodes together send {other:?} per second")),
         }
     });
-    // Every alert's expression is understood, and about a series that there is.
+    // Every alert rule is healthy.
     let rules = eventually(|| {
         let rules = prometheus.api("/api/v1/rules")["data"]["groups"].clone();
         let groups = rules.as_array().unwrap().iter();
@@ -212,7 +212,7 @@ fn prometheus_takes_what_nodes_say_and_alerts_and_dashboard_find_their_series() 
         );
     }
 
-    // At the end every node tells the same, and it is what the result says.
+    // After the end, every node exports the same values as the result.
     let stopped = vajra(&["stop-test", &id, "--api", &nodes[1].api]);
     assert_eq!(stopped.code, 0, "{}", stopped.stderr);
     let result = eventually(|| {
@@ -225,23 +225,24 @@ fn prometheus_takes_what_nodes_say_and_alerts_and_dashboard_find_their_series() 
     let sent = result["totals"]["sent"].as_f64().unwrap();
     let count = result["response_time_ms"]["count"].as_f64().unwrap();
     eventually(|| {
-        let told = prometheus.query(&format!("vajra_test_sent_requests_total{{test_id={id:?}}}"));
+        let sent_by_node =
+            prometheus.query(&format!("vajra_test_sent_requests_total{{test_id={id:?}}}"));
         let parts = prometheus.one("sum(vajra_worker_sent_requests_total)");
         let timed = prometheus.query("vajra_test_response_time_seconds_count");
-        match told == [sent; 3] && parts == Some(sent) && timed == [count; 3] {
+        match sent_by_node == [sent; 3] && parts == Some(sent) && timed == [count; 3] {
             true => Ok(()),
             false => Err(format!(
-                "{told:?}, {parts:?}, {timed:?}, not {sent} and {count}"
+                "{sent_by_node:?}, {parts:?}, {timed:?}, not {sent} and {count}"
             )),
         }
     });
-    // Each node judges when its copy of the result is complete.
+    // Each node exports a verdict when its copy of the result is complete.
     eventually(|| match prometheus.query("vajra_test_verdict").len() {
         3 => Ok(()),
-        n => Err(format!("{n} nodes tell a verdict")),
+        n => Err(format!("{n} nodes export a verdict")),
     });
 
-    // A node that is killed is noticed by the alerts.
+    // A killed node raises an alert.
     nodes[2].process.kill();
     eventually(|| {
         let alerts = prometheus.api("/api/v1/alerts")["data"]["alerts"].to_string();
@@ -253,7 +254,7 @@ fn prometheus_takes_what_nodes_say_and_alerts_and_dashboard_find_their_series() 
 }
 
 #[test]
-fn a_worker_that_is_killed_is_counted_out_and_an_alert_tells() {
+fn a_killed_worker_leaves_the_worker_count_and_raises_an_alert() {
     if !has_prometheus() {
         return;
     }
@@ -273,15 +274,15 @@ fn a_worker_that_is_killed_is_counted_out_and_an_alert_tells() {
         &nodes[0].api,
     ]);
     assert_eq!(started.code, 0, "{}", started.stderr);
-    let workers = |wanted: f64, nodes: usize| {
+    let wait_for_workers = |expected: f64, nodes: usize| {
         eventually(|| match prometheus.query("vajra_test_workers") {
-            told if told == vec![wanted; nodes] => Ok(()),
-            told => Err(format!("{told:?} workers")),
+            values if values == vec![expected; nodes] => Ok(()),
+            values => Err(format!("{values:?} workers")),
         });
     };
-    workers(3.0, 3);
+    wait_for_workers(3.0, 3);
     nodes[2].process.kill();
-    workers(2.0, 2);
+    wait_for_workers(2.0, 2);
     eventually(|| {
         let alerts = prometheus.api("/api/v1/alerts")["data"]["alerts"].to_string();
         match alerts.contains("VajraWorkerLost") {
@@ -292,7 +293,7 @@ fn a_worker_that_is_killed_is_counted_out_and_an_alert_tells() {
 }
 
 #[test]
-fn promtool_finds_nothing_to_say_against_the_metrics_and_the_alerts() {
+fn promtool_accepts_metrics_and_alerts() {
     if !has_prometheus() {
         return;
     }
@@ -329,7 +330,7 @@ fn promtool_finds_nothing_to_say_against_the_metrics_and_the_alerts() {
             page = page.replace(&line, &format!("# {declaration} {counter}_total "));
         }
     }
-    // What libp2p counts is named by libp2p.
+    // The names of libp2p's own metrics are not checked.
     let mut ours = String::new();
     for line in page.lines() {
         let name = line

@@ -1,6 +1,6 @@
-//! The API's description, judged by others: a validator of OpenAPI documents, and a fuzzer that
-//! reads the document and looks for answers that are not in it. Needs `openapi-spec-validator`
-//! and `schemathesis` from PyPI; elsewhere these tests report themselves ignored.
+//! The API's OpenAPI document, checked by a validator, and by a fuzzer that looks for responses
+//! that the document does not describe. Needs `openapi-spec-validator` and `schemathesis` from
+//! PyPI; without them, these tests are reported as ignored.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ fn runs(name: &str) -> bool {
 }
 
 #[test]
-fn the_document_is_valid_openapi() {
+fn the_api_description_is_valid_openapi() {
     let there = runs("openapi-spec-validator");
     if !require("openapi-spec-validator, from PyPI", there) {
         return;
@@ -25,9 +25,9 @@ fn the_document_is_valid_openapi() {
     assert_eq!(out.code, 0, "{}{}", out.stdout, out.stderr);
 }
 
-/// What is made up might be a plan against anybody, so node and fuzzer are in a network of
-/// their own, which leads nowhere.
-const ALONE: &str = r#"
+/// A generated request may be a plan against any address, so node and fuzzer run in a network
+/// namespace without a route to the outside.
+const ISOLATED_RUN: &str = r#"
 set -eu
 ip link set lo up
 "$VAJRA" --no-mdns --listen /ip4/127.0.0.1/tcp/0 --api 127.0.0.1:7950 --data-dir data \
@@ -37,7 +37,7 @@ node=$!
 target=$!
 trap 'kill $node $target' EXIT
 for _ in $(seq 100); do grep -q '^api ' out && break; sleep 0.1; done
-# So that there is a test to ask for: its id is `latest`.
+# Creates a test, so that requests for the id `latest` find one.
 "$VAJRA" start-test --api 127.0.0.1:7950 --rate 10 --duration 1s http://127.0.0.1:7951/ >/dev/null
 schemathesis run http://127.0.0.1:7950/api/v1/openapi.json --url http://127.0.0.1:7950 \
     --checks "$CHECKS" --phases coverage,fuzzing --max-examples "$EXAMPLES" \
@@ -47,12 +47,12 @@ if grep -E 'panicked|ERROR' log; then exit 9; fi
 "#;
 
 #[test]
-fn no_made_up_request_finds_an_answer_that_is_not_described() {
-    let alone = Command::new("unshare")
+fn fuzzed_requests_get_only_documented_responses() {
+    let isolated = Command::new("unshare")
         .args(["-rn", "ip", "link", "set", "lo", "up"])
         .output()
         .is_ok_and(|out| out.status.success());
-    let there = runs("schemathesis") && alone;
+    let there = runs("schemathesis") && isolated;
     if !require("schemathesis, from PyPI, and network namespaces", there) {
         return;
     }
@@ -60,12 +60,12 @@ fn no_made_up_request_finds_an_answer_that_is_not_described() {
     let examples = std::env::var("VAJRA_FUZZ_EXAMPLES");
     let out = finish(
         Command::new("unshare")
-            .args(["-rn", "sh", "-c", ALONE])
+            .args(["-rn", "sh", "-c", ISOLATED_RUN])
             .current_dir(dir.path())
             .env("VAJRA", VAJRA)
             .env("EXAMPLES", examples.unwrap_or("10".into()))
-            // Not `unsupported_method`: a body of the wrong media type is refused before anything
-            // looks at path and method, so that no page can find out what there is.
+            // Not `unsupported_method`: a body of the wrong media type is refused before path and
+            // method are checked, so that web pages cannot probe for endpoints.
             .env(
                 "CHECKS",
                 "not_a_server_error,status_code_conformance,content_type_conformance,\

@@ -1,4 +1,4 @@
-//! Faults: killed, stopped and partitioned nodes, in network namespaces where one is needed.
+//! Faults: killed, stopped and partitioned nodes, in network namespaces where needed.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../common/mod.rs"]

@@ -1,6 +1,6 @@
-//! Nodes on a LAN of their own: three network namespaces on a bridge, made and removed here.
-//! Needs root (or a user namespace that may make them) and iproute2; elsewhere these tests
-//! report themselves ignored.
+//! Nodes on an isolated LAN: three network namespaces on a bridge. Needs root (or a user namespace
+//! that may create network namespaces) and iproute2; without them, these tests are reported as
+//! ignored.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::common::lan::{Lan, NEEDS};
 use crate::common::{Node, Process, require, within};
 
 #[test]
-fn nodes_on_a_lan_find_each_other_by_mdns_alone_and_run_a_test() {
+fn nodes_on_a_lan_discover_each_other_by_mdns_and_run_a_test() {
     let lan = Lan::new("m", 3);
     if !require(NEEDS, lan.is_some()) {
         return;

@@ -1,4 +1,4 @@
-//! Data files over several real nodes: they are where they are needed, whoever was there first.
+//! Distribution of data files over several real nodes.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -19,7 +19,7 @@ async fn user(State(seen): State<Seen>, Segments((name, mail)): Segments<(String
     *seen.entry(format!("{name},{mail}")).or_default() += 1;
 }
 
-/// A server that counts what it is asked for, on a thread of its own to the end of the process.
+/// A server that counts requests by row, until the process ends.
 fn server() -> (String, Seen) {
     let seen = Seen::default();
     let app = Router::new().route("/{name}/{mail}", get(user));
@@ -33,8 +33,8 @@ fn row(i: usize) -> String {
     format!("user{i:07},user{i:07}@some.mail.example.com")
 }
 
-/// Writes a file of so many rows and a plan that takes them; returns the plan's path and the
-/// file's SHA-256.
+/// Writes a file with `rows` rows and a plan that uses it; returns the path of the plan and the
+/// SHA-256 of the file.
 fn write_plan(dir: &Path, url: &str, rows: usize, pick: &str, load: &str) -> (String, Sha256) {
     let mut file = String::from("name,mail\n");
     (0..rows).for_each(|i| file += &format!("{}\n", row(i)));
@@ -59,7 +59,7 @@ fn stored(dir: &Path, node: &str, digest: Sha256) -> Result<Vec<u8>, String> {
 }
 
 #[test]
-fn a_file_of_ten_megabytes_is_on_every_node_before_the_test_begins() {
+fn a_10_mb_file_is_on_every_node_before_the_test_starts() {
     let dir = tempfile::tempdir().unwrap();
     let (url, seen) = server();
     let nodes = swarm(dir.path(), 3, &[]);
@@ -80,7 +80,7 @@ fn a_file_of_ten_megabytes_is_on_every_node_before_the_test_begins() {
         assert!(Sha256::of(&copy) == digest, "{}", node.name);
         let log = node.process.log();
         assert!(!log.contains("without the test's data"), "{log}");
-        // They took part from the beginning, and none was late for it.
+        // All nodes took part from the start; none joined later.
         let joined = result["events"].as_array().unwrap();
         assert!(joined.iter().all(|e| e["kind"] != "joined"), "{joined:?}");
     }
@@ -93,17 +93,17 @@ fn a_file_of_ten_megabytes_is_on_every_node_before_the_test_begins() {
 }
 
 #[test]
-fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
+fn late_nodes_fetch_data_files_even_after_the_submitter_was_killed() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let mut nodes = swarm(dir.path(), 3, &[]);
     let load = "rate = 100\nduration = \"10m\"";
     let (plan, digest) = write_plan(dir.path(), &target.url, 100_000, "random", load);
     let test = start_detached(&nodes[0], &[&plan]);
-    let working = |asked: &Node, count: usize| {
+    let wait_for_workers = |node: &Node, count: usize| {
         eventually(|| {
-            let out = vajra(&["status", &test, "--api", &asked.api, "--json"]);
-            // It may have heard of the test a moment ago.
+            let out = vajra(&["status", &test, "--api", &node.api, "--json"]);
+            // The node may not have received the test yet.
             let status = match out.code {
                 0 => out.json(),
                 _ => return Err(out.stderr),
@@ -112,18 +112,18 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
             let n = workers.filter(|n| n["sent"].as_u64() > Some(0)).count();
             match n >= count {
                 true => Ok(()),
-                false => Err(format!("{n} nodes at work: {}", status["events"])),
+                false => Err(format!("{n} nodes send: {}", status["events"])),
             }
         });
     };
-    working(&nodes[1], 3);
+    wait_for_workers(&nodes[1], 3);
     let bootstrap = nodes[1].listening.clone();
     nodes.push(Node::start(
         dir.path(),
         "late",
         &["--bootstrap", &bootstrap],
     ));
-    working(&nodes[1], 4);
+    wait_for_workers(&nodes[1], 4);
     assert!(Sha256::of(&stored(dir.path(), "late", digest).unwrap()) == digest);
     nodes.remove(0).process.kill();
     nodes.push(Node::start(
@@ -131,7 +131,7 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
         "later",
         &["--bootstrap", &bootstrap],
     ));
-    working(&nodes[0], 5);
+    wait_for_workers(&nodes[0], 5);
     assert!(Sha256::of(&stored(dir.path(), "later", digest).unwrap()) == digest);
     let out = vajra(&["stop-test", &test, "--api", &nodes[0].api]);
     assert_eq!(out.code, 0, "{}", out.stderr);
@@ -139,20 +139,20 @@ fn a_late_node_gets_it_also_when_the_submitter_is_dead() {
     assert_eq!(result["totals"]["failed"], 0, "{}", result["errors"]);
 }
 
-/// A test's result, once it has ended.
+/// Waits until a test has ended; returns its result.
 fn ended(node: &Node, test: &str) -> serde_json::Value {
     eventually(|| {
         let status = node.json(&["status", test]);
         match status["verdict"].is_null() {
-            true => Err("it has not ended".into()),
+            true => Err("the test has not ended".into()),
             false => Ok(status),
         }
     })
 }
 
-/// Its rows are not given to others: what it had may have been used.
+/// Rows of a killed node are not reassigned, as it may have used them already.
 #[test]
-fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
+fn unique_rows_of_a_killed_node_are_reported_as_unused() {
     let dir = tempfile::tempdir().unwrap();
     let (url, seen) = server();
     let mut nodes = swarm(dir.path(), 3, &[]);
@@ -161,7 +161,7 @@ fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
     let test = start_detached(&nodes[0], &[&plan]);
     eventually(|| match seen.lock().unwrap().len() {
         n if n >= 300 => Ok(()),
-        n => Err(format!("{n} rows so far")),
+        n => Err(format!("{n} rows used")),
     });
     nodes.remove(2).process.kill();
     let result = ended(&nodes[0], &test);
@@ -172,7 +172,7 @@ fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
     let number = |key: &str| data[key].as_u64().unwrap();
     assert_eq!((&data["exact"], number("remaining")), (&false.into(), 400));
     assert_eq!(number("used") + number("unused"), 1_600);
-    // What it sent after its last report is not known.
+    // Requests that it sent after its last snapshot are not counted.
     assert!(number("used") <= seen.len() as u64, "{data}");
     assert!(number("unused") >= 1_600 - seen.len() as u64, "{data}");
     assert!(number("unused") > 0 && seen.len() < 1_600, "{data}");
@@ -181,7 +181,7 @@ fn unique_rows_of_a_node_that_dies_stay_unused_and_are_told() {
 }
 
 #[test]
-fn a_plan_whose_data_is_not_there_is_refused_with_what_to_do() {
+fn a_plan_with_missing_data_is_refused_with_an_upload_hint() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), "n", &[]);
     let digest = Sha256::of(b"name,mail\nann,ann@example.com\n").to_string();
@@ -214,19 +214,19 @@ fn a_plan_whose_data_is_not_there_is_refused_with_what_to_do() {
     };
     let refused = start();
     assert!(refused.starts_with("HTTP/1.1 422 "), "{refused}");
-    let told =
+    let expected =
         format!("the data users is not on this node: PUT the file to /api/v1/blobs/{digest} first");
-    assert!(refused.contains(&told), "{refused}");
+    assert!(refused.contains(&expected), "{refused}");
     assert!(refused.contains("\"field\":\"data.users\""), "{refused}");
     let wrong = put("name,mail\nbob,bob@example.com\n");
     assert!(wrong.starts_with("HTTP/1.1 422 "), "{wrong}");
-    let made = put("name,mail\nann,ann@example.com\n");
-    assert!(made.starts_with("HTTP/1.1 201 "), "{made}");
+    let created = put("name,mail\nann,ann@example.com\n");
+    assert!(created.starts_with("HTTP/1.1 201 "), "{created}");
     let started = start();
     assert!(started.starts_with("HTTP/1.1 201 "), "{started}");
 }
 
-/// The answer to a request on a connection of its own.
+/// Response to a request on a new connection.
 fn call(api: &str, head: &str, kind: &str, body: &str) -> String {
     let mut stream = std::net::TcpStream::connect(api).unwrap();
     let head = format!("{head}\r\nHost: {api}\r\nContent-Type: {kind}\r\nConnection: close\r\n");
@@ -236,11 +236,11 @@ fn call(api: &str, head: &str, kind: &str, body: &str) -> String {
     answer
 }
 
-/// Prints how long a test waits for its data, and what it costs in memory; for a quiet machine.
+/// Prints the time to distribute data files and the memory that they take. Needs an idle machine.
 /// `cargo test --test swarm data -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
-fn measured_with_ten_and_fifty_megabytes() {
+fn measure_data_distribution_of_10_and_50_mb() {
     for rows in [0, 220_000, 1_000_000] {
         let dir = tempfile::tempdir().unwrap();
         let target = Target::start(dir.path(), &[]);
@@ -258,15 +258,15 @@ fn measured_with_ten_and_fifty_megabytes() {
         let before = resident(&nodes[1]);
         let load = "rate = 100\nduration = \"5s\"";
         let (plan, digest) = write_plan(dir.path(), &target.url, rows.max(1), "random", load);
-        let began = Instant::now();
+        let started = Instant::now();
         let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
-        let announced = began.elapsed();
+        let announced = started.elapsed();
         assert_eq!(out.code, 0, "{}", out.stderr);
         eventually(|| match target.served() {
             0 => Err("no load yet".into()),
             _ => Ok(()),
         });
-        let loaded = began.elapsed();
+        let loaded = started.elapsed();
         let during = resident(&nodes[1]);
         let size = stored(dir.path(), "n1", digest).unwrap().len() >> 20;
         println!(
@@ -277,6 +277,6 @@ fn measured_with_ten_and_fifty_megabytes() {
         let again = Instant::now();
         let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
         assert_eq!(out.code, 0, "{}", out.stderr);
-        println!("  announced once more after {:.2?}", again.elapsed());
+        println!("  announced again after {:.2?}", again.elapsed());
     }
 }

@@ -1,13 +1,12 @@
-//! The numbers are right: against every raw value, against the target's own count, against a
-//! server that stalls.
+//! Accuracy of results: compared with raw values, with the target's count, and with known delays.
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::{Target, complete, eventually, hold, start_detached, swarm, vajra};
+use crate::common::{Target, complete_result, eventually, pause_for, start_detached, swarm, vajra};
 use serde_json::Value;
 
-/// Every raw value that the nodes recorded of a test: response, service and lag in µs.
+/// All raw values that the nodes recorded for a test: response time, service time and lag in µs.
 fn raw_values(dir: &Path, id: &str) -> [Vec<u64>; 3] {
     let mut all = [Vec::new(), Vec::new(), Vec::new()];
     for node in std::fs::read_dir(dir).unwrap().flatten() {
@@ -28,7 +27,7 @@ fn raw_values(dir: &Path, id: &str) -> [Vec<u64>; 3] {
 }
 
 #[test]
-fn merged_percentiles_are_those_of_all_raw_values() {
+fn merged_percentiles_match_all_raw_values() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &["--latency", "4ms", "--jitter", "3ms"]);
     let nodes = swarm(dir.path(), 3, &[]);
@@ -87,7 +86,7 @@ fn merged_percentiles_are_those_of_all_raw_values() {
 }
 
 #[test]
-fn a_stall_of_the_target_is_in_the_response_times_and_the_rate_is_kept() {
+fn a_target_stall_shows_in_response_times_without_lowering_the_rate() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 1, &[]);
@@ -103,13 +102,13 @@ fn a_stall_of_the_target_is_in_the_response_times_and_the_rate_is_kept() {
         }
     });
     target.process.signal("STOP");
-    hold(Duration::from_secs(1));
+    pause_for(Duration::from_secs(1));
     target.process.signal("CONT");
-    let result: Value = complete(&nodes[0], &id);
+    let result: Value = complete_result(&nodes[0], &id);
     assert_eq!(result["totals"]["sent"], 1500, "{}", result["totals"]);
     assert_eq!(target.served(), 1500);
     let response = &result["response_time_ms"];
-    // A fifth of the run fell into the stall: its longest waits are about a second.
+    // A fifth of the arrivals fell into the stall; the longest response times are about 1 s.
     let p99 = response["p99"].as_f64().unwrap();
     assert!((800.0..3000.0).contains(&p99), "p99 {p99}");
     assert!(response["p50"].as_f64().unwrap() < 100.0, "{response}");
@@ -117,7 +116,7 @@ fn a_stall_of_the_target_is_in_the_response_times_and_the_rate_is_kept() {
 }
 
 #[test]
-fn a_closed_model_keeps_its_users_and_ends_after_its_requests() {
+fn a_closed_model_limits_concurrency_and_ends_after_its_requests() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &["--latency", "5ms"]);
     let nodes = swarm(dir.path(), 2, &[]);
@@ -139,7 +138,7 @@ fn a_closed_model_keeps_its_users_and_ends_after_its_requests() {
     let result = out.json();
     assert_eq!(result["totals"]["sent"], 1000, "{}", result["totals"]);
     assert_eq!(target.served(), 1000);
-    // Ten users that wait 5 ms for each response send at most 2,000 a second.
+    // Ten users that wait 5 ms for each response send at most 2,000 per second.
     assert!(result["duration_s"].as_f64().unwrap() >= 0.4);
     assert_eq!(result["nodes"].as_array().unwrap().len(), 2);
 }
@@ -197,10 +196,10 @@ fn failed_requests_are_counted_by_kind_and_the_totals_add_up() {
     );
 }
 
-/// The delay is planted from outside: the node, engine thread and all, is stopped for half a
-/// second, and the target in its own process goes on.
+/// Suspends the node process, including its engine threads, for 500 ms. The target runs in another
+/// process and is not affected.
 #[test]
-fn a_generator_that_was_late_says_so_in_its_lag_and_not_in_the_service_time() {
+fn generator_delay_shows_in_lag_and_not_in_service_time() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 1, &[]);
@@ -218,12 +217,12 @@ fn a_generator_that_was_late_says_so_in_its_lag_and_not_in_the_service_time() {
         _ => Err("no load yet".into()),
     });
     nodes[0].process.signal("STOP");
-    hold(Duration::from_millis(500));
+    pause_for(Duration::from_millis(500));
     nodes[0].process.signal("CONT");
-    let result: Value = complete(&nodes[0], &id);
+    let result: Value = complete_result(&nodes[0], &id);
     assert_eq!(result["totals"]["sent"], 1500, "{}", result["totals"]);
     assert_eq!(target.served(), 1500);
-    // A tenth of the arrivals fell into the stop: the longest waits are half a second.
+    // A tenth of the arrivals fell into the suspension; the longest lags are about 500 ms.
     let at = |time: &str, point: &str| result[time][point].as_f64().unwrap();
     let (lag, response) = (at("lag_ms", "p99"), at("response_time_ms", "p99"));
     assert!((400.0..1500.0).contains(&lag), "lag p99 {lag}");
@@ -239,10 +238,10 @@ fn a_generator_that_was_late_says_so_in_its_lag_and_not_in_the_service_time() {
     assert!(reasons.contains("the generator was late"), "{reasons}");
 }
 
-/// Asked for far more than this machine can send, nodes have no time left for anything; yet
-/// they stay in the swarm, send what they can, and say that the result is not to be trusted.
+/// The planned rate is far above the capacity of the machine: nodes stay in the swarm, send what
+/// they can, and the result is invalid.
 #[test]
-fn saturated_nodes_keep_their_heartbeats_and_the_result_names_them() {
+fn saturated_nodes_stay_in_the_swarm_and_make_the_result_invalid() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 3, &["--engine-threads", "1"]);
@@ -264,18 +263,18 @@ fn saturated_nodes_keep_their_heartbeats_and_the_result_names_them() {
     let reasons = result["reasons"].to_string();
     assert!(reasons.contains("overloaded: "), "{reasons}");
     assert_eq!(result["coordinators"].as_array().unwrap().len(), 1);
-    let carried = result["nodes"].as_array().unwrap();
-    assert_eq!(carried.len(), 3);
-    for node in carried {
+    let workers = result["nodes"].as_array().unwrap();
+    assert_eq!(workers.len(), 3);
+    for node in workers {
         assert!(node["lost_at_ms"].is_null(), "{node}");
         assert!(node["sent"].as_u64().unwrap() > 1_000, "{node}");
     }
-    let told = |kind: &str| {
+    let events_of = |kind: &str| {
         let events = result["events"].as_array().unwrap().iter();
         events.filter(|e| e["kind"] == kind).count()
     };
-    assert!(told("overloaded") >= 1, "{}", result["events"]);
-    assert_eq!(told("lost"), 0, "{}", result["events"]);
+    assert!(events_of("overloaded") >= 1, "{}", result["events"]);
+    assert_eq!(events_of("lost"), 0, "{}", result["events"]);
     let total = |key: &str| result["totals"][key].as_u64().unwrap();
     assert_eq!(total("planned"), 4_000_000);
     assert_eq!(

@@ -1,11 +1,11 @@
-//! Changing the load of a running test, and what is run once around it, over real nodes.
+//! Load commands for a running test, and its setup and teardown hooks, over real nodes.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::arrivals::{Arrivals, busiest_second};
 use crate::common::{
-    Node, complete, eventually, hold, serve, start_detached, swarm, vajra, within,
+    Node, complete_result, eventually, pause_for, serve, start_detached, swarm, vajra, within,
 };
 use axum::Router;
 use axum::extract::State;
@@ -13,28 +13,28 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get, post};
 use serde_json::Value;
 
-fn steer(at: &Node, args: &[&str]) -> crate::common::Finished {
+fn load_command(at: &Node, args: &[&str]) -> crate::common::Finished {
     let mut all = args.to_vec();
     all.extend(["--api", &at.api]);
     vajra(&all)
 }
 
-/// Requests in the last half second.
+/// Number of requests in the last 500 ms.
 fn recently(target: &Arrivals) -> usize {
     let since = Instant::now() - Duration::from_millis(500);
     let log = target.log();
     log.iter().rev().take_while(|(at, _)| *at >= since).count()
 }
 
-fn sees(target: &Arrivals, low: usize, high: usize) {
+fn wait_for_requests(target: &Arrivals, low: usize, high: usize) {
     within(Duration::from_secs(20), || match recently(target) {
         n if (low..=high).contains(&n) => Ok(()),
-        n => Err(format!("{n} in half a second, not {low} to {high}")),
+        n => Err(format!("{n} requests in 500 ms, not {low} to {high}")),
     });
 }
 
 #[test]
-fn a_load_is_changed_over_the_whole_swarm_and_stays_so_when_the_coordinator_dies() {
+fn a_load_change_applies_to_the_whole_swarm_and_survives_failover() {
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::on_loopback();
     let mut nodes = swarm(dir.path(), 4, &[]);
@@ -42,27 +42,27 @@ fn a_load_is_changed_over_the_whole_swarm_and_stays_so_when_the_coordinator_dies
         &nodes[0],
         &[&target.url, "--rate", "200", "--duration", "25s"],
     );
-    sees(&target, 80, 120);
-    let changed = steer(&nodes[3], &["scale", &id, "--rate", "600"]);
+    wait_for_requests(&target, 80, 120);
+    let changed = load_command(&nodes[3], &["scale", &id, "--rate", "600"]);
     assert_eq!(changed.code, 0, "{}", changed.stderr);
     assert!(
         changed.stdout.contains("full load is 600/s"),
         "{}",
         changed.stdout
     );
-    sees(&target, 270, 330);
+    wait_for_requests(&target, 270, 330);
     let status = nodes[1].json(&["status", &id]);
     assert_eq!(status["changes"][0]["level"], 600.0);
-    let boss = status["coordinators"][0]["peer"].as_str().unwrap();
-    let place = nodes.iter().position(|n| n.peer == boss).unwrap();
-    nodes.remove(place).process.kill();
-    sees(&target, 1, 250);
-    sees(&target, 270, 330);
-    // The successor knows what was decided, and decides on.
-    let changed = steer(&nodes[0], &["scale", &id, "--rate", "300"]);
+    let coordinator = status["coordinators"][0]["peer"].as_str().unwrap();
+    let index = nodes.iter().position(|n| n.peer == coordinator).unwrap();
+    nodes.remove(index).process.kill();
+    wait_for_requests(&target, 1, 250);
+    wait_for_requests(&target, 270, 330);
+    // The new coordinator has the log entries of its predecessor, and accepts further commands.
+    let changed = load_command(&nodes[0], &["scale", &id, "--rate", "300"]);
     assert_eq!(changed.code, 0, "{}", changed.stderr);
-    sees(&target, 120, 180);
-    let results: Vec<Value> = nodes.iter().map(|n| complete(n, &id)).collect();
+    wait_for_requests(&target, 120, 180);
+    let results: Vec<Value> = nodes.iter().map(|n| complete_result(n, &id)).collect();
     let busiest = busiest_second(&target.log());
     assert!(busiest <= 600 * 11 / 10 + 2, "{busiest} in one second");
     for result in &results {
@@ -75,18 +75,18 @@ fn a_load_is_changed_over_the_whole_swarm_and_stays_so_when_the_coordinator_dies
             number("planned"),
             number("sent") + number("dropped") + number("unsent")
         );
-        // The plan asked for all of it, at the levels that it was changed to.
+        // The planned arrivals follow the changed rates.
         let at = |i: usize| result["changes"][i]["at_s"].as_f64().unwrap();
-        let asked = 200.0 * at(0) + 600.0 * (at(1) - at(0)) + 300.0 * (25.0 - at(1));
+        let expected = 200.0 * at(0) + 600.0 * (at(1) - at(0)) + 300.0 * (25.0 - at(1));
         assert!(
-            (number("planned") as f64 - asked).abs() < 3.0,
-            "{t}, asked {asked}"
+            (number("planned") as f64 - expected).abs() < 3.0,
+            "{t}, expected {expected}"
         );
     }
 }
 
 #[test]
-fn a_paused_test_goes_on_where_it_was() {
+fn a_paused_test_resumes_where_it_stopped() {
     let dir = tempfile::tempdir().unwrap();
     for load in [["--rate", "100"], ["--users", "3"]] {
         let target = Arrivals::on_loopback();
@@ -97,33 +97,33 @@ fn a_paused_test_goes_on_where_it_was() {
             args.extend(["--think-time", "20ms"]);
         }
         let id = start_detached(&nodes[0], &args);
-        sees(&target, 20, 10_000);
-        let paused = steer(&nodes[1], &["pause", &id]);
+        wait_for_requests(&target, 20, 10_000);
+        let paused = load_command(&nodes[1], &["pause", &id]);
         assert_eq!(paused.code, 0, "{}", paused.stderr);
-        sees(&target, 0, 0);
-        let again = steer(&nodes[0], &["pause", &id]);
+        wait_for_requests(&target, 0, 0);
+        let again = load_command(&nodes[0], &["pause", &id]);
         assert!(
             again.code == 1 && again.stderr.contains("paused already"),
             "{}",
             again.stderr
         );
         let before = target.count();
-        // Longer than the plan itself: its time stands still.
-        hold(Duration::from_secs(6));
+        // Longer than the plan's duration: the time of a paused test does not advance.
+        pause_for(Duration::from_secs(6));
         assert_eq!(target.count(), before);
-        let resumed = steer(&nodes[1], &["resume", &id]);
+        let resumed = load_command(&nodes[1], &["resume", &id]);
         assert_eq!(resumed.code, 0, "{}", resumed.stderr);
-        sees(&target, 20, 10_000);
-        let result = complete(&nodes[0], &id);
+        wait_for_requests(&target, 20, 10_000);
+        let result = complete_result(&nodes[0], &id);
         assert_eq!(result["end"], "completed");
         assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
-        let words: Vec<&str> = result["changes"]
+        let kinds: Vec<&str> = result["changes"]
             .as_array()
             .unwrap()
             .iter()
             .map(|c| c["kind"].as_str().unwrap())
             .collect();
-        assert_eq!(words, ["paused", "resumed"]);
+        assert_eq!(kinds, ["paused", "resumed"]);
         assert_eq!(
             result["totals"]["sent"].as_u64().unwrap() as usize,
             target.count()
@@ -135,7 +135,7 @@ fn a_paused_test_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_change_that_makes_no_sense_is_refused_with_what_would() {
+fn an_invalid_load_command_is_refused_with_a_hint() {
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::on_loopback();
     let nodes = swarm(dir.path(), 1, &[]);
@@ -143,8 +143,8 @@ fn a_change_that_makes_no_sense_is_refused_with_what_would() {
         &nodes[0],
         &[&target.url, "--rate", "50", "--duration", "4s"],
     );
-    sees(&target, 10, 100);
-    for (args, told) in [
+    wait_for_requests(&target, 10, 100);
+    for (args, expected) in [
         (vec!["resume", id.as_str()], "it is not paused"),
         (
             vec!["scale", &id, "--users", "5"],
@@ -156,16 +156,16 @@ fn a_change_that_makes_no_sense_is_refused_with_what_would() {
         ),
         (vec!["scale", "ffff", "--rate", "1"], "there is no test"),
     ] {
-        let refused = steer(&nodes[0], &args);
+        let refused = load_command(&nodes[0], &args);
         assert!(
-            refused.code == 1 && refused.stderr.contains(told),
+            refused.code == 1 && refused.stderr.contains(expected),
             "{args:?}: {}",
             refused.stderr
         );
     }
-    assert_eq!(steer(&nodes[0], &["scale", &id]).code, 2);
-    complete(&nodes[0], &id);
-    let late = steer(&nodes[0], &["pause", &id]);
+    assert_eq!(load_command(&nodes[0], &["scale", &id]).code, 2);
+    complete_result(&nodes[0], &id);
+    let late = load_command(&nodes[0], &["pause", &id]);
     assert!(
         late.code == 1 && late.stderr.contains("the test has ended"),
         "{}",
@@ -173,13 +173,13 @@ fn a_change_that_makes_no_sense_is_refused_with_what_would() {
     );
 }
 
-/// What a shop has seen.
+/// Requests that the shop has received.
 #[derive(Default)]
 struct Shop {
     opened: u32,
     closed: Vec<String>,
     visits: u32,
-    strangers: u32,
+    invalid_visits: u32,
 }
 
 type Shared = Arc<Mutex<Shop>>;
@@ -191,7 +191,7 @@ fn shop() -> (String, Shared) {
         let known = headers.get("x-shop").is_some_and(|v| v == "shop-1");
         match known && shop.closed.is_empty() {
             true => shop.visits += 1,
-            false => shop.strangers += 1,
+            false => shop.invalid_visits += 1,
         }
         "welcome"
     };
@@ -240,27 +240,27 @@ duration = "8s"
 }
 
 #[test]
-fn setup_and_teardown_run_once_in_the_swarm_also_when_the_coordinator_dies_between() {
+fn setup_and_teardown_run_once_per_swarm_even_across_failover() {
     let dir = tempfile::tempdir().unwrap();
     let (url, seen) = shop();
     let mut nodes = swarm(dir.path(), 3, &[]);
     let file = dir.path().join("plan.toml");
     std::fs::write(&file, plan(&url)).unwrap();
     let id = start_detached(&nodes[0], &[file.to_str().unwrap()]);
-    let boss = eventually(|| {
+    let coordinator = eventually(|| {
         let status = nodes[0].json(&["status", &id]);
-        let boss = status["coordinators"][0]["peer"]
+        let coordinator = status["coordinators"][0]["peer"]
             .as_str()
             .map(str::to_owned);
         match seen.lock().unwrap().visits {
-            n if n > 200 => Ok(boss.unwrap()),
+            n if n > 200 => Ok(coordinator.unwrap()),
             n => Err(format!("{n} visits; {}", status["state"])),
         }
     });
-    let place = nodes.iter().position(|n| n.peer == boss).unwrap();
-    nodes.remove(place).process.kill();
+    let index = nodes.iter().position(|n| n.peer == coordinator).unwrap();
+    nodes.remove(index).process.kill();
     for node in &nodes {
-        let result = complete(node, &id);
+        let result = complete_result(node, &id);
         assert_eq!(result["end"], "completed", "{}", result["reasons"]);
         assert_eq!(result["values"]["shop"], "shop-1");
     }
@@ -270,13 +270,13 @@ fn setup_and_teardown_run_once_in_the_swarm_also_when_the_coordinator_dies_betwe
         (1, &["shop-1".to_owned()][..])
     );
     assert_eq!(
-        seen.strangers, 0,
+        seen.invalid_visits, 0,
         "visits without the setup's value, or after the teardown"
     );
 }
 
 #[test]
-fn a_setup_that_fails_keeps_the_load_from_beginning() {
+fn a_failed_setup_prevents_the_load_from_starting() {
     let dir = tempfile::tempdir().unwrap();
     let (url, seen) = shop();
     let nodes = swarm(dir.path(), 2, &[]);
@@ -297,7 +297,11 @@ fn a_setup_that_fails_keeps_the_load_from_beginning() {
     assert!(out.stderr.contains("404"), "{}", out.stderr);
     let seen = seen.lock().unwrap();
     assert_eq!(
-        (seen.opened, seen.visits + seen.strangers, seen.closed.len()),
+        (
+            seen.opened,
+            seen.visits + seen.invalid_visits,
+            seen.closed.len()
+        ),
         (0, 0, 0)
     );
 }

@@ -1,4 +1,4 @@
-//! Several real nodes on loopback, and a real target.
+//! Tests with several real nodes on loopback and a real target.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../common/mod.rs"]

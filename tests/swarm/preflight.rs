@@ -1,4 +1,4 @@
-//! Pre-flight over a swarm of real nodes, by its own command and before a test.
+//! Pre-flight checks over a swarm of real nodes: with `validate --swarm`, and before a test.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -15,13 +15,13 @@ fn plan(dir: &Path, url: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Where nobody listens: an address that was just given back.
-fn closed() -> String {
+/// URL of a port on which nothing listens: it was free a moment ago.
+fn unreachable_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
 }
 
-/// The check over all nodes.
+/// The check `name` over all nodes.
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     let checks = report["checks"].as_array().unwrap();
     let found = checks.iter().find(|c| c["name"] == name);
@@ -37,7 +37,7 @@ fn start<'a>(plan: &'a str, node: &'a Node) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_healthy_swarm_passes_and_its_test_starts_without_a_word() {
+fn a_healthy_swarm_passes_and_start_test_prints_no_warning() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 3, &[]);
@@ -53,7 +53,7 @@ fn a_healthy_swarm_passes_and_its_test_starts_without_a_word() {
         "network",
         "clock",
     ] {
-        // The others depend on what else this machine does.
+        // The result of the other checks depends on the load of this machine.
         assert_eq!(check(&report, name)["finding"], "pass", "{report}");
     }
     assert_eq!(report["nodes"].as_array().unwrap().len(), 3);
@@ -82,10 +82,10 @@ fn a_healthy_swarm_passes_and_its_test_starts_without_a_word() {
 }
 
 #[test]
-fn a_target_that_is_down_fails_and_nothing_is_started() {
+fn an_unreachable_target_fails_and_no_test_is_started() {
     let dir = tempfile::tempdir().unwrap();
     let nodes = swarm(dir.path(), 3, &[]);
-    let plan = plan(dir.path(), &closed());
+    let plan = plan(dir.path(), &unreachable_url());
     let table = vajra(&["validate", &plan, "--swarm", "--api", &nodes[0].api]);
     assert_eq!(table.code, 1, "{table:?}");
     assert!(table.stdout.contains("FAIL  target"), "{}", table.stdout);
@@ -94,9 +94,9 @@ fn a_target_that_is_down_fails_and_nothing_is_started() {
         "{}",
         table.stdout
     );
-    let begun = Instant::now();
+    let started = Instant::now();
     let out = vajra(&start(&plan, &nodes[0]));
-    assert!(begun.elapsed() < Duration::from_secs(6));
+    assert!(started.elapsed() < Duration::from_secs(6));
     assert_eq!((out.code, out.stdout.as_str()), (1, ""), "{out:?}");
     let error = out
         .stderr
@@ -108,24 +108,24 @@ fn a_target_that_is_down_fails_and_nothing_is_started() {
         "{error}"
     );
     assert_eq!(tests(&nodes[0]), 0);
-    let mut anyway = start(&plan, &nodes[0]);
-    anyway.push("--no-preflight");
-    let out = vajra(&anyway);
+    let mut without_preflight = start(&plan, &nodes[0]);
+    without_preflight.push("--no-preflight");
+    let out = vajra(&without_preflight);
     assert_eq!(out.code, 0, "{out:?}");
     assert_eq!(tests(&nodes[0]), 1);
 }
 
 #[test]
-fn standing_alone_a_target_that_is_down_fails_as_well() {
+fn an_unreachable_target_fails_in_standalone_mode_too() {
     let dir = tempfile::tempdir().unwrap();
-    let plan = plan(dir.path(), &closed());
+    let plan = plan(dir.path(), &unreachable_url());
     let out = vajra(&["start-test", &plan, "--standalone"]);
     assert_eq!((out.code, out.stdout.as_str()), (1, ""), "{out:?}");
     assert!(out.stderr.contains("no node reaches"), "{}", out.stderr);
 }
 
 #[test]
-fn a_node_that_forbids_the_target_is_named_and_the_others_run_the_test() {
+fn a_node_that_forbids_the_target_is_reported_and_excluded() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let mut nodes = swarm(dir.path(), 2, &[]);
@@ -134,7 +134,7 @@ fn a_node_that_forbids_the_target_is_named_and_the_others_run_the_test() {
     nodes.push(Node::start(dir.path(), "shy", &args));
     nodes
         .iter()
-        .for_each(|n| n.waits_to_see(&["n0", "n1", "shy"]));
+        .for_each(|n| n.wait_for_nodes(&["n0", "n1", "shy"]));
     let plan = plan(dir.path(), &target.url);
     let table = vajra(&["validate", &plan, "--swarm", "--api", &nodes[0].api]);
     assert_eq!(table.code, 0, "{table:?}");
@@ -144,11 +144,11 @@ fn a_node_that_forbids_the_target_is_named_and_the_others_run_the_test() {
         .position(|l| l.starts_with("  WARN  able"))
         .unwrap();
     assert!(lines[warned].contains("2 of 3 nodes"), "{}", table.stdout);
-    let of_it = lines[warned + 1..].iter();
-    let mut of_it = of_it.take_while(|l| l.starts_with("      "));
-    let shy = of_it.any(|l| l.trim_start().starts_with("shy: "));
+    let details = lines[warned + 1..].iter();
+    let mut details = details.take_while(|l| l.starts_with("      "));
+    let shy = details.any(|l| l.trim_start().starts_with("shy: "));
     assert!(shy, "{}", table.stdout);
-    // There is no terminal, so nobody is asked.
+    // Without a terminal there is no prompt.
     let mut with_json = start(&plan, &nodes[0]);
     with_json.extend(["--json", "-"]);
     let out = vajra(&with_json);
@@ -159,14 +159,16 @@ fn a_node_that_forbids_the_target_is_named_and_the_others_run_the_test() {
 }
 
 #[test]
-fn a_swarm_can_only_be_looked_at_through_a_node_and_for_a_target_that_is_there() {
+fn validate_swarm_requires_a_node_and_a_target_in_the_plan() {
     let dir = tempfile::tempdir().unwrap();
-    let with_url = plan(dir.path(), &closed());
-    let nobody = vajra(&["validate", &with_url, "--swarm", "--api", "127.0.0.1:1"]);
-    assert_eq!(nobody.code, 1, "{nobody:?}");
+    let with_url = plan(dir.path(), &unreachable_url());
+    let unreachable = vajra(&["validate", &with_url, "--swarm", "--api", "127.0.0.1:1"]);
+    assert_eq!(unreachable.code, 1, "{unreachable:?}");
     assert!(
-        nobody.stderr.contains("no node answers at 127.0.0.1:1"),
-        "{nobody:?}"
+        unreachable
+            .stderr
+            .contains("no node answers at 127.0.0.1:1"),
+        "{unreachable:?}"
     );
     let path = dir.path().join("local.toml");
     let text = "[task]\ntype = \"HTTP\"\n[load]\nrate = 5\nduration = \"5s\"\n[local]\nnodes = 1\ntarget = {}\n";

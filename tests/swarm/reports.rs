@@ -1,5 +1,5 @@
-//! Reports of real tests, in every form, by the command line and by the API; and what other
-//! programs make of them.
+//! Reports of real tests in every format, from the command line and the API, and read by other
+//! programs.
 
 use std::path::Path;
 use std::process::Command;
@@ -43,7 +43,7 @@ fn report(dir: &Path, args: &[&str]) -> Finished {
 }
 
 #[test]
-fn a_node_hands_out_every_form_and_they_agree() {
+fn all_report_formats_agree() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let target = Target::start(
@@ -117,17 +117,17 @@ fn a_node_hands_out_every_form_and_they_agree() {
     assert!(read(dir, "r.xml").contains("Check &lt;out&gt;"));
     assert!(read(dir, "r.hgrm").contains(&format!("Total count    = {sent:>12}]")));
 
-    // The API hands out the same.
-    let over = |format: &str| get(api, &format!("/api/v1/tests/latest/report?format={format}"));
-    assert_eq!(over("csv"), read(dir, "r.csv"));
-    assert_eq!(over("hgrm"), read(dir, "r.hgrm"));
-    assert_eq!(over("html"), page);
-    assert!(over("pdf").contains("expected one of html, json, csv"));
+    // The API returns the same reports.
+    let from_api = |format: &str| get(api, &format!("/api/v1/tests/latest/report?format={format}"));
+    assert_eq!(from_api("csv"), read(dir, "r.csv"));
+    assert_eq!(from_api("hgrm"), read(dir, "r.hgrm"));
+    assert_eq!(from_api("html"), page);
+    assert!(from_api("pdf").contains("expected one of html, json, csv"));
     let compared: Value =
         serde_json::from_str(&get(api, "/api/v1/tests/latest/compare?with=latest")).unwrap();
     assert_eq!(compared["plan_differs"], serde_json::json!([]));
 
-    // And of the file alone they are made without a node.
+    // The file alone is enough to create them, without a node.
     let again = report(
         dir,
         &[
@@ -139,14 +139,14 @@ fn a_node_hands_out_every_form_and_they_agree() {
     assert_eq!(read(dir, "2.hlog"), read(dir, "r.hlog"));
     assert_eq!(read(dir, "2.html"), page);
 
-    other_tools_read_them(dir, &result);
+    assert_readable_by_python_port(dir, &result);
 }
 
-/// HdrHistogram's Python port finds in the files what our JSON says.
-fn other_tools_read_them(dir: &Path, result: &Value) {
+/// HdrHistogram's Python port reads the same numbers from the files as the JSON result has.
+fn assert_readable_by_python_port(dir: &Path, result: &Value) {
     let python = Command::new("python3").args(["-c", "import hdrh"]).output();
-    let there = python.is_ok_and(|out| out.status.success());
-    if !require("python3 with the package hdrhistogram", there) {
+    let available = python.is_ok_and(|out| out.status.success());
+    if !require("python3 with the package hdrhistogram", available) {
         return;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_hdr.py");
@@ -170,15 +170,15 @@ fn other_tools_read_them(dir: &Path, result: &Value) {
     let started = result["started_at"].as_str().unwrap();
     let started = humantime::parse_rfc3339(started).unwrap();
     let started = started.duration_since(std::time::UNIX_EPOCH).unwrap();
-    let told = read["start_time_s"].as_f64().unwrap();
-    assert!((told - started.as_secs_f64()).abs() < 0.002, "{told}");
+    let start_s = read["start_time_s"].as_f64().unwrap();
+    assert!((start_s - started.as_secs_f64()).abs() < 0.002, "{start_s}");
 }
 
 #[test]
-fn a_run_worse_than_its_baseline_exits_with_99_and_says_what_got_worse() {
+fn a_regression_against_the_baseline_exits_with_99_and_is_printed() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    // Wide apart, so that a busy machine is not taken for a slow target.
+    // A large difference, so that a busy machine does not look like a slow target.
     let quick = Target::start(dir, &["--latency", "40ms", "--jitter", "4ms"]);
     let slow = Target::start(dir, &["--latency", "300ms", "--jitter", "4ms"]);
     let first = run(
@@ -197,7 +197,7 @@ fn a_run_worse_than_its_baseline_exits_with_99_and_says_what_got_worse() {
             .contains("nothing is worse than the baseline by more than 300 %")
     );
 
-    // The new result may go where the old one was.
+    // The new result may overwrite the baseline.
     let json = ["--json", "base.json", "--timeline", "--html", "r.html"];
     let worse = run(dir, &slow.url, "12s", &[&limits[..], &json].concat());
     assert_eq!(worse.code, 99, "{}", worse.stdout);
@@ -206,24 +206,24 @@ fn a_run_worse_than_its_baseline_exits_with_99_and_says_what_got_worse() {
         "{}",
         worse.stdout
     );
-    // Another port is another target, which is told.
+    // The other port is a difference between the plans, and is reported.
     assert!(
         worse.stdout.contains("the plans differ (task)"),
         "{}",
         worse.stdout
     );
     assert!(read(dir, "r.html").contains("Comparison with the baseline"));
-    let kept = self::json(dir, "base.json");
-    assert_eq!(kept["comparison"]["noise"]["judged"], true);
-    assert!(kept["timeline"]["points"][0]["histogram"].is_string());
+    let written = self::json(dir, "base.json");
+    assert_eq!(written["comparison"]["noise"]["judged"], true);
+    assert!(written["timeline"]["points"][0]["histogram"].is_string());
 }
 
 #[test]
-fn what_cannot_be_written_or_read_is_told_before_the_test_starts() {
+fn unusable_files_are_reported_before_the_test_starts() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let target = Target::start(dir, &[]);
-    for (more, told) in [
+    for (more, expected) in [
         (
             vec!["--html", "no/such/dir.html"],
             "cannot write --html no/such/dir.html",
@@ -243,20 +243,20 @@ fn what_cannot_be_written_or_read_is_told_before_the_test_starts() {
     ] {
         let ran = run(dir, &target.url, "1s", &more);
         assert_ne!(ran.code, 0, "{more:?}");
-        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     }
     assert_eq!(target.served(), 0);
 }
 
 #[test]
-fn a_run_that_does_not_come_about_leaves_the_files_as_they_were() {
+fn a_run_that_cannot_start_leaves_existing_files_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let baseline = vajra_fixtures::EMPTY_RESULT;
     std::fs::write(dir.join("base.json"), baseline).unwrap();
     std::fs::write(dir.join("r.csv"), "of last time").unwrap();
     let mut command = Command::new(crate::common::VAJRA);
-    // Port 1 is nobody's.
+    // Nothing listens on port 1.
     command.current_dir(dir).args([
         "start-test",
         "http://127.0.0.1:1/",

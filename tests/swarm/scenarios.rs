@@ -1,4 +1,4 @@
-//! Scenarios over several real nodes, against a web application made for the test.
+//! Scenarios over several real nodes, against a web application of this test.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,19 +10,19 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-/// What the shop has seen of each user.
+/// Requests that the shop has received, by user.
 #[derive(Default)]
 struct Shop {
     logins: BTreeMap<String, u32>,
     carts: BTreeMap<String, Vec<String>>,
     checkouts: BTreeMap<String, u32>,
-    /// Requests that no shop should get.
+    /// Invalid requests; there must be none.
     wrong: Vec<String>,
 }
 
 type Shared = Arc<Mutex<Shop>>;
 
-/// Whose token a request shows; it must be in the cookie, too.
+/// User of a request's token, if its cookie names the same user.
 fn user_of(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let user = text("authorization")?.strip_prefix("Bearer token-of-")?;
@@ -106,7 +106,7 @@ async fn check_out(State(shop): State<Shared>, headers: HeaderMap) -> StatusCode
     }
 }
 
-/// Serves a shop on a thread of its own, to the end of the process.
+/// Serves a shop until the process ends.
 fn shop() -> (String, Shared) {
     let shared = Shared::default();
     let app = Router::new()
@@ -192,8 +192,8 @@ fn write_plan(dir: &std::path::Path, url: &str, rows: u32, seconds: u32) -> Stri
     path.to_str().unwrap().to_owned()
 }
 
-/// `rows` users buy over three nodes, each once.
-fn everybody_buys_once(rows: u32, seconds: u32) -> Value {
+/// Runs one purchase for each of `rows` users over three nodes.
+fn run_one_purchase_per_user(rows: u32, seconds: u32) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let (url, shop) = shop();
     let nodes = swarm(dir.path(), 3, &[]);
@@ -204,8 +204,8 @@ fn everybody_buys_once(rows: u32, seconds: u32) -> Value {
     assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
     let shop = shop.lock().unwrap();
     assert_eq!(shop.wrong, Vec::<String>::new());
-    let everybody = (0..rows).map(|i| format!("user{i}"));
-    let once: BTreeMap<String, u32> = everybody.map(|user| (user, 1)).collect();
+    let users = (0..rows).map(|i| format!("user{i}"));
+    let once: BTreeMap<String, u32> = users.map(|user| (user, 1)).collect();
     assert_eq!(shop.logins, once);
     assert_eq!(shop.checkouts, once);
     for (user, cart) in &shop.carts {
@@ -239,26 +239,27 @@ fn everybody_buys_once(rows: u32, seconds: u32) -> Value {
     assert_eq!(result["totals"]["checks_failed"], 0);
     assert_eq!(result["totals"]["checks_passed"], 8 * rows);
     assert_eq!(result["scenarios"][0]["totals"]["sent"], 5 * rows);
-    let kept = result["thresholds"].as_array().unwrap().iter();
+    let thresholds = result["thresholds"].as_array().unwrap().iter();
     assert!(
-        kept.clone().all(|t| t["passed"] == true),
+        thresholds.clone().all(|t| t["passed"] == true),
         "{}",
         result["thresholds"]
     );
-    assert_eq!(kept.count(), 3);
+    assert_eq!(thresholds.count(), 3);
     result
 }
 
 #[test]
-fn every_row_is_used_once_over_the_swarm_and_values_are_handed_on() {
-    everybody_buys_once(600, 4);
+fn every_row_is_used_once_per_swarm_and_extracted_values_are_passed_on() {
+    run_one_purchase_per_user(600, 4);
 }
 
-/// Prints how long each step takes; `cargo test --test swarm scenarios -- --ignored --nocapture`
+/// Prints the response times of each step.
+/// `cargo test --test swarm scenarios -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
-fn measured_with_ten_thousand_users() {
-    let result = everybody_buys_once(10_000, 40);
+fn measure_ten_thousand_users() {
+    let result = run_one_purchase_per_user(10_000, 40);
     for step in result["steps"].as_array().unwrap() {
         let time = &step["response_time_ms"];
         println!(
@@ -268,7 +269,7 @@ fn measured_with_ten_thousand_users() {
     }
 }
 
-/// A plan or a suite of the cookbook with the same shape, short enough for a test.
+/// A plan or suite of the cookbook with the same structure and short durations.
 fn shortened(text: &str) -> String {
     let mut file: toml::Table = text.parse().unwrap();
     if let Some(suite) = file.get_mut("suite").and_then(toml::Value::as_table_mut) {
@@ -346,9 +347,9 @@ fn every_plan_of_the_cookbook_is_valid_and_runs() {
     }
 }
 
-/// 10 % of the answers are errors: the swarm ends the test soon after it may, and says why.
+/// With 10 % errors the swarm aborts the test soon after `abort_after`, and reports the threshold.
 #[test]
-fn a_threshold_broken_on_the_way_ends_the_test_everywhere() {
+fn a_threshold_failed_during_the_test_aborts_it_on_every_node() {
     let dir = tempfile::tempdir().unwrap();
     let target = crate::common::Target::start(dir.path(), &["--error-rate", "0.1"]);
     let nodes = swarm(dir.path(), 3, &[]);
@@ -390,7 +391,7 @@ fn a_threshold_broken_on_the_way_ends_the_test_everywhere() {
 }
 
 #[test]
-fn a_broken_plan_is_shown_where_it_is_broken() {
+fn an_invalid_plan_is_reported_with_line_and_column() {
     let dir = tempfile::tempdir().unwrap();
     let plan = dir.path().join("plan.toml");
     let text = "[task]\ntype = \"SLEEP\"\nms = 1\n\n[load]\nrate = 5\nduration = \"soon\"\n";
@@ -414,7 +415,7 @@ fn a_broken_plan_is_shown_where_it_is_broken() {
 }
 
 #[test]
-fn a_label_is_measured_as_its_steps_together() {
+fn a_label_aggregates_its_steps() {
     let dir = tempfile::tempdir().unwrap();
     let target = crate::common::Target::start(dir.path(), &[]);
     let plan = format!(
@@ -441,7 +442,7 @@ fn a_label_is_measured_as_its_steps_together() {
     };
     assert_eq!(of(0), (json!("api"), json!(100), json!(100)));
     assert_eq!(of(1), (json!("all"), json!(150), json!(150)));
-    // What is not there is told before anything is sent.
+    // An unknown label is reported before any request is sent.
     let served = target.served();
     let missing = ["--threshold", "rate[label:web] > 1/s"];
     let out = vajra(&["start-test", path, "--standalone", missing[0], missing[1]]);

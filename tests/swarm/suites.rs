@@ -1,4 +1,4 @@
-//! Suites with the real binary: in sequence, in parallel, broken, stopped.
+//! Suites with the real binary: sequential, parallel, failed, stopped.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use crate::common::{Target, VAJRA, swarm, vajra};
 use serde_json::Value;
 
-/// The paths that a server was asked for.
+/// Request paths that a server has received.
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// Answers everything with `ok`, to the end of the process.
+/// Serves `ok` for every request until the process ends.
 fn server() -> (String, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -62,7 +62,7 @@ fn milliseconds(plan: &Value) -> i64 {
 }
 
 #[test]
-fn plans_one_after_the_other_pass_values_on() {
+fn sequential_plans_pass_values_to_later_plans() {
     let dir = tempfile::tempdir().unwrap();
     let (url, seen) = server();
     let nodes = swarm(dir.path(), 2, &[]);
@@ -158,7 +158,7 @@ fn plans_one_after_the_other_pass_values_on() {
 }
 
 #[test]
-fn plans_in_parallel_run_at_the_same_time() {
+fn parallel_plans_run_at_the_same_time() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 2, &[]);
@@ -205,7 +205,7 @@ fn plans_in_parallel_run_at_the_same_time() {
 }
 
 #[test]
-fn a_broken_threshold_ends_the_suite_if_it_says_so() {
+fn a_failed_threshold_ends_the_suite_with_stop_on_failure() {
     let dir = tempfile::tempdir().unwrap();
     let text = "[suite]\nstop_on = \"failure\"\n[local]\nnodes = 1\n\
                 target = { error_rate = 0.5 }\n\
@@ -237,7 +237,7 @@ fn a_broken_threshold_ends_the_suite_if_it_says_so() {
 }
 
 #[test]
-fn ctrl_c_stops_the_running_plan_and_no_further_one_begins() {
+fn ctrl_c_stops_the_running_plan_and_starts_no_further_plan() {
     let dir = tempfile::tempdir().unwrap();
     let text = "[suite]\n[local]\nnodes = 1\ntarget = {}\n\
                 [[plan]]\nname = \"long\"\ntask = { type = \"HTTP\" }\n\
@@ -276,7 +276,7 @@ fn ctrl_c_stops_the_running_plan_and_no_further_one_begins() {
 }
 
 #[test]
-fn a_suite_is_checked_and_outlined_without_running() {
+fn a_suite_is_validated_and_outlined_without_running() {
     let dir = tempfile::tempdir().unwrap();
     let (url, seen) = server();
     write(
@@ -325,8 +325,8 @@ fn a_suite_is_checked_and_outlined_without_running() {
     for (option, value) in [("--rate", "5"), ("--url", "http://h"), ("--where", "a=b")] {
         let out = vajra(&["start-test", &suite, "--var", "who=ann", option, value]);
         assert_eq!(out.code, 2, "{out:?}");
-        let told = format!("error: {option} is for one plan, and this is a suite");
-        assert!(out.stderr.contains(&told), "{}", out.stderr);
+        let expected = format!("error: {option} is for one plan, and this is a suite");
+        assert!(out.stderr.contains(&expected), "{}", out.stderr);
     }
     let out = vajra(&["start-test", &suite, "--var", "who=ann", "--detach"]);
     assert!(out.stderr.contains("--detach is for one plan"), "{out:?}");
@@ -347,7 +347,7 @@ fn a_suite_is_checked_and_outlined_without_running() {
 }
 
 #[test]
-fn constants_come_from_the_command_line() {
+fn command_line_variables_override_plan_variables() {
     let dir = tempfile::tempdir().unwrap();
     let (url, seen) = server();
     let text = format!(

@@ -1,7 +1,7 @@
-//! A test over time, as nodes write it down.
+//! The timeline of a test, as recorded by nodes.
 
 use crate::common::arrivals::Arrivals;
-use crate::common::{Node, api, complete, eventually, start_detached, swarm};
+use crate::common::{Node, api, complete_result, eventually, start_detached, swarm};
 use hdrhistogram::Histogram;
 use serde_json::Value;
 use vajra_results::decode;
@@ -15,8 +15,8 @@ fn sum(timeline: &Value, key: &str) -> u64 {
     points.iter().map(|p| p[key].as_u64().unwrap()).sum()
 }
 
-/// The response times of all intervals.
-fn added_up(timeline: &Value) -> Histogram<u64> {
+/// Merged response times of all intervals.
+fn merged_histogram(timeline: &Value) -> Histogram<u64> {
     let points = timeline["points"].as_array().unwrap().iter();
     let mut histograms = points.filter_map(|p| p["histogram"].as_str());
     let mut all = decode(histograms.next().unwrap()).unwrap();
@@ -25,32 +25,32 @@ fn added_up(timeline: &Value) -> Histogram<u64> {
 }
 
 #[test]
-fn every_node_has_the_whole_test_over_time_also_of_a_worker_that_died() {
+fn every_node_has_the_complete_timeline_including_a_killed_worker() {
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::on_loopback();
     let mut nodes = swarm(dir.path(), 3, &[]);
     let load = [&target.url, "--rate", "300", "--duration", "9s"];
     let id = start_detached(&nodes[0], &load);
-    // It is there while it goes on.
+    // The timeline is available while the test runs.
     eventually(|| {
-        let so_far = timeline(&nodes[1], &id, "");
-        match so_far["points"].as_array().unwrap().len() {
-            0 | 1 => Err(format!("{so_far}")),
+        let current = timeline(&nodes[1], &id, "");
+        match current["points"].as_array().unwrap().len() {
+            0 | 1 => Err(format!("{current}")),
             _ => {
-                assert_eq!(so_far["state"], "running");
+                assert_eq!(current["state"], "running");
                 Ok(())
             }
         }
     });
     nodes.pop().unwrap().process.kill();
     for node in &nodes {
-        let result = complete(node, &id);
+        let result = complete_result(node, &id);
         let whole = timeline(node, &id, "?histograms=true");
         for key in ["sent", "ok", "failed", "dropped", "bytes_received"] {
             assert_eq!(sum(&whole, key), result["totals"][key], "{key}");
         }
         let merged = decode(result["histograms"]["response"].as_str().unwrap()).unwrap();
-        assert_eq!(added_up(&whole), merged);
+        assert_eq!(merged_histogram(&whole), merged);
         assert_eq!(whole["nodes"].as_array().unwrap().len(), 3);
         let points = whole["points"].as_array().unwrap();
         assert!((9..=13).contains(&points.len()), "{}", points.len());
@@ -63,16 +63,16 @@ fn every_node_has_the_whole_test_over_time_also_of_a_worker_that_died() {
         let few = timeline(node, &id, "?points=3&histograms=true");
         assert!(few["points"].as_array().unwrap().len() <= 3);
         assert_eq!(
-            (sum(&few, "sent"), added_up(&few)),
+            (sum(&few, "sent"), merged_histogram(&few)),
             (sum(&whole, "sent"), merged)
         );
     }
 }
 
-/// One joins in the middle, and one is killed and started anew: both show how the test began, and
-/// in the end all of it, also what the life before has sent.
+/// One node joins during the test, another is killed and restarted. Both show the timeline from the
+/// start, including what the killed process had sent.
 #[test]
-fn a_node_that_comes_in_the_middle_has_the_beginning_too() {
+fn nodes_that_join_during_the_test_have_the_complete_timeline() {
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::on_loopback();
     let mut nodes = swarm(dir.path(), 4, &[]);
@@ -93,16 +93,16 @@ fn a_node_that_comes_in_the_middle_has_the_beginning_too() {
     let late = Node::start(dir.path(), "late", &bootstrap);
     for node in [&again, &late] {
         eventually(|| {
-            let so_far = timeline(node, &id, "");
-            let begins = ends_of(&so_far).first().copied();
-            match so_far["state"] == "running" && begins.is_some_and(|s| s < 1.5) {
+            let current = timeline(node, &id, "");
+            let first_end = ends_of(&current).first().copied();
+            match current["state"] == "running" && first_end.is_some_and(|s| s < 1.5) {
                 true => Ok(()),
-                false => Err(so_far.to_string()),
+                false => Err(current.to_string()),
             }
         });
     }
     for node in [&again, &late] {
-        let result = complete(node, &id);
+        let result = complete_result(node, &id);
         let merged = decode(result["histograms"]["response"].as_str().unwrap()).unwrap();
         let whole = eventually(|| {
             let whole = timeline(node, &id, "?histograms=true");
@@ -112,7 +112,7 @@ fn a_node_that_comes_in_the_middle_has_the_beginning_too() {
                 false => Err(format!("{:?}: {}", ends_of(&whole), sum(&whole, "sent"))),
             }
         });
-        assert_eq!(added_up(&whole), merged);
+        assert_eq!(merged_histogram(&whole), merged);
         let points = whole["points"].as_array().unwrap();
         assert!(points.windows(2).all(|w| w[0]["to_s"] == w[1]["from_s"]));
         let most = points.iter().map(|p| p["sent"].as_u64().unwrap()).max();
