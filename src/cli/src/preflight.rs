@@ -21,7 +21,7 @@ use vajra_results::preflight::{PreflightReport, word};
 pub async fn show(plan: &Plan, args: &ValidateArgs) -> Result<Exit, Failure> {
     let backend = Backend::connect(&args.api).await?;
     let report = backend.preflight(plan).await?.ok_or_else(|| {
-        Failure::run("the node is an older version without pre-flight checks; update it")
+        Failure::run("the node has an older version without pre-flight checks; update it")
     })?;
     let exit = match report.verdict {
         Finding::Fail => Exit::CouldNotRun,
@@ -66,7 +66,7 @@ pub async fn before_start(
         () = interrupts.next() => return Err(Failure::stopped(BEFORE_START)),
     };
     let Some(report) = report else {
-        note("the node is an older version without pre-flight checks; starting without one");
+        note("the node has an older version without pre-flight checks; starting without one");
         return Ok(());
     };
     if report.verdict < Finding::Warn {

@@ -12,7 +12,7 @@ use super::path::Path;
 use super::ranges::{DAY, HOUR, MS, OutOfRange, lasting, number, within};
 use super::units;
 
-/// Request time-out where a plan sets none.
+/// Request timeout where a plan sets none.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Request method where a plan sets none.
 pub const DEFAULT_METHOD: &str = "GET";

@@ -138,7 +138,7 @@ pub struct Load {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
     /// Most requests of a node that wait or are in flight; arrivals beyond it are dropped and
-    /// counted. By default the node's share of the rate × time-out, at most 100,000.
+    /// counted. By default the node's share of the rate × timeout, at most 100,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
     /// Largest lateness of an arrival caused by the generator (1 ms to 10 s; default 100 ms).

@@ -30,11 +30,11 @@ pub struct LocalTarget {
     #[serde(with = "units::as_text")]
     #[schemars(with = "units::Time", extend("x-range" = "0s to 1m"))]
     pub latency: Duration,
-    /// Largest random deviation of a response from `latency`, earlier or later.
+    /// Maximum random deviation of a response from `latency`, earlier or later.
     #[serde(with = "units::as_text")]
     #[schemars(with = "units::Time", extend("x-range" = "0s to 1m"))]
     pub jitter: Duration,
-    /// Ratio of requests answered with status 500.
+    /// Share of requests answered with status 500.
     #[schemars(range(min = 0, max = 1))]
     pub error_rate: f64,
 }

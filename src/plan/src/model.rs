@@ -26,7 +26,7 @@ pub struct Plan {
     pub task: Task,
     /// Level and timing of the load.
     pub load: Load,
-    /// Which nodes carry the load, and what happens when one is lost.
+    /// Which nodes generate the load, and what happens when one is lost.
     #[serde(default)]
     pub swarm: SwarmRules,
     /// Limits of the generator's own error; a result beyond them is `invalid`.
@@ -163,7 +163,7 @@ impl Plan {
 
     /// Longest time for requests in flight after the end or a graceful stop: the plan's setting,
     /// by default the longest duration of an arrival plus 1 s, so that the last requests still
-    /// reach their time-out and are counted.
+    /// reach their timeout and are counted.
     pub fn graceful_timeout(&self) -> Duration {
         self.swarm
             .graceful_timeout

@@ -33,7 +33,7 @@ pub enum OnLostWorker {
     Fail,
 }
 
-/// Which nodes carry the load, and what happens when one is lost.
+/// Which nodes generate the load, and what happens when one is lost.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SwarmRules {
@@ -41,15 +41,15 @@ pub struct SwarmRules {
     #[schemars(extend("maxProperties" = MAX_PAIRS))]
     #[serde(rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Fewest workers to start with.
+    /// Minimum number of workers to start with.
     #[schemars(range(min = 1, max = 10_000))]
     pub min_workers: u32,
     /// How the load is split over the workers.
     pub balance: Balance,
     /// What happens to the share of a lost worker.
     pub on_lost_worker: OnLostWorker,
-    /// Longest time for requests in flight after the end or a graceful stop; by default the
-    /// request time-out plus 1 s.
+    /// Maximum time to wait for requests in flight after the end or a graceful stop; by default the
+    /// request timeout plus 1 s.
     #[serde(
         with = "units::as_optional_text",
         skip_serializing_if = "Option::is_none"
@@ -74,11 +74,11 @@ impl Default for SwarmRules {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Largest 99th percentile of lag.
+    /// Maximum 99th percentile of lag.
     #[serde(with = "units::as_text")]
     #[schemars(with = "units::Time", extend("x-range" = "1ms to 1h"))]
     pub lag_p99: Duration,
-    /// Largest ratio of dropped to planned arrivals.
+    /// Maximum share of the planned arrivals that may be dropped.
     #[schemars(range(min = 0, max = 1))]
     pub dropped: f64,
 }

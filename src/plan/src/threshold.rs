@@ -211,7 +211,7 @@ schema_of_text!(ThresholdText, "ThresholdText", {
     "description": format!(
         "`METRIC < BOUND`, also with `<=`, `>`, `>=`. Metrics: {METRICS}. `METRIC[SCENARIO]`, \
          `METRIC[SCENARIO/STEP]` and `METRIC[label:LABEL]` refer to a part of the test. Bounds are \
-         durations, ratios (`1%`, `0.01`), or requests per second for `rate`."
+         durations, shares (`1%`, `0.01`), or requests per second for `rate`."
     ),
     "type": "string",
     "pattern": format!(

@@ -29,8 +29,8 @@ pub fn command(product: &Product) -> clap::Command {
 #[derive(Debug, Parser)]
 #[command(
     name = "vajra-node",
-    about = "A distributed load generator without a controller",
-    long_about = "A distributed load generator without a controller.\n\n\
+    about = "A distributed load generator without a master",
+    long_about = "A distributed load generator without a master.\n\n\
         Without a subcommand, runs a node until Ctrl-C or SIGTERM. Nodes find each other, and a \
         test can be started on any of them: the swarm elects a coordinator, splits the load and \
         merges the result.",

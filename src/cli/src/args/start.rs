@@ -99,7 +99,7 @@ pub struct LoadArgs {
     /// Warm-up time before full load, whose requests are not in percentiles [default: 0s]
     #[arg(long, value_name = "TIME")]
     pub warm_up: Option<String>,
-    /// Time of a linear ramp from zero to full load [default: 0s]
+    /// Time of a linear ramp from a tenth of full load to full load [default: 0s]
     #[arg(long, value_name = "TIME")]
     pub ramp_up: Option<String>,
     /// End the test after this number of requests, over the whole swarm

@@ -57,7 +57,7 @@ pub struct DoctorArgs {
 /// `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// Shell to complete in
+    /// Shell to complete commands in
     pub shell: clap_complete::Shell,
 }
 

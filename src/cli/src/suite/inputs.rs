@@ -8,7 +8,7 @@ use vajra_results::{TestResult, measured};
 pub(super) enum InvalidPlan {
     #[error("plan {name:?}: {error}")]
     Plan { name: String, error: Box<PlanError> },
-    #[error("the plans before it did not pass on {}: {error}", .missing.join(", "))]
+    #[error("the earlier plans did not provide {}: {error}", .missing.join(", "))]
     Missing {
         missing: Vec<String>,
         error: Box<PlanError>,

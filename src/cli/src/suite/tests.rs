@@ -79,7 +79,7 @@ fn a_plan_without_the_values_that_it_needs_cannot_run() {
     let error = inputs(Values::new()).plan(&suite().plans[1]).unwrap_err();
     let error = error.to_string();
     assert!(
-        error.starts_with("the plans before it did not pass on peak, token: scenario"),
+        error.starts_with("the earlier plans did not provide peak, token: scenario"),
         "{error}"
     );
 }

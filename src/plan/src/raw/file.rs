@@ -33,14 +33,14 @@ pub struct RawFile {
     /// Display name in lists and reports.
     #[schemars(length(min = 1, max = 100))]
     name: Option<String>,
-    /// Free tags, kept in the result: `{ build = "17" }`.
+    /// Tags that are stored in the result: `{ build = "17" }`.
     #[serde(default)]
     #[schemars(extend("maxProperties" = MAX_PAIRS))]
     tags: BTreeMap<String, String>,
     task: Option<RawTask>,
     #[serde(default)]
     http: Option<RawHttp>,
-    /// Scenarios: each arrival or iteration of a user carries out the steps of one of them.
+    /// Scenarios: each arrival, or iteration of a user, runs the steps of one of them.
     #[serde(default)]
     scenario: Vec<RawScenario>,
     /// Data files, by their names in placeholders.
@@ -51,12 +51,12 @@ pub struct RawFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Scalar>", extend("maxProperties" = MAX_VARS))]
     vars: Values,
-    /// Setup hook: steps that one node carries out once, before the load starts. Extracted values are
+    /// Setup hook: steps that one node runs once, before the load starts. Extracted values are
     /// `{{ setup.NAME }}` in all scenarios and in the teardown.
     #[serde(default)]
     #[schemars(length(max = MAX_HOOK_STEPS))]
     setup: RawSteps,
-    /// Teardown hook: steps that one node carries out once, after the load.
+    /// Teardown hook: steps that one node runs once, after the load.
     #[serde(default)]
     #[schemars(length(max = MAX_HOOK_STEPS))]
     teardown: RawSteps,

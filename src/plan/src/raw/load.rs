@@ -49,19 +49,21 @@ pub struct RawLoad {
     #[serde(default, with = "units::as_text")]
     #[schemars(with = "units::Time", extend("x-range" = "0s to 1day"))]
     ramp_up: Duration,
-    /// Most requests (with scenarios: iterations) of the whole swarm; the test ends after them.
+    /// Maximum number of requests (with scenarios: iterations), over the whole swarm; the test ends
+    /// after them.
     #[schemars(extend("minimum" = 1, "maximum" = MAX_REQUESTS, "multipleOf" = 1))]
     requests: Option<Count>,
-    /// Open model: most connections of a node, at most 80 % of its descriptor limit. By default as
-    /// many as requests are in flight. If set, they are opened before the start.
+    /// Open model: maximum number of connections per node, at most 80 % of its limit of file
+    /// descriptors. By default as many as requests are in flight. If set, they are opened before
+    /// the start.
     #[schemars(extend("minimum" = 1, "maximum" = 1_000_000, "multipleOf" = 1))]
     connections: Option<Count>,
-    /// Open model: most requests of a node that wait or are in flight; arrivals beyond it are dropped
-    /// and counted. By default the node's share × rate × time-out, at most 100,000.
+    /// Open model: maximum number of requests waiting or in flight per node; further arrivals are
+    /// dropped and counted. By default the node's share of the rate × timeout, at most 100,000.
     #[schemars(extend("minimum" = 1, "maximum" = 1_000_000, "multipleOf" = 1))]
     max_in_flight: Option<Count>,
-    /// Largest lateness of an arrival caused by the generator. Later ones are dropped and counted,
-    /// not sent as a burst.
+    /// Maximum lateness of an arrival that the generator causes. Later arrivals are dropped and
+    /// counted, not sent as a burst.
     #[serde(default = "default_max_lateness", with = "units::as_text")]
     #[schemars(with = "units::Time", extend("x-range" = "1ms to 10s"))]
     max_lateness: Duration,

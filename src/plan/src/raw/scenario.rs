@@ -31,7 +31,7 @@ pub struct RawHttp {
     pub base_url: Option<String>,
     /// Headers of every request; see those of [`[task]`](#task).
     headers: Option<RawHeaders>,
-    /// Longest time from the send to the end of the response.
+    /// Maximum time from the send to the end of the response.
     #[serde(with = "units::as_optional_text")]
     #[schemars(with = "Option<units::Time>", extend("x-range" = "1ms to 1h"))]
     #[schemars(extend("default" = units::show_duration(DEFAULT_TIMEOUT)))]
@@ -56,7 +56,7 @@ pub struct RawHttp {
     dns_refresh: Option<Duration>,
 }
 
-/// A sequence of requests that each arrival, or iteration of a user, carries out.
+/// A sequence of requests. Each arrival, or iteration of a user, runs one scenario.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Scenario", extend("required" = ["step"]))]
@@ -124,7 +124,7 @@ struct RawStep {
     json: Option<serde_json::Value>,
     /// Body as form fields. Sets `content-type`.
     form: Option<RawHeaders>,
-    /// Time-out, instead of that of `[http]`.
+    /// Timeout, instead of that of `[http]`.
     #[serde(default, with = "units::as_optional_text")]
     #[schemars(with = "Option<units::Time>", extend("x-range" = "1ms to 1h"))]
     timeout: Option<Duration>,

@@ -47,7 +47,7 @@ pub struct RawTask {
     /// Length of a generated, incompressible body, instead of `body`.
     #[schemars(extend("maximum" = MAX_BODY))]
     body_size: Option<Bytes>,
-    /// Longest time from the send to the end of the response.
+    /// Maximum time from the send to the end of the response.
     #[serde(default, with = "units::as_optional_text")]
     #[schemars(with = "Option<units::Time>", extend("x-range" = "1ms to 1h"))]
     #[schemars(extend("default" = units::show_duration(DEFAULT_TIMEOUT)))]

@@ -25,7 +25,7 @@ impl Scenarios {
         }
     }
 
-    /// Longest duration of the setup: its steps' time-outs and pauses plus 1 s, at most 5 min; zero
+    /// Longest duration of the setup: its steps' timeouts and pauses plus 1 s, at most 5 min; zero
     /// without a setup.
     pub fn setup_limit(&self) -> Duration {
         self.limit(Hook::Setup)

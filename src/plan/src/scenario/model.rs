@@ -71,7 +71,7 @@ pub struct Step {
     /// Request body.
     #[serde(default, skip_serializing_if = "Body::is_none")]
     pub body: Body,
-    /// Time-out, instead of that of all steps.
+    /// Timeout, instead of that of all steps.
     #[serde(
         default,
         with = "units::as_optional_text",
@@ -170,7 +170,7 @@ impl Scenarios {
         Mix::new(&weights)
     }
 
-    /// Longest duration of an iteration: time-outs and mean pauses of its steps.
+    /// Longest duration of an iteration: timeouts and mean pauses of its steps.
     pub fn longest(&self) -> Duration {
         let of_step = |step: &Step| step.timeout.unwrap_or(self.http.timeout) + step.think.mean();
         let of = |s: &Scenario| s.steps.iter().map(of_step).sum();

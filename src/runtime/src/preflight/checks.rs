@@ -206,7 +206,7 @@ fn cpu(requirements: &Requirements<'_>, machine: &Machine) -> Check {
     match busy {
         false => Check::new("cpu", Finding::Pass, text),
         true => Check::new("cpu", Finding::Warn, text)
-            .hint("close other programs on the machine, or the load will be late"),
+            .hint("close other programs on the machine, or requests will be sent late"),
     }
 }
 
