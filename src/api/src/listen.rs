@@ -76,13 +76,16 @@ impl Drop for RunningApi {
 /// Serves a node's API on a thread of its own.
 ///
 /// # Errors
-/// The thread, its runtime or the listener cannot be set up.
+/// The address is not a loopback address and no token is set, or the thread, its runtime or the
+/// listener cannot be set up.
 pub fn start(
     listener: TcpListener,
     node: NodeHandle,
     options: ApiOptions,
 ) -> io::Result<RunningApi> {
     let address = listener.local_addr()?;
+    let allowed = options.check(address.ip());
+    allowed.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

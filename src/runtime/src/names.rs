@@ -56,8 +56,12 @@ pub fn new_name<'a>(
 }
 
 fn numbered(base: &str, number: u64) -> String {
-    let suffix = format!("-{number}");
-    let mut end = base.len().min(MAX_NAME - suffix.len());
+    with_suffix(base, &format!("-{number}"))
+}
+
+/// A name with a suffix. The name is shortened so that both fit [`MAX_NAME`].
+fn with_suffix(base: &str, suffix: &str) -> String {
+    let mut end = base.len().min(MAX_NAME.saturating_sub(suffix.len()));
     while !base.is_char_boundary(end) {
         end -= 1;
     }
@@ -100,7 +104,7 @@ impl DisplayNames {
             for (peer, id) in peers.into_iter().zip(short_ids(&ids)) {
                 let text = match name.is_empty() {
                     true => id,
-                    false => format!("{name} ({id})"),
+                    false => with_suffix(name, &format!(" ({id})")),
                 };
                 alike.insert((peer.clone(), name.to_owned()), text);
             }
@@ -108,19 +112,20 @@ impl DisplayNames {
         DisplayNames { alike }
     }
 
-    /// For the nodes of the swarm and, if given, of a test.
+    /// For the nodes of a test, or of the swarm. The names of a test's nodes do not depend on the
+    /// rest of the swarm, so that all nodes show the same ones.
     pub fn of_swarm(core: &Node, t: Option<&TestRun>) -> DisplayNames {
+        if let Some(t) = t {
+            let nodes = t.merge().workers().keys();
+            let nodes = nodes.chain(t.tenures().iter().map(|tenure| &tenure.node));
+            let named = nodes.map(|node| (&node.peer, name_of(core, t, node)));
+            return DisplayNames::of(named.filter(|(_, name)| !name.is_empty()));
+        }
         let me = core.local();
         let others = core.members().all();
         let others = others.filter(|known| known.advert.status != Status::Leaving);
         let mut list = vec![(&me.node.peer, me.name.as_str())];
         list.extend(others.map(|k| (&k.advert.node.peer, k.advert.name.as_str())));
-        let workers = t.into_iter().flat_map(|t| {
-            let nodes = t.merge().workers().keys();
-            let nodes = nodes.chain(t.tenures().iter().map(|tenure| &tenure.node));
-            nodes.map(|node| (&node.peer, name_of(core, t, node)))
-        });
-        list.extend(workers.filter(|(_, name)| !name.is_empty()));
         DisplayNames::of(list)
     }
 
@@ -134,14 +139,15 @@ impl DisplayNames {
 /// The name of a node that takes part in a test; empty if it is not known.
 pub fn name_of<'a>(core: &'a Node, t: &'a TestRun, node: &NodeId) -> &'a str {
     let me = core.local();
-    if node.peer == me.node.peer {
-        return &me.name;
-    }
     let roster = t.ended().map_or(&[][..], |ended| &ended.roster[..]);
     let listed = roster.iter().find(|entry| entry.worker == *node);
     let listed = listed.map(|entry| entry.name.as_str());
     let advertised = core.members().get(&node.peer);
     let advertised = advertised.map(|known| known.advert.name.as_str());
+    let advertised = match node.peer == me.node.peer {
+        true => Some(me.name.as_str()),
+        false => advertised,
+    };
     let listed = listed.filter(|name| !name.is_empty());
     listed.or(advertised).unwrap_or_default()
 }
@@ -284,5 +290,15 @@ mod tests {
         assert_eq!(short_ids(&ids), ["12D3…Axxxx", "12D3…Bxxxx"]);
         let same_tail = ["abcd1".to_owned(), "abcd2".to_owned()];
         assert_eq!(short_ids(&same_tail), same_tail);
+    }
+
+    #[test]
+    fn a_displayed_name_is_within_the_limit_of_names() {
+        let long = "x".repeat(MAX_NAME);
+        let peers = [Peer::new(&[1; 38]), Peer::new(&[2; 38])];
+        let names = DisplayNames::of(peers.iter().map(|peer| (peer, long.as_str())));
+        let shown: Vec<String> = peers.iter().map(|peer| names.show(peer, &long)).collect();
+        assert_ne!(shown[0], shown[1]);
+        assert!(shown.iter().all(|name| name.len() <= MAX_NAME), "{shown:?}");
     }
 }

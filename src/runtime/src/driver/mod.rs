@@ -294,8 +294,13 @@ impl Driver {
         }
     }
 
-    /// Takes another name if the default one is in use by another node.
+    /// Takes another name if the default one is in use by another node. The name stays while this
+    /// node works for a test, so that the test's nodes have the same names everywhere.
     fn check_name(&mut self) {
+        let mut tests = self.core.tests().values();
+        if tests.any(|t| t.ended().is_none() && t.worker().is_some()) {
+            return;
+        }
         let now = self.now();
         if let Some(name) = own_new_name(&self.name, &self.core, now) {
             let old = self.core.local().name.clone();

@@ -1,6 +1,7 @@
 //! Background tasks of the driver, and how their results return to it.
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::data_files::{DataError, PlanData};
 use crate::hooks::HookRun;
@@ -13,8 +14,8 @@ use vajra_core::protocol::spec::TestSpec;
 use vajra_core::protocol::{Measurement, TestId};
 
 /// Results of tasks waiting for the driver. A tracked test has at most ten tasks in progress, and at
-/// most 64 tests are tracked; starts, fetches and clock readings add less than 200. So the queue is
-/// full only if the driver has ended, and engine threads, which cannot wait, lose no notification.
+/// most 64 tests are tracked; starts, fetches and clock readings add less than 200. So the queue
+/// is hardly ever full; tasks then wait.
 const TASK_QUEUE: usize = 1024;
 
 /// A task has completed.
@@ -93,7 +94,16 @@ impl Tasks {
         done: impl Fn() -> TaskDone + Send + Sync + 'static,
     ) -> Box<dyn Fn() + Send + Sync> {
         let channel = self.done.clone();
-        // See `TASK_QUEUE`: full only if the driver has ended.
-        Box::new(move || drop(channel.try_send(done())))
+        let runtime = tokio::runtime::Handle::current();
+        Box::new(move || {
+            if let Err(TrySendError::Full(done)) = channel.try_send(done()) {
+                // Engine threads cannot wait, and this must not be lost.
+                let channel = channel.clone();
+                runtime.spawn(async move {
+                    // The driver may have ended.
+                    let _ = channel.send(done).await;
+                });
+            }
+        })
     }
 }
