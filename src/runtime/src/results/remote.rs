@@ -19,12 +19,12 @@ use vajra_wire::limits::MAX_PLAN_NAME;
 
 /// Most remote tests in the list: as many as a store keeps.
 const MAX_REMOTE: usize = MAX_RESULTS;
-/// Most holders per test: one is enough, the remote are spares.
+/// Most holders per test: one is enough, the others are spares.
 const MAX_HOLDERS: usize = 8;
 /// A test id with a later start has a forged time, and would displace real ones. Wall clocks differ
 /// by less.
 const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
-/// Longest verdict or time in an entry, in bytes.
+/// Longest start time in an entry, in bytes.
 const MAX_ENTRY_WORD: usize = 64;
 /// How long a failed search is cached.
 const NEGATIVE_FOR: Duration = Duration::from_secs(10);

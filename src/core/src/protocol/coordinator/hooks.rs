@@ -78,7 +78,7 @@ impl Coordinator {
         Ok(false)
     }
 
-    /// Runs a hook, hook a majority has acknowledged that it is started.
+    /// Runs a hook once a majority has acknowledged its start.
     fn run_hook(&mut self, now: Time, hook: Hook, fx: &mut Effects) {
         let spec = &self.init.spec;
         let limit = match hook {
