@@ -4,14 +4,17 @@
 //! |---|---|
 //! | [`protocol`] | sans-IO state machines: membership, election, leases, shares, merged metrics |
 //! | [`splitmix`] | a seeded generator of pseudo-random numbers |
+//! | [`intervals`] | sets of slots and of request numbers |
 //! | [`metrics`] | counters and histograms of a worker |
 //!
 //! Nothing here has a socket, a thread, a clock or a random number generator of its own. The
 //! runtime drives it with real ones, the simulator with simulated ones.
 
 mod hook;
+pub mod intervals;
 pub mod metrics;
 pub mod protocol;
 pub mod splitmix;
 
 pub use hook::Hook;
+pub use intervals::{Interval, Intervals, MAX_INTERVALS, Numbers, SLOTS, Slots};
