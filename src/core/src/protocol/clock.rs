@@ -61,7 +61,7 @@ impl ClockEstimate {
     pub fn to_local(&self, remote: RemoteTime) -> Option<Time> {
         let best = self.best()?;
         let local = i128::from(remote.0) - best.offset;
-        Some(Time(u64::try_from(local.max(0)).unwrap_or(u64::MAX)))
+        Some(Time(i64::try_from(local).ok()?))
     }
 
     /// Lowest round trip seen, in nanoseconds: twice the largest error of the estimate.

@@ -8,7 +8,7 @@ use super::*;
 use crate::protocol::spec::OnLost;
 
 const TEST: TestId = TestId([4; 16]);
-const MS: u64 = 1_000_000;
+const MS: i64 = 1_000_000;
 
 struct Fixture {
     c: Coordinator,
@@ -45,7 +45,7 @@ impl Fixture {
         }
     }
 
-    fn at(&mut self, ms: u64) -> &mut Fixture {
+    fn at(&mut self, ms: i64) -> &mut Fixture {
         self.now = Time(ms * MS);
         self
     }
@@ -426,7 +426,7 @@ fn under_hold_a_lost_workers_share_is_not_reassigned() {
     }
     o.tick();
     for ms in (500..8_000).step_by(500) {
-        o.at(ms).beat(0, 3 + ms, 1);
+        o.at(ms).beat(0, 3 + ms as u64, 1);
         o.tick();
     }
     assert_eq!(o.slots(0), 500_000);
@@ -469,7 +469,7 @@ fn the_test_ends_when_all_have_delivered_their_final_snapshot() {
     let mut o = Fixture::running(2);
     for second in 1..=10 {
         for i in 0..2 {
-            o.at(second * 1_000).beat(i, 3 + second, u64::from(i) + 1);
+            o.at(second * 1_000).beat(i, 3 + second as u64, u64::from(i) + 1);
         }
         o.tick();
     }
@@ -792,7 +792,7 @@ fn the_load_does_not_continue_after_a_teardown_was_started() {
 fn a_command_that_would_count_after_the_end_is_refused() {
     let mut o = Fixture::running(1);
     let end = o.c.profile_end().expect("a start");
-    let before = |ms: u64| end.0 / MS - ms;
+    let before = |ms: i64| end.0 / MS - ms;
     o.at(before(400));
     assert!(!o.load_command(1, LoadCommand::Pause));
     o.at(before(500));
@@ -842,7 +842,7 @@ fn events_are_in_some_beats_and_passed_to_a_successor() {
 fn the_report_deadline_of_an_earlier_term_passes_once() {
     let mut first = Fixture::new(1, |_| {});
     assert!(
-        !first.c.report_deadline_passed(Time(u64::MAX / 2)),
+        !first.c.report_deadline_passed(Time(i64::MAX / 2)),
         "there was no earlier term"
     );
     let mut o = Fixture::new(2, |_| {});

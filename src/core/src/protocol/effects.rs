@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::id::{NodeId, Peer, TestId};
 use super::log::LogEntry;
 use super::messages::{Gossip, Reply, Request, StopOrder, TestEvent, TestMessage};
 use super::time::Time;
-use crate::Hook;
+use crate::{Hook, Numbers, Slots};
 
 /// Judgement of a gossip message; decides whether the network forwards it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,12 +68,23 @@ pub enum EngineOrder {
     Prepare,
     /// The profile starts at this instant.
     Start(Time),
-    /// Replace the share.
+    /// Replace the share. Answered by [`super::Input::Held`].
     Share {
-        /// Number of slots.
-        slots: u32,
-        /// First slot.
-        offset: u32,
+        /// Number of the change on this node; rises within a test.
+        change: u64,
+        /// The share.
+        slots: Slots,
+        /// Arrivals of added slots that were due before this time since the start of the profile
+        /// belong to former holders.
+        floor: Duration,
+    },
+    /// Numbers of requests that may be used besides the earlier ones, and whether they are the
+    /// last.
+    Numbers {
+        /// The new numbers.
+        added: Numbers,
+        /// No more will follow: the load ends once all are used.
+        last: bool,
     },
     /// Send nothing after this instant, unless a later order moves it.
     Lease(Time),

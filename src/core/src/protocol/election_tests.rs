@@ -6,7 +6,7 @@ use super::super::messages::Gossip;
 use super::*;
 
 const TEST: TestId = TestId([2; 16]);
-const MS: u64 = 1_000_000;
+const MS: i64 = 1_000_000;
 
 /// An elector, and its last messages.
 struct Elector {
@@ -43,7 +43,7 @@ impl Elector {
         self.changes.extend(change);
     }
 
-    fn tick(&mut self, ms: u64) -> &mut Elector {
+    fn tick(&mut self, ms: i64) -> &mut Elector {
         let mut fx = Effects::default();
         let change = self
             .election
@@ -52,7 +52,7 @@ impl Elector {
         self
     }
 
-    fn receive(&mut self, ms: u64, message: TestMessage) -> &mut Elector {
+    fn receive(&mut self, ms: i64, message: TestMessage) -> &mut Elector {
         let mut fx = Effects::default();
         let change = self.election.handle(Time(ms * MS), &message, &mut fx);
         self.after(fx, change);
@@ -478,7 +478,7 @@ fn the_start_of_a_later_term_counts_and_within_one_the_earliest() {
 #[test]
 fn a_start_is_acknowledged_by_a_majority_of_one_beat_that_named_it() {
     let mut e = Elector::coordinator();
-    let beat_at = |e: &mut Elector, ms: u64, since_start| {
+    let beat_at = |e: &mut Elector, ms: i64, since_start| {
         let body = BeatBody {
             since_start,
             ..BeatBody::default()

@@ -253,7 +253,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn append(log: &mut CoordinatorLog, at: u64, id: u64, command: LoadCommand) -> bool {
+    fn append(log: &mut CoordinatorLog, at: i64, id: u64, command: LoadCommand) -> bool {
         let now = Time(at * 1_000_000_000);
         let lease = 2 * SECOND;
         log.append_command((Time(0), now), SECOND, lease, (id, command))

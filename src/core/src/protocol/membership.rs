@@ -174,7 +174,7 @@ mod tests {
     use super::super::fakes::advert;
     use super::*;
 
-    const SECOND: u64 = 1_000_000_000;
+    const SECOND: i64 = 1_000_000_000;
 
     #[test]
     fn a_node_is_late_then_gone_when_its_adverts_stop() {

@@ -15,6 +15,7 @@ use super::log::{LoadCommand, Log, LogEntry};
 use super::preflight::{Preflight, PreflightReply};
 use super::time::RemoteTime;
 use crate::metrics::Snapshot;
+use crate::{Numbers, Slots};
 
 /// A message to all nodes. The network authenticates its author.
 #[derive(Clone, PartialEq, Debug)]
@@ -176,6 +177,8 @@ pub enum TestMessage {
         start: Option<RelayedStart>,
         /// The newest log known to the elector.
         log: Log,
+        /// Free numbers of requests in the newest beat known to the elector.
+        free: Option<FreeNumbers>,
     },
     /// Periodic broadcast of the coordinator.
     Beat {
@@ -198,6 +201,10 @@ pub enum TestMessage {
         log: Arc<[LogEntry]>,
         /// Number of entries that a majority has acknowledged.
         committed: u32,
+        /// Newest allocation.
+        allocation: Option<AllocationName>,
+        /// Numbers of requests that are not granted to any worker, if the plan limits them.
+        free: Option<Arc<Numbers>>,
         /// Recent events, for display on every node and for a successor; at most
         /// [`MAX_EVENTS_PER_BEAT`](super::coordinator::MAX_EVENTS_PER_BEAT).
         events: Vec<TestEvent>,
@@ -281,6 +288,17 @@ impl TestMessage {
             TestMessage::Stop { by, .. } | TestMessage::LoadCommand { by, .. } => by,
         }
     }
+}
+
+/// Free numbers of requests, as in a beat.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FreeNumbers {
+    /// Term of the beat.
+    pub term: u64,
+    /// Number of the beat.
+    pub beat: u64,
+    /// The free numbers.
+    pub numbers: Arc<Numbers>,
 }
 
 /// Start of the profile, relayed by an elector.
@@ -399,6 +417,13 @@ pub enum Request {
     FetchAnnouncement(TestId),
     /// Any node to any node: fetches a plan's bytes.
     FetchPlan(Digest),
+    /// Any node to any node: fetches the list of an allocation.
+    FetchAllocation {
+        /// Test id.
+        test: TestId,
+        /// Digest of the list.
+        digest: Digest,
+    },
     /// Any node to any node: fetches the known snapshots of a test, in the order of workers.
     FetchSnapshots {
         /// Test id.
@@ -475,6 +500,13 @@ pub enum Reply {
     Announcement(Option<Announcement>),
     /// To [`Request::FetchPlan`].
     Plan(Option<Arc<[u8]>>),
+    /// To [`Request::FetchAllocation`].
+    Allocation {
+        /// Test id.
+        test: TestId,
+        /// The list, if it is known.
+        list: Option<Arc<Allocation>>,
+    },
     /// To [`Request::FetchSnapshots`].
     Snapshots {
         /// Test id.
@@ -565,12 +597,15 @@ pub struct Register {
 }
 
 /// A share that outlived the authority of its coordinator.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ShareReport {
-    /// Number of slots.
-    pub slots: u32,
-    /// First slot.
-    pub offset: u32,
+    /// The share.
+    pub share: Slots,
+    /// All slots that the worker may still act on: the share, and slots of removed users that have
+    /// not finished.
+    pub held: Slots,
+    /// Numbers of requests that it was granted and has not used.
+    pub unused: Numbers,
 }
 
 /// A coordinator's clock readings, for the offset estimate.
@@ -627,6 +662,13 @@ pub struct Heartbeat {
     pub answered: u64,
     /// Newest applied order; 0 for none.
     pub applied: u64,
+    /// All slots that it may act on: its share, and slots of removed users that have not finished.
+    pub held: Slots,
+    /// Time since the start of the profile up to which it has handled the arrivals of slots that it
+    /// no longer holds.
+    pub handled_until: Duration,
+    /// Numbers of requests that it was granted and has not used.
+    pub unused: Numbers,
     /// Number of running tasks.
     pub load: u32,
     /// Status.
@@ -640,16 +682,61 @@ pub struct Heartbeat {
 }
 
 /// An order that sets a worker's share.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {
-    /// Number of the order in its term, over all workers.
+    /// Number of the allocation that contains it; rises within a term.
     pub number: u64,
-    /// Size of the share in slots.
-    pub slots: u32,
-    /// First slot. For placement only; safety depends on the count alone.
-    pub offset: u32,
+    /// The share.
+    pub share: Slots,
+    /// Time since the start of the profile up to which former holders have handled the arrivals of
+    /// slots that are new in the share.
+    pub floor: Duration,
     /// Start of the profile on the coordinator's clock.
     pub start: Option<RemoteTime>,
+}
+
+/// All shares of a test at one moment, as numbered by a coordinator. Two workers never have a slot in
+/// common.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Allocation {
+    /// Test id.
+    pub test: TestId,
+    /// Term of the coordinator.
+    pub term: u64,
+    /// Number; rises within a term.
+    pub number: u64,
+    /// The coordinator.
+    pub coordinator: NodeId,
+    /// Every worker that may act on slots, sorted.
+    pub entries: Vec<AllocationEntry>,
+}
+
+/// A worker in an allocation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AllocationEntry {
+    /// Node and incarnation.
+    pub worker: NodeId,
+    /// All slots that it may act on: its share, slots that it is releasing, and those of a share
+    /// whose lease has not certainly expired.
+    pub slots: Slots,
+}
+
+/// Name of an allocation, by which its list is fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AllocationName {
+    /// Number of the allocation.
+    pub number: u64,
+    /// SHA-256 of its list.
+    pub digest: Digest,
+}
+
+/// Numbers of requests for one worker, in a plan with a limited number.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NumbersGrant {
+    /// All numbers granted to the worker that the coordinator does not know to be used or returned.
+    pub granted: Numbers,
+    /// No further numbers exist: the worker finishes once these are used.
+    pub last: bool,
 }
 
 /// Answer to a heartbeat.
@@ -674,6 +761,10 @@ pub struct HeartbeatReply {
     pub message: String,
     /// Newest order of the worker.
     pub order: Option<Order>,
+    /// Newest allocation.
+    pub allocation: Option<AllocationName>,
+    /// Numbers of requests, if the plan limits them.
+    pub numbers: Option<NumbersGrant>,
     /// Stop order, if the test is to stop.
     pub stop: Option<StopOrder>,
     /// The committed log, if the worker lacks a part of it.
@@ -715,6 +806,10 @@ pub struct Assign {
     pub digest: Digest,
     /// Order that sets the share.
     pub order: Order,
+    /// Allocation of the order.
+    pub allocation: AllocationName,
+    /// Its list, if it is short. Otherwise the worker fetches it.
+    pub list: Option<Arc<Allocation>>,
     /// The share in the terms of the message set.
     pub description: TaskDescription,
     /// The coordinator's clock at sending.

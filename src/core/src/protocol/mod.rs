@@ -55,5 +55,5 @@ pub mod worker;
 pub use effects::{Acceptance, Effects, EngineOrder, Output};
 pub use id::{Digest, Incarnation, NodeId, Peer, TestId};
 pub use node::{Input, Node};
-pub use test_run::Measurement;
+pub use test_run::{EngineHeld, Measurement};
 pub use time::{RemoteTime, Time};

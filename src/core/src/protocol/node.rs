@@ -86,6 +86,8 @@ pub enum Input {
     },
     /// Metrics of the engine.
     Measured(TestId, Measurement),
+    /// What the engine still acts on after a change of the share.
+    Held(TestId, EngineHeld),
     /// Stop a test on every node.
     StopTest(TestId, StopOrder),
     /// This node, the coordinator, found that a threshold ends the test, for this reason.

@@ -12,7 +12,7 @@ use crate::protocol::messages::EndReason;
 use crate::protocol::spec::{OnLost, SLOTS, TestSpec};
 
 const TEST: TestId = TestId([9; 16]);
-const MS: u64 = 1_000_000;
+const MS: i64 = 1_000_000;
 
 /// Nodes on a network without delay, and engines that follow every order.
 struct World {

@@ -7,8 +7,7 @@ use super::id::{Digest, Incarnation, NodeId, TestId};
 use super::log::{LogEntry, load_changed, paused_for};
 use super::messages::TaskDescription;
 
-/// Slots of the whole load of a plan.
-pub const SLOTS: u32 = 1_000_000;
+pub use crate::SLOTS;
 
 /// How the load is split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -51,6 +50,10 @@ pub struct TestSpec {
     pub balance: Balance,
     /// Handling of a lost worker's share (`on_lost_worker`).
     pub on_lost: OnLost,
+    /// Closed model: the highest number of users of the plan.
+    pub users: Option<u32>,
+    /// Closed model: number of requests after which the test ends, if the plan limits it.
+    pub requests: Option<u64>,
     /// Labels that a worker must have.
     pub labels: BTreeMap<String, String>,
     /// Load of the whole swarm, in the terms of the WorkerService message set.

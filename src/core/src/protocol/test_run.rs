@@ -33,8 +33,8 @@ use super::planted::{Bug, planted};
 use super::spec::{LocalNode, TestSpec, Timings};
 use super::time::{Time, for_waiter};
 use super::worker::Worker;
-use crate::Hook;
 use crate::metrics::{Piece, Snapshot};
+use crate::{Hook, Numbers, Slots};
 
 /// Time between repetitions of announcements, stops, ends and fetches.
 const REPEAT: Duration = Duration::from_millis(500);
@@ -57,6 +57,20 @@ pub struct Measurement {
     pub overloaded: bool,
     /// All counters and histograms, cumulative.
     pub pieces: Vec<Piece>,
+}
+
+/// What the load engine of a node acts on besides its newest share.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EngineHeld {
+    /// Newest change of the share ([`super::EngineOrder::Share`]) that all its threads act on.
+    pub change: u64,
+    /// Slots outside of that share whose users have not finished.
+    pub draining: Slots,
+    /// Time since the start of the profile up to which the arrivals of slots that left the share
+    /// have been handled.
+    pub handled_until: Duration,
+    /// Numbers of requests that were added and are not used.
+    pub unused: Numbers,
 }
 
 /// One test on one node.

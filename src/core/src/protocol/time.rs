@@ -7,30 +7,30 @@ use std::time::Duration;
 
 use super::planted::{Bug, planted};
 
-/// An instant on this node's lease clock, in nanoseconds since an origin of its own.
+/// An instant on this node's lease clock, in nanoseconds since an origin of its own. Negative before
+/// the origin: the profile of a test may have started before this machine did.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Time(pub u64);
+pub struct Time(pub i64);
 
 impl Time {
-    /// The origin: before all events.
+    /// The origin: before all events of this node.
     pub const ZERO: Time = Time(0);
     /// Never.
-    pub const MAX: Time = Time(u64::MAX);
+    pub const MAX: Time = Time(i64::MAX);
 
     /// Time since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Time) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
     }
 
     /// Nanoseconds since `other`; negative if `other` is later.
     pub fn signed_since(self, other: Time) -> i64 {
-        (i128::from(self.0) - i128::from(other.0)).clamp(i128::from(i64::MIN), i128::from(i64::MAX))
-            as i64
+        self.0.saturating_sub(other.0)
     }
 
     /// This instant plus a signed number of nanoseconds, limited to the clock's range.
     pub fn shifted(self, nanos: i64) -> Time {
-        Time(self.0.saturating_add_signed(nanos))
+        Time(self.0.saturating_add(nanos))
     }
 }
 
@@ -50,7 +50,7 @@ impl Sub<Duration> for Time {
 
 /// An instant on another node's lease clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct RemoteTime(pub u64);
+pub struct RemoteTime(pub i64);
 
 impl From<Time> for RemoteTime {
     fn from(t: Time) -> RemoteTime {
@@ -71,11 +71,11 @@ pub fn for_waiter(lease: Duration) -> Duration {
 }
 
 fn scaled(lease: Duration, percent: u64) -> Duration {
-    Duration::from_nanos(nanos(lease).saturating_mul(percent) / 100)
+    Duration::from_nanos(nanos(lease).unsigned_abs().saturating_mul(percent) / 100)
 }
 
-fn nanos(d: Duration) -> u64 {
-    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+fn nanos(d: Duration) -> i64 {
+    i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

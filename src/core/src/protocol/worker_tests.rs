@@ -9,7 +9,7 @@ use super::super::time::RemoteTime;
 use super::*;
 
 const TEST: TestId = TestId([5; 16]);
-const MS: u64 = 1_000_000;
+const MS: i64 = 1_000_000;
 const PLAN: Digest = Digest([8; 32]);
 
 struct Fixture {
@@ -49,7 +49,7 @@ impl Fixture {
         }
     }
 
-    fn act(&mut self, ms: u64, act: impl FnOnce(&mut Worker, Time, &mut Effects)) -> &mut Fixture {
+    fn act(&mut self, ms: i64, act: impl FnOnce(&mut Worker, Time, &mut Effects)) -> &mut Fixture {
         self.now = Time(ms * MS);
         let mut fx = Effects::default();
         act(&mut self.w, self.now, &mut fx);
@@ -64,17 +64,17 @@ impl Fixture {
         self
     }
 
-    fn tick(&mut self, ms: u64) -> &mut Fixture {
+    fn tick(&mut self, ms: i64) -> &mut Fixture {
         self.act(ms, |w, now, fx| w.tick(now, fx))
     }
 
-    fn follow(&mut self, ms: u64, term: u64) -> &mut Fixture {
+    fn follow(&mut self, ms: i64, term: u64) -> &mut Fixture {
         self.act(ms, |w, now, fx| {
             w.follow(now, term, &node(term as u32 + 10), fx)
         })
     }
 
-    fn registered(&mut self, ms: u64, honoured: Option<ShareReport>) -> &mut Fixture {
+    fn registered(&mut self, ms: i64, honoured: Option<ShareReport>) -> &mut Fixture {
         let reply = RegisterReply {
             test: TEST,
             term: self.term(),
@@ -115,7 +115,7 @@ impl Fixture {
         }
     }
 
-    fn answered(&mut self, ms: u64, reply: &HeartbeatReply) -> &mut Fixture {
+    fn answered(&mut self, ms: i64, reply: &HeartbeatReply) -> &mut Fixture {
         self.act(ms, |w, now, fx| w.heartbeat_answered(now, reply, fx))
     }
 

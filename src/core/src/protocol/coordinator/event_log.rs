@@ -93,7 +93,7 @@ impl EventLog {
         let fresh = own.filter(|r| now.since(r.at.max(known)) < repeat_for);
         let fresh: Vec<&Record> = fresh.collect();
         let pages = fresh.len().div_ceil(MAX_EVENTS_PER_BEAT).max(1);
-        let beats = u128::from(now.0) / beat.as_nanos().max(1);
+        let beats = u128::from(now.0.unsigned_abs()) / beat.as_nanos().max(1);
         let page = (beats % pages as u128) as usize;
         let page = fresh
             .iter()
@@ -131,7 +131,7 @@ fn is_per_worker(kind: &EventKind) -> bool {
 mod tests {
     use super::*;
 
-    const S: u64 = 1_000_000_000;
+    const S: i64 = 1_000_000_000;
     const REPEAT_FOR: Duration = Duration::from_secs(2);
     const BEAT: Duration = Duration::from_millis(250);
 
