@@ -13,27 +13,30 @@ mod registration;
 mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use event_log::EventLog;
 pub use event_log::{MAX_EVENTS, MAX_EVENTS_PER_BEAT};
 
+use super::allocation::{Allocation, AllocationEntry, Allocations};
 use super::effects::{Effects, Output};
 use super::election::Acknowledged;
 use super::error::StartRefusal;
 use super::event_kind::EventKind;
 use super::id::{Digest, NodeId, TestId};
-use super::ledger::Ledger;
+use super::layout::{Mode, Units};
+use super::ledger::{Confirmation, Ledger, percent};
 use super::log::{CoordinatorLog, EntryKind, LoadCommand, LogEntry, setup_values};
 use super::messages::{
-    Assign, ClockReply, EndReason, Ended, Heartbeat, HeartbeatReply, Order, Register,
+    Assign, ClockReply, EndReason, Ended, Heartbeat, HeartbeatReply, NumbersGrant, Order, Register,
     RegisterReply, Request, RosterEntry, ShareReport, Status, StopOrder, TestEvent, TestState,
 };
+use super::numbers::{self, NumberPool};
 use super::planted::{Bug, planted};
-use super::spec::{Balance, OnLost, SLOTS, TestSpec, Timings};
-use super::split::split;
+use super::spec::{Balance, OnLost, TestSpec, Timings};
 use super::time::{RemoteTime, Time, for_waiter};
-use crate::Hook;
+use crate::{Hook, Numbers, Slots};
 
 /// Most workers of a test: ten times the size that a flat swarm is designed for.
 pub const MAX_WORKERS: usize = 10_000;
@@ -57,7 +60,8 @@ struct WorkerEntry {
     registration: u64,
     registered_at: Time,
     order_floor: u64,
-    honoured: Option<ShareReport>,
+    /// Whether the report of its registration was honoured.
+    honoured: bool,
     /// Whether a report of this incarnation was honoured in this term.
     reported: bool,
     unable: Option<String>,
@@ -80,7 +84,7 @@ struct WorkerEntry {
 
 impl WorkerEntry {
     fn takes_share(&self) -> bool {
-        let reached = self.ledger.confirmed() || self.ledger.ordered() > 0;
+        let reached = self.ledger.confirmed() || !self.ledger.share().is_empty();
         self.active && reached && !self.finished && self.status != Status::Draining
     }
 
@@ -108,6 +112,8 @@ pub struct CoordinatorInit {
     pub earlier_lease: Duration,
     /// Start of the profile, if this node knows it.
     pub start: Option<Time>,
+    /// Free numbers of requests in the newest known beat.
+    pub free: Option<Arc<Numbers>>,
     /// Stop order known before the election.
     pub stop: Option<StopOrder>,
     /// Log of earlier terms.
@@ -129,7 +135,18 @@ pub struct Coordinator {
     init: CoordinatorInit,
     timings: Timings,
     workers: BTreeMap<NodeId, WorkerEntry>,
+    /// Number of active workers.
+    active_count: usize,
+    /// Number of the newest allocation.
     last_order: u64,
+    allocations: Allocations,
+    units: Units,
+    mode: Mode,
+    /// Time since the start of the profile up to which former holders have handled the arrivals of
+    /// all slots that are free.
+    floor: Duration,
+    /// Numbers of requests, if the plan limits them.
+    numbers: Option<NumberPool>,
     /// End of the wait for reports of earlier shares. From then on, slots without a report are
     /// free.
     reports_until: Time,
@@ -141,8 +158,13 @@ pub struct Coordinator {
     state: TestState,
     stop: Option<(StopOrder, Time)>,
     failure: Option<String>,
-    /// Whether a change requires a tick at once.
+    /// Whether a change requires a tick soon.
     needs_tick: bool,
+    last_tick: Time,
+    /// Whether shares may have to change.
+    unbalanced: bool,
+    /// Whether too few numbers of requests are ready to be granted.
+    needs_numbers: bool,
     /// Next time at which slots may become free.
     next_expiry: Time,
     event_log: EventLog,
@@ -186,9 +208,21 @@ impl Coordinator {
             acknowledged: Acknowledged::default(),
             failure: None,
             needs_tick: true,
+            last_tick: won_at,
+            unbalanced: true,
+            needs_numbers: false,
             next_expiry: Time::MAX,
             workers: BTreeMap::new(),
+            active_count: 0,
             last_order: 0,
+            allocations: Allocations::default(),
+            units: Units::of(init.spec.users),
+            mode: Mode::default(),
+            floor: Duration::ZERO,
+            numbers: init.spec.requests.map(|most| {
+                let known = init.free.take();
+                NumberPool::new(known.unwrap_or_else(|| Arc::new(Numbers::range(0, most))))
+            }),
             event_log: EventLog::continuing(std::mem::take(&mut init.events)),
             log: CoordinatorLog::new(&init.log),
             running_hook: None,
@@ -223,14 +257,17 @@ impl Coordinator {
         self.needs_tick |= acknowledged.start && !self.acknowledged.start;
         self.needs_tick |= acknowledged.log_len > self.acknowledged.log_len;
         self.log.acknowledge(acknowledged.log_len);
+        if let Some(pool) = &mut self.numbers {
+            pool.acknowledge(acknowledged.numbers);
+        }
         self.acknowledged = acknowledged;
     }
 
     /// Latest time of the next `tick`, if no other input arrives.
     pub fn next_wake(&self) -> Time {
         let over = self.running_hook.map_or(Time::MAX, |(_, until)| until);
-        match self.needs_tick {
-            true => Time::ZERO,
+        match self.needs_tick || self.needs_numbers {
+            true => self.last_tick + tick_spacing(self.active_count),
             false => self.next_expiry.min(over),
         }
     }
@@ -247,20 +284,30 @@ impl Coordinator {
 
     /// Share lease for the current number of workers; announced by beats.
     pub fn target_share_lease(&self) -> Duration {
-        self.timings.share_lease(self.active().count())
+        self.timings.share_lease(self.active_count)
     }
 
     /// Last ordered share of each worker, for display.
-    pub fn shares(&self) -> impl Iterator<Item = (&NodeId, u32)> {
-        self.workers.iter().map(|(n, m)| (n, m.ledger.ordered()))
+    pub fn shares(&self) -> impl Iterator<Item = (&NodeId, &Slots)> {
+        self.workers.iter().map(|(n, m)| (n, m.ledger.share()))
     }
 
     /// Slots that any worker may be acting on.
-    pub fn reserved(&self, now: Time) -> u32 {
-        self.workers
-            .values()
-            .map(|m| self.reserved_by(m, now))
-            .sum()
+    pub fn reserved(&self, now: Time) -> Slots {
+        let all = self.workers.values().map(|m| self.reserved_by(m, now));
+        let all: Vec<Slots> = all.collect();
+        Slots::union_of(all.iter().flat_map(|s| s.intervals()).copied())
+    }
+
+    /// The newest allocations.
+    pub fn allocations(&self) -> &Allocations {
+        &self.allocations
+    }
+
+    /// Free numbers of requests for a beat, and the generation of that list, if the plan limits
+    /// them.
+    pub fn free_numbers(&self) -> Option<(&Arc<Numbers>, u64)> {
+        self.numbers.as_ref().map(NumberPool::announced)
     }
 
     /// A stop order arrived.
@@ -317,7 +364,7 @@ impl Coordinator {
         self.workers.iter().filter(|(_, m)| m.active)
     }
 
-    fn reserved_by(&self, m: &WorkerEntry, now: Time) -> u32 {
+    fn reserved_by(&self, m: &WorkerEntry, now: Time) -> Slots {
         if self.hold_mode() && !m.delivered() {
             m.ledger.reserved_without_expiry()
         } else {
@@ -371,10 +418,16 @@ impl Coordinator {
         if self.state == TestState::Ended {
             return None;
         }
+        self.unbalanced |= self.needs_tick;
         self.needs_tick = false;
+        self.last_tick = now;
         self.expire_hook(now, fx);
         if let Some(reason) = self.ending.clone() {
             return self.end_after_teardown(now, reason, fx);
+        }
+        if now >= self.next_expiry {
+            self.raise_floor(now);
+            self.unbalanced = true;
         }
         self.expire_leases(now, fx);
         self.next_expiry = self.next_expiry_after(now);
@@ -408,7 +461,10 @@ impl Coordinator {
             } else if now >= self.reports_until
                 && (self.acknowledged.start || planted(Bug::StartUnacknowledged))
             {
-                self.rebalance(now, fx);
+                self.stage_numbers();
+                if std::mem::take(&mut self.unbalanced) {
+                    self.rebalance(now, fx);
+                }
             }
         }
         if self.state >= TestState::Running && self.complete(now) {
@@ -455,7 +511,10 @@ impl Coordinator {
     }
 
     fn over(&self, now: Time) -> bool {
-        self.stop.is_some() || self.profile_end().is_some_and(|end| now >= end)
+        let exhausted = |pool: &NumberPool| self.start.is_some() && pool.exhausted();
+        self.stop.is_some()
+            || self.profile_end().is_some_and(|end| now >= end)
+            || now >= self.reports_until && self.numbers.as_ref().is_some_and(exhausted)
     }
 
     /// Whether all workers with a share have delivered their final snapshots, or the time limit has
@@ -507,7 +566,16 @@ impl Coordinator {
                 .collect(),
             events: self.events(),
             log: self.log.committed().to_vec(),
+            unused_numbers: self.numbers.as_ref().map(NumberPool::unused),
         }
+    }
+}
+
+/// Time between two ticks because of changes: each costs time in proportion to the workers.
+fn tick_spacing(workers: usize) -> Duration {
+    match workers {
+        0..64 => Duration::ZERO,
+        _ => Duration::from_micros(20 * workers as u64),
     }
 }
 
@@ -516,10 +584,6 @@ fn clock_reply(now: Time) -> ClockReply {
         received: now.into(),
         sent: now.into(),
     }
-}
-
-fn percent(slots: u32) -> f64 {
-    f64::from(slots) * 100.0 / f64::from(SLOTS)
 }
 
 /// Range of the later incarnations of a node.

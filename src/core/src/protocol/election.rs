@@ -17,13 +17,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::allocation::AllocationName;
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
 use super::log::{Log, LogEntry};
-use super::messages::{RelayedStart, StopOrder, TestEvent, TestMessage, TestState};
+use super::messages::{FreeNumbers, RelayedStart, StopOrder, TestEvent, TestMessage, TestState};
 use super::planted::{Bug, planted};
 use super::spec::Timings;
 use super::time::{Time, for_holder, for_waiter};
+use crate::Numbers;
 
 /// Beats whose acknowledgement can still extend authority: those of one authority lease (four),
 /// plus slack for beats sent early.
@@ -42,6 +44,10 @@ pub struct BeatBody {
     pub log: Arc<[LogEntry]>,
     /// Recent events.
     pub events: Vec<TestEvent>,
+    /// Newest allocation.
+    pub allocation: Option<AllocationName>,
+    /// Free numbers of requests, and the generation of that list.
+    pub free: Option<(Arc<Numbers>, u64)>,
 }
 
 /// State that beats and votes replicate, so that every later coordinator has it.
@@ -55,6 +61,17 @@ pub struct Replicated {
     pub start: Option<(u64, Time)>,
     /// All log entries.
     pub log: Log,
+    /// Free numbers of requests.
+    pub free: Option<FreeNumbers>,
+}
+
+impl Replicated {
+    fn update_free(&mut self, other: Option<FreeNumbers>) {
+        let newness = |f: &FreeNumbers| (f.term, f.beat);
+        if other.as_ref().map(newness) > self.free.as_ref().map(newness) {
+            self.free = other;
+        }
+    }
 }
 
 /// What a majority of electors has acknowledged to the coordinator, so that every later coordinator
@@ -67,6 +84,8 @@ pub struct Acknowledged {
     pub start: bool,
     /// Number of log entries that a beat carried.
     pub log_len: usize,
+    /// Newest generation of the free numbers of requests that a beat carried.
+    pub numbers: u64,
 }
 
 /// The parts of a beat that an elector uses.
@@ -74,6 +93,7 @@ struct ReceivedBeat<'a> {
     number: u64,
     share_lease: Duration,
     log: &'a Arc<[LogEntry]>,
+    free: Option<&'a Arc<Numbers>>,
 }
 
 /// A change of the coordinator.
@@ -140,6 +160,8 @@ struct Authority {
     start_named: Option<u64>,
     /// Log length of each beat that is not acknowledged by a majority.
     log_lens: BTreeMap<u64, usize>,
+    /// Generation of the free numbers in each beat that is not acknowledged by a majority.
+    generations: BTreeMap<u64, u64>,
     acknowledged: Acknowledged,
 }
 
@@ -427,6 +449,7 @@ impl Election {
                 stop,
                 start,
                 log,
+                free,
                 ..
             } if *candidate == self.me => self.on_vote(
                 now,
@@ -438,6 +461,7 @@ impl Election {
                     stop: *stop,
                     start: start.map(|s| (s.term, now.shifted(s.since.saturating_neg()))),
                     log: log.clone(),
+                    free: free.clone(),
                 },
             ),
             TestMessage::Beat {
@@ -446,12 +470,14 @@ impl Election {
                 number,
                 share_lease,
                 log,
+                free,
                 ..
             } => {
                 let body = ReceivedBeat {
                     number: *number,
                     share_lease: *share_lease,
                     log,
+                    free: free.as_ref(),
                 };
                 self.on_beat(now, *term, coordinator, body, fx)
             }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::allocation::{Allocation, AllocationName};
 use super::event_kind::EventKind;
 use super::id::{Digest, Incarnation, NodeId, TestId};
 use super::log::{LoadCommand, Log, LogEntry};
@@ -363,6 +364,8 @@ pub struct Ended {
     pub events: Vec<TestEvent>,
     /// Committed log entries.
     pub log: Vec<LogEntry>,
+    /// Numbers of requests that no worker got, if the plan limits them.
+    pub unused_numbers: Option<u64>,
 }
 
 /// A worker in the final roster.
@@ -604,8 +607,6 @@ pub struct ShareReport {
     /// All slots that the worker may still act on: the share, and slots of removed users that have
     /// not finished.
     pub held: Slots,
-    /// Numbers of requests that it was granted and has not used.
-    pub unused: Numbers,
 }
 
 /// A coordinator's clock readings, for the offset estimate.
@@ -638,9 +639,9 @@ pub struct RegisterReply {
     pub metrics_interval: Duration,
     /// Orders up to this number do not apply to this registration.
     pub order_floor: u64,
-    /// The honoured report: the worker may keep this share while its lease runs. If `None`, it
-    /// starts without a share.
-    pub honoured: Option<ShareReport>,
+    /// Whether the report was honoured: the worker may keep its share while its lease runs. If not,
+    /// it starts without a share.
+    pub honoured: bool,
     /// Clock readings of the coordinator.
     pub clock: ClockReply,
 }
@@ -693,41 +694,6 @@ pub struct Order {
     pub floor: Duration,
     /// Start of the profile on the coordinator's clock.
     pub start: Option<RemoteTime>,
-}
-
-/// All shares of a test at one moment, as numbered by a coordinator. Two workers never have a slot in
-/// common.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Allocation {
-    /// Test id.
-    pub test: TestId,
-    /// Term of the coordinator.
-    pub term: u64,
-    /// Number; rises within a term.
-    pub number: u64,
-    /// The coordinator.
-    pub coordinator: NodeId,
-    /// Every worker that may act on slots, sorted.
-    pub entries: Vec<AllocationEntry>,
-}
-
-/// A worker in an allocation.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AllocationEntry {
-    /// Node and incarnation.
-    pub worker: NodeId,
-    /// All slots that it may act on: its share, slots that it is releasing, and those of a share
-    /// whose lease has not certainly expired.
-    pub slots: Slots,
-}
-
-/// Name of an allocation, by which its list is fetched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AllocationName {
-    /// Number of the allocation.
-    pub number: u64,
-    /// SHA-256 of its list.
-    pub digest: Digest,
 }
 
 /// Numbers of requests for one worker, in a plan with a limited number.

@@ -12,6 +12,9 @@
 //! | [`election`] | terms, polls, claims, votes, promises, beats, authority |
 //! | [`coordinator`] | registration, shares, heartbeats, the end of a test |
 //! | [`log`] | entries that count once a majority has acknowledged them: load changes, hooks |
+//! | [`allocation`] | all shares as a numbered list that workers check |
+//! | [`layout`] | which slots each worker gets |
+//! | [`numbers`] | numbers of limited requests |
 //! | [`ledger`] | upper bound of what a worker may be acting on |
 //! | [`split`] | splits the load into parts that add up exactly |
 //! | [`worker`] | registration, lease renewal, numbered orders, delivery of results |
@@ -27,6 +30,7 @@
 //! *authority* to grant shares, and a worker's *share*. The holder of a lease counts less of it,
 //! and a node that waits for its end counts more ([`time`]).
 
+pub mod allocation;
 pub mod budget;
 pub mod clock;
 pub mod coordinator;
@@ -37,12 +41,14 @@ pub mod event_kind;
 #[cfg(test)]
 pub(crate) mod fakes;
 pub mod id;
+pub mod layout;
 pub mod ledger;
 pub mod log;
 pub mod membership;
 pub mod merge;
 pub mod messages;
 pub mod node;
+pub mod numbers;
 pub mod planted;
 pub mod preflight;
 pub mod rendezvous;

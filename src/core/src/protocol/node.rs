@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::EngineHeld;
 use super::effects::{Acceptance, Effects, Loopback, Output};
 use super::error::{HookError, PlanRejection};
 use super::id::{NodeId, Peer, TestId};
@@ -174,7 +175,7 @@ impl Node {
     pub fn status(&self, now: Time) -> Status {
         let has_load = |t: &TestRun| {
             t.worker()
-                .is_some_and(|w| w.share(now) > 0 && !w.finished())
+                .is_some_and(|w| !w.share(now).is_empty() && !w.finished())
         };
         let overloaded = |t: &TestRun| has_load(t) && t.worker().is_some_and(|w| w.overloaded());
         if self.leaving {
@@ -245,6 +246,11 @@ impl Node {
                 let nodes = self.members.len() + 1;
                 if let Some(t) = self.tests.get_mut(&test) {
                     t.measured(now, measurement, nodes, fx);
+                }
+            }
+            Input::Held(test, held) => {
+                if let Some(t) = self.tests.get_mut(&test) {
+                    t.engine_held(now, held);
                 }
             }
             Input::StopTest(test, order) => {

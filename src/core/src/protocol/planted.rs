@@ -86,6 +86,8 @@ bugs! {
     ClockStops, "clock-stops", "the clock does not count suspension";
     HoldReassigns, "hold-reassigns", "on_lost_worker = hold reassigns slots";
     FailContinues, "fail-continues", "on_lost_worker = fail continues after a loss";
+    RemovedAtOnce, "removed-at-once", "slots of removed users count as free before the users have finished";
+    NumbersUnacknowledged, "numbers-unacknowledged", "request numbers are granted before a majority has acknowledged that they are not free";
     SuspensionIgnored, "suspension-ignored", "a node that was suspended considers the others gone";
 
     // ---- metrics ----

@@ -294,7 +294,10 @@ impl TestRun {
         if !self.election.has_authority(now) {
             return;
         }
-        let known = |c: &Coordinator| (c.start().is_some(), c.log().len());
+        let known = |c: &Coordinator| {
+            let numbers = c.free_numbers().map(|(_, generation)| generation);
+            (c.start().is_some(), c.log().len(), numbers)
+        };
         let before = known(coordinator);
         if let Some(ended) = coordinator.tick(now, able, fx) {
             fx.publish(TestMessage::Ended(self.with_unregistered(ended)));

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use state::{Contact, Delivery, Lease, ProfileStart, Stage};
 
-use super::effects::{Effects, EngineOrder};
+use super::EngineHeld;
+use super::allocation::{Allocation, AllocationName};
+use super::effects::{Effects, EngineOrder, Output};
 use super::id::{Digest, Incarnation, NodeId, Peer, TestId};
 use super::log::{LogEntry, setup_values};
 use super::messages::{
@@ -22,8 +24,9 @@ use super::messages::{
     ShareReport, Status, StopOrder,
 };
 use super::planted::{Bug, planted};
-use super::spec::{LocalNode, OnLost, SLOTS, TestSpec, Timings};
+use super::spec::{LocalNode, OnLost, TestSpec, Timings};
 use super::time::{Time, for_holder};
+use crate::Slots;
 use crate::metrics::{Piece, Snapshot, StartError};
 
 /// The worker of one test on one node.
@@ -38,6 +41,8 @@ pub struct Worker {
     unable: Option<String>,
     contact: Contact,
     lease: Lease,
+    /// The lease has expired, and everything was given up.
+    lapsed: bool,
     start: ProfileStart,
     delivery: Delivery,
     stop: Option<StopOrder>,
@@ -75,6 +80,7 @@ impl Worker {
             unable,
             contact: Contact::new(timings.beat_interval()),
             lease: Lease::default(),
+            lapsed: false,
             start: ProfileStart::default(),
             delivery: Delivery::default(),
             stop: None,
@@ -93,12 +99,12 @@ impl Worker {
         self.start.local
     }
 
-    /// Share that is acted on at `now`, in slots.
-    pub fn share(&self, now: Time) -> u32 {
-        if self.hold_mode() || now < self.lease.until {
-            self.lease.share.slots
-        } else {
-            0
+    /// Share that is acted on at `now`.
+    pub fn share(&self, now: Time) -> &Slots {
+        static NONE: Slots = Slots::EMPTY;
+        match self.hold_mode() || now < self.lease.until {
+            true => &self.lease.share,
+            false => &NONE,
         }
     }
 
@@ -153,7 +159,7 @@ impl Worker {
     /// Under `hold`, once the profile runs, an expired lease does not stop this worker.
     fn hold_mode(&self) -> bool {
         let hold = self.spec.on_lost == OnLost::Hold;
-        hold && self.start.local.is_some() && self.lease.share.slots > 0
+        hold && self.start.local.is_some() && !self.lease.share.is_empty()
     }
 
     /// Latest time of the next `tick`.
@@ -209,6 +215,7 @@ impl Worker {
             if planted(Bug::ExpiredReported) {
                 self.lease.until = Time::ZERO;
             } else {
+                self.lapsed = true;
                 self.drop_share(fx);
             }
             if self.contact.stage != Stage::NoCoordinator {

@@ -13,10 +13,10 @@ impl Coordinator {
             number: r.number,
             accepted: refusal.is_none(),
             message: refusal.unwrap_or_default(),
-            heartbeat_interval: self.timings.heartbeat_interval(self.active().count() + 1),
-            metrics_interval: self.timings.metrics_interval(self.active().count() + 1),
+            heartbeat_interval: self.timings.heartbeat_interval(self.active_count + 1),
+            metrics_interval: self.timings.metrics_interval(self.active_count + 1),
             order_floor: self.last_order,
-            honoured: None,
+            honoured: false,
             clock: clock_reply(now),
         };
         if !reply.accepted {
@@ -40,17 +40,22 @@ impl Coordinator {
             // Delays make a start appear later than it was, so the earliest value is the most
             // accurate.
             let start = now.shifted(since.saturating_neg());
-            self.start = Some(self.start.map_or(start, |s| s.min(start)));
-            self.event_log.start_known(now, start);
-            self.state = self.state.max(TestState::Running);
+            let tolerance = self.timings.authority_lease.as_nanos() as u64;
+            let far = |known: Time| known.signed_since(start).unsigned_abs() > tolerance;
+            if !self.start.is_some_and(far) {
+                self.start = Some(self.start.map_or(start, |s| s.min(start)));
+                self.event_log.start_known(now, start);
+                self.state = self.state.max(TestState::Running);
+            }
         }
         self.needs_tick = true;
         self.supersede(now, &r.node, fx);
         let honoured = r
             .report
+            .as_ref()
             .filter(|report| self.accepts_report(now, &r.node, report));
-        self.add_worker(now, r, honoured, fx);
-        reply.honoured = honoured;
+        reply.honoured = honoured.is_some();
+        self.add_worker(now, r, honoured.cloned(), fx);
         if let Some(m) = self.workers.get(&r.node)
             && let Some(reason) = &m.unable
         {
@@ -82,18 +87,18 @@ impl Coordinator {
     }
 
     /// A report is honoured once per incarnation and term, while unreported slots are kept free,
-    /// and only if it fits the other reserved slots.
+    /// and only if none of its slots is reserved for another worker.
     pub(super) fn accepts_report(&self, now: Time, node: &NodeId, report: &ShareReport) -> bool {
         let member = self.workers.get(node);
-        if self.hold_mode()
-            && member.is_some_and(|m| report.slots <= m.ledger.reserved_without_expiry())
-        {
+        let slots = report.held.union(&report.share);
+        let own = member.map_or(Slots::EMPTY, |m| m.ledger.reserved_without_expiry());
+        if self.hold_mode() && member.is_some() && own.contains_all(&slots) {
             return true;
         }
         let first = !member.is_some_and(|m| m.reported) || planted(Bug::ReportedTwice);
         let open = now < self.reports_until || planted(Bug::ReportedLate);
         let in_time = self.init.term > 1 && (open || self.hold_mode());
-        first && in_time && self.reserved(now) + report.slots <= SLOTS
+        first && in_time && slots.within_whole() && self.reserved(now).is_disjoint(&slots)
     }
 
     /// Ignores older incarnations of a node from now on; their shares stay reserved.
@@ -140,7 +145,7 @@ impl Coordinator {
                 registration: 0,
                 registered_at: now,
                 order_floor: 0,
-                honoured: None,
+                honoured: false,
                 reported: false,
                 unable: None,
                 active: false,
@@ -158,7 +163,7 @@ impl Coordinator {
         m.registration = r.number;
         m.registered_at = now;
         m.order_floor = self.last_order;
-        m.honoured = honoured;
+        m.honoured = honoured.is_some();
         m.reported |= honoured.is_some();
         m.had_share |= honoured.is_some() || r.finished;
         m.capacity = r.capacity;
@@ -168,21 +173,21 @@ impl Coordinator {
         if keeps {
             m.ledger.release();
         }
-        m.ledger.register(now, lease, honoured);
         let refused = unable.as_ref().map(|why| format!("{}: {why}", r.name));
-        let text = refused.unwrap_or_else(|| {
-            honoured.map_or_else(
-                || format!("{}, capacity {}", r.name, r.capacity),
-                |h| format!("{}, keeps {:.1} %", r.name, percent(h.slots)),
-            )
+        let text = refused.unwrap_or_else(|| match &honoured {
+            None => format!("{}, capacity {}", r.name, r.capacity),
+            Some(h) => format!("{}, keeps {:.1} %", r.name, percent(&h.share)),
         });
+        let kept = honoured.is_some();
+        m.ledger.register(now, lease, honoured);
         m.unable = unable.clone();
         let kind = match (&unable, joined, known) {
             (Some(_), _, _) => EventKind::Refused,
-            (None, true, false) if honoured.is_none() => EventKind::Joined,
+            (None, true, false) if !kept => EventKind::Joined,
             (None, _, true) => EventKind::Rejoined,
             _ => EventKind::Registered,
         };
+        self.count_active();
         self.event(now, kind, Some(&r.node), text, fx);
     }
 
@@ -199,7 +204,7 @@ impl Coordinator {
         if hb.term != self.init.term || !renews {
             return None;
         }
-        let workers = self.active().count();
+        let workers = self.active_count;
         let lease = self.grantable_lease();
         let within = self.timings.confirm_within(workers);
         let mut reply = HeartbeatReply {
@@ -212,6 +217,8 @@ impl Coordinator {
             register_again: false,
             message: String::new(),
             order: None,
+            allocation: self.allocations.newest().map(|(name, _)| *name),
+            numbers: None,
             stop: self.stop.map(|(s, _)| s),
             log: match self.log.committed() {
                 committed if committed.len() > hb.log_len as usize => committed.to_vec(),
@@ -235,7 +242,12 @@ impl Coordinator {
             return None;
         }
         m.last_heartbeat = hb.number;
-        let changed = m.ledger.acknowledge(hb.answered, hb.applied);
+        let changed = m.ledger.confirm(Confirmation {
+            answered: hb.answered,
+            applied: hb.applied,
+            held: &hb.held,
+        });
+        self.floor = self.floor.max(hb.handled_until);
         self.needs_tick |= changed || m.status != hb.status || m.finished != hb.finished;
         m.status = hb.status;
         m.finished |= hb.finished;
@@ -243,6 +255,9 @@ impl Coordinator {
             m.ledger.release();
             m.active = false;
             let name = m.name.clone();
+            self.count_active();
+            self.raise_floor(now);
+            self.report_numbers(now, hb, true);
             self.event(
                 now,
                 EventKind::Left,
@@ -258,7 +273,8 @@ impl Coordinator {
         } else {
             reply.message = "answers do not reach the worker".into();
         }
-        reply.order = m.ledger.order().filter(|o| o.number > 0);
+        reply.order = m.ledger.order().filter(|o| o.number > 0).cloned();
+        reply.numbers = self.report_numbers(now, hb, hb.finished);
         if hb.status == Status::Overloaded {
             self.reduce_share(now, &hb.node, fx);
         }
@@ -281,6 +297,9 @@ impl Coordinator {
             return;
         };
         m.active = false;
+        if let Some(pool) = &mut self.numbers {
+            pool.lost(node);
+        }
         if m.had_share && !m.delivered() {
             m.lost_at = m.lost_at.or(at);
             if self.init.spec.on_lost == OnLost::Fail && !planted(Bug::FailContinues) {
@@ -289,7 +308,20 @@ impl Coordinator {
             }
         }
         let text = format!("{}: {why}", m.name);
+        self.count_active();
         self.event(now, EventKind::Lost, Some(node), text, fx);
+    }
+
+    /// Counts the active workers, after a change.
+    pub(super) fn count_active(&mut self) {
+        self.active_count = self.active().count();
+    }
+
+    /// Slots became free without a statement of their holder: it sends nothing after `now`, by any
+    /// node's estimate of the start.
+    pub(super) fn raise_floor(&mut self, now: Time) {
+        let since = self.since_start(now).unwrap_or_default();
+        self.floor = self.floor.max(since + self.timings.round_trip);
     }
 
     /// Whether the wait for reports of an earlier term ends now: a worker that had load in it and

@@ -1,7 +1,10 @@
 //! Assignment of shares: the start, and every change after it.
 
 use super::*;
+use crate::SLOTS;
 use crate::protocol::error::StartRefusal;
+use crate::protocol::layout::{Taker, rearrange};
+use crate::protocol::messages::TaskDescription;
 
 impl Coordinator {
     pub(super) fn weight(&self, m: &WorkerEntry) -> u32 {
@@ -72,6 +75,7 @@ impl Coordinator {
         if !self.setup_ready(now, fx)? {
             return Ok(());
         }
+        self.stage_numbers();
         let delay = self.start_delay(ready);
         self.start = Some(now + delay);
         self.event_log.start_known(now, now + delay);
@@ -105,104 +109,177 @@ impl Coordinator {
         if self.hold_mode() && self.init.term > 1 {
             return;
         }
-        let goals = self.goals();
-        let mut free = SLOTS.saturating_sub(self.reserved(now));
-        let mut orders: Vec<(NodeId, u32, u32)> = Vec::new();
-        for (node, m) in self.active() {
-            let (goal, offset) = goals.get(node).copied().unwrap_or((0, 0));
-            let current = m.ledger.ordered();
-            let placed = m.ledger.order().is_some_and(|o| o.offset == offset);
-            let idle = m.ledger.applied() && m.ledger.confirmed();
-            let misplaced = goal == current && current > 0 && !placed;
-            if goal < current || (idle && misplaced) {
-                orders.push((node.clone(), goal, offset));
-            } else if goal > current && idle {
-                let grow = (goal - current).min(free);
-                if grow > 0 {
-                    free -= grow;
-                    orders.push((node.clone(), current + grow, offset));
-                }
-            }
-        }
-        for (node, slots, offset) in orders {
-            self.issue(now, &node, slots, offset, fx);
-        }
-    }
-
-    /// Final share of each worker: its size and its first slot.
-    pub(super) fn goals(&self) -> BTreeMap<NodeId, (u32, u32)> {
-        let takers: Vec<(&NodeId, u32)> = self
-            .workers
+        let free = Slots::whole().difference(&self.reserved(now));
+        let held = match self.hold_mode() {
+            true => self.held_back(),
+            false => 0,
+        };
+        let total = self.units.total().saturating_sub(held);
+        let workers: Vec<(&NodeId, &WorkerEntry)> = self.active().collect();
+        let (takers, others): (Vec<_>, Vec<_>) =
+            workers.into_iter().partition(|(_, m)| m.takes_share());
+        let sizes: Vec<Taker<'_>> = takers
             .iter()
-            .filter(|(_, m)| m.takes_share())
-            .map(|(n, m)| (n, self.weight(m)))
-            .collect();
-        let held: u32 = if self.hold_mode() {
-            let inactive = self.workers.values().filter(|m| !m.takes_share());
-            inactive.map(|m| self.reserved_by(m, Time::MAX)).sum()
-        } else {
-            0
-        };
-        let weights: Vec<u32> = takers.iter().map(|(_, w)| *w).collect();
-        let parts = split(SLOTS.saturating_sub(held), &weights);
-        let mut offset = 0;
-        takers
-            .into_iter()
-            .zip(parts)
-            .map(|((node, _), slots)| {
-                let goal = (node.clone(), (slots, offset));
-                offset = (offset + slots) % SLOTS;
-                goal
+            .map(|(_, m)| Taker {
+                share: m.ledger.share(),
+                weight: self.weight(m),
+                may_grow: m.ledger.applied() && m.ledger.confirmed(),
             })
-            .collect()
+            .collect();
+        let (changes, mode) = rearrange(self.units, total, &sizes, &free, self.mode);
+        let mut orders: Vec<(NodeId, Slots)> = others
+            .iter()
+            .filter(|(_, m)| !m.ledger.share().is_empty())
+            .map(|(node, _)| ((*node).clone(), Slots::EMPTY))
+            .collect();
+        let changes = changes.into_iter();
+        orders.extend(changes.map(|c| (takers[c.taker].0.clone(), c.share)));
+        self.unbalanced |= mode != self.mode;
+        self.needs_tick |= mode != self.mode;
+        self.mode = mode;
+        self.issue(now, orders, fx);
     }
 
-    pub(super) fn issue(
-        &mut self,
-        now: Time,
-        node: &NodeId,
-        slots: u32,
-        offset: u32,
-        fx: &mut Effects,
-    ) {
-        self.last_order += 1;
-        let order = Order {
-            number: self.last_order,
-            slots,
-            offset,
-            start: self.start.map(RemoteTime::from),
-        };
-        let started = self.start.is_some_and(|s| now >= s);
-        let spec = &self.init.spec;
-        let Some(m) = self.workers.get_mut(node) else {
+    /// Under `hold`: units of workers that take no further share and keep what they have.
+    fn held_back(&self) -> u32 {
+        let kept = self.workers.values().filter(|m| !m.takes_share());
+        let kept: Vec<Slots> = kept.map(|m| m.ledger.reserved_without_expiry()).collect();
+        let kept = Slots::union_of(kept.iter().flat_map(|s| s.intervals()).copied());
+        let others = Slots::whole().difference(&kept);
+        self.units.total() - self.units.count(&others)
+    }
+
+    /// Sends orders with these shares, under one new allocation.
+    fn issue(&mut self, now: Time, orders: Vec<(NodeId, Slots)>, fx: &mut Effects) {
+        if orders.is_empty() {
             return;
-        };
-        let before = m.ledger.ordered();
-        m.ledger.issue(order);
-        m.had_share |= slots > 0;
-        let mut description = spec.task.clone();
-        let part = |whole: u64| (whole * u64::from(slots)).div_ceil(u64::from(SLOTS));
-        description.target_rate_milli = part(description.target_rate_milli);
-        description.max_concurrency = part(u64::from(description.max_concurrency)) as u32;
-        let assign = Assign {
+        }
+        self.last_order += 1;
+        let number = self.last_order;
+        let start = self.start.map(RemoteTime::from);
+        let mut before = Vec::with_capacity(orders.len());
+        for (node, share) in &orders {
+            let Some(m) = self.workers.get_mut(node) else {
+                continue;
+            };
+            before.push(percent(m.ledger.share()));
+            m.had_share |= !share.is_empty();
+            m.ledger.issue(Order {
+                number,
+                share: share.clone(),
+                floor: self.floor,
+                start,
+            });
+        }
+        let allocation = self.allocations.add(Allocation {
             test: self.init.test,
             term: self.init.term,
-            incarnation: node.incarnation,
-            registration: m.registration,
-            digest: self.init.digest,
-            order,
-            description,
-            sent: now.into(),
-        };
-        let text = format!(
-            "{}: {:.1} % → {:.1} %",
-            m.name,
-            percent(before),
-            percent(slots)
-        );
-        fx.send(&self.init.me, &node.peer, Request::Assign(assign));
-        if started && before != slots {
-            self.event(now, EventKind::Rebalanced, Some(node), text, fx);
+            number,
+            coordinator: self.init.me.clone(),
+            entries: self.entries(now),
+        });
+        let list = self.allocations.newest().map(|(_, list)| list.clone());
+        let list = list.filter(|list| list.entries.len() <= MAX_INLINE_ENTRIES);
+        let started = self.start.is_some_and(|s| now >= s);
+        for ((node, share), before) in orders.into_iter().zip(before) {
+            let Some(m) = self.workers.get(&node) else {
+                continue;
+            };
+            let Some(order) = m.ledger.order().cloned() else {
+                continue;
+            };
+            let assign = Assign {
+                test: self.init.test,
+                term: self.init.term,
+                incarnation: node.incarnation,
+                registration: m.registration,
+                digest: self.init.digest,
+                order,
+                allocation,
+                list: list.clone(),
+                description: self.description(&share),
+                sent: now.into(),
+            };
+            fx.send(&self.init.me, &node.peer, Request::Assign(assign));
+            let after = percent(&share);
+            if started && before != after {
+                let text = format!("{}: {before:.1} % → {after:.1} %", m.name);
+                self.event(now, EventKind::Rebalanced, Some(&node), text, fx);
+            }
         }
     }
+
+    /// Everything that any worker may act on.
+    fn entries(&self, now: Time) -> Vec<AllocationEntry> {
+        let entries = self.workers.iter().map(|(worker, m)| AllocationEntry {
+            worker: worker.clone(),
+            slots: self.reserved_by(m, now),
+        });
+        entries.filter(|e| !e.slots.is_empty()).collect()
+    }
+
+    /// A share in the terms of the WorkerService message set.
+    fn description(&self, share: &Slots) -> TaskDescription {
+        let mut description = self.init.spec.task.clone();
+        let slots = share.len();
+        let part = |whole: u64| (whole * slots).div_ceil(u64::from(SLOTS));
+        description.target_rate_milli = part(description.target_rate_milli);
+        description.max_concurrency = part(u64::from(description.max_concurrency)) as u32;
+        description
+    }
+
+    /// Takes numbers of requests out of the free ones in time, so that a majority knows of it
+    /// before they are granted.
+    pub(super) fn stage_numbers(&mut self) {
+        let all = self.hold_mode();
+        let users = self.init.spec.users.unwrap_or_default();
+        self.needs_numbers = false;
+        if let Some(pool) = &mut self.numbers {
+            let wanted = pool.wanted().max(u64::from(users));
+            pool.stage(match all {
+                true => u64::MAX,
+                false => wanted * 2,
+            });
+        }
+    }
+
+    /// Handles a worker's report about its numbers of requests, and grants more.
+    pub(super) fn report_numbers(
+        &mut self,
+        now: Time,
+        hb: &Heartbeat,
+        finished: bool,
+    ) -> Option<NumbersGrant> {
+        let share = self.workers.get(&hb.node)?.ledger.share();
+        let users = match self.units {
+            Units::Users(_) => self.units.count(share),
+            Units::Slots => 0,
+        };
+        let most = self.init.spec.requests?;
+        let cut = |slot: u32| u64::from(slot) * most / u64::from(SLOTS);
+        let parts = share.intervals().iter().map(|i| cut(i.to) - cut(i.from));
+        let once = match (self.hold_mode(), self.init.term) {
+            (true, 1) => Some(parts.sum()),
+            (true, _) => Some(0),
+            (false, _) => None,
+        };
+        let pool = self.numbers.as_mut()?;
+        let report = numbers::Report {
+            registration: hb.registration,
+            answered: hb.answered,
+            unused: &hb.unused,
+            finished,
+            users,
+        };
+        let granted = pool.report(now, &hb.node, hb.number, report, once).clone();
+        self.needs_numbers |= pool.short();
+        self.needs_tick |= pool.exhausted();
+        Some(NumbersGrant {
+            granted,
+            last: pool.exhausted(),
+        })
+    }
 }
+
+/// Most workers of an allocation that is sent with an order; larger ones are fetched.
+const MAX_INLINE_ENTRIES: usize = 16;

@@ -127,6 +127,7 @@ impl Election {
             leases: BTreeMap::new(),
             start_named: None,
             log_lens: BTreeMap::new(),
+            generations: BTreeMap::new(),
             acknowledged: Acknowledged::default(),
         });
         Some(Change::Won { term })
@@ -149,6 +150,8 @@ impl Election {
             a.start_named.get_or_insert(a.number);
         }
         a.log_lens.insert(a.number, body.log.len());
+        let (free, generation) = body.free.unzip();
+        a.generations.insert(a.number, generation.unwrap_or(0));
         a.acks.insert(me.clone(), a.number);
         let (term, number) = (a.term, a.number);
         let committed = a.acknowledged.log_len as u32;
@@ -163,7 +166,14 @@ impl Election {
             log: body.log.clone(),
             committed,
             events: body.events,
+            allocation: body.allocation,
+            free: free.clone(),
         });
+        self.replicated.update_free(free.map(|numbers| FreeNumbers {
+            term,
+            beat: number,
+            numbers,
+        }));
         self.replicated.log.update(&Log {
             term,
             entries: body.log,
@@ -202,6 +212,13 @@ impl Election {
                 break;
             }
             let known = &mut a.acknowledged.log_len;
+            *known = (*known).max(first.remove());
+        }
+        while let Some(first) = a.generations.first_entry() {
+            if *first.key() > number {
+                break;
+            }
+            let known = &mut a.acknowledged.numbers;
             *known = (*known).max(first.remove());
         }
         a.acknowledged.start |= a.start_named.is_some_and(|first| first <= number);

@@ -127,6 +127,7 @@ impl Election {
                 _ if planted(Bug::LogForgotten) => Log::default(),
                 known => known.clone(),
             },
+            free: self.replicated.free.clone(),
         });
         lost
     }
@@ -161,6 +162,7 @@ impl Election {
             self.record_start(term, start);
         }
         self.replicated.log.update(&received.log);
+        self.replicated.update_free(received.free);
         self.count_votes(now)
     }
 
@@ -194,6 +196,11 @@ impl Election {
             term,
             entries: beat.log.clone(),
         });
+        self.replicated.update_free(beat.free.map(|numbers| FreeNumbers {
+            term,
+            beat: beat.number,
+            numbers: numbers.clone(),
+        }));
         let new_leader = self.leader.as_ref() != Some(&(term, coordinator.clone()));
         self.leader = Some((term, coordinator.clone()));
         if self.rank.is_some() {

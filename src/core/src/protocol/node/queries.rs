@@ -44,6 +44,7 @@ impl Node {
             Request::Assign(a) => a.test,
             Request::Stop { test, .. } => *test,
             Request::Metrics(s) => s.test,
+            Request::FetchAllocation { test, .. } => *test,
         };
         match self.tests.get_mut(&test) {
             Some(t) => t.request(now, from, request, fx),
@@ -105,6 +106,7 @@ impl Node {
                 let test = match &reply {
                     Reply::Register(r) => r.test,
                     Reply::Heartbeat(r) => r.test,
+                    Reply::Allocation { test, .. } => *test,
                     Reply::Metrics { test, .. } => *test,
                     _ => return,
                 };

@@ -44,6 +44,7 @@ impl TestRun {
             digest: self.announcement.digest,
             earlier_lease: replicated.share_lease,
             start: self.start(),
+            free: replicated.free.map(|f| f.numbers),
             stop: self.stop.order.map(|(s, _)| s).or(replicated.stop),
             log: replicated.log.entries.to_vec(),
             events: self.observed.events.clone(),
@@ -69,6 +70,8 @@ impl TestRun {
             state: c.state(),
             log: c.log().into(),
             events: c.recent_events(now),
+            allocation: c.allocations().newest().map(|(name, _)| *name),
+            free: c.free_numbers().map(|(free, generation)| (free.clone(), generation)),
         }
     }
 

@@ -285,6 +285,7 @@ impl TestRun {
                 .collect(),
             events: Vec::new(),
             log: self.observed.committed.to_vec(),
+            unused_numbers: None,
         };
         self.on_ended(now, &ended, true, fx);
     }

@@ -17,7 +17,7 @@ impl TestRun {
             is_final: m.is_final,
             pieces_total: m.pieces.len() as u32,
             elapsed: m.elapsed,
-            slots: worker.share(now),
+            slots: worker.share(now).count(),
             start_error: worker.start_error(),
             engine_cpu: m.engine_cpu,
             engine_threads: m.engine_threads,
@@ -31,6 +31,13 @@ impl TestRun {
         fx.outputs.push(Output::Publish(Gossip::Snapshot(gossip)));
         worker.measured(now, snapshot.clone(), fx);
         self.snapshot(now, &snapshot, fx);
+    }
+
+    /// This node's engine acts on a changed share, has finished removed users, or needs numbers.
+    pub fn engine_held(&mut self, now: Time, held: EngineHeld) {
+        if let Some(worker) = &mut self.worker {
+            worker.engine_held(now, held);
+        }
     }
 
     /// Merges a snapshot, or pieces of one. Returns whether anything was new.
@@ -83,6 +90,14 @@ impl TestRun {
                 }
                 _ => Reply::Refused("this node follows another coordinator".into()),
             },
+            Request::FetchAllocation { test, digest } => {
+                let coordinator = self.coordinator.as_ref();
+                let list = coordinator.and_then(|c| c.allocations().find(*digest));
+                Reply::Allocation {
+                    test: *test,
+                    list: list.cloned(),
+                }
+            }
             Request::Stop { order, .. } => {
                 self.receive_stop(now, *order, fx);
                 Reply::Stop {
@@ -116,6 +131,7 @@ impl TestRun {
             } => worker.delivered(*number),
             _ if self.end.ended.is_some() => {}
             Reply::Register(r) => worker.registered(now, r, fx),
+            Reply::Allocation { list, .. } => worker.allocation_arrived(now, list.as_ref(), fx),
             Reply::Heartbeat(r) => {
                 worker.heartbeat_answered(now, r, fx);
                 self.commit(&r.log, fx);

@@ -30,8 +30,13 @@ impl Worker {
         let Some((term, coordinator)) = &self.contact.coordinator else {
             return;
         };
-        let share = self.lease.share;
-        let runs = self.share(now) > 0 || planted(Bug::ExpiredReported) && share.slots > 0;
+        let held = self.lease.held();
+        let runs = self.hold_mode() || now < self.lease.until || planted(Bug::ExpiredReported);
+        let report = ShareReport {
+            share: self.lease.share.clone(),
+            held,
+        };
+        let runs = runs && !report.held.is_empty();
         let request = Request::Register(Register {
             test: self.test,
             term: *term,
@@ -43,7 +48,7 @@ impl Worker {
             version: self.local.version.clone(),
             labels: self.local.labels.clone(),
             unable: self.unable.clone(),
-            report: runs.then_some(share),
+            report: runs.then_some(report),
             since_start: self.start.local.map(|s| now.signed_since(s)),
             stop: self.stop,
             finished: self.finished,
@@ -82,7 +87,7 @@ impl Worker {
         }
         self.lease.order_floor = r.order_floor;
         self.contact.interval = r.heartbeat_interval;
-        if r.honoured.is_none_or(|h| h.slots != self.lease.share.slots) {
+        if !r.honoured {
             self.drop_share(fx);
         }
         self.send_heartbeat(now, fx);
@@ -93,10 +98,10 @@ impl Worker {
             return;
         };
         let number = self.contact.start_heartbeat(now);
-        let status = match (self.leaving, self.lease.share.slots) {
-            (true, _) => Status::Leaving,
-            _ if self.draining => Status::Draining,
-            (false, 0) => Status::Idle,
+        let status = match self.leaving {
+            true => Status::Leaving,
+            false if self.draining => Status::Draining,
+            false if self.lease.share.is_empty() => Status::Idle,
             _ if self.overloaded => Status::Overloaded,
             _ => Status::Running,
         };
@@ -108,6 +113,9 @@ impl Worker {
             number,
             answered: self.contact.answered,
             applied: self.lease.applied,
+            held: self.lease.held(),
+            handled_until: self.lease.handled_until(),
+            unused: self.lease.unused(),
             load: self.in_flight,
             status,
             finished: self.finished,
@@ -156,8 +164,14 @@ impl Worker {
                 self.send_deadline(fx);
             }
         }
-        if let Some(order) = r.order {
-            self.apply(now, order, fx);
+        if let Some(order) = &r.order {
+            self.apply(now, order, r.allocation, fx);
+        }
+        if let Some(grant) = &r.numbers
+            && let Some(added) = self.lease.grant_numbers(grant)
+        {
+            let last = grant.last;
+            fx.engine(self.test, EngineOrder::Numbers { added, last });
         }
         if let Some(stop) = r.stop {
             self.stop(stop, fx);

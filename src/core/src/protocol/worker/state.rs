@@ -1,14 +1,21 @@
 //! The parts of a worker's state.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::{Snapshot, StartError};
+use crate::protocol::EngineHeld;
+use crate::protocol::allocation::Allocation;
 use crate::protocol::clock::ClockEstimate;
-use crate::protocol::id::{NodeId, Peer};
-use crate::protocol::messages::ShareReport;
+use crate::protocol::id::{Digest, NodeId, Peer};
+use crate::protocol::messages::{NumbersGrant, Order};
 use crate::protocol::planted::{Bug, planted};
 use crate::protocol::time::{RemoteTime, Time};
+use crate::{Numbers, Slots};
+
+/// Time between two heartbeats that are sent early because their content changed.
+const HEARTBEAT_SPACING: Duration = Duration::from_millis(10);
 
 /// Sent heartbeats whose answer can still count: those of a share lease, plus slack.
 const MAX_SENT: usize = 64;
@@ -82,6 +89,14 @@ impl Contact {
         self.sent.clear();
     }
 
+    /// Makes the next heartbeat due soon, because its content changed.
+    pub(super) fn heartbeat_soon(&mut self, now: Time) {
+        if let Stage::Registered { next } = &mut self.stage {
+            let earliest = self.sent.back().map_or(now, |(_, at)| *at + HEARTBEAT_SPACING);
+            *next = (*next).min(earliest.max(now));
+        }
+    }
+
     /// Numbers a heartbeat that is sent at `now`.
     pub(super) fn start_heartbeat(&mut self, now: Time) -> u64 {
         self.heartbeat += 1;
@@ -108,29 +123,35 @@ impl Contact {
     }
 }
 
-/// The share, the end of its lease, and the numbers of the orders that set it.
-#[derive(Debug)]
+/// The share, the end of its lease, and the orders that set it.
+#[derive(Debug, Default)]
 pub(super) struct Lease {
-    pub(super) share: ShareReport,
+    pub(super) share: Slots,
     pub(super) until: Time,
     /// Newest applied order.
     pub(super) applied: u64,
     /// Orders up to this number belong to earlier registrations.
     pub(super) order_floor: u64,
-}
-
-impl Default for Lease {
-    fn default() -> Lease {
-        Lease {
-            share: ShareReport {
-                slots: 0,
-                offset: 0,
-            },
-            until: Time::ZERO,
-            applied: 0,
-            order_floor: 0,
-        }
-    }
+    /// Order that waits for the list of its allocation.
+    pub(super) waiting: Option<Order>,
+    /// Digest of the list that was requested.
+    pub(super) requested: Option<Digest>,
+    /// Newest allocation that this worker has checked.
+    pub(super) list: Option<Arc<Allocation>>,
+    /// Number of the newest change of the share on this node.
+    pub(super) change: u64,
+    /// Slots that left the share by changes that the engine has not confirmed.
+    removed: Vec<(u64, Slots)>,
+    /// What the engine acts on besides the share.
+    engine: EngineHeld,
+    /// Numbers of requests that the engine was given after that.
+    added: Numbers,
+    /// All numbers of requests that this node was ever granted.
+    granted: Numbers,
+    /// Numbers in the newest grant.
+    last_grant: u64,
+    /// No more numbers will follow.
+    last_numbers: bool,
 }
 
 impl Lease {
@@ -138,6 +159,70 @@ impl Lease {
     pub(super) fn reset_orders(&mut self) {
         self.applied = 0;
         self.order_floor = 0;
+        self.waiting = None;
+        self.requested = None;
+        self.list = None;
+    }
+
+    /// All slots that the engine may act on.
+    pub(super) fn held(&self) -> Slots {
+        let removed = self.removed.iter().flat_map(|(_, s)| s.intervals());
+        let draining = self.engine.draining.intervals();
+        let all = self.share.intervals().iter().chain(draining).chain(removed);
+        Slots::union_of(all.copied())
+    }
+
+    /// Replaces the share. Returns the number of the change.
+    pub(super) fn set_share(&mut self, share: Slots) -> u64 {
+        self.change += 1;
+        let removed = self.share.difference(&share);
+        if !removed.is_empty() && !planted(Bug::RemovedAtOnce) {
+            self.removed.push((self.change, removed));
+        }
+        self.share = share;
+        self.change
+    }
+
+    /// Whether an allocation that this worker has checked contains a share of it.
+    pub(super) fn is_checked(&self, me: &NodeId, order: &Order) -> bool {
+        self.list.as_ref().is_some_and(|list| {
+            list.number >= order.number
+                && list.slots(me).is_some_and(|s| s.contains_all(&order.share))
+        })
+    }
+
+    /// The engine reported what it acts on. Returns whether the coordinator should know soon.
+    pub(super) fn engine_held(&mut self, held: EngineHeld) -> bool {
+        let before = self.held();
+        self.removed.retain(|(change, _)| *change > held.change);
+        self.engine = held;
+        self.added = Numbers::EMPTY;
+        let needs_numbers = self.last_grant > 0 && 2 * self.engine.unused.len() < self.last_grant;
+        self.held() != before || needs_numbers && !self.last_numbers
+    }
+
+    /// Time since the start of the profile up to which the arrivals of slots that left the share
+    /// were handled.
+    pub(super) fn handled_until(&self) -> Duration {
+        self.engine.handled_until
+    }
+
+    /// Numbers of requests that were granted and not used.
+    pub(super) fn unused(&self) -> Numbers {
+        self.engine.unused.union(&self.added)
+    }
+
+    /// Numbers of requests were granted. Returns the new ones, if anything is new for the engine.
+    pub(super) fn grant_numbers(&mut self, grant: &NumbersGrant) -> Option<Numbers> {
+        let added = grant.granted.difference(&self.granted);
+        self.granted = self.granted.union(&added);
+        self.added = self.added.union(&added);
+        if !added.is_empty() {
+            self.last_grant = grant.granted.len();
+        }
+        let news = !added.is_empty() || grant.last && !self.last_numbers;
+        self.last_numbers |= grant.last;
+        news.then_some(added)
     }
 
     pub(super) fn is_old(&self, order: u64) -> bool {
