@@ -233,7 +233,8 @@ mod tests {
             finished: false,
             users: 4,
         };
-        pool.report(Time(at), &node(i), number, report, None).clone()
+        pool.report(Time(at), &node(i), number, report, None)
+            .clone()
     }
 
     #[test]
@@ -324,7 +325,10 @@ mod tests {
         report(&mut pool, 0, 2, 2, &Numbers::EMPTY);
         assert!(!pool.exhausted());
         pool.lost(&node(1));
-        assert!(pool.exhausted(), "those of the lost worker may have been sent");
+        assert!(
+            pool.exhausted(),
+            "those of the lost worker may have been sent"
+        );
         assert_eq!(pool.unused(), 0);
     }
 }
