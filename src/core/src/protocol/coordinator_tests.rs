@@ -685,6 +685,14 @@ fn a_load_is_not_changed_before_its_start_or_after_its_end() {
 }
 
 #[test]
+fn under_hold_the_load_is_not_changed() {
+    let mut o = Fixture::running(1);
+    o.c.init.spec.on_lost = OnLost::Hold;
+    o.at(1_000);
+    assert!(!o.load_command(1, HALF));
+}
+
+#[test]
 fn a_pause_moves_the_end() {
     let mut o = Fixture::running(1);
     o.at(1_000);

@@ -30,7 +30,7 @@ use super::messages::{
     TestState,
 };
 use super::planted::{Bug, planted};
-use super::spec::{LocalNode, TestSpec, Timings};
+use super::spec::{LocalNode, OnLost, TestSpec, Timings};
 use super::time::{Time, for_waiter};
 use super::worker::Worker;
 use crate::metrics::{Piece, Snapshot};
