@@ -130,6 +130,7 @@ impl Fixture {
             held,
             handled_until: Duration::ZERO,
             unused: Numbers::EMPTY,
+            returned: Numbers::EMPTY,
             load: 0,
             status: Status::Running,
             finished: false,

@@ -71,6 +71,8 @@ pub struct EngineHeld {
     pub handled_until: Duration,
     /// Numbers of requests that were added and are not used.
     pub unused: Numbers,
+    /// Numbers given back since the previous report.
+    pub returned: Numbers,
 }
 
 /// One test on one node.

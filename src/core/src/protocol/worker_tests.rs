@@ -161,7 +161,7 @@ impl Fixture {
             draining,
             ..EngineHeld::default()
         };
-        self.act(ms, |w, now, _| w.engine_held(now, held))
+        self.act(ms, |w, now, fx| w.engine_held(now, held, fx))
     }
 
     fn share(&self) -> u32 {
@@ -534,7 +534,7 @@ fn numbers_of_requests_are_passed_on_once_and_counted_as_unused_until_the_engine
         unused: Numbers::range(7, 10),
         ..EngineHeld::default()
     };
-    s.act(120, |w, now, _| w.engine_held(now, held));
+    s.act(120, |w, now, fx| w.engine_held(now, held, fx));
     s.tick(130);
     let asks = |r: &Request| matches!(r, Request::Heartbeat(hb) if hb.unused.len() == 3);
     assert!(s.sent.iter().any(asks), "it asks for more: {:?}", s.sent);

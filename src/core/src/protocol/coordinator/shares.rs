@@ -268,6 +268,7 @@ impl Coordinator {
             registration: hb.registration,
             answered: hb.answered,
             unused: &hb.unused,
+            returned: &hb.returned,
             finished,
             users,
         };
