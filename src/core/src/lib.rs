@@ -5,6 +5,7 @@
 //! | [`protocol`] | sans-IO state machines: membership, election, leases, shares, merged metrics |
 //! | [`splitmix`] | a seeded generator of pseudo-random numbers |
 //! | [`metrics`] | counters and histograms of a worker |
+//! | [`sync`] | locking a mutex |
 //! | [`text`] | text cut at a number of bytes |
 //!
 //! Nothing here has a socket, a thread, a clock or a random number generator of its own. The
@@ -14,6 +15,7 @@ mod hook;
 pub mod metrics;
 pub mod protocol;
 pub mod splitmix;
+pub mod sync;
 pub mod text;
 
 pub use hook::Hook;
