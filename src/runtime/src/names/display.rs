@@ -1,4 +1,4 @@
-//! Names for display: unique in a list. Where names are alike, the short peer id is added:
+//! Names for display: unique in a list. Where names are the same, the short peer id is added:
 //! `name (12D3…abcd)`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ const TAIL: usize = 4;
 /// Names as shown to people: unique for each peer of a list.
 #[derive(Debug, Default)]
 pub struct DisplayNames {
-    /// The texts of peers whose names are alike.
+    /// The texts of peers with the same name.
     alike: BTreeMap<(Peer, String), String>,
 }
 

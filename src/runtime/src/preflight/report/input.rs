@@ -24,7 +24,7 @@ pub struct CheckedNode {
     pub running: bool,
     /// Its answer.
     pub answer: NodeAnswer,
-    /// Milliseconds that its clock is ahead of ours, and the round trip.
+    /// Milliseconds that its clock is ahead of this node's, and the round trip.
     pub clock: Option<(i64, Duration)>,
 }
 
