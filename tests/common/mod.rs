@@ -285,6 +285,21 @@ pub fn get(address: &str, path: &str) -> String {
     response.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
+/// Response to a request with a body, including its head. `line` is the method and the path.
+pub fn request(address: &str, line: &str, content_type: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
 /// Starts a test with `--detach`; returns its id. `args` is a plan, or a URL and load options.
 pub fn start_detached(at: &Node, args: &[&str]) -> String {
     let mut all = vec!["start-test"];

@@ -1,12 +1,11 @@
 //! Distribution of data files over several real nodes.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crate::common::{Node, Target, eventually, serve, start_detached, swarm, vajra};
+use crate::common::{Node, Target, eventually, request, serve, start_detached, swarm, vajra};
 use axum::Router;
 use axum::extract::{Path as Segments, State};
 use axum::routing::get;
@@ -201,16 +200,11 @@ fn a_plan_with_missing_data_is_refused_with_an_upload_hint() {
     });
     let start = || {
         let body = serde_json::json!({ "plan": plan }).to_string();
-        let head = format!(
-            "POST /api/v1/tests HTTP/1.1\r\nContent-Length: {}",
-            body.len()
-        );
-        call(&node.api, &head, "application/json", &body)
+        request(&node.api, "POST /api/v1/tests", "application/json", &body)
     };
     let put = |text: &str| {
-        let length = text.len();
-        let head = format!("PUT /api/v1/blobs/{digest} HTTP/1.1\r\nContent-Length: {length}");
-        call(&node.api, &head, "application/octet-stream", text)
+        let line = format!("PUT /api/v1/blobs/{digest}");
+        request(&node.api, &line, "application/octet-stream", text)
     };
     let refused = start();
     assert!(refused.starts_with("HTTP/1.1 422 "), "{refused}");
@@ -224,16 +218,6 @@ fn a_plan_with_missing_data_is_refused_with_an_upload_hint() {
     assert!(created.starts_with("HTTP/1.1 201 "), "{created}");
     let started = start();
     assert!(started.starts_with("HTTP/1.1 201 "), "{started}");
-}
-
-/// Response to a request on a new connection.
-fn call(api: &str, head: &str, kind: &str, body: &str) -> String {
-    let mut stream = std::net::TcpStream::connect(api).unwrap();
-    let head = format!("{head}\r\nHost: {api}\r\nContent-Type: {kind}\r\nConnection: close\r\n");
-    write!(stream, "{head}\r\n{body}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 /// Prints the time to distribute data files and the memory that they take. Needs an idle machine.
