@@ -270,6 +270,14 @@ impl Target {
         let stats: Value = serde_json::from_str(&body).unwrap();
         stats["served"].as_u64().unwrap()
     }
+
+    /// Waits until it has served this number of requests.
+    pub fn wait_until_served(&self, count: u64) {
+        eventually(|| match self.served() {
+            served if served >= count => Ok(()),
+            served => Err(format!("{served} requests served")),
+        });
+    }
 }
 
 /// Body of a response, with a minimal HTTP client.
@@ -298,6 +306,22 @@ pub fn request(address: &str, line: &str, content_type: &str, body: &str) -> Str
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     response
+}
+
+/// Runs a test to its end with `start-test --json -` on a node. `args` is a plan, or a URL and load
+/// options.
+pub fn start_test(at: &Node, args: &[&str]) -> Finished {
+    let mut all = vec!["start-test"];
+    all.extend(args);
+    all.extend(["--api", &at.api, "--json", "-"]);
+    vajra(&all)
+}
+
+/// Like [`start_test`]; returns the result. Panics if the exit code is not 0.
+pub fn run_test(at: &Node, args: &[&str]) -> Value {
+    let out = start_test(at, args);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    out.json()
 }
 
 /// Starts a test with `--detach`; returns its id. `args` is a plan, or a URL and load options.

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crate::common::{Node, Target, eventually, request, serve, start_detached, swarm, vajra};
+use crate::common::{
+    Node, Target, eventually, request, serve, start_detached, start_test, swarm, vajra,
+};
 use axum::Router;
 use axum::extract::{Path as Segments, State};
 use axum::routing::get;
@@ -64,7 +66,7 @@ fn a_10_mb_file_is_on_every_node_before_the_test_starts() {
     let nodes = swarm(dir.path(), 3, &[]);
     let load = "rate = 200\nduration = \"4s\"";
     let (plan, digest) = write_plan(dir.path(), &url, 200_000, "unique", load);
-    let out = vajra(&["start-test", &plan, "--api", &nodes[1].api, "--json", "-"]);
+    let out = start_test(&nodes[1], &[&plan]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     assert!(out.stderr.contains("MiB of data"), "{}", out.stderr);
     let result = out.json();
@@ -243,13 +245,9 @@ fn measure_data_distribution_of_10_and_50_mb() {
         let load = "rate = 100\nduration = \"5s\"";
         let (plan, digest) = write_plan(dir.path(), &target.url, rows.max(1), "random", load);
         let started = Instant::now();
-        let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
+        start_detached(&nodes[0], &[&plan]);
         let announced = started.elapsed();
-        assert_eq!(out.code, 0, "{}", out.stderr);
-        eventually(|| match target.served() {
-            0 => Err("no load yet".into()),
-            _ => Ok(()),
-        });
+        target.wait_until_served(1);
         let loaded = started.elapsed();
         let during = resident(&nodes[1]);
         let size = stored(dir.path(), "n1", digest).unwrap().len() >> 20;
@@ -259,8 +257,7 @@ fn measure_data_distribution_of_10_and_50_mb() {
             before.0, during.0, during.1
         );
         let again = Instant::now();
-        let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
-        assert_eq!(out.code, 0, "{}", out.stderr);
+        start_detached(&nodes[0], &[&plan]);
         println!("  announced again after {:.2?}", again.elapsed());
     }
 }
