@@ -13,7 +13,6 @@ use super::outcome::{outcome, show};
 use super::output::{line, out};
 use super::screen;
 use vajra_core::protocol::messages::TestState;
-use vajra_plan::parse_count;
 use vajra_report::text;
 use vajra_results::result_file::ResultFile;
 use vajra_results::{NodeList, TestList, find_node};
@@ -97,22 +96,11 @@ pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
 
 /// `scale`
 pub async fn scale(args: &ScaleArgs) -> Result<Exit, Failure> {
-    let number = |option: &str, text: &str| {
-        parse_count(text).map_err(|e| Failure::usage(format_args!("{option}: {e}")))
-    };
-    let how = match (&args.rate, &args.users) {
-        (Some(rate), _) => LoadRequest::Rate(number("--rate", rate)?),
-        (None, users) => {
-            let users = number("--users", users.as_deref().unwrap_or_default())?;
-            match users.fract() == 0.0 && (1.0..=1e6).contains(&users) {
-                true => LoadRequest::Users(users as u32),
-                false => {
-                    return Err(Failure::usage(format_args!(
-                        "--users: {users} is not a whole number from 1 to 1000000"
-                    )));
-                }
-            }
-        }
+    let how = match (args.rate, args.users) {
+        (Some(rate), _) => LoadRequest::Rate(rate),
+        (None, Some(users)) => LoadRequest::Users(users),
+        // Refused when the command line is parsed.
+        (None, None) => return Err(Failure::usage("give --rate or --users")),
     };
     change_load(&args.api, &args.id, how).await
 }
