@@ -185,7 +185,7 @@ impl View<'_> {
         let events = t.events();
         let events = events.iter().map(|event| Event {
             at_ms: event.at_ms,
-            kind: event.kind.to_string(),
+            kind: event.kind.clone(),
             peer: event.node.as_ref().map(|n| network::show_peer(&n.peer)),
             text: event.text.clone(),
         });
