@@ -70,6 +70,21 @@ fn claim(term: u64, by: u32) -> TestMessage {
     }
 }
 
+/// A vote of elector 1.
+fn vote(term: u64, candidate: u32) -> TestMessage {
+    TestMessage::Vote {
+        test: TEST,
+        term,
+        candidate: node(candidate),
+        elector: node(1),
+        sending: 1,
+        share_lease: Duration::ZERO,
+        stop: None,
+        start: None,
+        log: Log::default(),
+    }
+}
+
 fn beat(term: u64, by: u32, number: u64) -> TestMessage {
     TestMessage::Beat {
         test: TestId(TEST.0),
@@ -132,20 +147,7 @@ pub fn a_claim_raises_no_term() -> Result<(), BrokenRule> {
 pub fn authority_counts_from_the_claim() -> Result<(), BrokenRule> {
     let mut first = Elector::new(0);
     first.poll_and_claim(0, 0, 1);
-    first.receive(
-        900,
-        &TestMessage::Vote {
-            test: TEST,
-            term: 1,
-            candidate: node(0),
-            elector: node(1),
-            sending: 1,
-            share_lease: Duration::ZERO,
-            stop: None,
-            start: None,
-            log: Log::default(),
-        },
-    );
+    first.receive(900, &vote(1, 0));
     ensure(first.0.has_authority(ms(970)), "a majority voted")?;
     ensure(
         !first.0.has_authority(ms(1_100)),
@@ -174,4 +176,55 @@ pub fn a_vote_carries_the_longest_lease() -> Result<(), BrokenRule> {
         carries,
         "a successor does not learn the longest share lease",
     )
+}
+
+pub fn an_old_beat_renews_no_promise() -> Result<(), BrokenRule> {
+    let mut elector = Elector::new(2);
+    elector.receive(0, &beat(1, 0, 2));
+    let sent = elector.receive(900, &beat(1, 0, 1));
+    ensure(
+        !acknowledges(&sent),
+        "a delayed beat keeps electors from voting for a successor",
+    )
+}
+
+pub fn a_far_term_is_not_considered() -> Result<(), BrokenRule> {
+    let mut elector = Elector::new(2);
+    let sent = elector.receive(0, &claim(1_000, 1));
+    ensure(sent.is_empty(), "one elector uses up the numbers of terms")
+}
+
+pub fn forced_step_downs_back_off() -> Result<(), BrokenRule> {
+    let mut coordinator = Elector::new(0);
+    let mut forced = 0;
+    for at in (0..4_000).step_by(100) {
+        coordinator.tick(at);
+        let term = coordinator.0.term() + 1;
+        coordinator.receive(
+            at,
+            &TestMessage::PollAnswer {
+                test: TEST,
+                term,
+                candidate: node(0),
+                elector: node(1),
+                sending: 1,
+                yes: true,
+                seen_term: 0,
+            },
+        );
+        coordinator.receive(at, &vote(coordinator.0.term(), 0));
+        let Some(term) = coordinator.0.leading() else {
+            continue;
+        };
+        let poll = TestMessage::Poll {
+            test: TEST,
+            term: term + 2,
+            candidate: node(2),
+            sending: 1,
+        };
+        coordinator.receive(at, &poll);
+        forced += u32::from(coordinator.0.leading().is_none());
+    }
+    ensure(forced > 0, "an elector above the term is never included")?;
+    ensure(forced < 8, "one elector unseats every coordinator")
 }

@@ -25,6 +25,9 @@ const CHECKS: &[(Bug, Check)] = &[
         Bug::AuthorityFromVotes,
         election::authority_counts_from_the_claim,
     ),
+    (Bug::OldBeats, election::an_old_beat_renews_no_promise),
+    (Bug::TermsUnbounded, election::a_far_term_is_not_considered),
+    (Bug::NoBackOff, election::forced_step_downs_back_off),
     (
         Bug::LowerTermFollowed,
         election::a_lower_term_is_not_followed,

@@ -12,10 +12,13 @@
 
 mod candidate;
 mod elector;
+mod forced;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+
+use forced::Forced;
 
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
@@ -28,6 +31,13 @@ use super::time::{Time, for_holder, for_waiter};
 /// Beats whose acknowledgement can still extend authority: those of one authority lease (four),
 /// plus slack for beats sent early.
 const BEATS_KEPT: usize = 16;
+/// Polls and claims of a term further above the highest known one are ignored, so that one elector
+/// cannot use up the numbers. Each of them makes this many more terms known: an elector that missed
+/// many elections catches up.
+const MAX_TERM_STEP: u64 = 8;
+/// Repetitions of a poll at the full rate. From then on the time between them doubles, up to the
+/// time between beats.
+const QUICK_POLLS: u32 = 16;
 
 /// Content of a beat, without the ids.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -157,6 +167,11 @@ pub struct Election {
     named_term: u64,
     voted_for: Option<NodeId>,
     promise: Option<Promise>,
+    /// Term and number of the newest beat. Older ones are ignored however late they arrive: a
+    /// promise must not outlive the coordinator because of a delayed beat.
+    newest_beat: (u64, u64),
+    /// Polls and step-downs that single electors forced.
+    forced: Forced,
     leader: Option<(u64, NodeId)>,
     replicated: Replicated,
     /// Whether the plan is on this node. Without it, the node votes but does not stand for
@@ -190,6 +205,8 @@ impl Election {
             named_term: 0,
             voted_for: None,
             promise: None,
+            newest_beat: (0, 0),
+            forced: Forced::default(),
             leader: None,
             replicated: Replicated::default(),
             can_lead: false,
@@ -221,6 +238,11 @@ impl Election {
     /// Highest known term.
     pub fn term(&self) -> u64 {
         self.seen_term
+    }
+
+    /// Whether a beat is newer than all that arrived. Others are ignored.
+    pub fn is_new_beat(&self, term: u64, number: u64) -> bool {
+        (term, number) > self.newest_beat || planted(Bug::OldBeats)
     }
 
     /// The electorate, in order of succession.

@@ -158,6 +158,7 @@ impl TestRun {
         if let TestMessage::Beat {
             term,
             coordinator,
+            number,
             since_start,
             state,
             log,
@@ -165,6 +166,7 @@ impl TestRun {
             ..
         } = message
             && *term >= self.election.term()
+            && (*coordinator == self.local.node || self.election.is_new_beat(*term, *number))
         {
             let committed = (*committed as usize).min(log.len());
             self.commit(&log[..committed], fx);
