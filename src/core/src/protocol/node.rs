@@ -3,6 +3,7 @@
 
 mod gossip;
 mod queries;
+mod unknown_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::spec::{LocalNode, Submission, TestSpec, Timings};
 use super::test_run::{Measurement, TestRun};
 use super::time::Time;
 use crate::Hook;
+use unknown_tests::UnknownTests;
 
 /// Most running tests on a node; announcements beyond it are ignored.
 pub const MAX_LIVE_TESTS: usize = 32;
@@ -36,8 +38,6 @@ const SNAPSHOTS_PER_REPLY: usize = 6;
 const ADVERT_SPACING: Duration = Duration::from_millis(200);
 /// Gap between two inputs from which on the node must have been suspended.
 const SUSPENDED: Duration = Duration::from_secs(2);
-/// Time between two requests about the same unknown test.
-const REQUEST_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Most rounds of messages of the node to itself per input; a few are normal, this many are a bug.
 const MAX_ROUNDS: usize = 10_000;
 
@@ -111,7 +111,8 @@ pub struct Node {
     tests: BTreeMap<TestId, TestRun>,
     /// Ended tests that were removed; they are not taken up again.
     forgotten: BTreeSet<TestId>,
-    requested: BTreeMap<TestId, Time>,
+    /// Running tests in adverts of which this node lacks the announcement.
+    unknown: UnknownTests,
     addresses: Vec<String>,
     advert_number: u64,
     next_advert: Time,
@@ -131,7 +132,7 @@ impl Node {
             members: Membership::default(),
             tests: BTreeMap::new(),
             forgotten: BTreeSet::new(),
-            requested: BTreeMap::new(),
+            unknown: UnknownTests::default(),
             addresses: Vec::new(),
             advert_number: 0,
             next_advert: now,
@@ -191,7 +192,10 @@ impl Node {
     /// Latest time of the next [`Input::Tick`], if no other input arrives before.
     pub fn next_wake(&self) -> Time {
         let tests = self.tests.values().map(TestRun::next_wake).min();
-        self.next_advert.min(tests.unwrap_or(Time::MAX))
+        let unknown = self.unknown.next_wake();
+        self.next_advert
+            .min(unknown)
+            .min(tests.unwrap_or(Time::MAX))
     }
 
     /// Handles an input. The driver must carry out the outputs in order.
@@ -369,6 +373,7 @@ impl Node {
                 t.tick(now, &able, fx);
             }
         }
+        self.request_announcements(now, fx);
         self.advertise(now, fx);
     }
 

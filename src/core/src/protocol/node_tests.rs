@@ -492,3 +492,55 @@ fn a_restarted_coordinator_is_lost_and_its_new_incarnation_is_not() {
     assert!(world.shares()[first] > 0, "{:?}", world.shares());
     assert!(kinds_about(test, &local.node).contains(&"joined".to_owned()));
 }
+
+/// Delivers the advert of a node that runs a test, and returns the nodes that are asked about it.
+fn asked_after_advert(node: &mut Node, now: Time, of: u32, number: u64) -> Vec<Peer> {
+    let mut message = super::super::fakes::advert(of, number);
+    message.tests.push(KnownTest {
+        test: TEST,
+        term: 1,
+        coordinator: None,
+        digest: super::super::id::Digest::of(b"a plan"),
+    });
+    let author = message.node.peer.clone();
+    let message = Gossip::Advert(message);
+    asked(node.handle(now, Input::Gossip { author, message }))
+}
+
+fn asked(outputs: Vec<Output>) -> Vec<Peer> {
+    let sent = outputs.into_iter().filter_map(|o| match o {
+        Output::Send(peer, Request::FetchAnnouncement(TEST)) => Some(peer),
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn another_advertiser_of_an_unknown_test_is_asked_at_once_but_not_all_of_many() {
+    let mut world = World::new(1);
+    let node_ = &mut world.nodes[0];
+    let at = |ms: u64| Time((1_000 + ms) * MS);
+    assert_eq!(asked_after_advert(node_, at(0), 1, 1), [node(1).peer]);
+    assert_eq!(asked_after_advert(node_, at(10), 2, 1), [node(2).peer]);
+    assert_eq!(asked_after_advert(node_, at(20), 1, 2), [], "asked already");
+    assert_eq!(asked_after_advert(node_, at(30), 3, 1), [node(3).peer]);
+    assert_eq!(asked_after_advert(node_, at(40), 4, 1), [], "three suffice");
+}
+
+#[test]
+fn an_unanswered_request_for_an_announcement_is_repeated_without_another_advert() {
+    let mut world = World::new(1);
+    let node_ = &mut world.nodes[0];
+    let at = |ms: u64| Time((1_000 + ms) * MS);
+    asked_after_advert(node_, at(0), 1, 1);
+    asked_after_advert(node_, at(100), 2, 1);
+    assert!(node_.next_wake() <= at(1_100));
+    assert_eq!(asked(node_.handle(at(1_100), Input::Tick)), [node(1).peer]);
+    assert_eq!(asked(node_.handle(at(2_100), Input::Tick)), [node(2).peer]);
+    for ms in (2_200..9_000).step_by(100) {
+        node_.handle(at(ms), Input::Tick);
+    }
+    let last = asked(node_.handle(at(9_000), Input::Tick));
+    assert_eq!(last, [], "both advertisers are gone");
+    assert_eq!(node_.unknown.next_wake(), Time::MAX);
+}
