@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vajra_core::protocol::election::{BeatBody, Election};
 use vajra_core::protocol::log::Log;
-use vajra_core::protocol::messages::{Gossip, TestMessage, TestState};
+use vajra_core::protocol::messages::{Gossip, Request, TestMessage, TestState};
 use vajra_core::protocol::spec::Timings;
 use vajra_core::protocol::{Effects, Output, TestId};
 
@@ -25,7 +25,7 @@ impl Elector {
 
     fn sent(fx: Effects) -> Vec<TestMessage> {
         let sent = fx.outputs.into_iter().filter_map(|o| match o {
-            Output::Publish(Gossip::Test(m)) => Some(m),
+            Output::Publish(Gossip::Test(m)) | Output::Send(_, Request::Election(m)) => Some(m),
             _ => None,
         });
         sent.collect()

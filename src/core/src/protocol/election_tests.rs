@@ -2,7 +2,7 @@
 
 use super::super::effects::Output;
 use super::super::fakes::node;
-use super::super::messages::Gossip;
+use super::super::messages::{Gossip, Request};
 use super::*;
 
 const TEST: TestId = TestId([2; 16]);
@@ -36,7 +36,7 @@ impl Elector {
             .outputs
             .into_iter()
             .filter_map(|o| match o {
-                Output::Publish(Gossip::Test(m)) => Some(m),
+                Output::Publish(Gossip::Test(m)) | Output::Send(_, Request::Election(m)) => Some(m),
                 _ => None,
             })
             .collect();

@@ -267,6 +267,17 @@ impl TestMessage {
         }
     }
 
+    /// The only node that it concerns, if it can be sent as a [`Request::Election`].
+    pub fn receiver(&self) -> Option<&NodeId> {
+        match self {
+            TestMessage::PollAnswer { candidate, .. } | TestMessage::Vote { candidate, .. } => {
+                Some(candidate)
+            }
+            TestMessage::BeatAck { coordinator, .. } => Some(coordinator),
+            _ => None,
+        }
+    }
+
     /// Node that must be its author.
     pub fn author(&self) -> &NodeId {
         match self {
@@ -406,6 +417,9 @@ pub enum Request {
         /// Only workers after this one.
         after: Option<NodeId>,
     },
+    /// Elector to candidate or coordinator: an answer to a poll, a vote, or the acknowledgement of a
+    /// beat, which concern only the receiver. If there is no connection, they are gossiped.
+    Election(TestMessage),
     /// Any node to any node: take no new share.
     Drain,
     /// Any node to any node: would this plan run? Answered by the driver.
@@ -484,6 +498,8 @@ pub enum Reply {
         /// Whether more follow: request those after the last of these.
         more: bool,
     },
+    /// To [`Request::Election`].
+    Noted,
     /// To [`Request::Drain`].
     Drained,
     /// To [`Request::Preflight`].

@@ -113,6 +113,8 @@ pub struct Node {
     forgotten: BTreeSet<TestId>,
     /// Running tests in adverts of which this node lacks the announcement.
     unknown: UnknownTests,
+    /// Peers with a connection to this node.
+    connected: BTreeSet<Peer>,
     addresses: Vec<String>,
     advert_number: u64,
     next_advert: Time,
@@ -133,6 +135,7 @@ impl Node {
             tests: BTreeMap::new(),
             forgotten: BTreeSet::new(),
             unknown: UnknownTests::default(),
+            connected: BTreeSet::new(),
             addresses: Vec::new(),
             advert_number: 0,
             next_advert: now,
@@ -217,7 +220,20 @@ impl Node {
                 break;
             }
         }
+        for output in &mut fx.outputs {
+            self.gossip_if_unconnected(output);
+        }
         fx.outputs
+    }
+
+    /// A message of an election to a node without a connection is gossiped, since others may relay
+    /// it.
+    fn gossip_if_unconnected(&self, output: &mut Output) {
+        if let Output::Send(to, Request::Election(message)) = output
+            && !self.connected.contains(to)
+        {
+            *output = Output::Publish(Gossip::Test(message.clone()));
+        }
     }
 
     fn dispatch(&mut self, now: Time, input: Input, fx: &mut Effects) {
@@ -234,9 +250,13 @@ impl Node {
             Input::Reply { from, reply } => self.reply(now, &from, reply, fx),
             Input::Connected(peer) => {
                 self.members.connected(&peer);
+                self.connected.insert(peer);
                 self.advertise_soon(now);
             }
-            Input::Disconnected(peer) => self.members.disconnected(&peer),
+            Input::Disconnected(peer) => {
+                self.members.disconnected(&peer);
+                self.connected.remove(&peer);
+            }
             Input::Addresses(addresses) => {
                 self.addresses = addresses;
                 self.advertise_now(now);

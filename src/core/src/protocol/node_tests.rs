@@ -50,6 +50,11 @@ impl World {
                 .nodes
                 .push(Node::new(local, Timings::lan(), world.now));
         }
+        for i in 0..count {
+            for j in (0..count).filter(|j| *j != i) {
+                world.input(i as usize, Input::Connected(node(j).peer));
+            }
+        }
         world.run_for(Duration::from_millis(500));
         world
     }
@@ -543,4 +548,78 @@ fn an_unanswered_request_for_an_announcement_is_repeated_without_another_advert(
     let last = asked(node_.handle(at(9_000), Input::Tick));
     assert_eq!(last, [], "both advertisers are gone");
     assert_eq!(node_.unknown.next_wake(), Time::MAX);
+}
+
+fn beat(of: u32, number: u64) -> TestMessage {
+    TestMessage::Beat {
+        test: TEST,
+        term: 5,
+        coordinator: node(of),
+        number,
+        share_lease: Duration::from_secs(2),
+        since_start: None,
+        state: TestState::Registering,
+        log: Arc::from([]),
+        committed: 0,
+        events: Vec::new(),
+    }
+}
+
+#[test]
+fn an_acknowledgement_goes_to_the_coordinator_alone_or_is_gossiped_without_a_connection() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.dead[1] = true;
+    let mut acknowledge = |number, connected: bool| {
+        let now = world.now;
+        let elector = &mut world.nodes[0];
+        let peer = node(1).peer;
+        elector.handle(
+            now,
+            match connected {
+                true => Input::Connected(peer.clone()),
+                false => Input::Disconnected(peer.clone()),
+            },
+        );
+        let message = Gossip::Test(beat(1, number));
+        let input = Input::Gossip {
+            author: peer,
+            message,
+        };
+        elector.handle(now, input)
+    };
+    let is_ack = |m: &TestMessage| matches!(m, TestMessage::BeatAck { .. });
+    let direct = acknowledge(1, true);
+    assert!(direct.iter().any(
+        |o| matches!(o, Output::Send(to, Request::Election(m)) if is_ack(m) && *to == node(1).peer)
+    ));
+    let gossiped = |o: &Output| matches!(o, Output::Publish(Gossip::Test(m)) if is_ack(m));
+    assert!(!direct.iter().any(gossiped));
+    assert!(acknowledge(2, false).iter().any(gossiped));
+}
+
+#[test]
+fn a_direct_message_in_another_nodes_name_or_to_another_node_is_refused() {
+    let mut world = World::new(3);
+    world.submit(0);
+    let ack = |coordinator, elector| TestMessage::BeatAck {
+        test: TEST,
+        term: 1,
+        coordinator: node(coordinator),
+        elector: node(elector),
+        number: 1,
+    };
+    let mut send = |message| {
+        let from = node(1).peer;
+        let request = Request::Election(message);
+        let outputs = world.nodes[0].handle(world.now, Input::Request { from, request });
+        outputs.into_iter().find_map(|o| match o {
+            Output::Reply(reply) => Some(reply),
+            _ => None,
+        })
+    };
+    assert_eq!(send(ack(0, 1)), Some(Reply::Noted));
+    assert!(matches!(send(ack(0, 2)), Some(Reply::Refused(_))));
+    assert!(matches!(send(ack(2, 1)), Some(Reply::Refused(_))));
+    assert!(matches!(send(beat(1, 1)), Some(Reply::Refused(_))));
 }

@@ -31,15 +31,18 @@ impl Election {
             self.named_term = self.named_term.max(term - 1);
             return Some(change);
         }
-        fx.publish(TestMessage::PollAnswer {
-            test: self.test,
-            term,
-            candidate: candidate.clone(),
-            elector: self.me.clone(),
+        fx.answer(
             sending,
-            yes: self.would_vote(now, term, candidate),
-            seen_term: self.seen_term,
-        });
+            TestMessage::PollAnswer {
+                test: self.test,
+                term,
+                candidate: candidate.clone(),
+                elector: self.me.clone(),
+                sending,
+                yes: self.would_vote(now, term, candidate),
+                seen_term: self.seen_term,
+            },
+        );
         None
     }
 
@@ -128,26 +131,29 @@ impl Election {
         self.voted_for = Some(candidate.clone());
         self.promise(term, candidate, now);
         self.wait_for_promise();
-        fx.publish(TestMessage::Vote {
-            test: self.test,
-            term,
-            candidate: candidate.clone(),
-            elector: self.me.clone(),
+        fx.answer(
             sending,
-            share_lease: match self.replicated.share_lease {
-                _ if planted(Bug::VoteForgetsLease) => Duration::ZERO,
-                lease => lease,
-            },
-            stop: self.replicated.stop,
-            start: self.replicated.start.map(|(term, at)| RelayedStart {
+            TestMessage::Vote {
+                test: self.test,
                 term,
-                since: now.signed_since(at),
-            }),
-            log: match &self.replicated.log {
-                _ if planted(Bug::LogForgotten) => Log::default(),
-                known => known.clone(),
+                candidate: candidate.clone(),
+                elector: self.me.clone(),
+                sending,
+                share_lease: match self.replicated.share_lease {
+                    _ if planted(Bug::VoteForgetsLease) => Duration::ZERO,
+                    lease => lease,
+                },
+                stop: self.replicated.stop,
+                start: self.replicated.start.map(|(term, at)| RelayedStart {
+                    term,
+                    since: now.signed_since(at),
+                }),
+                log: match &self.replicated.log {
+                    _ if planted(Bug::LogForgotten) => Log::default(),
+                    known => known.clone(),
+                },
             },
-        });
+        );
         lost
     }
 
@@ -222,7 +228,7 @@ impl Election {
                 self.promise(term, coordinator, now);
             }
             self.wait_for_promise();
-            fx.publish(TestMessage::BeatAck {
+            fx.send_election(TestMessage::BeatAck {
                 test: self.test,
                 term,
                 coordinator: coordinator.clone(),

@@ -167,6 +167,12 @@ pub fn requests() -> Vec<Request> {
         record(RecordName::Timeline(TEST)),
         record(RecordName::Links),
     ];
+    for message in gossip() {
+        match message {
+            Gossip::Test(m) if m.receiver().is_some() => all.push(Request::Election(m)),
+            _ => {}
+        }
+    }
     for status in [
         Status::Unknown,
         Status::Idle,
@@ -239,6 +245,7 @@ pub fn replies() -> Vec<Reply> {
             snapshots: Vec::new(),
             more: false,
         },
+        Reply::Noted,
         Reply::Drained,
         Reply::Preflight(preflight_reply()),
         Reply::Clock {
