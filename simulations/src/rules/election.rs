@@ -93,6 +93,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         number,
         share_lease: Duration::from_secs(9),
         since_start: None,
+        ends_within: None,
         state: TestState::Running,
         log: Arc::from([]),
         committed: 0,

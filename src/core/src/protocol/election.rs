@@ -46,6 +46,8 @@ pub struct BeatBody {
     pub share_lease: Duration,
     /// Nanoseconds since the start of the profile; negative before it.
     pub since_start: Option<i64>,
+    /// Longest time until the coordinator ends the test.
+    pub ends_within: Option<Duration>,
     /// State of the test.
     pub state: TestState,
     /// All log entries.
@@ -170,6 +172,8 @@ pub struct Election {
     /// Term and number of the newest beat. Older ones are ignored however late they arrive: a
     /// promise must not outlive the coordinator because of a delayed beat.
     newest_beat: (u64, u64),
+    /// Time of the last message of each elector.
+    heard: BTreeMap<NodeId, Time>,
     /// Polls and step-downs that single electors forced.
     forced: Forced,
     leader: Option<(u64, NodeId)>,
@@ -206,6 +210,7 @@ impl Election {
             voted_for: None,
             promise: None,
             newest_beat: (0, 0),
+            heard: BTreeMap::new(),
             forced: Forced::default(),
             leader: None,
             replicated: Replicated::default(),
@@ -248,6 +253,13 @@ impl Election {
     /// The electorate, in order of succession.
     pub fn electorate(&self) -> &[NodeId] {
         &self.electorate
+    }
+
+    /// Number of electors of which no message has arrived after `since`.
+    pub fn silent_electors(&self, since: Time) -> usize {
+        let silent =
+            |n: &&NodeId| **n != self.me && self.heard.get(*n).is_none_or(|heard| *heard <= since);
+        self.electorate.iter().filter(silent).count()
     }
 
     /// State for the next coordinator, sent with this node's vote.
@@ -419,6 +431,9 @@ impl Election {
     pub fn handle(&mut self, now: Time, message: &TestMessage, fx: &mut Effects) -> Option<Change> {
         if *message.author() == self.me {
             return None;
+        }
+        if self.is_elector(message.author()) {
+            self.heard.insert(message.author().clone(), now);
         }
         match message {
             TestMessage::Poll {

@@ -192,6 +192,9 @@ pub enum TestMessage {
         /// Nanoseconds since the start of the profile, at sending; negative before it. For nodes
         /// without an estimate of the coordinator's clock.
         since_start: Option<i64>,
+        /// Longest time from sending until the coordinator ends the test. For nodes that have not
+        /// read the plan.
+        ends_within: Option<Duration>,
         /// State of the test.
         state: TestState,
         /// All log entries of this and earlier terms.

@@ -341,7 +341,7 @@ impl Node {
         };
         self.announced(now, announcement.clone(), fx);
         if let Some(t) = self.tests.get_mut(&s.test) {
-            t.offer_plan(&s.plan, fx);
+            t.offer_plan(now, &s.plan, fx);
             fx.outputs
                 .push(Output::Publish(Gossip::Test(TestMessage::Announced(
                     announcement,
@@ -362,9 +362,12 @@ impl Node {
         };
         match spec {
             Ok(spec) => t.inspected(now, spec, unable, fx),
-            Err(why) => fx.outputs.push(Output::Log(format!(
-                "the plan of test {test} cannot be used on this node: {why}"
-            ))),
+            Err(why) => {
+                t.inspection_failed(now);
+                fx.outputs.push(Output::Log(format!(
+                    "the plan of test {test} cannot be used on this node: {why}"
+                )));
+            }
         }
     }
 

@@ -558,6 +558,7 @@ fn beat(of: u32, number: u64) -> TestMessage {
         number,
         share_lease: Duration::from_secs(2),
         since_start: None,
+        ends_within: None,
         state: TestState::Registering,
         log: Arc::from([]),
         committed: 0,
@@ -622,4 +623,40 @@ fn a_direct_message_in_another_nodes_name_or_to_another_node_is_refused() {
     assert!(matches!(send(ack(0, 2)), Some(Reply::Refused(_))));
     assert!(matches!(send(ack(2, 1)), Some(Reply::Refused(_))));
     assert!(matches!(send(beat(1, 1)), Some(Reply::Refused(_))));
+}
+
+#[test]
+fn the_loss_of_the_majority_is_known_at_once_and_is_the_reason_of_the_end() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(3));
+    let alone = (0..3).find(|i| *i != world.coordinator()).expect("another");
+    let start = world.test(alone).start().expect("a start");
+    (0..3)
+        .filter(|i| *i != alone)
+        .for_each(|i| world.dead[i] = true);
+    let lost = world.now;
+    world.run_for(Duration::from_secs(4));
+    let test = world.test(alone);
+    let since = test.no_coordinator_since(world.now).expect("none");
+    assert!(since <= lost && lost.since(since) <= Duration::from_millis(250));
+    let stopped = test.load_stopped_at(world.now).expect("no lease");
+    assert!(stopped.since(lost) < Duration::from_millis(2_500));
+    assert_eq!(test.silent_electors(world.now), Some((2, 3)));
+    world.run_for(Duration::from_secs(10));
+    let test = world.test(alone);
+    let Some(EndReason::Failed(why)) = test.ended().map(|e| &e.reason) else {
+        panic!("{:?}", test.ended());
+    };
+    assert!(
+        why.contains("2 of 3 nodes that may vote cannot be reached"),
+        "{why}"
+    );
+    assert!(why.contains("the load stopped at"), "{why}");
+    let end = test.ended_at().expect("an end").since(start);
+    assert!(
+        end < Duration::from_millis(10_000 + 1_000 + 2_560),
+        "{end:?}"
+    );
+    assert!(test.events().iter().any(|e| e.kind == "no_coordinator"));
 }

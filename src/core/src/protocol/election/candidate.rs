@@ -162,6 +162,7 @@ impl Election {
             number,
             share_lease: body.share_lease,
             since_start: body.since_start,
+            ends_within: body.ends_within,
             state: body.state,
             log: body.log.clone(),
             committed,

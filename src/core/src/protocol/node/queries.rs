@@ -83,7 +83,7 @@ impl Node {
         match reply {
             Reply::Plan(Some(plan)) => {
                 for t in self.tests.values_mut() {
-                    t.offer_plan(&plan, fx);
+                    t.offer_plan(now, &plan, fx);
                 }
             }
             Reply::Announcement(Some(announcement)) => {

@@ -228,49 +228,8 @@ impl TestRun {
         self.end.next_fetch = now + REPEAT;
     }
 
-    /// Time at which this node ends the test without a message from a coordinator.
-    pub(super) fn deadline(&self) -> Time {
-        let Some(spec) = &self.spec else {
-            return self.announced_at + self.start_timeout();
-        };
-        let lease = for_waiter(
-            self.timings
-                .share_lease
-                .max(self.election.replicated().share_lease),
-        );
-        let duration = spec.load_duration(&self.election.replicated().log.entries, &self.timings);
-        let hooks = spec.hook_limit();
-        let planned = self
-            .start()
-            .map(|s| s + duration + spec.grace + lease + hooks);
-        let stopped = self
-            .stop
-            .order
-            .map(|(s, at)| at + s.timeout + lease + hooks);
-        match (planned, stopped) {
-            (Some(a), Some(b)) => a.min(b),
-            (Some(t), None) | (None, Some(t)) => t,
-            (None, None) => {
-                self.observed.last_beat.unwrap_or(self.announced_at) + self.start_timeout()
-            }
-        }
-    }
-
-    /// Time that a test without a start may go without a beat.
-    pub(super) fn start_timeout(&self) -> Duration {
-        self.timings.registration_window + self.timings.share_lease * 8
-    }
-
     pub(super) fn conclude(&mut self, now: Time, fx: &mut Effects) {
-        let reason = match (self.start(), self.stop.order) {
-            (_, Some(_)) => EndReason::Stopped,
-            (Some(_), None) => EndReason::Completed,
-            (None, None) => EndReason::Failed(
-                "no coordinator was elected: most of the nodes that may vote cannot be reached; \
-                 see `vajra-node nodes`, and start the test again"
-                    .into(),
-            ),
-        };
+        let reason = self.conclusion(now);
         let ended = Ended {
             test: self.id(),
             term: self.election.term(),

@@ -113,6 +113,7 @@ pub fn gossip() -> Vec<Gossip> {
             number: 8,
             share_lease: Duration::from_millis(2500),
             since_start: (state != TestState::Electing).then_some(-3),
+            ends_within: (state != TestState::Ended).then_some(Duration::from_secs(70)),
             state,
             log: decisions().into(),
             committed: 4,
