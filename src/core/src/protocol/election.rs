@@ -262,6 +262,11 @@ impl Election {
         self.electorate.iter().filter(silent).count()
     }
 
+    /// Highest term of a beat that this node has received or sent.
+    pub fn term_of_beats(&self) -> u64 {
+        self.newest_beat.0
+    }
+
     /// State for the next coordinator, sent with this node's vote.
     pub fn replicated(&self) -> &Replicated {
         &self.replicated

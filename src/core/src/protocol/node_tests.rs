@@ -660,3 +660,28 @@ fn the_loss_of_the_majority_is_known_at_once_and_is_the_reason_of_the_end() {
     );
     assert!(test.events().iter().any(|e| e.kind == "no_coordinator"));
 }
+
+#[test]
+fn a_lost_worker_that_delivers_its_final_snapshot_after_the_end_is_not_lost() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(1));
+    let cut = (0..3).find(|i| *i != world.coordinator()).expect("another");
+    world.input(cut, Input::Measured(TEST, measurement(10, false)));
+    world.dead[cut] = true;
+    world.run_for(Duration::from_secs(4));
+    let order = StopOrder {
+        graceful: false,
+        timeout: Duration::ZERO,
+    };
+    let stopper = world.coordinator();
+    world.input(stopper, Input::StopTest(TEST, order));
+    world.run_for(Duration::from_secs(4));
+    let lost = node(cut as u32);
+    assert!(world.test(stopper).lost().contains_key(&lost));
+    world.dead[cut] = false;
+    world.run_for(Duration::from_secs(6));
+    for i in 0..3 {
+        assert_eq!(world.test(i).lost(), BTreeMap::new(), "node {i}");
+    }
+}

@@ -44,6 +44,9 @@ impl TestRun {
     }
 
     pub(super) fn on_ended(&mut self, now: Time, ended: &Ended, concluded: bool, fx: &mut Effects) {
+        if !concluded && !self.may_end(ended) {
+            return;
+        }
         // An end that most nodes missed, because its coordinator died with it, does not count: they
         // continued under a later term, and that term's end counts.
         let superseded = self.end.ended.as_ref().is_none_or(|e| e.term < ended.term);
@@ -78,6 +81,13 @@ impl TestRun {
         }
         self.end.fetches = 0;
         self.check_complete(now, fx);
+    }
+
+    /// Whether this end counts: its author may coordinate the test, and while the test runs, this
+    /// node has seen no beat of a later coordinator, which decides instead.
+    fn may_end(&self, ended: &Ended) -> bool {
+        let elector = self.announcement.electorate.contains(&ended.coordinator);
+        elector && (self.end.ended.is_some() || ended.term >= self.election.term_of_beats())
     }
 
     /// The coordinator repeats its end with later snapshots in the roster.
@@ -138,6 +148,9 @@ impl TestRun {
             Some(entry) => {
                 entry.last_snapshot = Some(snapshot.number);
                 entry.is_final = snapshot.is_final;
+                if snapshot.is_final {
+                    entry.lost_at = None;
+                }
             }
             None if !metrics.had_load() => return,
             None => ended.roster.push(unregistered(&snapshot.worker, metrics)),

@@ -247,6 +247,18 @@ fn a_test_of_which_only_the_end_was_lost_is_completed() {
 }
 
 #[test]
+fn an_end_of_a_lower_term_or_of_a_node_without_a_vote_does_not_end_a_running_test() {
+    let mut f = Follower::with_plan(10, |_| {});
+    f.beat(1.0, 3, |_| {});
+    for end in [ended(2, 1), ended(9, 7)] {
+        f.receive(2.0, end);
+        assert_eq!(f.run.ended(), None);
+    }
+    f.receive(3.0, ended(3, 0));
+    assert!(f.run.ended().is_some());
+}
+
+#[test]
 fn an_end_of_any_term_replaces_one_that_was_concluded_here() {
     let mut f = Follower::with_plan(10, |_| {});
     f.beat(1.0, 3, |b| b.since_start = Some(nanos(0.0)));
