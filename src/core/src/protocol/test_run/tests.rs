@@ -73,8 +73,10 @@ impl Follower {
     }
 
     fn beat(&mut self, seconds: f64, term: u64, change: impl FnOnce(&mut election::BeatBody)) {
-        let mut body = election::BeatBody::default();
-        body.state = TestState::Registering;
+        let mut body = election::BeatBody {
+            state: TestState::Registering,
+            ..election::BeatBody::default()
+        };
         change(&mut body);
         self.beat += 1;
         let beat = TestMessage::Beat {
