@@ -158,7 +158,7 @@ pub fn authority_counts_from_the_claim() -> Result<(), BrokenRule> {
 
 pub fn a_lower_term_is_not_followed() -> Result<(), BrokenRule> {
     let mut elector = Elector::new(2);
-    elector.receive(0, &beat(3, 0, 1));
+    elector.receive(0, &claim(3, 0));
     let sent = elector.receive(100, &beat(2, 1, 9));
     ensure(
         !acknowledges(&sent),
@@ -228,4 +228,23 @@ pub fn forced_step_downs_back_off() -> Result<(), BrokenRule> {
     }
     ensure(forced > 0, "an elector above the term is never included")?;
     ensure(forced < 8, "one elector unseats every coordinator")
+}
+
+pub fn a_resignation_frees_promises_of_its_own_term_only() -> Result<(), BrokenRule> {
+    let mut elector = Elector::new(2);
+    elector.receive(0, &beat(2, 0, 1));
+    let resign = |term| TestMessage::Resign {
+        test: TEST,
+        term,
+        node: node(0),
+    };
+    elector.receive(10, &resign(1));
+    let sent = elector.receive(20, &claim(3, 1));
+    ensure(
+        sent.is_empty(),
+        "a delayed resignation lets two coordinators have authority at once",
+    )?;
+    elector.receive(30, &resign(2));
+    let sent = elector.receive(40, &claim(3, 1));
+    ensure(!sent.is_empty(), "a resignation frees no promise")
 }

@@ -43,12 +43,17 @@ impl TestRun {
     fn planned_end(&self, start: Time) -> Option<Time> {
         let spec = self.spec.as_ref()?;
         let profile_end = self.profile_end(start)?;
-        // Without a coordinator no teardown runs.
-        let teardown = match self.coordinated_at(profile_end) {
-            true => spec.teardown.unwrap_or_default(),
-            false => Duration::ZERO,
-        };
-        Some(profile_end + spec.grace + teardown)
+        if self.coordinated_at(profile_end) {
+            return Some(profile_end + spec.grace + spec.teardown.unwrap_or_default());
+        }
+        // Without a coordinator no teardown runs, and without `hold` the load has stopped when the
+        // shares lapsed.
+        match self.observed.last_beat {
+            Some(beat) if spec.on_lost != OnLost::Hold => {
+                Some(profile_end.max(beat + self.longest_lease() + spec.grace))
+            }
+            _ => Some(profile_end + spec.grace),
+        }
     }
 
     pub(super) fn profile_end(&self, start: Time) -> Option<Time> {

@@ -1,8 +1,9 @@
 //! Deadlines and conclusions of one test on one node.
 
 use super::super::election;
-use super::super::fakes::{node, spec};
+use super::super::fakes::{measurement, node, spec};
 use super::super::id::Digest;
+use super::super::spec::OnLost;
 use super::*;
 use std::collections::BTreeMap;
 
@@ -201,7 +202,7 @@ fn a_test_that_has_not_started_in_time_ends_though_coordinators_are_elected() {
 }
 
 #[test]
-fn a_test_that_lost_its_majority_ends_a_lease_and_the_graceful_timeout_after_its_plan() {
+fn a_test_that_lost_its_majority_ends_a_lease_after_its_plan() {
     let hook = Some(Duration::from_secs(11));
     let mut f = Follower::with_plan(10, |s| (s.setup, s.teardown) = (hook, hook));
     f.beat(1.0, 1, |b| b.since_start = Some(nanos(0.0)));
@@ -221,9 +222,9 @@ fn a_test_that_lost_its_majority_ends_a_lease_and_the_graceful_timeout_after_its
         },
     );
     assert_eq!(f.run.silent_electors(at(9.0)), Some((1, 3)));
-    // Start 1 s, plan 10 s, graceful time-out 1 s, lease 2.55 s.
+    // Start 1 s, plan 10 s, lease 2.55 s: neither hooks nor requests in flight are left.
     let end = f.end_between(4.0, 60.0).expect("an end");
-    assert!((14.5..14.65).contains(&end), "{end}");
+    assert!((13.5..13.65).contains(&end), "{end}");
     let why = f.failure();
     assert!(
         why.contains("no coordinator could be elected since 3.0 s"),
@@ -233,6 +234,28 @@ fn a_test_that_lost_its_majority_ends_a_lease_and_the_graceful_timeout_after_its
     let kinds: Vec<&str> = events.iter().map(|e| e.kind.as_str()).collect();
     assert_eq!(kinds, ["no_coordinator"]);
     assert_eq!(events[0].at_ms, 3_000);
+}
+
+#[test]
+fn a_test_that_lost_its_majority_late_waits_for_requests_in_flight() {
+    let mut f = Follower::with_plan(10, |s| s.grace = Duration::from_secs(5));
+    f.beat(0.5, 1, |b| b.since_start = Some(nanos(-0.5)));
+    f.beat(8.0, 1, |b| b.since_start = Some(nanos(7.0)));
+    // Shares lapse at 10.55 s, requests last until 15.55 s.
+    let end = f.end_between(8.0, 60.0).expect("an end");
+    assert!((18.1..18.2).contains(&end), "{end}");
+}
+
+#[test]
+fn under_hold_workers_run_on_without_a_coordinator_and_the_plan_is_completed() {
+    let mut f = Follower::with_plan(10, |s| s.on_lost = OnLost::Hold);
+    f.beat(1.0, 1, |b| b.since_start = Some(nanos(0.0)));
+    f.beat(4.0, 1, |b| b.since_start = Some(nanos(3.0)));
+    let fx = &mut Effects::default();
+    f.run.measured(at(11.0), measurement(5, true), 3, fx);
+    let end = f.end_between(11.0, 60.0).expect("an end");
+    assert!((14.5..14.65).contains(&end), "{end}");
+    assert_eq!(f.reason(), &EndReason::Completed);
 }
 
 #[test]
