@@ -5,7 +5,7 @@ use prost::Message as _;
 use super::limits::*;
 use super::test_message::term;
 use super::{Wire, WireError, common, decode, encode, pb, record, size_guard, snapshot_page};
-use vajra_core::protocol::messages::{BlobPart, Reply, Request};
+use vajra_core::protocol::messages::{BlobPart, Reply, Request, TestMessage};
 
 /// Encodes a request. It has at most [`MAX_CONTROL`] bytes, except for whole plans and for metrics
 /// with many or large pieces; those of a plan with a few steps fit [`MAX_BULK`].
@@ -33,6 +33,7 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
             test: test.0.to_vec(),
             after: after.as_ref().map(Wire::to_wire),
         }),
+        Request::Election(m) => Body::Election(m.to_wire()),
         Request::Drain => Body::Drain(pb::v1::Drain {}),
         Request::Preflight(p) => Body::Preflight(p.to_wire()),
         Request::Clock => Body::Clock(pb::v1::Clock {}),
@@ -78,6 +79,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
             test: common::test(&m.test)?,
             after: decode::optional(m.after)?,
         },
+        Body::Election(m) => Request::Election(election(m)?),
         Body::Drain(_) => Request::Drain,
         Body::Preflight(m) => Request::Preflight(Wire::from_wire(m)?),
         Body::Clock(_) => Request::Clock,
@@ -137,6 +139,7 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             snapshots,
             more,
         } => Body::Snapshots(snapshot_page::to_wire(*test, snapshots, *more)),
+        Reply::Noted => Body::Noted(pb::v1::Noted {}),
         Reply::Drained => Body::Drained(pb::v1::Drained {}),
         Reply::Preflight(p) => Body::Preflight(p.to_wire()),
         Reply::Clock { unix_ms } => Body::Clock(pb::v1::ClockReading {
@@ -193,6 +196,7 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
             Reply::Plan(m.plan.map(Into::into))
         }
         Body::Snapshots(m) => snapshot_page::from_wire(m)?,
+        Body::Noted(_) => Reply::Noted,
         Body::Drained(_) => Reply::Drained,
         Body::Preflight(m) => Reply::Preflight(Wire::from_wire(m)?),
         Body::Clock(m) => Reply::Clock {
@@ -209,6 +213,15 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
         Body::Record(m) => Reply::Record(decode::optional(m.part)?),
         Body::Refused(m) => Reply::Refused(decode::text("message", m.message, MAX_TEXT)?),
     })
+}
+
+/// A message of an election to one node.
+fn election(m: pb::v1::TestMessage) -> Result<TestMessage, WireError> {
+    let message = TestMessage::from_wire(m)?;
+    match message.receiver() {
+        Some(_) => Ok(message),
+        None => Err(WireError::Unknown("election message")),
+    }
 }
 
 fn blob_part(m: pb::v1::BlobPart) -> Result<BlobPart, WireError> {

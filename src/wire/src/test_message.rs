@@ -121,6 +121,7 @@ impl Wire for TestMessage {
                 number,
                 share_lease,
                 since_start,
+                ends_within,
                 state,
                 log,
                 committed,
@@ -136,6 +137,7 @@ impl Wire for TestMessage {
                 log: log_entry::to_wire(log),
                 committed: *committed,
                 events: events.iter().map(Wire::to_wire).collect(),
+                ends_within_ns: ends_within.map(encode::ns),
             }),
             TestMessage::BeatAck {
                 test,
@@ -231,6 +233,10 @@ impl Wire for TestMessage {
                 since_start: m
                     .since_start_ns
                     .map(|ns| decode::signed_ns("since_start_ns", ns))
+                    .transpose()?,
+                ends_within: m
+                    .ends_within_ns
+                    .map(|ns| decode::span("ends_within_ns", ns))
                     .transpose()?,
                 state: TestState::from_wire(m.state)?,
                 committed: decode::at_most("committed", m.committed, m.log.len() as u32)?,
