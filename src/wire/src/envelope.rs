@@ -1,5 +1,7 @@
 //! Requests and replies in their envelopes.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::limits::*;
@@ -34,6 +36,12 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
             after: after.as_ref().map(Wire::to_wire),
         }),
         Request::Election(m) => Body::Election(m.to_wire()),
+        Request::FetchAllocation { test, digest } => {
+            Body::FetchAllocation(pb::v1::FetchAllocation {
+                test: test.0.to_vec(),
+                digest: digest.0.to_vec(),
+            })
+        }
         Request::Drain => Body::Drain(pb::v1::Drain {}),
         Request::Preflight(p) => Body::Preflight(p.to_wire()),
         Request::Clock => Body::Clock(pb::v1::Clock {}),
@@ -80,6 +88,10 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
             after: decode::optional(m.after)?,
         },
         Body::Election(m) => Request::Election(election(m)?),
+        Body::FetchAllocation(m) => Request::FetchAllocation {
+            test: common::test(&m.test)?,
+            digest: common::digest(&m.digest)?,
+        },
         Body::Drain(_) => Request::Drain,
         Body::Preflight(m) => Request::Preflight(Wire::from_wire(m)?),
         Body::Clock(_) => Request::Clock,
@@ -140,6 +152,10 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             more,
         } => Body::Snapshots(snapshot_page::to_wire(*test, snapshots, *more)),
         Reply::Noted => Body::Noted(pb::v1::Noted {}),
+        Reply::Allocation { test, list } => Body::Allocation(pb::v1::FetchedAllocation {
+            test: test.0.to_vec(),
+            list: list.as_ref().map(|list| list.to_wire()),
+        }),
         Reply::Drained => Body::Drained(pb::v1::Drained {}),
         Reply::Preflight(p) => Body::Preflight(p.to_wire()),
         Reply::Clock { unix_ms } => Body::Clock(pb::v1::ClockReading {
@@ -197,6 +213,10 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
         }
         Body::Snapshots(m) => snapshot_page::from_wire(m)?,
         Body::Noted(_) => Reply::Noted,
+        Body::Allocation(m) => Reply::Allocation {
+            test: common::test(&m.test)?,
+            list: decode::optional(m.list)?.map(Arc::new),
+        },
         Body::Drained(_) => Reply::Drained,
         Body::Preflight(m) => Reply::Preflight(Wire::from_wire(m)?),
         Body::Clock(m) => Reply::Clock {
