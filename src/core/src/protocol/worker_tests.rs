@@ -370,3 +370,19 @@ fn a_share_waits_for_the_setups_values() {
     );
     assert!(decided < share && decided.is_some(), "{:?}", s.engine);
 }
+
+#[test]
+fn the_drift_of_the_clocks_after_the_start_is_no_start_error() {
+    let mut s = Fixture::running();
+    // The coordinator's clock is 50 ppm fast: 180 ms after an hour.
+    for number in 2..14_400 {
+        let ms = number * 250;
+        s.tick(ms);
+        let mut reply = s.answer(number);
+        let fast = RemoteTime(s.now.0 + s.now.0 / 20_000);
+        (reply.clock.received, reply.clock.sent) = (fast, fast);
+        s.answered(ms, &reply);
+    }
+    let error = s.w.start_error().map(|e| e.us);
+    assert!(error.is_some_and(|us| us.abs() < 1_000), "{error:?}");
+}
