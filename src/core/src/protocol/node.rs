@@ -1,6 +1,7 @@
 //! The protocol of one node: routes inputs to tests, collects outputs, and handles messages of the
 //! node to itself at once.
 
+mod able_nodes;
 mod gossip;
 mod queries;
 
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::able_nodes::AbleNodes;
 use super::effects::{Acceptance, Effects, Loopback, Output};
 use super::error::{HookError, PlanRejection};
 use super::id::{NodeId, Peer, TestId};
@@ -115,6 +117,7 @@ pub struct Node {
     addresses: Vec<String>,
     advert_number: u64,
     next_advert: Time,
+    able: AbleNodes,
     last_advert: Option<Time>,
     advertised: Option<(Status, Vec<TestId>)>,
     last_input: Time,
@@ -135,6 +138,7 @@ impl Node {
             addresses: Vec::new(),
             advert_number: 0,
             next_advert: now,
+            able: AbleNodes::default(),
             last_advert: None,
             advertised: None,
             last_input: now,
@@ -356,9 +360,9 @@ impl Node {
         for id in due {
             let able = match self.tests.get(&id) {
                 Some(t) if t.needs_able_nodes() && t.state() == TestState::Registering => {
-                    self.able_nodes(now, t.spec())
+                    self.able.of_test(now, &self.members, t)
                 }
-                _ => BTreeSet::new(),
+                _ => Arc::default(),
             };
             if let Some(t) = self.tests.get_mut(&id) {
                 for worker in t.missing_workers(now) {
@@ -370,22 +374,6 @@ impl Node {
             }
         }
         self.advertise(now, fx);
-    }
-
-    /// The live nodes whose adverts match a test.
-    fn able_nodes(&self, now: Time, spec: Option<&TestSpec>) -> BTreeSet<NodeId> {
-        let Some(spec) = spec else {
-            return BTreeSet::new();
-        };
-        let fits = |a: &Advert| {
-            !matches!(a.status, Status::Draining | Status::Leaving)
-                && spec.exclusion(&a.task_types, &a.labels).is_none()
-        };
-        self.members
-            .live(now)
-            .filter(|k| fits(&k.advert))
-            .map(|k| k.advert.node.clone())
-            .collect()
     }
 
     /// Sends the next advert as soon as possible.
@@ -471,3 +459,4 @@ impl Node {
 #[cfg(test)]
 #[path = "node_tests.rs"]
 mod tests;
+        self.able.retain(&self.tests);
