@@ -36,6 +36,8 @@ pub const MAX_INLINE_PLAN: usize = 8 * 1024;
 const SNAPSHOTS_PER_REPLY: usize = 6;
 /// Minimum time between two adverts of a node in a small swarm.
 const ADVERT_SPACING: Duration = Duration::from_millis(200);
+/// Number of adverts after the start of a node that are repeated as soon as those of a busy one.
+const FIRST_ADVERTS: u64 = 4;
 /// Gap between two inputs from which on the node must have been suspended.
 const SUSPENDED: Duration = Duration::from_secs(2);
 /// Time between two requests about the same unknown test.
@@ -115,9 +117,9 @@ pub struct Node {
     forgotten: BTreeSet<TestId>,
     requested: BTreeMap<TestId, Time>,
     addresses: Vec<String>,
+    able: AbleNodes,
     advert_number: u64,
     next_advert: Time,
-    able: AbleNodes,
     last_advert: Option<Time>,
     advertised: Option<(Status, Vec<TestId>)>,
     last_input: Time,
@@ -136,9 +138,9 @@ impl Node {
             forgotten: BTreeSet::new(),
             requested: BTreeMap::new(),
             addresses: Vec::new(),
+            able: AbleNodes::default(),
             advert_number: 0,
             next_advert: now,
-            able: AbleNodes::default(),
             last_advert: None,
             advertised: None,
             last_input: now,
@@ -192,16 +194,18 @@ impl Node {
         }
     }
 
-    /// Latest time of the next [`Input::Tick`], if no other input arrives before.
+    /// Latest time of the next [`Input::Tick`], if no other input arrives before. A quiet node
+    /// ticks as well, so that a gap between inputs means that it was suspended.
     pub fn next_wake(&self) -> Time {
         let tests = self.tests.values().map(TestRun::next_wake).min();
-        self.next_advert.min(tests.unwrap_or(Time::MAX))
+        let quiet = self.last_input + SUSPENDED;
+        self.next_advert.min(quiet).min(tests.unwrap_or(Time::MAX))
     }
 
     /// Handles an input. The driver must carry out the outputs in order.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         let gap = now.since(self.last_input);
-        let longest = SUSPENDED.max(self.timings.advert_interval(self.members.len()) * 2);
+        let longest = SUSPENDED.max(self.timings.advert_interval(self.members.len(), true) * 2);
         if gap > longest && !planted(Bug::SuspensionIgnored) {
             self.members.suspended(gap);
         }
@@ -383,7 +387,7 @@ impl Node {
 
     /// Sends the next advert soon, for a new node; one advert serves several new nodes.
     fn advertise_soon(&mut self, now: Time) {
-        self.advertise_by(now, now + self.advert_spacing() / 2);
+        self.advertise_by(now, now + self.spacing(true) / 2);
     }
 
     fn advertise_by(&mut self, now: Time, by: Time) {
@@ -392,10 +396,15 @@ impl Node {
         self.next_advert = self.next_advert.min(earliest.max(by));
     }
 
-    /// Minimum time between two adverts of this node: longer in a large swarm, in which every node
-    /// receives each.
+    /// Minimum time between two adverts of this node: one serves all changes and new nodes in between.
+    /// Shorter right after its start, when other nodes wait for it; longer in a large swarm, in which
+    /// every node receives each.
     fn advert_spacing(&self) -> Duration {
-        let regular = self.timings.advert_interval(self.members.len());
+        self.spacing(self.advert_number <= FIRST_ADVERTS)
+    }
+
+    fn spacing(&self, short: bool) -> Duration {
+        let regular = self.timings.advert_interval(self.members.len(), short);
         ADVERT_SPACING.max(regular / 10)
     }
 
@@ -417,8 +426,10 @@ impl Node {
         if now < self.next_advert {
             return;
         }
-        let interval = self.timings.advert_interval(self.members.len());
         self.advert_number += 1;
+        // The first adverts are repeated sooner: gossip to and from a new node may be lost.
+        let busy = !running.is_empty() || self.advert_number <= FIRST_ADVERTS;
+        let interval = self.timings.advert_interval(self.members.len(), busy);
         self.last_advert = Some(now);
         self.next_advert = now + interval;
         let known = running.iter().filter_map(|id| self.tests.get(id)).map(|t| {
@@ -452,6 +463,7 @@ impl Node {
         };
         self.advertised = Some((status, running));
         self.members.forget(now);
+        self.able.retain(&self.tests);
         fx.outputs.push(Output::Publish(Gossip::Advert(advert)));
     }
 }
@@ -459,4 +471,3 @@ impl Node {
 #[cfg(test)]
 #[path = "node_tests.rs"]
 mod tests;
-        self.able.retain(&self.tests);
