@@ -9,6 +9,7 @@ use crate::peers::ClockReading;
 use crate::plans::Inspected;
 use crate::results::{Fetched, ResultList, Saved};
 use crate::starts::PendingStart;
+use crate::thresholds::Judged;
 use crate::timeline::{Beginning, Sampled};
 use vajra_core::protocol::spec::TestSpec;
 use vajra_core::protocol::{Measurement, TestId};
@@ -44,6 +45,8 @@ pub enum TaskDone {
     CaughtUp(Beginning),
     /// A stored timeline was replaced by a better one.
     TimelineReplaced(TestId),
+    /// Thresholds were judged.
+    Judged(Judged),
     /// The clock of a node was read.
     ClockRead(ClockReading),
 }
