@@ -5,6 +5,7 @@
 //! | [`protocol`] | sans-IO state machines: membership, election, leases, shares, merged metrics |
 //! | [`splitmix`] | a seeded generator of pseudo-random numbers |
 //! | [`intervals`] | sets of slots and of request numbers |
+//! | [`user_slots`] | the slots of virtual users |
 //! | [`metrics`] | counters and histograms of a worker |
 //!
 //! Nothing here has a socket, a thread, a clock or a random number generator of its own. The
@@ -15,6 +16,7 @@ pub mod intervals;
 pub mod metrics;
 pub mod protocol;
 pub mod splitmix;
+pub mod user_slots;
 
 pub use hook::Hook;
 pub use intervals::{Interval, Intervals, MAX_INTERVALS, Numbers, SLOTS, Slots};
