@@ -26,6 +26,7 @@ mod clock;
 mod closed;
 mod control;
 mod engine;
+mod held;
 mod open;
 mod pacer;
 mod pacing_timer;
@@ -33,11 +34,13 @@ mod recorder;
 mod run;
 mod session_slot;
 mod thread;
+mod user;
 
 #[cfg(test)]
 mod tests;
 
 pub use clock::{LeaseClock, LeaseInstant, descriptor_limit, raise_descriptor_limit};
+pub use held::Held;
 pub use open::MAX_IN_FLIGHT;
 pub use recorder::{Recorder, Times};
 pub use run::{LoadError, LoadRun, LoadSnapshot, LoadSpec, Preparation, StepSnapshot, StopMode};

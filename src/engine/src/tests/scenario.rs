@@ -36,7 +36,7 @@ async fn run(plan: Plan) -> Vec<StepSnapshot> {
     let read = |data: &Data| tables.put(data, data.read(ROWS.as_bytes()).unwrap());
     let _tables: Vec<_> = plan.task.data().map(|(_, data)| read(data)).collect();
     let mut bench = bench_at(plan, 2, None, context);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.ended.recv().await.unwrap();
     let steps = bench.run.snapshot().await.steps;
     for step in &steps {
@@ -186,7 +186,7 @@ async fn a_stop_ends_long_pauses_immediately() {
     let server = Server::new(JSON);
     let steps = step("/1", "think = \"1h\"") + &step("/2", "");
     let mut bench = bench_with(plan(&server, "", &steps, LOAD), 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.until(|c| c.ok == 30).await;
     let timeout = 60 * SECOND;
     bench.run.stop(StopMode::Graceful { timeout });
@@ -214,7 +214,7 @@ async fn steps_use_the_plan_s_constants_and_the_setup_s_values() {
     let mut bench = bench_with(plan(&server, head, &steps, LOAD), 2, None);
     let found = Values::from([("token".to_owned(), Scalar::Text("t7".into()))]);
     bench.setup.set(&found);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.ended.recv().await.unwrap();
     assert_eq!(bench.run.snapshot().await.steps[0].counters.ok, 30);
     let mut seen = server.lines();
