@@ -7,8 +7,10 @@ mod custom;
 mod gate;
 mod http2;
 mod open;
+mod recording;
 mod scenario;
 mod server;
+mod shares;
 mod stopping;
 mod tls;
 
@@ -83,6 +85,16 @@ fn bench_of(
         plan.load.max_lateness = 5 * SECOND;
     }
     plan.validate().unwrap();
+    bench_of_any(plan, threads, dump, preparation)
+}
+
+/// The same for a plan that need not be valid.
+fn bench_of_any(
+    plan: Plan,
+    threads: usize,
+    dump: Option<std::path::PathBuf>,
+    preparation: Preparation,
+) -> Bench {
     let requests = match plan.load.model {
         Model::Open => None,
         Model::Closed => plan.load.requests,
