@@ -240,7 +240,15 @@ impl Closed {
     /// The next number of a request. Replaces a block as soon as it is used, so that the node's
     /// unused numbers are known.
     fn next_number<T: Task>(&self, engine: &Engine<T>) -> Option<u64> {
-        let take = || engine.shared.holdings.take_numbers(engine.thread);
+        let (holdings, control) = (&engine.shared.holdings, &engine.shared.control);
+        let take = || {
+            let block = holdings.take_numbers(engine.thread);
+            if block == NO_NUMBERS && holdings.out_of_numbers() {
+                // Other threads may wait for the end.
+                control.notify();
+            }
+            block
+        };
         if self.has_no_numbers() {
             self.numbers.set(take());
         }
@@ -532,15 +540,14 @@ impl<T: Task> Pacer<T> for Closed {
     }
 
     fn interrupt(&self, engine: &Engine<T>, now: LeaseInstant) -> Option<LeaseInstant> {
-        while let Some((_, key, slot)) = self
-            .deadlines
-            .borrow_mut()
-            .pop_front_if(|(at, ..)| *at <= now)
-        {
-            if slot.user.draining.get() == Some(key) {
-                self.interrupt_user(&slot);
+        let mut deadlines = self.deadlines.borrow_mut();
+        while let Some((_, key, slot)) = deadlines.front().filter(|(at, ..)| *at <= now) {
+            if slot.user.draining.get() == Some(*key) {
+                self.interrupt_user(slot);
             }
+            deadlines.pop_front();
         }
+        drop(deadlines);
         let control = &engine.shared.control;
         // A stop has a deadline of its own, also after the lease was returned.
         if now < control.interrupt_at() || control.stop_by().is_some() {

@@ -248,10 +248,10 @@ impl Holdings {
         !self.lock().numbers.free.is_empty()
     }
 
-    /// Whether all numbers have been taken, and no more will follow.
+    /// Whether all numbers have been used, and no more will follow.
     pub fn out_of_numbers(&self) -> bool {
         let pool = &self.lock().numbers;
-        pool.last && pool.free.is_empty()
+        pool.last && pool.free.is_empty() && pool.blocks.iter().all(Numbers::is_empty)
     }
 }
 
