@@ -24,10 +24,11 @@ use vajra_plan::{Profile, Slots, Users};
 
 use super::clock::{LeaseClock, LeaseInstant};
 
-/// How long before the end of a lease the closed model interrupts its requests, in nanoseconds. A
-/// thread that is not overloaded wakes up and closes its connections within a millisecond; a lease
-/// is renewed several times before it comes that near to its end.
-const INTERRUPT_NS: u64 = 20_000_000;
+/// How long before the end of a lease the closed model interrupts its requests, in nanoseconds: time
+/// for a thread that is short of CPU to wake up and close its connections. The shortest lease is
+/// 2.5 s and is renewed four times a second, so that a node in contact with its coordinator never
+/// comes that near to the end.
+const INTERRUPT_NS: u64 = 50_000_000;
 
 /// A share of the node, and when it takes effect.
 #[derive(Clone, Debug)]

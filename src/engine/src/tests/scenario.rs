@@ -130,7 +130,8 @@ async fn each_user_has_its_own_row() {
     let server = Server::new(JSON);
     let data = "[data.who]\nfile = \"who.csv\"\npick = \"user\"";
     let steps = step("/{{ who.name }}/{{ user }}", "");
-    let load = "users = 3\nrequests = 30\nduration = \"10s\"";
+    // The time to think lets all users begin before the requests are used.
+    let load = "users = 3\nrequests = 30\nthink_time = \"20ms\"\nduration = \"10s\"";
     let steps = run(plan(&server, data, &steps, load)).await;
     assert_eq!(steps[0].counters.ok, 30, "{:?}", steps[0].counters);
     let mut seen = server.lines();
