@@ -54,6 +54,8 @@ struct Part {
     down: (u64, u64),
     /// The next arrival of the iteration.
     next: u64,
+    /// Position of its slot after the first one.
+    at: u64,
 }
 
 impl Owned {
@@ -72,7 +74,7 @@ impl Owned {
     /// share is empty.
     pub fn first(&mut self, from: u64) -> Option<u64> {
         for part in &mut self.parts {
-            part.next = part.first(from);
+            part.seek(from);
         }
         self.parts.iter().map(|part| part.next).min()
     }
@@ -82,7 +84,7 @@ impl Owned {
         let mut next = None;
         for part in &mut self.parts {
             if part.next == k {
-                part.next = part.after(k);
+                part.advance();
             }
             debug_assert!(part.next > k, "{k} was not returned last");
             next = Some(next.map_or(part.next, |n: u64| n.min(part.next)));
@@ -115,13 +117,16 @@ impl Part {
             up: (up, u64::from(slot_of(up))),
             down,
             next: 0,
+            at: 0,
         };
-        part.next = part.first(0);
+        part.seek(0);
         part
     }
 
-    fn first(&self, from: u64) -> u64 {
-        first_in(self.from, self.length, from)
+    /// Makes the first arrival at or after `from` the next one.
+    fn seek(&mut self, from: u64) {
+        self.next = first_in(self.from, self.length, from);
+        self.at = self.position(self.next);
     }
 
     /// Position of arrival `k` after the first slot.
@@ -129,15 +134,18 @@ impl Part {
         (u64::from(slot_of(k)) + M - self.from) % M
     }
 
-    /// The arrival after `k`, which must be owned.
-    fn after(&self, k: u64) -> u64 {
-        let at = self.position(k);
-        if at + self.up.1 < self.length {
-            k + self.up.0
-        } else if at >= self.down.1 {
-            k + self.down.0
+    /// Makes the arrival after the next one the next one.
+    fn advance(&mut self) {
+        let (up, down) = (self.up, self.down);
+        if self.at + up.1 < self.length {
+            self.next += up.0;
+            self.at += up.1;
+        } else if self.at >= down.1 {
+            self.next += down.0;
+            self.at -= down.1;
         } else {
-            k + self.up.0 + self.down.0
+            self.next += up.0 + down.0;
+            self.at = self.at + up.1 - down.1;
         }
     }
 
