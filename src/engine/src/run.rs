@@ -45,8 +45,8 @@ pub struct LoadSpec {
     /// Called once, when the load has ended: the profile is over or was stopped, and no request
     /// is in flight.
     pub finished: Box<dyn Fn() + Send + Sync>,
-    /// Called, from any thread, when [`LoadRun::held`] may have changed. Must return quickly; there
-    /// may be many calls in a row.
+    /// Called, from any thread, when [`LoadRun::held`] may have changed. Must return quickly, without
+    /// calling the run; there may be many calls in a row.
     pub held_changed: Box<dyn Fn() + Send + Sync>,
 }
 
