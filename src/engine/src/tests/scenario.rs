@@ -234,3 +234,20 @@ async fn without_the_setup_s_values_steps_that_use_them_are_not_sent() {
     assert_eq!(errors(&steps[1]), [("template", message)]);
     assert_eq!(server.served(), 30);
 }
+
+#[tokio::test]
+async fn a_removed_user_finishes_all_steps_of_its_iteration() {
+    let server = Server::new(JSON);
+    let steps = step("/1", "think = \"300ms\"") + &step("/2", "");
+    let load = "users = 4\nduration = \"60s\"";
+    let bench = bench_with(plan(&server, "", &steps, load), 2, None);
+    bench.go(Slots::whole());
+    bench.until(|c| c.ok == 4).await;
+    let change = bench.share(Slots::EMPTY);
+    let held = bench.until_held(|h| h.change == change).await;
+    assert_eq!(held.draining, Slots::whole(), "between two steps");
+    bench.until_held(|h| h.draining.is_empty()).await;
+    let steps = bench.run.snapshot().await.steps;
+    let ok: Vec<u64> = steps.iter().map(|s| s.counters.ok).collect();
+    assert_eq!((ok, server.served()), (vec![4, 4], 8));
+}
