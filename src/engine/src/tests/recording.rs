@@ -118,7 +118,9 @@ pub fn recording_of(plan: Plan, threads: usize, permits: usize) -> (Bench, Arc<R
 
 /// The same for a plan that need not be valid.
 pub fn recording_of_any(mut plan: Plan, threads: usize, permits: usize) -> (Bench, Arc<Requests>) {
+    // So that a busy machine drops and interrupts nothing.
     plan.load.max_lateness = 5 * SECOND;
+    plan.swarm.graceful_timeout.get_or_insert(30 * SECOND);
     let requests = Arc::new(Requests {
         permits: Semaphore::new(permits),
         arrivals: Mutex::default(),

@@ -28,6 +28,7 @@ async fn removed_users_finish_their_request_and_are_released_singly() {
         let c = bench
             .until(|c| c.ok == done && c.sent == c.ok + c.in_flight)
             .await;
+        assert!(c.in_flight >= 4, "a user of the share stopped: {c:?}");
         let draining = c.in_flight as u32 - 4;
         let held = bench
             .until_held(|h| users.count_in(&h.draining) == draining)
