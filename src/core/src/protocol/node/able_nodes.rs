@@ -122,7 +122,7 @@ mod tests {
         for input in 0..1_000 {
             let at = Time(input * MS / 10);
             // An advert that repeats what is known.
-            members.advert(at, advert((input % 7) as u32, input + 2));
+            members.advert(at, advert((input % 7) as u32, input as u64 + 2));
             assert_eq!(able.of_test(at, &members, &test).len(), 1_000);
         }
         assert_eq!(able.collections, 1);
