@@ -37,6 +37,11 @@ pub const SITUATIONS: &[&str] = &[
     "tests ended by a loss",
     "loads scaled",
     "loads paused",
+    "reboots",
+    "starved control threads",
+    "slow data",
+    "plans that a node cannot parse",
+    "second tests",
     "setups",
     "teardowns",
 ];

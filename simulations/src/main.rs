@@ -6,7 +6,7 @@
 //! | [`arguments`], [`commands`] | the command line |
 //! | [`scenario`], [`fault`] | a run and its faults, from a seed or a TOML file |
 //! | [`world`] | true time, events, and execution of the protocol's outputs |
-//! | [`machine`], [`engine`], [`clock`], [`network`], [`queue`], [`event`] | parts of the world |
+//! | [`machine`], [`engine`], [`acts`], [`clock`], [`network`], [`queue`], [`event`] | parts of the world |
 //! | [`check`], [`violation`] | the invariants, one per file |
 //! | [`run`], [`sweep`] | one seed, many seeds |
 //! | [`shrink`] | reduces a failing run |
@@ -16,6 +16,7 @@
 //!
 //! A run has two phases: faults, then healing, after which the swarm must make progress.
 
+mod acts;
 mod arguments;
 mod check;
 mod clock;

@@ -109,6 +109,15 @@ impl Network {
             .collect()
     }
 
+    /// Longest time between two runs of a machine's control thread, if it is starved.
+    pub fn stall(&self, machine: usize) -> Option<Duration> {
+        let stalls = self.active.iter().filter_map(|(_, fault)| match fault {
+            Fault::Stall { nodes, by, .. } if nodes.contains(&machine) => Some(*by),
+            _ => None,
+        });
+        stalls.max()
+    }
+
     /// Delay of a slow machine; zero after healing.
     pub fn slowness(&mut self, due: Duration, machine: usize) -> Duration {
         let mut most = Duration::ZERO;

@@ -47,12 +47,12 @@ impl Milestones {
             self.elected = Some(world.now - SUBMITTED);
         }
         self.share.resize(world.machines.len(), 0);
-        let has = world.machines[machine].sending(world.now);
+        let has = world.machines[machine].sending(0, world.now).count();
         self.sum = self.sum - u64::from(self.share[machine]) + u64::from(has);
         self.share[machine] = has;
         if self.whole.is_none()
             && self.sum == u64::from(WHOLE)
-            && let Some(last) = world.started_last
+            && let Some(last) = world.tests[0].started_last
         {
             self.whole = Some(world.now.max(last) - SUBMITTED);
         }
@@ -76,7 +76,7 @@ fn staleness(world: &World) -> (Duration, Duration) {
     let Some(test) = world.running().find_map(|m| m.test(TEST)) else {
         return Default::default();
     };
-    let started = world.started.unwrap_or_default();
+    let started = world.tests[0].started.unwrap_or_default();
     let workers = test.merge().workers().values();
     let mut ages: Vec<Duration> = workers
         .map(|m| (world.now - started).saturating_sub(m.elapsed))
@@ -101,8 +101,11 @@ pub fn measure(nodes: usize, lasts: Duration, seed: u64) -> anyhow::Result<Line>
     world.meter.from = Some(from);
     let mut milestones = Milestones::default();
     let run = |world: &mut World, until: Duration, milestones: &mut Milestones| {
-        let mut watched: [&mut dyn Checker; 3] =
-            [&mut NoExcessLoad::default(), &mut OneAuthority, milestones];
+        let mut watched: [&mut dyn Checker; 3] = [
+            &mut NoExcessLoad::new(0),
+            &mut OneAuthority { of: 0 },
+            milestones,
+        ];
         run_until(world, until, &mut watched).map_err(|v| anyhow::anyhow!("{nodes} nodes: {v}"))
     };
     let until = SUBMITTED + lasts;

@@ -81,6 +81,8 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         state: TestState::Running,
         log: Arc::from([]),
         committed: 0,
+        allocation: None,
+        free: None,
         events: Vec::new(),
     }
 }
@@ -144,6 +146,7 @@ pub fn authority_counts_from_the_claim() -> Result<(), BrokenRule> {
             stop: None,
             start: None,
             log: Log::default(),
+            free: None,
         },
     );
     ensure(first.0.has_authority(ms(970)), "a majority voted")?;
