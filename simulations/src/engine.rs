@@ -200,6 +200,12 @@ impl Engine {
         }
     }
 
+    /// Number of the plan's users in a share.
+    pub fn users(&self, share: &Slots) -> u32 {
+        let planned = self.spec.plan.load.users().unwrap_or_default();
+        self.users.within(share, planned)
+    }
+
     /// What it has done since the last call.
     pub fn take_acts(&mut self) -> Vec<Act> {
         std::mem::take(&mut self.acts)

@@ -219,6 +219,18 @@ impl World {
         Ok(machine.map_or(Step::World, Step::Machine))
     }
 
+    /// Records how much the engines did.
+    pub fn record_acts_done(&mut self) {
+        for of in 0..self.tests.len() {
+            let acts = &self.tests[of].acts;
+            let (arrivals, numbers) = acts.count();
+            let iterations: usize = acts.users.iter().map(Vec::len).sum();
+            self.coverage.saw_often("arrivals", arrivals as u64);
+            self.coverage.saw_often("request numbers", numbers as u64);
+            self.coverage.saw_often("iterations", iterations as u64);
+        }
+    }
+
     /// Records whether an elector has received a share lease longer than the basic one.
     pub fn record_stretched_leases(&mut self) {
         let basic = self.scenario.timings().share_lease;

@@ -67,6 +67,7 @@ pub fn run(
     }
     run_until(world, end, &mut all)?;
     world.record_stretched_leases();
+    world.record_acts_done();
     for checker in all {
         checker.at_end(world)?;
     }

@@ -19,6 +19,8 @@ struct Watch {
     dead: usize,
     /// Slots of each machine at the death.
     shares: Vec<u32>,
+    /// Machines that could have a share then.
+    able: Vec<bool>,
 }
 
 /// Compares the shares of survivors with those before the death.
@@ -70,6 +72,13 @@ impl NoDip {
         })
     }
 
+    fn able(world: &World, of: usize) -> Vec<bool> {
+        let machines = world.machines.iter();
+        machines
+            .map(|m| m.state == State::Up && able(world, of, m))
+            .collect()
+    }
+
     fn begin(&mut self, world: &World, dead: usize) {
         let at = world.now;
         let full = self.shares.iter().sum::<u32>() == WHOLE;
@@ -81,6 +90,7 @@ impl NoDip {
                 until: at + bound(world, of),
                 dead,
                 shares: self.shares.clone(),
+                able: NoDip::able(world, of),
             });
         }
     }
@@ -114,7 +124,9 @@ impl Checker for NoDip {
         let Some(watch) = &self.watch else {
             return Ok(());
         };
-        let over = world.now > watch.until || !self.running(world);
+        let mut able_now = NoDip::able(world, of).into_iter().zip(&watch.able);
+        let joined = able_now.any(|(now, before)| now && !before);
+        let over = world.now > watch.until || joined || !self.running(world);
         if over
             || world.scenario.faults.0.iter().any(|t| {
                 t.at <= world.now && t.over() >= world.now && !t.fault.nodes().contains(&watch.dead)

@@ -40,11 +40,12 @@ pub fn bound(world: &World, of: usize) -> Duration {
     (lease * 2 + drains).mul_f64(1.0 + MAX_DRIFT_PPM as f64 / 1e6)
 }
 
-/// Time of the last start or end of a fault.
+/// Time of the last start or end of a fault, or at which a node could last begin to take part.
 pub fn since(world: &World, of: usize) -> Option<Duration> {
     let last = world.tests[of].started_last?;
     let change = world.scenario.faults.last_change(world.now);
-    Some(change.unwrap_or_default().max(last))
+    let joined = world.tests[of].inspected_last;
+    Some(change.unwrap_or_default().max(last).max(joined?))
 }
 
 fn ongoing(world: &World) -> impl Iterator<Item = &Timed> {
@@ -171,10 +172,10 @@ impl Checker for Progress {
         if world.now < from + bound(world, of) + NEXT_ADVERT {
             return Ok(());
         }
-        match group
-            .iter()
-            .find(|m| able(world, of, m) && m.sending(of, world.now).is_empty())
-        {
+        let without = |m: &&&Machine| able(world, of, m) && m.sending(of, world.now).is_empty();
+        // In the closed model a worker may get no user.
+        let closed = world.tests[of].plan.load.users().is_some();
+        match group.iter().find(without).filter(|_| !closed) {
             Some(m) => Err(world.violation(
                 self.name(),
                 format!(

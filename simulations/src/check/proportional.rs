@@ -80,17 +80,21 @@ impl Checker for Proportional {
         };
         let sum: f64 = takers.iter().map(|m| weight(m)).sum();
         // In the closed model shares consist of whole users.
-        let unit = test.plan.load.users().map_or(1, |users| WHOLE / users + 1);
+        let total = test.plan.load.users().unwrap_or(WHOLE);
+        let units = |m: &Machine| match test.plan.load.users() {
+            Some(_) => m.engine(of).map_or(0, |e| e.users(m.sending(of, world.now))),
+            None => count(m),
+        };
         for m in &takers {
-            let exact = f64::from(WHOLE) * weight(m) / sum;
-            if (f64::from(count(m)) - exact).abs() > f64::from(unit) + 1.0 {
+            let exact = f64::from(total) * weight(m) / sum;
+            if (f64::from(units(m)) - exact).abs() > 1.0 {
                 return Err(world.violation(
                     self.name(),
                     format!(
-                        "n{} has {} slots, and by its capacity it gets {exact:.0}: {:?}",
+                        "n{} has {} of {total}, and by its capacity it gets {exact:.2}: {:?}",
                         m.index,
-                        count(m),
-                        takers.iter().map(|m| count(m)).collect::<Vec<_>>()
+                        units(m),
+                        takers.iter().map(|m| (units(m), weight(m))).collect::<Vec<_>>()
                     ),
                 ));
             }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use vajra_core::protocol::NodeId;
 use vajra_core::protocol::messages::{EndReason, Ended, TestState};
 
 use super::checker::Checker;
@@ -209,7 +210,14 @@ impl Checker for TrueEnd {
                     format!("n{i} and n{j} have different copies of one end: {x:?} and {y:?}");
                 return Err(world.violation("same results", text));
             }
-            for entry in &x.roster {
+            // The last snapshot of a worker that died in a disturbed swarm may have reached some only.
+            let past = world.machines.iter().flat_map(|m| m.past.iter().map(move |p| (m, p)));
+            let past: Vec<_> = past.filter(|(_, p)| p.of == of).collect();
+            let settled = |worker: &NodeId| {
+                let mut died = past.iter().filter(|(_, p)| p.node == *worker);
+                died.all(|(m, p)| TrueEnd::died_alone(world, p, m.index))
+            };
+            for entry in x.roster.iter().filter(|e| e.is_final || settled(&e.worker)) {
                 let of_worker = |t: &vajra_core::protocol::test_run::TestRun| {
                     t.merge().workers().get(&entry.worker).cloned()
                 };

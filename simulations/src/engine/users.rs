@@ -156,6 +156,12 @@ impl Users {
         self.users.iter().map(|u| u.slot).collect()
     }
 
+    /// Number of the first `count` users whose slots are in a share.
+    pub fn within(&self, share: &Slots, count: u32) -> u32 {
+        let first = self.users.iter().take(count as usize);
+        first.filter(|u| share.contains(u.slot)).count() as u32
+    }
+
     /// Request numbers arrived.
     pub fn add_numbers(&mut self, added: &Numbers, last: bool) {
         self.unused = self.unused.union(added);

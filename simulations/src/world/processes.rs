@@ -96,6 +96,7 @@ impl World {
                     true => Err(PlanRejection("unknown field `simulated`".into())),
                     false => Ok(self.scenario.spec(of)),
                 };
+                self.tests[of].inspected_last = Some(self.now);
                 let test = self.tests[of].id;
                 self.input(i, Input::Inspected { test, spec, unable });
             }

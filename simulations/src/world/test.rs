@@ -28,6 +28,8 @@ pub struct TestWorld {
     /// True time of the last start. A later coordinator chooses another start if no reachable node
     /// knows one.
     pub started_last: Option<Duration>,
+    /// True time at which a node last inspected the plan.
+    pub inspected_last: Option<Duration>,
     /// True time, machine and incarnation of the first stop request.
     pub stopped: Option<(Duration, usize, u64)>,
     /// Whether a stop that is not graceful was requested.
@@ -52,6 +54,7 @@ impl TestWorld {
             electorate: Vec::new(),
             started: None,
             started_last: None,
+            inspected_last: None,
             stopped: None,
             stopped_at_once: false,
             steered: false,

@@ -561,7 +561,7 @@ impl Coordinator {
                     name: m.name.clone(),
                     last_snapshot: m.last_snapshot.map(|(n, _)| n),
                     is_final: m.last_snapshot.is_some_and(|(_, f)| f),
-                    lost_at: m.lost_at,
+                    lost_at: m.lost_at.filter(|_| m.last_snapshot.is_none_or(|(_, is_final)| !is_final)),
                 })
                 .collect(),
             events: self.events(),

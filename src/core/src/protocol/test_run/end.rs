@@ -138,6 +138,9 @@ impl TestRun {
             Some(entry) => {
                 entry.last_snapshot = Some(snapshot.number);
                 entry.is_final = snapshot.is_final;
+                if snapshot.is_final {
+                    entry.lost_at = None;
+                }
             }
             None if !metrics.had_load() => return,
             None => ended.roster.push(unregistered(&snapshot.worker, metrics)),
@@ -231,7 +234,8 @@ impl TestRun {
     /// Time at which this node ends the test without a message from a coordinator.
     pub(super) fn deadline(&self) -> Time {
         let Some(spec) = &self.spec else {
-            return self.announced_at + self.start_timeout();
+            let heard = self.observed.last_beat.unwrap_or(self.announced_at);
+            return heard + self.start_timeout();
         };
         let lease = for_waiter(
             self.timings
