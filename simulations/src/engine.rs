@@ -309,7 +309,12 @@ impl Engine {
                 self.next_report = self.next_report.min(now + REPORT_INTERVAL);
             }
             EngineOrder::Lease(until) => {
-                self.version += u64::from(self.gate_closed(now));
+                if self.gate_closed(now) {
+                    // A thread carries out its orders in sequence: it sends nothing before it acts on
+                    // the share that came before this lease.
+                    self.apply_share(now);
+                    self.version += 1;
+                }
                 self.lease = *until;
             }
             EngineOrder::Log(log) => {
@@ -349,6 +354,18 @@ impl Engine {
         self.applies_at = now + delay;
     }
 
+    /// All threads act on the newest share.
+    fn apply_share(&mut self, now: Time) {
+        let removed = self.acting.difference(&self.share);
+        self.change.1 = self.change.0;
+        self.applies_at = Time::MAX;
+        if !removed.is_empty() {
+            self.handled_until = self.elapsed(now);
+            self.users.remove(&removed, now + self.spec.plan.grace);
+        }
+        self.acting = self.share.clone();
+    }
+
     fn update_profile(&mut self) {
         let changes = self.log.iter().filter_map(|entry| {
             let EntryKind::LoadChanged(command) = &entry.kind else {
@@ -374,7 +391,11 @@ impl Engine {
         if self.finished {
             return None;
         }
-        let applies = (self.change.1 < self.change.0).then_some(self.applies_at);
+        let unreported = self.change.1 > self.reported.change;
+        let applies = match unreported {
+            true => Some(self.advanced_to),
+            false => (self.change.1 < self.change.0).then_some(self.applies_at),
+        };
         let drained = self.users.next_drained(&self.acting);
         let numbers = (self.users.unused() != &self.reported.unused).then_some(self.next_report);
         applies.into_iter().chain(drained).chain(numbers).min()
@@ -383,15 +404,8 @@ impl Engine {
     /// What it acts on besides its share, if that has changed since the last report.
     pub fn report(&mut self, now: Time) -> Option<EngineHeld> {
         self.advance(now);
-        if self.change.1 < self.change.0 && now >= self.applies_at {
-            let removed = self.acting.difference(&self.share);
-            self.change.1 = self.change.0;
-            self.applies_at = Time::MAX;
-            if !removed.is_empty() {
-                self.handled_until = self.elapsed(now);
-                self.users.remove(&removed, now + self.spec.plan.grace);
-            }
-            self.acting = self.share.clone();
+        if now >= self.applies_at {
+            self.apply_share(now);
         }
         let held = EngineHeld {
             change: self.change.1,

@@ -82,7 +82,9 @@ impl Checker for Proportional {
         // In the closed model shares consist of whole users.
         let total = test.plan.load.users().unwrap_or(WHOLE);
         let units = |m: &Machine| match test.plan.load.users() {
-            Some(_) => m.engine(of).map_or(0, |e| e.users(m.sending(of, world.now))),
+            Some(_) => m
+                .engine(of)
+                .map_or(0, |e| e.users(m.sending(of, world.now))),
             None => count(m),
         };
         for m in &takers {
@@ -94,7 +96,10 @@ impl Checker for Proportional {
                         "n{} has {} of {total}, and by its capacity it gets {exact:.2}: {:?}",
                         m.index,
                         units(m),
-                        takers.iter().map(|m| (units(m), weight(m))).collect::<Vec<_>>()
+                        takers
+                            .iter()
+                            .map(|m| (units(m), weight(m)))
+                            .collect::<Vec<_>>()
                     ),
                 ));
             }

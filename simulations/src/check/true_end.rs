@@ -211,7 +211,10 @@ impl Checker for TrueEnd {
                 return Err(world.violation("same results", text));
             }
             // The last snapshot of a worker that died in a disturbed swarm may have reached some only.
-            let past = world.machines.iter().flat_map(|m| m.past.iter().map(move |p| (m, p)));
+            let past = world
+                .machines
+                .iter()
+                .flat_map(|m| m.past.iter().map(move |p| (m, p)));
             let past: Vec<_> = past.filter(|(_, p)| p.of == of).collect();
             let settled = |worker: &NodeId| {
                 let mut died = past.iter().filter(|(_, p)| p.node == *worker);

@@ -261,8 +261,16 @@ mod tests {
             for v in 0..50 {
                 assert_eq!(a.contains(v), x.contains(&v));
             }
-            for s in [a.union(&b), a.difference(&b), a.intersection(&b), a.first(n)] {
-                assert!(Slots::from_sorted(s.intervals().to_vec()).is_some(), "{s:?}");
+            for s in [
+                a.union(&b),
+                a.difference(&b),
+                a.intersection(&b),
+                a.first(n),
+            ] {
+                assert!(
+                    Slots::from_sorted(s.intervals().to_vec()).is_some(),
+                    "{s:?}"
+                );
             }
         }
     }
@@ -270,7 +278,10 @@ mod tests {
     #[test]
     fn received_lists_must_be_in_canonical_form() {
         let list = |l: &[(u32, u32)]| {
-            let l = l.iter().map(|(from, to)| Interval { from: *from, to: *to });
+            let l = l.iter().map(|(from, to)| Interval {
+                from: *from,
+                to: *to,
+            });
             Slots::from_sorted(l.collect())
         };
         assert!(list(&[(0, 5), (6, 7)]).is_some());

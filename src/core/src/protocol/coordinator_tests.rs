@@ -469,7 +469,8 @@ fn the_test_ends_when_all_have_delivered_their_final_snapshot() {
     let mut o = Fixture::running(2);
     for second in 1..=10 {
         for i in 0..2 {
-            o.at(second * 1_000).beat(i, 3 + second as u64, u64::from(i) + 1);
+            o.at(second * 1_000)
+                .beat(i, 3 + second as u64, u64::from(i) + 1);
         }
         o.tick();
     }

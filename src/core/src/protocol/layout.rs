@@ -213,10 +213,12 @@ fn goals(total: u32, takers: &[Taker<'_>], current: &[u32]) -> Vec<u32> {
     let mut goals: Vec<u32> = exact
         .iter()
         .zip(current)
-        .map(|(exact, current)| match current.abs_diff(*exact) <= exact / TOLERANCE {
-            true => *current,
-            false => *exact,
-        })
+        .map(
+            |(exact, current)| match current.abs_diff(*exact) <= exact / TOLERANCE {
+                true => *current,
+                false => *exact,
+            },
+        )
         .collect();
     let mut order: Vec<usize> = (0..takers.len()).collect();
     let excess = |i: &usize, goals: &[u32]| i64::from(goals[*i]) - i64::from(exact[*i]);
@@ -291,8 +293,8 @@ fn grow(
         }
         let taken = left.min(chosen.to - chosen.from);
         // A part of an interval is taken from the side next to the share.
-        let from_end = share.iter().any(|s| s.from == chosen.to)
-            && !share.iter().any(|s| s.to == chosen.from);
+        let from_end =
+            share.iter().any(|s| s.from == chosen.to) && !share.iter().any(|s| s.to == chosen.from);
         let (part, rest) = match from_end {
             true => {
                 let cut = chosen.to - taken;
@@ -443,7 +445,10 @@ mod tests {
             assert!(changed <= 64, "{changed} shares changed");
             let exact = f64::from(SLOTS) / n as f64;
             for count in counts(Units::Slots, &shares) {
-                assert!((f64::from(count) / exact - 1.0).abs() < 0.06, "{count} {exact}");
+                assert!(
+                    (f64::from(count) / exact - 1.0).abs() < 0.06,
+                    "{count} {exact}"
+                );
             }
         }
     }

@@ -149,7 +149,10 @@ impl Ledger {
         let applied = self.open.iter().filter(|(n, _)| *n <= hb.applied);
         let possible = applied.flat_map(|(_, s)| s.intervals());
         let possible = Slots::union_of(possible.chain(self.held.intervals()).copied());
-        let held = possible.intersection(hb.held);
+        let held = match (&self.order, planted(Bug::HeldIgnored)) {
+            (Some(order), true) => possible.intersection(&order.share),
+            _ => possible.intersection(hb.held),
+        };
         self.applied = hb.applied;
         self.open.retain(|(n, _)| *n > hb.applied);
         let freed = held != self.held;

@@ -205,6 +205,9 @@ impl NumberPool {
 
     fn give_back(&mut self, returned: Numbers) {
         let free = self.free.union(&returned);
+        if planted(Bug::ReturnedGrantedTwice) {
+            self.staged.push_back((self.acknowledged, returned.clone()));
+        }
         if !returned.is_empty() && free.intervals().len() <= MAX_FREE_INTERVALS {
             self.free = Arc::new(free);
             // A later grant of them must not rely on an earlier beat.
@@ -233,7 +236,8 @@ mod tests {
             finished: false,
             users: 4,
         };
-        pool.report(Time(at), &node(i), number, report, None).clone()
+        pool.report(Time(at), &node(i), number, report, None)
+            .clone()
     }
 
     #[test]
@@ -324,7 +328,10 @@ mod tests {
         report(&mut pool, 0, 2, 2, &Numbers::EMPTY);
         assert!(!pool.exhausted());
         pool.lost(&node(1));
-        assert!(pool.exhausted(), "those of the lost worker may have been sent");
+        assert!(
+            pool.exhausted(),
+            "those of the lost worker may have been sent"
+        );
         assert_eq!(pool.unused(), 0);
     }
 }

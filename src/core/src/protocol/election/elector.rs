@@ -196,11 +196,12 @@ impl Election {
             term,
             entries: beat.log.clone(),
         });
-        self.replicated.update_free(beat.free.map(|numbers| FreeNumbers {
-            term,
-            beat: beat.number,
-            numbers: numbers.clone(),
-        }));
+        self.replicated
+            .update_free(beat.free.map(|numbers| FreeNumbers {
+                term,
+                beat: beat.number,
+                numbers: numbers.clone(),
+            }));
         let new_leader = self.leader.as_ref() != Some(&(term, coordinator.clone()));
         self.leader = Some((term, coordinator.clone()));
         if self.rank.is_some() {

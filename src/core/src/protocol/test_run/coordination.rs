@@ -71,7 +71,9 @@ impl TestRun {
             log: c.log().into(),
             events: c.recent_events(now),
             allocation: c.allocations().newest().map(|(name, _)| *name),
-            free: c.free_numbers().map(|(free, generation)| (free.clone(), generation)),
+            free: c
+                .free_numbers()
+                .map(|(free, generation)| (free.clone(), generation)),
         }
     }
 

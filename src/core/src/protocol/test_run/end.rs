@@ -29,6 +29,10 @@ impl TestRun {
         if self.end.ended.is_some() {
             return;
         }
+        let order = StopOrder {
+            graceful: order.graceful && !planted(Bug::StopAtOnce),
+            ..order
+        };
         match &mut self.stop.order {
             Some((known, _)) if known.graceful && !order.graceful => *known = order,
             Some(_) => {}
@@ -268,8 +272,8 @@ impl TestRun {
     pub(super) fn conclude(&mut self, now: Time, fx: &mut Effects) {
         let reason = match (self.start(), self.stop.order) {
             (_, Some(_)) => EndReason::Stopped,
-            (Some(_), None) => EndReason::Completed,
-            (None, None) => EndReason::Failed(
+            (Some(_), None) if self.spec.is_some() => EndReason::Completed,
+            (_, None) => EndReason::Failed(
                 "no coordinator was elected: most of the nodes that may vote cannot be reached; \
                  see `vajra-node nodes`, and start the test again"
                     .into(),
@@ -296,6 +300,9 @@ impl TestRun {
 
     /// Adds workers of earlier terms that did not register again, but whose metrics are known.
     pub(super) fn with_unregistered(&self, mut ended: Ended) -> Ended {
+        if planted(Bug::LostForgotten) {
+            return ended;
+        }
         let lost = self.lost();
         for (worker, m) in self.merge.workers() {
             if m.had_load() && !ended.roster.iter().any(|e| e.worker == *worker) {

@@ -159,10 +159,18 @@ impl Worker {
     /// Keeps the list of an allocation if it is that of its name, of this coordinator, and grants no
     /// slot twice.
     fn check_list(&mut self, list: &Arc<Allocation>, name: AllocationName, fx: &mut Effects) {
-        let newer = self.lease.list.as_ref().is_none_or(|l| l.number < list.number);
-        let of_coordinator = self.contact.coordinator.as_ref().is_some_and(|(term, node)| {
-            (list.term, &list.coordinator, list.test) == (*term, node, self.test)
-        });
+        let newer = self
+            .lease
+            .list
+            .as_ref()
+            .is_none_or(|l| l.number < list.number);
+        let of_coordinator = self
+            .contact
+            .coordinator
+            .as_ref()
+            .is_some_and(|(term, node)| {
+                (list.term, &list.coordinator, list.test) == (*term, node, self.test)
+            });
         if !newer || !of_coordinator || list.name() != name {
             return;
         }

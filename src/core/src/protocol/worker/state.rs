@@ -92,7 +92,10 @@ impl Contact {
     /// Makes the next heartbeat due soon, because its content changed.
     pub(super) fn heartbeat_soon(&mut self, now: Time) {
         if let Stage::Registered { next } = &mut self.stage {
-            let earliest = self.sent.back().map_or(now, |(_, at)| *at + HEARTBEAT_SPACING);
+            let earliest = self
+                .sent
+                .back()
+                .map_or(now, |(_, at)| *at + HEARTBEAT_SPACING);
             *next = (*next).min(earliest.max(now));
         }
     }
