@@ -7,6 +7,7 @@
 //! | [`scenario`], [`fault`] | a run and its faults, from a seed or a TOML file |
 //! | [`world`] | true time, events, and execution of the protocol's outputs |
 //! | [`machine`], [`engine`], [`acts`], [`clock`], [`network`], [`queue`], [`event`] | parts of the world |
+//! | [`wire_form`] | messages as bytes |
 //! | [`check`], [`violation`] | the invariants, one per file |
 //! | [`run`], [`sweep`] | one seed, many seeds |
 //! | [`shrink`] | reduces a failing run |
@@ -43,6 +44,7 @@ mod sweep;
 mod tests;
 mod trace;
 mod violation;
+mod wire_form;
 mod world;
 
 use std::process::ExitCode;

@@ -34,6 +34,7 @@ use crate::rng::Rng;
 use crate::scenario::{OnLoss, SUBMITTED, Scenario, Setting};
 use crate::trace::Trace;
 use crate::violation::Violation;
+use crate::wire_form;
 
 /// The first test of every run.
 pub const TEST: TestId = TestId([7; 16]);

@@ -37,7 +37,8 @@ impl Checker for BoundedStart {
         };
         let lease = timings.share_lease(world.machines.len());
         let hooks = test.plan.spec().hook_limit();
-        let healthy = world.healed_at().max(submitted);
+        let inspected = test.inspected_last.unwrap_or_default();
+        let healthy = world.healed_at().max(submitted).max(inspected);
         let due = healthy + ELECTION * slow + timings.registration_window * 2 + lease * 2 + hooks;
         if !world.majority_alive(of) || due > world.now {
             return Ok(());

@@ -15,6 +15,7 @@ use crate::world::{WHOLE, World};
 /// A death that is being watched.
 #[derive(Debug)]
 struct Watch {
+    at: Duration,
     until: Duration,
     dead: usize,
     /// Slots of each machine at the death.
@@ -87,6 +88,7 @@ impl NoDip {
         let workers = world.running().filter(|m| able(world, of, m)).count();
         if full && quiet && workers > 0 && world.majority_alive(of) && self.running(world) {
             self.watch = Some(Watch {
+                at,
                 until: at + bound(world, of),
                 dead,
                 shares: self.shares.clone(),
@@ -127,11 +129,15 @@ impl Checker for NoDip {
         let mut able_now = NoDip::able(world, of).into_iter().zip(&watch.able);
         let joined = able_now.any(|(now, before)| now && !before);
         let over = world.now > watch.until || joined || !self.running(world);
-        if over
-            || world.scenario.faults.0.iter().any(|t| {
-                t.at <= world.now && t.over() >= world.now && !t.fault.nodes().contains(&watch.dead)
-            })
-        {
+        let mut others = world.scenario.faults.0.iter();
+        let of_death = |f: &Fault| match f {
+            Fault::Crash { node, .. } | Fault::Reboot { node, .. } => *node == watch.dead,
+            _ => false,
+        };
+        let disturbed = others.any(|t| {
+            !of_death(&t.fault) && t.at <= world.now && t.over() >= watch.at
+        });
+        if over || disturbed {
             self.watch = None;
             return Ok(());
         }

@@ -93,6 +93,10 @@ impl Checker for Termination {
             let started = test.worker().and_then(|w| w.start());
             let informed =
                 started.is_some() || (test.start().is_some() && world.majority_alive(of));
+            // Without the plan a node does not know its length, and waits for its coordinator.
+            let ignorant = test.spec().is_none();
+            let patience = start_timeout(world, of) * u32::from(ignorant);
+            let common = common + patience;
             let deadline = match clock.truth(test.announced_at()) {
                 Some(announced) if !informed => {
                     let last = announced.max(world.healed_at()) + start_timeout(world, of);

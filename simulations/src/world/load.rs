@@ -201,9 +201,15 @@ impl World {
             self.push(at, Scheduled::To(i, Event::LoadOver { incarnation, of }));
             return self.after_engine(i, of);
         }
+        // The unused request numbers are known before the load counts as finished.
+        let held = slot.engine.report(local);
         let measurement = slot.engine.measure(local, true);
         slot.measured.push((self.now, slot.engine.sent()));
         self.after_engine(i, of);
-        self.input(i, Input::Measured(self.tests[of].id, measurement));
+        let id = self.tests[of].id;
+        if let Some(held) = held {
+            self.input(i, Input::Held(id, held));
+        }
+        self.input(i, Input::Measured(id, measurement));
     }
 }

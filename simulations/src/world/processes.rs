@@ -160,21 +160,25 @@ impl World {
         }
         match output {
             Output::Publish(message) => {
-                self.meter.gossip(now, &message, self.machines.len() - 1);
-                let message = Arc::new(message);
-                let author = peer(i);
-                for j in (0..self.machines.len()).filter(|j| *j != i) {
-                    let event = Event::Gossip {
-                        author: author.clone(),
-                        message: message.clone(),
-                    };
-                    self.gossip(i, j, event);
+                let messages = match self.scenario.wire {
+                    true => wire_form::gossip(message),
+                    false => Ok(vec![message]),
+                };
+                for message in self.readable(messages).unwrap_or_default() {
+                    self.publish(i, message);
                 }
             }
             Output::Send(to, request) => {
                 let found = index(&to).filter(|j| *j < self.machines.len());
                 if let Some(j) = found {
                     self.meter.request(now, &request);
+                    let request = match self.scenario.wire {
+                        true => wire_form::request(request),
+                        false => Ok(request),
+                    };
+                    let Some(request) = self.readable(request) else {
+                        return;
+                    };
                     let request = Arc::new(request);
                     let event = Event::Request {
                         from: i,
@@ -187,6 +191,13 @@ impl World {
             Output::Reply(reply) => {
                 if let Some((to, incarnation)) = self.machines[i].requester.take() {
                     self.meter.reply(now, &reply);
+                    let reply = match self.scenario.wire {
+                        true => wire_form::reply(reply),
+                        false => Ok(reply),
+                    };
+                    let Some(reply) = self.readable(reply) else {
+                        return;
+                    };
                     let reply = Arc::new(reply);
                     let event = Event::Reply {
                         from: i,
@@ -248,6 +259,26 @@ impl World {
             | Output::Ended(_)
             | Output::Completed(_)
             | Output::Log(_) => {}
+        }
+    }
+
+    /// A message that its receivers read as it was sent; otherwise an invariant is violated.
+    fn readable<T>(&mut self, message: Result<T, String>) -> Option<T> {
+        message
+            .map_err(|why| self.broken = Some(("messages have a wire form", why)))
+            .ok()
+    }
+
+    fn publish(&mut self, i: usize, message: Gossip) {
+        self.meter.gossip(self.now, &message, self.machines.len() - 1);
+        let message = Arc::new(message);
+        let author = peer(i);
+        for j in (0..self.machines.len()).filter(|j| *j != i) {
+            let event = Event::Gossip {
+                author: author.clone(),
+                message: message.clone(),
+            };
+            self.gossip(i, j, event);
         }
     }
 
