@@ -7,9 +7,9 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::Target;
+use common::{TIMEOUT, Target, pause_for};
 use hdrhistogram::Histogram;
 use vajra_engine::{LeaseClock, LeaseInstant, LoadRun, LoadSpec};
 use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
@@ -67,12 +67,15 @@ async fn steady_state(plan: Plan) -> (u64, u64) {
     run.set_share(SlotRange::WHOLE);
     let sent = async || run.snapshot().await.steps[0].counters.sent;
     // Until then, connections are opened and queues grow to their size.
+    let started = Instant::now();
     while sent().await < 2_000 {
-        std::thread::sleep(Duration::from_millis(50));
+        assert!(started.elapsed() < TIMEOUT, "no steady load");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let first = sent().await;
     let before = ALLOCATIONS.load(Ordering::Relaxed);
-    std::thread::sleep(Duration::from_secs(1));
+    // Waiting for a number of requests would need snapshots, which allocate.
+    pause_for(Duration::from_secs(1));
     let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
     (allocated, sent().await - first)
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::common::{Node, Target, VAJRA, eventually, finish, require, vajra};
+use crate::common::{Node, Target, VAJRA, eventually, finish, require, run_test, vajra};
 use serde_json::Value;
 
 /// Every command that `--help` lists.
@@ -105,19 +105,7 @@ fn json_log_lines_name_node_test_and_term() {
             .unwrap()
             .contains("private addresses and loopback")
     );
-    let args = [
-        "start-test",
-        &target.url,
-        "--rate",
-        "20",
-        "--duration",
-        "1s",
-        "--api",
-        &node.api,
-    ];
-    let out = vajra(&[&args[..], &["--json", "-"]].concat());
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let id = out.json()["test_id"].clone();
+    let id = run_test(&node, &[&target.url, "--rate", "20", "--duration", "1s"])["test_id"].clone();
     let of_test: Vec<Value> = eventually(|| {
         let all = lines(&node.process.log());
         let of_test: Vec<Value> = all.into_iter().filter(|l| l["test"] == id).collect();

@@ -57,6 +57,19 @@ impl Browser {
         Browser { driver, client }
     }
 
+    /// Opens a browser with a page of the node with this API address, for example `#/start`.
+    pub async fn open_page(dir: &Path, api: &str, page: &str) -> Browser {
+        let browser = Browser::open(dir, false).await;
+        browser.goto(api, page).await;
+        browser
+    }
+
+    /// Opens a page of the node with this API address.
+    pub async fn goto(&self, api: &str, page: &str) {
+        let url = format!("http://{api}/{page}");
+        self.client.goto(&url).await.unwrap();
+    }
+
     /// Runs a script and returns its value.
     pub async fn js(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
@@ -185,7 +198,13 @@ impl Browser {
         assert_eq!(errors, json!([]));
     }
 
-    pub async fn close(mut self) {
+    /// Asserts what [`Browser::assert_clean`] does, and closes the browser.
+    pub async fn close_without_errors(self) {
+        self.assert_clean().await;
+        self.close().await;
+    }
+
+    async fn close(mut self) {
         let _ = self.client.clone().close().await;
         let _ = self.driver.kill();
         let _ = self.driver.wait();

@@ -270,6 +270,14 @@ impl Target {
         let stats: Value = serde_json::from_str(&body).unwrap();
         stats["served"].as_u64().unwrap()
     }
+
+    /// Waits until it has served this number of requests.
+    pub fn wait_until_served(&self, count: u64) {
+        eventually(|| match self.served() {
+            served if served >= count => Ok(()),
+            served => Err(format!("{served} requests served")),
+        });
+    }
 }
 
 /// Body of a response, with a minimal HTTP client.
@@ -283,6 +291,37 @@ pub fn get(address: &str, path: &str) -> String {
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     response.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// Response to a request with a body, including its head. `line` is the method and the path.
+pub fn request(address: &str, line: &str, content_type: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+/// Runs a test to its end with `start-test --json -` on a node. `args` is a plan, or a URL and load
+/// options.
+pub fn start_test(at: &Node, args: &[&str]) -> Finished {
+    let mut all = vec!["start-test"];
+    all.extend(args);
+    all.extend(["--api", &at.api, "--json", "-"]);
+    vajra(&all)
+}
+
+/// Like [`start_test`]; returns the result. Panics if the exit code is not 0.
+pub fn run_test(at: &Node, args: &[&str]) -> Value {
+    let out = start_test(at, args);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    out.json()
 }
 
 /// Starts a test with `--detach`; returns its id. `args` is a plan, or a URL and load options.

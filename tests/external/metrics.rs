@@ -262,18 +262,10 @@ fn a_killed_worker_leaves_the_worker_count_and_raises_an_alert() {
     let mut nodes = swarm(dir.path(), 3, &[]);
     let target = Target::start(dir.path(), &[]);
     let prometheus = Prometheus::start(dir.path(), &nodes);
-    let started = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "300",
-        "--duration",
-        "5m",
-        "--detach",
-        "--api",
-        &nodes[0].api,
-    ]);
-    assert_eq!(started.code, 0, "{}", started.stderr);
+    start_detached(
+        &nodes[0],
+        &[&target.url, "--rate", "300", "--duration", "5m"],
+    );
     let wait_for_workers = |expected: f64, nodes: usize| {
         eventually(|| match prometheus.query("vajra_test_workers") {
             values if values == vec![expected; nodes] => Ok(()),
@@ -301,18 +293,7 @@ fn promtool_accepts_metrics_and_alerts() {
     let nodes = swarm(dir.path(), 2, &[]);
     let node = &nodes[0];
     let target = Target::start(dir.path(), &["--error-rate", "0.1"]);
-    let started = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "100",
-        "--duration",
-        "1m",
-        "--detach",
-        "--api",
-        &node.api,
-    ]);
-    assert_eq!(started.code, 0, "{}", started.stderr);
+    start_detached(node, &[&target.url, "--rate", "100", "--duration", "1m"]);
     let page = eventually(|| {
         let page = get(&node.api, "/metrics");
         match page.contains("vajra_worker_lag_p99_seconds{") {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use crate::common::arrivals::{Arrivals, busiest_second, lowest_rate, recovery_time};
 use crate::common::lan::{Lan, NEEDS};
 use crate::common::{
-    Node, Process, RunCommand, complete_result, eventually, pause_for, require, swarm, vajra,
+    Node, Process, RunCommand, complete_result, eventually, pause_for, require, start_detached,
+    swarm, vajra,
 };
 use serde_json::Value;
 
@@ -50,19 +51,7 @@ fn number(value: &Value) -> usize {
 
 fn start(at: &Node, url: &str, seconds: &str) -> String {
     let rate = rate().to_string();
-    let out = vajra(&[
-        "start-test",
-        url,
-        "--rate",
-        &rate,
-        "--duration",
-        seconds,
-        "--api",
-        &at.api,
-        "--detach",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    out.stdout.trim().to_owned()
+    start_detached(at, &[url, "--rate", &rate, "--duration", seconds])
 }
 
 /// Waits until two seconds of load have arrived; returns the peer id of the coordinator.

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use crate::common::{
-    Node, Target, VAJRA, complete_result, eventually, finish, start_detached, swarm, vajra,
+    Node, Target, VAJRA, complete_result, eventually, finish, run_test, start_detached, start_test,
+    swarm, vajra,
 };
 use serde_json::Value;
 
@@ -31,18 +32,7 @@ fn every_node_shows_the_same_result_and_it_matches_the_target_count() {
     let target = Target::start(dir.path(), &["--latency", "2ms"]);
     let nodes = swarm(dir.path(), 3, &[]);
     let plan = lag_tolerant_plan(dir.path(), &target.url, 300, 3);
-    let out = vajra(&[
-        "start-test",
-        &plan,
-        "--api",
-        &nodes[2].api,
-        "--wait-for",
-        "3",
-        "--json",
-        "-",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let result = out.json();
+    let result = run_test(&nodes[2], &[&plan, "--wait-for", "3"]);
     let id = result["test_id"].as_str().unwrap();
     assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
     let totals = &result["totals"];
@@ -77,20 +67,11 @@ fn a_node_other_than_the_submitter_can_coordinate() {
     let nodes = swarm(dir.path(), 3, &[]);
     // The coordinator depends on the test id: some of these tests have another one than n0.
     let coordinated_elsewhere = (0..12).any(|_| {
-        let out = vajra(&[
-            "start-test",
-            &target.url,
-            "--rate",
-            "50",
-            "--duration",
-            "200ms",
-            "--api",
-            &nodes[0].api,
-            "--json",
-            "-",
-        ]);
-        assert_eq!(out.code, 0, "{}", out.stderr);
-        out.json()["coordinators"][0]["peer"] != nodes[0].peer
+        let result = run_test(
+            &nodes[0],
+            &[&target.url, "--rate", "50", "--duration", "200ms"],
+        );
+        result["coordinators"][0]["peer"] != nodes[0].peer
     });
     assert!(coordinated_elsewhere);
 }
@@ -114,13 +95,7 @@ fn any_node_can_stop_a_test() {
             other => Err(format!("{other:?}")),
         }
     });
-    eventually(|| {
-        if target.served() > 0 {
-            Ok(())
-        } else {
-            Err("no load".into())
-        }
-    });
+    target.wait_until_served(1);
     let stopped = vajra(&["stop-test", "latest", "--api", &nodes[2].api]);
     assert_eq!(stopped.code, 0, "{}", stopped.stderr);
     let results: Vec<Value> = nodes.iter().map(|n| complete_result(n, &id)).collect();
@@ -143,22 +118,19 @@ fn nodes_stay_connected_when_their_bootstrap_node_is_killed() {
     hub.process.kill();
     a.wait_for_nodes(&["a", "b"]);
     b.wait_for_nodes(&["a", "b"]);
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "100",
-        "--duration",
-        "1s",
-        "--api",
-        &a.api,
-        "--min-workers",
-        "2",
-        "--json",
-        "-",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    assert_eq!(out.json()["nodes"].as_array().unwrap().len(), 2);
+    let result = run_test(
+        &a,
+        &[
+            &target.url,
+            "--rate",
+            "100",
+            "--duration",
+            "1s",
+            "--min-workers",
+            "2",
+        ],
+    );
+    assert_eq!(result["nodes"].as_array().unwrap().len(), 2);
 }
 
 #[test]
@@ -248,18 +220,18 @@ fn a_swarm_smaller_than_min_workers_fails_with_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 2, &[]);
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "10",
-        "--duration",
-        "1s",
-        "--min-workers",
-        "5",
-        "--api",
-        &nodes[0].api,
-    ]);
+    let out = start_test(
+        &nodes[0],
+        &[
+            &target.url,
+            "--rate",
+            "10",
+            "--duration",
+            "1s",
+            "--min-workers",
+            "5",
+        ],
+    );
     assert_eq!(out.code, 1, "{out:?}");
     assert!(out.stderr.contains("--min-workers"), "{}", out.stderr);
     assert_eq!(target.served(), 0);
@@ -300,18 +272,7 @@ fn only_nodes_with_the_label_run_the_test_and_the_result_is_valid() {
     a.wait_for_nodes(&["a", "b"]);
     b.wait_for_nodes(&["a", "b"]);
     let plan = lag_tolerant_plan(dir.path(), &target.url, 100, 1);
-    let out = vajra(&[
-        "start-test",
-        &plan,
-        "--where",
-        "zone=red",
-        "--api",
-        &b.api,
-        "--json",
-        "-",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let result = out.json();
+    let result = run_test(&b, &[&plan, "--where", "zone=red"]);
     assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
     let nodes = result["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 1, "{nodes:?}");

@@ -1,12 +1,13 @@
 //! Distribution of data files over several real nodes.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crate::common::{Node, Target, eventually, serve, start_detached, swarm, vajra};
+use crate::common::{
+    Node, Target, eventually, request, serve, start_detached, start_test, swarm, vajra,
+};
 use axum::Router;
 use axum::extract::{Path as Segments, State};
 use axum::routing::get;
@@ -65,7 +66,7 @@ fn a_10_mb_file_is_on_every_node_before_the_test_starts() {
     let nodes = swarm(dir.path(), 3, &[]);
     let load = "rate = 200\nduration = \"4s\"";
     let (plan, digest) = write_plan(dir.path(), &url, 200_000, "unique", load);
-    let out = vajra(&["start-test", &plan, "--api", &nodes[1].api, "--json", "-"]);
+    let out = start_test(&nodes[1], &[&plan]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     assert!(out.stderr.contains("MiB of data"), "{}", out.stderr);
     let result = out.json();
@@ -201,16 +202,11 @@ fn a_plan_with_missing_data_is_refused_with_an_upload_hint() {
     });
     let start = || {
         let body = serde_json::json!({ "plan": plan }).to_string();
-        let head = format!(
-            "POST /api/v1/tests HTTP/1.1\r\nContent-Length: {}",
-            body.len()
-        );
-        call(&node.api, &head, "application/json", &body)
+        request(&node.api, "POST /api/v1/tests", "application/json", &body)
     };
     let put = |text: &str| {
-        let length = text.len();
-        let head = format!("PUT /api/v1/blobs/{digest} HTTP/1.1\r\nContent-Length: {length}");
-        call(&node.api, &head, "application/octet-stream", text)
+        let line = format!("PUT /api/v1/blobs/{digest}");
+        request(&node.api, &line, "application/octet-stream", text)
     };
     let refused = start();
     assert!(refused.starts_with("HTTP/1.1 422 "), "{refused}");
@@ -224,16 +220,6 @@ fn a_plan_with_missing_data_is_refused_with_an_upload_hint() {
     assert!(created.starts_with("HTTP/1.1 201 "), "{created}");
     let started = start();
     assert!(started.starts_with("HTTP/1.1 201 "), "{started}");
-}
-
-/// Response to a request on a new connection.
-fn call(api: &str, head: &str, kind: &str, body: &str) -> String {
-    let mut stream = std::net::TcpStream::connect(api).unwrap();
-    let head = format!("{head}\r\nHost: {api}\r\nContent-Type: {kind}\r\nConnection: close\r\n");
-    write!(stream, "{head}\r\n{body}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 /// Prints the time to distribute data files and the memory that they take. Needs an idle machine.
@@ -259,13 +245,9 @@ fn measure_data_distribution_of_10_and_50_mb() {
         let load = "rate = 100\nduration = \"5s\"";
         let (plan, digest) = write_plan(dir.path(), &target.url, rows.max(1), "random", load);
         let started = Instant::now();
-        let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
+        start_detached(&nodes[0], &[&plan]);
         let announced = started.elapsed();
-        assert_eq!(out.code, 0, "{}", out.stderr);
-        eventually(|| match target.served() {
-            0 => Err("no load yet".into()),
-            _ => Ok(()),
-        });
+        target.wait_until_served(1);
         let loaded = started.elapsed();
         let during = resident(&nodes[1]);
         let size = stored(dir.path(), "n1", digest).unwrap().len() >> 20;
@@ -275,8 +257,7 @@ fn measure_data_distribution_of_10_and_50_mb() {
             before.0, during.0, during.1
         );
         let again = Instant::now();
-        let out = vajra(&["start-test", &plan, "--api", &nodes[0].api, "--detach"]);
-        assert_eq!(out.code, 0, "{}", out.stderr);
+        start_detached(&nodes[0], &[&plan]);
         println!("  announced again after {:.2?}", again.elapsed());
     }
 }

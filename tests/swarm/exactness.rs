@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::{Target, complete_result, eventually, pause_for, start_detached, swarm, vajra};
+use crate::common::{
+    Target, complete_result, pause_for, run_test, start_detached, start_test, swarm,
+};
 use serde_json::Value;
 
 /// All raw values that the nodes recorded for a test: response time, service time and lag in µs.
@@ -31,22 +33,18 @@ fn merged_percentiles_match_all_raw_values() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &["--latency", "4ms", "--jitter", "3ms"]);
     let nodes = swarm(dir.path(), 3, &[]);
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "400",
-        "--duration",
-        "3s",
-        "--warm-up",
-        "1s",
-        "--api",
-        &nodes[1].api,
-        "--json",
-        "-",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let result = out.json();
+    let result = run_test(
+        &nodes[1],
+        &[
+            &target.url,
+            "--rate",
+            "400",
+            "--duration",
+            "3s",
+            "--warm-up",
+            "1s",
+        ],
+    );
     assert_eq!(result["totals"]["sent"], 1600);
     assert_eq!(result["totals"]["warm_up"], 400);
     let id = result["test_id"].as_str().unwrap();
@@ -94,13 +92,7 @@ fn a_target_stall_shows_in_response_times_without_lowering_the_rate() {
         &nodes[0],
         &[&target.url, "--rate", "300", "--duration", "5s"],
     );
-    eventually(|| {
-        if target.served() > 150 {
-            Ok(())
-        } else {
-            Err("no load yet".into())
-        }
-    });
+    target.wait_until_served(150);
     target.process.signal("STOP");
     pause_for(Duration::from_secs(1));
     target.process.signal("CONT");
@@ -120,22 +112,18 @@ fn a_closed_model_limits_concurrency_and_ends_after_its_requests() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &["--latency", "5ms"]);
     let nodes = swarm(dir.path(), 2, &[]);
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--users",
-        "10",
-        "--requests",
-        "1000",
-        "--duration",
-        "60s",
-        "--api",
-        &nodes[0].api,
-        "--json",
-        "-",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let result = out.json();
+    let result = run_test(
+        &nodes[0],
+        &[
+            &target.url,
+            "--users",
+            "10",
+            "--requests",
+            "1000",
+            "--duration",
+            "60s",
+        ],
+    );
     assert_eq!(result["totals"]["sent"], 1000, "{}", result["totals"]);
     assert_eq!(target.served(), 1000);
     // Ten users that wait 5 ms for each response send at most 2,000 per second.
@@ -148,19 +136,11 @@ fn failed_requests_are_counted_by_kind_and_the_totals_add_up() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &["--error-rate", "0.5"]);
     let nodes = swarm(dir.path(), 1, &[]);
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "200",
-        "--duration",
-        "2s",
-        "--api",
-        &nodes[0].api,
-        "--json",
-        "-",
-    ]);
-    let result = out.json();
+    let result = start_test(
+        &nodes[0],
+        &[&target.url, "--rate", "200", "--duration", "2s"],
+    )
+    .json();
     let count = |v: &Value| v.as_u64().unwrap();
     let (ok, failed) = (
         count(&result["totals"]["ok"]),
@@ -174,20 +154,18 @@ fn failed_requests_are_counted_by_kind_and_the_totals_add_up() {
     assert_eq!(count(&result["errors"][0]["count"]), failed);
 
     target.process.signal("KILL");
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "100",
-        "--duration",
-        "1s",
-        "--api",
-        &nodes[0].api,
-        "--no-preflight",
-        "--json",
-        "-",
-    ]);
-    let result = out.json();
+    let result = start_test(
+        &nodes[0],
+        &[
+            &target.url,
+            "--rate",
+            "100",
+            "--duration",
+            "1s",
+            "--no-preflight",
+        ],
+    )
+    .json();
     assert_eq!(result["totals"]["failed"], 100);
     assert_eq!(
         result["errors"][0]["kind"], "connect",
@@ -212,10 +190,7 @@ fn generator_delay_shows_in_lag_and_not_in_service_time() {
     std::fs::write(&plan, text).unwrap();
     let plan = plan.to_str().unwrap();
     let id = start_detached(&nodes[0], &[plan]);
-    eventually(|| match target.served() {
-        served if served > 150 => Ok(()),
-        _ => Err("no load yet".into()),
-    });
+    target.wait_until_served(150);
     nodes[0].process.signal("STOP");
     pause_for(Duration::from_millis(500));
     nodes[0].process.signal("CONT");
@@ -245,20 +220,10 @@ fn saturated_nodes_stay_in_the_swarm_and_make_the_result_invalid() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::start(dir.path(), &[]);
     let nodes = swarm(dir.path(), 3, &["--engine-threads", "1"]);
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "1m",
-        "--duration",
-        "4s",
-        "--api",
-        &nodes[0].api,
-        "--json",
-        "-",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let result = out.json();
+    let result = run_test(
+        &nodes[0],
+        &[&target.url, "--rate", "1m", "--duration", "4s"],
+    );
     assert_eq!(result["verdict"], "invalid", "{}", result["reasons"]);
     let reasons = result["reasons"].to_string();
     assert!(reasons.contains("overloaded: "), "{reasons}");

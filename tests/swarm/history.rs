@@ -4,26 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::{
-    Node, Process, Target, VAJRA, api, complete_result, eventually, start_detached, swarm, vajra,
+    Node, Process, Target, VAJRA, api, complete_result, eventually, run_test, start_detached,
+    swarm, vajra,
 };
 use serde_json::Value;
 
 /// Runs a short test through a node until it ends; returns its id.
 fn run(node: &Node, target: &Target) -> String {
-    let out = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "200",
-        "--duration",
-        "1s",
-        "--api",
-        &node.api,
-        "--json",
-        "-",
-    ]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    out.json()["test_id"].as_str().unwrap().to_owned()
+    let result = run_test(node, &[&target.url, "--rate", "200", "--duration", "1s"]);
+    result["test_id"].as_str().unwrap().to_owned()
 }
 
 fn ids(node: &Node) -> Vec<String> {

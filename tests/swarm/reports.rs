@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Finished, Target, finish, get, require, swarm, vajra};
+use crate::common::{Finished, Target, finish, get, require, run_test, swarm};
 use serde_json::Value;
 
 fn read(dir: &Path, name: &str) -> String {
@@ -59,19 +59,18 @@ fn all_report_formats_agree() {
     );
     let nodes = swarm(dir, 2, &[]);
     let api = nodes[0].api.as_str();
-    let ran = vajra(&[
-        "start-test",
-        &target.url,
-        "--rate",
-        "300",
-        "--duration",
-        "4s",
-        "--name",
-        "Check <out>",
-        "--api",
-        api,
-    ]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    run_test(
+        &nodes[0],
+        &[
+            &target.url,
+            "--rate",
+            "300",
+            "--duration",
+            "4s",
+            "--name",
+            "Check <out>",
+        ],
+    );
     let made = report(
         dir,
         &[

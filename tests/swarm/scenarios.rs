@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::common::{serve, swarm, vajra};
+use crate::common::{run_test, serve, start_test, swarm, vajra};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
@@ -198,9 +198,7 @@ fn run_one_purchase_per_user(rows: u32, seconds: u32) -> Value {
     let (url, shop) = shop();
     let nodes = swarm(dir.path(), 3, &[]);
     let plan = write_plan(dir.path(), &url, rows, seconds);
-    let out = vajra(&["start-test", &plan, "--api", &nodes[1].api, "--json", "-"]);
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let result = out.json();
+    let result = run_test(&nodes[1], &[&plan]);
     assert_eq!(result["verdict"], "valid", "{}", result["reasons"]);
     let shop = shop.lock().unwrap();
     assert_eq!(shop.wrong, Vec::<String>::new());
@@ -361,16 +359,10 @@ fn a_threshold_failed_during_the_test_aborts_it_on_every_node() {
     );
     std::fs::write(&plan, text).unwrap();
     let junit = dir.path().join("junit.xml");
-    let out = vajra(&[
-        "start-test",
-        plan.to_str().unwrap(),
-        "--api",
-        &nodes[0].api,
-        "--junit",
-        junit.to_str().unwrap(),
-        "--json",
-        "-",
-    ]);
+    let out = start_test(
+        &nodes[0],
+        &[plan.to_str().unwrap(), "--junit", junit.to_str().unwrap()],
+    );
     assert_eq!(out.code, 99, "{}", out.stderr);
     let result = out.json();
     let seconds = result["duration_s"].as_f64().unwrap();

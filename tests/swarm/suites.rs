@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::common::{Target, VAJRA, swarm, vajra};
+use crate::common::{Target, VAJRA, start_test, swarm, vajra};
 use serde_json::Value;
 
 /// Request paths that a server has received.
@@ -101,20 +101,18 @@ fn sequential_plans_pass_values_to_later_plans() {
         ),
     );
     let junit = dir.path().join("junit.xml");
-    let out = vajra(&[
-        "start-test",
-        &suite,
-        "--api",
-        &nodes[1].api,
-        "--var",
-        "who=ann",
-        "--threshold",
-        "rate > 1/s",
-        "--json",
-        "-",
-        "--junit",
-        junit.to_str().unwrap(),
-    ]);
+    let out = start_test(
+        &nodes[1],
+        &[
+            &suite,
+            "--var",
+            "who=ann",
+            "--threshold",
+            "rate > 1/s",
+            "--junit",
+            junit.to_str().unwrap(),
+        ],
+    );
     assert_eq!(out.code, 0, "{}", out.stderr);
     let result = out.json();
     assert_eq!(result["suite"], "two");

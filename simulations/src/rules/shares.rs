@@ -421,7 +421,10 @@ pub fn no_renewal_before_earlier_entries_are_committed() -> Result<(), BrokenRul
     let mut subject = Subject::after(1, OnLost::Reassign, Timings::lan(), vec![pause]);
     subject.register(0, 1, node(0), 1, None);
     let early = subject.heartbeat(10, &node(0), 1, 0, 0, Status::Idle);
-    ensure(early.is_none(), "node has not heard of a pause may go on")?;
+    ensure(
+        early.is_none(),
+        "a node without the entry of a pause may continue",
+    )?;
     subject.acknowledge_log(1);
     let reply = subject.heartbeat(20, &node(0), 2, 0, 0, Status::Idle);
     let reply = reply.ok_or(BrokenRule("no heartbeat is answered"))?;

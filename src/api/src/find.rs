@@ -1,11 +1,11 @@
-//! Resolves the test or node that a request names.
+//! Resolves the test or node in a request.
 
 use axum::http::StatusCode;
 
 use super::problem::Problem;
 use super::state::Shared;
 use vajra_core::protocol::TestId;
-use vajra_results::NodeEntry;
+use vajra_results::{FindNodeError, NodeEntry, find_node};
 
 /// Shortest accepted prefix. A shorter one is more likely a mistake.
 const MIN_DIGITS: usize = 4;
@@ -52,36 +52,17 @@ pub(super) async fn test(s: &Shared, wanted: &str) -> Result<TestId, Problem> {
     }
 }
 
-/// The node with this peer id, unique prefix or suffix of one, or name; or `self`. A full peer id or
-/// name takes precedence over prefixes and suffixes.
+/// The node with this peer id or name; see [`find_node`].
 ///
 /// # Errors
 /// 404 if no node matches, 409 if several do.
 pub(super) async fn node(s: &Shared, wanted: &str) -> Result<NodeEntry, Problem> {
-    let nodes = s.node.nodes().await?.nodes;
-    let is_exact = |n: &NodeEntry| match wanted {
-        "self" => n.is_self,
-        _ => n.peer == wanted || n.name == wanted,
-    };
-    let is_partial = |n: &NodeEntry| {
-        wanted.len() >= MIN_DIGITS && (n.peer.starts_with(wanted) || n.peer.ends_with(wanted))
-    };
-    let mut found: Vec<&NodeEntry> = nodes.iter().filter(|n| is_exact(n)).collect();
-    if found.is_empty() {
-        found = nodes.iter().filter(|n| is_partial(n)).collect();
-    }
-    match found.as_slice() {
-        [node] => Ok((*node).clone()),
-        [] => Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            format!("no node {wanted:?} in this swarm; `vajra-node nodes` lists the nodes"),
-        )),
-        _ => Err(Problem::new(
-            StatusCode::CONFLICT,
-            format!(
-                "{} nodes match {wanted:?}; give the full peer id",
-                found.len()
-            ),
-        )),
-    }
+    let list = s.node.nodes().await?;
+    find_node(&list.nodes, wanted).cloned().map_err(|e| {
+        let status = match e {
+            FindNodeError::None(_) => StatusCode::NOT_FOUND,
+            FindNodeError::Several { .. } => StatusCode::CONFLICT,
+        };
+        Problem::new(status, e.to_string())
+    })
 }

@@ -15,6 +15,10 @@ use vajra_runtime::handle::NodeHandle;
 /// Maximum number of threads for blocking work, such as rendering a report or writing a data file.
 const BLOCKING_THREADS: usize = 8;
 
+/// Length of the accept queue; the standard library uses 128. When the queue is full, the kernel
+/// drops connection attempts, and clients repeat them only after a second.
+const BACKLOG: i32 = 1024;
+
 /// The address that the API listens on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ApiListen {
@@ -41,7 +45,7 @@ pub struct BindError {
 /// The address cannot be bound.
 pub fn bind(listen: ApiListen, warnings: &mut Vec<String>) -> Result<TcpListener, BindError> {
     let ApiListen { address, explicit } = listen;
-    let at = |address| TcpListener::bind(address).map_err(|source| BindError { address, source });
+    let at = |address| listen_at(address).map_err(|source| BindError { address, source });
     match at(address) {
         Err(e) if e.source.kind() == io::ErrorKind::AddrInUse && !explicit => {
             let listener = at(SocketAddr::new(address.ip(), 0))?;
@@ -52,6 +56,13 @@ pub fn bind(listen: ApiListen, warnings: &mut Vec<String>) -> Result<TcpListener
         }
         other => other,
     }
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    // A second call only changes the length of the queue.
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
 }
 
 /// A served API. Dropping it ends the server and waits for its thread.
@@ -159,6 +170,17 @@ mod tests {
         assert_eq!(e.source.kind(), io::ErrorKind::AddrInUse);
         assert!(e.to_string().contains("--api"), "{e}");
         assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn more_connections_than_the_standard_librarys_limit_can_wait_to_be_accepted() {
+        let listener = bind(FREE, &mut Vec::new()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let timeout = std::time::Duration::from_secs(5);
+        let connect = |_| TcpStream::connect_timeout(&address, timeout).unwrap();
+        let waiting: Vec<TcpStream> = (0..200).map(connect).collect();
+        assert_eq!(waiting.len(), 200);
     }
 
     #[test]

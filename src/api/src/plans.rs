@@ -84,11 +84,12 @@ fn plan_of_text(text: &str, json: bool) -> Result<Plan, Problem> {
         detail: show_plan_error(&e, name, text),
         ..Problem::from(e)
     };
-    let no_files = |file: &str| {
-        Err(FileError(format!(
-            "the node cannot read {file}, which is relative to the plan file: start this plan with \
-             `vajra-node start-test`"
-        )))
+    let no_files = |_: &str| {
+        Err(FileError(
+            "its path is relative to the plan file, which the node has no access to: start this \
+             plan with `vajra-node start-test`"
+                .to_owned(),
+        ))
     };
     let file = parse_plan_with(text, json, &no_files, &PlanInputs::default()).map_err(problem)?;
     if file.local().is_some() {

@@ -21,7 +21,8 @@ pub(super) struct TestPath {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct NodePath {
-    /// Peer id, unique prefix or suffix of one (at least four characters), name of a node, or `self`
+    /// Peer id, unique prefix or suffix of one (at least four characters), name of a node as configured or
+    /// as shown, or `self`
     pub peer: String,
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::exit::{Exit, Failure};
 use super::output::out;
+use super::read_file;
 use vajra_report::text;
 use vajra_results::compare::Comparison;
 use vajra_results::result_file::ResultFile;
@@ -11,22 +12,15 @@ use vajra_results::result_file::ResultFile;
 /// Maximum size of a result file in bytes: one with a full timeline of thousands of nodes is smaller.
 const MAX_FILE: u64 = 256 << 20;
 
-/// Reads a result written by `--json`. `option` is the option in errors.
+/// Reads a result written by `--json`. `option` is the option in errors, and `hint` what to do if
+/// the file cannot be read.
 ///
 /// # Errors
 /// The file cannot be read, or is not a result.
-pub fn read(option: &str, path: &Path) -> Result<ResultFile, Failure> {
-    let failed = |why: &dyn std::fmt::Display| {
-        Failure::input(format_args!("{option} {}: {why}", path.display()))
-    };
-    let size = std::fs::metadata(path).map_err(|e| failed(&e))?.len();
-    if size > MAX_FILE {
-        return Err(failed(&format_args!(
-            "the file has {size} bytes (at most {MAX_FILE})"
-        )));
-    }
-    let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
-    ResultFile::read(&bytes).map_err(|e| failed(&e))
+pub fn read(option: &str, path: &Path, hint: &str) -> Result<ResultFile, Failure> {
+    let bytes = read_file::bytes(path, MAX_FILE).map_err(|e| e.failure(path, hint))?;
+    let file = ResultFile::read(&bytes);
+    file.map_err(|e| Failure::input(format_args!("{option} {}: {e}", path.display())))
 }
 
 /// Prints a comparison unless `quiet` (stdout has other contents), and the regressions beyond its
@@ -62,18 +56,17 @@ mod tests {
     fn an_invalid_result_file_is_reported_with_its_option() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("base.json");
-        let failure = read("--baseline", &path).unwrap_err();
+        let read = || read("--baseline", &path, "give --baseline a result");
+        let failure = read().unwrap_err();
         assert_eq!(failure.exit, Exit::BadInput);
-        assert!(
-            failure.message.starts_with("--baseline "),
-            "{}",
-            failure.message
+        let shown = path.display();
+        assert_eq!(
+            failure.message,
+            format!("cannot read {shown}: No such file or directory; give --baseline a result")
         );
         std::fs::write(&path, "[]").unwrap();
-        let failure = read("--baseline", &path).unwrap_err().message;
-        assert!(
-            failure.contains("not a result as written by --json"),
-            "{failure}"
-        );
+        let failure = read().unwrap_err().message;
+        let expected = format!("--baseline {shown}: it is not a result as written by --json");
+        assert!(failure.starts_with(&expected), "{failure}");
     }
 }

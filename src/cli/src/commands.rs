@@ -13,10 +13,9 @@ use super::outcome::{outcome, show};
 use super::output::{line, out};
 use super::screen;
 use vajra_core::protocol::messages::TestState;
-use vajra_plan::parse_count;
 use vajra_report::text;
 use vajra_results::result_file::ResultFile;
-use vajra_results::{NodeList, TestList};
+use vajra_results::{NodeList, TestList, find_node};
 use vajra_runtime::handle::LoadRequest;
 
 /// `nodes`
@@ -97,22 +96,11 @@ pub async fn stop_test(args: &StopArgs) -> Result<Exit, Failure> {
 
 /// `scale`
 pub async fn scale(args: &ScaleArgs) -> Result<Exit, Failure> {
-    let number = |option: &str, text: &str| {
-        parse_count(text).map_err(|e| Failure::usage(format_args!("{option}: {e}")))
-    };
-    let how = match (&args.rate, &args.users) {
-        (Some(rate), _) => LoadRequest::Rate(number("--rate", rate)?),
-        (None, users) => {
-            let users = number("--users", users.as_deref().unwrap_or_default())?;
-            match users.fract() == 0.0 && (1.0..=1e6).contains(&users) {
-                true => LoadRequest::Users(users as u32),
-                false => {
-                    return Err(Failure::usage(format_args!(
-                        "--users: {users} is not a whole number from 1 to 1000000"
-                    )));
-                }
-            }
-        }
+    let how = match (args.rate, args.users) {
+        (Some(rate), _) => LoadRequest::Rate(rate),
+        (None, Some(users)) => LoadRequest::Users(users),
+        // Refused when the command line is parsed.
+        (None, None) => return Err(Failure::usage("give --rate or --users")),
     };
     change_load(&args.api, &args.id, how).await
 }
@@ -185,27 +173,10 @@ pub(super) fn test_id(list: &TestList, text: &str) -> Result<String, Failure> {
     }
 }
 
-/// The peer id of the node with this name, or this prefix or suffix of its peer id.
+/// The peer id of the node with this name or part of a peer id.
 fn peer(list: &NodeList, text: &str) -> Result<String, Failure> {
-    let matches = |peer: &str, name: &str| {
-        name == text || (!text.is_empty() && (peer.starts_with(text) || peer.ends_with(text)))
-    };
-    let found: Vec<&str> = list
-        .nodes
-        .iter()
-        .filter(|node| matches(&node.peer, &node.name))
-        .map(|node| node.peer.as_str())
-        .collect();
-    match found.as_slice() {
-        [peer] => Ok((*peer).to_owned()),
-        [] => Err(Failure::run(format_args!(
-            "there is no node {text:?} in the swarm; `vajra-node nodes` lists the nodes"
-        ))),
-        _ => Err(Failure::run(format_args!(
-            "{text:?} matches {} nodes; give the full peer id",
-            found.len()
-        ))),
-    }
+    let node = find_node(&list.nodes, text).map_err(Failure::run)?;
+    Ok(node.peer.clone())
 }
 
 #[cfg(test)]
@@ -259,18 +230,18 @@ mod tests {
             task_types: Vec::new(),
             ..NodeEntry::default()
         };
-        let nodes = vec![entry("12D3KooWaaa", "one"), entry("12D3KooWbbb", "two")];
+        let nodes = vec![entry("12D3KooWaaaa", "one"), entry("12D3KooWbbbb", "two")];
         let list = NodeList {
             pool: Pool::of(&nodes),
             nodes,
         };
-        assert_eq!(peer(&list, "two").unwrap(), "12D3KooWbbb");
-        assert_eq!(peer(&list, "aaa").unwrap(), "12D3KooWaaa");
+        assert_eq!(peer(&list, "two").unwrap(), "12D3KooWbbbb");
+        assert_eq!(peer(&list, "aaaa").unwrap(), "12D3KooWaaaa");
         assert!(
             peer(&list, "12D3")
                 .unwrap_err()
                 .message
-                .contains("matches 2 nodes")
+                .contains("2 nodes match")
         );
         assert!(peer(&list, "three").is_err() && peer(&list, "").is_err());
     }

@@ -1,25 +1,15 @@
 //! Configuration files and built-in profiles.
 
-use std::fs;
-use std::io;
 use std::ops::Range;
 use std::path::Path;
 
 use super::exit::Failure;
 use super::layer::Layer;
 use super::product::Profiles;
+use super::read_file;
 
 /// Maximum size of a configuration file in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
-
-/// A configuration file that cannot be read.
-#[derive(Debug, thiserror::Error)]
-enum ReadError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("the file has {0} bytes (at most {MAX_CONFIG})")]
-    TooLarge(u64),
-}
 
 /// Loads the value of `--config`: a profile, or else a file.
 ///
@@ -30,22 +20,13 @@ pub fn load(name: &str, profiles: &Profiles) -> Result<Layer, Failure> {
         return parse(text, &format!("profile {profile}"));
     }
     let path = Path::new(name);
-    let text = read(path).map_err(|e| {
+    let text = read_file::text(path, MAX_CONFIG).map_err(|e| {
         let profiles = profiles.map(|(profile, _)| profile).join(", ");
-        Failure::input(format_args!(
-            "--config {name}: {e}; give a readable file or a profile ({profiles})"
-        ))
+        let hint = format_args!("give --config a readable file or a profile ({profiles})");
+        e.failure(path, hint)
     })?;
     let directory = path.parent().unwrap_or(Path::new(""));
     Ok(parse(&text, name)?.relative_to(directory))
-}
-
-fn read(path: &Path) -> Result<String, ReadError> {
-    let size = fs::metadata(path)?.len();
-    if size > MAX_CONFIG {
-        return Err(ReadError::TooLarge(size));
-    }
-    Ok(fs::read_to_string(path)?)
 }
 
 /// Parses a configuration; errors call it `name`.
@@ -130,7 +111,7 @@ mod tests {
     fn paths_in_a_file_are_relative_to_it() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("node.toml");
-        fs::write(
+        std::fs::write(
             &file,
             "swarm_key = \"swarm.key\"\ndata_dir = \"/var/lib/vajra\"\n",
         )

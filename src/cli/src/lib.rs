@@ -44,6 +44,7 @@ pub mod plan_args;
 pub mod plan_file;
 pub mod preflight;
 pub mod product;
+pub mod read_file;
 pub mod report;
 pub mod resolve;
 pub mod run_node;

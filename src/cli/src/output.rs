@@ -165,7 +165,8 @@ mod tests {
     fn a_buffered_line_does_not_wait_for_stderr() {
         start_buffering();
         let stderr = io::stderr().lock();
-        let (done, logged) = std::sync::mpsc::channel();
+        // One slot for one message: sending never waits.
+        let (done, logged) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || {
             let written = Stderr
                 .write_all(b"buffered\n")

@@ -1,9 +1,8 @@
 //! Reading plan files and the files that they name.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
+use super::read_file::{self, ReadError};
 use super::value_parsers::Pair;
 use vajra_plan::parse_plan_with;
 use vajra_plan::{
@@ -15,46 +14,25 @@ pub const STAND_IN_URL: &str = "http://127.0.0.1:8080/";
 /// Maximum size of a plan or a request body in bytes.
 const MAX_FILE: u64 = MAX_PLAN_BYTES as u64;
 
-/// A file that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It cannot be opened or read, or is not UTF-8.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// It is larger than allowed.
-    #[error("the file has more than {0} bytes, the maximum")]
-    TooLarge(u64),
-}
-
 /// Reads a plan or a request body; `-` is stdin.
 ///
 /// # Errors
 /// It cannot be read, or is larger than [`MAX_PLAN_BYTES`].
 pub fn read_limited(path: &Path) -> Result<String, ReadError> {
-    read_at_most(path, MAX_FILE)
+    read_file::text_or_stdin(path, MAX_FILE)
 }
 
-/// Reads a file that a plan names, relative to the plan.
+/// Reads a file that a plan or suite names, relative to it.
 ///
 /// # Errors
 /// It cannot be read, or is larger than [`MAX_DATA_FILE`].
-pub fn read_data(plan: &Path, name: &str) -> Result<String, ReadError> {
+pub fn read_data(plan: &Path, name: &str) -> Result<String, FileError> {
     let directory = plan.parent().unwrap_or(Path::new(""));
-    read_at_most(&directory.join(name), MAX_DATA_FILE)
-}
-
-fn read_at_most(path: &Path, most: u64) -> Result<String, ReadError> {
-    let mut text = String::new();
-    let limit = most + 1;
-    let length = if path == Path::new("-") {
-        io::stdin().lock().take(limit).read_to_string(&mut text)?
-    } else {
-        File::open(path)?.take(limit).read_to_string(&mut text)?
-    };
-    match length as u64 > most {
-        true => Err(ReadError::TooLarge(most)),
-        false => Ok(text),
-    }
+    read_file::text(&directory.join(name), MAX_DATA_FILE).map_err(|e| {
+        FileError(format!(
+            "{e}; give a path relative to the file that names it"
+        ))
+    })
 }
 
 /// Parses the text of a plan file, with the constants of `--var`.
@@ -62,7 +40,7 @@ fn read_at_most(path: &Path, most: u64) -> Result<String, ReadError> {
 /// # Errors
 /// The plan is invalid.
 pub fn parse(path: &Path, text: &str, vars: Values) -> Result<PlanFile, PlanError> {
-    let read = |name: &str| read_data(path, name).map_err(|e| FileError(e.to_string()));
+    let read = |name: &str| read_data(path, name);
     let given = PlanInputs {
         vars,
         ..PlanInputs::default()

@@ -76,7 +76,8 @@ impl Source<'_> {
         let path = Path::new(source);
         // None of these can be an id.
         if source.ends_with(".json") || source.contains('/') || path.is_file() {
-            return baseline::read(option, path);
+            let hint = "give the id of a test, `latest`, or a file written by --json";
+            return baseline::read(option, path, hint);
         }
         let backend = match &mut self.backend {
             Some(backend) => backend,

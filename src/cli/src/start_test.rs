@@ -162,7 +162,8 @@ struct Files {
 impl Files {
     fn open(args: &RunArgs) -> Result<Files, Failure> {
         let baseline = args.baseline.as_deref();
-        let baseline = baseline.map(|path| baseline::read("--baseline", path));
+        let hint = "give --baseline a file written by --json";
+        let baseline = baseline.map(|path| baseline::read("--baseline", path, hint));
         let baseline = baseline.transpose()?;
         let needs = match args.timeline || baseline.is_some() {
             true => Needs::Histograms,

@@ -21,8 +21,8 @@ pub async fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
         ));
     }
     let name = args.plan.display().to_string();
-    let text = read_limited(&args.plan)
-        .map_err(|e| Failure::input(format_args!("cannot read the plan {name}: {e}")))?;
+    let hint = "give the path of a plan or suite";
+    let text = read_limited(&args.plan).map_err(|e| e.failure(&args.plan, hint))?;
     if is_suite(&text) && !is_json(&args.plan) {
         if args.swarm {
             return Err(Failure::usage(

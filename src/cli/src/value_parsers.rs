@@ -9,9 +9,14 @@ use libp2p::Multiaddr;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use vajra_network::{AddressError, check_bootstrap, check_listen};
+use vajra_plan::parse_count;
 
 /// Highest limit of `--fail-on-regression`: 100 times worse.
 const MAX_LIMIT: f64 = 100.0;
+/// Lowest rate of a plan, in arrivals per second.
+const MIN_RATE: f64 = 0.001;
+/// Highest rate of a plan in arrivals per second, and highest number of users.
+const MAX_FULL_LOAD: f64 = 1e6;
 
 /// A value that cannot be parsed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -40,6 +45,12 @@ pub enum ValueError {
     /// Of `--fail-on-regression`.
     #[error("{0:?} is not a limit (expected for example 10% or 0.1, from 0% to {max}%)", max = MAX_LIMIT * 100.0)]
     Limit(String),
+    /// Of `scale --rate`.
+    #[error("{0:?} is not a rate (expected for example 500 or 10k, from {min} to {max} per second)", min = MIN_RATE, max = MAX_FULL_LOAD)]
+    Rate(String),
+    /// Of `scale --users`.
+    #[error("{0:?} is not a number of users (expected for example 50 or 2k, a whole number from 1 to {max})", max = MAX_FULL_LOAD)]
+    Users(String),
     /// A word that is not in the list.
     #[error("{found:?} is not one of {expected}")]
     NotOneOf {
@@ -151,6 +162,28 @@ pub fn parse_limit(text: &str) -> Result<f64, ValueError> {
     }
 }
 
+/// Parses a full load in arrivals per second: `500`, `10k`.
+///
+/// # Errors
+/// Not a rate that a plan can have.
+pub fn parse_rate(text: &str) -> Result<f64, ValueError> {
+    let rate = parse_count(text).ok();
+    rate.filter(|rate| (MIN_RATE..=MAX_FULL_LOAD).contains(rate))
+        .ok_or_else(|| ValueError::Rate(text.into()))
+}
+
+/// Parses a full load in users: `50`, `2k`.
+///
+/// # Errors
+/// Not a number of users that a plan can have.
+pub fn parse_users(text: &str) -> Result<u32, ValueError> {
+    let users = parse_count(text).ok();
+    users
+        .filter(|users| users.fract() == 0.0 && (1.0..=MAX_FULL_LOAD).contains(users))
+        .map(|users| users as u32)
+        .ok_or_else(|| ValueError::Users(text.into()))
+}
+
 /// Deserializes a value from a string.
 pub(super) fn from_text<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
 where
@@ -208,6 +241,27 @@ mod tests {
         assert!("=b".parse::<Pair>().is_err() && "ab".parse::<Pair>().is_err());
         assert_eq!("Host: a:1".parse(), Ok(Header("Host".into(), "a:1".into())));
         assert!("Host".parse::<Header>().is_err());
+    }
+
+    #[test]
+    fn a_full_load_is_one_that_a_plan_can_have() {
+        assert_eq!(parse_rate("10k"), Ok(10_000.0));
+        assert_eq!(parse_rate("0.001"), Ok(0.001));
+        for wrong in ["0", "-1", "0.0001", "2m", "many", ""] {
+            let error = parse_rate(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("from 0.001 to 1000000 per second"),
+                "{error}"
+            );
+        }
+        assert_eq!(parse_users("1m"), Ok(1_000_000));
+        for wrong in ["0", "-1", "1.5", "2m", "many", ""] {
+            let error = parse_users(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("a whole number from 1 to 1000000"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

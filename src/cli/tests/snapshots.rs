@@ -58,7 +58,7 @@ fn help() {
 #[test]
 fn errors() {
     const URL: &str = "http://127.0.0.1:8080/";
-    let cases: [(&str, &[&str]); 10] = [
+    let cases: [(&str, &[&str]); 17] = [
         ("plan_path", &["start-test", "no-such-plan.toml"]),
         ("url", &["start-test", "http:///index.html"]),
         ("scheme", &["start-test", "ws://127.0.0.1:8080/"]),
@@ -79,6 +79,17 @@ fn errors() {
         ("unknown_option", &["start-test", URL, "--durration", "5s"]),
         ("api_without_token", &["--api", "0.0.0.0:7401"]),
         ("config", &["--config", "no-such-config.toml"]),
+        (
+            "baseline_path",
+            &["start-test", URL, "--baseline", "no-such-result.json"],
+        ),
+        ("report_path", &["report", "no-such-result.json"]),
+        // A load that no plan can have is refused before the node is contacted.
+        ("scale_without_load", &["scale", "latest"]),
+        ("scale_rate_zero", &["scale", "latest", "--rate", "0"]),
+        ("scale_rate_negative", &["scale", "latest", "--rate", "-5"]),
+        ("scale_rate_too_high", &["scale", "latest", "--rate", "2m"]),
+        ("scale_users_zero", &["scale", "latest", "--users", "0"]),
     ];
     for (name, line) in cases {
         let line = [&["vajra-node"], line].concat();

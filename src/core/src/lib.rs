@@ -7,6 +7,8 @@
 //! | [`intervals`] | sets of slots and of request numbers |
 //! | [`user_slots`] | the slots of virtual users |
 //! | [`metrics`] | counters and histograms of a worker |
+//! | [`sync`] | locking a mutex |
+//! | [`text`] | text cut at a number of bytes |
 //!
 //! Nothing here has a socket, a thread, a clock or a random number generator of its own. The
 //! runtime drives it with real ones, the simulator with simulated ones.
@@ -17,6 +19,8 @@ pub mod metrics;
 pub mod protocol;
 pub mod splitmix;
 pub mod user_slots;
+pub mod sync;
+pub mod text;
 
 pub use hook::Hook;
 pub use intervals::{Interval, Intervals, MAX_INTERVALS, Numbers, SLOTS, Slots};

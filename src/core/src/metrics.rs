@@ -72,6 +72,8 @@ pub struct ErrorCount {
 pub struct Counters {
     /// Planned arrivals of this worker's share of the profile up to now.
     pub planned: u64,
+    /// Iterations started: in a plan without scenarios, requests.
+    pub iterations: u64,
     /// Requests written, warm-up included: `ok + failed + abandoned`, once none is in flight.
     pub sent: u64,
     /// Requests that succeeded.
@@ -113,6 +115,7 @@ impl Counters {
     /// Adds another worker's counters of the same step.
     pub fn add(&mut self, other: &Counters) {
         self.planned += other.planned;
+        self.iterations += other.iterations;
         self.sent += other.sent;
         self.ok += other.ok;
         self.failed += other.failed;

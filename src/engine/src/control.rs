@@ -3,11 +3,12 @@
 //! changed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 use super::clock::{LeaseClock, LeaseInstant};
+use vajra_core::sync::lock;
 use vajra_plan::{Profile, SlotRange};
 
 /// The start is not known; no stop was requested.
@@ -173,11 +174,6 @@ impl Control {
     pub async fn changed(&self, thread: usize) {
         self.mailboxes[thread].changed.notified().await;
     }
-}
-
-/// A panic elsewhere leaves these values consistent: each is written in one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use hdrhistogram::Histogram;
 use vajra_core::metrics::{Counters, ErrorCount, ErrorKey, MAX_ERRORS};
+use vajra_core::text::floor_char_boundary;
 use vajra_task::{CustomMetrics, Failure, MetricDeclaration, PhaseTimes};
 
 /// Longest error message that is recorded, in bytes.
@@ -148,11 +149,7 @@ impl StepRecord {
 
     /// Counts a failure, at a time in milliseconds after the start of the profile.
     pub fn failure(&mut self, failure: &Failure, at_ms: u64) {
-        let most = MAX_MESSAGE.min(failure.message.len());
-        let end = (0..=most)
-            .rev()
-            .find(|at| failure.message.is_char_boundary(*at));
-        let end = end.unwrap_or_default();
+        let end = floor_char_boundary(&failure.message, MAX_MESSAGE);
         let (kind, message) = (failure.kind.as_str(), &failure.message[..end]);
         // A known error allocates nothing: failures are frequent when a target is overloaded.
         let mut errors = self.counters.errors.iter_mut();

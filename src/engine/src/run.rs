@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
 use vajra_core::metrics::Counters;
+use vajra_core::sync::lock;
 use vajra_plan::{LoadChange, Model, Plan, Profile, SlotRange};
 use vajra_task::{CustomMetrics, PhaseTimes};
 
@@ -265,7 +266,7 @@ impl LoadRun {
             match live {
                 Some(report) => add(&report),
                 None => {
-                    let last = thread.last.lock().unwrap_or_else(PoisonError::into_inner);
+                    let last = lock(&thread.last);
                     last.iter().for_each(add);
                 }
             }

@@ -6,11 +6,12 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
+use vajra_core::sync::lock;
 use vajra_plan as plan;
 use vajra_task::{Client, FromTask, Task};
 
@@ -139,7 +140,7 @@ async fn run_model<T: Task, P: Pacer<T>>(
         })
         .await;
     engine.abandon();
-    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.report());
+    *lock(last) = Some(engine.report());
     drop(local);
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Counters of the network.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use vajra_core::protocol::Peer;
+use vajra_core::sync::lock;
 
 /// Most peers with counters of their own, so that a flood of forged peer ids does not use memory.
 /// Messages of further peers are only in the totals.
@@ -67,14 +68,11 @@ pub(super) struct Stats(Mutex<NetworkStats>);
 
 impl Stats {
     pub(super) fn update(&self, change: impl FnOnce(&mut NetworkStats)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut lock(&self.0));
     }
 
     pub(super) fn get(&self) -> NetworkStats {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.0).clone()
     }
 }
 

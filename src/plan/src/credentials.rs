@@ -17,26 +17,28 @@ use super::scenario::{Body, Scalar, Scenarios, Step, is_only_placeholders};
 /// Replaces a literal credential.
 pub const REDACTED: &str = "[redacted]";
 
-/// Headers whose values are credentials.
-const HEADERS: [&str; 6] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "x-api-key",
-    "api-key",
-    "x-auth-token",
-];
-
-/// Fields and variables whose values are credentials, in lower case without `_` and `-`.
-const FIELDS: [&str; 7] = [
+/// Parts of names of headers, fields and variables whose values are credentials, in lower case and
+/// without separators.
+const PARTS: [&str; 16] = [
     "password",
     "passwd",
+    "passphrase",
+    "passcode",
     "secret",
-    "token",
+    "credential",
+    "authorization",
     "apikey",
-    "accesstoken",
-    "clientsecret",
+    "accesskey",
+    "privatekey",
+    "subscriptionkey",
+    "signature",
+    "sessionid",
+    "sessionkey",
+    "sessid",
+    "cookie",
 ];
+/// Whole words in such names. A word may also end with `token`.
+const WORDS: [&str; 8] = ["pwd", "pass", "auth", "session", "sid", "sig", "jwt", "otp"];
 
 /// Is called with the path of each credential and its value, which it can change.
 type Edit<'a> = dyn FnMut(&Path, &mut String) + 'a;
@@ -103,10 +105,31 @@ fn is_literal(value: &str) -> bool {
     !value.is_empty() && value != REDACTED && !is_reference(value) && !is_only_placeholders(value)
 }
 
-fn is_credential_field(name: &str) -> bool {
-    let letters = name.chars().filter(|c| !"_-".contains(*c));
-    let plain: String = letters.flat_map(char::to_lowercase).collect();
-    FIELDS.contains(&plain.as_str())
+/// Whether a header, field, parameter or variable with this name contains a credential: by parts of
+/// the name, such as `secret` in `clientSecret`, or words, such as `auth` in `X-Auth`. Plural
+/// `tokens` is a number in most APIs and counts as no credential.
+pub fn is_credential_name(name: &str) -> bool {
+    let words = words(name);
+    let joined = words.concat();
+    let is_word = |w: &String| WORDS.contains(&w.as_str()) || w.ends_with("token");
+    words.iter().any(is_word) || PARTS.iter().any(|part| joined.contains(part))
+}
+
+/// The words of a name in lower case: separated by other characters than letters and digits, or by
+/// an upper-case letter.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && after_lower) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+        after_lower = c.is_lowercase() || c.is_numeric();
+    }
+    words
 }
 
 fn walk(plan: &mut Plan, edit: &mut Edit<'_>) {
@@ -124,7 +147,7 @@ fn walk(plan: &mut Plan, edit: &mut Edit<'_>) {
 fn scenarios(all: &mut Scenarios, edit: &mut Edit<'_>) {
     http(&mut all.http, &Path::dotted("http"), "base_url", edit);
     for (name, value) in &mut all.vars {
-        if is_credential_field(name) {
+        if is_credential_name(name) {
             let mut text = value.to_string();
             edit(&Path::dotted("vars").then(name.as_str()), &mut text);
             if text != value.to_string() {
@@ -150,10 +173,10 @@ fn steps(steps: &mut [Step], list: &Path, edit: &mut Edit<'_>) {
         match &mut step.body {
             Body::None => {}
             Body::Text(text) => text_body(&path.then("body"), text, edit),
-            Body::Json(value) => json(&path.then("json"), value, edit),
+            Body::Json(value) => json(&path.then("json"), value, false, edit),
             Body::Form(fields) => {
                 for (name, value) in fields {
-                    if is_credential_field(name) {
+                    if is_credential_name(name) {
                         edit(&path.then("form").then(name.as_str()), value);
                     }
                 }
@@ -180,34 +203,32 @@ fn headers(path: &Path, headers: &mut [(String, String)], edit: &mut Edit<'_>) {
                 let content = pair.split_once('=').map_or(pair, |(_, content)| content);
                 is_only_placeholders(content)
             });
-        if HEADERS.contains(&lower.as_str()) && !only_names {
+        if is_credential_name(name) && !only_names {
             edit(&path.then(name.as_str()), value);
         }
     }
 }
 
-/// Leaves of JSON objects, by their keys.
-fn json(path: &Path, value: &mut Value, edit: &mut Edit<'_>) {
+/// Texts and numbers of JSON below a key that names a credential (`inside`).
+fn json(path: &Path, value: &mut Value, inside: bool, edit: &mut Edit<'_>) {
     match value {
         Value::Array(values) => {
             for (i, value) in values.iter_mut().enumerate() {
-                json(&path.then(i), value, edit);
+                json(&path.then(i), value, inside, edit);
             }
         }
         Value::Object(fields) => {
             for (name, value) in fields {
-                let path = path.then(name.as_str());
-                match value {
-                    Value::String(text) if is_credential_field(name) => edit(&path, text),
-                    Value::Number(number) if is_credential_field(name) => {
-                        let mut text = number.to_string();
-                        edit(&path, &mut text);
-                        if text != number.to_string() {
-                            *value = Value::String(text);
-                        }
-                    }
-                    _ => json(&path, value, edit),
-                }
+                let inside = inside || is_credential_name(name);
+                json(&path.then(name.as_str()), value, inside, edit);
+            }
+        }
+        Value::String(text) if inside => edit(path, text),
+        Value::Number(number) if inside => {
+            let mut text = number.to_string();
+            edit(path, &mut text);
+            if text != number.to_string() {
+                *value = Value::String(text);
             }
         }
         _ => {}
@@ -222,10 +243,18 @@ static JSON_FIELD: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// A field of a form or of a query.
 static FORM_FIELD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?:^|[&?])(?<name>[\w-]+)=(?<text>[^&#]*)").ok());
+    LazyLock::new(|| Regex::new(r"(?:^|[&?])(?<name>[\w.\[\]%-]+)=(?<text>[^&#]*)").ok());
 
 /// JSON or form fields in a text.
 fn text_body(path: &Path, body: &mut String, edit: &mut Edit<'_>) {
+    if let Ok(mut value) = serde_json::from_str::<Value>(body) {
+        let before = value.clone();
+        json(path, &mut value, false, edit);
+        if value != before {
+            *body = value.to_string();
+        }
+        return;
+    }
     fields(&JSON_FIELD, path, body, edit);
     if !body.contains(['{', '\n']) || body.trim_start().starts_with(|c| c != '{' && c != '[') {
         fields(&FORM_FIELD, path, body, edit);
@@ -241,7 +270,7 @@ fn fields(pattern: &Option<Regex>, path: &Path, text: &mut String, edit: &mut Ed
     for found in pattern.captures_iter(text) {
         let name = &found["name"];
         let (quoted, number) = (found.name("text"), found.name("number"));
-        let Some(value) = quoted.or(number).filter(|_| is_credential_field(name)) else {
+        let Some(value) = quoted.or(number).filter(|_| is_credential_name(name)) else {
             continue;
         };
         let mut content = value.as_str().to_owned();
@@ -316,11 +345,74 @@ mod tests {
 
     #[test]
     fn literal_headers_are_found_in_any_case() {
-        for name in HEADERS {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "x-api-key",
+            "api-key",
+            "x-auth-token",
+            "private-token",
+            "x-vault-token",
+            "x-amz-security-token",
+            "ocp-apim-subscription-key",
+            "x-goog-api-key",
+        ] {
             let name = name.to_ascii_uppercase();
             let plan = http_plan(&format!("headers = {{ {name} = 'x {SECRET}' }}"));
             assert_redacted(&plan, &[&format!("task.headers.{name}")]);
         }
+    }
+
+    #[test]
+    fn names_of_credentials() {
+        for name in [
+            "password",
+            "user[password]",
+            "userPassword",
+            "PASSWD",
+            "pwd",
+            "passphrase",
+            "refresh_token",
+            "idToken",
+            "csrftoken",
+            "X-Auth",
+            "auth_token",
+            "session",
+            "PHPSESSID",
+            "private_key",
+            "secretKey",
+            "api.secret",
+            "aws_access_key_id",
+            "sig",
+        ] {
+            assert!(is_credential_name(name), "{name}");
+        }
+        for name in [
+            "author",
+            "authority",
+            "max_tokens",
+            "tokenizer",
+            "monkey",
+            "keyboard",
+            "key",
+            "passenger",
+            "compass",
+            "side",
+            "design",
+            "accept",
+            "user",
+        ] {
+            assert!(!is_credential_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn everything_below_a_credential_field_is_redacted() {
+        let plan = http_plan(r#"body = '{"auth": {"keys": ["geheim", 5], "on": true}, "n": 1}'"#);
+        assert_redacted(&plan, &["task.body.auth.keys[0]", "task.body.auth.keys[1]"]);
+        let form = http_plan("body = 'user%5Bpassword%5D=geheim&a=b'");
+        assert_redacted(&form, &["task.body.user%5Bpassword%5D"]);
     }
 
     #[test]
@@ -336,6 +428,9 @@ mod tests {
             ("bearer {{ a }}{{ b }}", false),
             ("Bearer abc", true),
             ("Bearer abc{{ a }}", true),
+            ("{{ 'abc' }}", true),
+            ("{{ upper(\"abc\") }}", true),
+            ("{{ random_int(1, 9) }}", false),
         ] {
             assert_eq!(is_literal(value), literal, "{value}");
         }
@@ -359,7 +454,7 @@ mod tests {
         let Task::Http(http) = &number.task else {
             panic!("{number:?}")
         };
-        assert_eq!(http.body, r#"{"token": "[redacted]", "n": 5}"#);
+        assert_eq!(http.body, r#"{"token":"[redacted]","n":5}"#);
         assert_redacted(&http_plan(r#"body = '{"token": "{{ t }}"}'"#), &[]);
     }
 

@@ -51,7 +51,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use credentials::REDACTED;
+pub use credentials::{REDACTED, is_credential_name};
 pub use diagnostics::show as show_plan_error;
 pub use error::PlanError;
 pub use http::{HttpTask, HttpVersion, RequestError, TlsOptions};

@@ -16,7 +16,7 @@ use super::source::{self, Node};
 /// # Errors
 /// One line with the place and the problem.
 pub fn parse_toml(text: &str) -> Result<PlanFile, PlanError> {
-    let no_files = |_: &str| Err(FileError("can't be read from here".into()));
+    let no_files = |_: &str| Err(FileError("files of a plan are not available here".into()));
     parse_plan(text, false, &no_files)
 }
 

@@ -55,10 +55,10 @@ impl TargetUrl {
     pub fn parse(text: &str) -> Result<TargetUrl, UrlError> {
         let illegal = |c: char| c.is_whitespace() || c.is_control() || !c.is_ascii();
         if text.chars().any(illegal) {
-            return Err(UrlError::NotEncoded(text.to_owned()));
+            return Err(UrlError::NotEncoded(shown(text)));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(UrlError::NoScheme(text.to_owned()));
+            return Err(UrlError::NoScheme(shown(text)));
         };
         let https = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
@@ -76,7 +76,7 @@ impl TargetUrl {
         let (host, port) = match authority.strip_prefix('[') {
             Some(v6) => match v6.split_once(']') {
                 Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, port),
-                _ => return Err(UrlError::Ipv6(text.to_owned())),
+                _ => return Err(UrlError::Ipv6(shown(text))),
             },
             None => match authority.find(':') {
                 Some(at) => authority.split_at(at),
@@ -84,7 +84,7 @@ impl TargetUrl {
             },
         };
         if host.is_empty() {
-            return Err(UrlError::NoHost(text.to_owned()));
+            return Err(UrlError::NoHost(shown(text)));
         }
         let port = match port.strip_prefix(':') {
             None if port.is_empty() => match https {
@@ -93,13 +93,13 @@ impl TargetUrl {
             },
             Some(digits) => match digits.parse::<u16>() {
                 Ok(p) if p > 0 => p,
-                _ => return Err(UrlError::Port(text.to_owned())),
+                _ => return Err(UrlError::Port(shown(text))),
             },
-            None => return Err(UrlError::AfterHost(text.to_owned())),
+            None => return Err(UrlError::AfterHost(shown(text))),
         };
         let legal = |c: char| c.is_ascii_alphanumeric() || "-._~%:!$&'()*+,;=".contains(c);
         if !host.chars().all(legal) {
-            return Err(UrlError::Host(text.to_owned()));
+            return Err(UrlError::Host(shown(text)));
         }
         let path = match path.starts_with('/') {
             true => path.to_owned(),
@@ -133,6 +133,21 @@ impl fmt::Display for TargetUrl {
     }
 }
 
+/// A URL in an error message: without user name, password and query, which may be secret.
+fn shown(text: &str) -> String {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let (shown, rest) = text.split_at(end);
+    let start = shown.find("://").map_or(0, |at| at + 3);
+    let host_end = shown[start..].find('/').map_or(end, |at| start + at);
+    let host = match shown[start..host_end].rfind('@') {
+        Some(at) => start + at + 1,
+        None => start,
+    };
+    let dots = if rest.is_empty() { "" } else { "?…" };
+    let hidden = if host > start { "…@" } else { "" };
+    format!("{}{hidden}{}{dots}", &shown[..start], &shown[host..])
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -154,6 +169,21 @@ mod tests {
             (v6.host.as_str(), v6.authority().as_str()),
             ("::1", "[::1]:9000")
         );
+    }
+
+    #[test]
+    fn errors_do_not_repeat_secrets() {
+        for url in [
+            "http://user:geheim@h:x/a?token=geheim",
+            "http://h:99999/?token=geheim",
+            "h/?token=geheim",
+            "http://h/a b?token=geheim",
+        ] {
+            let error = TargetUrl::parse(url).unwrap_err().to_string();
+            assert!(!error.contains("geheim"), "{error}");
+        }
+        let error = TargetUrl::parse("http://h:99999/a?b=c").unwrap_err();
+        assert_eq!(error, UrlError::Port("http://h:99999/a?…".into()));
     }
 
     #[test]

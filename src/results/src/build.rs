@@ -13,6 +13,7 @@ use super::result::{
 use super::threshold;
 use super::verdict::{self, Facts};
 use vajra_core::metrics::Counters;
+use vajra_core::protocol::event_kind::EventKind;
 use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::spec::SLOTS;
 use vajra_plan::{Change, Pick, Scenarios, Step, Task};
@@ -224,7 +225,7 @@ impl ResultInput {
             let mut workers = self.workers.iter();
             workers.any(|w| w.peer == peer && w.metrics.is_final)
         };
-        let lost = self.events.iter().filter(|e| e.kind == "lost");
+        let lost = self.events.iter().filter(|e| e.kind == EventKind::Lost);
         lost.filter_map(|e| e.peer.as_deref()).all(reported)
     }
 

@@ -10,7 +10,8 @@
 //! | [`timeline`], `timeline_recorder`, `heat_map` | the test over time, and how it is recorded |
 //! | `comparison`, [`compare`] | comparison of two results, and how it is computed |
 //! | [`search`], [`suite`] | several tests: the rate search, suites of plans |
-//! | `lists`, `swarm`, [`preflight`] | lists of nodes and tests, state of the swarm, pre-flight checks |
+//! | `lists`, `find_node` | lists of nodes and tests; a node by name or peer id |
+//! | `swarm`, [`preflight`] | state of the swarm, pre-flight checks |
 //! | [`result_file`], `plan_preview` | a result in a file, and a plan before it runs |
 //! | [`units`] | numbers with units, as text |
 //!
@@ -20,6 +21,7 @@
 mod build;
 pub mod compare;
 mod comparison;
+mod find_node;
 mod heat_map;
 mod input;
 mod kinds;
@@ -41,6 +43,7 @@ pub mod units;
 mod verdict;
 
 pub use build::rfc3339;
+pub use find_node::{FindNodeError, find_node};
 pub use input::{ResultInput, WorkerInput};
 pub use kinds::{
     ChangeKind, EndKind, NodeHealth, NodeStatus, PlanOutcome, SwarmEventKind, Verdict, state_name,

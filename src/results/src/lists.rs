@@ -25,8 +25,12 @@ pub struct NodeEntry {
     pub peer: String,
     /// Incarnation: greater after every restart.
     pub incarnation: u64,
-    /// Name.
+    /// Name for display, unique in this list: with a number or the short peer id where others have
+    /// the same name.
     pub name: String,
+    /// Name that the node advertises: the configured one, or else its default name. Not unique.
+    #[serde(default)]
+    pub configured_name: String,
     /// Whether this is the answering node.
     #[serde(rename = "self")]
     pub is_self: bool,

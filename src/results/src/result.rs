@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::kinds::{ChangeKind, EndKind, Verdict, state_text};
+use vajra_core::protocol::event_kind::EventKind;
 use vajra_core::protocol::messages::TestState;
 use vajra_plan::{Load, Values};
 
@@ -320,11 +321,27 @@ pub struct Event {
     /// Milliseconds after the start of the profile; negative before it.
     pub at_ms: i64,
     /// Kind of the event, a fixed word.
-    pub kind: String,
+    #[serde(with = "event_kind")]
+    #[schema(value_type = String)]
+    pub kind: EventKind,
     /// Peer id of the node concerned.
     pub peer: Option<String>,
     /// Description.
     pub text: String,
+}
+
+/// The kind of an event as text. Those of newer versions are kept.
+mod event_kind {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use vajra_core::protocol::event_kind::EventKind;
+
+    pub fn serialize<S: Serializer>(kind: &EventKind, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(kind.as_str())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<EventKind, D::Error> {
+        String::deserialize(d).map(|name| name.as_str().into())
+    }
 }
 
 impl TestResult {

@@ -8,6 +8,7 @@ use super::input::{ResultInput, WorkerInput};
 use super::kinds::Verdict;
 use super::merge::LagP99;
 use super::result::{Event, Totals};
+use vajra_core::protocol::event_kind::EventKind;
 use vajra_core::protocol::messages::EndReason;
 use vajra_plan::Model;
 
@@ -76,9 +77,9 @@ pub(super) fn judge(facts: &Facts) -> Judgement {
 
 /// Events that are listed with the reasons but do not change the verdict.
 fn remarks(facts: &Facts) -> impl Iterator<Item = String> {
-    let remark = |e: &Event| match e.kind.as_str() {
-        "threshold" => Some(format!("stopped by a threshold: {}", e.text)),
-        "teardown_failed" => Some(e.text.clone()),
+    let remark = |e: &Event| match e.kind {
+        EventKind::Threshold => Some(format!("stopped by a threshold: {}", e.text)),
+        EventKind::TeardownFailed => Some(e.text.clone()),
         _ => None,
     };
     facts.input.events.iter().filter_map(remark)

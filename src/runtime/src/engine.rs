@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -12,6 +12,7 @@ use crate::load_changes::load_changes;
 use vajra_core::metrics::{Piece, StepCounters, TimeKind, new_histogram};
 use vajra_core::protocol::log::setup_values;
 use vajra_core::protocol::{EngineOrder, Measurement, TestId};
+use vajra_core::sync::lock;
 use vajra_engine::{
     EngineTask, LeaseClock, LeaseInstant, LoadError, LoadRun, LoadSnapshot, LoadSpec, StopMode,
 };
@@ -208,10 +209,7 @@ impl EngineRun {
                 elapsed: Duration::from_nanos(elapsed),
                 engine_cpu: snapshot.engine_cpu,
                 engine_threads: threads as u32,
-                overloaded: overload
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .overloaded(now, &snapshot, threads),
+                overloaded: lock(&overload).overloaded(now, &snapshot, threads),
                 pieces: pieces(snapshot),
             };
             tokio::time::sleep(delay).await;

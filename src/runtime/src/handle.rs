@@ -200,7 +200,7 @@ impl NodeHandle {
     /// Stops a test on every node.
     ///
     /// # Errors
-    /// [`CommandError::NotFound`] if this node knows no such test.
+    /// [`CommandError::NotFound`] if this node has no such test.
     pub async fn stop(&self, test: TestId, graceful: bool) -> Result<(), CommandError> {
         self.ask(|tx| Command::Stop(test, graceful, tx)).await?
     }
@@ -209,7 +209,7 @@ impl NodeHandle {
     /// stored the change, the time after the start of the profile at which it takes effect.
     ///
     /// # Errors
-    /// [`CommandError::NotFound`] if this node knows no such test, [`CommandError::Refused`] if the
+    /// [`CommandError::NotFound`] if this node has no such test, [`CommandError::Refused`] if the
     /// change is not possible now, or no coordinator has accepted it.
     pub async fn change_load(
         &self,
@@ -227,7 +227,7 @@ impl NodeHandle {
         self.ask(Command::Nodes).await
     }
 
-    /// The tests that this node knows, newest first.
+    /// The tests of all nodes, newest first.
     ///
     /// # Errors
     /// [`CommandError::Gone`] only.
@@ -238,7 +238,7 @@ impl NodeHandle {
     /// The result of a test, preliminary until it has ended.
     ///
     /// # Errors
-    /// [`CommandError::NotFound`] if this node knows no such test.
+    /// [`CommandError::NotFound`] if this node has no such test.
     pub async fn status(&self, test: TestId) -> Result<Arc<TestResult>, CommandError> {
         self.ask(|tx| Command::Status(test, tx)).await?
     }
@@ -247,7 +247,7 @@ impl NodeHandle {
     /// the state `ended`.
     ///
     /// # Errors
-    /// [`CommandError::NotFound`] if this node knows no such test.
+    /// [`CommandError::NotFound`] if this node has no such test.
     pub async fn watch(
         &self,
         test: TestId,
@@ -274,7 +274,7 @@ impl NodeHandle {
     /// The timeline of a test, until now or complete, with at most `points` points.
     ///
     /// # Errors
-    /// [`CommandError::NotFound`] if this node knows no such test.
+    /// [`CommandError::NotFound`] if this node has no such test.
     pub async fn timeline(
         &self,
         test: TestId,

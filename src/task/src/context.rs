@@ -4,10 +4,11 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::policy::TargetPolicy;
 use crate::secrets::Secrets;
+use vajra_core::sync::lock;
 
 /// What a node provides to the tasks that it runs.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ pub struct SharedState(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 impl SharedState {
     /// The value of a type; its default if it was not used before.
     pub fn get<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut values = lock(&self.0);
         let value = values
             .entry(TypeId::of::<T>())
             .or_insert_with(|| Arc::new(T::default()));

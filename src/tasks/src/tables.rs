@@ -1,8 +1,9 @@
 //! Rows of data files, loaded once for all tests and threads of a node that use them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
+use vajra_core::sync::lock;
 use vajra_plan::{Data, Format, Sha256, Table};
 
 /// A file and the format in which it was read.
@@ -20,7 +21,7 @@ pub struct Tables(Mutex<HashMap<Key, Weak<Table>>>);
 impl Tables {
     /// The rows of a data file, if they are loaded.
     pub fn get(&self, data: &Data) -> Option<Arc<Table>> {
-        let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tables = lock(&self.0);
         let table = tables.get(&key(data))?.upgrade();
         table.filter(|t| t.rows() == data.rows && t.columns() == data.columns)
     }
@@ -31,7 +32,7 @@ impl Tables {
             return existing;
         }
         let table = Arc::new(table);
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = lock(&self.0);
         tables.retain(|_, table| table.strong_count() > 0);
         tables.insert(key(data), Arc::downgrade(&table));
         table

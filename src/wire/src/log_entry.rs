@@ -62,7 +62,7 @@ impl Wire for LogEntry {
         pb::worker::LogEntry {
             id: self.id,
             at_ns: encode::ns(self.at),
-            lag_ns: encode::ns(self.max_delay),
+            max_delay_ns: encode::ns(self.max_delay),
             change: Some(change),
         }
     }
@@ -81,7 +81,7 @@ impl Wire for LogEntry {
         Ok(LogEntry {
             id: m.id,
             at: decode::span("at_ns", m.at_ns)?,
-            max_delay: decode::span("lag_ns", m.lag_ns)?,
+            max_delay: decode::span("max_delay_ns", m.max_delay_ns)?,
             kind,
         })
     }

@@ -134,7 +134,7 @@ impl Wire for TestMessage {
                 since_start_ns: since_start.map(encode::signed_ns),
                 state: state.to_wire(),
                 log: log_entry::to_wire(log),
-                settled: *committed,
+                committed: *committed,
                 events: events.iter().map(Wire::to_wire).collect(),
             }),
             TestMessage::BeatAck {
@@ -233,7 +233,7 @@ impl Wire for TestMessage {
                     .map(|ns| decode::signed_ns("since_start_ns", ns))
                     .transpose()?,
                 state: TestState::from_wire(m.state)?,
-                committed: decode::at_most("settled", m.settled, m.log.len() as u32)?,
+                committed: decode::at_most("committed", m.committed, m.log.len() as u32)?,
                 log: log_entry::shared(m.log)?,
                 events: decode::list("events", m.events, MAX_BEAT_EVENTS)?,
             },

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::node::ApiArgs;
 use super::start::ExportArgs;
-use crate::value_parsers::{Pair, parse_limit};
+use crate::value_parsers::{Pair, parse_limit, parse_rate, parse_users};
 
 /// `report`.
 #[derive(Debug, Args)]
@@ -77,6 +77,7 @@ pub struct StopArgs {
 
 /// `scale`.
 #[derive(Debug, Args)]
+#[group(id = "full_load", args = ["rate", "users"], required = true)]
 pub struct ScaleArgs {
     /// Id of the test, a prefix of it, or `latest`
     pub id: String,
@@ -86,14 +87,19 @@ pub struct ScaleArgs {
         short = 'r',
         long,
         value_name = "N",
-        conflicts_with = "users",
-        required_unless_present = "users",
+        value_parser = parse_rate,
         allow_negative_numbers = true
     )]
-    pub rate: Option<String>,
+    pub rate: Option<f64>,
     /// Closed model: virtual users at full load, over the whole swarm
-    #[arg(short = 'u', long, value_name = "N", allow_negative_numbers = true)]
-    pub users: Option<String>,
+    #[arg(
+        short = 'u',
+        long,
+        value_name = "N",
+        value_parser = parse_users,
+        allow_negative_numbers = true
+    )]
+    pub users: Option<u32>,
     /// The node to use.
     #[command(flatten)]
     pub api: ApiArgs,

@@ -39,8 +39,11 @@ pub(super) fn apply(task: &mut Task, url: Option<&str>, args: &LoadArgs) -> Resu
     }
     if let Some(body) = &args.body {
         http.body = match body.strip_prefix('@') {
-            Some(path) => read_limited(Path::new(path))
-                .map_err(|e| Failure::input(format_args!("--body @{path}: {e}")))?,
+            Some(path) => {
+                let path = Path::new(path);
+                let hint = "give --body @FILE a readable text file";
+                read_limited(path).map_err(|e| e.failure(path, hint))?
+            }
             None => body.clone(),
         };
         http.body_size = None;
@@ -102,9 +105,9 @@ fn apply_connections(http: &mut HttpTask, args: &LoadArgs) -> Result<(), Failure
 
 fn pem(option: &str, path: &Option<PathBuf>) -> Result<Option<String>, Failure> {
     let Some(path) = path else { return Ok(None) };
-    let text = read_limited(path);
-    text.map(Some)
-        .map_err(|e| Failure::input(format_args!("{option} {}: {e}", path.display())))
+    let hint = format_args!("give {option} a PEM file");
+    let text = read_limited(path).map_err(|e| e.failure(path, hint))?;
+    Ok(Some(text))
 }
 
 fn any_request_option(args: &LoadArgs) -> bool {

@@ -121,12 +121,8 @@ impl PlanSource {
 
 fn read_plan(name: &str, args: &LoadArgs) -> Result<PlanFile, Failure> {
     let path = Path::new(name);
-    let text = read_limited(path).map_err(|e| {
-        Failure::input(format_args!(
-            "cannot read the plan {name}: {e}; give the path of a plan, or a URL that starts with \
-             http:// or https://"
-        ))
-    })?;
+    let hint = "give the path of a plan, or a URL that starts with http:// or https://";
+    let text = read_limited(path).map_err(|e| e.failure(path, hint))?;
     let parsed = plan_file::parse(path, &text, vars(&args.vars));
     parsed.map_err(|e| Failure::input(format_args!("{name}: {e}")))
 }

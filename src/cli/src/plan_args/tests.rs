@@ -247,11 +247,11 @@ fn an_invalid_plan_is_bad_input_and_names_the_option_or_key() {
         (&[URL, "--method", "not one"], "task.method"),
         (
             &[URL, "--body", "@/no/such/file"],
-            "--body @/no/such/file: ",
+            "cannot read /no/such/file: No such file or directory; give --body @FILE",
         ),
         (
             &["/no/such/plan.toml"],
-            "cannot read the plan /no/such/plan.toml",
+            "cannot read /no/such/plan.toml: No such file or directory; give the path",
         ),
         (&[&unknown], "durations"),
         (&[&sleep, "--body", "x"], "sends no HTTP requests"),
@@ -259,7 +259,10 @@ fn an_invalid_plan_is_bad_input_and_names_the_option_or_key() {
         (&[URL, "--streams", "2"], "task.streams"),
         (&[URL, "--body-size", "big"], "--body-size: "),
         (&[URL, "--dns-refresh", "1"], "--dns-refresh: "),
-        (&[URL, "--ca", "/no/such.pem"], "--ca /no/such.pem: "),
+        (
+            &[URL, "--ca", "/no/such.pem"],
+            "cannot read /no/such.pem: No such file or directory; give --ca",
+        ),
         (&[URL, "--tls-resume"], "task.tls"),
         (&[URL, "--think-time", "2h"], "load.think_time"),
     ];

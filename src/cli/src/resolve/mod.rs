@@ -1,7 +1,6 @@
 //! Merges the layers of settings into a [`NodeConfig`]: applies defaults, reads key and token files,
 //! and checks settings that depend on each other.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -13,6 +12,7 @@ use crate::exit::Failure;
 use crate::layer::Layer;
 use crate::logging::LogSettings;
 use crate::product::Profiles;
+use crate::read_file;
 use vajra_api::ApiListen;
 use vajra_network::{SwarmKey, SwarmName};
 use vajra_runtime::config::{
@@ -27,6 +27,8 @@ const MAX_TEXT: usize = 100;
 const MAX_LABELS: usize = 32;
 /// Minimum length of an API token in characters: 16 random ones cannot be guessed over a network.
 const MIN_TOKEN: usize = 16;
+/// Maximum size of a file with an API token in bytes.
+const MAX_TOKEN_FILE: u64 = 64 << 10;
 
 /// Reads an environment variable of the process.
 pub fn environment(key: &str) -> Option<String> {
@@ -243,13 +245,8 @@ fn capacity(configured: Option<u32>, threads: NonZeroUsize) -> Result<NonZeroU32
 pub fn api_token(layer: &Layer) -> Result<Option<String>, Failure> {
     let token = match (&layer.api_token, &layer.api_token_file) {
         (Some(token), _) => token.trim().to_owned(),
-        (None, Some(path)) => fs::read_to_string(path)
-            .map_err(|e| {
-                Failure::input(format_args!(
-                    "cannot read the API token {}: {e}",
-                    path.display()
-                ))
-            })?
+        (None, Some(path)) => read_file::text(path, MAX_TOKEN_FILE)
+            .map_err(|e| e.failure(path, "give --api-token-file a file with the API token"))?
             .trim()
             .to_owned(),
         (None, None) => return Ok(None),

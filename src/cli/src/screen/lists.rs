@@ -10,6 +10,7 @@ use super::nodes::{Health, NodeRow};
 use super::palette::Palette;
 use super::panel::{panel, title};
 use super::scale;
+use vajra_core::protocol::event_kind::EventKind;
 use vajra_report::text::plain;
 use vajra_results::units;
 use vajra_results::{ErrorEntry, Event, TestResult};
@@ -158,7 +159,7 @@ pub fn errors(frame: &mut Frame, area: Rect, m: &Model, p: &Palette) {
 fn error(e: &ErrorEntry, p: &Palette) -> Line<'static> {
     Line::from(vec![
         Span::styled(format!("{:>9}  ", units::count(e.count)), p.bad()),
-        Span::styled(format!("{} ", plain(&e.kind)), p.strong()),
+        Span::styled(format!("{} ", plain(e.kind.as_str())), p.strong()),
         Span::raw(plain(&e.message)),
     ])
 }
@@ -178,15 +179,18 @@ fn newest(r: &TestResult) -> impl Iterator<Item = &Event> {
 }
 
 fn event(e: &Event, p: &Palette) -> Line<'static> {
-    let style = match e.kind.as_str() {
-        "lost" | "threshold" | "setup_failed" | "teardown_failed" => p.bad(),
-        "stop_requested" | "paused" => p.warn(),
+    let style = match e.kind {
+        EventKind::Lost
+        | EventKind::Threshold
+        | EventKind::SetupFailed
+        | EventKind::TeardownFailed => p.bad(),
+        EventKind::StopRequested | EventKind::Paused => p.warn(),
         _ => p.strong(),
     };
     let at = e.at_ms as f64 / 1e3;
     Line::from(vec![
         Span::styled(format!("{at:>8.1} s  "), p.dim()),
-        Span::styled(format!("{} ", plain(&e.kind)), style),
+        Span::styled(format!("{} ", plain(e.kind.as_str())), style),
         Span::raw(plain(&e.text)),
     ])
 }

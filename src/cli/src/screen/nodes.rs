@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use vajra_core::protocol::event_kind::EventKind;
 use vajra_results::NodeHealth;
 use vajra_results::{NodeEntry, NodeList, NodeResult, TestResult};
 
@@ -56,7 +57,7 @@ type WorkerId = (String, u64);
 pub struct NodeTable {
     workers: Vec<NodeResult>,
     /// Latest event of each worker: `joined`, `lost`, `left`.
-    last_events: BTreeMap<String, String>,
+    last_events: BTreeMap<String, EventKind>,
     nodes: Vec<NodeEntry>,
     test: String,
     sent: VecDeque<(Duration, BTreeMap<WorkerId, u64>)>,
@@ -72,7 +73,11 @@ impl NodeTable {
         self.workers = result.nodes.clone();
         self.last_events.clear();
         for event in &result.events {
-            if let (Some(peer), "joined" | "lost" | "left") = (&event.peer, event.kind.as_str()) {
+            let presence = matches!(
+                event.kind,
+                EventKind::Joined | EventKind::Lost | EventKind::Left
+            );
+            if let Some(peer) = event.peer.as_ref().filter(|_| presence) {
                 self.last_events.insert(peer.clone(), event.kind.clone());
             }
         }
@@ -132,11 +137,11 @@ impl NodeTable {
     fn worker(&self, w: &NodeResult, coordinator: Option<&str>) -> NodeRow {
         let entry = self.nodes.iter().find(|n| n.peer == w.peer);
         let newer = entry.is_some_and(|n| n.incarnation > w.incarnation);
-        let event = self.last_events.get(&w.peer).map(String::as_str);
+        let event = self.last_events.get(&w.peer);
         let health = match (event, entry.map(|n| n.health.as_str())) {
             _ if w.lost_at_ms.is_some() || newer => Health::Lost,
-            (Some("lost"), _) => Health::Lost,
-            (Some("left"), _) => Health::Left,
+            (Some(EventKind::Lost), _) => Health::Lost,
+            (Some(EventKind::Left), _) => Health::Left,
             (_, Some("gone")) => Health::Lost,
             (_, Some("late")) => Health::Late,
             _ => Health::Working,

@@ -23,7 +23,7 @@ use super::session::{Session, Settings};
 use inputs::Inputs;
 use outcome::plan_outcome;
 use runner::Runner;
-use vajra_plan::{FileError, Mode, Plan, Suite, SuiteError, Values, is_suite, parse_suite};
+use vajra_plan::{Mode, Plan, Suite, SuiteError, Values, is_suite, parse_suite};
 use vajra_report::export::Format;
 use vajra_report::{junit_of_suite, text};
 use vajra_results::{PlanPreview, SuiteResult};
@@ -75,7 +75,7 @@ pub fn validate(args: &ValidateArgs, text: &str) -> Result<Exit, Failure> {
 }
 
 fn parse(path: &Path, text: &str, vars: &Values) -> Result<Suite, SuiteError> {
-    let read = |file: &str| read_data(path, file).map_err(|e| FileError(e.to_string()));
+    let read = |file: &str| read_data(path, file);
     parse_suite(text, &read, vars)
 }
 

@@ -5,6 +5,7 @@ use super::super::error::HookError;
 use super::super::fakes::{node, spec};
 use super::super::id::Peer;
 use super::*;
+use crate::SLOTS;
 use crate::protocol::spec::OnLost;
 
 const TEST: TestId = TestId([4; 16]);
@@ -32,6 +33,7 @@ impl Fixture {
             digest: Digest([1; 32]),
             earlier_lease: Duration::ZERO,
             start: None,
+            free: None,
             stop: None,
             log: Vec::new(),
             events: Vec::new(),
@@ -114,7 +116,9 @@ impl Fixture {
         applied: u64,
         change: impl FnOnce(&mut Heartbeat),
     ) -> Option<HeartbeatReply> {
-        let registration = self.c.workers.get(&node(i)).map_or(1, |m| m.registration);
+        let entry = self.c.workers.get(&node(i));
+        let registration = entry.map_or(1, |m| m.registration);
+        let held = entry.map_or(Slots::EMPTY, |m| m.ledger.held_after(applied));
         let mut hb = Heartbeat {
             test: TEST,
             term: self.c.init.term,
@@ -123,6 +127,10 @@ impl Fixture {
             number,
             answered,
             applied,
+            held,
+            handled_until: Duration::ZERO,
+            unused: Numbers::EMPTY,
+            returned: Numbers::EMPTY,
             load: 0,
             status: Status::Running,
             finished: false,
@@ -150,16 +158,32 @@ impl Fixture {
     }
 
     fn ordered(&self, i: u32) -> Option<Order> {
-        self.c.workers.get(&node(i)).and_then(|m| m.ledger.order())
+        let entry = self.c.workers.get(&node(i));
+        entry.and_then(|m| m.ledger.order()).cloned()
+    }
+
+    fn share(&self, i: u32) -> Slots {
+        self.ordered(i).map_or(Slots::EMPTY, |o| o.share)
     }
 
     fn slots(&self, i: u32) -> u32 {
-        self.ordered(i).map_or(0, |o| o.slots)
+        self.share(i).count()
+    }
+
+    fn reserved(&self) -> u32 {
+        self.c.reserved(self.now).count()
+    }
+}
+
+fn report(from: u32, to: u32) -> ShareReport {
+    ShareReport {
+        share: Slots::range(from, to),
+        held: Slots::range(from, to),
     }
 }
 
 #[test]
-fn shares_are_in_proportion_to_capacity_and_adjacent() {
+fn shares_are_in_proportion_to_capacity() {
     let mut o = Fixture::new(1, |_| {});
     for (i, capacity) in [(0, 100), (1, 300)] {
         o.register(i, 1, |r| r.capacity = capacity);
@@ -168,10 +192,13 @@ fn shares_are_in_proportion_to_capacity_and_adjacent() {
     }
     o.tick();
     let (a, b) = (o.ordered(0).expect("a"), o.ordered(1).expect("b"));
-    assert_eq!((a.slots, a.offset), (250_000, 0));
-    assert_eq!((b.slots, b.offset), (750_000, 250_000));
-    assert!(b.number > a.number && a.start == b.start && a.start.is_some());
+    assert_eq!(a.share, Slots::range(0, 250_000));
+    assert_eq!(b.share, Slots::range(250_000, SLOTS));
+    assert!(b.number == a.number && a.start == b.start && a.start.is_some());
     assert_eq!(o.sent.len(), 2, "each share is pushed");
+    let (name, list) = o.c.allocations().newest().expect("an allocation");
+    assert_eq!((name.number, list.check()), (1, Ok(())));
+    assert_eq!(list.slots(&node(1)), Some(&b.share));
 }
 
 #[test]
@@ -230,14 +257,11 @@ fn too_few_workers_end_the_test_with_every_refusal() {
 #[test]
 fn a_repeated_registration_gets_the_same_answer() {
     let mut o = Fixture::new(2, |_| {});
-    let report = ShareReport {
-        slots: 400_000,
-        offset: 7,
-    };
-    let first = o.register(0, 1, |r| r.report = Some(report));
-    let again = o.register(0, 1, |r| r.report = Some(report));
+    let report = Some(report(7, 400_007));
+    let first = o.register(0, 1, |r| r.report = report.clone());
+    let again = o.register(0, 1, |r| r.report = report.clone());
     assert_eq!(first, again);
-    assert_eq!(again.honoured, Some(report));
+    assert!(again.honoured);
     assert!(
         !o.register(0, 0, |_| {}).accepted,
         "an older one is refused"
@@ -247,35 +271,45 @@ fn a_repeated_registration_gets_the_same_answer() {
 #[test]
 fn a_report_is_honoured_once_per_term() {
     let mut o = Fixture::new(2, |_| {});
-    let report = Some(ShareReport {
-        slots: 400_000,
-        offset: 0,
-    });
-    assert_eq!(o.register(0, 1, |r| r.report = report).honoured, report);
-    assert_eq!(o.register(0, 2, |r| r.report = report).honoured, None);
-    assert_eq!(o.c.reserved(o.now), 400_000, "the first one may still run");
+    let report = Some(report(0, 400_000));
+    assert!(o.register(0, 1, |r| r.report = report.clone()).honoured);
+    assert!(!o.register(0, 2, |r| r.report = report.clone()).honoured);
+    assert_eq!(o.reserved(), 400_000, "the first one may still run");
 }
 
 #[test]
-fn reports_that_exceed_the_plan_are_not_honoured() {
+fn reports_of_the_same_slots_are_not_honoured() {
     let mut o = Fixture::new(2, |_| {});
-    let report = Some(ShareReport {
-        slots: 600_000,
-        offset: 0,
-    });
-    assert!(o.register(0, 1, |r| r.report = report).honoured.is_some());
-    assert!(o.register(1, 1, |r| r.report = report).honoured.is_none());
+    let mut honoured = |i, from, to| {
+        let reply = o.register(i, 1, |r| r.report = Some(report(from, to)));
+        reply.honoured
+    };
+    assert!(honoured(0, 0, 600_000));
+    assert!(!honoured(1, 599_999, SLOTS));
+    assert!(honoured(2, 600_000, SLOTS));
+    assert!(!honoured(3, 600_000, SLOTS + 1));
+}
+
+#[test]
+fn slots_that_a_worker_has_not_released_count_in_its_report() {
+    let mut o = Fixture::new(2, |_| {});
+    let draining = ShareReport {
+        share: Slots::EMPTY,
+        held: Slots::range(0, 100),
+    };
+    assert!(o.register(0, 1, |r| r.report = Some(draining)).honoured);
+    assert!(
+        !o.register(1, 1, |r| r.report = Some(report(99, 200)))
+            .honoured
+    );
+    assert_eq!((o.slots(0), o.reserved()), (0, 100));
 }
 
 #[test]
 fn a_successor_assigns_unreported_slots_one_share_lease_after_its_election() {
     let mut o = Fixture::new(2, |_| {});
-    let report = ShareReport {
-        slots: 400_000,
-        offset: 0,
-    };
     o.register(0, 1, |r| {
-        r.report = Some(report);
+        r.report = Some(report(0, 400_000));
         r.since_start = Some(1_000 * MS as i64);
     });
     for (number, ms) in [(1, 0), (2, 500), (3, 1_500), (4, 2_500)] {
@@ -285,8 +319,10 @@ fn a_successor_assigns_unreported_slots_one_share_lease_after_its_election() {
     assert_eq!(o.slots(0), 400_000);
     o.at(2_549).tick();
     assert_eq!(o.slots(0), 400_000);
-    let late = o.at(2_550).register(1, 1, |r| r.report = Some(report));
-    assert_eq!(late.honoured, None, "too late to report");
+    let late = o
+        .at(2_550)
+        .register(1, 1, |r| r.report = Some(report(500_000, SLOTS)));
+    assert!(!late.honoured, "too late to report");
     o.tick();
     assert!(o.slots(0) > 400_000);
 }
@@ -300,7 +336,10 @@ fn a_profile_is_not_started_again_if_a_worker_knows_its_start() {
     o.at(200)
         .register(1, 1, |r| r.since_start = Some(4_105 * MS as i64));
     let start = o.c.start().expect("known");
-    assert_eq!(start, Time(0), "{start:?}: before the origin of this clock");
+    assert_eq!(start, Time(-3_905 * MS), "before the origin of this clock");
+    // It differs by more than an authority lease.
+    o.register(2, 1, |r| r.since_start = Some(5_200 * MS as i64));
+    assert_eq!(o.c.start(), Some(start));
 }
 
 #[test]
@@ -312,12 +351,12 @@ fn a_late_joiner_grows_only_as_others_acknowledge_smaller_shares() {
     o.beat(2, 2, 0);
     o.tick();
     assert_eq!(o.slots(2), 0, "nothing is free yet");
-    assert_eq!(o.c.reserved(o.now), SLOTS);
+    assert_eq!(o.reserved(), SLOTS);
     let shrunk = o.ordered(0).expect("a share").number;
     o.beat(0, 4, shrunk);
     o.tick();
     assert_eq!(o.slots(2), 500_000 - o.slots(0));
-    assert_eq!(o.c.reserved(o.now), SLOTS);
+    assert_eq!(o.reserved(), SLOTS);
 }
 
 #[test]
@@ -331,7 +370,7 @@ fn a_lost_workers_slots_move_once_its_lease_has_certainly_expired() {
     o.at(2_550).beat(0, 7, 1);
     o.tick();
     assert_eq!(o.slots(0), SLOTS);
-    let late = o.at(2_560).beat(1, 4, 2).expect("a reply");
+    let late = o.at(2_560).beat(1, 4, 1).expect("a reply");
     assert!(late.register_again && late.lease.is_none());
 }
 
@@ -382,9 +421,9 @@ fn an_old_heartbeat_gets_no_answer() {
 fn a_newer_incarnation_starts_at_zero_and_the_old_share_stays_reserved() {
     let mut o = Fixture::running(2);
     let reply = o.at(1_000).register(0, 1, |r| r.node.incarnation.0 = 2);
-    assert!(reply.accepted && reply.honoured.is_none());
+    assert!(reply.accepted && !reply.honoured);
     o.tick();
-    assert_eq!(o.c.reserved(o.now), SLOTS);
+    assert_eq!(o.reserved(), SLOTS);
     let old = o.beat(0, 4, 1).expect("a reply");
     assert!(old.register_again);
     assert!(
@@ -397,8 +436,8 @@ fn a_newer_incarnation_starts_at_zero_and_the_old_share_stays_reserved() {
 fn a_leaving_worker_returns_its_share_at_once() {
     let mut o = Fixture::running(2);
     o.at(500)
-        .heartbeat(1, 4, 3, 2, |hb| hb.status = Status::Leaving);
-    assert_eq!(o.c.reserved(o.now), 500_000);
+        .heartbeat(1, 4, 3, 1, |hb| hb.status = Status::Leaving);
+    assert_eq!(o.reserved(), 500_000);
     o.tick();
     assert_eq!(o.slots(0), SLOTS);
 }
@@ -407,7 +446,7 @@ fn a_leaving_worker_returns_its_share_at_once() {
 fn a_draining_worker_gets_no_share() {
     let mut o = Fixture::running(2);
     o.at(500)
-        .heartbeat(1, 4, 3, 2, |hb| hb.status = Status::Draining);
+        .heartbeat(1, 4, 3, 1, |hb| hb.status = Status::Draining);
     o.tick();
     assert_eq!(o.slots(1), 0);
     let order = o.ordered(1).expect("an order").number;
@@ -430,18 +469,10 @@ fn under_hold_a_lost_workers_share_is_not_reassigned() {
         o.tick();
     }
     assert_eq!(o.slots(0), 500_000);
-    let back = o.register(1, 2, |r| {
-        r.report = Some(ShareReport {
-            slots: 500_000,
-            offset: 500_000,
-        })
-    });
-    assert_eq!(
-        back.honoured.map(|h| h.slots),
-        Some(500_000),
-        "it keeps its share"
-    );
-    assert_eq!(o.c.reserved(o.now), SLOTS);
+    assert_eq!(o.share(0), Slots::range(0, 500_000));
+    let back = o.register(1, 2, |r| r.report = Some(report(500_000, SLOTS)));
+    assert!(back.honoured, "it keeps its share");
+    assert_eq!(o.reserved(), SLOTS);
 }
 
 #[test]
@@ -469,15 +500,14 @@ fn the_test_ends_when_all_have_delivered_their_final_snapshot() {
     let mut o = Fixture::running(2);
     for second in 1..=10 {
         for i in 0..2 {
-            o.at(second * 1_000)
-                .beat(i, 3 + second as u64, u64::from(i) + 1);
+            o.at(second * 1_000).beat(i, 3 + second as u64, 1);
         }
         o.tick();
     }
     for i in 0..2 {
         assert!(o.ended.is_none());
         o.at(10_500)
-            .heartbeat(i, 14, 13, u64::from(i) + 1, |hb| hb.finished = true);
+            .heartbeat(i, 14, 13, 1, |hb| hb.finished = true);
         o.c.snapshot_received(&node(i), 9, true);
         o.tick();
     }
@@ -511,9 +541,9 @@ fn no_share_is_reduced_when_all_workers_are_overloaded() {
     assert_eq!(o.slots(0), 1_000_000);
     let mut o = Fixture::running(2);
     o.heartbeat(0, 4, 3, 1, |hb| hb.status = Status::Overloaded);
-    o.heartbeat(1, 4, 3, 2, |hb| hb.status = Status::Overloaded);
+    o.heartbeat(1, 4, 3, 1, |hb| hb.status = Status::Overloaded);
     o.at(3_100);
-    o.heartbeat(1, 5, 4, 2, |hb| hb.status = Status::Overloaded);
+    o.heartbeat(1, 5, 4, 1, |hb| hb.status = Status::Overloaded);
     assert_eq!(o.c.workers[&node(1)].weight, 1_000);
 }
 
@@ -525,14 +555,11 @@ fn under_hold_a_worker_that_registers_again_between_two_orders_keeps_its_share()
     o.beat(0, 2, 0);
     o.tick();
     let has = o.slots(0);
-    let reply = o.at(9_000).register(0, 2, |r| {
-        r.report = Some(ShareReport {
-            slots: has - 1,
-            offset: 0,
-        });
-    });
-    assert_eq!(reply.honoured.map(|h| h.slots), Some(has - 1));
-    assert_eq!(o.c.reserved(o.now), has - 1);
+    let reply = o
+        .at(9_000)
+        .register(0, 2, |r| r.report = Some(report(0, has - 1)));
+    assert!(reply.honoured);
+    assert_eq!((o.slots(0), o.reserved()), (has - 1, has - 1));
 }
 
 #[test]
@@ -656,6 +683,14 @@ fn a_load_is_not_changed_before_its_start_or_after_its_end() {
     o.at(1_000);
     o.c.stop(o.now, order, &mut Effects::default());
     assert!(!o.load_command(2, HALF));
+}
+
+#[test]
+fn under_hold_the_load_is_not_changed() {
+    let mut o = Fixture::running(1);
+    o.c.init.spec.on_lost = OnLost::Hold;
+    o.at(1_000);
+    assert!(!o.load_command(1, HALF));
 }
 
 #[test]

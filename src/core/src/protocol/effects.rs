@@ -86,6 +86,8 @@ pub enum EngineOrder {
         /// No more will follow: the load ends once all are used.
         last: bool,
     },
+    /// Give back all numbers of requests that are not used.
+    ReturnNumbers,
     /// Send nothing after this instant, unless a later order moves it.
     Lease(Time),
     /// Replace the log: all committed entries, in order.

@@ -128,6 +128,7 @@ fn vote(term: u64, candidate: u32, by: u32, sending: u32) -> TestMessage {
         stop: None,
         start: None,
         log: Log::default(),
+        free: None,
     }
 }
 
@@ -143,6 +144,8 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         log: Arc::from([]),
         committed: 0,
         events: Vec::new(),
+        allocation: None,
+        free: None,
     }
 }
 

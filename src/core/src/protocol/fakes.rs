@@ -87,6 +87,8 @@ pub fn spec(length: Duration) -> TestSpec {
         grace: Duration::from_secs(1),
         min_workers: 1,
         balance: Balance::Equal,
+        users: None,
+        requests: None,
         on_lost: OnLost::Reassign,
         labels: BTreeMap::new(),
         task: TaskDescription {

@@ -3,6 +3,8 @@
 //! A share consists of whole *units*: users in the closed model, so that no user lies on a border
 //! between two workers, and single slots in the open model.
 
+use std::collections::BTreeMap;
+
 use super::split::split;
 use crate::intervals::{Interval, MAX_INTERVALS};
 use crate::user_slots::user_cut;
@@ -12,9 +14,9 @@ use crate::{SLOTS, Slots};
 /// each worker that joins or leaves would change all shares, and shares would break into small
 /// pieces.
 const EXACT_UP_TO: usize = MAX_INTERVALS;
-/// The largest difference in larger swarms is the share divided by this. So many workers at most
-/// give slots to one that joins.
-const TOLERANCE: u32 = 24;
+/// The largest difference in larger swarms is about the share divided by this. So many workers at
+/// most give slots to one that joins, each in one or two pieces.
+const TOLERANCE: u32 = 16;
 
 /// The smallest parts of the load that are assigned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,9 +147,10 @@ pub fn rearrange(
 
 fn keep(units: Units, total: u32, takers: &[Taker<'_>], free: &Slots) -> (Vec<Change>, Mode) {
     let current: Vec<u32> = takers.iter().map(|t| units.count(t.share)).collect();
-    let goals = goals(total, takers, &current);
-    let mut changes = Vec::new();
     let mut free = units.within(free);
+    let next_to = |i: &Interval<u32>| neighbours(units, takers, i);
+    let goals = goals(total, takers, &current, &free, next_to);
+    let mut changes = Vec::new();
     let mut blocked = false;
     let mut waits = false;
     for (taker, t) in takers.iter().enumerate() {
@@ -167,11 +170,40 @@ fn keep(units: Units, total: u32, takers: &[Taker<'_>], free: &Slots) -> (Vec<Ch
             }
         }
     }
-    let next = match blocked && !waits && changes.is_empty() {
-        true => Mode::Compact,
-        false => Mode::Keep,
-    };
-    (changes, next)
+    if !blocked || waits || !changes.is_empty() {
+        return (changes, Mode::Keep);
+    }
+    let given = give_to_neighbours(units, total, takers, &free);
+    match given.is_empty() {
+        true => (given, Mode::Compact),
+        false => (given, Mode::Keep),
+    }
+}
+
+/// In a large swarm, small free intervals that no worker below its goal can take go to workers whose
+/// shares they touch.
+fn give_to_neighbours(
+    units: Units,
+    total: u32,
+    takers: &[Taker<'_>],
+    free: &[Interval<u32>],
+) -> Vec<Change> {
+    let small = total / (takers.len().max(1) as u32) / TOLERANCE;
+    let mut grown: BTreeMap<usize, Slots> = BTreeMap::new();
+    for interval in free {
+        let large_swarm = takers.len() > EXACT_UP_TO;
+        if !large_swarm || interval.to - interval.from > small {
+            return Vec::new();
+        }
+        if let Some(taker) = neighbours(units, takers, interval).first() {
+            let share = grown.entry(*taker).or_insert(takers[*taker].share.clone());
+            *share = share.union(&units.slots([*interval]));
+        }
+    }
+    let changes = grown.into_iter();
+    changes
+        .map(|(taker, share)| Change { taker, share })
+        .collect()
 }
 
 /// Moves every share into one interval, in the order of the takers.
@@ -202,9 +234,26 @@ fn compact(units: Units, total: u32, takers: &[Taker<'_>], free: &Slots) -> (Vec
     (changes, if done { Mode::Keep } else { Mode::Compact })
 }
 
+/// Takers whose shares touch an interval of units.
+fn neighbours(units: Units, takers: &[Taker<'_>], interval: &Interval<u32>) -> Vec<usize> {
+    let (from, to) = (units.slot(interval.from), units.slot(interval.to));
+    let touches = |t: &Taker<'_>| {
+        let before = from.checked_sub(1).is_some_and(|s| t.share.contains(s));
+        before || t.share.contains(to)
+    };
+    (0..takers.len()).filter(|i| touches(&takers[*i])).collect()
+}
+
 /// Number of units of each taker: in proportion to the weights, and in a large swarm as near to the
-/// current number as the tolerance allows.
-fn goals(total: u32, takers: &[Taker<'_>], current: &[u32]) -> Vec<u32> {
+/// current number as the tolerance allows. There, free intervals go to their neighbours if possible,
+/// so that shares do not break into pieces.
+fn goals(
+    total: u32,
+    takers: &[Taker<'_>],
+    current: &[u32],
+    free: &[Interval<u32>],
+    neighbours: impl Fn(&Interval<u32>) -> Vec<usize>,
+) -> Vec<u32> {
     let weights: Vec<u32> = takers.iter().map(|t| t.weight).collect();
     let exact = split(total, &weights);
     if takers.len() <= EXACT_UP_TO {
@@ -224,6 +273,15 @@ fn goals(total: u32, takers: &[Taker<'_>], current: &[u32]) -> Vec<u32> {
     let excess = |i: &usize, goals: &[u32]| i64::from(goals[*i]) - i64::from(exact[*i]);
     let mut sum: u64 = goals.iter().map(|g| u64::from(*g)).sum();
     let total = u64::from(total);
+    for interval in free {
+        let mut left = u64::from(interval.to - interval.from).min(total.saturating_sub(sum));
+        for i in neighbours(interval) {
+            let highest = exact[i] + exact[i] / TOLERANCE;
+            let added = left.min(u64::from(highest.saturating_sub(goals[i])));
+            goals[i] += added as u32;
+            (left, sum) = (left - added, sum + added);
+        }
+    }
     // First within the tolerance, then to the exact number, which always suffices.
     for tolerance in [TOLERANCE, u32::MAX] {
         if sum > total {
@@ -446,7 +504,7 @@ mod tests {
             let exact = f64::from(SLOTS) / n as f64;
             for count in counts(Units::Slots, &shares) {
                 assert!(
-                    (f64::from(count) / exact - 1.0).abs() < 0.06,
+                    (f64::from(count) / exact - 1.0).abs() < 0.125,
                     "{count} {exact}"
                 );
             }

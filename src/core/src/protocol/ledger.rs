@@ -183,6 +183,13 @@ impl Ledger {
         self.lease_until = self.lease_until.max(now + for_waiter(lease));
     }
 
+    /// What a worker holds that has applied this order and nothing else, in tests.
+    #[cfg(test)]
+    pub fn held_after(&self, applied: u64) -> Slots {
+        let open = self.open.iter().find(|(n, _)| *n == applied);
+        open.map_or(&self.held, |(_, share)| share).clone()
+    }
+
     /// Next time after `now` at which a lease ends without another event.
     pub fn next_expiry(&self, now: Time) -> Option<Time> {
         let earlier = self.earlier.iter().map(|(_, until)| *until);

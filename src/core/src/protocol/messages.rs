@@ -670,6 +670,8 @@ pub struct Heartbeat {
     pub handled_until: Duration,
     /// Numbers of requests that it was granted and has not used.
     pub unused: Numbers,
+    /// Numbers of requests that it was granted and will never use.
+    pub returned: Numbers,
     /// Number of running tasks.
     pub load: u32,
     /// Status.

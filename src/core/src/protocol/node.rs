@@ -250,7 +250,7 @@ impl Node {
             }
             Input::Held(test, held) => {
                 if let Some(t) = self.tests.get_mut(&test) {
-                    t.engine_held(now, held);
+                    t.engine_held(now, held, fx);
                 }
             }
             Input::StopTest(test, order) => {

@@ -115,6 +115,13 @@ impl World {
                 ));
             }
             Output::Engine(test, order) => {
+                if let EngineOrder::Share { change, .. } = order {
+                    let held = EngineHeld {
+                        change,
+                        ..EngineHeld::default()
+                    };
+                    queue.push((i, Input::Held(test, held)));
+                }
                 if matches!(order, EngineOrder::Stop(_)) {
                     queue.push((i, Input::Measured(test, measurement(100 + i as u64, true))));
                 }
@@ -172,7 +179,7 @@ impl World {
     }
 
     fn shares(&self) -> Vec<u32> {
-        let share = |n: &Node| n.tests().get(&TEST)?.worker().map(|w| w.share(self.now));
+        let share = |n: &Node| Some(n.tests().get(&TEST)?.worker()?.share(self.now).count());
         self.nodes.iter().map(|n| share(n).unwrap_or(0)).collect()
     }
 

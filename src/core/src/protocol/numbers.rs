@@ -58,6 +58,8 @@ pub struct Report<'a> {
     pub answered: u64,
     /// Numbers that it has not used.
     pub unused: &'a Numbers,
+    /// Numbers that it will never use.
+    pub returned: &'a Numbers,
     /// Whether it will use no more.
     pub finished: bool,
     /// Users of its share: it needs a number for each.
@@ -122,6 +124,9 @@ impl NumberPool {
         report: Report<'_>,
         once: Option<u64>,
     ) -> &Numbers {
+        if !self.workers.contains_key(worker) {
+            self.adopt(worker, report);
+        }
         let w = self.workers.entry(worker.clone()).or_default();
         if w.registration != report.registration {
             w.registration = report.registration;
@@ -129,7 +134,12 @@ impl NumberPool {
         }
         w.unconfirmed.retain(|(n, _)| *n > report.answered);
         let in_transit = w.unconfirmed.iter().flat_map(|(_, n)| n.intervals());
-        let possible = Numbers::union_of(in_transit.chain(report.unused.intervals()).copied());
+        let in_transit = Numbers::union_of(in_transit.copied());
+        // A number in transit was returned before it was granted again.
+        let returned = w.outstanding.intersection(report.returned);
+        let returned = returned.difference(&in_transit);
+        w.outstanding = w.outstanding.difference(&returned);
+        let possible = in_transit.union(report.unused);
         let outstanding = w.outstanding.intersection(&possible);
         let used = w.outstanding.len() - outstanding.len();
         if w.reported_at.is_some_and(|at| at < now) || w.reported_at.is_none() {
@@ -139,6 +149,8 @@ impl NumberPool {
         w.used += used;
         w.outstanding = outstanding;
         w.live = !report.finished;
+        self.give_back(returned);
+        let w = self.workers.entry(worker.clone()).or_default();
         if report.finished {
             let returned = std::mem::take(&mut w.outstanding);
             self.give_back(returned);
@@ -182,6 +194,21 @@ impl NumberPool {
     pub fn unused(&self) -> u64 {
         let staged: u64 = self.staged.iter().map(|(_, n)| n.len()).sum();
         self.free.len() + staged
+    }
+
+    /// The first report of a worker, to which an earlier coordinator may have granted numbers.
+    fn adopt(&mut self, worker: &NodeId, report: Report<'_>) {
+        let claimed = report.unused.union(report.returned);
+        let staged = self.staged.iter().map(|(_, n)| n);
+        let others = self.workers.values().map(|w| &w.outstanding);
+        let taken = staged.chain(others).chain([&*self.free]);
+        let taken = Numbers::union_of(taken.flat_map(|n| n.intervals()).copied());
+        let adopted = WorkerNumbers {
+            outstanding: claimed.difference(&taken),
+            registration: report.registration,
+            ..WorkerNumbers::default()
+        };
+        self.workers.insert(worker.clone(), adopted);
     }
 
     /// Up to `count` numbers that a majority knows not to be free.
@@ -233,6 +260,7 @@ mod tests {
             registration: 1,
             answered: number - 1,
             unused,
+            returned: &Numbers::EMPTY,
             finished: false,
             users: 4,
         };
@@ -283,6 +311,7 @@ mod tests {
             registration: 1,
             answered: 0,
             unused: &Numbers::EMPTY,
+            returned: &Numbers::EMPTY,
             finished: false,
             users: 4,
         };
@@ -301,6 +330,7 @@ mod tests {
             registration: 1,
             answered: 1,
             unused: &unused,
+            returned: &Numbers::EMPTY,
             finished: true,
             users: 0,
         };
@@ -314,6 +344,45 @@ mod tests {
         let (_, generation) = pool.announced();
         pool.acknowledge(generation);
         assert_eq!(report(&mut pool, 2, 5, 2, &Numbers::EMPTY), unused);
+    }
+
+    #[test]
+    fn a_number_that_is_returned_and_granted_again_is_not_returned_by_a_repeated_report() {
+        let mut pool = pool(4);
+        pool.stage(4);
+        pool.acknowledge(1);
+        let all = report(&mut pool, 0, 1, 1, &Numbers::EMPTY);
+        assert_eq!(all.len(), 4);
+        let none = Numbers::EMPTY;
+        let returns = Report {
+            registration: 1,
+            answered: 1,
+            unused: &none,
+            returned: &all,
+            finished: false,
+            users: 4,
+        };
+        let left = pool.report(Time(2), &node(0), 2, returns, None);
+        assert!(left.is_empty());
+        assert_eq!(pool.unused(), 4);
+        pool.stage(4);
+        pool.acknowledge(pool.generation);
+        // The answers to heartbeats 2 and 3 have not arrived when 3 and 4 are sent.
+        let again = pool.report(Time(3), &node(0), 3, returns, None).clone();
+        assert_eq!(again, all);
+        let kept = pool.report(Time(4), &node(0), 4, returns, None);
+        assert_eq!(*kept, all, "the worker may receive them by answer 3");
+    }
+
+    #[test]
+    fn a_successor_adopts_the_numbers_that_workers_report() {
+        let mut pool = NumberPool::new(Arc::new(Numbers::range(50, 100)));
+        let claimed = Numbers::range(40, 55);
+        let granted = report(&mut pool, 0, 1, 1, &claimed);
+        assert_eq!(granted, Numbers::range(40, 50), "the others are free");
+        assert!(!pool.exhausted());
+        let twice = report(&mut pool, 1, 1, 1, &Numbers::range(45, 50));
+        assert!(twice.is_empty(), "another worker has them");
     }
 
     #[test]

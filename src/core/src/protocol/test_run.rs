@@ -30,7 +30,7 @@ use super::messages::{
     TestState,
 };
 use super::planted::{Bug, planted};
-use super::spec::{LocalNode, TestSpec, Timings};
+use super::spec::{LocalNode, OnLost, TestSpec, Timings};
 use super::time::{Time, for_waiter};
 use super::worker::Worker;
 use crate::metrics::{Piece, Snapshot};
@@ -71,6 +71,8 @@ pub struct EngineHeld {
     pub handled_until: Duration,
     /// Numbers of requests that were added and are not used.
     pub unused: Numbers,
+    /// Numbers given back since the previous report.
+    pub returned: Numbers,
 }
 
 /// One test on one node.

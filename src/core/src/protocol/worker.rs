@@ -41,7 +41,7 @@ pub struct Worker {
     unable: Option<String>,
     contact: Contact,
     lease: Lease,
-    /// The lease has expired, and everything was given up.
+    /// The lease has expired or was returned, and everything was given up.
     lapsed: bool,
     start: ProfileStart,
     delivery: Delivery,
@@ -187,6 +187,7 @@ impl Worker {
         }
         self.stop(order, fx);
         self.drop_share(fx);
+        self.lapsed = true;
         self.lease.until = Time::ZERO;
         fx.engine(self.test, EngineOrder::Lease(Time::ZERO));
     }

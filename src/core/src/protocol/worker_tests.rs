@@ -1,12 +1,14 @@
 //! A worker and its coordinator, one rule per test.
 
-use super::super::effects::Output;
+use super::super::allocation::AllocationEntry;
 use super::super::fakes::{node, snapshot, spec};
 use super::super::id::Incarnation;
 use super::super::log::EntryKind;
 use super::super::messages::ClockReply;
+use super::super::messages::NumbersGrant;
 use super::super::time::RemoteTime;
 use super::*;
+use crate::Numbers;
 
 const TEST: TestId = TestId([5; 16]);
 const MS: i64 = 1_000_000;
@@ -74,7 +76,7 @@ impl Fixture {
         })
     }
 
-    fn registered(&mut self, ms: i64, honoured: Option<ShareReport>) -> &mut Fixture {
+    fn registered(&mut self, ms: i64, honoured: bool) -> &mut Fixture {
         let reply = RegisterReply {
             test: TEST,
             term: self.term(),
@@ -106,6 +108,8 @@ impl Fixture {
             register_again: false,
             message: String::new(),
             order: None,
+            allocation: None,
+            numbers: None,
             stop: None,
             log: Vec::new(),
             clock: ClockReply {
@@ -115,27 +119,69 @@ impl Fixture {
         }
     }
 
+    /// An answer, with the allocation of its order known already.
     fn answered(&mut self, ms: i64, reply: &HeartbeatReply) -> &mut Fixture {
-        self.act(ms, |w, now, fx| w.heartbeat_answered(now, reply, fx))
+        let list = reply.order.as_ref().map(|o| self.allocation(o));
+        self.act(ms, |w, now, fx| {
+            if let Some(list) = list {
+                w.check_list(&list, list.name(), fx);
+            }
+            w.heartbeat_answered(now, reply, fx)
+        })
+    }
+
+    fn allocation(&self, order: &Order) -> Arc<Allocation> {
+        let others = Slots::whole().difference(&order.share);
+        let entry = |(i, slots)| AllocationEntry {
+            worker: node(i),
+            slots,
+        };
+        Arc::new(Allocation {
+            test: TEST,
+            term: self.term(),
+            number: order.number,
+            coordinator: node(self.term() as u32 + 10),
+            entries: [(1, order.share.clone()), (2, others)].map(entry).into(),
+        })
     }
 
     fn order(number: u64, slots: u32) -> Order {
         Order {
             number,
-            slots,
-            offset: 0,
+            share: Slots::range(0, slots),
+            floor: Duration::ZERO,
             start: Some(RemoteTime(5_000 * MS)),
         }
+    }
+
+    /// The engine acts on the newest share; users of these slots have not finished.
+    fn held(&mut self, ms: i64, draining: Slots) -> &mut Fixture {
+        let held = EngineHeld {
+            change: self.w.lease.change,
+            draining,
+            ..EngineHeld::default()
+        };
+        self.act(ms, |w, now, fx| w.engine_held(now, held, fx))
+    }
+
+    fn share(&self) -> u32 {
+        self.w.share(self.now).count()
+    }
+
+    fn has_no_share(&self) -> bool {
+        let none =
+            |o: &EngineOrder| matches!(o, EngineOrder::Share { slots, .. } if slots.is_empty());
+        self.engine.iter().any(none)
     }
 
     /// Registered at 0 ms, heartbeat 1 sent at 1 ms and answered at 5 ms with a share.
     fn running() -> Fixture {
         let mut s = Fixture::new();
-        s.follow(0, 1).registered(1, None);
+        s.follow(0, 1).registered(1, false);
         let mut reply = s.answer(1);
         reply.order = Some(Fixture::order(4, 300_000));
         s.answered(5, &reply);
-        assert_eq!(s.w.share(s.now), 300_000);
+        assert_eq!(s.share(), 300_000);
         s
     }
 
@@ -180,12 +226,12 @@ fn older_orders_and_those_below_the_floor_are_ignored() {
         let mut reply = s.answer(2);
         reply.order = Some(Fixture::order(number, 900_000));
         s.answered(100, &reply);
-        assert_eq!(s.w.share(s.now), 300_000, "order {number}");
+        assert_eq!(s.share(), 300_000, "order {number}");
     }
     let mut reply = s.answer(3);
     reply.order = Some(Fixture::order(5, 100_000));
     s.answered(110, &reply);
-    assert_eq!(s.w.share(s.now), 100_000);
+    assert_eq!(s.share(), 100_000);
     assert!(
         matches!(&s.sent[..], [Request::Heartbeat(hb)] if hb.applied == 5),
         "it acknowledges at once"
@@ -196,13 +242,10 @@ fn older_orders_and_those_below_the_floor_are_ignored() {
 fn an_expired_lease_ends_the_share_and_the_worker_registers_again() {
     let mut s = Fixture::running();
     s.tick(2_450);
-    assert_eq!(s.w.share(s.now), 300_000);
+    assert_eq!(s.share(), 300_000);
     s.tick(2_451);
-    assert_eq!(s.w.share(s.now), 0);
-    assert!(s.engine.contains(&EngineOrder::Share {
-        slots: 0,
-        offset: 0
-    }));
+    assert_eq!(s.share(), 0);
+    assert!(s.has_no_share());
     let again = s
         .sent
         .iter()
@@ -217,11 +260,12 @@ fn a_new_coordinator_receives_the_running_share_and_the_start() {
     let [Request::Register(r)] = &s.sent[..] else {
         panic!("{:?}", s.sent);
     };
-    assert_eq!(r.report.map(|r| r.slots), Some(300_000));
+    let report = r.report.as_ref().expect("a report");
+    assert_eq!(report.share, Slots::range(0, 300_000));
+    assert_eq!(report.held, report.share);
     assert!(r.since_start.is_some());
-    let honoured = r.report;
-    s.registered(1_010, honoured);
-    assert_eq!(s.w.share(s.now), 300_000);
+    s.registered(1_010, true);
+    assert_eq!(s.share(), 300_000);
     s.follow(1_020, 1);
     assert!(s.sent.is_empty(), "an older term is not followed");
 }
@@ -229,12 +273,9 @@ fn a_new_coordinator_receives_the_running_share_and_the_start() {
 #[test]
 fn a_report_that_is_not_honoured_ends_the_share_at_once() {
     let mut s = Fixture::running();
-    s.follow(1_000, 2).registered(1_010, None);
-    assert_eq!(s.w.share(s.now), 0);
-    assert!(s.engine.contains(&EngineOrder::Share {
-        slots: 0,
-        offset: 0
-    }));
+    s.follow(1_000, 2).registered(1_010, false);
+    assert_eq!(s.share(), 0);
+    assert!(s.has_no_share());
 }
 
 #[test]
@@ -271,6 +312,8 @@ fn a_pushed_share_of_another_plan_or_registration_is_refused() {
         registration: 1,
         digest: PLAN,
         order: Fixture::order(9, 50_000),
+        allocation: s.allocation(&Fixture::order(9, 50_000)).name(),
+        list: None,
         description: Default::default(),
         sent: RemoteTime(0),
     };
@@ -296,7 +339,7 @@ fn a_pushed_share_of_another_plan_or_registration_is_refused() {
     s.act(10, |w, now, fx| {
         assert!(w.assigned(now, &good, fx).accepted)
     });
-    assert_eq!(s.w.share(s.now), 50_000);
+    assert_eq!(s.share(), 50_000);
     assert_eq!(
         s.lease(),
         Some(Time(2_451 * MS)),
@@ -332,7 +375,7 @@ fn a_leaving_worker_stops_its_load_before_it_reports_leaving() {
     };
     s.act(100, |w, _, fx| w.leave(now_order, fx));
     assert_eq!(s.lease(), Some(Time::ZERO));
-    assert_eq!(s.w.share(s.now), 0);
+    assert_eq!(s.share(), 0);
     s.tick(300);
     assert!(matches!(&s.sent[..], [Request::Heartbeat(hb)] if hb.status == Status::Leaving));
 }
@@ -341,17 +384,15 @@ fn a_leaving_worker_stops_its_load_before_it_reports_leaving() {
 fn a_share_waits_for_the_setups_values() {
     let mut s = Fixture::new();
     s.w.spec.setup = Some(Duration::from_secs(1));
-    s.follow(0, 1).registered(1, None);
+    s.follow(0, 1).registered(1, false);
     let order = Order {
-        number: 4,
-        slots: 10,
-        offset: 0,
         start: Some(RemoteTime(0)),
+        ..Fixture::order(4, 10)
     };
     let mut reply = s.answer(1);
-    reply.order = Some(order);
+    reply.order = Some(order.clone());
     s.answered(2, &reply);
-    assert_eq!(s.w.share(s.now), 0);
+    assert_eq!(s.share(), 0);
     let mut reply = s.answer(2);
     reply.order = Some(order);
     reply.log = vec![LogEntry {
@@ -361,7 +402,7 @@ fn a_share_waits_for_the_setups_values() {
         kind: EntryKind::SetupValues(b"{}"[..].into()),
     }];
     s.answered(3, &reply);
-    assert_eq!(s.w.share(s.now), 10);
+    assert_eq!(s.share(), 10);
     let decided = |o: &EngineOrder| matches!(o, EngineOrder::Log(_));
     let share = |o: &EngineOrder| matches!(o, EngineOrder::Share { .. });
     let (decided, share) = (
@@ -369,4 +410,140 @@ fn a_share_waits_for_the_setups_values() {
         s.engine.iter().position(share),
     );
     assert!(decided < share && decided.is_some(), "{:?}", s.engine);
+}
+
+#[test]
+fn new_slots_are_acted_on_only_once_their_allocation_is_checked() {
+    let mut s = Fixture::running();
+    let order = Fixture::order(5, 600_000);
+    let list = s.allocation(&order);
+    let mut reply = s.answer(2);
+    (reply.order, reply.allocation) = (Some(order), Some(list.name()));
+    s.act(100, |w, now, fx| w.heartbeat_answered(now, &reply, fx));
+    assert_eq!(s.share(), 300_000);
+    let fetch = Request::FetchAllocation {
+        test: TEST,
+        digest: list.digest(),
+    };
+    assert_eq!(s.sent, [fetch]);
+    let mut wrong = Allocation::clone(&list);
+    wrong.entries[1].slots = Slots::range(599_999, 1_000_000);
+    let wrong = Arc::new(wrong);
+    s.act(110, |w, now, fx| {
+        w.allocation_arrived(now, Some(&wrong), fx)
+    });
+    assert_eq!(s.share(), 300_000, "another list than the named one");
+    s.act(120, |w, now, fx| w.allocation_arrived(now, Some(&list), fx));
+    assert_eq!(s.share(), 600_000);
+    assert!(matches!(&s.sent[..], [Request::Heartbeat(hb)] if hb.applied == 5));
+}
+
+#[test]
+fn an_allocation_that_grants_a_slot_twice_is_not_acted_on() {
+    let mut s = Fixture::running();
+    let order = Fixture::order(5, 600_000);
+    let mut list = Allocation::clone(&s.allocation(&order));
+    list.entries[1].slots = Slots::range(599_999, 1_000_000);
+    let list = Arc::new(list);
+    let mut reply = s.answer(2);
+    (reply.order, reply.allocation) = (Some(order), Some(list.name()));
+    s.act(100, |w, now, fx| w.heartbeat_answered(now, &reply, fx));
+    let mut fx = Effects::default();
+    s.w.allocation_arrived(s.now, Some(&list), &mut fx);
+    assert_eq!(s.share(), 300_000);
+    let logged = |o: &Output| matches!(o, Output::Log(text) if text.contains("same slot"));
+    assert!(fx.outputs.iter().any(logged), "{:?}", fx.outputs);
+}
+
+#[test]
+fn lost_slots_are_given_up_before_the_allocation_is_checked() {
+    let mut s = Fixture::running();
+    let moved = Order {
+        share: Slots::range(200_000, 400_000),
+        ..Fixture::order(5, 0)
+    };
+    let mut reply = s.answer(2);
+    reply.order = Some(moved);
+    s.act(100, |w, now, fx| w.heartbeat_answered(now, &reply, fx));
+    assert_eq!(*s.w.share(s.now), Slots::range(200_000, 300_000));
+    assert_eq!(s.w.lease.applied, 4, "the order is not applied");
+}
+
+#[test]
+fn slots_of_removed_users_are_held_until_the_engine_has_finished_them() {
+    let mut s = Fixture::running();
+    s.held(50, Slots::EMPTY);
+    let mut reply = s.answer(2);
+    reply.order = Some(Fixture::order(5, 100_000));
+    s.answered(100, &reply);
+    let held = |s: &Fixture| match &s.sent[..] {
+        [Request::Heartbeat(hb)] => hb.held.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        held(&s),
+        Slots::range(0, 300_000),
+        "not confirmed by the engine"
+    );
+    s.held(105, Slots::range(100_000, 150_000));
+    assert_eq!(
+        held(s.tick(110)),
+        Slots::range(0, 150_000),
+        "soon, but not at once"
+    );
+    s.held(115, Slots::EMPTY);
+    assert_eq!(held(s.tick(120)), Slots::range(0, 100_000));
+}
+
+#[test]
+fn a_report_names_the_slots_of_removed_users() {
+    let mut s = Fixture::running();
+    let mut reply = s.answer(2);
+    reply.order = Some(Fixture::order(5, 0));
+    s.answered(100, &reply);
+    s.held(110, Slots::range(0, 10));
+    s.follow(1_000, 2);
+    let [Request::Register(r)] = &s.sent[..] else {
+        panic!("{:?}", s.sent);
+    };
+    let report = r.report.as_ref().expect("a report");
+    assert!(report.share.is_empty());
+    assert_eq!(report.held, Slots::range(0, 10));
+}
+
+#[test]
+fn numbers_of_requests_are_passed_on_once_and_counted_as_unused_until_the_engine_reports() {
+    let mut s = Fixture::running();
+    let mut reply = s.answer(2);
+    let grant = |from, to, last| NumbersGrant {
+        granted: Numbers::range(from, to),
+        last,
+    };
+    reply.numbers = Some(grant(0, 10, false));
+    s.answered(100, &reply);
+    let added = EngineOrder::Numbers {
+        added: Numbers::range(0, 10),
+        last: false,
+    };
+    assert!(s.engine.contains(&added), "{:?}", s.engine);
+    assert_eq!(s.w.lease.unused(), Numbers::range(0, 10));
+    s.answered(110, &reply);
+    assert!(!s.engine.contains(&added), "the same grant again");
+    let held = EngineHeld {
+        change: 1,
+        unused: Numbers::range(7, 10),
+        ..EngineHeld::default()
+    };
+    s.act(120, |w, now, fx| w.engine_held(now, held, fx));
+    s.tick(130);
+    let asks = |r: &Request| matches!(r, Request::Heartbeat(hb) if hb.unused.len() == 3);
+    assert!(s.sent.iter().any(asks), "it asks for more: {:?}", s.sent);
+    let mut reply = s.answer(3);
+    reply.numbers = Some(grant(7, 12, true));
+    s.answered(140, &reply);
+    let rest = EngineOrder::Numbers {
+        added: Numbers::range(10, 12),
+        last: true,
+    };
+    assert!(s.engine.contains(&rest), "{:?}", s.engine);
 }

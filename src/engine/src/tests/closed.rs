@@ -61,9 +61,8 @@ async fn a_share_runs_the_users_that_it_owns() {
     bench.run.set_share(SlotRange::EMPTY);
     server.resume();
     let c = bench.until(|c| c.in_flight == 0 && c.ok >= 20).await;
-    tokio::time::sleep(ms(50)).await;
     assert_eq!(
-        bench.now().await.counters.sent,
+        bench.until_quiet().await.sent,
         c.sent,
         "users of other shares still send"
     );
@@ -77,9 +76,7 @@ async fn a_user_that_missed_its_request_does_not_delay_the_end() {
     let start = bench.after(ms(20));
     bench.run.set_share(SlotRange::WHOLE);
     bench.run.set_lease(bench.after(60 * SECOND));
-    while bench.clock.now() < LeaseInstant(start.0 + 310_000_000) {
-        tokio::time::sleep(ms(10)).await;
-    }
+    bench.until_time(LeaseInstant(start.0 + 310_000_000)).await;
     bench.run.set_start(start);
     let c = bench.end().await.counters;
     assert_eq!((c.sent, server.served()), (0, 0), "{c:?}");
@@ -92,8 +89,7 @@ async fn users_without_a_lease_send_nothing_and_resume_with_the_next_lease() {
     let start = bench.go(SlotRange::WHOLE);
     bench.run.set_lease(LeaseInstant(start.0 + 150_000_000));
     let without_lease = bench.until(|c| c.dropped_lease == 4).await;
-    tokio::time::sleep(ms(50)).await;
-    assert_eq!(bench.now().await.counters.sent, without_lease.sent);
+    assert_eq!(bench.until_quiet().await.sent, without_lease.sent);
     bench.run.set_lease(bench.after(60 * SECOND));
     bench.until(|c| c.sent > without_lease.sent + 8).await;
     let c = bench.end().await.counters;
@@ -144,9 +140,8 @@ async fn users_of_a_spike_send_only_during_it() {
     let start = bench.go(SlotRange::WHOLE);
     let mut sent = Vec::new();
     for part in [ms(390), ms(800), ms(1190)] {
-        while bench.clock.now() < LeaseInstant(start.0 + part.as_nanos() as u64) {
-            tokio::time::sleep(ms(1)).await;
-        }
+        let at = LeaseInstant(start.0 + part.as_nanos() as u64);
+        bench.until_time(at).await;
         sent.push(bench.now().await.counters.sent);
     }
     let c = bench.end().await.counters;
@@ -170,8 +165,9 @@ async fn two_changes_of_the_load_in_succession_schedule_no_user_twice() {
     };
     let more = change(ms(900), 50.0);
     bench.run.set_changes(&[more]);
-    // The new users have been scheduled before the next change.
-    tokio::time::sleep(ms(100)).await;
+    // A thread that sends two more requests has scheduled the new users before the next change.
+    let sent = bench.now().await.counters.sent;
+    bench.until(|c| c.sent >= sent + 10).await;
     bench.run.set_changes(&[more, change(ms(1_200), 5.0)]);
     let c = bench.end().await.counters;
     assert!(c.ok > 50, "{c:?}");

@@ -76,9 +76,7 @@ async fn arrivals_later_than_max_lateness_are_dropped() {
     bench.run.set_lease(bench.after(60 * SECOND));
     bench.run.set_share(SlotRange::WHOLE);
     let start = bench.clock.now();
-    while bench.clock.now().0 < start.0 + 400_000_000 {
-        tokio::time::sleep(ms(10)).await;
-    }
+    bench.until_time(LeaseInstant(start.0 + 400_000_000)).await;
     bench.run.set_start(start);
     let step = bench.end().await;
     let c = &step.counters;
@@ -99,9 +97,7 @@ async fn a_large_backlog_is_counted_without_a_burst() {
         slots: 500_000,
     });
     let start = LeaseInstant(bench.after(ms(5)).0);
-    while bench.clock.now() < LeaseInstant(start.0 + 300_000_000) {
-        tokio::time::sleep(ms(10)).await;
-    }
+    bench.until_time(LeaseInstant(start.0 + 300_000_000)).await;
     bench.run.set_start(start);
     bench.until(|c| c.planned >= 150_000).await;
     bench.run.stop(StopMode::Now);

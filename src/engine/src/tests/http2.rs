@@ -134,8 +134,8 @@ async fn respond(
         Behavior::Responds(size) => size,
         _ => 2,
     };
-    // Allows for concurrent requests.
-    tokio::time::sleep(ms(2)).await;
+    // The response time of the server, which allows for concurrent requests.
+    pause_for(ms(2)).await;
     let Ok(mut sending) = response.send_response(http::Response::new(()), false) else {
         return;
     };

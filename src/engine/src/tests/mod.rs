@@ -13,7 +13,7 @@ mod stopping;
 mod tls;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use tokio::sync::mpsc;
@@ -27,8 +27,31 @@ use vajra_tasks::{Prepared, SetupValues};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Interval for polling a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+/// Time limit of a wait: many times the longest one on an idle machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Number of polls without a change after which a run counts as quiet: five times the interval of
+/// the slowest load that is checked, in polls.
+const QUIET_POLLS: u32 = 50;
+
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
+}
+
+/// Waits until a condition is met.
+async fn eventually(condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < TIMEOUT, "the condition is not met");
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Sleeps for a time that is part of the test case, such as a stall of half a second. To wait for
+/// an event, use [`eventually`] or [`Bench::until`].
+async fn pause_for(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// A run, and the notification of its end.
@@ -36,7 +59,7 @@ struct Bench {
     run: LoadRun,
     setup: SetupValues,
     clock: LeaseClock,
-    ended: mpsc::UnboundedReceiver<()>,
+    ended: mpsc::Receiver<()>,
 }
 
 fn http(server: &Server, load: Load) -> Plan {
@@ -78,7 +101,8 @@ fn bench_of(
     }
     plan.validate().unwrap();
     let clock = LeaseClock::new();
-    let (tx, ended) = mpsc::unbounded_channel();
+    // The end is reported once; the second slot would keep a wrong second report.
+    let (tx, ended) = mpsc::channel(2);
     let run = LoadRun::prepare(LoadSpec {
         plan: Arc::new(plan),
         threads,
@@ -86,7 +110,7 @@ fn bench_of(
         preparation,
         histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
         dump,
-        finished: Box::new(move || tx.send(()).unwrap_or_default()),
+        finished: Box::new(move || tx.try_send(()).unwrap_or_default()),
     });
     Bench {
         run: run.unwrap(),
@@ -133,12 +157,36 @@ impl Bench {
     }
 
     async fn until(&self, reached: impl Fn(&Counters) -> bool) -> Counters {
+        let started = Instant::now();
         loop {
             let counters = self.now().await.counters;
             if reached(&counters) {
                 return counters;
             }
-            tokio::time::sleep(ms(1)).await;
+            assert!(started.elapsed() < TIMEOUT, "not reached: {counters:?}");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// Waits until no request is planned or sent any more: [`QUIET_POLLS`] polls in succession, to
+    /// which the engine threads respond, report the same numbers.
+    async fn until_quiet(&self) -> Counters {
+        let started = Instant::now();
+        let mut last = self.now().await.counters;
+        let mut polls = 0;
+        while polls < QUIET_POLLS {
+            assert!(started.elapsed() < TIMEOUT, "not quiet: {last:?}");
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let counters = self.now().await.counters;
+            let same = (counters.planned, counters.sent) == (last.planned, last.sent);
+            polls = if same { polls + 1 } else { 0 };
+            last = counters;
+        }
+        last
+    }
+
+    /// Waits until the clock of the run shows this time.
+    async fn until_time(&self, at: LeaseInstant) {
+        eventually(|| self.clock.now() >= at).await;
     }
 }

@@ -67,7 +67,7 @@ async fn a_stall_increases_response_times_and_does_not_delay_arrivals() {
     bench.until(|c| c.ok >= 100).await;
     server.stall();
     let before = bench.now().await.counters.sent;
-    tokio::time::sleep(ms(500)).await;
+    pause_for(ms(500)).await;
     let sent = bench.now().await.counters.sent - before;
     server.resume();
     assert!(
@@ -269,9 +269,7 @@ async fn a_fixed_number_of_connections_is_opened_before_the_start() {
         bench.run.set_lease(bench.after(60 * SECOND));
         bench.run.set_start(bench.after(ms(500)));
         bench.run.set_share(SlotRange::WHOLE);
-        while server.connections() < before + expected {
-            tokio::time::sleep(ms(1)).await;
-        }
+        eventually(|| server.connections() >= before + expected).await;
         assert_eq!(
             bench.now().await.counters.sent,
             0,

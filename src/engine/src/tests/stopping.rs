@@ -15,9 +15,7 @@ async fn a_graceful_stop_lets_requests_in_flight_finish() {
     bench.run.stop(StopMode::Graceful {
         timeout: 10 * SECOND,
     });
-    tokio::time::sleep(ms(20)).await;
-    let stopped = bench.now().await.counters;
-    tokio::time::sleep(ms(50)).await;
+    let stopped = bench.until_quiet().await;
     server.resume();
     let c = bench.end().await.counters;
     assert_eq!((c.planned, c.abandoned), (stopped.planned, 0), "{c:?}");

@@ -158,13 +158,11 @@ pub struct RawData {
 impl RawData {
     /// The description of the file for the plan, and the file.
     fn load(&self, name: &str, read: &ReadFile<'_>) -> Result<(Data, Blob), PlanError> {
-        let wrong = |problem: String| {
-            let path = Path::dotted("data").then(name);
-            PlanError::at(path, format!("{}: {problem}", self.file))
-        };
-        let text = read(&self.file).map_err(|e| wrong(e.to_string()))?;
-        let format = Format::of(&self.file);
-        Data::of(text, format, self.pick).map_err(|e| wrong(e.to_string()))
+        let file = &self.file;
+        let wrong = |problem| PlanError::at(Path::dotted("data").then(name), problem);
+        let text = read(file).map_err(|e| wrong(format!("cannot read {file}: {e}")))?;
+        let data = Data::of(text, Format::of(file), self.pick);
+        data.map_err(|e| wrong(format!("{file}: {e}")))
     }
 }
 

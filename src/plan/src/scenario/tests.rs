@@ -140,7 +140,7 @@ fn errors_name_their_place() {
         (
             "users.csv",
             "none.csv",
-            "data.users: none.csv: no such file",
+            "data.users: cannot read none.csv: no such file",
         ),
         (
             "rate = 10",

@@ -127,6 +127,10 @@ pub fn is_only_placeholders(text: &str) -> bool {
         let Some(end) = rest.find("}}").filter(|_| rest.starts_with("{{")) else {
             return false;
         };
+        // A quoted text in a placeholder is a literal.
+        if rest[..end].contains(['\'', '"']) {
+            return false;
+        }
         found = true;
         rest = rest[end + 2..].trim_start();
     }

@@ -4,6 +4,7 @@
 use super::node::{Key, Node, Value};
 use crate::error::PlanError;
 use crate::path::Path;
+use vajra_core::text::floor_char_boundary;
 
 /// The tree of a JSON text.
 ///
@@ -14,13 +15,11 @@ pub fn json(text: &str) -> Result<Node, PlanError> {
     if let Err(e) = serde_json::from_str::<serde_json::Value>(text) {
         let lines = text.split_inclusive('\n');
         let before: usize = lines.take(e.line().saturating_sub(1)).map(str::len).sum();
-        let mut at = match e.is_eof() {
+        let at = match e.is_eof() {
             true => text.trim_end().len(),
             false => (before + e.column().saturating_sub(1)).min(text.len()),
         };
-        while !text.is_char_boundary(at) {
-            at -= 1;
-        }
+        let at = floor_char_boundary(text, at);
         let full = e.to_string();
         let problem = full
             .rsplit_once(" at line ")

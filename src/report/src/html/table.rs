@@ -5,6 +5,7 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use crate::text::comparison;
+use vajra_core::protocol::event_kind::EventKind;
 use vajra_results::compare::{Comparison, Judgement};
 use vajra_results::{Stats, StepResult, TestResult, format_measured, units};
 
@@ -364,14 +365,17 @@ fn events(r: &TestResult) -> Option<Table> {
     let mut table = Table::new("events", "Events", &["#At", "Kind", "Node", "Text"]);
     for e in &r.events {
         let node = e.peer.as_deref().map(|p| name(r, p)).unwrap_or_default();
-        let tone = match e.kind.as_str() {
-            "lost" | "threshold" | "setup_failed" | "teardown_failed" => "bad",
-            "overloaded" | "refused" => "warn",
+        let tone = match e.kind {
+            EventKind::Lost
+            | EventKind::Threshold
+            | EventKind::SetupFailed
+            | EventKind::TeardownFailed => "bad",
+            EventKind::Overloaded | EventKind::Refused => "warn",
             _ => "",
         };
         table.row(
             tone,
-            [seconds(e.at_ms), e.kind.clone(), node, e.text.clone()],
+            [seconds(e.at_ms), e.kind.to_string(), node, e.text.clone()],
         );
     }
     table.non_empty()

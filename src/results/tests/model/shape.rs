@@ -142,8 +142,8 @@ fn lists_have_exactly_the_documented_keys() {
     assert_keys(&json, "nodes pool");
     assert_keys(
         &json["nodes"][0],
-        "peer incarnation name self addresses version status health capacity load task_types labels \
-         last_seen_ms round_trip_ms clock_offset_ms environment lag_p99_ms shares",
+        "peer incarnation name configured_name self addresses version status health capacity load \
+         task_types labels last_seen_ms round_trip_ms clock_offset_ms environment lag_p99_ms shares",
     );
     assert_keys(&json["pool"], "total healthy capacity available load");
     let tests = vec![full().entry()];

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use sha2::Digest as _;
 
+use vajra_core::sync::lock;
 use vajra_plan::{Data, MAX_DATA_FILE, Sha256, Table};
 use vajra_tasks::Tables;
 
@@ -273,7 +274,7 @@ impl Blobs {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.inner)
     }
 }
 

@@ -2,43 +2,14 @@
 //! together. A node that is not ready in time, or joins later, fetches the files by itself.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::retry::RetryPolicy;
 use crate::peers::calls::Caller;
 use vajra_core::protocol::Peer;
 use vajra_core::protocol::messages::{Reply, Request};
 use vajra_network::RequestFailed;
-
-/// Size in bytes above which a plan is sent less often.
-const LARGE_PLAN: usize = 16 * 1024;
-
-/// How often nodes are asked, and how long.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
-    /// Time between two requests to a node.
-    pause: Duration,
-    /// Longest time without progress on a node.
-    max_idle: Duration,
-    /// Longest time for all nodes.
-    max_total: Duration,
-}
-
-impl RetryPolicy {
-    /// For this number of nodes and plan size in bytes: at most 200 requests per second.
-    pub fn of(nodes: usize, plan: usize) -> RetryPolicy {
-        let pause = match plan > LARGE_PLAN {
-            true => Duration::from_secs(2),
-            false => Duration::from_millis(200),
-        };
-        RetryPolicy {
-            pause: pause.max(Duration::from_millis(5) * nodes as u32),
-            max_idle: Duration::from_secs(15),
-            max_total: Duration::from_secs(300),
-        }
-    }
-}
 
 /// A node does not have the data of a test.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -112,6 +83,8 @@ async fn until_ready(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn data(missing: u64, unable: Option<&str>) -> Result<Reply, RequestFailed> {

@@ -7,17 +7,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::StreamExt as _;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::blobs::{BlobError, Blobs, Writer};
+use super::retry::RetryPolicy;
 use crate::peers::calls::Caller;
 use vajra_core::protocol::messages::{Reply, Request};
 use vajra_core::protocol::{Digest, Peer};
+use vajra_core::sync::lock;
 use vajra_network::RequestFailed;
 use vajra_plan::{Data, Sha256};
 use vajra_wire::limits::MAX_CHUNK;
@@ -29,24 +30,6 @@ const WINDOW: usize = 4;
 const PREFETCHED_AT_ONCE: usize = 4;
 /// Most files queued for that; more are refused.
 const MAX_PREFETCHED: usize = 64;
-
-/// When a fetch pauses and when it fails.
-#[derive(Clone, Copy, Debug)]
-struct RetryPolicy {
-    /// Pause after every source has failed.
-    pause: Duration,
-    /// Longest time without any new part.
-    max_idle: Duration,
-    /// Longest time for the whole file.
-    max_total: Duration,
-}
-
-const RETRY: RetryPolicy = RetryPolicy {
-    pause: Duration::from_millis(500),
-    // More than the timeout of a part.
-    max_idle: Duration::from_secs(35),
-    max_total: Duration::from_secs(600),
-};
 
 /// A data file could not be fetched.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -166,7 +149,7 @@ impl Fetcher {
             caller,
             jobs: Arc::default(),
             prefetches: Arc::new(Semaphore::new(PREFETCHED_AT_ONCE)),
-            retry: RETRY,
+            retry: RetryPolicy::FETCH,
         }
     }
 
@@ -304,7 +287,7 @@ impl Fetcher {
     }
 
     fn jobs(&self) -> MutexGuard<'_, HashMap<Sha256, Arc<Job>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.jobs)
     }
 }
 
@@ -314,7 +297,7 @@ impl Job {
     }
 
     fn add_sources(&self, more: &[Peer]) {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = lock(&self.sources);
         for source in more {
             if !sources.contains(source) {
                 sources.push(source.clone());
@@ -339,8 +322,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn sources(&self) -> Vec<Peer> {
-        let sources = &self.job.sources;
-        let sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = lock(&self.job.sources);
         let usable = sources.iter().filter(|s| !self.excluded.contains(*s));
         usable.cloned().collect()
     }

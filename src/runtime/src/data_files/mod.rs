@@ -5,10 +5,12 @@
 //! | [`blobs`] | the files on this node, by SHA-256 |
 //! | `fetch` | fetching files from other nodes |
 //! | `distribute` | waiting until the other nodes have them |
+//! | `retry` | pauses and timeouts of both |
 
 pub mod blobs;
 mod distribute;
 mod fetch;
+mod retry;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,8 +19,8 @@ use tokio::sync::Semaphore;
 
 use self::blobs::{Blobs, Hold, TableError};
 pub use self::distribute::NotReady;
-use self::distribute::RetryPolicy;
 use self::fetch::{FetchError, Fetcher};
+use self::retry::RetryPolicy;
 use crate::answer::{Answer, admit};
 use crate::engine::EngineHost;
 use crate::peers::calls::Caller;
@@ -140,7 +142,7 @@ impl DataFiles {
         let caller = self.caller.clone();
         let plan: Arc<[u8]> = plan.to_bytes().into();
         async move {
-            let retry = RetryPolicy::of(nodes.len(), plan.len());
+            let retry = RetryPolicy::distribute(nodes.len(), plan.len());
             distribute::distribute(&caller, &nodes, &plan, retry).await
         }
     }

@@ -28,7 +28,7 @@ use crate::engine::{EngineHost, EngineRun};
 use crate::handle::Command;
 use crate::hooks::Hooks;
 use crate::load_commands::LoadCommands;
-use crate::names::own_new_name;
+use crate::names::Renaming;
 use crate::peers::calls::{Call, Caller, Calls};
 use crate::peers::{Peers, read_clock};
 use crate::plans::Plans;
@@ -115,7 +115,7 @@ struct Leaving {
 pub struct Driver {
     core: Node,
     clock: NodeClock,
-    name: NodeName,
+    renaming: Renaming,
     inbox: Inbox,
     tasks: Tasks,
     swarm: Swarm,
@@ -146,7 +146,7 @@ impl Driver {
         Driver {
             core: parts.core,
             clock: NodeClock::new(parts.engine.clock),
-            name: parts.name,
+            renaming: Renaming::new(parts.name),
             inbox: Inbox {
                 events: parts.events,
                 commands: parts.commands,
@@ -302,7 +302,7 @@ impl Driver {
             return;
         }
         let now = self.now();
-        if let Some(name) = own_new_name(&self.name, &self.core, now) {
+        if let Some(name) = self.renaming.new_name(&self.core, now) {
             let old = self.core.local().name.clone();
             tracing::info!(
                 name,

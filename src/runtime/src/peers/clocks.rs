@@ -14,8 +14,8 @@ const TRIPS: u32 = 2;
 /// One reading of another node's clock.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Reading {
-    /// Milliseconds that the clock is ahead of ours. Accurate to half of the round trip, plus the
-    /// half millisecond lost to truncation in the reply.
+    /// Milliseconds that the clock is ahead of this node's. Accurate to half of the round trip, plus
+    /// the half millisecond lost to truncation in the reply.
     pub offset_ms: f64,
     /// Round-trip time of a packet.
     pub round_trip: Duration,

@@ -1,4 +1,4 @@
-//! What this node knows of the other nodes beyond the protocol: connections, round trips, clocks and
+//! The other nodes, beyond the protocol: connections, round trips, clocks and
 //! the history of the swarm.
 //!
 //! | module | contents |
@@ -53,7 +53,7 @@ pub struct ClockReading {
 }
 
 impl Peers {
-    /// No peers; `has_bootstrap` tells whether bootstrap addresses were given.
+    /// No peers. `has_bootstrap`: whether bootstrap addresses were given.
     pub fn new(has_bootstrap: bool) -> Peers {
         Peers {
             connected: BTreeSet::new(),
@@ -98,7 +98,7 @@ impl Peers {
         self.round_trips.get(peer).copied()
     }
 
-    /// Milliseconds that a node's wall clock is ahead of ours.
+    /// Milliseconds that a node's wall clock is ahead of this node's.
     pub fn clock_offset_ms(&self, peer: &Peer) -> Option<f64> {
         self.clocks.best(peer).map(|reading| reading.offset_ms)
     }

@@ -27,7 +27,7 @@ const SHORT_REST: u64 = 1;
 
 impl Machine {
     /// This machine, with `sources` configured source addresses (0: the system's choice).
-    /// `loopback` tells whether all targets are on loopback.
+    /// `loopback`: whether all targets are on loopback.
     pub fn read(sources: usize, loopback: bool) -> Machine {
         let range = host::local_ports();
         let reuses_ports = match host::number_setting("net/ipv4/tcp_tw_reuse") {

@@ -3,61 +3,50 @@
 //! | module | contents |
 //! |---|---|
 //! | `store` | results and timelines on disk or in memory |
-//! | `remote` | the results that other nodes list |
+//! | `serve`, `transfer` | serving records to other nodes in parts, and the cache for that |
+//! | `remote`, `lists` | the results that other nodes list, and requests for these lists |
 //! | `records` | fetching and checking records of other nodes |
-//! | `search` | searching the nodes for a result |
-//! | `transfer` | the cache of records served in parts |
+//! | `search`, `fetch` | searching the nodes for a test, and storing what was found |
 
+mod fetch;
+mod lists;
 pub mod records;
 mod remote;
 pub mod search;
+mod serve;
 pub mod store;
 mod transfer;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use self::records::Whole;
+pub use self::fetch::Fetched;
+use self::fetch::fetch;
+pub use self::lists::ResultList;
+use self::lists::{ListSchedule, request_list};
 pub use self::remote::ResultSummary;
 use self::remote::{NegativeCache, RemoteResults};
-use self::search::{Source, find_result, find_timeline};
-use self::store::{MAX_RESULTS, Part, Store};
-use self::transfer::TransferCache;
-use crate::answer::{Answer, admit};
+use self::search::Source;
+use self::serve::RecordServer;
+pub use self::serve::{Unsaved, part_reply};
+use self::store::{Part, Store};
+use crate::answer::Answer;
 use crate::handle::{Command, CommandError};
 use crate::peers::calls::Caller;
-use crate::peers::clocks::next_peer;
 use crate::queries::{live_peers, newest_term};
 use crate::time::unix_ms;
-use vajra_core::protocol::messages::{RecordName, Reply};
 use vajra_core::protocol::{Node, Peer, TestId, Time};
-use vajra_network as network;
 use vajra_results::{ResultInput, TestEntry, TestResult, Timeline};
-use vajra_wire::limits::MAX_RECORD;
 
-/// Records read or built for others at once, each of at most 16 MiB. Further requests are refused.
-const SERVED_AT_ONCE: usize = 4;
-/// Time between two requests for a list, each to another node. A list has about 40 KB.
-const LIST_INTERVAL: Duration = Duration::from_secs(10);
-/// Timeout of a list.
-const LIST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most newly connected nodes whose lists are requested soon, one per second. In a large swarm most
-/// nodes have the same results, so the others can wait.
-const MAX_NEWCOMERS: usize = 16;
 /// Most tests fetched at once; further requests get what is here.
 const MAX_FETCHES: usize = 8;
 /// Most requests that wait for the same test; further requests get what is here.
 const MAX_WAITING: usize = 64;
 /// Most nodes asked for a test.
 const MAX_SOURCES: usize = 8;
-
-/// Produces the content of a record that is not in a file.
-pub type Unsaved = Box<dyn FnOnce() -> Option<Arc<[u8]>> + Send>;
 
 /// Results of this node and of others.
 pub struct Results {
@@ -71,8 +60,7 @@ pub struct Results {
     /// Commands that wait for a test to be fetched.
     fetches: HashMap<TestId, Vec<Command>>,
     not_found: NegativeCache,
-    serving: Arc<Semaphore>,
-    transfers: TransferCache,
+    server: RecordServer,
 }
 
 /// The result of a test that the protocol still tracks.
@@ -86,47 +74,6 @@ struct Current {
     is_saving: bool,
     /// More data has arrived since then.
     save_again: bool,
-}
-
-/// Whose list of results is requested next.
-struct ListSchedule {
-    newcomers: VecDeque<Peer>,
-    last: Option<Peer>,
-    next_at: Instant,
-}
-
-impl ListSchedule {
-    fn next(&mut self, live: &BTreeSet<Peer>) -> Option<Peer> {
-        if let Some(at) = self.newcomers.iter().position(|p| live.contains(p)) {
-            return self.newcomers.remove(at);
-        }
-        if Instant::now() < self.next_at {
-            return None;
-        }
-        self.next_at = Instant::now() + LIST_INTERVAL;
-        self.last = next_peer(self.last.as_ref(), live).cloned();
-        self.last.clone()
-    }
-}
-
-/// The list of results of a node.
-pub struct ResultList {
-    peer: Peer,
-    tests: Vec<ResultSummary>,
-}
-
-/// A test that was fetched and stored, as far as it was found.
-pub struct Fetched {
-    test: TestId,
-    result: Option<Arc<TestResult>>,
-    /// Tests removed from the store.
-    removed: Vec<TestId>,
-    /// Something was found that was not here before.
-    is_new: bool,
-    /// Nodes without the result that they list.
-    without_result: Vec<Peer>,
-    /// Nodes without the timeline that they list.
-    without_timeline: Vec<Peer>,
 }
 
 /// A result that was stored.
@@ -156,18 +103,13 @@ impl Results {
         let stored = ids.filter_map(|id| Some((id, ResultSummary::of(&*store.get(id)?))));
         Results {
             stored: stored.collect(),
+            server: RecordServer::new(store.clone()),
             store,
             current: HashMap::new(),
             remote: RemoteResults::default(),
-            lists: ListSchedule {
-                newcomers: VecDeque::new(),
-                last: None,
-                next_at: Instant::now() + LIST_INTERVAL,
-            },
+            lists: ListSchedule::default(),
             fetches: HashMap::new(),
             not_found: NegativeCache::default(),
-            serving: Arc::new(Semaphore::new(SERVED_AT_ONCE)),
-            transfers: TransferCache::default(),
         }
     }
 
@@ -269,29 +211,14 @@ impl Results {
 
     /// The list of results on this node.
     pub fn answer_list(&self, offset: u64) -> Answer {
-        let Some(permit) = admit(&self.serving) else {
-            return Answer::busy();
+        let tests = || {
+            let mut tests = self.stored.clone();
+            let current = self.current.iter();
+            let summary = |c: &Current| Some(ResultSummary::of(c.result.as_ref()?));
+            tests.extend(current.filter_map(|(id, c)| Some((*id, summary(c)?))));
+            tests
         };
-        let (tests, store) = (self.newest(), self.store.clone());
-        Answer::blocking(move || {
-            let _permit = permit;
-            let tests = tests.into_iter().map(|(id, mut summary)| {
-                summary.timeline = store.can_serve(id, Part::Timeline);
-                summary
-            });
-            let whole = Whole::of(records::tests_record(tests).into());
-            part_reply(Some(&whole), offset)
-        })
-    }
-
-    /// The newest tests with results on this node, newest first.
-    fn newest(&self) -> Vec<(TestId, ResultSummary)> {
-        let mut tests = self.stored.clone();
-        let current = self.current.iter();
-        tests.extend(
-            current.filter_map(|(id, c)| Some((*id, ResultSummary::of(c.result.as_ref()?)))),
-        );
-        tests.into_iter().rev().take(MAX_RESULTS).collect()
+        self.server.list(tests, offset)
     }
 
     /// The result of a test.
@@ -300,58 +227,20 @@ impl Results {
         let unsaved = result.map(|result| -> Unsaved {
             Box::new(move || serde_json::to_vec(&*result).ok().map(Into::into))
         });
-        self.answer_part(
-            RecordName::Result(test),
-            (test, Part::Result),
-            offset,
-            unsaved,
-        )
+        self.server.record((test, Part::Result), offset, unsaved)
     }
 
     /// The timeline of a test; `recording` is the one in progress.
     pub fn answer_timeline(&self, test: TestId, offset: u64, recording: Option<Unsaved>) -> Answer {
-        self.answer_part(
-            RecordName::Timeline(test),
-            (test, Part::Timeline),
-            offset,
-            recording,
-        )
-    }
-
-    fn answer_part(
-        &self,
-        record: RecordName,
-        (test, part): (TestId, Part),
-        offset: u64,
-        unsaved: Option<Unsaved>,
-    ) -> Answer {
-        let Some(permit) = admit(&self.serving) else {
-            return Answer::busy();
-        };
-        let (store, transfers) = (self.store.clone(), self.transfers.clone());
-        Answer::blocking(move || {
-            let _permit = permit;
-            let version = store.version(test, part);
-            // A file over the size limit of a record is not read.
-            let whole = match version.is_some_and(|v| v.bytes > MAX_RECORD) {
-                true => None,
-                false => transfers.get(record, version, offset, Instant::now(), || {
-                    let stored = store.bytes(test, part);
-                    stored.or_else(|| unsaved?())
-                }),
-            };
-            part_reply(whole.as_deref(), offset)
-        })
+        self.server
+            .record((test, Part::Timeline), offset, recording)
     }
 
     // ---- lists of other nodes ----
 
     /// A node has connected; its list is requested soon.
     pub fn connected(&mut self, peer: &Peer) {
-        let newcomers = &mut self.lists.newcomers;
-        if newcomers.len() < MAX_NEWCOMERS && !newcomers.contains(peer) {
-            newcomers.push_back(peer.clone());
-        }
+        self.lists.connected(peer);
     }
 
     /// Called once per second: the request for the list of another node, if one is due.
@@ -361,21 +250,10 @@ impl Results {
         connected: &BTreeSet<Peer>,
         caller: &Caller,
     ) -> Option<impl Future<Output = Option<ResultList>> + Send + use<>> {
-        self.transfers.remove_old(Instant::now());
+        self.server.remove_old();
         self.remote.retain(live);
-        self.lists.newcomers.retain(|p| connected.contains(p));
-        let (peer, caller) = (self.lists.next(live)?, caller.clone());
-        Some(async move {
-            let failed: &dyn std::fmt::Display =
-                match timeout(LIST_TIMEOUT, records::fetch_tests(&caller, &peer)).await {
-                    Ok(Ok(tests)) => return Some(ResultList { peer, tests }),
-                    Ok(Err(e)) => &e.to_string(),
-                    Err(_) => &"timeout",
-                };
-            let peer = network::show_peer(&peer);
-            tracing::debug!(peer, "cannot fetch the list of tests: {failed}");
-            None
-        })
+        let peer = self.lists.next(live, connected)?;
+        Some(request_list(peer, caller.clone()))
     }
 
     /// The list of a node has arrived.
@@ -509,65 +387,6 @@ impl Results {
         }
         waiting
     }
-}
-
-/// Searches the sources for a test and stores what they have. `here` tells whether the result on
-/// this node is complete; none if there is no result.
-async fn fetch(
-    caller: Caller,
-    store: Store,
-    test: TestId,
-    here: Option<bool>,
-    sources: Vec<Source>,
-    term: u64,
-) -> Fetched {
-    let (mut without_result, mut without_timeline) = (Vec::new(), Vec::new());
-    let found = match here {
-        Some(true) => None,
-        _ => find_result(&caller, test, &sources, &mut without_result).await,
-    };
-    // An incomplete result is no better than one that is here.
-    let found = found.filter(|(_, result)| here.is_none() || result.complete);
-    let first = found.as_ref().map(|(from, _)| from);
-    let rest = sources.iter().map(|source| &source.peer);
-    let order = first.into_iter().chain(rest.filter(|p| Some(*p) != first));
-    let timeline = match here.is_some() || found.is_some() {
-        true => find_timeline(&caller, test, order, &mut without_timeline).await,
-        false => None,
-    };
-    let result = found.map(|(_, result)| Arc::new(result));
-    let is_new = result.is_some() || timeline.is_some();
-    let new = result.clone();
-    let put = tokio::task::spawn_blocking(move || put(&store, test, new, timeline, term));
-    Fetched {
-        test,
-        result,
-        removed: put.await.unwrap_or_default(),
-        is_new,
-        without_result,
-        without_timeline,
-    }
-}
-
-/// Stores what was fetched, in memory if it cannot be written. Returns the tests removed for it.
-fn put(
-    store: &Store,
-    test: TestId,
-    result: Option<Arc<TestResult>>,
-    timeline: Option<Timeline>,
-    term: u64,
-) -> Vec<TestId> {
-    let is_new = result.is_some() || timeline.is_some();
-    let result = result.or_else(|| store.get(test)).filter(|_| is_new);
-    let put =
-        |result: Arc<TestResult>| store.put_or_remember(test, &result, timeline.as_ref(), term);
-    result.map(put).unwrap_or_default()
-}
-
-/// The part of a record that starts at `offset`.
-pub fn part_reply(whole: Option<&Whole>, offset: u64) -> Reply {
-    let whole = whole.filter(|w| w.len() as u64 <= MAX_RECORD);
-    Reply::Record(whole.map(|w| w.part(offset)))
 }
 
 /// Answers a command about a test that only other nodes have, none of which sent it.

@@ -409,7 +409,7 @@ async fn links_must_lead_to_peers_and_are_limited() {
         round_trip_ms: ms,
         mesh: true,
     };
-    let mut links = vec![link("nobody", None), link(&to, Some(-1.0))];
+    let mut links = vec![link("not a peer id", None), link(&to, Some(-1.0))];
     links.extend(vec![link(&to, Some(2.0)); MAX_LINKS]);
     let sent = json(&LinksRecord { links });
     let got = fetch_links(&holder(sent), &peer()).await.unwrap();

@@ -2,7 +2,7 @@
 //! some seconds, so that a large one is not read as a whole for every part.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::records::Whole;
 use super::store::Version;
 use vajra_core::protocol::messages::RecordName;
+use vajra_core::sync::lock;
 use vajra_wire::limits::MAX_RECORD;
 
 /// How long a record stays in the cache after the last request for a part.
@@ -84,7 +85,7 @@ impl TransferCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Cached>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

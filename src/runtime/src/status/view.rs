@@ -62,6 +62,7 @@ impl View<'_> {
             peer: network::show_peer(&me.node.peer),
             incarnation: me.node.incarnation.0,
             name: names.show(&me.node.peer, &me.name),
+            configured_name: me.name.clone(),
             is_self: true,
             addresses: self.addresses.to_vec(),
             version: me.version.clone(),
@@ -96,6 +97,7 @@ impl View<'_> {
             peer: network::show_peer(peer),
             incarnation: advert.node.incarnation.0,
             name: names.show(peer, &advert.name),
+            configured_name: advert.name.clone(),
             is_self: false,
             addresses: advert.addresses.clone(),
             version: advert.version.clone(),
@@ -183,7 +185,7 @@ impl View<'_> {
         let events = t.events();
         let events = events.iter().map(|event| Event {
             at_ms: event.at_ms,
-            kind: event.kind.to_string(),
+            kind: event.kind.clone(),
             peer: event.node.as_ref().map(|n| network::show_peer(&n.peer)),
             text: event.text.clone(),
         });

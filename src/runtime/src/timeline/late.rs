@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::recording::{SharedRecording, lock};
+use super::recording::SharedRecording;
 use crate::peers::calls::Caller;
 use crate::queries::live_peers;
 use crate::results::records;
 use crate::results::search::{TIMELINE_SOURCE_TIMEOUT, find_timeline};
 use crate::results::store::Store;
 use vajra_core::protocol::{Node, Peer, TestId, Time};
+use vajra_core::sync::lock;
 use vajra_results::{Recording, TestResult};
 
 /// Most nodes asked for a timeline.

@@ -22,13 +22,14 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 pub use self::late::{Beginning, catch_up, replace_stored};
-use self::recording::{SharedRecording, lock};
+use self::recording::SharedRecording;
 pub use self::sample::{progress, sample};
 use crate::handle::{CommandError, EVENT_QUEUE};
 use crate::results::Unsaved;
 use crate::results::store::{Part, Store};
 use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::{Node, TestId, Time};
+use vajra_core::sync::lock;
 use vajra_results::{Point, Progress, Recording, Sample, TestResult, Timeline, Update};
 
 /// After a sample there is none for this multiple of the time it took, so that sampling takes at

@@ -22,6 +22,10 @@ impl Coordinator {
         command: LoadCommand,
         fx: &mut Effects,
     ) -> bool {
+        // An isolated worker that runs on would not receive the change.
+        if self.hold_mode() {
+            return false;
+        }
         let stopping = self.stop.is_some() || self.over(now) || self.ending.is_some();
         let Some(start) = self.start.filter(|s| now >= *s && !stopping) else {
             return false;

@@ -278,6 +278,7 @@ impl Coordinator {
             registration: hb.registration,
             answered: hb.answered,
             unused: &hb.unused,
+            returned: &hb.returned,
             finished,
             users,
         };

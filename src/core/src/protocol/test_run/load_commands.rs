@@ -14,6 +14,13 @@ impl TestRun {
 
     /// Reason why a load command is refused now, if so.
     pub fn refuses(&self, now: Time, command: LoadCommand) -> Option<&'static str> {
+        let hold = |s: &TestSpec| s.on_lost == OnLost::Hold;
+        if self.spec.as_ref().is_some_and(hold) {
+            return Some(
+                "its plan says on_lost_worker = \"hold\": a worker without a coordinator goes on, and \
+                 would not receive the change; use \"reassign\" to change the load of a running test",
+            );
+        }
         let started = self.start().is_some_and(|s| now >= s);
         match self.state() {
             TestState::Running if started && self.stop.order.is_none() => {

@@ -37,9 +37,9 @@ impl TestRun {
     }
 
     /// This node's engine acts on a changed share, has finished removed users, or needs numbers.
-    pub fn engine_held(&mut self, now: Time, held: EngineHeld) {
+    pub fn engine_held(&mut self, now: Time, held: EngineHeld, fx: &mut Effects) {
         if let Some(worker) = &mut self.worker {
-            worker.engine_held(now, held);
+            worker.engine_held(now, held, fx);
         }
     }
 

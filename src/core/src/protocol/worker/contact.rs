@@ -101,6 +101,7 @@ impl Worker {
             return;
         };
         let number = self.contact.start_heartbeat(now);
+        self.lease.report_returned(number);
         let status = match self.leaving {
             true => Status::Leaving,
             false if self.draining => Status::Draining,
@@ -119,6 +120,7 @@ impl Worker {
             held: self.lease.held(),
             handled_until: self.lease.handled_until(),
             unused: self.lease.unused(),
+            returned: self.lease.returned().clone(),
             load: self.in_flight,
             status,
             finished: self.finished,
@@ -145,7 +147,9 @@ impl Worker {
         if remote && now.since(sent) <= self.timings.authority_lease {
             self.start.clock.add(sent, r.clock, now);
         }
+        self.lease.confirm_returned(r.number);
         let first = self.contact.answered == 0;
+        let is_newest = r.number > self.contact.answered;
         self.contact.answered = self.contact.answered.max(r.number);
         if r.register_again {
             if !self.hold_mode() {
@@ -171,6 +175,7 @@ impl Worker {
             self.apply(now, order, r.allocation, fx);
         }
         if let Some(grant) = &r.numbers
+            && is_newest
             && let Some(added) = self.lease.grant_numbers(grant)
         {
             let last = grant.last;

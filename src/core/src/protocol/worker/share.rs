@@ -32,9 +32,12 @@ impl Worker {
     }
 
     /// The engine reported what it acts on after a change of the share.
-    pub fn engine_held(&mut self, now: Time, held: EngineHeld) {
+    pub fn engine_held(&mut self, now: Time, held: EngineHeld, fx: &mut Effects) {
         if self.lease.engine_held(held) {
             self.contact.heartbeat_soon(now);
+        }
+        if self.lease.has_idle_numbers() {
+            fx.engine(self.test, EngineOrder::ReturnNumbers);
         }
     }
 
@@ -158,7 +161,12 @@ impl Worker {
 
     /// Keeps the list of an allocation if it is that of its name, of this coordinator, and grants no
     /// slot twice.
-    fn check_list(&mut self, list: &Arc<Allocation>, name: AllocationName, fx: &mut Effects) {
+    pub(super) fn check_list(
+        &mut self,
+        list: &Arc<Allocation>,
+        name: AllocationName,
+        fx: &mut Effects,
+    ) {
         let newer = self
             .lease
             .list

@@ -149,12 +149,16 @@ pub(super) struct Lease {
     engine: EngineHeld,
     /// Numbers of requests that the engine was given after that.
     added: Numbers,
-    /// All numbers of requests that this node was ever granted.
+    /// All numbers of requests that this node was granted and did not give back.
     granted: Numbers,
     /// Numbers in the newest grant.
     last_grant: u64,
     /// No more numbers will follow.
     last_numbers: bool,
+    /// Numbers that the engine gave back and the coordinator may not know of.
+    returned: Numbers,
+    /// Those in the first heartbeat that is not answered, and its number.
+    reported_returned: Option<(u64, Numbers)>,
 }
 
 impl Lease {
@@ -165,6 +169,7 @@ impl Lease {
         self.waiting = None;
         self.requested = None;
         self.list = None;
+        self.reported_returned = None;
     }
 
     /// All slots that the engine may act on.
@@ -201,7 +206,10 @@ impl Lease {
         self.engine = held;
         self.added = Numbers::EMPTY;
         let needs_numbers = self.last_grant > 0 && 2 * self.engine.unused.len() < self.last_grant;
-        self.held() != before || needs_numbers && !self.last_numbers
+        self.granted = self.granted.difference(&self.engine.returned);
+        self.returned = self.returned.union(&self.engine.returned);
+        let returns = !self.engine.returned.is_empty();
+        self.held() != before || needs_numbers && !self.last_numbers || returns
     }
 
     /// Time since the start of the profile up to which the arrivals of slots that left the share
@@ -215,9 +223,35 @@ impl Lease {
         self.engine.unused.union(&self.added)
     }
 
+    /// Numbers that the engine gave back and the coordinator may not know of.
+    pub(super) fn returned(&self) -> &Numbers {
+        &self.returned
+    }
+
+    /// A heartbeat with this number reports what was given back.
+    pub(super) fn report_returned(&mut self, number: u64) {
+        if self.reported_returned.is_none() && !self.returned.is_empty() {
+            self.reported_returned = Some((number, self.returned.clone()));
+        }
+    }
+
+    /// A heartbeat with this number was answered.
+    pub(super) fn confirm_returned(&mut self, number: u64) {
+        if let Some((_, numbers)) = self.reported_returned.take_if(|(n, _)| *n <= number) {
+            self.returned = self.returned.difference(&numbers);
+        }
+    }
+
+    /// Whether the engine has numbers that it cannot use, because it has no users.
+    pub(super) fn has_idle_numbers(&self) -> bool {
+        self.held().is_empty() && !self.engine.unused.is_empty()
+    }
+
     /// Numbers of requests were granted. Returns the new ones, if anything is new for the engine.
     pub(super) fn grant_numbers(&mut self, grant: &NumbersGrant) -> Option<Numbers> {
-        let added = grant.granted.difference(&self.granted);
+        // The coordinator may not know yet that a number was returned.
+        let known = self.granted.union(&self.returned);
+        let added = grant.granted.difference(&known);
         self.granted = self.granted.union(&added);
         self.added = self.added.union(&added);
         if !added.is_empty() {

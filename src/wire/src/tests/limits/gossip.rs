@@ -154,7 +154,7 @@ fn elections() {
                 spoil!(Beat, "since_start_ns", m => m.since_start_ns = Some(i64::MAX));
                 spoil!(Beat, "state", m => m.state = 0);
                 spoil!(Beat, "state", m => m.state = 99);
-                spoil!(Beat, "settled", m => m.settled = 7);
+                spoil!(Beat, "committed", m => m.committed = 7);
                 spoil!(Beat, "events", m => {
                     m.events = vec![m.events[0].clone(); MAX_BEAT_EVENTS + 1];
                 });
@@ -163,7 +163,7 @@ fn elections() {
                 spoil!(Beat, "log", m => {
                     m.log = vec![m.log[0].clone(); MAX_LOG_ENTRIES + 1];
                 });
-                spoil!(Beat, "lag_ns", m => m.log[1].lag_ns = u64::MAX);
+                spoil!(Beat, "max_delay_ns", m => m.log[1].max_delay_ns = u64::MAX);
                 spoil!(Beat, "values", m => {
                     m.log[1].change = Some(Change::Values(vec![0; MAX_VALUES + 1]));
                 });

@@ -1,8 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
-use super::super::requirements::tests::open;
+use std::time::Duration;
+
 use super::*;
-use vajra_plan::{Load, parse_toml};
+use crate::preflight::requirements::tests::open;
+use vajra_core::protocol::Digest;
+use vajra_core::protocol::preflight::PreflightReply;
+use vajra_network::RequestFailed;
+use vajra_plan::{Load, Plan, parse_toml};
 use vajra_results::preflight::PreflightCheck;
 
 const VERSION: &str = "1.2.3";
@@ -158,9 +163,9 @@ fn a_node_that_cannot_take_part_warns_while_enough_others_do() {
         Finding::Fail,
         &["2 are required", "min_workers"],
     );
-    let nobody = of(&plan, vec![node("n0", forbids())]);
+    let none = of(&plan, vec![node("n0", forbids())]);
     is(
-        &nobody,
+        &none,
         "able",
         Finding::Fail,
         &["no able worker: n0: --allow-target"],
@@ -360,9 +365,9 @@ fn equal_texts_of_several_nodes_are_shown_with_their_number() {
         &["2 of 2 nodes have different problems"],
     );
     let mars = || NodeAnswer::Unfit("lacks the label region=mars".into());
-    let nobody = of(&open(50.0), vec![node("n0", mars()), node("n1", mars())]);
+    let none = of(&open(50.0), vec![node("n0", mars()), node("n1", mars())]);
     is(
-        &nobody,
+        &none,
         "able",
         Finding::Fail,
         &["each of 2 nodes: lacks the label"],

@@ -1,93 +1,23 @@
-//! Names of nodes: unique default names, and unique texts for display.
-//!
-//! Several nodes on one host would all have the host's name. A node with a default name therefore
-//! looks for other nodes with the same name. Among equal names the node with the smallest peer id
-//! keeps its name, and each other one takes the smallest free number: `host-2`, `host-3`, … A name
-//! is kept until another node with a smaller peer id has it too, so names do not alternate.
-//!
-//! Names from the configuration never change. Where they are alike, texts for display add the short
-//! peer id: `name (12D3…abcd)`.
+//! Names for display: unique in a list. Where names are the same, the short peer id is added:
+//! `name (12D3…abcd)`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::NodeName;
-use vajra_core::protocol::membership::Health;
+use super::with_suffix;
 use vajra_core::protocol::messages::Status;
 use vajra_core::protocol::test_run::TestRun;
-use vajra_core::protocol::{Node, NodeId, Peer, Time};
+use vajra_core::protocol::{Node, NodeId, Peer};
 use vajra_network as network;
-use vajra_wire::limits::MAX_NAME;
 
 /// Characters at the start of a short peer id.
 const HEAD: usize = 4;
 /// Characters at its end; more where these do not distinguish the peers.
 const TAIL: usize = 4;
 
-/// Another node, from the point of view of [`new_name`].
-#[derive(Clone, Copy, Debug)]
-pub struct NamedPeer<'a> {
-    /// Its peer id.
-    pub peer: &'a Peer,
-    /// Its name.
-    pub name: &'a str,
-    /// It takes part in the swarm now. The name of an absent node stays reserved.
-    pub is_live: bool,
-}
-
-/// The name that a node with the default name `base` changes to, or none if it keeps `current`.
-pub fn new_name<'a>(
-    base: &str,
-    current: &str,
-    own: &Peer,
-    others: impl Iterator<Item = NamedPeer<'a>>,
-) -> Option<String> {
-    let mut taken = BTreeSet::new();
-    let mut must_change = false;
-    for other in others {
-        taken.insert(other.name);
-        must_change |= other.is_live && other.name == current && other.peer < own;
-    }
-    if !must_change {
-        return None;
-    }
-    let numbered = (2_u64..).map(|number| numbered(base, number));
-    let mut free = numbered.filter(|name| !taken.contains(name.as_str()));
-    free.next()
-}
-
-fn numbered(base: &str, number: u64) -> String {
-    with_suffix(base, &format!("-{number}"))
-}
-
-/// A name with a suffix. The name is shortened so that both fit [`MAX_NAME`].
-fn with_suffix(base: &str, suffix: &str) -> String {
-    let mut end = base.len().min(MAX_NAME.saturating_sub(suffix.len()));
-    while !base.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{suffix}", &base[..end])
-}
-
-/// The name that this node changes to now, or none if it keeps its name.
-pub fn own_new_name(configured: &NodeName, core: &Node, now: Time) -> Option<String> {
-    if !configured.is_default {
-        return None;
-    }
-    let me = core.local();
-    let others = core.members().all();
-    let others = others.filter(|known| known.advert.status != Status::Leaving);
-    let others = others.map(|known| NamedPeer {
-        peer: &known.advert.node.peer,
-        name: &known.advert.name,
-        is_live: known.health(now) != Health::Gone,
-    });
-    new_name(&configured.text, &me.name, &me.node.peer, others)
-}
-
 /// Names as shown to people: unique for each peer of a list.
 #[derive(Debug, Default)]
 pub struct DisplayNames {
-    /// The texts of peers whose names are alike.
+    /// The texts of peers with the same name.
     alike: BTreeMap<(Peer, String), String>,
 }
 
@@ -176,85 +106,7 @@ fn short_id(id: &str, tail: usize) -> String {
 mod tests {
     use super::*;
     use vajra_network::Identity;
-
-    fn peer(i: u8) -> Peer {
-        Peer::new(&[i])
-    }
-
-    /// Nodes with the default name `host`: exchanges names until none changes, in `order`.
-    fn settle(order: &[u8], names: &mut BTreeMap<u8, String>) -> usize {
-        for round in 0..20 {
-            let before = names.clone();
-            for own in order {
-                let ids: Vec<(Peer, String)> = before
-                    .iter()
-                    .filter(|(i, _)| *i != own)
-                    .map(|(i, name)| (peer(*i), name.clone()))
-                    .collect();
-                let others = ids.iter().map(|(peer, name)| NamedPeer {
-                    peer,
-                    name,
-                    is_live: true,
-                });
-                if let Some(name) = new_name("host", &before[own], &peer(*own), others) {
-                    names.insert(*own, name);
-                }
-            }
-            if *names == before {
-                return round;
-            }
-        }
-        panic!("names do not settle: {names:?}");
-    }
-
-    #[test]
-    fn among_equal_names_the_smallest_peer_id_keeps_it_and_the_others_take_free_numbers() {
-        let mut names: BTreeMap<u8, String> = (1..=5).map(|i| (i, "host".to_owned())).collect();
-        settle(&[3, 1, 5, 2, 4], &mut names);
-        let all: BTreeSet<&String> = names.values().collect();
-        assert_eq!(names[&1], "host");
-        assert_eq!(
-            all.into_iter().collect::<Vec<_>>(),
-            ["host", "host-2", "host-3", "host-4", "host-5"]
-        );
-        // Settled names stay as they are.
-        let settled = names.clone();
-        assert_eq!(settle(&[1, 2, 3, 4, 5], &mut names), 0);
-        assert_eq!(names, settled);
-    }
-
-    #[test]
-    fn a_name_stays_when_the_node_with_the_plain_name_leaves() {
-        let mut names = BTreeMap::from([(2, "host-2".to_owned()), (3, "host-3".to_owned())]);
-        assert_eq!(settle(&[2, 3], &mut names), 0);
-        // A node that joins takes the plain name.
-        names.insert(9, "host".into());
-        assert_eq!(settle(&[2, 3, 9], &mut names), 0);
-    }
-
-    #[test]
-    fn an_absent_node_causes_no_change_but_its_name_stays_reserved() {
-        let (first, second) = (peer(1), peer(2));
-        let named = |peer, name, is_live| NamedPeer {
-            peer,
-            name,
-            is_live,
-        };
-        let own = peer(3);
-        let absent = [named(&first, "host", false)];
-        assert_eq!(new_name("host", "host", &own, absent.into_iter()), None);
-        let reserved = [named(&first, "host", true), named(&second, "host-2", false)];
-        let changed = new_name("host", "host", &own, reserved.into_iter());
-        assert_eq!(changed.as_deref(), Some("host-3"));
-    }
-
-    #[test]
-    fn a_numbered_name_stays_within_the_limit() {
-        let long = "ä".repeat(MAX_NAME / 2);
-        let name = numbered(&long, 12);
-        assert!(name.ends_with("-12") && name.len() <= MAX_NAME, "{name}");
-        assert_eq!(numbered("host", 2), "host-2");
-    }
+    use vajra_wire::limits::MAX_NAME;
 
     #[test]
     fn displayed_names_of_a_list_are_unique() {
