@@ -17,7 +17,7 @@ use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry, paused_for};
 use vajra_core::protocol::messages::StopOrder;
 use vajra_core::protocol::planted::{Bug, planted};
 use vajra_core::protocol::{EngineHeld, EngineOrder, Measurement, Time};
-use vajra_core::{SLOTS, Slots};
+use vajra_core::{Numbers, SLOTS, Slots};
 use vajra_plan::{Change, LoadChange, Profile};
 
 use crate::scenario::{Load, Plan};
@@ -308,6 +308,10 @@ impl Engine {
                 self.users.add_numbers(added, *last);
                 self.next_report = self.next_report.min(now + REPORT_INTERVAL);
             }
+            EngineOrder::ReturnNumbers => {
+                self.users.return_numbers();
+                self.next_report = now;
+            }
             EngineOrder::Lease(until) => {
                 if self.gate_closed(now) {
                     // A thread carries out its orders in sequence: it sends nothing before it acts on
@@ -412,12 +416,16 @@ impl Engine {
             draining: self.users.draining(&self.acting, now),
             handled_until: self.handled_until,
             unused: self.users.unused().clone(),
+            returned: self.users.take_returned(),
         };
         if held == self.reported {
             return None;
         }
         self.next_report = now + REPORT_INTERVAL;
-        self.reported = held.clone();
+        self.reported = EngineHeld {
+            returned: Numbers::EMPTY,
+            ..held.clone()
+        };
         Some(held)
     }
 

@@ -44,6 +44,7 @@ mod sweep;
 mod tests;
 mod trace;
 mod violation;
+#[cfg(any())]
 mod wire_form;
 mod world;
 

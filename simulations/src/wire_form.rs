@@ -52,6 +52,8 @@ fn same<T: PartialEq + std::fmt::Debug>(
     match arrived {
         Ok(arrived) if arrived == sent => Ok(arrived),
         Ok(arrived) => Err(format!("{sent:?} arrives as {arrived:?}")),
-        Err(why) => Err(format!("a message of {length} bytes is refused: {why}: {sent:?}")),
+        Err(why) => Err(format!(
+            "a message of {length} bytes is refused: {why}: {sent:?}"
+        )),
     }
 }

@@ -134,9 +134,8 @@ impl Checker for NoDip {
             Fault::Crash { node, .. } | Fault::Reboot { node, .. } => *node == watch.dead,
             _ => false,
         };
-        let disturbed = others.any(|t| {
-            !of_death(&t.fault) && t.at <= world.now && t.over() >= watch.at
-        });
+        let disturbed =
+            others.any(|t| !of_death(&t.fault) && t.at <= world.now && t.over() >= watch.at);
         if over || disturbed {
             self.watch = None;
             return Ok(());

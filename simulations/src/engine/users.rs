@@ -58,6 +58,7 @@ pub struct Users {
     /// Request numbers, if they are limited.
     limited: bool,
     unused: Numbers,
+    returned: Numbers,
     last: bool,
 }
 
@@ -77,6 +78,7 @@ impl Users {
             seed: spec.seed,
             limited: spec.plan.load.requests().is_some(),
             unused: Numbers::EMPTY,
+            returned: Numbers::EMPTY,
             last: false,
         };
         users.layout(spec, profile, changes);
@@ -166,6 +168,17 @@ impl Users {
     pub fn add_numbers(&mut self, added: &Numbers, last: bool) {
         self.unused = self.unused.union(added);
         self.last |= last;
+    }
+
+    /// Gives back all request numbers that are not used.
+    pub fn return_numbers(&mut self) {
+        let unused = std::mem::take(&mut self.unused);
+        self.returned = self.returned.union(&unused);
+    }
+
+    /// Request numbers given back since the last call.
+    pub fn take_returned(&mut self) -> Numbers {
+        std::mem::take(&mut self.returned)
     }
 
     /// Request numbers that are not used.

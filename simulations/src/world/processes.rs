@@ -270,7 +270,8 @@ impl World {
     }
 
     fn publish(&mut self, i: usize, message: Gossip) {
-        self.meter.gossip(self.now, &message, self.machines.len() - 1);
+        self.meter
+            .gossip(self.now, &message, self.machines.len() - 1);
         let message = Arc::new(message);
         let author = peer(i);
         for j in (0..self.machines.len()).filter(|j| *j != i) {
