@@ -8,7 +8,7 @@ use vajra_core::protocol::Time;
 /// Largest drift that the protocol tolerates, in parts per million.
 pub const MAX_DRIFT_PPM: i64 = 10_000;
 
-const MILLION: i128 = 1_000_000;
+const MILLION: i64 = 1_000_000;
 
 /// A clock, as a function of true time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,9 +32,10 @@ impl Clock {
 
     /// Local time at a true time.
     pub fn local(&self, truth: Duration) -> Time {
-        let t = truth.as_nanos() as i128;
-        let run = t + t * i128::from(self.drift_ppm) / MILLION;
-        Time(self.origin + run as i64)
+        let t = truth.as_nanos() as i64;
+        // In parts, so that nothing overflows in a run of 290 years.
+        let drifted = t / MILLION * self.drift_ppm + t % MILLION * self.drift_ppm / MILLION;
+        Time(self.origin + t + drifted)
     }
 
     /// First true time at which the local time is `local` or later; `None` if never.
@@ -43,8 +44,10 @@ impl Clock {
             return None;
         }
         let run = i128::from(local.0.saturating_sub(self.origin)).max(0);
-        let guess = run * MILLION / (MILLION + i128::from(self.drift_ppm));
-        let mut truth = Duration::from_nanos(u64::try_from(guess).ok()?);
+        let million = i128::from(MILLION);
+        let guess = run * million / (million + i128::from(self.drift_ppm));
+        let guess = u64::try_from(guess).ok()?;
+        let mut truth = Duration::from_nanos(guess.saturating_sub(1));
         while self.local(truth) < local {
             truth += Duration::from_nanos(1);
         }

@@ -83,6 +83,8 @@ pub struct Machine {
     pub requester: Option<(usize, u64)>,
     /// Time of the next wake-up.
     pub wakes: Duration,
+    /// Time at which that was due.
+    pub wake_due: Duration,
     /// Earlier incarnations.
     pub past: Vec<Past>,
 }
@@ -139,6 +141,7 @@ impl Machine {
             turn: Duration::ZERO,
             requester: None,
             wakes: Duration::MAX,
+            wake_due: Duration::MAX,
             past: Vec::new(),
         }
     }

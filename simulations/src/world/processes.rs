@@ -141,9 +141,10 @@ impl World {
         let Some(due) = machine.spec.clock.truth(machine.node.next_wake()) else {
             return;
         };
-        if machine.wakes <= due && machine.wakes > self.now {
+        if machine.wake_due <= due && machine.wakes > self.now {
             return;
         }
+        self.machines[i].wake_due = due;
         let due = due.max(self.now) + self.rng.time(Duration::from_micros(1)..JITTER);
         let due = due + self.network.slowness(due, i);
         self.machines[i].wakes = due;
