@@ -44,7 +44,6 @@ mod sweep;
 mod tests;
 mod trace;
 mod violation;
-#[cfg(any())]
 mod wire_form;
 mod world;
 

@@ -74,6 +74,7 @@ pub fn request(request: &Request) -> u64 {
             Request::Heartbeat(_) => 150,
             Request::Assign(_) => 250,
             Request::Metrics(s) => pieces(&s.pieces),
+            Request::Election(_) => 150,
             _ => 60,
         }
 }

@@ -51,6 +51,17 @@ fn scenarios_that_once_failed_pass() {
     assert!(seen > 0);
 }
 
+/// Without a limit of the start this run elected more than a hundred coordinators.
+#[test]
+fn a_test_that_does_not_start_ends_after_a_minute_of_elections() {
+    let text = include_str!("../scenarios/never-started.toml");
+    let scenario = Scenario::from_toml(text).unwrap();
+    let outcome = run(scenario, Trace::default(), None);
+    assert_eq!(outcome.violation, None);
+    let elections = outcome.coverage.count("elections");
+    assert!((5..50).contains(&elections), "{elections}");
+}
+
 #[test]
 fn no_invariant_is_violated_in_a_sweep_with_every_situation() {
     let swept = sweep(0..2_000, None, 2, None, Until::Done);

@@ -34,18 +34,7 @@ use crate::rng::Rng;
 use crate::scenario::{OnLoss, SUBMITTED, Scenario, Setting};
 use crate::trace::Trace;
 use crate::violation::Violation;
-mod wire_form {
-    use super::*;
-    pub fn gossip(m: Gossip) -> Result<Vec<Gossip>, String> {
-        Ok(vec![m])
-    }
-    pub fn request(m: Request) -> Result<Request, String> {
-        Ok(m)
-    }
-    pub fn reply(m: Reply) -> Result<Reply, String> {
-        Ok(m)
-    }
-}
+use crate::wire_form;
 
 /// The first test of every run.
 pub const TEST: TestId = TestId([7; 16]);

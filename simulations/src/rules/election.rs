@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vajra_core::protocol::election::{BeatBody, Election};
 use vajra_core::protocol::log::Log;
-use vajra_core::protocol::messages::{Gossip, TestMessage, TestState};
+use vajra_core::protocol::messages::{Gossip, Request, TestMessage, TestState};
 use vajra_core::protocol::spec::Timings;
 use vajra_core::protocol::{Effects, Output, TestId};
 
@@ -25,7 +25,7 @@ impl Elector {
 
     fn sent(fx: Effects) -> Vec<TestMessage> {
         let sent = fx.outputs.into_iter().filter_map(|o| match o {
-            Output::Publish(Gossip::Test(m)) => Some(m),
+            Output::Publish(Gossip::Test(m)) | Output::Send(_, Request::Election(m)) => Some(m),
             _ => None,
         });
         sent.collect()
@@ -70,6 +70,22 @@ fn claim(term: u64, by: u32) -> TestMessage {
     }
 }
 
+/// A vote of elector 1.
+fn vote(term: u64, candidate: u32) -> TestMessage {
+    TestMessage::Vote {
+        test: TEST,
+        term,
+        candidate: node(candidate),
+        elector: node(1),
+        sending: 1,
+        share_lease: Duration::ZERO,
+        stop: None,
+        start: None,
+        log: Log::default(),
+        free: None,
+    }
+}
+
 fn beat(term: u64, by: u32, number: u64) -> TestMessage {
     TestMessage::Beat {
         test: TestId(TEST.0),
@@ -78,6 +94,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         number,
         share_lease: Duration::from_secs(9),
         since_start: None,
+        ends_within: None,
         state: TestState::Running,
         log: Arc::from([]),
         committed: 0,
@@ -134,21 +151,7 @@ pub fn a_claim_raises_no_term() -> Result<(), BrokenRule> {
 pub fn authority_counts_from_the_claim() -> Result<(), BrokenRule> {
     let mut first = Elector::new(0);
     first.poll_and_claim(0, 0, 1);
-    first.receive(
-        900,
-        &TestMessage::Vote {
-            test: TEST,
-            term: 1,
-            candidate: node(0),
-            elector: node(1),
-            sending: 1,
-            share_lease: Duration::ZERO,
-            stop: None,
-            start: None,
-            log: Log::default(),
-            free: None,
-        },
-    );
+    first.receive(900, &vote(1, 0));
     ensure(first.0.has_authority(ms(970)), "a majority voted")?;
     ensure(
         !first.0.has_authority(ms(1_100)),
@@ -158,7 +161,7 @@ pub fn authority_counts_from_the_claim() -> Result<(), BrokenRule> {
 
 pub fn a_lower_term_is_not_followed() -> Result<(), BrokenRule> {
     let mut elector = Elector::new(2);
-    elector.receive(0, &beat(3, 0, 1));
+    elector.receive(0, &claim(3, 0));
     let sent = elector.receive(100, &beat(2, 1, 9));
     ensure(
         !acknowledges(&sent),
@@ -177,4 +180,74 @@ pub fn a_vote_carries_the_longest_lease() -> Result<(), BrokenRule> {
         carries,
         "a successor does not learn the longest share lease",
     )
+}
+
+pub fn an_old_beat_renews_no_promise() -> Result<(), BrokenRule> {
+    let mut elector = Elector::new(2);
+    elector.receive(0, &beat(1, 0, 2));
+    let sent = elector.receive(900, &beat(1, 0, 1));
+    ensure(
+        !acknowledges(&sent),
+        "a delayed beat keeps electors from voting for a successor",
+    )
+}
+
+pub fn a_far_term_is_not_considered() -> Result<(), BrokenRule> {
+    let mut elector = Elector::new(2);
+    let sent = elector.receive(0, &claim(1_000, 1));
+    ensure(sent.is_empty(), "one elector uses up the numbers of terms")
+}
+
+pub fn forced_step_downs_back_off() -> Result<(), BrokenRule> {
+    let mut coordinator = Elector::new(0);
+    let mut forced = 0;
+    for at in (0..4_000).step_by(100) {
+        coordinator.tick(at);
+        let term = coordinator.0.term() + 1;
+        coordinator.receive(
+            at,
+            &TestMessage::PollAnswer {
+                test: TEST,
+                term,
+                candidate: node(0),
+                elector: node(1),
+                sending: 1,
+                yes: true,
+                seen_term: 0,
+            },
+        );
+        coordinator.receive(at, &vote(coordinator.0.term(), 0));
+        let Some(term) = coordinator.0.leading() else {
+            continue;
+        };
+        let poll = TestMessage::Poll {
+            test: TEST,
+            term: term + 2,
+            candidate: node(2),
+            sending: 1,
+        };
+        coordinator.receive(at, &poll);
+        forced += u32::from(coordinator.0.leading().is_none());
+    }
+    ensure(forced > 0, "an elector above the term is never included")?;
+    ensure(forced < 8, "one elector unseats every coordinator")
+}
+
+pub fn a_resignation_frees_promises_of_its_own_term_only() -> Result<(), BrokenRule> {
+    let mut elector = Elector::new(2);
+    elector.receive(0, &beat(2, 0, 1));
+    let resign = |term| TestMessage::Resign {
+        test: TEST,
+        term,
+        node: node(0),
+    };
+    elector.receive(10, &resign(1));
+    let sent = elector.receive(20, &claim(3, 1));
+    ensure(
+        sent.is_empty(),
+        "a delayed resignation lets two coordinators have authority at once",
+    )?;
+    elector.receive(30, &resign(2));
+    let sent = elector.receive(40, &claim(3, 1));
+    ensure(!sent.is_empty(), "a resignation frees no promise")
 }

@@ -26,6 +26,13 @@ const CHECKS: &[(Bug, Check)] = &[
         election::authority_counts_from_the_claim,
     ),
     (
+        Bug::ResignFreesAll,
+        election::a_resignation_frees_promises_of_its_own_term_only,
+    ),
+    (Bug::OldBeats, election::an_old_beat_renews_no_promise),
+    (Bug::TermsUnbounded, election::a_far_term_is_not_considered),
+    (Bug::NoBackOff, election::forced_step_downs_back_off),
+    (
         Bug::LowerTermFollowed,
         election::a_lower_term_is_not_followed,
     ),

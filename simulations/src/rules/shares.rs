@@ -40,6 +40,7 @@ impl Subject {
             spec: spec(on_lost),
             digest: PLAN,
             earlier_lease: Duration::ZERO,
+            start_by: vajra_core::protocol::Time::MAX,
             start: None,
             stop: None,
             log,

@@ -9,6 +9,9 @@ pub const SLOTS: u32 = 1_000_000;
 /// Most intervals of a worker's share.
 pub const MAX_INTERVALS: usize = 32;
 
+/// Most intervals of all slots that a worker may act on, in messages.
+pub const MAX_HELD_INTERVALS: usize = 128;
+
 /// Slots of the load: a share, or a part of one.
 pub type Slots = Intervals<u32>;
 
@@ -183,6 +186,22 @@ impl<T: Value> Intervals<T> {
         Intervals(rest)
     }
 
+    /// A set with at most `max` intervals that contains this one: the smallest gaps are closed.
+    pub fn in_few_intervals(&self, max: usize) -> Intervals<T> {
+        let surplus = self.0.len().saturating_sub(max.max(1));
+        if surplus == 0 {
+            return self.clone();
+        }
+        let gap = |i: usize| self.0[i + 1].from.into() - self.0[i].to.into();
+        let mut gaps: Vec<usize> = (0..self.0.len() - 1).collect();
+        gaps.sort_by_key(|i| (gap(*i), *i));
+        let closed = gaps.into_iter().take(surplus).map(|i| Interval {
+            from: self.0[i].to,
+            to: self.0[i + 1].from,
+        });
+        Intervals::union_of(self.0.iter().copied().chain(closed).collect::<Vec<_>>())
+    }
+
     /// The first `n` values, or all if there are fewer.
     pub fn first(&self, n: u64) -> Intervals<T> {
         let mut left = n;
@@ -273,6 +292,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_smallest_gaps_are_closed() {
+        let many = set(&[(0, 5), (6, 10), (20, 25), (27, 30)]);
+        assert_eq!(many.in_few_intervals(3), set(&[(0, 10), (20, 25), (27, 30)]));
+        assert_eq!(many.in_few_intervals(2), set(&[(0, 10), (20, 30)]));
+        assert_eq!(many.in_few_intervals(1), set(&[(0, 30)]));
+        assert_eq!(many.in_few_intervals(4), many);
     }
 
     #[test]

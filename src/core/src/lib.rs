@@ -23,4 +23,6 @@ pub mod sync;
 pub mod text;
 
 pub use hook::Hook;
-pub use intervals::{Interval, Intervals, MAX_INTERVALS, Numbers, SLOTS, Slots};
+pub use intervals::{
+    Interval, Intervals, MAX_HELD_INTERVALS, MAX_INTERVALS, Numbers, SLOTS, Slots,
+};

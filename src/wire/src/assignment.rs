@@ -1,5 +1,7 @@
 //! AssignTask: the share of a worker, and its reply.
 
+use std::sync::Arc;
+
 use super::common;
 use super::decode;
 use super::limits::*;
@@ -32,6 +34,8 @@ impl Wire for Assign {
             ramp_up_ns: encode::ns(task.ramp_up),
             max_tasks: task.max_concurrency.min(MAX_TASKS),
             sent_ns: self.sent.0,
+            allocation: Some(self.allocation.to_wire()),
+            list: self.list.as_ref().map(|list| list.to_wire()),
         }
     }
 
@@ -52,6 +56,8 @@ impl Wire for Assign {
             registration: decode::number("registration", m.registration)?,
             digest: common::digest(&m.plan_digest)?,
             order: decode::required("order", m.order)?,
+            allocation: decode::required("allocation", m.allocation)?,
+            list: decode::optional(m.list)?.map(Arc::new),
             description,
             sent: decode::clock("sent_ns", m.sent_ns)?,
         })

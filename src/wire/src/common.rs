@@ -1,10 +1,12 @@
 //! Parts of many messages: nodes, tests, digests, orders, clock readings.
 
 use super::decode;
-use super::limits::{MAX_PEER, MAX_SLOTS};
+use super::limits::{MAX_ENTRY_INTERVALS, MAX_HELD_INTERVALS, MAX_INTERVALS, MAX_NUMBER_INTERVALS, MAX_PEER};
 use super::{Wire, WireError, encode, pb};
+use vajra_core::intervals::{Interval, Intervals, Value};
 use vajra_core::protocol::messages::{ClockReply, Order, ShareReport, Status, StopOrder};
 use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
+use vajra_core::{Numbers, Slots};
 
 /// Length of a UUID as text.
 const UUID_TEXT: usize = 36;
@@ -45,12 +47,65 @@ pub fn digest(bytes: &[u8]) -> Result<Digest, WireError> {
     decode::exactly("digest", bytes).map(Digest)
 }
 
-/// Checks the size and the start of a share.
-fn share(slots: u32, offset: u32) -> Result<(u32, u32), WireError> {
-    Ok((
-        decode::at_most("slots", slots, MAX_SLOTS)?,
-        decode::at_most("offset", offset, MAX_SLOTS)?,
-    ))
+/// The bounds of a set.
+pub fn bounds<T: Copy>(intervals: &[Interval<T>]) -> Vec<T> {
+    intervals.iter().flat_map(|i| [i.from, i.to]).collect()
+}
+
+/// The set with these bounds, in at most `max` intervals.
+fn set<T: Value>(field: &'static str, bounds: &[T], max: usize) -> Result<Intervals<T>, WireError> {
+    decode::count(field, bounds.len(), 2 * max)?;
+    let (pairs, rest) = bounds.as_chunks::<2>();
+    let list = pairs.iter().map(|[from, to]| Interval {
+        from: *from,
+        to: *to,
+    });
+    let set = Intervals::from_sorted(list.collect()).filter(|_| rest.is_empty());
+    set.ok_or(WireError::Invalid {
+        field,
+        reason: "is not a list of intervals in order",
+    })
+}
+
+fn slots(field: &'static str, bounds: &[u32], max: usize) -> Result<Slots, WireError> {
+    let set = set(field, bounds, max)?;
+    match set.within_whole() {
+        true => Ok(set),
+        false => Err(WireError::Invalid {
+            field,
+            reason: "has slots beyond the whole load",
+        }),
+    }
+}
+
+/// Decodes a share.
+pub fn share(field: &'static str, bounds: &[u32]) -> Result<Slots, WireError> {
+    slots(field, bounds, MAX_INTERVALS)
+}
+
+/// Decodes all slots that a worker may act on.
+pub fn held(field: &'static str, bounds: &[u32]) -> Result<Slots, WireError> {
+    slots(field, bounds, MAX_HELD_INTERVALS)
+}
+
+/// Decodes the slots of a worker in an allocation.
+pub fn entry(field: &'static str, bounds: &[u32]) -> Result<Slots, WireError> {
+    slots(field, bounds, MAX_ENTRY_INTERVALS)
+}
+
+/// The bounds of request numbers. Intervals beyond the limit are left out: a number that is not
+/// reported counts as used.
+pub fn number_bounds(numbers: &Numbers) -> Vec<u64> {
+    let intervals = numbers.intervals();
+    bounds(&intervals[..intervals.len().min(MAX_NUMBER_INTERVALS)])
+}
+
+/// Decodes request numbers.
+pub fn numbers(field: &'static str, bounds: &[u64]) -> Result<Numbers, WireError> {
+    for bound in bounds {
+        decode::number(field, *bound)?;
+    }
+    set(field, bounds, MAX_NUMBER_INTERVALS)
 }
 
 impl Wire for NodeId {
@@ -94,14 +149,16 @@ impl Wire for ShareReport {
 
     fn to_wire(&self) -> Self::Message {
         pb::worker::ShareReport {
-            slots: self.slots,
-            offset: self.offset,
+            share: bounds(self.share.intervals()),
+            held: bounds(self.held.intervals()),
         }
     }
 
     fn from_wire(m: Self::Message) -> Result<ShareReport, WireError> {
-        let (slots, offset) = share(m.slots, m.offset)?;
-        Ok(ShareReport { slots, offset })
+        Ok(ShareReport {
+            share: share("report.share", &m.share)?,
+            held: held("report.held", &m.held)?,
+        })
     }
 }
 
@@ -111,19 +168,18 @@ impl Wire for Order {
     fn to_wire(&self) -> Self::Message {
         pb::worker::Order {
             number: self.number,
-            slots: self.slots,
-            offset: self.offset,
+            share: bounds(self.share.intervals()),
+            floor_ns: encode::ns(self.floor),
             start_ns: self.start.map(|t| t.0),
         }
     }
 
     fn from_wire(m: Self::Message) -> Result<Order, WireError> {
-        let (slots, offset) = share(m.slots, m.offset)?;
         let start = m.start_ns.map(|ns| decode::clock("start_ns", ns));
         Ok(Order {
             number: decode::number("order.number", m.number)?,
-            slots,
-            offset,
+            share: share("order.share", &m.share)?,
+            floor: decode::span("floor_ns", m.floor_ns)?,
             start: start.transpose()?,
         })
     }

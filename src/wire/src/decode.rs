@@ -152,8 +152,8 @@ pub fn signed_ns(field: &'static str, ns: i64) -> Checked<i64> {
 }
 
 /// A clock reading of another node.
-pub fn clock(field: &'static str, ns: u64) -> Checked<RemoteTime> {
-    at_most(field, ns, MAX_CLOCK_NS).map(RemoteTime)
+pub fn clock(field: &'static str, ns: i64) -> Checked<RemoteTime> {
+    signed(field, ns, MAX_CLOCK_NS).map(RemoteTime)
 }
 
 /// Checks that a message has at most `max` bytes.

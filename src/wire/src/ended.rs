@@ -50,6 +50,7 @@ impl Wire for Ended {
                 .map(Wire::to_wire)
                 .collect(),
             log: log_entry::to_wire(&self.log),
+            unused_numbers: self.unused_numbers.map(encode::number),
         };
         fit(&mut ended);
         ended
@@ -64,6 +65,8 @@ impl Wire for Ended {
             W::Stopped => EndReason::Stopped,
             W::Failed => EndReason::Failed(decode::text("message", m.message, MAX_TEXT)?),
         };
+        let unused_numbers = m.unused_numbers;
+        let unused_numbers = unused_numbers.map(|n| decode::number("unused_numbers", n));
         Ok(Ended {
             test: common::test(&m.test)?,
             term: decode::number("term", m.term)?,
@@ -72,6 +75,7 @@ impl Wire for Ended {
             roster: decode::list("roster", m.roster, MAX_ROSTER)?,
             events: decode::list("events", m.events, MAX_EVENTS)?,
             log: log_entry::from_wire(m.log)?,
+            unused_numbers: unused_numbers.transpose()?,
         })
     }
 }

@@ -1,11 +1,13 @@
 //! Requests and replies in their envelopes.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use super::limits::*;
 use super::test_message::term;
 use super::{Wire, WireError, common, decode, encode, pb, record, size_guard, snapshot_page};
-use vajra_core::protocol::messages::{BlobPart, Reply, Request};
+use vajra_core::protocol::messages::{BlobPart, Reply, Request, TestMessage};
 
 /// Encodes a request. It has at most [`MAX_CONTROL`] bytes, except for whole plans and for metrics
 /// with many or large pieces; those of a plan with a few steps fit [`MAX_BULK`].
@@ -33,6 +35,13 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
             test: test.0.to_vec(),
             after: after.as_ref().map(Wire::to_wire),
         }),
+        Request::Election(m) => Body::Election(m.to_wire()),
+        Request::FetchAllocation { test, digest } => {
+            Body::FetchAllocation(pb::v1::FetchAllocation {
+                test: test.0.to_vec(),
+                digest: digest.0.to_vec(),
+            })
+        }
         Request::Drain => Body::Drain(pb::v1::Drain {}),
         Request::Preflight(p) => Body::Preflight(p.to_wire()),
         Request::Clock => Body::Clock(pb::v1::Clock {}),
@@ -77,6 +86,11 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
         Body::FetchSnapshots(m) => Request::FetchSnapshots {
             test: common::test(&m.test)?,
             after: decode::optional(m.after)?,
+        },
+        Body::Election(m) => Request::Election(election(m)?),
+        Body::FetchAllocation(m) => Request::FetchAllocation {
+            test: common::test(&m.test)?,
+            digest: common::digest(&m.digest)?,
         },
         Body::Drain(_) => Request::Drain,
         Body::Preflight(m) => Request::Preflight(Wire::from_wire(m)?),
@@ -137,6 +151,11 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             snapshots,
             more,
         } => Body::Snapshots(snapshot_page::to_wire(*test, snapshots, *more)),
+        Reply::Noted => Body::Noted(pb::v1::Noted {}),
+        Reply::Allocation { test, list } => Body::Allocation(pb::v1::FetchedAllocation {
+            test: test.0.to_vec(),
+            list: list.as_ref().map(|list| list.to_wire()),
+        }),
         Reply::Drained => Body::Drained(pb::v1::Drained {}),
         Reply::Preflight(p) => Body::Preflight(p.to_wire()),
         Reply::Clock { unix_ms } => Body::Clock(pb::v1::ClockReading {
@@ -193,6 +212,11 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
             Reply::Plan(m.plan.map(Into::into))
         }
         Body::Snapshots(m) => snapshot_page::from_wire(m)?,
+        Body::Noted(_) => Reply::Noted,
+        Body::Allocation(m) => Reply::Allocation {
+            test: common::test(&m.test)?,
+            list: decode::optional(m.list)?.map(Arc::new),
+        },
         Body::Drained(_) => Reply::Drained,
         Body::Preflight(m) => Reply::Preflight(Wire::from_wire(m)?),
         Body::Clock(m) => Reply::Clock {
@@ -209,6 +233,15 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
         Body::Record(m) => Reply::Record(decode::optional(m.part)?),
         Body::Refused(m) => Reply::Refused(decode::text("message", m.message, MAX_TEXT)?),
     })
+}
+
+/// A message of an election to one node.
+fn election(m: pb::v1::TestMessage) -> Result<TestMessage, WireError> {
+    let message = TestMessage::from_wire(m)?;
+    match message.receiver() {
+        Some(_) => Ok(message),
+        None => Err(WireError::Unknown("election message")),
+    }
 }
 
 fn blob_part(m: pb::v1::BlobPart) -> Result<BlobPart, WireError> {

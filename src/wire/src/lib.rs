@@ -25,6 +25,7 @@
 use vajra_proto as pb;
 
 mod advert;
+mod allocation;
 mod announcement;
 mod assignment;
 mod common;

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use vajra_core::metrics::{self, TimeKind};
-use vajra_core::protocol::{coordinator, log, node, rendezvous, spec};
+use vajra_core::protocol::{coordinator, log, node, numbers, rendezvous, spec};
 
 /// Longest gossip message. Gossipsub's frame limit is 64 KiB and includes the signature and
 /// the author's key; an oversized frame closes the receiver's stream.
@@ -71,6 +71,17 @@ pub const MAX_KNOWN_TESTS: usize = node::MAX_LIVE_TESTS;
 pub const MAX_ELECTORS: usize = rendezvous::MAX_ELECTORS;
 /// Slots of a whole profile, which is the largest share.
 pub const MAX_SLOTS: u32 = spec::SLOTS;
+/// Most intervals of a share.
+pub const MAX_INTERVALS: usize = vajra_core::MAX_INTERVALS;
+/// Most intervals of all slots that a worker may act on: several shares.
+pub const MAX_HELD_INTERVALS: usize = vajra_core::MAX_HELD_INTERVALS;
+/// Most intervals of a worker in an allocation: what it may hold, and orders that it has not
+/// applied.
+pub const MAX_ENTRY_INTERVALS: usize = 4 * MAX_HELD_INTERVALS;
+/// Most intervals of request numbers.
+pub const MAX_NUMBER_INTERVALS: usize = numbers::MAX_INTERVALS;
+/// Most workers of an allocation.
+pub const MAX_ENTRIES: usize = coordinator::MAX_WORKERS;
 /// Largest capacity, load or concurrency: ten times the most users of a plan.
 pub const MAX_TASKS: u32 = 10_000_000;
 /// Highest target rate in thousandths of an arrival per second: the highest rate of a plan.
@@ -133,4 +144,4 @@ pub const MAX_HISTOGRAM: usize = MAX_INFLATED + 1024;
 
 /// Most nested messages in one message. An empty one takes two bytes when encoded and up to 400 in
 /// memory, so that otherwise 1 MiB could become 200 MiB.
-pub const MAX_NESTED: usize = 16 * 1024;
+pub const MAX_NESTED: usize = 24 * 1024;

@@ -85,7 +85,7 @@ impl Wire for RegisterReply {
             heartbeat_interval_ms: encode::ms(self.heartbeat_interval),
             metrics_interval_ms: encode::ms(self.metrics_interval),
             order_floor: encode::number(self.order_floor),
-            honoured: self.honoured.as_ref().map(Wire::to_wire),
+            honoured: self.honoured,
             clock: Some(self.clock.to_wire()),
         }
     }
@@ -109,7 +109,7 @@ impl Wire for RegisterReply {
             accepted: m.accepted,
             message: decode::text("message", m.message, MAX_TEXT)?,
             order_floor: decode::number("order_floor", m.order_floor)?,
-            honoured: decode::optional(m.honoured)?,
+            honoured: m.honoured,
             clock: decode::required("clock", m.clock)?,
         })
     }

@@ -22,12 +22,15 @@ const WORKER_METRICS: Shape = Shape(&[
     (32, &LEAF),
 ]);
 const PART: Shape = Shape(&[(1, &LEAF)]);
+const ENTRY: Shape = Shape(&[(1, &LEAF)]);
+const LIST: Shape = Shape(&[(4, &LEAF), (5, &ENTRY)]);
+const ALLOCATION: Shape = Shape(&[(2, &LIST)]);
 const SNAPSHOTS: Shape = Shape(&[(2, &WORKER_METRICS)]);
 
 /// The requests that may exceed [`MAX_CONTROL`].
 pub const BULK_REQUESTS: Shape = Shape(&[(5, &WORKER_METRICS), (41, &LEAF), (50, &LEAF)]);
 /// The replies that may exceed [`MAX_CONTROL`].
-pub const BULK_REPLIES: Shape = Shape(&[(21, &LEAF), (22, &SNAPSHOTS), (40, &PART), (60, &PART)]);
+pub const BULK_REPLIES: Shape = Shape(&[(21, &LEAF), (22, &SNAPSHOTS), (24, &ALLOCATION), (40, &PART), (60, &PART)]);
 
 /// Checks the length of an envelope, and of a large one the number of nested messages.
 pub fn check(bytes: &[u8], bulk: &Shape) -> Result<(), WireError> {

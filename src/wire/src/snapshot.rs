@@ -247,6 +247,7 @@ impl Wire for StepCounters {
         pb::worker::StepCounters {
             name: encode::text(&self.name, MAX_PLAN_NAME),
             planned: c.planned,
+            iterations: c.iterations,
             sent: c.sent,
             ok: c.ok,
             failed: c.failed,
@@ -272,6 +273,7 @@ impl Wire for StepCounters {
             name: decode::text("step.name", m.name, MAX_PLAN_NAME)?,
             counters: Counters {
                 planned: count("planned", m.planned)?,
+                iterations: count("iterations", m.iterations)?,
                 sent: count("sent", m.sent)?,
                 ok: count("ok", m.ok)?,
                 failed: count("failed", m.failed)?,

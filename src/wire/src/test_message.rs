@@ -1,5 +1,7 @@
 //! Topic `tests`: announcements, elections, beats, commands and ends.
 
+use std::sync::Arc;
+
 use pb::v1::test_message::Body;
 
 use super::common;
@@ -101,6 +103,7 @@ impl Wire for TestMessage {
                 stop,
                 start,
                 log,
+                free,
             } => Body::Vote(pb::v1::Vote {
                 test: test.0.to_vec(),
                 term: *term,
@@ -113,6 +116,7 @@ impl Wire for TestMessage {
                 start_term: start.map_or(0, |s| s.term),
                 log: log_entry::to_wire(&log.entries),
                 log_term: log.term,
+                free: free.as_ref().map(Wire::to_wire),
             }),
             TestMessage::Beat {
                 test,
@@ -121,10 +125,13 @@ impl Wire for TestMessage {
                 number,
                 share_lease,
                 since_start,
+                ends_within,
                 state,
                 log,
                 committed,
                 events,
+                allocation,
+                free,
             } => Body::Beat(pb::v1::Beat {
                 test: test.0.to_vec(),
                 term: *term,
@@ -136,6 +143,11 @@ impl Wire for TestMessage {
                 log: log_entry::to_wire(log),
                 committed: *committed,
                 events: events.iter().map(Wire::to_wire).collect(),
+                allocation: allocation.as_ref().map(Wire::to_wire),
+                free: free.as_ref().map(|numbers| pb::v1::FreeList {
+                    numbers: common::number_bounds(numbers),
+                }),
+                ends_within_ns: ends_within.map(encode::ns),
             }),
             TestMessage::BeatAck {
                 test,
@@ -221,6 +233,7 @@ impl Wire for TestMessage {
                     term: decode::number("log_term", m.log_term)?,
                     entries: log_entry::shared(m.log)?,
                 },
+                free: decode::optional(m.free)?,
             },
             Body::Beat(m) => TestMessage::Beat {
                 test: common::test(&m.test)?,
@@ -232,10 +245,19 @@ impl Wire for TestMessage {
                     .since_start_ns
                     .map(|ns| decode::signed_ns("since_start_ns", ns))
                     .transpose()?,
+                ends_within: m
+                    .ends_within_ns
+                    .map(|ns| decode::span("ends_within_ns", ns))
+                    .transpose()?,
                 state: TestState::from_wire(m.state)?,
                 committed: decode::at_most("committed", m.committed, m.log.len() as u32)?,
                 log: log_entry::shared(m.log)?,
                 events: decode::list("events", m.events, MAX_BEAT_EVENTS)?,
+                allocation: decode::optional(m.allocation)?,
+                free: m
+                    .free
+                    .map(|free| common::numbers("free", &free.numbers).map(Arc::new))
+                    .transpose()?,
             },
             Body::BeatAck(m) => TestMessage::BeatAck {
                 test: common::test(&m.test)?,

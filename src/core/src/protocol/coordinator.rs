@@ -111,6 +111,8 @@ pub struct CoordinatorInit {
     pub digest: Digest,
     /// Longest share lease that an earlier coordinator may have granted.
     pub earlier_lease: Duration,
+    /// Time by which the profile must have started.
+    pub start_by: Time,
     /// Start of the profile, if this node knows it.
     pub start: Option<Time>,
     /// Free numbers of requests in the newest known beat.
@@ -450,6 +452,10 @@ impl Coordinator {
             if self.stop.is_some() && !waits {
                 return self.end_after_teardown(now, EndReason::Stopped, fx);
             }
+            if now >= self.init.start_by {
+                let reason = EndReason::Failed(self.too_late().to_string());
+                return self.end_after_teardown(now, reason, fx);
+            }
             if now >= self.reports_until
                 && !waits
                 && let Err(reason) = self.try_start(now, able, fx)
@@ -489,7 +495,18 @@ impl Coordinator {
         let expiries = self.workers.values();
         let expiries = expiries.filter_map(|m| m.ledger.next_expiry(now));
         let closes = Some(self.reports_until).filter(|t| *t > now);
-        expiries.chain(closes).min().unwrap_or(Time::MAX)
+        let registering = self.state == TestState::Registering;
+        let start_by = Some(self.init.start_by).filter(|t| registering && *t > now);
+        let times = expiries.chain(closes).chain(start_by);
+        times.min().unwrap_or(Time::MAX)
+    }
+
+    fn too_late(&self) -> StartRefusal {
+        StartRefusal::TooLate {
+            limit: self.timings.start_limit,
+            ready: self.active().filter(|(_, m)| m.takes_share()).count(),
+            required: self.init.spec.min_workers.max(1) as usize,
+        }
     }
 
     /// Stop order for a failure that the coordinator detected.

@@ -32,6 +32,7 @@ impl Fixture {
             spec,
             digest: Digest([1; 32]),
             earlier_lease: Duration::ZERO,
+            start_by: Time(60_000 * MS),
             start: None,
             free: None,
             stop: None,
@@ -886,4 +887,20 @@ fn the_report_deadline_of_an_earlier_term_passes_once() {
     assert!(!o.c.report_deadline_passed(Time(close.0 - 1)));
     assert!(o.c.report_deadline_passed(close));
     assert!(!o.c.report_deadline_passed(close));
+}
+
+#[test]
+fn a_test_that_has_not_started_in_time_ends_with_the_reason() {
+    let mut o = Fixture::with_setup(1, Vec::new());
+    // No majority acknowledges that the setup starts.
+    for second in 0..60 {
+        o.at(second * 1_000).tick();
+        o.beat(0, 3 + second as u64, 0);
+    }
+    o.at(59_999).tick();
+    assert_eq!(o.ended, None);
+    assert!(o.c.next_wake() <= Time(60_000 * MS));
+    o.at(60_000).tick();
+    let why = o.failure();
+    assert!(why.contains("did not start within 60 s"), "{why}");
 }

@@ -11,6 +11,9 @@ use super::messages::{Gossip, Reply, Request, StopOrder, TestEvent, TestMessage}
 use super::time::Time;
 use crate::{Hook, Numbers, Slots};
 
+/// Repetitions of a poll or claim that are answered directly.
+const DIRECT_ANSWERS: u32 = 2;
+
 /// Judgement of a gossip message; decides whether the network forwards it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Acceptance {
@@ -126,6 +129,25 @@ impl Effects {
             self.loopback.push_back(Loopback::Request(request));
         } else {
             self.outputs.push(Output::Send(to.clone(), request));
+        }
+    }
+
+    /// Sends a message of an election to the only node that it concerns.
+    pub(super) fn send_election(&mut self, message: TestMessage) {
+        if let Some(to) = message.receiver() {
+            let to = to.peer.clone();
+            self.outputs
+                .push(Output::Send(to, Request::Election(message)));
+        }
+    }
+
+    /// Answers a repetition of a poll or claim. The answers to the first ones may have been lost on a
+    /// broken link, which gossip avoids.
+    pub(super) fn answer(&mut self, sending: u32, message: TestMessage) {
+        if sending <= DIRECT_ANSWERS {
+            self.send_election(message);
+        } else {
+            self.outputs.push(Output::Publish(Gossip::Test(message)));
         }
     }
 

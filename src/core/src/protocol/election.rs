@@ -12,10 +12,13 @@
 
 mod candidate;
 mod elector;
+mod forced;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+
+use forced::Forced;
 
 use super::allocation::AllocationName;
 use super::effects::Effects;
@@ -30,6 +33,13 @@ use crate::Numbers;
 /// Beats whose acknowledgement can still extend authority: those of one authority lease (four),
 /// plus slack for beats sent early.
 const BEATS_KEPT: usize = 16;
+/// Polls and claims of a term further above the highest known one are ignored, so that one elector
+/// cannot use up the numbers. Each of them makes this many more terms known: an elector that missed
+/// many elections catches up.
+const MAX_TERM_STEP: u64 = 8;
+/// Repetitions of a poll at the full rate. From then on the time between them doubles, up to the
+/// time between beats.
+const QUICK_POLLS: u32 = 16;
 
 /// Content of a beat, without the ids.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -38,6 +48,8 @@ pub struct BeatBody {
     pub share_lease: Duration,
     /// Nanoseconds since the start of the profile; negative before it.
     pub since_start: Option<i64>,
+    /// Longest time until the coordinator ends the test.
+    pub ends_within: Option<Duration>,
     /// State of the test.
     pub state: TestState,
     /// All log entries.
@@ -179,6 +191,13 @@ pub struct Election {
     named_term: u64,
     voted_for: Option<NodeId>,
     promise: Option<Promise>,
+    /// Term and number of the newest beat. Older ones are ignored however late they arrive: a
+    /// promise must not outlive the coordinator because of a delayed beat.
+    newest_beat: (u64, u64),
+    /// Time of the last message of each elector.
+    heard: BTreeMap<NodeId, Time>,
+    /// Polls and step-downs that single electors forced.
+    forced: Forced,
     leader: Option<(u64, NodeId)>,
     replicated: Replicated,
     /// Whether the plan is on this node. Without it, the node votes but does not stand for
@@ -212,6 +231,9 @@ impl Election {
             named_term: 0,
             voted_for: None,
             promise: None,
+            newest_beat: (0, 0),
+            heard: BTreeMap::new(),
+            forced: Forced::default(),
             leader: None,
             replicated: Replicated::default(),
             can_lead: false,
@@ -245,9 +267,26 @@ impl Election {
         self.seen_term
     }
 
+    /// Whether a beat is newer than all that arrived. Others are ignored.
+    pub fn is_new_beat(&self, term: u64, number: u64) -> bool {
+        (term, number) > self.newest_beat || planted(Bug::OldBeats)
+    }
+
     /// The electorate, in order of succession.
     pub fn electorate(&self) -> &[NodeId] {
         &self.electorate
+    }
+
+    /// Number of electors of which no message has arrived after `since`.
+    pub fn silent_electors(&self, since: Time) -> usize {
+        let silent =
+            |n: &&NodeId| **n != self.me && self.heard.get(*n).is_none_or(|heard| *heard <= since);
+        self.electorate.iter().filter(silent).count()
+    }
+
+    /// Highest term of a beat that this node has received or sent.
+    pub fn term_of_beats(&self) -> u64 {
+        self.newest_beat.0
     }
 
     /// State for the next coordinator, sent with this node's vote.
@@ -419,6 +458,9 @@ impl Election {
     pub fn handle(&mut self, now: Time, message: &TestMessage, fx: &mut Effects) -> Option<Change> {
         if *message.author() == self.me {
             return None;
+        }
+        if self.is_elector(message.author()) {
+            self.heard.insert(message.author().clone(), now);
         }
         match message {
             TestMessage::Poll {

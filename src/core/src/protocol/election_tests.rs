@@ -2,7 +2,7 @@
 
 use super::super::effects::Output;
 use super::super::fakes::node;
-use super::super::messages::Gossip;
+use super::super::messages::{Gossip, Request};
 use super::*;
 
 const TEST: TestId = TestId([2; 16]);
@@ -36,7 +36,7 @@ impl Elector {
             .outputs
             .into_iter()
             .filter_map(|o| match o {
-                Output::Publish(Gossip::Test(m)) => Some(m),
+                Output::Publish(Gossip::Test(m)) | Output::Send(_, Request::Election(m)) => Some(m),
                 _ => None,
             })
             .collect();
@@ -140,6 +140,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         number,
         share_lease: Duration::from_secs(4),
         since_start: None,
+        ends_within: None,
         state: TestState::Running,
         log: Arc::from([]),
         committed: 0,
@@ -505,4 +506,85 @@ fn a_suspended_coordinator_steps_down_before_it_votes_for_a_rival() {
     assert!(e.voted());
     assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
     assert_eq!(e.election.leading(), None);
+}
+
+#[test]
+fn a_beat_that_is_not_newer_renews_no_promise_and_is_not_acknowledged() {
+    let mut e = Elector::new(2);
+    e.receive(0, beat(1, 0, 5));
+    for (ms, number) in [(400, 4), (800, 5)] {
+        assert!(e.receive(ms, beat(1, 0, number)).sent.is_empty());
+    }
+    assert!(e.receive(1_021, claim(2, 1)).voted(), "no longer promised");
+    let mut follows = Elector::new(2);
+    follows.receive(0, beat(1, 0, 5));
+    assert!(!follows.receive(400, beat(1, 0, 6)).sent.is_empty());
+    assert!(!follows.receive(1_021, claim(2, 1)).voted());
+    assert!(
+        !follows.receive(1_030, beat(2, 0, 1)).sent.is_empty(),
+        "numbers start again in each term"
+    );
+}
+
+#[test]
+fn a_term_far_above_the_known_ones_is_ignored_and_reached_in_steps() {
+    let mut e = Elector::new(2);
+    e.receive(0, beat(4, 0, 1));
+    assert!(!e.receive(2_000, claim(13, 1)).voted());
+    assert_eq!(e.election.term(), 4);
+    let mut late = Elector::new(2);
+    let answers = (0..5).map(|ms| late.receive(ms, poll(30, 1)).answered_yes());
+    let answers: Vec<bool> = answers.collect();
+    assert_eq!(answers, [false, false, false, true, true]);
+    assert!(late.receive(10, claim(30, 1)).voted());
+}
+
+#[test]
+fn a_refusal_with_a_far_term_does_not_use_up_the_numbers() {
+    let mut first = Elector::new(0);
+    first.tick(0);
+    let no = TestMessage::PollAnswer {
+        test: TEST,
+        term: 1,
+        candidate: node(0),
+        elector: node(1),
+        sending: 1,
+        yes: false,
+        seen_term: u64::MAX / 2,
+    };
+    first.receive(1, no);
+    first.tick(100);
+    assert!(
+        matches!(first.sent[..], [TestMessage::Poll { term: 9, .. }]),
+        "{:?}",
+        first.sent
+    );
+}
+
+#[test]
+fn an_elector_that_unseats_coordinators_again_and_again_has_to_wait() {
+    let mut e = Elector::coordinator();
+    e.receive(20, poll(4, 2));
+    assert_eq!(e.changes.last(), Some(&Change::Lost { term: 1 }));
+    e.tick(220).receive(221, yes(0, 1));
+    let term = e.claimed().expect("a claim");
+    e.receive(222, vote(term, 0, 1, 1));
+    assert_eq!(e.changes.last(), Some(&Change::Won { term }));
+    e.receive(223, poll(term + 3, 2));
+    assert_eq!(e.election.leading(), None, "after its first wait");
+    e.tick(423).receive(424, yes(0, 1));
+    let term = e.claimed().expect("a claim");
+    e.receive(425, vote(term, 0, 1, 1));
+    e.receive(500, poll(term + 3, 2));
+    assert_eq!(e.election.leading(), Some(term), "the wait has doubled");
+}
+
+#[test]
+fn polls_without_success_become_rarer() {
+    let mut e = Elector::new(0);
+    let polls = (0..20_000)
+        .filter(|ms| !e.tick(*ms).sent.is_empty())
+        .collect::<Vec<i64>>();
+    assert!(polls[..16].iter().zip(0..).all(|(at, i)| *at == i * 100));
+    assert!((80..120).contains(&polls.len()), "{}", polls.len());
 }

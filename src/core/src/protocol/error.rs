@@ -1,5 +1,7 @@
 //! Errors of the protocol's operations. Their texts are shown to users.
 
+use std::time::Duration;
+
 /// Reason why a coordinator cannot start its test.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StartRefusal {
@@ -15,6 +17,21 @@ pub enum StartRefusal {
          it has left behind, and start the test again"
     )]
     SetupLost,
+    /// The test did not start in time.
+    #[error(
+        "the test did not start within {} s: {ready} able workers are registered, and {required} \
+         are required; nodes answer too slowly for this timing profile, or cannot be reached (see \
+         `vajra-node nodes`)",
+        .limit.as_secs(),
+    )]
+    TooLate {
+        /// Time limit of the start.
+        limit: Duration,
+        /// Able workers.
+        ready: usize,
+        /// Required workers.
+        required: usize,
+    },
     /// Too few able workers registered in time.
     #[error(
         "{}{}",

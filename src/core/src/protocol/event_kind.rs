@@ -43,6 +43,7 @@ kinds! {
     Rejoined, "rejoined", "A known worker registered again.";
     Left, "left", "A worker left and returned its share.";
     Lost, "lost", "A worker was lost.";
+    NoCoordinator, "no_coordinator", "No coordinator renews the load.";
     Assigned, "assigned", "Shares are assigned and the start is planned.";
     Rebalanced, "rebalanced", "A worker's share changed during the load.";
     Overloaded, "overloaded", "A worker reported overload.";

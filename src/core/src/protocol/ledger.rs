@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::messages::{Order, ShareReport};
 use super::planted::{Bug, planted};
 use super::time::{Time, for_waiter};
-use crate::{SLOTS, Slots};
+use crate::{MAX_HELD_INTERVALS, SLOTS, Slots};
 
 /// Share orders and lease of one registration, and the remains of earlier ones.
 #[derive(Clone, Debug, Default)]
@@ -149,9 +149,15 @@ impl Ledger {
         let applied = self.open.iter().filter(|(n, _)| *n <= hb.applied);
         let possible = applied.flat_map(|(_, s)| s.intervals());
         let possible = Slots::union_of(possible.chain(self.held.intervals()).copied());
-        let held = match (&self.order, planted(Bug::HeldIgnored)) {
-            (Some(order), true) => possible.intersection(&order.share),
-            _ => possible.intersection(hb.held),
+        let named = match (&self.order, planted(Bug::HeldIgnored)) {
+            (Some(order), true) => &order.share,
+            _ => hb.held,
+        };
+        let held = possible.intersection(named);
+        // Released slots in too many pieces count once there are fewer.
+        let held = match held.intervals().len() <= MAX_HELD_INTERVALS {
+            true => held,
+            false => possible,
         };
         self.applied = hb.applied;
         self.open.retain(|(n, _)| *n > hb.applied);

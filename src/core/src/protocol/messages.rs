@@ -196,6 +196,9 @@ pub enum TestMessage {
         /// Nanoseconds since the start of the profile, at sending; negative before it. For nodes
         /// without an estimate of the coordinator's clock.
         since_start: Option<i64>,
+        /// Longest time from sending until the coordinator ends the test. For nodes that have not
+        /// read the plan.
+        ends_within: Option<Duration>,
         /// State of the test.
         state: TestState,
         /// All log entries of this and earlier terms.
@@ -272,6 +275,17 @@ impl TestMessage {
             | TestMessage::Resign { test, .. }
             | TestMessage::Stop { test, .. }
             | TestMessage::LoadCommand { test, .. } => *test,
+        }
+    }
+
+    /// The only node that it concerns, if it can be sent as a [`Request::Election`].
+    pub fn receiver(&self) -> Option<&NodeId> {
+        match self {
+            TestMessage::PollAnswer { candidate, .. } | TestMessage::Vote { candidate, .. } => {
+                Some(candidate)
+            }
+            TestMessage::BeatAck { coordinator, .. } => Some(coordinator),
+            _ => None,
         }
     }
 
@@ -434,6 +448,9 @@ pub enum Request {
         /// Only workers after this one.
         after: Option<NodeId>,
     },
+    /// Elector to candidate or coordinator: an answer to a poll, a vote, or the acknowledgement of a
+    /// beat, which concern only the receiver. If there is no connection, they are gossiped.
+    Election(TestMessage),
     /// Any node to any node: take no new share.
     Drain,
     /// Any node to any node: would this plan run? Answered by the driver.
@@ -519,6 +536,8 @@ pub enum Reply {
         /// Whether more follow: request those after the last of these.
         more: bool,
     },
+    /// To [`Request::Election`].
+    Noted,
     /// To [`Request::Drain`].
     Drained,
     /// To [`Request::Preflight`].

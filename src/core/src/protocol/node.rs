@@ -3,6 +3,7 @@
 
 mod gossip;
 mod queries;
+mod unknown_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use super::spec::{LocalNode, Submission, TestSpec, Timings};
 use super::test_run::{Measurement, TestRun};
 use super::time::Time;
 use crate::Hook;
+use unknown_tests::UnknownTests;
 
 /// Most running tests on a node; announcements beyond it are ignored.
 pub const MAX_LIVE_TESTS: usize = 32;
@@ -37,8 +39,6 @@ const SNAPSHOTS_PER_REPLY: usize = 6;
 const ADVERT_SPACING: Duration = Duration::from_millis(200);
 /// Gap between two inputs from which on the node must have been suspended.
 const SUSPENDED: Duration = Duration::from_secs(2);
-/// Time between two requests about the same unknown test.
-const REQUEST_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Most rounds of messages of the node to itself per input; a few are normal, this many are a bug.
 const MAX_ROUNDS: usize = 10_000;
 
@@ -114,7 +114,10 @@ pub struct Node {
     tests: BTreeMap<TestId, TestRun>,
     /// Ended tests that were removed; they are not taken up again.
     forgotten: BTreeSet<TestId>,
-    requested: BTreeMap<TestId, Time>,
+    /// Running tests in adverts of which this node lacks the announcement.
+    unknown: UnknownTests,
+    /// Peers with a connection to this node.
+    connected: BTreeSet<Peer>,
     addresses: Vec<String>,
     advert_number: u64,
     next_advert: Time,
@@ -134,7 +137,8 @@ impl Node {
             members: Membership::default(),
             tests: BTreeMap::new(),
             forgotten: BTreeSet::new(),
-            requested: BTreeMap::new(),
+            unknown: UnknownTests::default(),
+            connected: BTreeSet::new(),
             addresses: Vec::new(),
             advert_number: 0,
             next_advert: now,
@@ -194,7 +198,10 @@ impl Node {
     /// Latest time of the next [`Input::Tick`], if no other input arrives before.
     pub fn next_wake(&self) -> Time {
         let tests = self.tests.values().map(TestRun::next_wake).min();
-        self.next_advert.min(tests.unwrap_or(Time::MAX))
+        let unknown = self.unknown.next_wake();
+        self.next_advert
+            .min(unknown)
+            .min(tests.unwrap_or(Time::MAX))
     }
 
     /// Handles an input. The driver must carry out the outputs in order.
@@ -216,7 +223,20 @@ impl Node {
                 break;
             }
         }
+        for output in &mut fx.outputs {
+            self.gossip_if_unconnected(output);
+        }
         fx.outputs
+    }
+
+    /// A message of an election to a node without a connection is gossiped, since others may relay
+    /// it.
+    fn gossip_if_unconnected(&self, output: &mut Output) {
+        if let Output::Send(to, Request::Election(message)) = output
+            && !self.connected.contains(to)
+        {
+            *output = Output::Publish(Gossip::Test(message.clone()));
+        }
     }
 
     fn dispatch(&mut self, now: Time, input: Input, fx: &mut Effects) {
@@ -233,9 +253,13 @@ impl Node {
             Input::Reply { from, reply } => self.reply(now, &from, reply, fx),
             Input::Connected(peer) => {
                 self.members.connected(&peer);
+                self.connected.insert(peer);
                 self.advertise_soon(now);
             }
-            Input::Disconnected(peer) => self.members.disconnected(&peer),
+            Input::Disconnected(peer) => {
+                self.members.disconnected(&peer);
+                self.connected.remove(&peer);
+            }
             Input::Addresses(addresses) => {
                 self.addresses = addresses;
                 self.advertise_now(now);
@@ -325,7 +349,7 @@ impl Node {
         };
         self.announced(now, announcement.clone(), fx);
         if let Some(t) = self.tests.get_mut(&s.test) {
-            t.offer_plan(&s.plan, fx);
+            t.offer_plan(now, &s.plan, fx);
             fx.outputs
                 .push(Output::Publish(Gossip::Test(TestMessage::Announced(
                     announcement,
@@ -346,9 +370,12 @@ impl Node {
         };
         match spec {
             Ok(spec) => t.inspected(now, spec, unable, fx),
-            Err(why) => fx.outputs.push(Output::Log(format!(
-                "the plan of test {test} cannot be used on this node: {why}"
-            ))),
+            Err(why) => {
+                t.inspection_failed(now);
+                fx.outputs.push(Output::Log(format!(
+                    "the plan of test {test} cannot be used on this node: {why}"
+                )));
+            }
         }
     }
 
@@ -377,6 +404,7 @@ impl Node {
                 t.tick(now, &able, fx);
             }
         }
+        self.request_announcements(now, fx);
         self.advertise(now, fx);
     }
 

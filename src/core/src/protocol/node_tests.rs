@@ -50,6 +50,11 @@ impl World {
                 .nodes
                 .push(Node::new(local, Timings::lan(), world.now));
         }
+        for i in 0..count {
+            for j in (0..count).filter(|j| *j != i) {
+                world.input(i as usize, Input::Connected(node(j).peer));
+            }
+        }
         world.run_for(Duration::from_millis(500));
         world
     }
@@ -498,4 +503,194 @@ fn a_restarted_coordinator_is_lost_and_its_new_incarnation_is_not() {
     assert_eq!(test.lost().keys().collect::<Vec<_>>(), [&dead.node]);
     assert!(world.shares()[first] > 0, "{:?}", world.shares());
     assert!(kinds_about(test, &local.node).contains(&"joined".to_owned()));
+}
+
+/// Delivers the advert of a node that runs a test, and returns the nodes that are asked about it.
+fn asked_after_advert(node: &mut Node, now: Time, of: u32, number: u64) -> Vec<Peer> {
+    let mut message = super::super::fakes::advert(of, number);
+    message.tests.push(KnownTest {
+        test: TEST,
+        term: 1,
+        coordinator: None,
+        digest: super::super::id::Digest::of(b"a plan"),
+    });
+    let author = message.node.peer.clone();
+    let message = Gossip::Advert(message);
+    asked(node.handle(now, Input::Gossip { author, message }))
+}
+
+fn asked(outputs: Vec<Output>) -> Vec<Peer> {
+    let sent = outputs.into_iter().filter_map(|o| match o {
+        Output::Send(peer, Request::FetchAnnouncement(TEST)) => Some(peer),
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn another_advertiser_of_an_unknown_test_is_asked_at_once_but_not_all_of_many() {
+    let mut world = World::new(1);
+    let node_ = &mut world.nodes[0];
+    let at = |ms: i64| Time((1_000 + ms) * MS);
+    assert_eq!(asked_after_advert(node_, at(0), 1, 1), [node(1).peer]);
+    assert_eq!(asked_after_advert(node_, at(10), 2, 1), [node(2).peer]);
+    assert_eq!(asked_after_advert(node_, at(20), 1, 2), [], "asked already");
+    assert_eq!(asked_after_advert(node_, at(30), 3, 1), [node(3).peer]);
+    assert_eq!(asked_after_advert(node_, at(40), 4, 1), [], "three suffice");
+}
+
+#[test]
+fn an_unanswered_request_for_an_announcement_is_repeated_without_another_advert() {
+    let mut world = World::new(1);
+    let node_ = &mut world.nodes[0];
+    let at = |ms: i64| Time((1_000 + ms) * MS);
+    asked_after_advert(node_, at(0), 1, 1);
+    asked_after_advert(node_, at(100), 2, 1);
+    assert!(node_.next_wake() <= at(1_100));
+    assert_eq!(asked(node_.handle(at(1_100), Input::Tick)), [node(1).peer]);
+    assert_eq!(asked(node_.handle(at(2_100), Input::Tick)), [node(2).peer]);
+    for ms in (2_200..9_000).step_by(100) {
+        node_.handle(at(ms), Input::Tick);
+    }
+    let last = asked(node_.handle(at(9_000), Input::Tick));
+    assert_eq!(last, [], "both advertisers are gone");
+    assert_eq!(node_.unknown.next_wake(), Time::MAX);
+}
+
+fn beat(of: u32, number: u64) -> TestMessage {
+    TestMessage::Beat {
+        test: TEST,
+        term: 5,
+        coordinator: node(of),
+        number,
+        share_lease: Duration::from_secs(2),
+        since_start: None,
+        ends_within: None,
+        state: TestState::Registering,
+        log: Arc::from([]),
+        committed: 0,
+        events: Vec::new(),
+        allocation: None,
+        free: None,
+    }
+}
+
+#[test]
+fn an_acknowledgement_goes_to_the_coordinator_alone_or_is_gossiped_without_a_connection() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.dead[1] = true;
+    let mut acknowledge = |number, connected: bool| {
+        let now = world.now;
+        let elector = &mut world.nodes[0];
+        let peer = node(1).peer;
+        elector.handle(
+            now,
+            match connected {
+                true => Input::Connected(peer.clone()),
+                false => Input::Disconnected(peer.clone()),
+            },
+        );
+        let message = Gossip::Test(beat(1, number));
+        let input = Input::Gossip {
+            author: peer,
+            message,
+        };
+        elector.handle(now, input)
+    };
+    let is_ack = |m: &TestMessage| matches!(m, TestMessage::BeatAck { .. });
+    let direct = acknowledge(1, true);
+    assert!(direct.iter().any(
+        |o| matches!(o, Output::Send(to, Request::Election(m)) if is_ack(m) && *to == node(1).peer)
+    ));
+    let gossiped = |o: &Output| matches!(o, Output::Publish(Gossip::Test(m)) if is_ack(m));
+    assert!(!direct.iter().any(gossiped));
+    assert!(acknowledge(2, false).iter().any(gossiped));
+}
+
+#[test]
+fn a_direct_message_in_another_nodes_name_or_to_another_node_is_refused() {
+    let mut world = World::new(3);
+    world.submit(0);
+    let ack = |coordinator, elector| TestMessage::BeatAck {
+        test: TEST,
+        term: 1,
+        coordinator: node(coordinator),
+        elector: node(elector),
+        number: 1,
+    };
+    let mut send = |message| {
+        let from = node(1).peer;
+        let request = Request::Election(message);
+        let outputs = world.nodes[0].handle(world.now, Input::Request { from, request });
+        outputs.into_iter().find_map(|o| match o {
+            Output::Reply(reply) => Some(reply),
+            _ => None,
+        })
+    };
+    assert_eq!(send(ack(0, 1)), Some(Reply::Noted));
+    assert!(matches!(send(ack(0, 2)), Some(Reply::Refused(_))));
+    assert!(matches!(send(ack(2, 1)), Some(Reply::Refused(_))));
+    assert!(matches!(send(beat(1, 1)), Some(Reply::Refused(_))));
+}
+
+#[test]
+fn the_loss_of_the_majority_is_known_at_once_and_is_the_reason_of_the_end() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(3));
+    let alone = (0..3).find(|i| *i != world.coordinator()).expect("another");
+    let start = world.test(alone).start().expect("a start");
+    (0..3)
+        .filter(|i| *i != alone)
+        .for_each(|i| world.dead[i] = true);
+    let lost = world.now;
+    world.run_for(Duration::from_secs(4));
+    let test = world.test(alone);
+    let since = test.no_coordinator_since(world.now).expect("none");
+    assert!(since <= lost && lost.since(since) <= Duration::from_millis(250));
+    let stopped = test.load_stopped_at(world.now).expect("no lease");
+    assert!(stopped.since(lost) < Duration::from_millis(2_500));
+    assert_eq!(test.silent_electors(world.now), Some((2, 3)));
+    world.run_for(Duration::from_secs(10));
+    let test = world.test(alone);
+    let Some(EndReason::Failed(why)) = test.ended().map(|e| &e.reason) else {
+        panic!("{:?}", test.ended());
+    };
+    assert!(
+        why.contains("2 of 3 nodes that may vote cannot be reached"),
+        "{why}"
+    );
+    assert!(why.contains("the load stopped at"), "{why}");
+    let end = test.ended_at().expect("an end").since(start);
+    assert!(
+        end < Duration::from_millis(10_000 + 1_000 + 2_560),
+        "{end:?}"
+    );
+    assert!(test.events().iter().any(|e| e.kind == "no_coordinator"));
+}
+
+#[test]
+fn a_lost_worker_that_delivers_its_final_snapshot_after_the_end_is_not_lost() {
+    let mut world = World::new(3);
+    world.submit(0);
+    world.run_for(Duration::from_secs(1));
+    let cut = (0..3).find(|i| *i != world.coordinator()).expect("another");
+    world.input(cut, Input::Measured(TEST, measurement(10, false)));
+    world.dead[cut] = true;
+    world.run_for(Duration::from_secs(4));
+    let order = StopOrder {
+        graceful: false,
+        timeout: Duration::ZERO,
+    };
+    let stopper = world.coordinator();
+    world.input(stopper, Input::StopTest(TEST, order));
+    world.run_for(Duration::from_secs(4));
+    let lost = node(cut as u32);
+    assert!(world.test(stopper).lost().contains_key(&lost));
+    world.dead[cut] = false;
+    world.run_for(Duration::from_secs(6));
+    for i in 0..3 {
+        assert_eq!(world.test(i).lost(), BTreeMap::new(), "node {i}");
+    }
 }

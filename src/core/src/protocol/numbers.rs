@@ -14,8 +14,8 @@ use super::planted::{Bug, planted};
 use super::time::Time;
 use crate::Numbers;
 
-/// Most intervals of free numbers in a beat. Further returned numbers stay with the coordinator.
-pub const MAX_FREE_INTERVALS: usize = 256;
+/// Most intervals of numbers in a message. Further returned numbers stay with the coordinator.
+pub const MAX_INTERVALS: usize = 256;
 
 /// The numbers of a worker.
 #[derive(Debug, Default)]
@@ -235,7 +235,7 @@ impl NumberPool {
         if planted(Bug::ReturnedGrantedTwice) {
             self.staged.push_back((self.acknowledged, returned.clone()));
         }
-        if !returned.is_empty() && free.intervals().len() <= MAX_FREE_INTERVALS {
+        if !returned.is_empty() && free.intervals().len() <= MAX_INTERVALS {
             self.free = Arc::new(free);
             // A later grant of them must not rely on an earlier beat.
             self.generation += 1;

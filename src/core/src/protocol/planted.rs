@@ -47,6 +47,9 @@ bugs! {
     AuthorityFromAcks, "authority-from-acks", "authority counts from the acknowledgements' arrival, not from the beat's sending";
     BeatsWithoutAuthority, "beats-without-authority", "a coordinator sends beats after its authority has expired";
     ResignFreesAll, "resign-frees-all", "a resignation also frees promises of other terms";
+    OldBeats, "old-beats", "a beat that is not newer than the newest of its term renews a promise";
+    TermsUnbounded, "terms-unbounded", "a term far above the known ones is considered at once";
+    NoBackOff, "no-back-off", "an elector may force step-downs and polls again and again";
     LowerTermFollowed, "lower-term-followed", "beats of a lower term are acknowledged";
     RestartedElectorVotes, "restarted-elector-votes", "a restarted node votes in older tests";
     NoMargins, "no-margins", "no margin for drift on either side";
@@ -101,7 +104,6 @@ bugs! {
     StopAtOnce, "stop-at-once", "every stop is immediate";
     CommandsUndelayed, "commands-undelayed", "a load command counts at once";
     CommandsWithoutLag, "commands-without-lag", "numbers of arrivals are used again after a load command";
-    OlderBeatsPromise, "older-beats-promise", "a beat that arrives late renews a promise";
     LostForgotten, "lost-forgotten", "the end of a test lacks lost workers";
     EventsEmpty, "events-empty", "events have no text";
 

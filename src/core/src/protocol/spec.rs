@@ -156,6 +156,9 @@ pub struct Timings {
     pub advert_interval: Duration,
     /// Time that registration waits for able nodes that have not registered.
     pub registration_window: Duration,
+    /// Time within which a test must start, once a coordinator could read its plan; a setup has its
+    /// own limit besides.
+    pub start_limit: Duration,
     /// Time from the assignment of shares to the start of the profile, in which every worker must
     /// receive its share and a lease.
     pub start_delay: Duration,
@@ -181,6 +184,7 @@ impl Timings {
             max_claims: 8,
             advert_interval: Duration::from_secs(2),
             registration_window: Duration::from_secs(3),
+            start_limit: Duration::from_secs(60),
             start_delay: Duration::from_millis(400),
             heartbeats_per_second: 1_000,
             metrics_interval: Duration::from_secs(1),
@@ -197,6 +201,7 @@ impl Timings {
             rank_delay: Duration::from_secs(1),
             ask_interval: Duration::from_millis(400),
             registration_window: Duration::from_secs(10),
+            start_limit: Duration::from_secs(240),
             start_delay: Duration::from_secs(2),
             round_trip: Duration::from_millis(400),
             ..Timings::lan()

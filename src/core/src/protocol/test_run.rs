@@ -1,7 +1,9 @@
 //! Lifecycle of one test on one node: its election, its coordinator if that is this node, this
 //! node's worker, the merged metrics, and the end.
 
+mod absence;
 mod coordination;
+mod deadline;
 mod end;
 mod load_commands;
 mod observed;
@@ -133,6 +135,8 @@ impl TestRun {
                 bytes: None,
                 next_fetch: now,
                 fetches: 0,
+                inspecting: None,
+                inspected: None,
             },
             spec: None,
             election,
@@ -150,7 +154,7 @@ impl TestRun {
             timings,
         };
         if let Some(plan) = test.announcement.plan.clone() {
-            test.plan_arrived(plan, fx);
+            test.plan_arrived(now, plan, fx);
         }
         test
     }
@@ -174,18 +178,21 @@ impl TestRun {
         if let TestMessage::Beat {
             term,
             coordinator,
+            number,
             since_start,
+            ends_within,
             state,
             log,
             committed,
             ..
         } = message
             && *term >= self.election.term()
+            && (*coordinator == self.local.node || self.election.is_new_beat(*term, *number))
         {
             let committed = (*committed as usize).min(log.len());
             self.commit(&log[..committed], fx);
             self.observed.state = *state;
-            self.observed.last_beat = Some(now);
+            self.observed.beat_arrived(now, *ends_within);
             if let Some(since) = since_start
                 && !planted(Bug::StartForgotten)
             {
@@ -199,6 +206,7 @@ impl TestRun {
         let change = self.election.handle(now, message, fx);
         self.react(now, change, fx);
         self.record_events(message);
+        self.record_resignation(now, message);
         self.update_acknowledged();
         self.commit_own(now, fx);
         if let Some((order, at)) = self.election.replicated().stop.map(|s| (s, now))
@@ -252,6 +260,7 @@ impl TestRun {
             .min(self.next_announce)
             .min(self.plan.next_fetch)
             .min(self.election.next_wake())
+            .min(self.absence_due())
             .min(self.deadline())
     }
 
@@ -281,6 +290,9 @@ impl TestRun {
         if now >= self.deadline() {
             self.conclude(now, fx);
             return;
+        }
+        if now >= self.absence_due() {
+            self.record_absence(fx);
         }
         if now >= self.next_announce {
             self.next_announce = now + REPEAT;
@@ -326,6 +338,9 @@ impl TestRun {
         self.commit_own(now, fx);
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 fn not_coordinator() -> Reply {
     Reply::Refused("this node is not the coordinator".into())

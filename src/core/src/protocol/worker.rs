@@ -108,6 +108,11 @@ impl Worker {
         }
     }
 
+    /// End of the lease, as last renewed.
+    pub fn lease_until(&self) -> Time {
+        self.lease.until
+    }
+
     /// Deviation of the engine's start from the planned one.
     pub fn start_error(&self) -> Option<StartError> {
         self.start.error

@@ -152,3 +152,20 @@ fn a_megabyte_of_empty_messages_is_refused_before_it_is_decoded() {
     let parts = [0x0a, 0x00].repeat(500_000);
     refused(decode_reply(&envelope(40, parts)).map(drop));
 }
+
+/// A message to all nodes is not accepted as a message to one.
+#[test]
+fn only_messages_to_one_elector_are_accepted_as_requests() {
+    use vajra_core::protocol::messages::{Gossip, Request};
+    let mut direct = 0;
+    for message in samples::gossip() {
+        let Gossip::Test(message) = message else {
+            continue;
+        };
+        let fits = message.receiver().is_some();
+        direct += usize::from(fits);
+        let decoded = decode_request(&encode_request(&Request::Election(message)));
+        assert_eq!(decoded.is_ok(), fits, "{decoded:?}");
+    }
+    assert_eq!(direct, 3);
+}

@@ -297,6 +297,7 @@ fn the_longest_beat_fits() {
         number: MAX_NUMBER,
         share_lease: MAX_SPAN,
         since_start: Some(i64::from(i32::MAX)),
+        ends_within: Some(MAX_SPAN),
         state: TestState::Running,
         log: decisions.into(),
         committed: 1,

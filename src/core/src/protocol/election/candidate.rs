@@ -7,6 +7,7 @@ impl Election {
         let term = self.seen_term.max(self.named_term) + 1;
         let majority = self.majority();
         let interval = self.timings.ask_interval;
+        let longest = self.timings.beat_interval().max(interval);
         let fresh = self.timings.authority_lease;
         let Stage::Polling { sending, next, yes } = &mut self.stage else {
             return None;
@@ -17,7 +18,8 @@ impl Election {
             return self.start_claim(term, now, fx);
         }
         *sending += 1;
-        *next = now + interval;
+        let doublings = (*sending / QUICK_POLLS).min(8);
+        *next = now + (interval * 2u32.pow(doublings)).min(longest);
         let message = TestMessage::Poll {
             test: self.test,
             term,
@@ -154,6 +156,7 @@ impl Election {
         a.generations.insert(a.number, generation.unwrap_or(0));
         a.acks.insert(me.clone(), a.number);
         let (term, number) = (a.term, a.number);
+        self.newest_beat = (term, number);
         let committed = a.acknowledged.log_len as u32;
         fx.publish(TestMessage::Beat {
             test: self.test,
@@ -162,6 +165,7 @@ impl Election {
             number,
             share_lease: body.share_lease,
             since_start: body.since_start,
+            ends_within: body.ends_within,
             state: body.state,
             log: body.log.clone(),
             committed,

@@ -17,28 +17,32 @@ impl Election {
         sending: u32,
         fx: &mut Effects,
     ) -> Option<Change> {
-        if self.rank.is_none() || !self.is_elector(candidate) {
+        if self.rank.is_none() || !self.is_elector(candidate) || !self.is_near(term) {
             return None;
         }
+        let wait = self.timings.rank_delay;
         if let Stage::Leading(a) = &self.stage
             && term > a.term + 1
+            && self.forced.allow(now, candidate, wait)
         {
             // An elector has voted in a higher term that had no winner, and will never follow this
-            // coordinator. A new election includes it. Each such vote can force this only once,
-            // because no candidate reaches a higher term without a majority.
+            // coordinator. A new election includes it.
             let change = self.step_down(now, fx);
             self.named_term = self.named_term.max(term - 1);
             return Some(change);
         }
-        fx.publish(TestMessage::PollAnswer {
-            test: self.test,
-            term,
-            candidate: candidate.clone(),
-            elector: self.me.clone(),
+        fx.answer(
             sending,
-            yes: self.would_vote(now, term, candidate),
-            seen_term: self.seen_term,
-        });
+            TestMessage::PollAnswer {
+                test: self.test,
+                term,
+                candidate: candidate.clone(),
+                elector: self.me.clone(),
+                sending,
+                yes: self.would_vote(now, term, candidate),
+                seen_term: self.seen_term,
+            },
+        );
         None
     }
 
@@ -61,13 +65,27 @@ impl Election {
             yes.insert(elector.clone(), now);
         } else {
             yes.remove(elector);
+        }
+        let elected = yes.len() >= majority;
+        if !answer && self.is_near(seen_term) {
             self.named_term = self.named_term.max(seen_term);
         }
-        if yes.len() >= majority {
+        if elected {
             let term = self.seen_term.max(self.named_term) + 1;
             return self.start_claim(term, now, fx);
         }
         None
+    }
+
+    /// Whether a term is close enough to the known ones to be considered. If not, the known ones
+    /// come a bounded step closer.
+    fn is_near(&mut self, term: u64) -> bool {
+        let reach = self.seen_term.max(self.named_term) + MAX_TERM_STEP;
+        if term <= reach || planted(Bug::TermsUnbounded) {
+            return true;
+        }
+        self.named_term = reach;
+        false
     }
 
     pub(super) fn on_claim(
@@ -79,9 +97,14 @@ impl Election {
         fx: &mut Effects,
     ) -> Option<Change> {
         let (own_rank, their_rank) = (self.rank?, self.rank_of(candidate)?);
+        if !self.is_near(term) {
+            return None;
+        }
+        let wait = self.timings.rank_delay;
         if let Stage::Claiming { term: claimed, .. } = &self.stage
             && their_rank < own_rank
             && !planted(Bug::NoWithdrawal)
+            && self.forced.allow(now, candidate, wait)
         {
             let claimed = *claimed;
             self.withdraw(claimed, now, fx);
@@ -108,27 +131,30 @@ impl Election {
         self.voted_for = Some(candidate.clone());
         self.promise(term, candidate, now);
         self.wait_for_promise();
-        fx.publish(TestMessage::Vote {
-            test: self.test,
-            term,
-            candidate: candidate.clone(),
-            elector: self.me.clone(),
+        fx.answer(
             sending,
-            share_lease: match self.replicated.share_lease {
-                _ if planted(Bug::VoteForgetsLease) => Duration::ZERO,
-                lease => lease,
-            },
-            stop: self.replicated.stop,
-            start: self.replicated.start.map(|(term, at)| RelayedStart {
+            TestMessage::Vote {
+                test: self.test,
                 term,
-                since: now.signed_since(at),
-            }),
-            log: match &self.replicated.log {
-                _ if planted(Bug::LogForgotten) => Log::default(),
-                known => known.clone(),
+                candidate: candidate.clone(),
+                elector: self.me.clone(),
+                sending,
+                share_lease: match self.replicated.share_lease {
+                    _ if planted(Bug::VoteForgetsLease) => Duration::ZERO,
+                    lease => lease,
+                },
+                stop: self.replicated.stop,
+                start: self.replicated.start.map(|(term, at)| RelayedStart {
+                    term,
+                    since: now.signed_since(at),
+                }),
+                log: match &self.replicated.log {
+                    _ if planted(Bug::LogForgotten) => Log::default(),
+                    known => known.clone(),
+                },
+                free: self.replicated.free.clone(),
             },
-            free: self.replicated.free.clone(),
-        });
+        );
         lost
     }
 
@@ -175,9 +201,10 @@ impl Election {
         fx: &mut Effects,
     ) -> Option<Change> {
         let lower = term < self.seen_term && !planted(Bug::LowerTermFollowed);
-        if lower || !self.is_elector(coordinator) {
+        if lower || !self.is_elector(coordinator) || !self.is_new_beat(term, beat.number) {
             return None;
         }
+        self.newest_beat = self.newest_beat.max((term, beat.number));
         let mut lost = None;
         match &self.stage {
             Stage::Leading(a) if a.term < term => lost = Some(self.step_down(now, fx)),
@@ -209,7 +236,7 @@ impl Election {
                 self.promise(term, coordinator, now);
             }
             self.wait_for_promise();
-            fx.publish(TestMessage::BeatAck {
+            fx.send_election(TestMessage::BeatAck {
                 test: self.test,
                 term,
                 coordinator: coordinator.clone(),
@@ -242,7 +269,10 @@ impl Election {
     }
 
     pub(super) fn on_resign(&mut self, now: Time, term: u64, node: &NodeId) {
-        if matches!(&self.stage, Stage::Claiming { term: claimed, .. } if *claimed == term) {
+        let claiming =
+            matches!(&self.stage, Stage::Claiming { term: claimed, .. } if *claimed == term);
+        let wait = self.timings.rank_delay;
+        if claiming && self.is_elector(node) && self.forced.allow(now, node, wait) {
             // A rival has votes of this term, so a majority in it may be impossible.
             self.stage = Stage::Polling {
                 sending: 0,

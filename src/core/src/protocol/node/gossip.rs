@@ -58,6 +58,7 @@ impl Node {
         Acceptance::Accept
     }
 
+    /// Requests the announcement of a test that an advert of this peer mentioned.
     pub(super) fn request_announcement(
         &mut self,
         now: Time,
@@ -65,14 +66,26 @@ impl Node {
         test: TestId,
         fx: &mut Effects,
     ) {
-        self.requested
-            .retain(|_, at| now.since(*at) < REQUEST_AGAIN_AFTER);
-        let full = self.live_tests() >= MAX_LIVE_TESTS || self.requested.len() >= MAX_LIVE_TESTS;
-        if full || self.forgotten.contains(&test) || self.requested.contains_key(&test) {
+        let full = self.live_tests() >= MAX_LIVE_TESTS;
+        if full || self.forgotten.contains(&test) || !self.unknown.ask(now, test, peer) {
             return;
         }
-        self.requested.insert(test, now);
         fx.send(&self.local.node, peer, Request::FetchAnnouncement(test));
+    }
+
+    /// Repeats requests that were not answered, to other nodes that advertise the test if there are
+    /// any.
+    pub(super) fn request_announcements(&mut self, now: Time, fx: &mut Effects) {
+        let full = self.live_tests() >= MAX_LIVE_TESTS;
+        for test in self.unknown.due(now) {
+            let advertises = |a: &Advert| a.tests.iter().any(|t| t.test == test);
+            let live = self.members.live(now).filter(|k| advertises(&k.advert));
+            let peers = live.map(|k| &k.advert.node.peer);
+            match self.unknown.next_peer(test, peers).cloned() {
+                Some(peer) if !full => self.request_announcement(now, &peer, test, fx),
+                _ => self.unknown.forget(test),
+            }
+        }
     }
 
     pub(super) fn test_message(
@@ -109,6 +122,7 @@ impl Node {
         if self.forgotten.contains(&id) || self.live_tests() >= MAX_LIVE_TESTS || self.leaving {
             return Acceptance::Ignore;
         }
+        self.unknown.forget(id);
         self.forget_ended();
         let mut test = TestRun::new(
             announcement,

@@ -23,6 +23,14 @@ impl Node {
                 let live = self.tests.get(test).filter(|t| t.ended().is_none());
                 return Reply::Announcement(live.map(|t| t.announcement().clone()));
             }
+            Request::Election(message) => {
+                let to_me = message.receiver() == Some(&self.local.node);
+                if !to_me || message.author().peer != *from {
+                    return Reply::Refused("the message is not for this node".into());
+                }
+                self.test_message(now, message.clone(), fx);
+                return Reply::Noted;
+            }
             Request::Drain => {
                 self.drain();
                 return Reply::Drained;
@@ -76,7 +84,7 @@ impl Node {
         match reply {
             Reply::Plan(Some(plan)) => {
                 for t in self.tests.values_mut() {
-                    t.offer_plan(&plan, fx);
+                    t.offer_plan(now, &plan, fx);
                 }
             }
             Reply::Announcement(Some(announcement)) => {

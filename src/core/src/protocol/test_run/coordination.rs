@@ -43,6 +43,7 @@ impl TestRun {
             spec,
             digest: self.announcement.digest,
             earlier_lease: replicated.share_lease,
+            start_by: self.start_by().unwrap_or(Time::MAX),
             start: self.start(),
             free: replicated.free.map(|f| f.numbers),
             stop: self.stop.order.map(|(s, _)| s).or(replicated.stop),
@@ -67,6 +68,7 @@ impl TestRun {
         BeatBody {
             share_lease: c.target_share_lease(),
             since_start: c.start().map(|s| now.signed_since(s)),
+            ends_within: self.ends_by().map(|at| at.since(now)),
             state: c.state(),
             log: c.log().into(),
             events: c.recent_events(now),

@@ -48,6 +48,9 @@ impl TestRun {
     }
 
     pub(super) fn on_ended(&mut self, now: Time, ended: &Ended, concluded: bool, fx: &mut Effects) {
+        if !concluded && !self.may_end(ended) {
+            return;
+        }
         // An end that most nodes missed, because its coordinator died with it, does not count: they
         // continued under a later term, and that term's end counts.
         let superseded = self.end.ended.as_ref().is_none_or(|e| e.term < ended.term);
@@ -82,6 +85,13 @@ impl TestRun {
         }
         self.end.fetches = 0;
         self.check_complete(now, fx);
+    }
+
+    /// Whether this end counts: its author may coordinate the test, and while the test runs, this
+    /// node has seen no beat of a later coordinator, which decides instead.
+    fn may_end(&self, ended: &Ended) -> bool {
+        let elector = self.announcement.electorate.contains(&ended.coordinator);
+        elector && (self.end.ended.is_some() || ended.term >= self.election.term_of_beats())
     }
 
     /// The coordinator repeats its end with later snapshots in the roster.
@@ -235,50 +245,8 @@ impl TestRun {
         self.end.next_fetch = now + REPEAT;
     }
 
-    /// Time at which this node ends the test without a message from a coordinator.
-    pub(super) fn deadline(&self) -> Time {
-        let Some(spec) = &self.spec else {
-            let heard = self.observed.last_beat.unwrap_or(self.announced_at);
-            return heard + self.start_timeout();
-        };
-        let lease = for_waiter(
-            self.timings
-                .share_lease
-                .max(self.election.replicated().share_lease),
-        );
-        let duration = spec.load_duration(&self.election.replicated().log.entries, &self.timings);
-        let hooks = spec.hook_limit();
-        let planned = self
-            .start()
-            .map(|s| s + duration + spec.grace + lease + hooks);
-        let stopped = self
-            .stop
-            .order
-            .map(|(s, at)| at + s.timeout + lease + hooks);
-        match (planned, stopped) {
-            (Some(a), Some(b)) => a.min(b),
-            (Some(t), None) | (None, Some(t)) => t,
-            (None, None) => {
-                self.observed.last_beat.unwrap_or(self.announced_at) + self.start_timeout()
-            }
-        }
-    }
-
-    /// Time that a test without a start may go without a beat.
-    pub(super) fn start_timeout(&self) -> Duration {
-        self.timings.registration_window + self.timings.share_lease * 8
-    }
-
     pub(super) fn conclude(&mut self, now: Time, fx: &mut Effects) {
-        let reason = match (self.start(), self.stop.order) {
-            (_, Some(_)) => EndReason::Stopped,
-            (Some(_), None) if self.spec.is_some() => EndReason::Completed,
-            (_, None) => EndReason::Failed(
-                "no coordinator was elected: most of the nodes that may vote cannot be reached; \
-                 see `vajra-node nodes`, and start the test again"
-                    .into(),
-            ),
-        };
+        let reason = self.conclusion(now);
         let ended = Ended {
             test: self.id(),
             term: self.election.term(),

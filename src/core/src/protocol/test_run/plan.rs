@@ -4,12 +4,13 @@ use super::super::id::Digest;
 use super::*;
 
 impl TestRun {
-    pub(super) fn plan_arrived(&mut self, plan: Arc<[u8]>, fx: &mut Effects) {
+    pub(super) fn plan_arrived(&mut self, now: Time, plan: Arc<[u8]>, fx: &mut Effects) {
         if self.plan.bytes.is_some() || Digest::of(&plan) != self.announcement.digest {
             return;
         }
         self.plan.bytes = Some(plan.clone());
         self.plan.next_fetch = Time::MAX;
+        self.plan.inspecting = Some(now);
         fx.outputs.push(Output::Inspect {
             test: self.id(),
             submitter: self.announcement.submitter.clone(),
@@ -18,10 +19,16 @@ impl TestRun {
     }
 
     /// Uses these bytes if they are this test's plan.
-    pub fn offer_plan(&mut self, plan: &Arc<[u8]>, fx: &mut Effects) {
+    pub fn offer_plan(&mut self, now: Time, plan: &Arc<[u8]>, fx: &mut Effects) {
         if self.end.ended.is_none() {
-            self.plan_arrived(plan.clone(), fx);
+            self.plan_arrived(now, plan.clone(), fx);
         }
+    }
+
+    /// The driver cannot use the plan. This node still votes.
+    pub fn inspection_failed(&mut self, now: Time) {
+        self.plan.inspecting = None;
+        self.plan.inspected.get_or_insert(now);
     }
 
     /// The driver has inspected the plan: its specification, and the reason why this node cannot
@@ -36,6 +43,8 @@ impl TestRun {
         if self.spec.is_some() || self.end.ended.is_some() {
             return;
         }
+        self.plan.inspecting = None;
+        self.plan.inspected = Some(now);
         let me = &self.local;
         let unable = unable.or_else(|| spec.exclusion(&me.task_types, &me.labels));
         let unable = unable.or_else(|| {

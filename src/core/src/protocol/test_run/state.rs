@@ -1,6 +1,7 @@
 //! The parts of a test's state.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::protocol::id::NodeId;
 use crate::protocol::log::{LoadCommand, LogEntry};
@@ -13,6 +14,10 @@ pub(super) struct PlanCopy {
     pub(super) bytes: Option<Arc<[u8]>>,
     pub(super) next_fetch: Time,
     pub(super) fetches: usize,
+    /// Time at which an inspection started that has not finished.
+    pub(super) inspecting: Option<Time>,
+    /// Time at which the inspection finished.
+    pub(super) inspected: Option<Time>,
 }
 
 /// A coordinator's tenure, as observed on this node.
@@ -33,6 +38,10 @@ pub struct Tenure {
 pub(super) struct Observed {
     pub(super) state: TestState,
     pub(super) last_beat: Option<Time>,
+    /// Time by which the coordinator ends the test, by its last beat.
+    pub(super) ends_by: Option<Time>,
+    /// Whether the absence of a coordinator since the last beat has been recorded.
+    pub(super) absence_recorded: bool,
     /// Committed log entries.
     pub(super) committed: Arc<[LogEntry]>,
     pub(super) tenures: Vec<Tenure>,
@@ -44,10 +53,21 @@ impl Default for Observed {
         Observed {
             state: TestState::Electing,
             last_beat: None,
+            ends_by: None,
+            absence_recorded: false,
             committed: Arc::from([]),
             tenures: Vec::new(),
             events: Vec::new(),
         }
+    }
+}
+
+impl Observed {
+    /// A new beat has arrived.
+    pub(super) fn beat_arrived(&mut self, now: Time, ends_within: Option<Duration>) {
+        self.last_beat = Some(now);
+        self.ends_by = ends_within.map(|left| now + left);
+        self.absence_recorded = false;
     }
 }
 

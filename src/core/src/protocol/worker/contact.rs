@@ -33,7 +33,7 @@ impl Worker {
         let Some((term, coordinator)) = &self.contact.coordinator else {
             return;
         };
-        let held = self.lease.held();
+        let held = self.lease.reported_held();
         let runs = self.hold_mode() || now < self.lease.until || planted(Bug::ExpiredReported);
         let report = ShareReport {
             share: self.lease.share.clone(),
@@ -117,7 +117,7 @@ impl Worker {
             number,
             answered: self.contact.answered,
             applied: self.lease.applied,
-            held: self.lease.held(),
+            held: self.lease.reported_held(),
             handled_until: self.lease.handled_until(),
             unused: self.lease.unused(),
             returned: self.lease.returned().clone(),

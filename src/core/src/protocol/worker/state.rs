@@ -12,7 +12,7 @@ use crate::protocol::id::{Digest, NodeId, Peer};
 use crate::protocol::messages::{NumbersGrant, Order};
 use crate::protocol::planted::{Bug, planted};
 use crate::protocol::time::{RemoteTime, Time};
-use crate::{Numbers, Slots};
+use crate::{MAX_HELD_INTERVALS, Numbers, Slots};
 
 /// Time between two heartbeats that are sent early because their content changed.
 const HEARTBEAT_SPACING: Duration = Duration::from_millis(10);
@@ -178,6 +178,12 @@ impl Lease {
         let draining = self.engine.draining.intervals();
         let all = self.share.intervals().iter().chain(draining).chain(removed);
         Slots::union_of(all.copied())
+    }
+
+    /// All slots that the engine may act on, for a message. It may name others as well, which the
+    /// coordinator ignores.
+    pub(super) fn reported_held(&self) -> Slots {
+        self.held().in_few_intervals(MAX_HELD_INTERVALS)
     }
 
     /// Replaces the share. Returns the number of the change.

@@ -152,6 +152,7 @@ fn elections() {
                 spoil!(Beat, "share_lease_ns", m => m.share_lease_ns = u64::MAX);
                 spoil!(Beat, "since_start_ns", m => m.since_start_ns = Some(i64::MIN));
                 spoil!(Beat, "since_start_ns", m => m.since_start_ns = Some(i64::MAX));
+                spoil!(Beat, "ends_within_ns", m => m.ends_within_ns = Some(u64::MAX));
                 spoil!(Beat, "state", m => m.state = 0);
                 spoil!(Beat, "state", m => m.state = 99);
                 spoil!(Beat, "committed", m => m.committed = 7);

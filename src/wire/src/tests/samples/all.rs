@@ -113,6 +113,7 @@ pub fn gossip() -> Vec<Gossip> {
             number: 8,
             share_lease: Duration::from_millis(2500),
             since_start: (state != TestState::Electing).then_some(-3),
+            ends_within: (state != TestState::Ended).then_some(Duration::from_secs(70)),
             state,
             log: decisions().into(),
             committed: 4,
@@ -167,6 +168,12 @@ pub fn requests() -> Vec<Request> {
         record(RecordName::Timeline(TEST)),
         record(RecordName::Links),
     ];
+    for message in gossip() {
+        match message {
+            Gossip::Test(m) if m.receiver().is_some() => all.push(Request::Election(m)),
+            _ => {}
+        }
+    }
     for status in [
         Status::Unknown,
         Status::Idle,
@@ -239,6 +246,7 @@ pub fn replies() -> Vec<Reply> {
             snapshots: Vec::new(),
             more: false,
         },
+        Reply::Noted,
         Reply::Drained,
         Reply::Preflight(preflight_reply()),
         Reply::Clock {
