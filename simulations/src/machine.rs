@@ -156,6 +156,7 @@ impl Machine {
         self.leaving = false;
         self.draining = false;
         self.wakes = Duration::MAX;
+        self.wake_due = Duration::MAX;
     }
 
     /// Its engine of a test.

@@ -413,6 +413,21 @@ impl Scenario {
         std::iter::once(&self.plan).chain(second)
     }
 
+    /// Time that a node without a start waits for a coordinator, from the inspection of its plan.
+    pub fn start_timeout(&self) -> Duration {
+        let timings = self.timings();
+        let lease = timings.share_lease(self.machines.len());
+        let silence = timings.registration_window + timings.share_lease * 8;
+        let hooks = self.tests().map(|p| p.spec().hook_limit()).max();
+        silence.max(timings.start_limit + lease * 2) + hooks.unwrap_or_default()
+    }
+
+    /// Longest inspection of the plan on any machine.
+    pub fn longest_inspection(&self) -> Duration {
+        let all = self.machines.iter().filter_map(|m| m.inspection);
+        all.max().unwrap_or_default()
+    }
+
     /// Timing profile.
     pub fn timings(&self) -> Timings {
         let timings = match self.setting {
@@ -421,6 +436,7 @@ impl Scenario {
         };
         Timings {
             max_pause: timings.share_lease,
+            start_limit: timings.start_limit / 3,
             heartbeats_per_second: self.heartbeats_per_second,
             ..timings
         }

@@ -32,10 +32,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(9);
 const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
 
 /// Time that a node without a start waits for a coordinator.
-fn start_timeout(world: &World, of: usize) -> Duration {
-    let timings = world.scenario.timings();
-    let hooks = world.tests[of].plan.spec().hook_limit();
-    (timings.registration_window + timings.share_lease * 8 + hooks).mul_f64(DRIFT)
+fn start_timeout(world: &World) -> Duration {
+    world.scenario.start_timeout().mul_f64(DRIFT)
 }
 
 /// True time by which the test must have ended on every node.
@@ -56,9 +54,7 @@ fn deadline(world: &World, of: usize) -> Duration {
             let over = over + hooks;
             started + over.mul_f64(DRIFT)
         }
-        None => {
-            world.healed_at().max(test.submitted.unwrap_or_default()) + start_timeout(world, of)
-        }
+        None => world.healed_at().max(test.submitted.unwrap_or_default()) + start_timeout(world),
     };
     let stopped = test.stopped.filter(|(_, node, incarnation)| {
         let machine = &world.machines[*node];
@@ -95,11 +91,13 @@ impl Checker for Termination {
                 started.is_some() || (test.start().is_some() && world.majority_alive(of));
             // Without the plan a node does not know its length, and waits for its coordinator.
             let ignorant = test.spec().is_none();
-            let patience = start_timeout(world, of) * u32::from(ignorant);
+            let inspection = machine.spec.inspection.unwrap_or_default();
+            let patience = start_timeout(world) * u32::from(ignorant);
             let common = common + patience;
             let deadline = match clock.truth(test.announced_at()) {
                 Some(announced) if !informed => {
-                    let last = announced.max(world.healed_at()) + start_timeout(world, of);
+                    let inspected = announced + inspection;
+                    let last = inspected.max(world.healed_at()) + start_timeout(world);
                     (common + LONGEST_WAIT).max(last + SLACK)
                 }
                 _ => common,

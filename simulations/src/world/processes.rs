@@ -174,7 +174,7 @@ impl World {
                 if let Some(j) = found {
                     self.meter.request(now, &request);
                     let request = match self.scenario.wire {
-                        true => wire_form::request(request),
+                        true => wire_form::request(&request),
                         false => Ok(request),
                     };
                     let Some(request) = self.readable(request) else {
@@ -193,7 +193,7 @@ impl World {
                 if let Some((to, incarnation)) = self.machines[i].requester.take() {
                     self.meter.reply(now, &reply);
                     let reply = match self.scenario.wire {
-                        true => wire_form::reply(reply),
+                        true => wire_form::reply(&reply),
                         false => Ok(reply),
                     };
                     let Some(reply) = self.readable(reply) else {
