@@ -8,13 +8,13 @@ use vajra_core::protocol::Time;
 /// Largest drift that the protocol tolerates, in parts per million.
 pub const MAX_DRIFT_PPM: i64 = 10_000;
 
-const MILLION: i128 = 1_000_000;
+const MILLION: i64 = 1_000_000;
 
 /// A clock, as a function of true time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Clock {
-    /// Local time at the start of the world, in nanoseconds.
-    pub origin: u64,
+    /// Local time at the start of the world, in nanoseconds; negative if the machine booted later.
+    pub origin: i64,
     /// Drift in parts per million; positive is fast.
     pub drift_ppm: i64,
 }
@@ -24,14 +24,18 @@ impl Clock {
     pub fn stop(&mut self, truth: Duration) {
         self.origin -= self.local(truth).0 - self.origin;
     }
-}
 
-impl Clock {
+    /// The machine has booted: at `now` its clock shows `uptime`.
+    pub fn boot(&mut self, now: Duration, uptime: Duration) {
+        self.origin = uptime.as_nanos() as i64 - (self.local(now).0 - self.origin);
+    }
+
     /// Local time at a true time.
     pub fn local(&self, truth: Duration) -> Time {
-        let t = truth.as_nanos() as i128;
-        let run = t + t * i128::from(self.drift_ppm) / MILLION;
-        Time(self.origin + run as u64)
+        let t = truth.as_nanos() as i64;
+        // In parts, so that nothing overflows in a run of 290 years.
+        let drifted = t / MILLION * self.drift_ppm + t % MILLION * self.drift_ppm / MILLION;
+        Time(self.origin + t + drifted)
     }
 
     /// First true time at which the local time is `local` or later; `None` if never.
@@ -39,9 +43,11 @@ impl Clock {
         if local == Time::MAX {
             return None;
         }
-        let run = i128::from(local.0.saturating_sub(self.origin));
-        let guess = run * MILLION / (MILLION + i128::from(self.drift_ppm));
-        let mut truth = Duration::from_nanos(u64::try_from(guess).ok()?);
+        let run = i128::from(local.0.saturating_sub(self.origin)).max(0);
+        let million = i128::from(MILLION);
+        let guess = run * million / (million + i128::from(self.drift_ppm));
+        let guess = u64::try_from(guess).ok()?;
+        let mut truth = Duration::from_nanos(guess.saturating_sub(1));
         while self.local(truth) < local {
             truth += Duration::from_nanos(1);
         }
@@ -67,5 +73,18 @@ mod tests {
             }
             assert_eq!(clock.truth(Time::MAX), None);
         }
+    }
+
+    #[test]
+    fn a_reboot_starts_the_clock_again() {
+        let mut clock = Clock {
+            origin: 1_000_000_000_000,
+            drift_ppm: 10_000,
+        };
+        let now = Duration::from_secs(20);
+        clock.boot(now, Duration::from_secs(5));
+        assert_eq!(clock.local(now), Time(5_000_000_000));
+        assert!(clock.local(Duration::ZERO) < Time::ZERO);
+        assert_eq!(clock.truth(clock.local(now)), Some(now));
     }
 }

@@ -47,12 +47,25 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     println!(
-        "seed {}: {} nodes, a plan of {:.1} s, {:?} on loss",
+        "seed {}: {} nodes, a plan of {:.1} s, {:?} on loss, {:?}",
         scenario.seed,
         scenario.machines.len(),
         scenario.plan.length.as_secs_f64(),
-        scenario.plan.on_lost_worker
+        scenario.plan.on_lost_worker,
+        scenario.plan.load
     );
+    if let Some(second) = &scenario.second {
+        println!(
+            "second test after {:.3} s: {:?}",
+            second.after.as_secs_f64(),
+            second.plan.load
+        );
+    }
+    for (i, machine) in scenario.machines.iter().enumerate() {
+        if !machine.able() || machine.inspection.is_some() {
+            println!("n{i}: {:?}", machine);
+        }
+    }
     if let Some(story) = &scenario.story {
         println!("{story}");
     }

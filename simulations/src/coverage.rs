@@ -37,6 +37,14 @@ pub const SITUATIONS: &[&str] = &[
     "tests ended by a loss",
     "loads scaled",
     "loads paused",
+    "arrivals",
+    "request numbers",
+    "iterations",
+    "reboots",
+    "starved control threads",
+    "slow data",
+    "plans that a node cannot parse",
+    "second tests",
     "setups",
     "teardowns",
 ];
@@ -51,6 +59,13 @@ impl Coverage {
     /// A situation occurred.
     pub fn saw(&mut self, what: &'static str) {
         *self.0.entry(what).or_default() += 1;
+    }
+
+    /// A situation occurred this many times.
+    pub fn saw_often(&mut self, what: &'static str, times: u64) {
+        if times > 0 {
+            *self.0.entry(what).or_default() += times;
+        }
     }
 
     /// Number of occurrences.

@@ -47,20 +47,37 @@ pub enum Event {
         /// Scheduled time.
         due: Duration,
     },
+    /// The control thread runs again, while it is starved.
+    Turn,
     /// A plan has been inspected.
     Inspected {
         /// Incarnation of the process.
         incarnation: u64,
+        /// Index of the test.
+        of: usize,
     },
-    /// A second has passed for the engine.
+    /// A metrics interval has passed for the engine.
     Second {
         /// Incarnation of the process.
         incarnation: u64,
+        /// Index of the test.
+        of: usize,
+    },
+    /// The engine has something to do, if it is still scheduled for this time.
+    Engine {
+        /// Incarnation of the process.
+        incarnation: u64,
+        /// Index of the test.
+        of: usize,
+        /// Scheduled time.
+        due: Duration,
     },
     /// A hook has finished.
     HookFinished {
         /// Incarnation of the process.
         incarnation: u64,
+        /// Index of the test.
+        of: usize,
         /// The hook.
         hook: Hook,
     },
@@ -68,5 +85,7 @@ pub enum Event {
     LoadOver {
         /// Incarnation of the process.
         incarnation: u64,
+        /// Index of the test.
+        of: usize,
     },
 }

@@ -37,6 +37,29 @@ pub enum Fault {
         )]
         restart_after: Option<Duration>,
     },
+    /// The machine reboots: its process is killed and started again, and its clock starts anew.
+    Reboot {
+        /// Affected node.
+        node: usize,
+        /// Time until the process runs again.
+        #[serde(with = "seconds")]
+        off_for: Duration,
+        /// What the clock shows then.
+        #[serde(with = "seconds")]
+        uptime: Duration,
+    },
+    /// The control threads of these nodes run only now and then, and then handle all inputs that
+    /// have arrived, in order (a starved CPU). Their engine threads are not affected.
+    Stall {
+        /// Affected nodes.
+        nodes: Vec<usize>,
+        /// Longest time between two runs.
+        #[serde(with = "seconds")]
+        by: Duration,
+        /// Duration.
+        #[serde(with = "seconds")]
+        lasts: Duration,
+    },
     /// The process is paused (SIGSTOP, a starved CPU); its clock continues.
     Pause {
         /// Affected node.
@@ -143,7 +166,9 @@ impl Fault {
     pub fn duration(&self) -> Duration {
         match self {
             Fault::Crash { restart_after, .. } => restart_after.unwrap_or_default(),
+            Fault::Reboot { off_for, .. } => *off_for,
             Fault::Pause { lasts, .. }
+            | Fault::Stall { lasts, .. }
             | Fault::Slow { lasts, .. }
             | Fault::Partition { lasts, .. }
             | Fault::Link { lasts, .. }
@@ -163,12 +188,14 @@ impl Fault {
         let mut fault = self.clone();
         match &mut fault {
             Fault::Pause { lasts, .. }
+            | Fault::Stall { lasts, .. }
             | Fault::Slow { lasts, .. }
             | Fault::Partition { lasts, .. }
             | Fault::Link { lasts, .. }
             | Fault::Overload { lasts, .. }
             | Fault::Hold { lasts, .. }
             | Fault::Weather { lasts, .. } => *lasts = shorter,
+            Fault::Reboot { off_for, .. } => *off_for = shorter,
             Fault::Crash {
                 restart_after: Some(after),
                 ..
@@ -182,6 +209,7 @@ impl Fault {
     pub fn nodes(&self) -> Vec<usize> {
         match self {
             Fault::Crash { node, .. }
+            | Fault::Reboot { node, .. }
             | Fault::Pause { node, .. }
             | Fault::Slow { node, .. }
             | Fault::Overload { node, .. }
@@ -191,7 +219,7 @@ impl Fault {
             | Fault::Scale { node, .. }
             | Fault::Hold { node, .. }
             | Fault::Stop { node, .. } => vec![*node],
-            Fault::Partition { side, .. } => side.clone(),
+            Fault::Partition { side: nodes, .. } | Fault::Stall { nodes, .. } => nodes.clone(),
             Fault::Link { a, b, .. } => vec![*a, *b],
             Fault::Weather { .. } => Vec::new(),
         }
@@ -202,10 +230,10 @@ impl Fault {
         let moved = |n: usize| if n > gone { n - 1 } else { n };
         let mut fault = self.clone();
         match &mut fault {
-            Fault::Partition { side, .. } => {
-                side.retain(|n| *n != gone);
-                side.iter_mut().for_each(|n| *n = moved(*n));
-                if side.is_empty() {
+            Fault::Partition { side: nodes, .. } | Fault::Stall { nodes, .. } => {
+                nodes.retain(|n| *n != gone);
+                nodes.iter_mut().for_each(|n| *n = moved(*n));
+                if nodes.is_empty() {
                     return None;
                 }
             }
@@ -217,6 +245,7 @@ impl Fault {
                 (*a, *b) = (moved(*a), moved(*b));
             }
             Fault::Crash { node, .. }
+            | Fault::Reboot { node, .. }
             | Fault::Pause { node, .. }
             | Fault::Slow { node, .. }
             | Fault::Overload { node, .. }
@@ -280,6 +309,14 @@ impl FaultPlan {
     pub fn last_change(&self, now: Duration) -> Option<Duration> {
         let changes = self.0.iter().flat_map(|t| [t.at, t.over()]);
         changes.filter(|at| *at <= now).max()
+    }
+
+    /// Whether no fault is active in this time and none that lasts begins in it. Commands of
+    /// operators are no faults.
+    pub fn quiet(&self, from: Duration, to: Duration) -> bool {
+        let disturbs = |f: &Fault| !matches!(f, Fault::Scale { .. } | Fault::Hold { .. });
+        let mut faults = self.0.iter().filter(|t| disturbs(&t.fault));
+        !faults.any(|t| t.at <= to && t.over() >= from)
     }
 
     /// Start of a node that does not run from the beginning.
@@ -357,5 +394,35 @@ impl FaultPlan {
         }
         plan.sort_by_key(|t| t.at);
         FaultPlan(plan)
+    }
+
+    /// Faults of machines: reboots and starved control threads. They have a stream of their own, so
+    /// that the others of a seed stay the same.
+    pub fn of_machines(rng: &mut Rng, nodes: usize, from: Duration, until: Duration) -> Vec<Timed> {
+        let count = [0, 0, 1, 1, 2][rng.index(5)];
+        let faults = (0..count).map(|_| {
+            let at = rng.time(from..until);
+            let lasts = rng
+                .time(Duration::from_millis(200)..Duration::from_secs(9))
+                .min(until - at);
+            let node = rng.index(nodes);
+            let fault = match rng.within(0..2) {
+                0 => Fault::Reboot {
+                    node,
+                    off_for: lasts,
+                    uptime: rng.time(Duration::from_millis(100)..Duration::from_secs(40)),
+                },
+                _ => Fault::Stall {
+                    nodes: {
+                        let size = 1 + rng.index(nodes);
+                        rng.some_of(nodes, size)
+                    },
+                    by: rng.time(Duration::from_millis(20)..Duration::from_millis(1_200)),
+                    lasts,
+                },
+            };
+            Timed { at, fault }
+        });
+        faults.collect()
     }
 }

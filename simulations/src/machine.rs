@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use vajra_core::Slots;
 use vajra_core::protocol::spec::{LocalNode, Timings};
 use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{Incarnation, Node, NodeId, Peer, TestId, Time};
 
-use crate::engine::Engine;
+use crate::engine::{Act, Engine};
 use crate::event::Event;
 use crate::scenario::MachineSpec;
 
@@ -26,10 +27,29 @@ pub enum State {
 /// A worker whose process has ended.
 #[derive(Clone, Debug)]
 pub struct Past {
+    /// Index of the test.
+    pub of: usize,
     /// Node and incarnation.
     pub node: NodeId,
+    /// True time of the end.
+    pub at: Duration,
+    /// Whether it left politely.
+    pub left: bool,
     /// Requests that its engine sent.
     pub sent: u64,
+    /// Its measurements: true time, and requests sent until then.
+    pub measured: Vec<(Duration, u64)>,
+}
+
+/// A load engine of a machine.
+#[derive(Debug)]
+pub struct EngineSlot {
+    /// The engine.
+    pub engine: Engine,
+    /// True time of its next wake-up.
+    pub wakes: Duration,
+    /// Its measurements: true time, and requests sent until then.
+    pub measured: Vec<(Duration, u64)>,
 }
 
 /// A machine.
@@ -51,14 +71,20 @@ pub struct Machine {
     pub leaving: bool,
     /// Protocol.
     pub node: Node,
-    /// Engine, once it was prepared.
-    pub engine: Option<Engine>,
+    /// Engine of each test, once it was prepared.
+    pub engines: Vec<Option<EngineSlot>>,
     /// Events that wait while the process is paused.
     pub inbox: Vec<Event>,
+    /// Events that wait for the next run of a starved control thread.
+    pub stalled: Vec<Event>,
+    /// True time of that run.
+    pub turn: Duration,
     /// Sender of the request being handled, and its incarnation.
     pub requester: Option<(usize, u64)>,
     /// Time of the next wake-up.
     pub wakes: Duration,
+    /// Time at which that was due.
+    pub wake_due: Duration,
     /// Earlier incarnations.
     pub past: Vec<Past>,
 }
@@ -98,7 +124,7 @@ fn process(
 
 impl Machine {
     /// A machine whose process has not been started.
-    pub fn new(index: usize, spec: MachineSpec, timings: Timings) -> Machine {
+    pub fn new(index: usize, spec: MachineSpec, timings: Timings, tests: usize) -> Machine {
         let now = spec.clock.local(Duration::ZERO);
         Machine {
             node: process(index, 0, &spec, timings, now),
@@ -109,10 +135,13 @@ impl Machine {
             paused_at: Duration::ZERO,
             draining: false,
             leaving: false,
-            engine: None,
+            engines: (0..tests).map(|_| None).collect(),
             inbox: Vec::new(),
+            stalled: Vec::new(),
+            turn: Duration::ZERO,
             requester: None,
             wakes: Duration::MAX,
+            wake_due: Duration::MAX,
             past: Vec::new(),
         }
     }
@@ -127,23 +156,44 @@ impl Machine {
         self.leaving = false;
         self.draining = false;
         self.wakes = Duration::MAX;
+        self.wake_due = Duration::MAX;
     }
 
-    /// Ends its process.
-    pub fn end(&mut self, now: Duration) {
+    /// Its engine of a test.
+    pub fn engine(&self, of: usize) -> Option<&Engine> {
+        Some(&self.engines.get(of)?.as_ref()?.engine)
+    }
+
+    /// Ends its process. Returns what its engines did until then.
+    pub fn end(&mut self, now: Duration) -> Vec<(usize, Vec<Act>)> {
         let local = self.local(now);
-        if let Some(mut engine) = self.engine.take() {
-            if self.state == State::Up {
-                engine.count_until(local);
+        let up = self.state == State::Up;
+        let mut acts = Vec::new();
+        for of in 0..self.engines.len() {
+            let Some(mut slot) = self.engines[of].take() else {
+                continue;
+            };
+            match up {
+                true => slot.engine.advance(local),
+                false => slot.engine.skip_to(local),
             }
+            slot.engine.abort(local);
+            acts.push((of, slot.engine.take_acts()));
             self.past.push(Past {
+                of,
                 node: self.node.local().node.clone(),
-                sent: engine.sent(),
+                at: now,
+                left: self.leaving,
+                sent: slot.engine.sent(),
+                measured: slot.measured,
             });
         }
         self.inbox.clear();
+        self.stalled.clear();
+        self.turn = Duration::ZERO;
         self.requester = None;
         self.state = State::Down;
+        acts
     }
 
     /// Local time.
@@ -151,11 +201,20 @@ impl Machine {
         self.spec.clock.local(now)
     }
 
-    /// Slots that its engine acts on now.
-    pub fn sending(&self, now: Duration) -> u32 {
-        match (&self.engine, self.state) {
+    /// Share that its engine of a test acts on now.
+    pub fn sending(&self, of: usize, now: Duration) -> &Slots {
+        static NONE: Slots = Slots::EMPTY;
+        match (self.engine(of), self.state) {
             (Some(engine), State::Up) => engine.sending(self.local(now)),
-            _ => 0,
+            _ => &NONE,
+        }
+    }
+
+    /// All slots that its engine of a test may act on now.
+    pub fn acting(&self, of: usize, now: Duration) -> Slots {
+        match (self.engine(of), self.state) {
+            (Some(engine), State::Up | State::Paused) => engine.acting(self.local(now)),
+            _ => Slots::EMPTY,
         }
     }
 

@@ -6,7 +6,8 @@
 //! | [`arguments`], [`commands`] | the command line |
 //! | [`scenario`], [`fault`] | a run and its faults, from a seed or a TOML file |
 //! | [`world`] | true time, events, and execution of the protocol's outputs |
-//! | [`machine`], [`engine`], [`clock`], [`network`], [`queue`], [`event`] | parts of the world |
+//! | [`machine`], [`engine`], [`acts`], [`clock`], [`network`], [`queue`], [`event`] | parts of the world |
+//! | [`wire_form`] | messages as bytes |
 //! | [`check`], [`violation`] | the invariants, one per file |
 //! | [`run`], [`sweep`] | one seed, many seeds |
 //! | [`shrink`] | reduces a failing run |
@@ -16,6 +17,7 @@
 //!
 //! A run has two phases: faults, then healing, after which the swarm must make progress.
 
+mod acts;
 mod arguments;
 mod check;
 mod clock;
@@ -42,6 +44,7 @@ mod sweep;
 mod tests;
 mod trace;
 mod violation;
+mod wire_form;
 mod world;
 
 use std::process::ExitCode;

@@ -66,11 +66,21 @@ impl Network {
     }
 
     /// Arrival times of a message sent at `now`: none, one or two.
-    pub fn arrivals(&mut self, now: Duration, from: usize, to: usize) -> Vec<Duration> {
+    pub fn arrivals(
+        &mut self,
+        now: Duration,
+        from: usize,
+        to: usize,
+    ) -> impl Iterator<Item = Duration> + use<> {
+        let copies = self.copies(now, from, to);
+        copies.into_iter().flatten()
+    }
+
+    fn copies(&mut self, now: Duration, from: usize, to: usize) -> [Option<Duration>; 2] {
         if self.cut(from, to) {
-            return Vec::new();
+            return [None; 2];
         }
-        let mut copies = 1;
+        let mut doubled_now = false;
         let mut lateness = Duration::ZERO;
         for (_, fault) in &self.active {
             if let Fault::Weather {
@@ -82,31 +92,40 @@ impl Network {
             } = fault
             {
                 if self.rng.chance(*loss) {
-                    return Vec::new();
+                    return [None; 2];
                 }
-                copies += usize::from(self.rng.chance(*doubled));
+                doubled_now |= self.rng.chance(*doubled);
                 if self.rng.chance(*late) {
                     lateness = lateness.max(self.rng.time(Duration::ZERO..*by));
                 }
             }
         }
-        (0..copies)
-            .map(|_| {
-                let longest = if self.rng.chance(RARELY) { RARE } else { USUAL };
-                let wide = if self.setting == Setting::Wan {
-                    WIDE
-                } else {
-                    1
-                };
-                let usual = now + self.rng.time(LEAST * wide..longest * wide);
-                let late = usual + lateness;
-                if now < self.healed_at {
-                    late.min(self.healed_at.max(usual))
-                } else {
-                    usual
-                }
-            })
-            .collect()
+        let first = self.arrival(now, lateness);
+        let second = doubled_now.then(|| self.arrival(now, lateness));
+        [Some(first), second]
+    }
+
+    fn arrival(&mut self, now: Duration, lateness: Duration) -> Duration {
+        let longest = if self.rng.chance(RARELY) { RARE } else { USUAL };
+        let wide = match self.setting {
+            Setting::Wan => WIDE,
+            Setting::Lan => 1,
+        };
+        let usual = now + self.rng.time(LEAST * wide..longest * wide);
+        let late = usual + lateness;
+        match now < self.healed_at {
+            true => late.min(self.healed_at.max(usual)),
+            false => usual,
+        }
+    }
+
+    /// Longest time between two runs of a machine's control thread, if it is starved.
+    pub fn stall(&self, machine: usize) -> Option<Duration> {
+        let stalls = self.active.iter().filter_map(|(_, fault)| match fault {
+            Fault::Stall { nodes, by, .. } if nodes.contains(&machine) => Some(*by),
+            _ => None,
+        });
+        stalls.max()
     }
 
     /// Delay of a slow machine; zero after healing.

@@ -37,14 +37,15 @@ pub struct Outcome {
 pub fn run(scenario: Scenario, trace: Trace, bug: Option<Bug>) -> Outcome {
     plant(bug);
     let mut world = World::new(scenario, trace);
-    let mut checkers = check::all();
+    let mut checkers = check::all(world.tests.len());
     let timings = world.scenario.timings();
-    let start_timeout = timings.registration_window + timings.share_lease * 8;
     let lease = timings.share_lease(world.machines.len());
-    let end =
-        world.healed_at() + world.scenario.plan.length.max(start_timeout) + lease * 4 + FETCHING;
+    let second = world.scenario.second.as_ref().map(|s| s.after);
+    let longest = second.unwrap_or_default() + world.scenario.plan.length;
+    let longest = longest + world.scenario.start_timeout() + world.scenario.longest_inspection();
+    let end = world.healed_at() + longest + lease * 4 + FETCHING;
     let pauses = timings.max_pause * world.scenario.faults.0.len() as u32;
-    let end = end + pauses + world.scenario.spec().hook_limit();
+    let end = end + pauses + world.scenario.spec(0).hook_limit();
     let result = catch_unwind(AssertUnwindSafe(|| {
         checker::run(&mut world, end.max(SHORTEST), &mut checkers)
     }));

@@ -25,6 +25,10 @@ pub struct Line {
     whole: Option<Duration>,
     /// Messages and bytes that a node receives per second during the load.
     traffic: BTreeMap<Topic, (f64, f64)>,
+    /// Time from the end of the profile to the end of the test on the last node.
+    ended: Option<Duration>,
+    /// Time from the end of the profile to the complete result on the last node.
+    complete: Option<Duration>,
     /// Age of the newest counters of each worker on one node: median and maximum.
     stale: (Duration, Duration),
     events: u64,
@@ -39,20 +43,48 @@ struct Milestones {
     whole: Option<Duration>,
     share: Vec<u32>,
     sum: u64,
+    ended: Option<Duration>,
+    complete: Option<Duration>,
+    /// Nodes without the end, and nodes without the complete result.
+    open: (usize, usize),
+    node_open: Vec<(bool, bool)>,
 }
 
 impl Milestones {
+    /// Counts the nodes that know the end and have the complete result.
+    fn update_end(&mut self, world: &World, machine: usize) {
+        if self.node_open.is_empty() {
+            let nodes = world.machines.len();
+            self.open = (nodes, nodes);
+            self.node_open = vec![(true, true); nodes];
+        }
+        let Some(test) = world.machines[machine].test(TEST) else {
+            return;
+        };
+        let open = &mut self.node_open[machine];
+        if open.0 && test.ended().is_some() {
+            open.0 = false;
+            self.open.0 -= 1;
+            self.ended = (self.open.0 == 0).then_some(world.now);
+        }
+        if open.1 && test.complete() {
+            open.1 = false;
+            self.open.1 -= 1;
+            self.complete = (self.open.1 == 0).then_some(world.now);
+        }
+    }
+
     fn update(&mut self, world: &World, machine: usize) {
         if self.elected.is_none() && world.machines[machine].has_authority(TEST, world.now) {
             self.elected = Some(world.now - SUBMITTED);
         }
         self.share.resize(world.machines.len(), 0);
-        let has = world.machines[machine].sending(world.now);
+        let has = world.machines[machine].sending(0, world.now).count();
         self.sum = self.sum - u64::from(self.share[machine]) + u64::from(has);
         self.share[machine] = has;
         if self.whole.is_none()
             && self.sum == u64::from(WHOLE)
-            && let Some(last) = world.started_last
+            && let Some(last) = world.tests[0].started_last
         {
             self.whole = Some(world.now.max(last) - SUBMITTED);
         }
@@ -68,6 +100,7 @@ impl Checker for Milestones {
         if self.whole.is_none() {
             self.update(world, machine);
         }
+        self.update_end(world, machine);
         Ok(())
     }
 }
@@ -76,7 +109,7 @@ fn staleness(world: &World) -> (Duration, Duration) {
     let Some(test) = world.running().find_map(|m| m.test(TEST)) else {
         return Default::default();
     };
-    let started = world.started.unwrap_or_default();
+    let started = world.tests[0].started.unwrap_or_default();
     let workers = test.merge().workers().values();
     let mut ages: Vec<Duration> = workers
         .map(|m| (world.now - started).saturating_sub(m.elapsed))
@@ -88,6 +121,9 @@ fn staleness(world: &World) -> (Duration, Duration) {
         ages.last().copied().unwrap_or_default(),
     )
 }
+
+/// Longest time from the end of the profile to the complete result on all nodes.
+const ENDING: Duration = Duration::from_secs(60);
 
 /// Measures a swarm of this size during a test of this length.
 pub fn measure(nodes: usize, lasts: Duration, seed: u64) -> anyhow::Result<Line> {
@@ -101,24 +137,33 @@ pub fn measure(nodes: usize, lasts: Duration, seed: u64) -> anyhow::Result<Line>
     world.meter.from = Some(from);
     let mut milestones = Milestones::default();
     let run = |world: &mut World, until: Duration, milestones: &mut Milestones| {
-        let mut watched: [&mut dyn Checker; 3] =
-            [&mut NoExcessLoad::default(), &mut OneAuthority, milestones];
+        let mut watched: [&mut dyn Checker; 3] = [
+            &mut NoExcessLoad::new(0),
+            &mut OneAuthority { of: 0 },
+            milestones,
+        ];
         run_until(world, until, &mut watched).map_err(|v| anyhow::anyhow!("{nodes} nodes: {v}"))
     };
     let until = SUBMITTED + lasts;
     run(&mut world, until, &mut milestones)?;
     let seconds = (until - from).as_secs_f64() * nodes as f64;
+    let traffic = std::mem::take(&mut world.meter.sums);
+    world.meter.from = None;
+    let stale = staleness(&world);
+    let end = world.tests[0].started_last.unwrap_or_default() + lasts;
+    run(&mut world, end + ENDING, &mut milestones)?;
+    let after = |at: Option<Duration>| at.map(|at| at.saturating_sub(end));
     Ok(Line {
+        ended: after(milestones.ended),
+        complete: after(milestones.complete),
         nodes,
         elected: milestones.elected,
         whole: milestones.whole,
-        traffic: world
-            .meter
-            .sums
+        traffic: traffic
             .iter()
             .map(|(t, (m, b))| (*t, (*m as f64 / seconds, *b as f64 / seconds)))
             .collect(),
-        stale: staleness(&world),
+        stale,
         events: world.events,
         virtual_time: world.now,
         real: began.elapsed(),
@@ -137,8 +182,9 @@ fn seconds(d: Option<Duration>) -> String {
 pub fn table(lines: &[Line]) -> String {
     let mut text = String::from(
         "| nodes | elected s | full load s | adverts KiB/s | tests KiB/s | metrics KiB/s | \
-         requests KiB/s | messages/s | staleness p50, worst s | real s (virtual s) |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+         requests KiB/s | messages/s | staleness p50, worst s | ended, complete s | real s \
+         (virtual s) |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for l in lines {
         let of = |t| l.traffic.get(&t).map_or(0.0, |(_, bytes)| *bytes);
@@ -146,13 +192,15 @@ pub fn table(lines: &[Line]) -> String {
         let bytes: Vec<String> = Topic::ALL.iter().map(|t| kib(of(*t))).collect();
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {messages:.0} | {:.1}, {:.1} | {:.1} ({:.0}) |",
+            "| {} | {} | {} | {} | {messages:.0} | {:.1}, {:.1} | {}, {} | {:.1} ({:.0}) |",
             l.nodes,
             seconds(l.elected),
             seconds(l.whole),
             bytes.join(" | "),
             l.stale.0.as_secs_f64(),
             l.stale.1.as_secs_f64(),
+            seconds(l.ended),
+            seconds(l.complete),
             l.real.as_secs_f64(),
             l.virtual_time.as_secs_f64(),
         );
@@ -282,6 +330,10 @@ mod tests {
         assert!(line.elected.is_some(), "{line:?}");
         assert!(line.whole < Some(Duration::from_secs(5)), "{line:?}");
         assert!(line.whole.is_some(), "{line:?}");
+        assert!(line.ended < Some(Duration::from_secs(5)), "{line:?}");
+        assert!(line.ended.is_some(), "{line:?}");
+        assert!(line.complete < Some(Duration::from_secs(8)), "{line:?}");
+        assert!(line.complete.is_some(), "{line:?}");
         let metrics = line.traffic[&Topic::Metrics].1;
         assert!(
             (1.0..METRICS_PER_SECOND as f64).contains(&metrics),

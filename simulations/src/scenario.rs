@@ -14,9 +14,6 @@ use crate::fault::{FaultPlan, Timed};
 use crate::rng::Rng;
 use crate::seconds;
 
-/// Arrivals per second of every simulated test.
-pub const RATE: u64 = 1_000;
-
 /// Time of the submission: the nodes have received each other's adverts by then.
 pub const SUBMITTED: Duration = Duration::from_secs(3);
 
@@ -56,6 +53,80 @@ pub enum OnLoss {
     Fail,
 }
 
+/// The load of a simulated plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "model", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Load {
+    /// Open model.
+    Open {
+        /// Arrivals per second.
+        rate: u32,
+    },
+    /// Closed model.
+    Closed {
+        /// Virtual users.
+        users: u32,
+        /// Shortest response time.
+        #[serde(with = "seconds")]
+        quickest: Duration,
+        /// Longest response time.
+        #[serde(with = "seconds")]
+        slowest: Duration,
+        /// Number of requests after which the test ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requests: Option<u64>,
+    },
+}
+
+impl Default for Load {
+    fn default() -> Load {
+        Load::Open { rate: 100 }
+    }
+}
+
+impl Load {
+    /// A random load.
+    fn random(rng: &mut Rng) -> Load {
+        if rng.chance(550) {
+            return Load::Open {
+                rate: [20, 50, 100, 200][rng.index(4)],
+            };
+        }
+        let slowest = rng.time(Duration::from_millis(100)..Duration::from_secs(4));
+        Load::Closed {
+            users: rng.within(1..41) as u32,
+            quickest: rng.time(slowest / 10..slowest),
+            slowest,
+            requests: rng.chance(400).then(|| rng.within(50..2_000)),
+        }
+    }
+
+    /// The full load that scaling refers to, in thousandths of arrivals per second or of users.
+    pub fn full_milli(self) -> u64 {
+        1_000
+            * match self {
+                Load::Open { rate } => u64::from(rate),
+                Load::Closed { users, .. } => u64::from(users),
+            }
+    }
+
+    /// Users of the closed model.
+    pub fn users(self) -> Option<u32> {
+        match self {
+            Load::Open { .. } => None,
+            Load::Closed { users, .. } => Some(users),
+        }
+    }
+
+    /// Number of requests after which the test ends, if it is limited.
+    pub fn requests(self) -> Option<u64> {
+        match self {
+            Load::Open { .. } => None,
+            Load::Closed { requests, .. } => requests,
+        }
+    }
+}
+
 /// A machine.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +139,23 @@ pub struct MachineSpec {
     /// Reason why it cannot take a share, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unable: Option<String>,
+    /// Whether it cannot parse the plan: another version.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cannot_parse: bool,
+    /// Time that it takes to inspect a plan and to fetch its data, if that is long.
+    #[serde(
+        default,
+        with = "seconds::maybe",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub inspection: Option<Duration>,
+}
+
+impl MachineSpec {
+    /// Whether it can take part once it has its data.
+    pub fn able(&self) -> bool {
+        self.unable.is_none() && !self.cannot_parse
+    }
 }
 
 /// The test.
@@ -94,6 +182,58 @@ pub struct Plan {
     pub teardown: bool,
     /// Length in bytes; nodes fetch a long plan.
     pub bytes: usize,
+    /// Load.
+    #[serde(default)]
+    pub load: Load,
+}
+
+impl Plan {
+    /// The plan as seen by the protocol.
+    pub fn spec(&self) -> TestSpec {
+        TestSpec {
+            length: self.length,
+            end: self.length,
+            setup: self.setup.then_some(ONCE),
+            teardown: self.teardown.then_some(ONCE),
+            grace: self.grace,
+            min_workers: 1,
+            balance: match self.equal {
+                true => Balance::Equal,
+                false => Balance::Capacity,
+            },
+            on_lost: match self.on_lost_worker {
+                OnLoss::Reassign => OnLost::Reassign,
+                OnLoss::Hold => OnLost::Hold,
+                OnLoss::Fail => OnLost::Fail,
+            },
+            users: self.load.users(),
+            requests: self.load.requests(),
+            labels: BTreeMap::new(),
+            task: TaskDescription {
+                task_type: "SLEEP".into(),
+                target_rate_milli: match self.load {
+                    Load::Open { .. } => self.load.full_milli(),
+                    Load::Closed { .. } => 0,
+                },
+                duration: self.length,
+                max_concurrency: self.load.users().unwrap_or_default(),
+                ..TaskDescription::default()
+            },
+        }
+    }
+}
+
+/// A second test, at the same time as the first.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Second {
+    /// Time from the submission of the first test to its own.
+    #[serde(with = "seconds")]
+    pub after: Duration,
+    /// Index of the machine on which it is submitted.
+    pub submitter: usize,
+    /// The test.
+    pub plan: Plan,
 }
 
 /// A run.
@@ -113,8 +253,14 @@ pub struct Scenario {
     pub heartbeats_per_second: u32,
     /// Index of the machine on which the test is submitted.
     pub submitter: usize,
+    /// Whether all messages pass through their wire form.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wire: bool,
     /// The test.
     pub plan: Plan,
+    /// A second test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Second>,
     /// The machines.
     #[serde(rename = "machine")]
     pub machines: Vec<MachineSpec>,
@@ -138,7 +284,7 @@ impl Scenario {
         let machines: Vec<MachineSpec> = (0..nodes)
             .map(|i| MachineSpec {
                 clock: Clock {
-                    origin: rng.within(1_000_000_000..1_000_000_000_000_000),
+                    origin: rng.within(1_000_000_000..1_000_000_000_000_000) as i64,
                     drift_ppm: match rng.within(0..3) {
                         0 => -MAX_DRIFT_PPM,
                         1 => MAX_DRIFT_PPM,
@@ -148,6 +294,8 @@ impl Scenario {
                 capacity: 1 + rng.within(0..200) as u32,
                 unable: (i > 0 && faults == Faults::All && rng.chance(30))
                     .then(|| "its policy does not allow the target".to_owned()),
+                cannot_parse: false,
+                inspection: None,
             })
             .collect();
         let mut kind = Rng::new(seed, "setting");
@@ -177,8 +325,11 @@ impl Scenario {
                 setup: false,
                 teardown: false,
                 bytes: 100,
+                load: Load::default(),
             },
+            second: None,
             submitter: 0,
+            wire: false,
             faults: FaultPlan::default(),
         };
         scenario.plan.grace = rng.time(Duration::ZERO..Duration::from_secs(3));
@@ -199,8 +350,41 @@ impl Scenario {
         let mut stream = Rng::new(seed, "setup");
         scenario.plan.setup = stream.chance(200);
         scenario.plan.teardown = stream.chance(200);
+        scenario.plan.load = Load::random(&mut Rng::new(seed, "load"));
+        if faults == Faults::All && nodes > 1 {
+            scenario.add_machine_faults(seed);
+        }
         scenario.fit_length();
         scenario
+    }
+
+    /// Nodes without the plan's data, faults of machines, a second test.
+    fn add_machine_faults(&mut self, seed: u64) {
+        let mut rng = Rng::new(seed, "nodes");
+        let nodes = self.machines.len();
+        for (i, machine) in self.machines.iter_mut().enumerate() {
+            machine.cannot_parse = i > 0 && rng.chance(25);
+            if i > 0 && rng.chance(40) {
+                let longest = Duration::from_secs([1, 10, 60, 180][rng.index(4)]);
+                machine.inspection = Some(rng.time(Duration::ZERO..longest));
+            }
+        }
+        let from = SUBMITTED - Duration::from_millis(300);
+        let until = Duration::from_secs(17);
+        let faults = FaultPlan::of_machines(&mut rng, nodes, from, until);
+        self.faults.0.extend(faults);
+        self.faults.0.sort_by_key(|t| t.at);
+        self.wire = seed.is_multiple_of(8);
+        if rng.chance(150) {
+            self.second = Some(Second {
+                after: rng.time(Duration::ZERO..Duration::from_secs(6)),
+                submitter: rng.index(nodes),
+                plan: Plan {
+                    load: Load::random(&mut rng),
+                    ..self.plan.clone()
+                },
+            });
+        }
     }
 
     /// Extends the plan so that the swarm can recover from the last fault.
@@ -214,7 +398,34 @@ impl Scenario {
             Duration::ZERO
         };
         let recovery = recovery + setup;
+        let drains = self.tests().filter(|p| p.load.users().is_some());
+        let drains = drains.map(|p| p.grace).max().unwrap_or_default();
+        let recovery = recovery + drains;
         self.plan.length = (healed - SUBMITTED + recovery).max(Duration::from_secs(6));
+        if let Some(second) = &mut self.second {
+            second.plan.length = self.plan.length;
+        }
+    }
+
+    /// The plans of all tests.
+    pub fn tests(&self) -> impl Iterator<Item = &Plan> {
+        let second = self.second.iter().map(|s| &s.plan);
+        std::iter::once(&self.plan).chain(second)
+    }
+
+    /// Time that a node without a start waits for a coordinator, from the inspection of its plan.
+    pub fn start_timeout(&self) -> Duration {
+        let timings = self.timings();
+        let lease = timings.share_lease(self.machines.len());
+        let silence = timings.registration_window + timings.share_lease * 8;
+        let hooks = self.tests().map(|p| p.spec().hook_limit()).max();
+        silence.max(timings.start_limit + lease * 2) + hooks.unwrap_or_default()
+    }
+
+    /// Longest inspection of the plan on any machine.
+    pub fn longest_inspection(&self) -> Duration {
+        let all = self.machines.iter().filter_map(|m| m.inspection);
+        all.max().unwrap_or_default()
     }
 
     /// Timing profile.
@@ -225,37 +436,15 @@ impl Scenario {
         };
         Timings {
             max_pause: timings.share_lease,
+            start_limit: timings.start_limit / 3,
             heartbeats_per_second: self.heartbeats_per_second,
             ..timings
         }
     }
 
-    /// The plan as seen by the protocol.
-    pub fn spec(&self) -> TestSpec {
-        TestSpec {
-            length: self.plan.length,
-            end: self.plan.length,
-            setup: self.plan.setup.then_some(ONCE),
-            teardown: self.plan.teardown.then_some(ONCE),
-            grace: self.plan.grace,
-            min_workers: 1,
-            balance: match self.plan.equal {
-                true => Balance::Equal,
-                false => Balance::Capacity,
-            },
-            on_lost: match self.plan.on_lost_worker {
-                OnLoss::Reassign => OnLost::Reassign,
-                OnLoss::Hold => OnLost::Hold,
-                OnLoss::Fail => OnLost::Fail,
-            },
-            labels: BTreeMap::new(),
-            task: TaskDescription {
-                task_type: "SLEEP".into(),
-                target_rate_milli: RATE * 1_000,
-                duration: self.plan.length,
-                ..TaskDescription::default()
-            },
-        }
+    /// The plan of a test as seen by the protocol.
+    pub fn spec(&self, of: usize) -> TestSpec {
+        self.tests().nth(of).unwrap_or(&self.plan).spec()
     }
 
     /// Parses a scenario.
@@ -271,6 +460,13 @@ impl Scenario {
             "submitter = {} of {count} machines; they are counted from 0",
             scenario.submitter
         );
+        if let Some(second) = &scenario.second {
+            ensure!(
+                second.submitter < count,
+                "second.submitter = {} of {count} machines; they are counted from 0",
+                second.submitter
+            );
+        }
         for machine in &scenario.machines {
             let drift = machine.clock.drift_ppm;
             ensure!(

@@ -34,12 +34,17 @@ fn reductions(scenario: &Scenario) -> Vec<Scenario> {
         candidates.push(less);
     }
     for removed in (0..scenario.machines.len()).rev() {
-        if scenario.machines.len() < 2 || scenario.submitter == removed {
+        let second = scenario.second.as_ref().map(|s| s.submitter);
+        let submits = scenario.submitter == removed || second == Some(removed);
+        if scenario.machines.len() < 2 || submits {
             continue;
         }
         let mut less = scenario.clone();
         less.machines.remove(removed);
         less.submitter -= usize::from(less.submitter > removed);
+        if let Some(second) = &mut less.second {
+            second.submitter -= usize::from(second.submitter > removed);
+        }
         less.faults.0 = faults
             .iter()
             .filter_map(|t| {
@@ -49,6 +54,26 @@ fn reductions(scenario: &Scenario) -> Vec<Scenario> {
             .collect();
         less.fit_length();
         candidates.push(less);
+    }
+    if scenario.second.is_some() {
+        let mut less = scenario.clone();
+        less.second = None;
+        less.fit_length();
+        candidates.push(less);
+    }
+    if scenario.wire {
+        let mut less = scenario.clone();
+        less.wire = false;
+        candidates.push(less);
+    }
+    for (i, machine) in scenario.machines.iter().enumerate() {
+        if !machine.able() || machine.inspection.is_some() {
+            let mut less = scenario.clone();
+            less.machines[i].unable = None;
+            less.machines[i].cannot_parse = false;
+            less.machines[i].inspection = None;
+            candidates.push(less);
+        }
     }
     for (i, timed) in faults.iter().enumerate() {
         let half = timed.fault.duration() / 2;

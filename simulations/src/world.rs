@@ -7,35 +7,39 @@
 mod faults;
 mod load;
 mod processes;
+mod test;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vajra_core::Hook;
-use vajra_core::protocol::error::HookError;
+pub use test::TestWorld;
+use vajra_core::protocol::error::{HookError, PlanRejection};
 use vajra_core::protocol::event_kind::EventKind;
 use vajra_core::protocol::log::LoadCommand;
 use vajra_core::protocol::messages::{Gossip, Reply, Request, StopOrder};
 use vajra_core::protocol::planted::{Bug, planted};
 use vajra_core::protocol::spec::{SLOTS, Submission};
 use vajra_core::protocol::{Acceptance, EngineOrder, Input, NodeId, Output, TestId};
+use vajra_core::{Hook, Slots};
 
 use crate::coverage::Coverage;
-use crate::engine::Engine;
+use crate::engine::{APPLIES_WITHIN, Act, Engine, EngineSpec};
 use crate::event::Event;
 use crate::fault::{Fault, Ways};
-use crate::machine::{Machine, State, index, peer};
+use crate::machine::{EngineSlot, Machine, State, index, peer};
 use crate::meter::Meter;
 use crate::network::Network;
 use crate::queue::Queue;
 use crate::rng::Rng;
-use crate::scenario::{OnLoss, RATE, SUBMITTED, Scenario, Setting};
+use crate::scenario::{OnLoss, SUBMITTED, Scenario, Setting};
 use crate::trace::Trace;
 use crate::violation::Violation;
+use crate::wire_form;
 
-/// The test of every run.
+/// The first test of every run.
 pub const TEST: TestId = TestId([7; 16]);
+/// The second test of some.
+const SECOND: TestId = TestId([8; 16]);
 /// Time that a world runs on after the test is over everywhere, in which the end is repeated.
 const SETTLING: Duration = Duration::from_secs(3);
 /// Time-out of every stop.
@@ -54,7 +58,7 @@ const LEAVING: Duration = Duration::from_millis(700);
 #[derive(Clone, Debug)]
 enum Scheduled {
     To(usize, Event),
-    Submit,
+    Submit(usize),
     FaultStarts(usize),
     FaultEnds(usize),
     Leaves(usize, u64),
@@ -80,17 +84,8 @@ pub struct World {
     pub scenario: Scenario,
     /// All machines.
     pub machines: Vec<Machine>,
-    /// Electorate, once the test was submitted.
-    pub electorate: Vec<NodeId>,
-    /// True time of the first start of the profile on any machine.
-    pub started: Option<Duration>,
-    /// True time of the last start. A later coordinator chooses another start if no reachable node
-    /// knows one.
-    pub started_last: Option<Duration>,
-    /// True time, machine and incarnation of the first stop request.
-    pub stopped: Option<(Duration, usize, u64)>,
-    /// Number of starts of each hook.
-    pub ran: BTreeMap<Hook, u32>,
+    /// All tests.
+    pub tests: Vec<TestWorld>,
     /// Situations that occurred.
     pub coverage: Coverage,
     /// Number of events.
@@ -101,9 +96,8 @@ pub struct World {
     queue: Queue<Scheduled>,
     rng: Rng,
     trace: Trace,
-    plan: Arc<[u8]>,
     over_since: Option<Duration>,
-    rejected: Option<String>,
+    broken: Option<(&'static str, String)>,
 }
 
 impl World {
@@ -111,16 +105,17 @@ impl World {
     pub fn new(scenario: Scenario, trace: Trace) -> World {
         let timings = scenario.timings();
         let machines = scenario.machines.iter().enumerate();
+        let tests: Vec<TestWorld> = scenario
+            .tests()
+            .zip([TEST, SECOND])
+            .map(|(plan, id)| TestWorld::new(id, plan.clone()))
+            .collect();
         let mut world = World {
             now: Duration::ZERO,
             machines: machines
-                .map(|(i, spec)| Machine::new(i, spec.clone(), timings.clone()))
+                .map(|(i, spec)| Machine::new(i, spec.clone(), timings.clone(), tests.len()))
                 .collect(),
-            electorate: Vec::new(),
-            started: None,
-            started_last: None,
-            stopped: None,
-            ran: BTreeMap::new(),
+            tests,
             coverage: Coverage::default(),
             events: 0,
             meter: Meter::default(),
@@ -132,9 +127,8 @@ impl World {
             queue: Queue::default(),
             rng: Rng::new(scenario.seed, "machines"),
             trace,
-            plan: vec![b'p'; scenario.plan.bytes].into(),
             over_since: None,
-            rejected: None,
+            broken: None,
             scenario,
         };
         if world.scenario.setting == Setting::Wan {
@@ -150,7 +144,12 @@ impl World {
                 world.start(i);
             }
         }
-        world.push(SUBMITTED, Scheduled::Submit);
+        world.push(SUBMITTED, Scheduled::Submit(0));
+        if let Some(second) = &world.scenario.second {
+            let at = SUBMITTED + second.after;
+            world.push(at, Scheduled::Submit(1));
+            world.coverage.saw("second tests");
+        }
         world
     }
 
@@ -165,19 +164,19 @@ impl World {
         healed.unwrap_or_default().max(SUBMITTED)
     }
 
-    /// Electors that still run in their original incarnation and are not leaving.
-    pub fn electors_alive(&self) -> usize {
+    /// Electors of a test that still run in their original incarnation and are not leaving.
+    pub fn electors_alive(&self, of: usize) -> usize {
         let alive = |n: &&NodeId| {
             self.machines
                 .iter()
                 .any(|m| m.state == State::Up && !m.leaving && m.node.local().node == **n)
         };
-        self.electorate.iter().filter(alive).count()
+        self.tests[of].electorate.iter().filter(alive).count()
     }
 
-    /// Whether a majority of the electorate can still elect.
-    pub fn majority_alive(&self) -> bool {
-        self.electors_alive() > self.electorate.len() / 2
+    /// Whether a majority of the electorate of a test can still elect.
+    pub fn majority_alive(&self, of: usize) -> bool {
+        self.electors_alive(of) > self.tests[of].electorate.len() / 2
     }
 
     /// Machines whose process runs.
@@ -185,9 +184,16 @@ impl World {
         self.machines.iter().filter(|m| m.state == State::Up)
     }
 
-    /// Slots that all engines act on now.
-    pub fn sending(&self) -> u32 {
-        self.machines.iter().map(|m| m.sending(self.now)).sum()
+    /// Number of slots that all engines of a test send for now.
+    pub fn sending(&self, of: usize) -> u32 {
+        let sending = self.machines.iter().map(|m| m.sending(of, self.now));
+        sending.map(Slots::count).sum()
+    }
+
+    /// Index of a test.
+    pub fn index_of(&self, test: TestId) -> usize {
+        let found = self.tests.iter().position(|t| t.id == test);
+        found.unwrap_or_default()
     }
 
     /// Handles the next event before `end`.
@@ -208,10 +214,22 @@ impl World {
         if self.events > MAX_EVENTS * (1 + self.machines.len() as u64 / 50) {
             return Err(self.violation("bounded events", "events without end".into()));
         }
-        if let Some(text) = self.rejected.take() {
-            return Err(self.violation("valid messages are not rejected", text));
+        if let Some((invariant, text)) = self.broken.take() {
+            return Err(self.violation(invariant, text));
         }
         Ok(machine.map_or(Step::World, Step::Machine))
+    }
+
+    /// Records how much the engines did.
+    pub fn record_acts_done(&mut self) {
+        for of in 0..self.tests.len() {
+            let acts = &self.tests[of].acts;
+            let (arrivals, numbers) = acts.count();
+            let iterations: usize = acts.users.iter().map(Vec::len).sum();
+            self.coverage.saw_often("arrivals", arrivals as u64);
+            self.coverage.saw_often("request numbers", numbers as u64);
+            self.coverage.saw_often("iterations", iterations as u64);
+        }
     }
 
     /// Records whether an elector has received a share lease longer than the basic one.
@@ -237,11 +255,12 @@ impl World {
     /// Whether every running process knows the end of the test and has the complete result.
     fn all_over(&self) -> bool {
         self.now > self.healed_at()
-            && self.machines.iter().all(|m| {
-                m.test(TEST)
-                    .is_none_or(|t| t.ended().is_some() && t.complete())
+            && self.tests.iter().all(|of| {
+                self.machines.iter().all(|m| {
+                    m.test(of.id)
+                        .is_none_or(|t| t.ended().is_some() && t.complete())
+                }) && of.started.is_some()
             })
-            && self.started.is_some()
     }
 
     fn push(&mut self, at: Duration, scheduled: Scheduled) {
@@ -255,7 +274,7 @@ impl World {
                 self.event(i, event);
                 Some(i)
             }
-            Scheduled::Submit => self.submit(),
+            Scheduled::Submit(of) => self.submit(of),
             Scheduled::FaultStarts(index) => self.fault_starts(index),
             Scheduled::FaultEnds(index) => self.fault_ends(index),
             Scheduled::Leaves(i, incarnation) => {
@@ -267,21 +286,26 @@ impl World {
         }
     }
 
-    fn submit(&mut self) -> Option<usize> {
-        let submitter = self.scenario.submitter;
+    fn submit(&mut self, of: usize) -> Option<usize> {
+        let second = self.scenario.second.as_ref().filter(|_| of > 0);
+        let submitter = second.map_or(self.scenario.submitter, |s| s.submitter);
         let order = std::iter::once(submitter).chain(0..self.machines.len());
-        let i = order
-            .into_iter()
-            .find(|i| self.machines[*i].state == State::Up && !self.machines[*i].leaving)?;
+        let i = order.into_iter().find(|i| {
+            let machine = &self.machines[*i];
+            machine.state == State::Up && !machine.leaving && !machine.spec.cannot_parse
+        })?;
+        let test = &mut self.tests[of];
+        test.submitted = Some(self.now);
+        let id = test.id;
         let submission = Submission {
-            test: TEST,
+            test: id,
             name: "simulated".into(),
-            plan: self.plan.clone(),
+            plan: test.bytes.clone(),
             unix_ms: 0,
         };
         self.input(i, Input::Submit(submission));
-        let test = self.machines[i].test(TEST)?;
-        self.electorate = test.announcement().electorate.clone();
+        let electorate = self.machines[i].test(id)?.announcement().electorate.clone();
+        self.tests[of].electorate = electorate;
         Some(i)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::machine::Machine;
 use crate::violation::Violation;
-use crate::world::{Step, TEST, World};
+use crate::world::{Step, World};
 
 /// A checker of one invariant.
 pub trait Checker: fmt::Debug {
@@ -67,6 +67,7 @@ pub fn run(
     }
     run_until(world, end, &mut all)?;
     world.record_stretched_leases();
+    world.record_acts_done();
     for checker in all {
         checker.at_end(world)?;
     }
@@ -75,9 +76,10 @@ pub fn run(
 
 /// Whether the coordinator that ended the test recorded this worker as lost and then died: there is
 /// no node left to which the worker could deliver its missing snapshots.
-pub fn end_unreachable(world: &World, worker: &Machine) -> bool {
+pub fn end_unreachable(world: &World, of: usize, worker: &Machine) -> bool {
     let node = &worker.node.local().node;
-    let mut ends = world.running().filter_map(|m| m.test(TEST)?.ended());
+    let id = world.tests[of].id;
+    let mut ends = world.running().filter_map(|m| m.test(id)?.ended());
     ends.any(|end| {
         let mut roster = end.roster.iter();
         let lost = roster.any(|e| e.worker == *node && e.lost_at.is_some());

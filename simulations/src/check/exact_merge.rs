@@ -2,11 +2,14 @@
 
 use super::checker::{Checker, end_unreachable};
 use crate::violation::Violation;
-use crate::world::{TEST, World};
+use crate::world::World;
 
 /// Compares the merged metrics at the end of a run.
-#[derive(Debug, Default)]
-pub struct ExactMerge;
+#[derive(Debug)]
+pub struct ExactMerge {
+    /// Index of the test.
+    pub of: usize,
+}
 
 impl Checker for ExactMerge {
     fn name(&self) -> &'static str {
@@ -14,14 +17,15 @@ impl Checker for ExactMerge {
     }
 
     fn at_end(&mut self, world: &World) -> Result<(), Violation> {
-        if !world.majority_alive() {
+        let of = self.of;
+        if !world.majority_alive(of) {
             return Ok(());
         }
         let views: Vec<_> = world
             .running()
-            .filter_map(|m| Some((m.index, m.test(TEST)?.merge())))
+            .filter_map(|m| Some((m.index, m.test(world.tests[of].id)?.merge())))
             .collect();
-        for worker in world.running().filter(|w| !end_unreachable(world, w)) {
+        for worker in world.running().filter(|w| !end_unreachable(world, of, w)) {
             let node = &worker.node.local().node;
             let shown: Vec<_> = views
                 .iter()
@@ -29,7 +33,7 @@ impl Checker for ExactMerge {
                 .collect();
             let different = shown.windows(2).find(|w| w[0].1 != w[1].1);
             if let Some(pair) = different
-                && worker.engine.as_ref().is_some_and(|e| e.sent() > 0)
+                && worker.engine(of).is_some_and(|e| e.sent() > 0)
             {
                 let number = |i: usize| pair[i].1.map(|m| (m.number, m.is_final));
                 return Err(world.violation(

@@ -1,23 +1,31 @@
-//! No excess load: at every instant the slots that engines act on are at most the whole load.
+//! No excess load: at every instant the slots that engines may act on are disjoint.
+
+use vajra_core::Slots;
 
 use super::checker::Checker;
+use crate::machine::State;
 use crate::violation::Violation;
-use crate::world::{WHOLE, World};
+use crate::world::World;
 
-/// Checks the sum. An engine's slots grow only in an event of its own machine and shrink with time,
-/// so the last known values are an upper bound; all engines are read only if that is too high.
-#[derive(Debug, Default)]
+/// Checks the slots of a machine whenever they may have grown, which happens only in an event of its
+/// own. With time they only shrink.
+#[derive(Debug)]
 pub struct NoExcessLoad {
-    known: Vec<u32>,
-    bound: u64,
+    of: usize,
+    /// Version and incarnation of each engine when it was last checked.
+    checked: Vec<Option<(u64, u64)>>,
+    /// Slots that each machine had then.
+    known: Vec<Slots>,
 }
 
 impl NoExcessLoad {
-    fn update(&mut self, world: &World, i: usize) {
-        self.known.resize(world.machines.len(), 0);
-        let now = world.machines[i].sending(world.now);
-        self.bound = self.bound - u64::from(self.known[i]) + u64::from(now);
-        self.known[i] = now;
+    /// For a test.
+    pub fn new(of: usize) -> NoExcessLoad {
+        NoExcessLoad {
+            of,
+            checked: Vec::new(),
+            known: Vec::new(),
+        }
     }
 }
 
@@ -26,23 +34,34 @@ impl Checker for NoExcessLoad {
         "no excess load"
     }
 
-    fn after(&mut self, world: &World, machine: usize) -> Result<(), Violation> {
-        self.update(world, machine);
-        if self.bound <= u64::from(WHOLE) {
+    fn after(&mut self, world: &World, i: usize) -> Result<(), Violation> {
+        let machine = &world.machines[i];
+        let engine = machine
+            .engine(self.of)
+            .filter(|_| machine.state != State::Down);
+        let version = engine.map(|e| (e.version(), machine.incarnation));
+        self.checked.resize(world.machines.len(), None);
+        self.known.resize(world.machines.len(), Slots::EMPTY);
+        if version.is_none() || version == self.checked[i] {
             return Ok(());
         }
-        for i in 0..world.machines.len() {
-            self.update(world, i);
+        self.checked[i] = version;
+        let acting = machine.acting(self.of, world.now);
+        self.known[i] = acting.clone();
+        for other in (0..world.machines.len()).filter(|j| *j != i) {
+            if self.known[other].is_disjoint(&acting) {
+                continue;
+            }
+            let others = world.machines[other].acting(self.of, world.now);
+            let both = others.intersection(&acting);
+            self.known[other] = others;
+            if !both.is_empty() {
+                return Err(world.violation(
+                    self.name(),
+                    format!("n{other} and n{i} act on the same slots: {both:?}"),
+                ));
+            }
         }
-        if self.bound <= u64::from(WHOLE) {
-            return Ok(());
-        }
-        Err(world.violation(
-            self.name(),
-            format!(
-                "engines act on {} slots of {WHOLE}: {:?}",
-                self.bound, self.known
-            ),
-        ))
+        Ok(())
     }
 }

@@ -8,13 +8,16 @@ use vajra_core::protocol::merge::Merge;
 
 use super::checker::{Checker, end_unreachable};
 use crate::violation::Violation;
-use crate::world::{TEST, World};
+use crate::world::World;
 
 /// Compares the merged metrics with the counts of the engines.
-#[derive(Debug, Default)]
-pub struct NoLostCounts;
+#[derive(Debug)]
+pub struct NoLostCounts {
+    /// Index of the test.
+    pub of: usize,
+}
 
-fn shown(merge: &Merge, worker: &NodeId) -> Option<(u64, u64)> {
+pub fn shown(merge: &Merge, worker: &NodeId) -> Option<(u64, u64)> {
     let m = merge.workers().get(worker)?;
     let sent = m.counters().iter().map(|s| s.counters.sent).sum();
     let recorded = m.histograms(TimeKind::Response).map(|(_, data)| {
@@ -30,16 +33,17 @@ impl Checker for NoLostCounts {
     }
 
     fn at_end(&mut self, world: &World) -> Result<(), Violation> {
+        let of = self.of;
         for viewer in world.running() {
-            let Some(test) = viewer.test(TEST) else {
+            let Some(test) = viewer.test(world.tests[of].id) else {
                 continue;
             };
-            let ended = test.ended().is_some() && world.majority_alive();
+            let ended = test.ended().is_some() && world.majority_alive(of);
             for worker in world
                 .running()
-                .filter(|w| ended && !end_unreachable(world, w))
+                .filter(|w| ended && !end_unreachable(world, of, w))
             {
-                let sent = worker.engine.as_ref().map_or(0, |e| e.sent());
+                let sent = worker.engine(of).map_or(0, |e| e.sent());
                 let seen = shown(test.merge(), &worker.node.local().node).unwrap_or_default();
                 if sent > 0 && seen != (sent, sent) {
                     return Err(world.violation(
@@ -51,7 +55,8 @@ impl Checker for NoLostCounts {
                     ));
                 }
             }
-            for past in world.machines.iter().flat_map(|m| &m.past) {
+            let past = world.machines.iter().flat_map(|m| &m.past);
+            for past in past.filter(|p| p.of == of) {
                 let seen = shown(test.merge(), &past.node).unwrap_or_default();
                 if seen.0.max(seen.1) > past.sent {
                     return Err(world.violation(

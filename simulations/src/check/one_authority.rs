@@ -2,11 +2,14 @@
 
 use super::checker::Checker;
 use crate::violation::Violation;
-use crate::world::{TEST, World};
+use crate::world::World;
 
 /// Checks the nodes with authority. A node gains it only in an event of its own machine.
-#[derive(Debug, Default)]
-pub struct OneAuthority;
+#[derive(Debug)]
+pub struct OneAuthority {
+    /// Index of the test.
+    pub of: usize,
+}
 
 impl Checker for OneAuthority {
     fn name(&self) -> &'static str {
@@ -14,12 +17,13 @@ impl Checker for OneAuthority {
     }
 
     fn after(&mut self, world: &World, machine: usize) -> Result<(), Violation> {
-        if !world.machines[machine].has_authority(TEST, world.now) {
+        let id = world.tests[self.of].id;
+        if !world.machines[machine].has_authority(id, world.now) {
             return Ok(());
         }
         let machines = world.machines.iter();
         let holders: Vec<usize> = machines
-            .filter(|m| m.has_authority(TEST, world.now))
+            .filter(|m| m.has_authority(id, world.now))
             .map(|m| m.index)
             .collect();
         if holders.len() > 1 {

@@ -14,14 +14,15 @@ use crate::fault::{Fault, Timed};
 use crate::machine::{Machine, State};
 use crate::scenario::OnLoss;
 use crate::violation::Violation;
-use crate::world::{TEST, WHOLE, World};
+use crate::world::{WHOLE, World};
 
 /// Time until a node that missed the announcement learns of the test from an advert.
 const NEXT_ADVERT: Duration = Duration::from_millis(2_100);
 
 /// Checks the sum after the faults.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
+    of: usize,
     full: bool,
     checked_at: Option<Duration>,
 }
@@ -30,17 +31,21 @@ pub struct Progress {
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const SMALL: usize = 20;
 
-/// Two share leases, by the slowest clock.
-fn bound(world: &World) -> Duration {
+/// Two share leases, by the slowest clock; in the closed model also the time that removed users take
+/// to finish.
+pub fn bound(world: &World, of: usize) -> Duration {
     let lease = world.scenario.timings().share_lease(world.machines.len());
-    (lease * 2).mul_f64(1.0 + MAX_DRIFT_PPM as f64 / 1e6)
+    let plan = &world.tests[of].plan;
+    let drains = plan.load.users().map_or(Duration::ZERO, |_| plan.grace);
+    (lease * 2 + drains).mul_f64(1.0 + MAX_DRIFT_PPM as f64 / 1e6)
 }
 
-/// Time of the last start or end of a fault.
-fn since(world: &World) -> Option<Duration> {
-    let last = world.started_last?;
+/// Time of the last start or end of a fault, or at which a node could last begin to take part.
+pub fn since(world: &World, of: usize) -> Option<Duration> {
+    let last = world.tests[of].started_last?;
     let change = world.scenario.faults.last_change(world.now);
-    Some(change.unwrap_or_default().max(last))
+    let joined = world.tests[of].inspected_last;
+    Some(change.unwrap_or_default().max(last).max(joined?))
 }
 
 fn ongoing(world: &World) -> impl Iterator<Item = &Timed> {
@@ -49,7 +54,8 @@ fn ongoing(world: &World) -> impl Iterator<Item = &Timed> {
 }
 
 /// The connected machines with a majority of the electorate, if partitions are the only faults.
-fn majority(world: &World) -> Vec<&Machine> {
+fn majority(world: &World, of: usize) -> Vec<&Machine> {
+    let electorate = &world.tests[of].electorate;
     let sides: Option<Vec<&Vec<usize>>> = ongoing(world)
         .map(|t| match &t.fault {
             Fault::Partition { side, .. } => Some(side),
@@ -71,8 +77,8 @@ fn majority(world: &World) -> Vec<&Machine> {
             .collect();
         let electors = group
             .iter()
-            .filter(|m| world.electorate.contains(&m.node.local().node));
-        if electors.count() * 2 > world.electorate.len() {
+            .filter(|m| electorate.contains(&m.node.local().node));
+        if electors.count() * 2 > electorate.len() {
             return group;
         }
     }
@@ -80,10 +86,20 @@ fn majority(world: &World) -> Vec<&Machine> {
 }
 
 impl Progress {
+    /// For a test.
+    pub fn new(of: usize) -> Progress {
+        Progress {
+            of,
+            full: false,
+            checked_at: None,
+        }
+    }
+
     /// Whether the invariant applies now.
-    fn due(world: &World, from: Duration) -> bool {
-        let plan = &world.scenario.plan;
-        let Some(started) = world.started else {
+    fn due(&self, world: &World, from: Duration) -> bool {
+        let test = &world.tests[self.of];
+        let plan = &test.plan;
+        let Some(started) = test.started else {
             return false;
         };
         let until = started + plan.length.mul_f64(1.0 - MAX_DRIFT_PPM as f64 / 1e6);
@@ -91,19 +107,22 @@ impl Progress {
             world
                 .machines
                 .iter()
-                .filter_map(|m| m.test(TEST))
+                .filter_map(|m| m.test(test.id))
                 .all(|t| t.state() < TestState::Stopping)
         };
-        from + bound(world) <= world.now
+        from + bound(world, self.of) <= world.now
             && world.now < until
             && plan.on_lost_worker == OnLoss::Reassign
-            && world.stopped.is_none()
+            && test.stopped.is_none()
             && none_ended()
     }
 }
 
-fn able(m: &Machine) -> bool {
-    m.spec.unable.is_none() && !m.draining && m.test(TEST).is_some()
+/// Whether a machine can have a share: it has inspected the plan, and does not drain.
+pub fn able(world: &World, of: usize, m: &Machine) -> bool {
+    let test = m.test(world.tests[of].id);
+    let inspected = test.is_some_and(|t| t.spec().is_some());
+    m.spec.able() && !m.draining && inspected
 }
 
 impl Checker for Progress {
@@ -121,21 +140,22 @@ impl Checker for Progress {
             return Ok(());
         }
         self.checked_at = Some(world.now);
-        let Some(from) = since(world) else {
+        let of = self.of;
+        let Some(from) = since(world, of) else {
             return Ok(());
         };
-        if !Progress::due(world, from) {
+        if !self.due(world, from) {
             self.full = false;
             return Ok(());
         }
-        let group = majority(world);
-        if !group.iter().any(|m| able(m)) {
+        let group = majority(world, of);
+        if !group.iter().any(|m| able(world, of, m)) {
             return Ok(());
         }
-        let sum = world.sending();
+        let sum = world.sending(of);
         let shares = || -> Vec<u32> {
             let all = world.machines.iter();
-            all.map(|m| m.sending(world.now)).collect()
+            all.map(|m| m.sending(of, world.now).count()).collect()
         };
         let after = (world.now - from).as_secs_f64();
         if sum != WHOLE {
@@ -149,10 +169,13 @@ impl Checker for Progress {
             ));
         }
         self.full = true;
-        if world.now < from + bound(world) + NEXT_ADVERT {
+        if world.now < from + bound(world, of) + NEXT_ADVERT {
             return Ok(());
         }
-        match group.iter().find(|m| able(m) && m.sending(world.now) == 0) {
+        let without = |m: &&&Machine| able(world, of, m) && m.sending(of, world.now).is_empty();
+        // In the closed model a worker may get no user.
+        let closed = world.tests[of].plan.load.users().is_some();
+        match group.iter().find(without).filter(|_| !closed) {
             Some(m) => Err(world.violation(
                 self.name(),
                 format!(

@@ -8,8 +8,11 @@ use crate::violation::Violation;
 use crate::world::World;
 
 /// Compares the starts of all engines.
-#[derive(Debug, Default)]
-pub struct SingleStart;
+#[derive(Debug)]
+pub struct SingleStart {
+    /// Index of the test.
+    pub of: usize,
+}
 
 /// Largest difference of two nodes' estimates of one start, in a network with delays of seconds. A
 /// second start follows a share lease later at the earliest.
@@ -21,7 +24,8 @@ impl Checker for SingleStart {
     }
 
     fn after(&mut self, world: &World, _touched: usize) -> Result<(), Violation> {
-        let (Some(first), Some(last)) = (world.started, world.started_last) else {
+        let test = &world.tests[self.of];
+        let (Some(first), Some(last)) = (test.started, test.started_last) else {
             return Ok(());
         };
         if last <= first + SKEW {

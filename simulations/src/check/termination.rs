@@ -11,14 +11,17 @@ use super::checker::Checker;
 use crate::clock::MAX_DRIFT_PPM;
 use crate::machine::State;
 use crate::violation::Violation;
-use crate::world::{STOP_TIMEOUT, TEST, World};
+use crate::world::{STOP_TIMEOUT, World};
 
 /// Time for a wake-up, an answer in flight, and the last requests in flight.
 const SLACK: Duration = Duration::from_millis(500);
 
 /// Compares each node's end with the deadline.
-#[derive(Debug, Default)]
-pub struct Termination;
+#[derive(Debug)]
+pub struct Termination {
+    /// Index of the test.
+    pub of: usize,
+}
 
 /// Time until the advert of a node that still runs the test reaches the one that stopped it.
 const NEXT_ADVERT: Duration = Duration::from_millis(2_100);
@@ -30,35 +33,35 @@ const DRIFT: f64 = 1.0 + MAX_DRIFT_PPM as f64 / 1e6;
 
 /// Time that a node without a start waits for a coordinator.
 fn start_timeout(world: &World) -> Duration {
-    let timings = world.scenario.timings();
-    let hooks = world.scenario.spec().hook_limit();
-    (timings.registration_window + timings.share_lease * 8 + hooks).mul_f64(DRIFT)
+    world.scenario.start_timeout().mul_f64(DRIFT)
 }
 
 /// True time by which the test must have ended on every node.
-fn deadline(world: &World) -> Duration {
+fn deadline(world: &World, of: usize) -> Duration {
     let scenario = &world.scenario;
+    let test = &world.tests[of];
+    let hooks = test.plan.spec().hook_limit();
     let lease = for_waiter(scenario.timings().share_lease(world.machines.len()));
-    let planned = match world.started_last {
+    let planned = match test.started_last {
         Some(started) => {
-            let known = world.running().filter_map(|m| m.test(TEST));
+            let known = world.running().filter_map(|m| m.test(test.id));
             let pauses = known.map(|t| {
                 let entries = &t.election().replicated().log.entries;
                 paused_for(entries, scenario.timings().max_pause)
             });
             let pauses = pauses.max().unwrap_or_default();
-            let over = scenario.plan.length + scenario.plan.grace + lease + pauses;
-            let over = over + scenario.spec().hook_limit();
+            let over = test.plan.length + test.plan.grace + lease + pauses;
+            let over = over + hooks;
             started + over.mul_f64(DRIFT)
         }
-        None => world.healed_at() + start_timeout(world),
+        None => world.healed_at().max(test.submitted.unwrap_or_default()) + start_timeout(world),
     };
-    let stopped = world.stopped.filter(|(_, node, incarnation)| {
+    let stopped = test.stopped.filter(|(_, node, incarnation)| {
         let machine = &world.machines[*node];
         machine.state == State::Up && machine.incarnation == *incarnation && !machine.leaving
     });
     let stopped = stopped.map(|(at, _, _)| {
-        let grace = STOP_TIMEOUT + NEXT_ADVERT + lease + scenario.spec().hook_limit();
+        let grace = STOP_TIMEOUT + NEXT_ADVERT + lease + hooks;
         at.max(world.healed_at()) + grace.mul_f64(DRIFT)
     });
     stopped.unwrap_or(planned).min(planned) + SLACK
@@ -74,19 +77,27 @@ impl Checker for Termination {
         if planted(Bug::ClockStops) {
             return Ok(());
         }
-        let common = deadline(world);
+        let of = self.of;
+        let common = deadline(world, of);
         for machine in world.running() {
-            let Some(test) = machine.test(TEST) else {
+            let Some(test) = machine.test(world.tests[of].id) else {
                 continue;
             };
             let clock = machine.spec.clock;
             // No node may be left that can inform a node of what it missed: it may know no start,
             // or one from delayed beats.
             let started = test.worker().and_then(|w| w.start());
-            let informed = started.is_some() || (test.start().is_some() && world.majority_alive());
+            let informed =
+                started.is_some() || (test.start().is_some() && world.majority_alive(of));
+            // Without the plan a node does not know its length, and waits for its coordinator.
+            let ignorant = test.spec().is_none();
+            let inspection = machine.spec.inspection.unwrap_or_default();
+            let patience = start_timeout(world) * u32::from(ignorant);
+            let common = common + patience;
             let deadline = match clock.truth(test.announced_at()) {
                 Some(announced) if !informed => {
-                    let last = announced.max(world.healed_at()) + start_timeout(world);
+                    let inspected = announced + inspection;
+                    let last = inspected.max(world.healed_at()) + start_timeout(world);
                     (common + LONGEST_WAIT).max(last + SLACK)
                 }
                 _ => common,

@@ -82,6 +82,7 @@ fn vote(term: u64, candidate: u32) -> TestMessage {
         stop: None,
         start: None,
         log: Log::default(),
+        free: None,
     }
 }
 
@@ -97,6 +98,8 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         state: TestState::Running,
         log: Arc::from([]),
         committed: 0,
+        allocation: None,
+        free: None,
         events: Vec::new(),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use vajra_core::protocol::allocation::AllocationName;
 use vajra_core::protocol::coordinator::{Coordinator, CoordinatorInit};
 use vajra_core::protocol::election::Acknowledged;
 use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry};
@@ -15,6 +16,7 @@ use vajra_core::protocol::spec::{OnLost, SLOTS, Submission, Timings};
 use vajra_core::protocol::split::split;
 use vajra_core::protocol::worker::Worker;
 use vajra_core::protocol::{Digest, Effects, Incarnation, Input, Node, NodeId, Output, RemoteTime};
+use vajra_core::{Numbers, Slots};
 
 use super::support::{BrokenRule, ensure, local, ms, node, spec};
 use crate::world::TEST;
@@ -42,6 +44,7 @@ impl Subject {
             start: None,
             stop: None,
             log,
+            free: None,
             events: Vec::new(),
         };
         let fx = &mut Effects::default();
@@ -67,7 +70,10 @@ impl Subject {
             version: "simulated".into(),
             labels: BTreeMap::new(),
             unable: None,
-            report: report.map(|slots| ShareReport { slots, offset: 0 }),
+            report: report.map(|slots| ShareReport {
+                share: Slots::range(0, slots),
+                held: Slots::range(0, slots),
+            }),
             since_start: None,
             stop: None,
             finished: false,
@@ -93,6 +99,10 @@ impl Subject {
             number,
             answered,
             applied,
+            held: self.held(node),
+            handled_until: Duration::ZERO,
+            unused: Numbers::EMPTY,
+            returned: Numbers::EMPTY,
             load: 0,
             status,
             finished: false,
@@ -113,6 +123,7 @@ impl Subject {
             share_lease: Duration::ZERO,
             start: true,
             log_len: 0,
+            numbers: 0,
         });
     }
 
@@ -127,7 +138,14 @@ impl Subject {
         let mut shares = self.0.shares();
         shares
             .find(|(n, _)| *n == node)
-            .map_or(0, |(_, slots)| slots)
+            .map_or(0, |(_, share)| share.count())
+    }
+
+    /// What a worker holds once it has applied its newest order.
+    fn held(&self, node: &NodeId) -> Slots {
+        let mut shares = self.0.shares();
+        let share = shares.find(|(n, _)| *n == node);
+        share.map_or(Slots::EMPTY, |(_, share)| share.clone())
     }
 
     /// Workers 0 and 1 registered and confirmed, in term 1.
@@ -148,7 +166,7 @@ impl Subject {
         subject.acknowledge_start();
         subject.tick(0);
         for i in 0..2 {
-            subject.heartbeat(0, &node(i), 3, 2, u64::from(i) + 1, Status::Running);
+            subject.heartbeat(0, &node(i), 3, 2, 1, Status::Running);
         }
         subject
     }
@@ -214,6 +232,10 @@ pub fn no_answer_without_authority() -> Result<(), BrokenRule> {
             number: 1,
             answered: 0,
             applied: 0,
+            held: Slots::EMPTY,
+            handled_until: Duration::ZERO,
+            unused: Numbers::EMPTY,
+            returned: Numbers::EMPTY,
             load: 0,
             status: Status::Idle,
             finished: false,
@@ -245,7 +267,7 @@ pub fn a_leaving_worker_frees_its_slots_at_once() -> Result<(), BrokenRule> {
     let mut subject = Subject::running(OnLost::Reassign);
     subject.heartbeat(100, &node(0), 4, 3, 1, Status::Leaving);
     ensure(
-        subject.0.reserved(ms(101)) <= SLOTS / 2,
+        subject.0.reserved(ms(101)).count() <= SLOTS / 2,
         "returned slots stay reserved for a lease",
     )
 }
@@ -280,14 +302,14 @@ pub fn an_order_to_an_earlier_incarnation_is_refused() -> Result<(), BrokenRule>
         heartbeat_interval: Duration::from_millis(250),
         metrics_interval: Duration::from_secs(1),
         order_floor: 0,
-        honoured: None,
+        honoured: false,
         clock: ClockReply::default(),
     };
     worker.registered(ms(1), &registered, fx);
     let order = Order {
         number: 1,
-        slots: SLOTS,
-        offset: 0,
+        share: Slots::EMPTY,
+        floor: Duration::ZERO,
         start: None,
     };
     let assign = Assign {
@@ -297,6 +319,11 @@ pub fn an_order_to_an_earlier_incarnation_is_refused() -> Result<(), BrokenRule>
         registration: 1,
         digest: PLAN,
         order,
+        allocation: AllocationName {
+            number: 1,
+            digest: PLAN,
+        },
+        list: None,
         description: spec(OnLost::Reassign).task,
         sent: RemoteTime(0),
     };
@@ -313,7 +340,7 @@ pub fn a_restart_frees_no_slots() -> Result<(), BrokenRule> {
     restarted.incarnation = Incarnation(2);
     subject.register(100, 1, restarted, 1, None);
     ensure(
-        subject.0.reserved(ms(101)) == SLOTS,
+        subject.0.reserved(ms(101)).count() == SLOTS,
         "the share of an earlier incarnation is free before its lease has expired",
     )
 }
@@ -333,16 +360,16 @@ pub fn a_worker_without_answers_is_not_renewed() -> Result<(), BrokenRule> {
 pub fn a_report_is_honoured_once() -> Result<(), BrokenRule> {
     let mut subject = Subject::new(2, OnLost::Reassign, Timings::lan());
     let first = subject.register(0, 2, node(0), 1, Some(300_000));
-    ensure(first.honoured.is_some(), "a report is not honoured at all")?;
+    ensure(first.honoured, "a report is not honoured at all")?;
     let second = subject.register(100, 2, node(0), 2, Some(300_000));
-    ensure(second.honoured.is_none(), "a report is honoured twice")
+    ensure(!second.honoured, "a report is honoured twice")
 }
 
 pub fn a_late_report_is_not_honoured() -> Result<(), BrokenRule> {
     let mut subject = Subject::new(2, OnLost::Reassign, Timings::lan());
     let late = subject.register(2_600, 2, node(0), 1, Some(300_000));
     ensure(
-        late.honoured.is_none(),
+        !late.honoured,
         "a report is honoured after its slots may have been assigned",
     )
 }

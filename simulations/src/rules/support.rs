@@ -19,7 +19,7 @@ pub fn ensure(kept: bool, otherwise: &'static str) -> Result<(), BrokenRule> {
 }
 
 pub fn ms(ms: u64) -> Time {
-    Time(ms * 1_000_000)
+    Time(ms as i64 * 1_000_000)
 }
 
 /// Node number `i`, at its first start.
@@ -52,6 +52,8 @@ pub fn spec(on_lost: OnLost) -> TestSpec {
         min_workers: 1,
         balance: Balance::Equal,
         on_lost,
+        users: None,
+        requests: None,
         labels: BTreeMap::new(),
         task: TaskDescription {
             task_type: "SLEEP".into(),

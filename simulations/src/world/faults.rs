@@ -41,14 +41,26 @@ impl World {
                 self.end(node);
                 Some(node)
             }
+            Fault::Reboot { node, .. } if self.machines[node].state != State::Down => {
+                self.coverage.saw("reboots");
+                self.end(node);
+                Some(node)
+            }
+            Fault::Stall { .. } => {
+                self.coverage.saw("starved control threads");
+                None
+            }
             Fault::Pause { node, .. } if self.machines[node].state == State::Up => {
                 self.coverage.saw("pauses");
                 let local = self.machines[node].local(self.now);
                 let machine = &mut self.machines[node];
                 machine.state = State::Paused;
                 machine.paused_at = self.now;
-                if let Some(engine) = &mut machine.engine {
-                    engine.count_until(local);
+                for slot in machine.engines.iter_mut().flatten() {
+                    slot.engine.advance(local);
+                }
+                for of in 0..self.tests.len() {
+                    self.after_engine(node, of);
                 }
                 Some(node)
             }
@@ -80,7 +92,8 @@ impl World {
                 None
             }
             Fault::Scale { node, percent } if self.machines[node].test(TEST).is_some() => {
-                let level_milli = RATE * 10 * u64::from(percent);
+                let full = self.tests[0].plan.load.full_milli();
+                let level_milli = (full * u64::from(percent) / 100).max(1);
                 self.load_command(node, index, LoadCommand::Load { level_milli })
             }
             Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
@@ -89,7 +102,9 @@ impl World {
             Fault::Stop { node, graceful } if self.machines[node].test(TEST).is_some() => {
                 self.coverage.saw("stops");
                 let incarnation = self.machines[node].incarnation;
-                self.stopped.get_or_insert((self.now, node, incarnation));
+                let test = &mut self.tests[0];
+                test.stopped.get_or_insert((self.now, node, incarnation));
+                test.stopped_at_once |= !graceful;
                 let order = StopOrder {
                     graceful,
                     timeout: STOP_TIMEOUT,
@@ -113,10 +128,21 @@ impl World {
                 self.start(node);
                 Some(node)
             }
+            Fault::Reboot { node, uptime, .. } if self.machines[node].state == State::Down => {
+                self.machines[node].spec.clock.boot(self.now, uptime);
+                self.start(node);
+                Some(node)
+            }
             Fault::Pause { node, .. } => {
                 let still_paused = self.active_pause(node, index);
                 (!still_paused && self.machines[node].state == State::Paused)
                     .then(|| self.resume(node))
+            }
+            Fault::Stall { nodes, .. } => {
+                for node in nodes {
+                    self.push(self.now, Scheduled::To(node, Event::Turn));
+                }
+                None
             }
             Fault::Partition { .. } => {
                 self.coverage.saw("partitions healed");
@@ -146,13 +172,14 @@ impl World {
         if machine.state != State::Up || refused.is_some() {
             return None;
         }
+        self.tests[0].steered = true;
         self.input(i, Input::LoadCommand(TEST, 1 + id as u64, command));
         Some(i)
     }
 
     pub(super) fn overload(&mut self, i: usize, overloaded: bool) {
-        if let Some(engine) = &mut self.machines[i].engine {
-            engine.overloaded = overloaded;
+        for slot in self.machines[i].engines.iter_mut().flatten() {
+            slot.engine.overloaded = overloaded;
         }
     }
 
@@ -175,8 +202,8 @@ impl World {
         let local = self.machines[i].local(self.now);
         let machine = &mut self.machines[i];
         machine.state = State::Up;
-        if let Some(engine) = &mut machine.engine {
-            engine.skip_to(local);
+        for slot in machine.engines.iter_mut().flatten() {
+            slot.engine.skip_to(local);
         }
         let mut inbox = std::mem::take(&mut machine.inbox);
         machine.wakes = self.now;
@@ -185,6 +212,9 @@ impl World {
             inbox.insert(0, Event::Wake { due });
         } else {
             inbox.push(Event::Wake { due });
+        }
+        for of in 0..self.tests.len() {
+            self.after_engine(i, of);
         }
         // The process handles its inbox while its engine continues at once.
         let mut at = self.now;
@@ -206,8 +236,8 @@ impl World {
     }
 
     pub(super) fn end(&mut self, i: usize) {
-        let now = self.now;
-        self.machines[i].end(now);
+        let acts = self.machines[i].end(self.now);
+        self.record_acts(i, acts);
         if self.rng.chance(700) {
             self.connections(i, false);
         }

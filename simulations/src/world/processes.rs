@@ -15,6 +15,40 @@ impl World {
             }
             State::Up => {}
         }
+        if matches!(event, Event::Turn) {
+            return self.turn(i);
+        }
+        if let Some(by) = self.network.stall(i) {
+            return self.wait_for_turn(i, event, by);
+        }
+        if !self.machines[i].stalled.is_empty() {
+            return self.machines[i].stalled.push(event);
+        }
+        self.handle_event(i, event);
+    }
+
+    /// A starved control thread handles the event when it runs again.
+    fn wait_for_turn(&mut self, i: usize, event: Event, by: Duration) {
+        let machine = &mut self.machines[i];
+        machine.stalled.push(event);
+        if machine.turn <= self.now {
+            machine.turn = self.now + self.rng.time(Duration::ZERO..by);
+            let turn = self.machines[i].turn;
+            self.push(turn, Scheduled::To(i, Event::Turn));
+        }
+    }
+
+    /// A starved control thread handles everything that has arrived.
+    fn turn(&mut self, i: usize) {
+        for event in std::mem::take(&mut self.machines[i].stalled) {
+            if self.machines[i].state == State::Up {
+                self.handle_event(i, event);
+            }
+        }
+    }
+
+    fn handle_event(&mut self, i: usize, event: Event) {
+        let machine = &self.machines[i];
         let incarnation = machine.incarnation;
         match event {
             Event::Gossip { author, message } => self.input(
@@ -56,28 +90,33 @@ impl World {
                 self.input(i, Input::Disconnected(peer(with)));
             }
             Event::Wake { due } if due == machine.wakes => self.input(i, Input::Tick),
-            Event::Inspected { incarnation: of } if of == incarnation => {
-                let (spec, unable) = (self.scenario.spec(), machine.spec.unable.clone());
-                self.input(
-                    i,
-                    Input::Inspected {
-                        test: TEST,
-                        spec: Ok(spec),
-                        unable,
-                    },
-                );
+            Event::Inspected { incarnation: n, of } if n == incarnation => {
+                let unable = machine.spec.unable.clone();
+                let spec = match machine.spec.cannot_parse {
+                    true => Err(PlanRejection("unknown field `simulated`".into())),
+                    false => Ok(self.scenario.spec(of)),
+                };
+                self.tests[of].inspected_last = Some(self.now);
+                let test = self.tests[of].id;
+                self.input(i, Input::Inspected { test, spec, unable });
             }
-            Event::Second { incarnation: of } if of == incarnation => self.every_second(i),
-            Event::LoadOver { incarnation: of } if of == incarnation => self.load_over(i),
+            Event::Second { incarnation: n, of } if n == incarnation => self.every_second(i, of),
+            Event::LoadOver { incarnation: n, of } if n == incarnation => self.load_over(i, of),
+            Event::Engine {
+                incarnation: n,
+                of,
+                due,
+            } if n == incarnation => self.engine_wakes(i, of, due),
             Event::HookFinished {
-                incarnation: of,
+                incarnation: n,
+                of,
                 hook,
-            } if of == incarnation => {
+            } if n == incarnation => {
                 let outcome = match self.rng.chance(950) {
                     true => Ok(Arc::from(&b"values"[..])),
                     false => Err(HookError::Failed("status 503".into())),
                 };
-                self.input(i, Input::HookFinished(TEST, hook, outcome));
+                self.input(i, Input::HookFinished(self.tests[of].id, hook, outcome));
             }
             _ => {}
         }
@@ -102,9 +141,10 @@ impl World {
         let Some(due) = machine.spec.clock.truth(machine.node.next_wake()) else {
             return;
         };
-        if machine.wakes <= due && machine.wakes > self.now {
+        if machine.wake_due <= due && machine.wakes > self.now {
             return;
         }
+        self.machines[i].wake_due = due;
         let due = due.max(self.now) + self.rng.time(Duration::from_micros(1)..JITTER);
         let due = due + self.network.slowness(due, i);
         self.machines[i].wakes = due;
@@ -121,21 +161,25 @@ impl World {
         }
         match output {
             Output::Publish(message) => {
-                self.meter.gossip(now, &message, self.machines.len() - 1);
-                let message = Arc::new(message);
-                let author = peer(i);
-                for j in (0..self.machines.len()).filter(|j| *j != i) {
-                    let event = Event::Gossip {
-                        author: author.clone(),
-                        message: message.clone(),
-                    };
-                    self.gossip(i, j, event);
+                let messages = match self.scenario.wire {
+                    true => wire_form::gossip(message),
+                    false => Ok(vec![message]),
+                };
+                for message in self.readable(messages).unwrap_or_default() {
+                    self.publish(i, message);
                 }
             }
             Output::Send(to, request) => {
                 let found = index(&to).filter(|j| *j < self.machines.len());
                 if let Some(j) = found {
                     self.meter.request(now, &request);
+                    let request = match self.scenario.wire {
+                        true => wire_form::request(&request),
+                        false => Ok(request),
+                    };
+                    let Some(request) = self.readable(request) else {
+                        return;
+                    };
                     let request = Arc::new(request);
                     let event = Event::Request {
                         from: i,
@@ -148,6 +192,13 @@ impl World {
             Output::Reply(reply) => {
                 if let Some((to, incarnation)) = self.machines[i].requester.take() {
                     self.meter.reply(now, &reply);
+                    let reply = match self.scenario.wire {
+                        true => wire_form::reply(&reply),
+                        false => Ok(reply),
+                    };
+                    let Some(reply) = self.readable(reply) else {
+                        return;
+                    };
                     let reply = Arc::new(reply);
                     let event = Event::Reply {
                         from: i,
@@ -158,14 +209,26 @@ impl World {
                 }
             }
             Output::Acceptance(Acceptance::Reject) => {
-                self.rejected = Some(format!("n{i} rejected a valid message"));
+                let text = format!("n{i} rejected a valid message");
+                self.broken = Some(("valid messages are not rejected", text));
             }
-            Output::Inspect { .. } => {
-                let at = now + self.rng.time(Duration::from_millis(1)..INSPECTION);
-                self.push(at, Scheduled::To(i, Event::Inspected { incarnation }));
+            Output::Inspect { test, .. } => {
+                let of = self.index_of(test);
+                let quick = self.rng.time(Duration::from_millis(1)..INSPECTION);
+                let spec = &self.machines[i].spec;
+                let slow = spec.inspection.unwrap_or_default();
+                if spec.cannot_parse {
+                    self.coverage.saw("plans that a node cannot parse");
+                }
+                if !slow.is_zero() {
+                    self.coverage.saw("slow data");
+                }
+                let event = Event::Inspected { incarnation, of };
+                self.push(now + quick + slow, Scheduled::To(i, event));
             }
-            Output::RunHook(_, hook) => {
-                *self.ran.entry(hook).or_default() += 1;
+            Output::RunHook(test, hook) => {
+                let of = self.index_of(test);
+                *self.tests[of].ran.entry(hook).or_default() += 1;
                 self.coverage.saw(match hook {
                     Hook::Setup => "setups",
                     Hook::Teardown => "teardowns",
@@ -174,16 +237,50 @@ impl World {
                 let at = now + self.rng.time(Duration::from_millis(1)..longest);
                 self.push(
                     at,
-                    Scheduled::To(i, Event::HookFinished { incarnation, hook }),
+                    Scheduled::To(
+                        i,
+                        Event::HookFinished {
+                            incarnation,
+                            of,
+                            hook,
+                        },
+                    ),
                 );
             }
-            Output::Engine(_, order) => self.order(i, &order),
-            Output::Event(_, event) => self.record_event(&event.kind, &event.text),
+            Output::Engine(test, order) => self.order(i, test, &order),
+            Output::Event(_, event) => {
+                if event.text.trim().is_empty() {
+                    let text = format!("n{i}: {:?} without a text", event.kind);
+                    self.broken = Some(("events are true", text));
+                }
+                self.record_event(&event.kind, &event.text);
+            }
             Output::Acceptance(..)
             | Output::Led(..)
             | Output::Ended(_)
             | Output::Completed(_)
             | Output::Log(_) => {}
+        }
+    }
+
+    /// A message that its receivers read as it was sent; otherwise an invariant is violated.
+    fn readable<T>(&mut self, message: Result<T, String>) -> Option<T> {
+        message
+            .map_err(|why| self.broken = Some(("messages have a wire form", why)))
+            .ok()
+    }
+
+    fn publish(&mut self, i: usize, message: Gossip) {
+        self.meter
+            .gossip(self.now, &message, self.machines.len() - 1);
+        let message = Arc::new(message);
+        let author = peer(i);
+        for j in (0..self.machines.len()).filter(|j| *j != i) {
+            let event = Event::Gossip {
+                author: author.clone(),
+                message: message.clone(),
+            };
+            self.gossip(i, j, event);
         }
     }
 
@@ -253,8 +350,8 @@ fn tag(output: &Output) -> u64 {
         Output::Reply(..) => 14,
         Output::Acceptance(..) => 15,
         Output::Inspect { .. } => 16,
-        Output::Engine(_, EngineOrder::Share { slots, .. }) => 1_000 + u64::from(*slots),
-        Output::Engine(_, EngineOrder::Lease(until)) => until.0,
+        Output::Engine(_, EngineOrder::Share { slots, .. }) => 1_000 + slots.len(),
+        Output::Engine(_, EngineOrder::Lease(until)) => until.0.unsigned_abs(),
         Output::Engine(..) => 17,
         Output::Event(..) => 18,
         Output::Ended(_) => 19,

@@ -85,7 +85,8 @@ struct WorkerEntry {
 impl WorkerEntry {
     fn takes_share(&self) -> bool {
         let reached = self.ledger.confirmed() || !self.ledger.share().is_empty();
-        self.active && reached && !self.finished && self.status != Status::Draining
+        let drains = self.status == Status::Draining && !planted(Bug::DrainIgnored);
+        self.active && reached && !self.finished && !drains
     }
 
     fn delivered(&self) -> bool {
@@ -398,6 +399,10 @@ impl Coordinator {
         text: String,
         fx: &mut Effects,
     ) {
+        let text = match planted(Bug::EventsEmpty) {
+            true => String::new(),
+            false => text,
+        };
         let event = self.event_log.record(now, kind, about, text);
         fx.outputs.push(Output::Event(self.init.test, event));
     }
@@ -566,7 +571,9 @@ impl Coordinator {
             EndReason::Failed(why) => why.clone(),
         };
         self.event(now, EventKind::Ended, None, text, fx);
-        let roster = self.workers.iter().filter(|(_, m)| m.had_share);
+        let forgotten = |m: &WorkerEntry| m.lost_at.is_some() && planted(Bug::LostForgotten);
+        let roster = self.workers.iter();
+        let roster = roster.filter(|(_, m)| m.had_share && !forgotten(m));
         Ended {
             test: self.init.test,
             term: self.init.term,
@@ -578,7 +585,9 @@ impl Coordinator {
                     name: m.name.clone(),
                     last_snapshot: m.last_snapshot.map(|(n, _)| n),
                     is_final: m.last_snapshot.is_some_and(|(_, f)| f),
-                    lost_at: m.lost_at,
+                    lost_at: m
+                        .lost_at
+                        .filter(|_| m.last_snapshot.is_none_or(|(_, is_final)| !is_final)),
                 })
                 .collect(),
             events: self.events(),

@@ -149,7 +149,11 @@ impl Ledger {
         let applied = self.open.iter().filter(|(n, _)| *n <= hb.applied);
         let possible = applied.flat_map(|(_, s)| s.intervals());
         let possible = Slots::union_of(possible.chain(self.held.intervals()).copied());
-        let held = possible.intersection(hb.held);
+        let named = match (&self.order, planted(Bug::HeldIgnored)) {
+            (Some(order), true) => &order.share,
+            _ => hb.held,
+        };
+        let held = possible.intersection(named);
         // Released slots in too many pieces count once there are fewer.
         let held = match held.intervals().len() <= MAX_HELD_INTERVALS {
             true => held,

@@ -232,6 +232,9 @@ impl NumberPool {
 
     fn give_back(&mut self, returned: Numbers) {
         let free = self.free.union(&returned);
+        if planted(Bug::ReturnedGrantedTwice) {
+            self.staged.push_back((self.acknowledged, returned.clone()));
+        }
         if !returned.is_empty() && free.intervals().len() <= MAX_INTERVALS {
             self.free = Arc::new(free);
             // A later grant of them must not rely on an earlier beat.

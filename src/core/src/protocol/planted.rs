@@ -93,7 +93,22 @@ bugs! {
     NumbersUnacknowledged, "numbers-unacknowledged", "request numbers are granted before a majority has acknowledged that they are not free";
     SuspensionIgnored, "suspension-ignored", "a node that was suspended considers the others gone";
 
+    HeldIgnored, "held-ignored", "slots that a worker's heartbeat names besides its share count as free";
+    FloorIgnored, "floor-ignored", "a new holder of slots also sends arrivals that the former holder has handled";
+    LayersMoveUsers, "layers-move-users", "users that scaling adds change the slots of the others";
+    ReturnedGrantedTwice, "returned-granted-twice", "request numbers that a worker returned stay free after they are granted again";
+    ShareDropped, "share-dropped", "a worker drops its share at each fail-over";
+    SplitUnfair, "split-unfair", "all workers but one get one slot";
+    RangesAtZero, "ranges-at-zero", "all shares begin at slot 0";
+    DrainIgnored, "drain-ignored", "a node that drains keeps its share";
+    StopAtOnce, "stop-at-once", "every stop is immediate";
+    CommandsUndelayed, "commands-undelayed", "a load command counts at once";
+    CommandsWithoutLag, "commands-without-lag", "numbers of arrivals are used again after a load command";
+    LostForgotten, "lost-forgotten", "the end of a test lacks lost workers";
+    EventsEmpty, "events-empty", "events have no text";
+
     // ---- metrics ----
+    FinalOnly, "final-only", "workers send no snapshot but their final one";
     SnapshotsSummed, "snapshots-summed", "snapshots are summed instead of merged";
     OlderSnapshotKept, "older-snapshot-kept", "an older snapshot replaces a newer one";
 }

@@ -120,9 +120,14 @@ impl Coordinator {
             workers.into_iter().partition(|(_, m)| m.takes_share());
         let sizes: Vec<Taker<'_>> = takers
             .iter()
-            .map(|(_, m)| Taker {
+            .enumerate()
+            .map(|(i, (_, m))| Taker {
                 share: m.ledger.share(),
-                weight: self.weight(m),
+                weight: match planted(Bug::SplitUnfair) {
+                    true if i == 0 => u32::MAX,
+                    true => 1,
+                    false => self.weight(m),
+                },
                 may_grow: m.ledger.applied() && m.ledger.confirmed(),
             })
             .collect();
@@ -134,6 +139,11 @@ impl Coordinator {
             .collect();
         let changes = changes.into_iter();
         orders.extend(changes.map(|c| (takers[c.taker].0.clone(), c.share)));
+        if planted(Bug::RangesAtZero) {
+            for (_, share) in &mut orders {
+                *share = Slots::range(0, share.count());
+            }
+        }
         self.unbalanced |= mode != self.mode;
         self.needs_tick |= mode != self.mode;
         self.mode = mode;

@@ -29,6 +29,10 @@ impl TestRun {
         if self.end.ended.is_some() {
             return;
         }
+        let order = StopOrder {
+            graceful: order.graceful && !planted(Bug::StopAtOnce),
+            ..order
+        };
         match &mut self.stop.order {
             Some((known, _)) if known.graceful && !order.graceful => *known = order,
             Some(_) => {}
@@ -264,6 +268,9 @@ impl TestRun {
 
     /// Adds workers of earlier terms that did not register again, but whose metrics are known.
     pub(super) fn with_unregistered(&self, mut ended: Ended) -> Ended {
+        if planted(Bug::LostForgotten) {
+            return ended;
+        }
         let lost = self.lost();
         for (worker, m) in self.merge.workers() {
             if m.had_load() && !ended.roster.iter().any(|e| e.worker == *worker) {

@@ -9,6 +9,9 @@ impl TestRun {
             return;
         };
         worker.set_overloaded(m.overloaded);
+        if planted(Bug::FinalOnly) && !m.is_final {
+            return;
+        }
         self.own.snapshots += 1;
         let snapshot = Snapshot {
             test: self.announcement.test,

@@ -17,6 +17,9 @@ impl Worker {
         self.contact.coordinator = Some((term, coordinator.clone()));
         self.start.set_coordinator(*coordinator == self.me);
         self.lease.reset_orders();
+        if planted(Bug::ShareDropped) {
+            self.drop_share(fx);
+        }
         self.register_again(now, fx);
         self.delivery.new_coordinator(now);
     }
