@@ -243,6 +243,11 @@ impl Holdings {
         (self.changed)();
     }
 
+    /// Takes all numbers out of the pool that no thread has.
+    pub fn take_back(&self) -> Numbers {
+        std::mem::take(&mut self.lock().numbers.free)
+    }
+
     /// Whether numbers are free.
     pub fn has_numbers(&self) -> bool {
         !self.lock().numbers.free.is_empty()

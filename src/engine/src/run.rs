@@ -228,6 +228,11 @@ impl LoadRun {
         self.shared.control.notify();
     }
 
+    /// Takes back the numbers of requests that no thread has.
+    pub fn return_numbers(&self) -> Numbers {
+        self.shared.holdings.take_back()
+    }
+
     /// What this node still acts on besides its newest share.
     pub fn held(&self) -> Held {
         self.shared.holdings.held(self.shared.control.start())

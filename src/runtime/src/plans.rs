@@ -175,6 +175,7 @@ pub fn spec_of(plan: &Plan) -> TestSpec {
         }
         _ => None,
     };
+    let closed = plan.load.model == Model::Closed;
     TestSpec {
         length: profile.last_due(),
         end: profile.end(),
@@ -191,6 +192,8 @@ pub fn spec_of(plan: &Plan) -> TestSpec {
             OnLostWorker::Hold => spec::OnLost::Hold,
             OnLostWorker::Fail => spec::OnLost::Fail,
         },
+        users: closed.then(|| profile.peak().round() as u32),
+        requests: plan.load.requests.filter(|_| closed),
         labels: plan.swarm.labels.clone(),
         task: describe(plan, &profile),
     }

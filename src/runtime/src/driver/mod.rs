@@ -104,6 +104,8 @@ struct Swarm {
 struct Engine {
     host: EngineHost,
     runs: HashMap<TestId, EngineRun>,
+    /// The last report of each run that has ended.
+    ended: HashMap<TestId, vajra_core::protocol::EngineHeld>,
 }
 
 /// The callers to answer when the node has left, and when that is.
@@ -166,6 +168,7 @@ impl Driver {
             engine: Engine {
                 host: parts.engine,
                 runs: HashMap::new(),
+                ended: HashMap::new(),
             },
             data: DataFiles::new(parts.blobs, caller),
             hooks: Hooks::default(),
@@ -276,6 +279,7 @@ impl Driver {
         self.results.retain(tests);
         self.thresholds.retain(tests);
         self.engine.runs.retain(|id, _| tests.contains_key(id));
+        self.engine.ended.retain(|id, _| tests.contains_key(id));
         self.report_waiting();
         self.check_peers(now);
         self.check_name();
@@ -403,6 +407,7 @@ impl Driver {
     fn task_done(&mut self, done: TaskDone) {
         match done {
             TaskDone::Measured(test, m) => self.input(Input::Measured(test, m)),
+            TaskDone::HeldChanged(test) => self.report_held(test),
             TaskDone::LoadFinished(test) => self.load_finished(test),
             TaskDone::Inspected(inspected) => self.inspected(inspected),
             TaskDone::DataReady(test, spec, data) => self.data_ready(test, spec, data),

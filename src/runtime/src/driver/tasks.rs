@@ -23,6 +23,8 @@ const TASK_QUEUE: usize = 1024;
 pub enum TaskDone {
     /// The engine measured.
     Measured(TestId, Measurement),
+    /// What the engine of a test acts on has changed.
+    HeldChanged(TestId),
     /// The load of a test is done.
     LoadFinished(TestId),
     /// The plan of a test was read.
