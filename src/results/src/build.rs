@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::input::{ResultInput, WorkerInput};
+use super::input::{RedactedPlan, ResultInput, WorkerInput};
 use super::kinds::{ChangeKind, EndKind};
 use super::merge::{LagP99, Times, lag_p99, stats};
 use super::result::{
@@ -40,15 +40,13 @@ impl ResultInput {
             lag_of: &times.lag_of,
             start_skew: start_skew.map(|(skew, _)| skew),
         });
+        let RedactedPlan { target, plan } = self.redacted();
         let mut result = TestResult {
             schema: 1,
             test_id: self.test.to_string(),
             name: Some(self.name.clone()).filter(|n| !n.is_empty()),
             tags: self.plan.tags.clone(),
-            target: match self.plan.redacted().task.http() {
-                Some(http) => http.url.clone(),
-                None => self.plan.task.type_name().to_owned(),
-            },
+            target,
             load: self.plan.load.clone(),
             state: self.state,
             end: self.reason.as_ref().map(EndKind::from),
@@ -82,7 +80,7 @@ impl ResultInput {
             scenarios: self.scenarios(),
             data: self.data(planned - self.later_steps_seen()),
             labels: self.labels(),
-            plan: serde_json::to_value(self.plan.redacted()).unwrap_or_default(),
+            plan,
         };
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds

@@ -24,6 +24,8 @@ pub struct ResultInput {
     pub reason: Option<EndReason>,
     /// The plan.
     pub plan: Arc<Plan>,
+    /// What a result shows of the plan, if the caller keeps it; otherwise each build computes it.
+    pub redacted: Option<Arc<RedactedPlan>>,
     /// Start of the profile, in Unix milliseconds.
     pub started_unix_ms: Option<u64>,
     /// Coordinators, by term.
@@ -36,6 +38,30 @@ pub struct ResultInput {
     pub changes: Vec<LoadChange>,
     /// Values from the setup hook.
     pub values: Values,
+}
+
+/// What a result shows of a plan: nothing of its literal credentials. Computing it searches the whole
+/// plan.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RedactedPlan {
+    /// URL, or task type.
+    pub target: String,
+    /// The plan, in its canonical form.
+    pub plan: serde_json::Value,
+}
+
+impl RedactedPlan {
+    /// Of a plan.
+    pub fn of(plan: &Plan) -> RedactedPlan {
+        let redacted = plan.redacted();
+        RedactedPlan {
+            target: match redacted.task.http() {
+                Some(http) => http.url.clone(),
+                None => redacted.task.type_name().to_owned(),
+            },
+            plan: serde_json::to_value(redacted).unwrap_or_default(),
+        }
+    }
 }
 
 /// A worker's part of a test.
@@ -59,6 +85,14 @@ impl ResultInput {
     /// The load over time, with its changes.
     pub(super) fn profile(&self) -> Profile {
         Profile::changed(&self.plan.load, &self.changes)
+    }
+
+    /// What the result shows of the plan.
+    pub(super) fn redacted(&self) -> RedactedPlan {
+        match &self.redacted {
+            Some(redacted) => RedactedPlan::clone(redacted),
+            None => RedactedPlan::of(&self.plan),
+        }
     }
 
     /// Whether a worker was lost.

@@ -41,7 +41,7 @@ pub mod units;
 mod verdict;
 
 pub use build::rfc3339;
-pub use input::{ResultInput, WorkerInput};
+pub use input::{RedactedPlan, ResultInput, WorkerInput};
 pub use kinds::{
     ChangeKind, EndKind, NodeHealth, NodeStatus, PlanOutcome, SwarmEventKind, Verdict, state_name,
 };
