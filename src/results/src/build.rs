@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::input::{RedactedPlan, ResultInput, WorkerInput};
+use super::input::{ResultInput, WorkerInput};
 use super::kinds::{ChangeKind, EndKind};
 use super::merge::{LagP99, Times, lag_p99, stats};
+use super::redacted_plan::RedactedPlan;
 use super::result::{
     ChangeResult, DataResult, ErrorEntry, NodeResult, StepResult, TestResult, Totals,
 };
@@ -201,7 +202,7 @@ impl ResultInput {
             let due = mix.before(arrivals, uses).min(data.rows);
             DataResult {
                 name: name.clone(),
-                pick: data.pick.as_str().to_owned(),
+                pick: data.pick.into(),
                 rows: data.rows,
                 used,
                 unused: unique.then(|| due.saturating_sub(used)),
