@@ -109,7 +109,8 @@ impl Driver {
         let test = inspected.test;
         let (spec, unable) = match inspected.outcome {
             Ok(read) => {
-                self.plans.insert(test, read.plan.clone());
+                self.plans
+                    .insert(test, read.plan.clone(), read.redacted.clone());
                 if read.unable.is_none() {
                     let sources = self.data_sources(test);
                     let context = &self.engine.host.context;
