@@ -15,7 +15,10 @@ pub fn user_cut(rank: u32, users: u32) -> u32 {
     match rank {
         0 => 0,
         _ if rank >= users => SLOTS,
-        _ => slot_of_rank(rank, users),
+        _ => {
+            let equal = u64::from(rank) * u64::from(SLOTS) / u64::from(users);
+            (equal as u32).max(slot_of_rank(rank - 1, users) + 1)
+        }
     }
 }
 
@@ -40,6 +43,12 @@ mod tests {
             assert_eq!((user_cut(0, users), user_cut(users, users)), (0, SLOTS));
             assert!(slot_of_rank(users - 1, users) < SLOTS);
         }
+    }
+
+    #[test]
+    fn users_have_equal_parts() {
+        let cuts: Vec<u32> = (0..=4).map(|rank| user_cut(rank, 4)).collect();
+        assert_eq!(cuts, [0, 250_000, 500_000, 750_000, SLOTS]);
     }
 
     #[test]

@@ -469,11 +469,10 @@ impl Coordinator {
             } else if self.no_share_known(now) {
                 let reason = EndReason::Failed(StartRefusal::HoldWithoutShares.to_string());
                 return self.end_after_teardown(now, reason, fx);
-            } else if now >= self.reports_until
-                && (self.acknowledged.start || planted(Bug::StartUnacknowledged))
-            {
+            } else if self.acknowledged.start || planted(Bug::StartUnacknowledged) {
+                // The free numbers are known without the workers' reports.
                 self.stage_numbers();
-                if std::mem::take(&mut self.unbalanced) {
+                if now >= self.reports_until && std::mem::take(&mut self.unbalanced) {
                     self.rebalance(now, fx);
                 }
             }

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::id::NodeId;
 use super::planted::{Bug, planted};
@@ -28,11 +29,39 @@ struct WorkerNumbers {
     registration: u64,
     /// Numbers that it used before its last report, and the time of that.
     used: u64,
+    /// Numbers used since the last estimate, and the time of that.
+    counted: u64,
     reported_at: Option<Time>,
-    /// Numbers that it uses between two heartbeats.
+    /// Numbers that it uses in the time between two heartbeats.
     per_heartbeat: u64,
+    /// Users of its share.
+    users: u64,
     /// It may still send.
     live: bool,
+}
+
+impl WorkerNumbers {
+    /// Estimates what the worker uses between two heartbeats. A worker without numbers has waited,
+    /// so it may use more: twice as much.
+    fn measure(&mut self, now: Time, used: u64, interval: Duration, waits: bool) {
+        self.counted += used;
+        let Some(since) = self.reported_at else {
+            self.reported_at = Some(now);
+            return;
+        };
+        let time = now.since(since);
+        if time < interval / 4 && !waits {
+            return;
+        }
+        let time = time.max(interval / 16).as_nanos();
+        let rate = u128::from(self.counted) * interval.as_nanos() / time.max(1);
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        self.per_heartbeat = match waits && used > 0 {
+            true => rate.max(2 * self.per_heartbeat),
+            false => rate,
+        };
+        (self.counted, self.reported_at) = (0, Some(now));
+    }
 }
 
 /// The numbers of a test, on its coordinator.
@@ -64,6 +93,8 @@ pub struct Report<'a> {
     pub finished: bool,
     /// Users of its share: it needs a number for each.
     pub users: u32,
+    /// Time between heartbeats.
+    pub interval: Duration,
 }
 
 impl NumberPool {
@@ -111,7 +142,7 @@ impl NumberPool {
     /// Numbers that all workers use between two heartbeats.
     pub fn wanted(&self) -> u64 {
         let live = self.workers.values().filter(|w| w.live);
-        live.map(|w| w.per_heartbeat).sum()
+        live.map(|w| w.per_heartbeat.max(w.users)).sum()
     }
 
     /// Handles a report and grants numbers in the answer to heartbeat `number`. `once` is the number
@@ -142,13 +173,11 @@ impl NumberPool {
         let possible = in_transit.union(report.unused);
         let outstanding = w.outstanding.intersection(&possible);
         let used = w.outstanding.len() - outstanding.len();
-        if w.reported_at.is_some_and(|at| at < now) || w.reported_at.is_none() {
-            w.per_heartbeat = w.per_heartbeat / 2 + used;
-            w.reported_at = Some(now);
-        }
         w.used += used;
+        w.measure(now, used, report.interval, outstanding.is_empty());
         w.outstanding = outstanding;
         w.live = !report.finished;
+        w.users = u64::from(report.users);
         self.give_back(returned);
         let w = self.workers.entry(worker.clone()).or_default();
         if report.finished {
@@ -156,7 +185,6 @@ impl NumberPool {
             self.give_back(returned);
         } else {
             let wanted = (2 * w.per_heartbeat).max(u64::from(report.users));
-            w.per_heartbeat = w.per_heartbeat.max(u64::from(report.users));
             let wanted = once.map_or(wanted, |all| all.saturating_sub(w.used));
             let missing = wanted.saturating_sub(w.outstanding.len());
             let granted = self.take(missing);
@@ -263,6 +291,7 @@ mod tests {
             returned: &Numbers::EMPTY,
             finished: false,
             users: 4,
+            interval: Duration::from_millis(250),
         };
         pool.report(Time(at), &node(i), number, report, None)
             .clone()
@@ -290,15 +319,16 @@ mod tests {
         pool.acknowledge(1);
         let mut unused = Numbers::EMPTY;
         let mut sizes = Vec::new();
-        for number in 1..8 {
-            let granted = report(&mut pool, 0, number as i64, number, &unused);
+        for number in 1..12 {
+            let at = number as i64 * 250_000_000;
+            let granted = report(&mut pool, 0, at, number, &unused);
             sizes.push(granted.len());
             // It uses all of them, at most 50 per heartbeat.
             unused = granted.difference(&granted.first(50));
         }
         assert_eq!(sizes[0], 4);
-        assert!(sizes.is_sorted(), "{sizes:?}");
-        assert!(*sizes.last().unwrap() <= 200, "{sizes:?}");
+        assert_eq!(sizes[9..], [100, 100], "{sizes:?}");
+        assert!(sizes.iter().all(|n| *n <= 200), "{sizes:?}");
     }
 
     #[test]
@@ -314,6 +344,7 @@ mod tests {
             returned: &Numbers::EMPTY,
             finished: false,
             users: 4,
+            interval: Duration::from_millis(250),
         };
         let again = pool.report(Time(2), &node(0), 2, report, None);
         assert_eq!(*again, lost, "the answer repeats them");
@@ -333,6 +364,7 @@ mod tests {
             returned: &Numbers::EMPTY,
             finished: true,
             users: 0,
+            interval: Duration::from_millis(250),
         };
         pool.report(Time(2), &node(0), 2, finished, None);
         assert_eq!(pool.unused(), 6);
@@ -361,6 +393,7 @@ mod tests {
             returned: &all,
             finished: false,
             users: 4,
+            interval: Duration::from_millis(250),
         };
         let left = pool.report(Time(2), &node(0), 2, returns, None);
         assert!(left.is_empty());

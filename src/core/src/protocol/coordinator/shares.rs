@@ -245,11 +245,11 @@ impl Coordinator {
         let users = self.init.spec.users.unwrap_or_default();
         self.needs_numbers = false;
         if let Some(pool) = &mut self.numbers {
-            let wanted = pool.wanted().max(u64::from(users));
-            pool.stage(match all {
-                true => u64::MAX,
-                false => wanted * 2,
-            });
+            let wanted = match self.start {
+                Some(_) => pool.wanted(),
+                None => 2 * u64::from(users),
+            };
+            pool.stage(if all { u64::MAX } else { wanted });
         }
     }
 
@@ -281,6 +281,7 @@ impl Coordinator {
             returned: &hb.returned,
             finished,
             users,
+            interval: self.timings.heartbeat_interval(self.active_count),
         };
         let granted = pool.report(now, &hb.node, hb.number, report, once).clone();
         self.needs_numbers |= pool.short();
