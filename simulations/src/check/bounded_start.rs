@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::checker::Checker;
-use super::progress::able;
+use crate::machine::Machine;
 use crate::scenario::Setting;
 use crate::violation::Violation;
 use crate::world::World;
@@ -40,11 +40,17 @@ impl Checker for BoundedStart {
         let inspected = test.inspected_last.unwrap_or_default();
         let healthy = world.healed_at().max(submitted).max(inspected);
         let due = healthy + ELECTION * slow + timings.registration_window * 2 + lease * 2 + hooks;
-        if !world.majority_alive(of) || due > world.now {
+        let leads = |m: &&Machine| {
+            let elector = test.electorate.contains(&m.node.local().node);
+            let inspected = m.test(test.id).is_some_and(|t| t.spec().is_some());
+            elector && inspected && !m.leaving
+        };
+        let leader = world.running().find(leads);
+        if !world.majority_alive(of) || leader.is_none() || due > world.now {
             return Ok(());
         }
         let started = test.started.is_some_and(|at| at <= due);
-        for machine in world.running().filter(|m| able(world, of, m)) {
+        for machine in world.running().filter(|m| m.spec.able()) {
             let Some(t) = machine.test(test.id) else {
                 continue;
             };

@@ -297,7 +297,10 @@ mod tests {
     #[test]
     fn the_smallest_gaps_are_closed() {
         let many = set(&[(0, 5), (6, 10), (20, 25), (27, 30)]);
-        assert_eq!(many.in_few_intervals(3), set(&[(0, 10), (20, 25), (27, 30)]));
+        assert_eq!(
+            many.in_few_intervals(3),
+            set(&[(0, 10), (20, 25), (27, 30)])
+        );
         assert_eq!(many.in_few_intervals(2), set(&[(0, 10), (20, 30)]));
         assert_eq!(many.in_few_intervals(1), set(&[(0, 30)]));
         assert_eq!(many.in_few_intervals(4), many);

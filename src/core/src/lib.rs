@@ -18,9 +18,9 @@ pub mod intervals;
 pub mod metrics;
 pub mod protocol;
 pub mod splitmix;
-pub mod user_slots;
 pub mod sync;
 pub mod text;
+pub mod user_slots;
 
 pub use hook::Hook;
 pub use intervals::{
