@@ -77,10 +77,17 @@ fn a_removed_user_finishes_and_its_slots_are_held_until_then() {
         requests: None,
     };
     let mut engine = started(load, Slots::whole());
-    share(&mut engine, SECOND * 3 / 2, 2, half(), Duration::ZERO);
-    let draining = engine.report(Time(SECOND * 3 / 2 + 1));
-    assert_eq!(draining, None, "reported before");
-    assert_eq!(engine.acting(Time(SECOND * 3 / 2 + 1)), Slots::whole());
+    let removed = SECOND * 3 / 2;
+    let order = EngineOrder::Share {
+        change: 2,
+        slots: half(),
+        floor: Duration::ZERO,
+    };
+    engine.order(Time(removed), &order, Duration::ZERO);
+    let held = engine.report(Time(removed)).expect("a change");
+    assert_eq!(held.change, 2);
+    assert!(!held.draining.is_empty());
+    assert_eq!(engine.acting(Time(removed)), Slots::whole());
     let end = engine.next_wake().expect("users drain");
     assert!(end < Time(SECOND * 7 / 4), "{end:?}");
     let held = engine.report(Time(SECOND * 7 / 4)).expect("a change");
