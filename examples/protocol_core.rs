@@ -13,7 +13,7 @@ use std::time::Duration;
 use vajra_core::protocol::messages::TaskDescription;
 use vajra_core::protocol::spec::{Balance, LocalNode, OnLost, Submission, TestSpec, Timings};
 use vajra_core::protocol::{
-    EngineOrder, Incarnation, Input, Node, NodeId, Output, Peer, TestId, Time,
+    EngineHeld, EngineOrder, Incarnation, Input, Node, NodeId, Output, Peer, TestId, Time,
 };
 
 const TEST: TestId = TestId([7; 16]);
@@ -137,11 +137,14 @@ impl Swarm {
                 let unable = None;
                 queue.push_back((i, Input::Inspected { test, spec, unable }));
             }
-            Output::Engine(_, EngineOrder::Share { slots, offset }) => {
-                println!(
-                    "{:>7.3} s  n{i} runs {slots} slots from {offset}",
-                    self.seconds()
-                );
+            Output::Engine(test, EngineOrder::Share { change, slots, .. }) => {
+                println!("{:>7.3} s  n{i} runs the slots {slots:?}", self.seconds());
+                // A real engine reports when its threads act on the change.
+                let held = EngineHeld {
+                    change,
+                    ..EngineHeld::default()
+                };
+                queue.push_back((i, Input::Held(test, held)));
             }
             Output::Event(_, event) => {
                 if event.kind.as_str() == "elected" {
@@ -179,6 +182,8 @@ fn spec() -> TestSpec {
         min_workers: 2,
         balance: Balance::Equal,
         on_lost: OnLost::Reassign,
+        users: None,
+        requests: None,
         labels: BTreeMap::new(),
         task: TaskDescription {
             task_type: "SLEEP".into(),

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::{TIMEOUT, Target, pause_for};
 use hdrhistogram::Histogram;
-use vajra_engine::{LeaseClock, LeaseInstant, LoadRun, LoadSpec};
-use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
+use vajra_engine::{LeaseClock, LoadRun, LoadSpec};
+use vajra_plan::{HttpTask, Load, Plan, Slots, Task};
 use vajra_task::{TaskContext, TestOrigin};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -59,12 +59,13 @@ async fn steady_state(plan: Plan) -> (u64, u64) {
         histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
         dump: None,
         finished: Box::new(|| {}),
+        held_changed: Box::new(|| {}),
     })
     .unwrap();
     let now = clock.now();
-    run.set_lease(LeaseInstant(now.0 + 60_000_000_000));
-    run.set_start(LeaseInstant(now.0 + 10_000_000));
-    run.set_share(SlotRange::WHOLE);
+    run.set_lease(now.plus_ns(60_000_000_000));
+    run.set_start(now.plus_ns(10_000_000));
+    run.set_share(1, Slots::whole(), Duration::ZERO);
     let sent = async || run.snapshot().await.steps[0].counters.sent;
     // Until then, connections are opened and queues grow to their size.
     let started = Instant::now();

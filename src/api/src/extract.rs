@@ -69,13 +69,24 @@ pub(super) async fn json_body<T: DeserializeOwned>(
     body: Body,
     expected: &str,
 ) -> Result<T, Problem> {
-    let body = read_body(body).await?;
-    serde_json::from_slice(&body).map_err(|e| {
+    parse_body(&read_body(body).await?, expected)
+}
+
+/// Parses a body as JSON. `expected` shows the form of the body in errors.
+///
+/// # Errors
+/// The body is not of this form.
+pub(super) fn parse_body<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|e| {
         Problem::bad_request(format!("invalid body: {e}; expected the form {expected}"))
     })
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Problem> {
+/// Reads a body.
+///
+/// # Errors
+/// The body is too large, or is not received in time.
+pub(super) async fn read_body(body: Body) -> Result<Bytes, Problem> {
     match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(e)) => Err(Problem::new(

@@ -15,11 +15,12 @@
 //! | `dashboard` | the dashboard's files |
 //! | `openapi`, `docs_page` | the OpenAPI document and its page |
 //! | `types`, `problem`, `extract`, `find` | parameters, bodies, errors, and how ids are resolved |
-//! | `state`, `cache`, `event_stream`, `paths` | what handlers share |
+//! | `state`, `cache`, `blocking`, `event_stream`, `paths` | what handlers share |
 //! | `client` | a client of this API |
 
 mod access;
 mod blobs;
+mod blocking;
 mod build_info;
 mod cache;
 pub mod client;

@@ -2,12 +2,15 @@
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::extract::json_body;
+use super::blocking::{admit, blocking};
+use super::extract::{parse_body, read_body};
 use super::openapi::{BodyProblems, Problems};
 use super::problem::Problem;
+use super::state::Shared;
 use super::types::PlanSource;
 use vajra_plan::{
     self as plan, FileError, Plan, PlanError, PlanInputs, parse_plan_with, show_plan_error,
@@ -45,9 +48,14 @@ struct Preview<'a> {
         Problems, BodyProblems,
     )
 )]
-pub(super) async fn preview(body: Body) -> Result<Json<Value>, Problem> {
-    let source: PlanSource =
-        json_body(body, "{\"toml\": …}, {\"json\": …} or {\"plan\": …}").await?;
+pub(super) async fn preview(State(s): State<Shared>, body: Body) -> Result<Json<Value>, Problem> {
+    let body = read_body(body).await?;
+    let permit = admit(&s.plans).await?;
+    blocking(permit, move || preview_of(&body)).await?.map(Json)
+}
+
+fn preview_of(body: &[u8]) -> Result<Value, Problem> {
+    let source: PlanSource = parse_body(body, "{\"toml\": …}, {\"json\": …} or {\"plan\": …}")?;
     let plan = match (source.toml, source.json, source.plan) {
         (Some(text), None, None) => plan_of_text(&text, false)?,
         (None, Some(text), None) => plan_of_text(&text, true)?,
@@ -60,9 +68,7 @@ pub(super) async fn preview(body: Body) -> Result<Json<Value>, Problem> {
     };
     let outline = PlanPreview::of(&plan);
     let summary = outline.summary();
-    serde_json::to_value(Preview { outline, summary })
-        .map(Json)
-        .map_err(Problem::internal)
+    serde_json::to_value(Preview { outline, summary }).map_err(Problem::internal)
 }
 
 /// Parses a plan within a request body.

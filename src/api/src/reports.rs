@@ -1,13 +1,11 @@
 //! Reports of a test in several forms, and comparisons.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
 
+use super::blocking::{admit, blocking};
 use super::extract::{PathParams, QueryParams};
 use super::find;
 use super::openapi::{LookupProblems, Problems};
@@ -48,7 +46,7 @@ pub(super) async fn report(
     let id = find::test(&s, &id).await?;
     let recorded = recorded(&s, id, format.needs()).await?;
     let file = file_name(&recorded.result, format);
-    let text = render(&s.reports, move || export(format, &recorded)).await??;
+    let text = blocking(admit(&s.reports).await?, move || export(format, &recorded)).await??;
     // Browsers show HTML and save the other formats.
     let disposition = match format {
         Format::Html => "inline",
@@ -84,7 +82,8 @@ pub(super) async fn compare(
     let baseline = find::test(&s, &q.with).await?;
     let test = recorded(&s, test, Needs::Histograms).await?;
     let baseline = recorded(&s, baseline, Needs::Histograms).await?;
-    let comparison = render(&s.reports, move || compare::compare(&baseline, &test)).await?;
+    let permit = admit(&s.reports).await?;
+    let comparison = blocking(permit, move || compare::compare(&baseline, &test)).await?;
     Ok(Json(comparison))
 }
 
@@ -100,21 +99,6 @@ async fn recorded(s: &Shared, id: TestId, needs: Needs) -> Result<ResultFile, Pr
         timeline: timeline.filter(|t| !t.points.is_empty()),
         ..ResultFile::of(result)
     })
-}
-
-/// Runs expensive work on a blocking thread, so that other requests are not delayed. The permit is
-/// held until the work is done, also if the caller closes the connection.
-async fn render<T: Send + 'static>(
-    reports: &Arc<Semaphore>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let permit = reports.clone().acquire_owned().await;
-    let permit = permit.map_err(Problem::internal)?;
-    let done = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        work()
-    });
-    done.await.map_err(Problem::internal)
 }
 
 /// File name of a report, of letters, digits and dashes: `vajra-checkout-0199a2b3.csv`.
@@ -135,25 +119,6 @@ fn file_name(result: &TestResult, format: Format) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn the_permit_is_held_until_the_work_is_done_even_if_the_caller_leaves() {
-        let reports = Arc::new(Semaphore::new(1));
-        let (started, mut has_started) = tokio::sync::mpsc::unbounded_channel();
-        let (finish, wait) = std::sync::mpsc::channel::<()>();
-        let work = render(&reports, move || {
-            started.send(()).unwrap();
-            wait.recv().unwrap();
-        });
-        tokio::select! {
-            _ = work => unreachable!("the work waits for `finish`"),
-            _ = has_started.recv() => {}
-        }
-        // The future has been dropped.
-        assert_eq!(reports.available_permits(), 0);
-        finish.send(()).unwrap();
-        assert!(reports.acquire().await.is_ok());
-    }
 
     #[test]
     fn a_file_name_has_only_letters_digits_and_dashes() {

@@ -14,6 +14,9 @@ pub(super) const MAX_STREAMS: usize = 64;
 /// Reports rendered at once; further requests wait. Rendering keeps a core busy for up to a second,
 /// which the engine may need.
 pub(super) const MAX_REPORTS: usize = 1;
+/// Plans parsed at once; further requests wait. A plan of the largest size keeps a core busy for a
+/// noticeable time.
+pub(super) const MAX_PLANS: usize = 2;
 
 /// State of a served API.
 #[derive(Clone)]
@@ -26,6 +29,8 @@ pub(super) struct Shared {
     pub streams: Arc<Semaphore>,
     /// One permit per report or timeline being rendered.
     pub reports: Arc<Semaphore>,
+    /// One permit per plan being parsed.
+    pub plans: Arc<Semaphore>,
     /// JSON of the last `swarm` event.
     pub swarm_event: Cached<Arc<str>>,
     /// Text of the last metrics page.
@@ -41,6 +46,7 @@ impl Shared {
             token: options.token.map(Arc::from),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             reports: Arc::new(Semaphore::new(MAX_REPORTS)),
+            plans: Arc::new(Semaphore::new(MAX_PLANS)),
             swarm_event: Cached::default(),
             metrics: Cached::default(),
             build: options.build,

@@ -6,10 +6,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 
-use super::extract::{PathParams, QueryParams, json_body, page_size};
+use super::blocking::{admit, blocking};
+use super::extract::{PathParams, QueryParams, page_size, parse_body, read_body};
 use super::find;
 use super::openapi::{BodyProblems, LookupProblems, Problems};
 use super::plans::plan_of_json;
@@ -69,8 +71,11 @@ pub(super) async fn tests(
     )
 )]
 pub(super) async fn start(State(s): State<Shared>, body: Body) -> Result<Response, Problem> {
-    let NewTest { plan, wait_for } = json_body(body, PLAN_BODY).await?;
-    let plan = Arc::new(plan_of_json(&plan)?);
+    let (plan, wait_for) = parsed(&s, body, |NewTest { plan, wait_for }| {
+        Ok((plan_of_json(&plan)?, wait_for))
+    })
+    .await?;
+    let plan = Arc::new(plan);
     let started = s.node.start(plan, StartOptions { wait_for });
     let id = tokio::time::timeout(MAX_START_WAIT, started).await;
     let id = id.map_err(|_| {
@@ -86,6 +91,17 @@ pub(super) async fn start(State(s): State<Shared>, body: Body) -> Result<Respons
     let location = format!("/api/v1/tests/{id}");
     let body = Json(reference(id));
     Ok((StatusCode::CREATED, [("location", location)], body).into_response())
+}
+
+/// Reads a body and parses the plan in it on a blocking thread.
+async fn parsed<B: DeserializeOwned, T: Send + 'static>(
+    s: &Shared,
+    body: Body,
+    plan: impl FnOnce(B) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let body = read_body(body).await?;
+    let permit = admit(&s.plans).await?;
+    blocking(permit, move || plan(parse_body(&body, PLAN_BODY)?)).await?
 }
 
 fn reference(id: TestId) -> TestReference {
@@ -106,8 +122,7 @@ pub(super) async fn preflight(
     State(s): State<Shared>,
     body: Body,
 ) -> Result<Json<PreflightReport>, Problem> {
-    let PreflightRequest { plan } = json_body(body, PLAN_BODY).await?;
-    let plan = plan_of_json(&plan)?;
+    let plan = parsed(&s, body, |PreflightRequest { plan }| plan_of_json(&plan)).await?;
     Ok(Json(s.node.preflight(Arc::new(plan)).await?))
 }
 
@@ -155,7 +170,9 @@ pub(super) async fn timeline(
     }
     let id = find::test(&s, &id).await?;
     // A timeline may have megabytes, so only one is built at a time.
-    let _permit = s.reports.acquire().await.map_err(Problem::internal)?;
+    let permit = admit(&s.reports).await?;
     let timeline = s.node.timeline(id, points, q.histograms).await?;
-    Ok(Json(timeline).into_response())
+    let json = blocking(permit, move || serde_json::to_vec(&timeline)).await?;
+    let json = json.map_err(Problem::internal)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

@@ -11,9 +11,35 @@ use rustix::time::{ClockId, clock_gettime};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeaseClock(());
 
-/// An instant on the [`LeaseClock`], in nanoseconds since its origin.
+/// An instant on the [`LeaseClock`], in nanoseconds since its origin; negative before it, as for a
+/// profile that started before this machine booted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct LeaseInstant(pub u64);
+pub struct LeaseInstant(pub i64);
+
+impl LeaseInstant {
+    /// Before all others.
+    pub const MIN: LeaseInstant = LeaseInstant(i64::MIN);
+    /// After all others.
+    pub const MAX: LeaseInstant = LeaseInstant(i64::MAX);
+
+    /// This many nanoseconds later; saturates.
+    pub fn plus_ns(self, ns: u64) -> LeaseInstant {
+        LeaseInstant(self.0.saturating_add_unsigned(ns))
+    }
+
+    /// This many nanoseconds earlier; saturates.
+    pub fn minus_ns(self, ns: u64) -> LeaseInstant {
+        LeaseInstant(self.0.saturating_sub_unsigned(ns))
+    }
+
+    /// Nanoseconds since `earlier`; 0 if that is later.
+    pub fn ns_since(self, earlier: LeaseInstant) -> u64 {
+        match self > earlier {
+            true => self.0.abs_diff(earlier.0),
+            false => 0,
+        }
+    }
+}
 
 #[cfg(target_os = "linux")]
 const CLOCK: ClockId = ClockId::Boottime;
@@ -34,12 +60,12 @@ impl LeaseClock {
 
 /// CPU time that the calling thread has used.
 pub(super) fn thread_cpu() -> Duration {
-    Duration::from_nanos(read(ClockId::ThreadCPUTime))
+    Duration::from_nanos(read(ClockId::ThreadCPUTime).unsigned_abs())
 }
 
-fn read(clock: ClockId) -> u64 {
+fn read(clock: ClockId) -> i64 {
     let t = clock_gettime(clock);
-    (t.tv_sec as u64) * 1_000_000_000 + t.tv_nsec as u64
+    t.tv_sec as i64 * 1_000_000_000 + t.tv_nsec as i64
 }
 
 /// Raises the process's limit of open descriptors to its hard maximum and returns it. Called once

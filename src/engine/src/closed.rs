@@ -1,18 +1,26 @@
 //! The closed model: users, each of which waits for a response, thinks, and sends again.
 //!
-//! User *u* belongs to the share that owns number *u*. It is active while the profile has more
-//! than *u* users: if the number decreases, a user completes its request and waits until it
-//! increases again. On a node, user *u* belongs to thread *u* mod threads, whatever the share: if
-//! a change of share moved users between threads, a user would exist twice until its last request
-//! is done. A user without a lease tries again every 10 ms; that counts as one dropped request per
-//! gap in the lease, however long it is.
+//! User *u* belongs to the share that contains its slot ([`vajra_plan::Users`]). It is active while
+//! the profile has more than *u* users: if the number decreases, a user completes its iteration and
+//! waits until it increases again. On a node, user *u* belongs to thread *u* mod threads, whatever
+//! the share: if a change of share moved users between threads, a user would exist twice until its
+//! last iteration is done.
+//!
+//! - A user that leaves the share during an iteration finishes it (it *drains*), for at most the
+//!   graceful time-out; others leave at once. A user that returns meanwhile continues.
+//! - Shortly before the lease ends, requests in flight are interrupted: afterwards another node may
+//!   run the users. A user without a lease tries again every 10 ms; that counts as one dropped
+//!   request per gap in the lease, however long it is, or as one abandoned request.
+//! - If the plan limits the requests, each iteration uses a number, which the thread takes from the
+//!   node's in blocks; a user without a number waits.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
 
-use vajra_plan::{Owned, SlotRange};
+use vajra_core::Interval;
+use vajra_plan::{Slots, Users, arrival_spread};
 use vajra_task::{Arrival, Task};
 
 use super::clock::LeaseInstant;
@@ -20,6 +28,7 @@ use super::control::ShareChange;
 use super::engine::{Engine, Model, NextAction, as_ns};
 use super::pacer::Pacer;
 use super::session_slot::{PendingRequest, SessionSlot, SessionState};
+use super::user::{NOT_SCHEDULED, User, UserSlot, UserState};
 
 /// Bits of a user's number: there are at most 1,000,000 users.
 const USER_BITS: u32 = 20;
@@ -27,77 +36,57 @@ const USER_BITS: u32 = 20;
 /// Interval at which a user without a lease tries again, in nanoseconds.
 const RETRY_NS: u64 = 10_000_000;
 
-/// [`User::next_call`] of a user that is not scheduled.
-const NOT_SCHEDULED: u64 = u64::MAX;
+/// A thread without a request in flight returns its numbers if none of its users is due within
+/// this time, in nanoseconds: users of other threads may need them.
+const IDLE_NS: u64 = 100_000_000;
 
-/// A virtual user.
-#[derive(Debug)]
-pub struct User {
-    number: u32,
-    /// Index in [`Closed::slots`].
-    index: usize,
-    /// Requests that it has sent.
-    iterations: Cell<u32>,
-    /// Time of its entry in [`Closed::due`] that counts; earlier entries are obsolete.
-    next_call: Cell<u64>,
-    state: Cell<UserState>,
-}
-
-/// Why a user does or does not send.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum UserState {
-    /// Its first request was not scheduled yet.
-    New,
-    /// It sends requests.
-    Active,
-    /// It waits for a lease; the gap in the lease was counted.
-    WithoutLease,
-    /// It waits until the profile includes it.
-    Excluded {
-        /// The current gap in the lease was counted.
-        gap_counted: bool,
-    },
-}
-
-impl UserState {
-    fn gap_counted(self) -> bool {
-        match self {
-            UserState::New | UserState::Active => false,
-            UserState::WithoutLease => true,
-            UserState::Excluded { gap_counted } => gap_counted,
-        }
-    }
-}
-
-type Slot = SessionSlot<User>;
+/// No numbers.
+const NO_NUMBERS: Interval<u64> = Interval { from: 0, to: 0 };
 
 /// The users of a thread, and the times of their next requests.
 pub struct Closed {
-    users: RefCell<BTreeMap<u32, Rc<Slot>>>,
+    /// Users of the share.
+    users: RefCell<BTreeMap<u32, Rc<UserSlot>>>,
+    /// Users that have left the share and finish their iteration.
+    draining: RefCell<BTreeMap<u32, Rc<UserSlot>>>,
+    /// When users that drain are interrupted, in order, with the key of what they still hold.
+    deadlines: RefCell<VecDeque<(LeaseInstant, u64, Rc<UserSlot>)>>,
     /// Slots of users that have not left, by [`User::index`].
-    slots: RefCell<Vec<Option<Rc<Slot>>>>,
+    slots: RefCell<Vec<Option<Rc<UserSlot>>>>,
     /// Time and index of each scheduled user.
-    due: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
-    /// Remaining requests of the plan's `requests`; set with the first share that has users.
-    quota: Cell<Option<u64>>,
-    share: Cell<Option<ShareChange>>,
+    due: RefCell<BinaryHeap<Reverse<(i64, usize)>>>,
+    /// Users that wait for a number.
+    without_number: RefCell<Vec<Rc<UserSlot>>>,
+    /// Unused numbers of this thread.
+    numbers: Cell<Interval<u64>>,
+    /// Requests were interrupted since the lease was last valid.
+    lapsed: Cell<bool>,
+    share: RefCell<Option<ShareChange>>,
 }
 
 impl<T: Task> Model<T> for Closed {
     type User = User;
 
-    fn after_request(&self, engine: &Engine<T>, slot: &Rc<Slot>, now: LeaseInstant) -> NextAction {
+    fn after_request(
+        &self,
+        engine: &Engine<T>,
+        slot: &Rc<UserSlot>,
+        now: LeaseInstant,
+    ) -> NextAction {
+        let user = &slot.user;
+        user.busy.set(false);
         engine.busy.set(engine.busy.get() - 1);
-        if self.quota.get() == Some(0) {
+        if is_limited(engine) && self.has_no_numbers() {
             engine.shared.control.wake(engine.thread);
         }
-        if slot.retired() || engine.stopped.get() || self.over(engine, now) {
+        let leaves = slot.retired() || user.draining.get().is_some();
+        if leaves || engine.stopped.get() || self.over(engine, now) {
             return NextAction::End;
         }
         let think = &engine.shared.plan.load.think_time;
         if !think.is_none() {
-            let think = think.draw_ns(slot.user.number, slot.user.iterations.get());
-            self.schedule(engine, &slot.user, LeaseInstant(now.0 + think));
+            let think = think.draw_ns(user.number, user.iterations.get());
+            self.schedule(engine, user, now.plus_ns(think));
             return NextAction::Wait;
         }
         match self.request(engine, slot, now, now) {
@@ -106,6 +95,33 @@ impl<T: Task> Model<T> for Closed {
             None => NextAction::Wait,
         }
     }
+
+    /// Counts an iteration that was interrupted, and releases a user that drained. A user of the
+    /// share connects again for its next request.
+    fn session_ended(&self, engine: &Engine<T>, slot: &Rc<UserSlot>) {
+        let user = &slot.user;
+        if user.busy.replace(false) {
+            engine.busy.set(engine.busy.get() - 1);
+        }
+        if slot.take_back().is_some() {
+            engine.interrupted(0, false);
+        }
+        let interrupted = user.interrupted.replace(false);
+        if let Some(key) = user.draining.take() {
+            self.draining.borrow_mut().remove(&user.number);
+            self.leave(slot);
+            engine.shared.holdings.release(key);
+        } else if interrupted && !slot.retired() {
+            slot.session.set(SessionState::NotStarted);
+            user.state.set(UserState::WithoutLease);
+            let retry = engine.shared.control.now().plus_ns(RETRY_NS);
+            self.schedule(engine, user, retry);
+        }
+    }
+}
+
+fn is_limited<T: Task>(engine: &Engine<T>) -> bool {
+    engine.shared.plan.load.requests.is_some()
 }
 
 impl Closed {
@@ -113,10 +129,14 @@ impl Closed {
     pub fn new() -> Closed {
         Closed {
             users: RefCell::default(),
+            draining: RefCell::default(),
+            deadlines: RefCell::default(),
             slots: RefCell::default(),
             due: RefCell::default(),
-            quota: Cell::new(None),
-            share: Cell::new(None),
+            without_number: RefCell::default(),
+            numbers: Cell::new(NO_NUMBERS),
+            lapsed: Cell::new(false),
+            share: RefCell::default(),
         }
     }
 
@@ -137,22 +157,18 @@ impl Closed {
     }
 
     /// A user's next request, planned for `due`, if it may be sent now. Otherwise the user is
-    /// scheduled again or leaves.
+    /// scheduled again, waits for a number, or leaves.
     fn request<T: Task>(
         &self,
         engine: &Engine<T>,
-        slot: &Slot,
+        slot: &Rc<UserSlot>,
         due: LeaseInstant,
         now: LeaseInstant,
     ) -> Option<PendingRequest> {
-        if self.quota.get() == Some(0) {
-            self.leave(slot);
-            return None;
-        }
         let user = &slot.user;
         let gap_counted = user.state.get().gap_counted();
         // The profile includes and excludes users between two requests.
-        let since = due.0.max(now.0).saturating_sub(engine.start.get().0);
+        let since = engine.since_start(due.max(now));
         let profile = engine.profile();
         let next = profile.user_from_ns(user.number, since);
         // The end of a pause is not known yet.
@@ -170,7 +186,8 @@ impl Closed {
                 return None;
             }
         }
-        if !engine.shared.control.lease_valid(now) {
+        // Until shortly before its end, when requests are interrupted.
+        if now >= engine.shared.control.interrupt_at() {
             user.state.set(UserState::WithoutLease);
             if !gap_counted {
                 engine.count(|c| {
@@ -178,50 +195,159 @@ impl Closed {
                     c.dropped_lease += 1;
                 });
             }
-            self.schedule(engine, user, LeaseInstant(now.0 + RETRY_NS));
+            self.schedule(engine, user, now.plus_ns(RETRY_NS));
             return None;
         }
+        let number = match is_limited(engine) {
+            // Unique, since a user runs one iteration at a time on all nodes together.
+            false => (since / 1_000) << USER_BITS | u64::from(user.number),
+            true => {
+                let Some(number) = self.next_number(engine) else {
+                    user.state.set(UserState::WithoutNumber);
+                    self.without_number.borrow_mut().push(slot.clone());
+                    return None;
+                };
+                number
+            }
+        };
         user.state.set(UserState::Active);
         // After a gap in the lease a user sends as if it had just finished thinking.
         let due = match gap_counted || due < engine.shared.control.lease_since() {
             true => now,
             false => due,
         };
-        self.quota.set(self.quota.get().map(|quota| quota - 1));
         engine.count(|c| c.planned += 1);
         engine.busy.set(engine.busy.get() + 1);
+        user.busy.set(true);
         let iteration = user.iterations.get();
         user.iterations.set(iteration.wrapping_add(1));
         Some(PendingRequest {
             due,
             waited_since: None,
             arrival: Arrival {
-                // Unique, since a user runs one iteration at a time on all nodes together.
-                number: (since / 1_000) << USER_BITS | u64::from(user.number),
+                number,
                 user: Some(user.number),
                 iteration,
             },
         })
     }
 
-    fn leave(&self, slot: &Slot) {
+    fn has_no_numbers(&self) -> bool {
+        let numbers = self.numbers.get();
+        numbers.from == numbers.to
+    }
+
+    /// The next number of a request. Replaces a block as soon as it is used, so that the node's
+    /// unused numbers are known.
+    fn next_number<T: Task>(&self, engine: &Engine<T>) -> Option<u64> {
+        let (holdings, control) = (&engine.shared.holdings, &engine.shared.control);
+        let take = || {
+            let block = holdings.take_numbers(engine.thread);
+            if block == NO_NUMBERS && holdings.out_of_numbers() {
+                // Other threads may wait for the end.
+                control.notify();
+            }
+            block
+        };
+        if self.has_no_numbers() {
+            self.numbers.set(take());
+        }
+        let Interval { from, to } = self.numbers.get();
+        if from == to {
+            return None;
+        }
+        self.numbers.set(match from + 1 == to {
+            true => take(),
+            false => Interval { from: from + 1, to },
+        });
+        Some(from)
+    }
+
+    fn return_numbers<T: Task>(&self, engine: &Engine<T>) {
+        if !self.has_no_numbers() {
+            let rest = self.numbers.replace(NO_NUMBERS);
+            engine.shared.holdings.return_numbers(engine.thread, rest);
+            engine.shared.control.notify();
+        }
+    }
+
+    /// Schedules users that wait for a number, if there are some.
+    fn resume_without_number<T: Task>(&self, engine: &Engine<T>, now: LeaseInstant) {
+        if self.without_number.borrow().is_empty() || !engine.shared.holdings.has_numbers() {
+            return;
+        }
+        for slot in self.without_number.take() {
+            if slot.user.state.get() == UserState::WithoutNumber && !slot.retired() {
+                self.schedule(engine, &slot.user, now);
+            }
+        }
+    }
+
+    fn leave(&self, slot: &UserSlot) {
         self.slots.borrow_mut()[slot.user.index] = None;
         slot.retire();
     }
 
-    /// Adds the share's users that are not on this thread yet; each is due at its time in the
-    /// ramp. Users of other shares leave when their request is done. Before the start, users that
+    /// Closes a user's session in the middle of its iteration.
+    fn interrupt_user(&self, slot: &UserSlot) {
+        slot.user.interrupted.set(true);
+        slot.interrupt();
+    }
+
+    fn interrupt_users(&self, users: &BTreeMap<u32, Rc<UserSlot>>) {
+        let busy = users.values().filter(|slot| slot.user.busy.get());
+        busy.for_each(|slot| self.interrupt_user(slot));
+    }
+
+    /// Removes users from the share. Those with an iteration in progress drain.
+    fn remove_users<T: Task>(
+        &self,
+        engine: &Engine<T>,
+        removed: &Slots,
+        users: BTreeMap<u32, Rc<UserSlot>>,
+    ) {
+        let now = engine.shared.control.now();
+        let deadline = now.plus_ns(as_ns(engine.shared.plan.graceful_timeout()));
+        for (number, slot) in users {
+            if slot.retired() || !slot.user.busy.get() {
+                self.leave(&slot);
+                continue;
+            }
+            let held = slots_of(&engine.users(), number, removed);
+            let key = engine.shared.holdings.drain(held);
+            slot.user.draining.set(Some(key));
+            let mut deadlines = self.deadlines.borrow_mut();
+            deadlines.push_back((deadline, key, slot.clone()));
+            self.draining.borrow_mut().insert(number, slot);
+        }
+    }
+
+    /// A user that drained is in the share again, and continues.
+    fn return_user<T: Task>(&self, engine: &Engine<T>, number: u32) -> Option<Rc<UserSlot>> {
+        let slot = self.draining.borrow_mut().remove(&number)?;
+        if let Some(key) = slot.user.draining.take() {
+            engine.shared.holdings.release(key);
+        }
+        Some(slot)
+    }
+
+    /// Adds the share's users that are not on this thread yet, and removes those of other shares.
+    /// Once `started`, each new one begins at its time in `begins`. Before the start, users that
     /// are active from the start open their connections.
     fn update_users<T: Task>(
         self: &Rc<Self>,
         engine: &Rc<Engine<T>>,
-        change: ShareChange,
-        started: bool,
+        change: &ShareChange,
+        begins: Option<&Begins>,
     ) {
-        let (joining, ..) = users_of(engine, change.range);
         let mut before = std::mem::take(&mut *self.users.borrow_mut());
-        for number in joining {
+        let share = engine.users().users_in(&change.slots);
+        for number in share {
+            if number as usize % engine.shared.threads != engine.thread {
+                continue;
+            }
             let known = before.remove(&number);
+            let known = known.or_else(|| self.return_user(engine, number));
             let iterations = known.as_ref().map_or(0, |slot| slot.user.iterations.get());
             // A user that had left may return after a change of the load.
             let slot = known.filter(|slot| !slot.retired()).unwrap_or_else(|| {
@@ -231,99 +357,163 @@ impl Closed {
                 }
                 slot
             });
-            if started && slot.user.state.get() == UserState::New {
+            if let Some(begins) = begins
+                && slot.user.state.get() == UserState::New
+            {
                 slot.user.state.set(UserState::Active);
-                self.schedule(engine, &slot.user, change.at.max(engine.start.get()));
+                self.schedule(engine, &slot.user, begins.of(number));
             }
             self.users.borrow_mut().insert(number, slot);
         }
-        before.values().for_each(|slot| self.leave(slot));
+        self.remove_users(engine, &change.removed, before);
+        if self.users.borrow().is_empty() {
+            self.return_numbers(engine);
+        }
     }
 
-    fn add_user(&self, number: u32, iterations: u32) -> Rc<Slot> {
+    fn add_user(&self, number: u32, iterations: u32) -> Rc<UserSlot> {
         let mut slots = self.slots.borrow_mut();
-        let slot = Rc::new(SessionSlot::new(User {
-            number,
-            index: slots.len(),
-            iterations: Cell::new(iterations),
-            next_call: Cell::new(NOT_SCHEDULED),
-            state: Cell::new(UserState::New),
-        }));
+        let user = User::new(number, slots.len(), iterations);
+        let slot = Rc::new(SessionSlot::new(user));
         slots.push(Some(slot.clone()));
         slot
     }
 
-    /// Sets this thread's part of the plan's `requests`, divided by users.
-    fn set_quota<T: Task>(&self, engine: &Engine<T>, range: SlotRange) {
-        let (None, Some(requests)) = (self.quota.get(), engine.shared.plan.load.requests) else {
-            return;
-        };
-        let (own, before, all) = users_of(engine, range);
-        if all > 0 {
-            let quota = u128::from(Owned::new(range).count(0, requests));
-            let cut = |users: usize| (quota * users as u128 / all as u128) as u64;
-            self.quota.set(Some(cut(before + own.len()) - cut(before)));
-        }
+    /// When the next users' time is up: those that drain for too long, or all at the end of the
+    /// lease.
+    fn next_interruption<T: Task>(&self, engine: &Engine<T>) -> Option<LeaseInstant> {
+        let lease = engine.shared.control.interrupt_at();
+        let lease = (engine.busy.get() > 0 && !self.lapsed.get()).then_some(lease);
+        let deadline = self.deadlines.borrow().front().map(|(at, ..)| *at);
+        lease.into_iter().chain(deadline).min()
     }
 }
 
-/// The users of a share that belong to this thread, the number of those that belong to threads
-/// before it, and the number of those on all threads.
-fn users_of<T: Task>(engine: &Engine<T>, range: SlotRange) -> (Vec<u32>, usize, usize) {
-    let peak = engine.profile().peak().round() as u32;
-    let owned = Owned::new(range);
-    let (mut own, mut before, mut all) = (Vec::new(), 0, 0);
-    let mut next = owned.first(0);
-    while let Some(user) = next.filter(|u| *u < u64::from(peak)) {
-        let thread = (user % engine.shared.threads as u64) as usize;
-        all += 1;
-        before += usize::from(thread < engine.thread);
-        if thread == engine.thread {
-            own.push(user as u32);
-        }
-        next = Some(owned.after(user));
+/// The slots that stand for a removed user: from its slot to that of the next user, within the
+/// interval of removed slots; from the start of the interval if the user is the first one in it.
+fn slots_of(users: &Users, user: u32, removed: &Slots) -> Interval<u32> {
+    let slot = users.slot_of(user).unwrap_or_default();
+    let next = Interval {
+        from: slot,
+        to: slot + 1,
+    };
+    let mut intervals = removed.intervals().iter();
+    let Some(interval) = intervals.find(|i| (i.from..i.to).contains(&slot)) else {
+        return next;
+    };
+    let is_first = users.next_slot(interval.from) == Some(slot);
+    Interval {
+        from: if is_first { interval.from } else { slot },
+        to: users
+            .next_slot(slot + 1)
+            .unwrap_or(interval.to)
+            .min(interval.to),
     }
-    (own, before, all)
+}
+
+/// When the users of a change begin.
+struct Begins {
+    /// Earliest time.
+    from: LeaseInstant,
+    /// Users on the whole node that begin one after the other, in ascending order.
+    spread: Vec<u32>,
+    /// Time between two of them, in nanoseconds.
+    apart_ns: u64,
+}
+
+impl Begins {
+    /// All at this time, or at their time in the ramp if that is later.
+    fn at(from: LeaseInstant) -> Begins {
+        Begins {
+            from,
+            spread: Vec::new(),
+            apart_ns: 0,
+        }
+    }
+
+    /// When the users of these slots begin. Users that arrive after the start and are active begin
+    /// one after the other.
+    fn of_change<T: Task>(engine: &Engine<T>, change: &ShareChange, slots: &Slots) -> Begins {
+        let start = engine.start.get();
+        let floor = engine.instant(as_ns(change.floor));
+        let from = change.at.max(floor).max(start);
+        if from <= start {
+            return Begins::at(start);
+        }
+        let (since, profile) = (engine.since_start(from), engine.profile());
+        let mut spread = engine.users().users_in(slots);
+        spread.retain(|user| profile.user_from_ns(*user, since) == Some(since));
+        let users = spread.len() as u32;
+        let load = &engine.shared.plan.load;
+        let time = arrival_spread(load, users, change.slots.fraction());
+        Begins {
+            from,
+            spread,
+            apart_ns: as_ns(time) / u64::from(users.max(1)),
+        }
+    }
+
+    fn of(&self, user: u32) -> LeaseInstant {
+        let place = self.spread.binary_search(&user).unwrap_or(0);
+        self.from.plus_ns(place as u64 * self.apart_ns)
+    }
 }
 
 impl<T: Task> Pacer<T> for Closed {
     fn started(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
-        if let Some(change) = self.share.get() {
-            self.update_users(engine, change, true);
+        let share = self.share.borrow();
+        if let Some(change) = &*share {
+            let begins = Begins::of_change(engine, change, &change.slots);
+            self.update_users(engine, change, Some(&begins));
         }
     }
 
-    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, started: bool) {
+    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, now: LeaseInstant, started: bool) {
         engine.reload();
-        let (Some(change), true) = (self.share.get(), started) else {
+        let share = self.share.borrow();
+        let (Some(change), true) = (&*share, started) else {
             return;
         };
-        let now = engine.shared.control.now();
-        let users: Vec<Rc<Slot>> = self.users.borrow().values().cloned().collect();
-        let excluded = |slot: &&Rc<Slot>| {
+        let users: Vec<Rc<UserSlot>> = self.users.borrow().values().cloned().collect();
+        let excluded = |slot: &&Rc<UserSlot>| {
             matches!(slot.user.state.get(), UserState::Excluded { .. }) && !slot.retired()
         };
+        let from = now.max(engine.start.get());
         for slot in users.iter().filter(excluded) {
-            self.schedule(engine, &slot.user, now.max(engine.start.get()));
+            self.schedule(engine, &slot.user, from);
         }
-        self.update_users(engine, ShareChange { at: now, ..change }, true);
+        self.update_users(engine, change, Some(&Begins::at(from)));
     }
 
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {
-        self.set_quota(engine, change.range);
-        self.share.set(Some(change));
-        self.update_users(engine, change, started);
+        let begins = started.then(|| Begins::of_change(engine, &change, &change.added));
+        self.update_users(engine, &change, begins.as_ref());
+        *self.share.borrow_mut() = Some(change);
     }
 
-    fn process(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
-        loop {
-            let Reverse((at, index)) = self.due.borrow().peek().copied()?;
+    fn shrink(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: &ShareChange) {
+        let mut removed = std::mem::take(&mut *self.users.borrow_mut());
+        for number in engine.users().users_in(&change.slots) {
+            if let Some(slot) = removed.remove(&number) {
+                self.users.borrow_mut().insert(number, slot);
+            }
+        }
+        self.remove_users(engine, &change.removed, removed);
+    }
+
+    fn process(self: &Rc<Self>, engine: &Rc<Engine<T>>, now: LeaseInstant) -> Option<LeaseInstant> {
+        self.interrupt(engine, now);
+        self.resume_without_number(engine, now);
+        let next = loop {
+            let Some(Reverse((at, index))) = self.due.borrow().peek().copied() else {
+                break None;
+            };
             let now = engine.shared.control.now();
             if self.over(engine, now) {
                 return None;
             }
             if at > now.0 {
-                return Some(LeaseInstant(at));
+                break Some(LeaseInstant(at));
             }
             self.due.borrow_mut().pop();
             let Some(slot) = self.slots.borrow()[index].clone() else {
@@ -342,10 +532,41 @@ impl<T: Task> Pacer<T> for Closed {
                     SessionState::Connecting | SessionState::Ready => slot.give_at(request, now),
                 }
             }
+        };
+        if engine.busy.get() == 0 && next.is_none_or(|next| next > now.plus_ns(IDLE_NS)) {
+            self.return_numbers(engine);
         }
+        next.into_iter().chain(self.next_interruption(engine)).min()
+    }
+
+    fn interrupt(&self, engine: &Engine<T>, now: LeaseInstant) -> Option<LeaseInstant> {
+        let mut deadlines = self.deadlines.borrow_mut();
+        while let Some((_, key, slot)) = deadlines.front().filter(|(at, ..)| *at <= now) {
+            if slot.user.draining.get() == Some(*key) {
+                self.interrupt_user(slot);
+            }
+            deadlines.pop_front();
+        }
+        drop(deadlines);
+        let control = &engine.shared.control;
+        // A stop has a deadline of its own, also after the lease was returned.
+        if now < control.interrupt_at() || control.stop_by().is_some() {
+            self.lapsed.set(false);
+        } else if !self.lapsed.replace(true) {
+            self.interrupt_users(&self.users.borrow());
+            self.interrupt_users(&self.draining.borrow());
+        }
+        self.next_interruption(engine)
+    }
+
+    fn end(&self, engine: &Engine<T>) {
+        self.return_numbers(engine);
     }
 
     fn exhausted(&self, engine: &Engine<T>) -> bool {
-        self.quota.get() == Some(0) && engine.busy.get() == 0
+        is_limited(engine)
+            && self.has_no_numbers()
+            && engine.busy.get() == 0
+            && engine.shared.holdings.out_of_numbers()
     }
 }

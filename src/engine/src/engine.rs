@@ -9,14 +9,15 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::sync::Semaphore;
 use vajra_core::metrics::Counters;
-use vajra_plan::{Plan, Profile};
+use vajra_plan::{Plan, Profile, Users};
 use vajra_task::{
     Client, CustomMetrics, Gate, MetricId, Outcome, Permit, Phase, PhaseTimes, Session, Task,
     Traffic,
 };
 
 use super::clock::{LeaseInstant, thread_cpu};
-use super::control::Control;
+use super::control::{Control, Timeline};
+use super::held::Holdings;
 use super::recorder::{Recorder, Times};
 use super::session_slot::{PendingRequest, SessionSlot, SessionState};
 
@@ -36,6 +37,8 @@ pub struct Shared {
     pub steps: Vec<String>,
     /// Commands to the threads.
     pub control: Control,
+    /// What the threads still act on besides the newest share.
+    pub holdings: Holdings,
     /// Number of engine threads.
     pub threads: usize,
     /// Most connections of the node.
@@ -64,6 +67,25 @@ pub trait Model<T: Task>: 'static {
         slot: &Rc<SessionSlot<Self::User>>,
         now: LeaseInstant,
     ) -> NextAction;
+
+    /// Called when the session of a slot has ended and is closed, also if it was interrupted.
+    fn session_ended(&self, engine: &Engine<T>, slot: &Rc<SessionSlot<Self::User>>) {
+        let _ = (engine, slot);
+    }
+}
+
+/// A session's task on the thread. Its end, also by an interruption, is reported to the model.
+struct RunningSession<T: Task, M: Model<T>> {
+    engine: Rc<Engine<T>>,
+    model: Rc<M>,
+    slot: Rc<SessionSlot<M::User>>,
+}
+
+impl<T: Task, M: Model<T>> Drop for RunningSession<T, M> {
+    fn drop(&mut self) {
+        self.engine.connected(&self.slot);
+        self.model.session_ended(&self.engine, &self.slot);
+    }
 }
 
 /// The state of an engine thread.
@@ -72,10 +94,12 @@ pub struct Engine<T: Task> {
     pub shared: Arc<Shared>,
     /// Index of the thread.
     pub thread: usize,
-    /// Start of the profile; 0 before it is known.
+    /// Start of the profile; [`LeaseInstant::MAX`] before it is known.
     pub start: Cell<LeaseInstant>,
+    /// Generation of the commands that this thread has applied.
+    pub seen: Cell<u64>,
     /// The load profile, with the changes that this thread has applied.
-    profile: RefCell<Arc<Profile>>,
+    timeline: RefCell<Arc<Timeline>>,
     /// The measurements.
     pub recorder: Rc<RefCell<Recorder>>,
     /// Arrivals that wait for a connection, in order.
@@ -88,6 +112,8 @@ pub struct Engine<T: Task> {
     early_connects: Semaphore,
     /// The load was stopped: nothing is sent any more.
     pub stopped: Cell<bool>,
+    /// The load has ended: requests in flight were counted as abandoned.
+    ended: Cell<bool>,
     /// Creates sessions.
     pub client: T::Client,
     traffic: Rc<Traffic>,
@@ -131,16 +157,18 @@ impl<T: Task> Engine<T> {
     ) -> Engine<T> {
         let traffic = Rc::<Traffic>::default();
         Engine {
-            profile: RefCell::new(shared.control.profile()),
+            timeline: RefCell::new(shared.control.timeline()),
             shared,
             thread,
-            start: Cell::new(LeaseInstant(0)),
+            start: Cell::new(LeaseInstant::MAX),
+            seen: Cell::new(0),
             recorder,
             queue: RefCell::default(),
             busy: Cell::new(0),
             connecting: Cell::new(0),
             early_connects: Semaphore::new(EARLY_CONNECTS),
             stopped: Cell::new(false),
+            ended: Cell::new(false),
             client: task.client(traffic.clone()),
             traffic,
         }
@@ -148,28 +176,37 @@ impl<T: Task> Engine<T> {
 
     /// A time of the profile, in nanoseconds, on the lease clock.
     pub fn instant(&self, ns: u64) -> LeaseInstant {
-        LeaseInstant(self.start.get().0.saturating_add(ns))
+        self.start.get().plus_ns(ns)
+    }
+
+    /// Nanoseconds from the start of the profile to an instant; 0 before.
+    pub fn since_start(&self, at: LeaseInstant) -> u64 {
+        at.ns_since(self.start.get())
     }
 
     /// The load profile.
     pub fn profile(&self) -> Ref<'_, Profile> {
-        Ref::map(self.profile.borrow(), |p| &**p)
+        Ref::map(self.timeline.borrow(), |t| &t.profile)
+    }
+
+    /// The slots of the users.
+    pub fn users(&self) -> Ref<'_, Users> {
+        Ref::map(self.timeline.borrow(), |t| t.users())
     }
 
     /// Whether the load profile has changed.
     pub fn outdated(&self) -> bool {
-        !Arc::ptr_eq(&self.shared.control.profile(), &self.profile.borrow())
+        !Arc::ptr_eq(&self.shared.control.timeline(), &self.timeline.borrow())
     }
 
     /// Applies the changes of the load profile.
     pub fn reload(&self) {
-        *self.profile.borrow_mut() = self.shared.control.profile();
+        *self.timeline.borrow_mut() = self.shared.control.timeline();
     }
 
     /// Whether the profile has not started yet.
     pub fn before_start(&self) -> bool {
-        let start = self.start.get();
-        start == LeaseInstant(0) || self.shared.control.now() < start
+        self.shared.control.now() < self.start.get()
     }
 
     /// Requests that wait for a connection or are in flight.
@@ -197,7 +234,10 @@ impl<T: Task> Engine<T> {
         });
         let mut steps: Vec<StepReport> = steps.collect();
         let whole = &mut steps[0].counters;
-        whole.in_flight = self.outstanding() as u64;
+        whole.in_flight = match self.ended.get() {
+            true => 0,
+            false => self.outstanding() as u64,
+        };
         whole.bytes_sent = self.traffic.sent.get();
         whole.bytes_received = self.traffic.received.get();
         Report {
@@ -211,13 +251,27 @@ impl<T: Task> Engine<T> {
 
     /// Counts requests in flight as abandoned, and those that wait as dropped.
     pub fn abandon(&self) {
+        self.ended.set(true);
         self.queue.borrow_mut().clear();
-        self.busy.set(0);
         for step in &mut self.recorder.borrow_mut().steps {
             let c = &mut step.counters;
             c.abandoned += c.sent - c.ok - c.failed - c.abandoned;
             c.dropped_full += c.planned - c.sent - c.dropped();
         }
+    }
+
+    /// Counts a request that was interrupted. Once the load has ended, all have been counted.
+    pub fn interrupted(&self, step: usize, sent: bool) {
+        if self.ended.get() {
+            return;
+        }
+        let control = &self.shared.control;
+        let lapsed = control.now() >= control.interrupt_at();
+        self.count_step(step, |c| match (sent, lapsed) {
+            (true, _) => c.abandoned += 1,
+            (false, true) => c.dropped_lease += 1,
+            (false, false) => c.dropped_full += 1,
+        });
     }
 
     /// Drops arrivals that wait for a connection.
@@ -238,22 +292,33 @@ impl<T: Task> Engine<T> {
         self.connecting.set(self.connecting.get() + 1);
         let early = request.is_none();
         request.into_iter().for_each(|request| slot.give(request));
-        let (engine, model) = (self.clone(), model.clone());
-        tokio::task::spawn_local(async move {
+        let running = RunningSession {
+            engine: self.clone(),
+            model: model.clone(),
+            slot: slot.clone(),
+        };
+        let task = tokio::task::spawn_local(async move {
+            // Dropped after the session, whose connection is closed by then.
+            let running = running;
+            let RunningSession {
+                engine,
+                model,
+                slot,
+            } = &running;
             let mut session = engine.client.session();
             if early {
                 let permit = engine.early_connects.acquire().await;
                 session.connect().await;
                 drop(permit);
-                engine.connected(&slot);
+                engine.connected(slot);
             }
             while let Some(first) = slot.next(session.idle()).await {
                 let mut request = first;
                 let mut now = engine.shared.control.now();
                 loop {
-                    now = engine.run(&mut session, &slot, request, now).await;
-                    engine.connected(&slot);
-                    match model.after_request(&engine, &slot, now) {
+                    now = engine.run(&mut session, slot, request, now).await;
+                    engine.connected(slot);
+                    match model.after_request(engine, slot, now) {
                         NextAction::Run(another) => request = another,
                         NextAction::Wait => break,
                         NextAction::End => return,
@@ -261,6 +326,7 @@ impl<T: Task> Engine<T> {
                 }
             }
         });
+        slot.runs(task.abort_handle());
     }
 
     /// Called when a session has opened its first connection, or failed to.
@@ -284,7 +350,7 @@ impl<T: Task> Engine<T> {
         now: LeaseInstant,
     ) -> LeaseInstant {
         let processed = pending.waited_since.unwrap_or(now);
-        let lag_ns = processed.0.saturating_sub(pending.due.0);
+        let lag_ns = processed.ns_since(pending.due);
         if pending.waited_since.is_none()
             && u128::from(lag_ns) > self.shared.plan.load.max_lateness.as_nanos()
         {
@@ -302,12 +368,12 @@ impl<T: Task> Engine<T> {
             let Some(next) = session.next_step() else {
                 break;
             };
-            let due = LeaseInstant(done.0.saturating_add(as_ns(next.pause)));
+            let due = done.plus_ns(as_ns(next.pause));
             if !self.pause_until(due).await {
                 break;
             }
             self.count_step(next.step, |c| c.planned += 1);
-            let lag_ns = self.shared.control.now().0.saturating_sub(due.0);
+            let lag_ns = self.shared.control.now().ns_since(due);
             (done, sent) = self.request(session, slot, next.step, due, lag_ns).await;
         }
         done
@@ -316,7 +382,7 @@ impl<T: Task> Engine<T> {
     /// Waits until a time. Returns false if a stop came first.
     async fn pause_until(&self, until: LeaseInstant) -> bool {
         loop {
-            let remaining = until.0.saturating_sub(self.shared.control.now().0);
+            let remaining = until.ns_since(self.shared.control.now());
             if remaining == 0 || self.stopped.get() {
                 return !self.stopped.get();
             }
@@ -341,8 +407,10 @@ impl<T: Task> Engine<T> {
             step,
             due,
             sent: None,
+            done: false,
         };
         let outcome = session.run(&mut gate).await;
+        gate.done = true;
         let (sent, stopped) = (gate.sent, self.stopped.get());
         let done = self.shared.control.now();
         let mut recorder = self.recorder.borrow_mut();
@@ -359,7 +427,7 @@ impl<T: Task> Engine<T> {
         if sent.is_none() {
             counters.sent += 1;
         }
-        let since_start = done.0.saturating_sub(self.start.get().0);
+        let since_start = self.since_start(done);
         match outcome {
             Outcome::Ok { status, permit: _ } => {
                 counters.ok += 1;
@@ -372,15 +440,15 @@ impl<T: Task> Engine<T> {
             }
             Outcome::NotSent => {}
         }
-        let warm_up = due.0 < self.instant(as_ns(self.profile().warm_up_end())).0;
+        let warm_up = due < self.instant(as_ns(self.profile().warm_up_end()));
         if warm_up {
             record.counters.warm_up += 1;
         }
         recorder.first_lag.get_or_insert(lag_ns / 1000);
         if !warm_up {
             let times = Times {
-                response: done.0.saturating_sub(due.0) / 1000,
-                service: sent.map(|at| done.0.saturating_sub(at.0) / 1000),
+                response: done.ns_since(due) / 1000,
+                service: sent.map(|at| done.ns_since(at) / 1000),
                 lag: lag_ns / 1000,
             };
             recorder.times(step, times);
@@ -389,13 +457,23 @@ impl<T: Task> Engine<T> {
     }
 }
 
-/// Checks the lease immediately before a request is sent, and records the send time.
+/// Checks the lease immediately before a request is sent, and records the send time. Counts the
+/// request if it is dropped before the request is done: then its session was interrupted.
 struct LeaseGate<'a, T: Task, U> {
     engine: &'a Engine<T>,
     slot: &'a SessionSlot<U>,
     step: usize,
     due: LeaseInstant,
     sent: Option<LeaseInstant>,
+    done: bool,
+}
+
+impl<T: Task, U> Drop for LeaseGate<'_, T, U> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.engine.interrupted(self.step, self.sent.is_some());
+        }
+    }
 }
 
 impl<T: Task, U> Gate for LeaseGate<'_, T, U> {

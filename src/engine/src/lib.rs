@@ -9,6 +9,15 @@
 //! Guarantees:
 //! - **Open model:** every arrival of the share is processed at its planned time, independent of
 //!   responses; `planned = sent + dropped`, plus arrivals that wait for a connection.
+//! - **Closed model:** a user of the share runs one iteration at a time. One that is removed finishes
+//!   its iteration, for at most the graceful time-out; one that arrives after the start begins in
+//!   its turn, not together with all others. Shortly before the lease ends, requests in flight are
+//!   interrupted and counted as abandoned.
+//! - **Hand-over:** an arrival due before a change of the share belongs to the old share, any other
+//!   to the new one, exactly and on all threads. [`LoadRun::held`] names the newest change that is
+//!   in effect and the slots of removed users that have not finished.
+//! - **Limited requests:** in the closed model each iteration uses one of the numbers that the
+//!   caller adds ([`LoadRun::add_numbers`]), and no number is used twice.
 //! - **The gate:** nothing is sent without a lease that is valid at that moment and has been valid
 //!   without a gap since the arrival was due. Arrivals of a gap are counted as `dropped_lease`.
 //! - **No bursts:** an arrival processed later than `max_lateness` is counted as `dropped_late`.
@@ -26,6 +35,7 @@ mod clock;
 mod closed;
 mod control;
 mod engine;
+mod held;
 mod open;
 mod pacer;
 mod pacing_timer;
@@ -33,11 +43,13 @@ mod recorder;
 mod run;
 mod session_slot;
 mod thread;
+mod user;
 
 #[cfg(test)]
 mod tests;
 
 pub use clock::{LeaseClock, LeaseInstant, descriptor_limit, raise_descriptor_limit};
+pub use held::Held;
 pub use open::MAX_IN_FLIGHT;
 pub use recorder::{Recorder, Times};
 pub use run::{LoadError, LoadRun, LoadSnapshot, LoadSpec, Preparation, StepSnapshot, StopMode};

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use vajra_core::metrics::Counters;
-use vajra_plan::{Owned, SlotRange};
+use vajra_plan::{Owned, Profile, Slots, part, slot_of};
 use vajra_task::{Arrival, Task};
 
 use super::clock::LeaseInstant;
@@ -20,7 +20,7 @@ pub const MAX_IN_FLIGHT: u32 = 100_000;
 /// connecting, and a share's arrivals are not spaced evenly.
 const SPARE: u32 = 16;
 
-const NEVER: LeaseInstant = LeaseInstant(u64::MAX);
+const NEVER: LeaseInstant = LeaseInstant::MAX;
 
 /// Most arrivals that are processed before responses are: an overloaded thread must also read
 /// responses.
@@ -39,22 +39,58 @@ pub struct Open {
     sessions: Cell<usize>,
     max_in_flight: Cell<usize>,
     max_sessions: Cell<usize>,
-    schedule: Cell<Schedule>,
+    schedule: RefCell<Schedule>,
 }
 
 /// This thread's arrivals.
-#[derive(Clone, Copy)]
+#[derive(Debug)]
 struct Schedule {
     /// The share's arrivals.
     owned: Owned,
     /// The share's arrivals are due from this time on.
     since: LeaseInstant,
+    /// Added slots whose arrivals still belong to former holders for some time.
+    reserved: Vec<Reserved>,
     /// All arrivals with lower numbers have been processed, under this share or an earlier one.
     floor: u64,
     /// Number of the next arrival.
     next: Option<u64>,
     /// Time at which it is due; [`NEVER`] if there is none.
     due: LeaseInstant,
+}
+
+/// Slots whose arrivals still belong to former holders. The sets of a schedule are disjoint.
+#[derive(Debug)]
+struct Reserved {
+    slots: Slots,
+    /// End, in nanoseconds after the start of the profile.
+    until_ns: u64,
+}
+
+impl Schedule {
+    /// Number of the share's arrivals in `from..to` that this node processes.
+    fn count(&self, profile: &Profile, from: u64, to: u64) -> u64 {
+        let numbered = |owned: &Owned, to: u64| {
+            let gaps = profile
+                .gaps()
+                .map(|gap| owned.count(gap.start.max(from), gap.end.min(to)));
+            owned.count(from, to) - gaps.sum::<u64>()
+        };
+        let reserved = self.reserved.iter().map(|reserved| {
+            let owned = Owned::new(reserved.slots.intersection(self.owned.slots()));
+            let until = profile.first_arrival_from_ns(reserved.until_ns);
+            numbered(&owned, to.min(until))
+        });
+        numbered(&self.owned, to) - reserved.sum::<u64>()
+    }
+
+    /// Whether arrival `k`, due at this time after the start, belongs to a former holder. Forgets
+    /// reservations that have ended by then.
+    fn is_reserved(&mut self, k: u64, due_ns: u64) -> bool {
+        self.reserved.retain(|r| due_ns < r.until_ns);
+        let mut slots = self.reserved.iter().map(|r| &r.slots);
+        slots.any(|slots| slots.contains(slot_of(k)))
+    }
 }
 
 impl<T: Task> Model<T> for Open {
@@ -87,9 +123,10 @@ impl Open {
             sessions: Cell::new(0),
             max_in_flight: Cell::new(0),
             max_sessions: Cell::new(0),
-            schedule: Cell::new(Schedule {
-                owned: Owned::new(SlotRange::EMPTY),
-                since: LeaseInstant(0),
+            schedule: RefCell::new(Schedule {
+                owned: Owned::new(Slots::EMPTY),
+                since: LeaseInstant::MIN,
+                reserved: Vec::new(),
                 floor: 0,
                 next: None,
                 due: NEVER,
@@ -109,14 +146,14 @@ impl Open {
         }
     }
 
-    fn set_limits<T: Task>(&self, engine: &Engine<T>, range: SlotRange) {
+    fn set_limits<T: Task>(&self, engine: &Engine<T>, slots: &Slots) {
         let (shared, plan) = (&engine.shared, &engine.shared.plan);
         let (i, n) = (engine.thread as u32, shared.threads as u32);
         let seconds = plan.task.longest().as_secs_f64();
         let max_in_flight = match plan.load.max_in_flight {
             Some(limit) => portion(limit, i, n),
             None => {
-                let outstanding = engine.profile().peak() * range.fraction() * seconds;
+                let outstanding = engine.profile().peak() * slots.fraction() * seconds;
                 (outstanding.ceil() as u32)
                     .saturating_add(SPARE)
                     .min(portion(MAX_IN_FLIGHT, i, n).max(1))
@@ -130,28 +167,34 @@ impl Open {
 
     /// Finds the share's next arrival, from its floor and its start.
     fn seek<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule) {
-        let profile = engine.profile();
-        let since = schedule.since.0.saturating_sub(engine.start.get().0);
-        let from = profile.first_arrival_from_ns(since).max(schedule.floor);
-        drop(profile);
-        self.set_next(engine, schedule, schedule.owned.first(from));
+        let since = engine.since_start(schedule.since);
+        let from = engine.profile().first_arrival_from_ns(since);
+        let first = schedule.owned.first(from.max(schedule.floor));
+        self.set_next(engine, schedule, first);
     }
 
-    /// Makes arrival `k` the next one, or the first one after a gap of the profile. There is none
-    /// after the last number of the profile.
+    /// Makes arrival `k` the next one, or the first one after it that is in no gap of the profile
+    /// and not reserved. There is none after the last number of the profile.
     fn set_next<T: Task>(&self, engine: &Engine<T>, schedule: &mut Schedule, k: Option<u64>) {
         let profile = engine.profile();
-        let mut k = k;
-        for gap in profile.gaps() {
-            if k.is_some_and(|k| gap.contains(&k)) {
-                k = schedule.owned.first(gap.end);
+        let mut next = k;
+        loop {
+            for gap in profile.gaps() {
+                if next.is_some_and(|k| gap.contains(&k)) {
+                    next = schedule.owned.first(gap.end);
+                }
             }
+            let Some(k) = next.filter(|k| *k < profile.numbers()) else {
+                (schedule.next, schedule.due) = (None, NEVER);
+                return;
+            };
+            let due_ns = profile.arrival_ns(k);
+            if schedule.reserved.is_empty() || !schedule.is_reserved(k, due_ns) {
+                (schedule.next, schedule.due) = (Some(k), engine.instant(due_ns));
+                return;
+            }
+            next = schedule.owned.after(k);
         }
-        schedule.next = k.filter(|k| *k < profile.numbers());
-        schedule.due = match schedule.next {
-            Some(k) => engine.instant(profile.arrival_ns(k)),
-            None => NEVER,
-        };
     }
 
     /// Skips all arrivals due before `until`; `count` selects the counter for them.
@@ -168,48 +211,46 @@ impl Open {
         if schedule.due >= until {
             return;
         }
-        let ns = until.0.saturating_sub(engine.start.get().0);
         let profile = engine.profile();
-        let to = profile.first_arrival_from_ns(ns);
+        let to = profile.first_arrival_from_ns(engine.since_start(until));
         if to <= next {
             return;
         }
-        let owned = |from: u64, to: u64| schedule.owned.count(from, to);
-        let gaps = profile
-            .gaps()
-            .map(|gap| owned(gap.start.max(next), gap.end.min(to)));
-        let skipped = owned(next, to) - gaps.sum::<u64>();
+        let skipped = schedule.count(&profile, next, to);
         drop(profile);
         engine.count(|c| {
             c.planned += skipped;
             *count(c) += skipped;
         });
         schedule.floor = to;
-        self.set_next(engine, schedule, schedule.owned.first(to));
+        let first = schedule.owned.first(to);
+        self.set_next(engine, schedule, first);
     }
 
-    /// Processes at most `limit` arrivals that are due now and before `bound`.
+    /// Processes at most `limit` arrivals that are due at `now` and before `bound`.
     fn process_due<T: Task>(
         self: &Rc<Self>,
         engine: &Rc<Engine<T>>,
+        now: LeaseInstant,
         bound: LeaseInstant,
         limit: usize,
     ) {
         let control = &engine.shared.control;
-        let now = control.now();
-        let mut schedule = self.schedule.get();
+        let mut schedule = self.schedule.borrow_mut();
         // After a suspension, all missed arrivals are counted at once.
-        let late = now
-            .0
-            .saturating_sub(as_ns(engine.shared.plan.load.max_lateness));
-        let end = |t: LeaseInstant| LeaseInstant(t.0.min(bound.0));
+        let late = now.minus_ns(as_ns(engine.shared.plan.load.max_lateness));
         if !control.lease_valid(now) {
-            self.skip(engine, &mut schedule, end(now), |c| &mut c.dropped_lease);
+            self.skip(engine, &mut schedule, bound.min(now), |c| {
+                &mut c.dropped_lease
+            });
         }
-        self.skip(engine, &mut schedule, end(control.lease_since()), |c| {
-            &mut c.dropped_lease
-        });
-        self.skip(engine, &mut schedule, end(LeaseInstant(late)), |c| {
+        self.skip(
+            engine,
+            &mut schedule,
+            bound.min(control.lease_since()),
+            |c| &mut c.dropped_lease,
+        );
+        self.skip(engine, &mut schedule, bound.min(late), |c| {
             &mut c.dropped_late
         });
         let mut remaining = limit;
@@ -220,11 +261,10 @@ impl Open {
             }
             schedule.floor = k + 1;
             let next = schedule.owned.after(k);
-            self.set_next(engine, &mut schedule, Some(next));
+            self.set_next(engine, &mut schedule, next);
             self.arrive(engine, k, due, now);
             remaining -= 1;
         }
-        self.schedule.set(schedule);
     }
 
     /// Opens all connections before the start.
@@ -268,7 +308,7 @@ impl Open {
         if !engine.shared.control.may_send(now, due) {
             return engine.count(|c| c.dropped_lease += 1);
         }
-        if now.0 - due.0 > as_ns(engine.shared.plan.load.max_lateness) {
+        if now.ns_since(due) > as_ns(engine.shared.plan.load.max_lateness) {
             return engine.count(|c| c.dropped_late += 1);
         }
         if engine.outstanding() >= self.max_in_flight.get() {
@@ -301,60 +341,72 @@ impl Open {
 
 impl<T: Task> Pacer<T> for Open {
     fn started(self: &Rc<Self>, engine: &Rc<Engine<T>>) {
-        let mut schedule = self.schedule.get();
-        self.seek(engine, &mut schedule);
-        self.schedule.set(schedule);
+        self.seek(engine, &mut self.schedule.borrow_mut());
     }
 
     /// Arrivals that are due now are still processed by the old profile, even if the change should
     /// have taken effect earlier.
-    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, started: bool) {
-        let now = engine.shared.control.now();
+    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, now: LeaseInstant, started: bool) {
         if started {
-            self.process_due(engine, now, usize::MAX);
+            self.process_due(engine, now, now, usize::MAX);
         }
         engine.reload();
-        let mut schedule = self.schedule.get();
-        self.set_limits(engine, schedule.owned.range());
+        let mut schedule = self.schedule.borrow_mut();
+        self.set_limits(engine, schedule.owned.slots());
         if started {
             schedule.since = schedule.since.max(now);
             self.seek(engine, &mut schedule);
-            self.schedule.set(schedule);
         }
     }
 
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool) {
         if started {
-            self.process_due(engine, change.at, usize::MAX);
+            let now = engine.shared.control.now();
+            self.process_due(engine, now, change.at, usize::MAX);
         }
-        let before = self.schedule.get();
-        let range = change
-            .range
-            .part(engine.thread as u32, engine.shared.threads as u32);
-        let mut schedule = Schedule {
-            owned: Owned::new(range),
-            since: change.at,
-            floor: before.floor,
-            next: None,
-            due: NEVER,
-        };
-        self.set_limits(engine, range);
+        let (thread, threads) = (engine.thread as u32, engine.shared.threads as u32);
+        let slots = part(&change.slots, thread, threads);
+        let mut schedule = self.schedule.borrow_mut();
+        for reserved in &mut schedule.reserved {
+            let rest = reserved.slots.difference(&change.removed);
+            reserved.slots = rest.difference(&change.added);
+        }
+        if !change.added.is_empty() && !change.floor.is_zero() {
+            schedule.reserved.push(Reserved {
+                slots: change.added,
+                until_ns: as_ns(change.floor),
+            });
+        }
+        self.set_limits(engine, &slots);
+        let fixed = engine.shared.plan.load.connections.is_some();
+        let early = fixed && !slots.is_empty() && engine.before_start();
+        schedule.owned = Owned::new(slots);
+        schedule.since = change.at;
         if started {
             self.seek(engine, &mut schedule);
         }
-        let fixed = engine.shared.plan.load.connections.is_some();
-        if fixed && range.slots > 0 && engine.before_start() {
+        drop(schedule);
+        if early {
             self.connect_early(engine);
         }
-        self.schedule.set(schedule);
     }
 
-    fn process(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant> {
+    /// Arrivals that wait for a connection were due before.
+    fn shrink(self: &Rc<Self>, _: &Rc<Engine<T>>, _: &ShareChange) {}
+
+    fn process(self: &Rc<Self>, engine: &Rc<Engine<T>>, now: LeaseInstant) -> Option<LeaseInstant> {
         self.spawn_for_waiting(engine);
-        self.process_due(engine, NEVER, BATCH);
-        let schedule = self.schedule.get();
+        self.process_due(engine, now, NEVER, BATCH);
+        let schedule = self.schedule.borrow();
         schedule.next.map(|_| schedule.due)
     }
+
+    /// An arrival has been carried out once it is sent; only users occupy their slot for longer.
+    fn interrupt(&self, _: &Engine<T>, _: LeaseInstant) -> Option<LeaseInstant> {
+        None
+    }
+
+    fn end(&self, _: &Engine<T>) {}
 
     fn exhausted(&self, _: &Engine<T>) -> bool {
         false

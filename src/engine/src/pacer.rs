@@ -16,11 +16,24 @@ pub trait Pacer<T: Task>: Model<T> {
     /// Called when the share changes. `started`: the start is known.
     fn share(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: ShareChange, started: bool);
 
-    /// Called when the load profile changes; takes the new one from `engine`.
-    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, started: bool);
+    /// Called when the share changes after the load has ended, while requests are in flight:
+    /// nothing new is started.
+    fn shrink(self: &Rc<Self>, engine: &Rc<Engine<T>>, change: &ShareChange);
 
-    /// Processes what is due. Returns when it must be called again.
-    fn process(self: &Rc<Self>, engine: &Rc<Engine<T>>) -> Option<LeaseInstant>;
+    /// Called when the load profile changes; takes the new one from `engine`. No later change of
+    /// the share takes effect at or before `now`.
+    fn reload(self: &Rc<Self>, engine: &Rc<Engine<T>>, now: LeaseInstant, started: bool);
+
+    /// Processes what is due at `now`, before which no later change of the share takes effect.
+    /// Returns when it must be called again.
+    fn process(self: &Rc<Self>, engine: &Rc<Engine<T>>, now: LeaseInstant) -> Option<LeaseInstant>;
+
+    /// Interrupts requests whose time is up although the load continues. Returns when it must be
+    /// called again.
+    fn interrupt(&self, engine: &Engine<T>, now: LeaseInstant) -> Option<LeaseInstant>;
+
+    /// Called when no more arrivals will follow.
+    fn end(&self, engine: &Engine<T>);
 
     /// Whether no more arrivals will follow although the profile continues.
     fn exhausted(&self, engine: &Engine<T>) -> bool;

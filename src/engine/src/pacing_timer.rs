@@ -33,7 +33,7 @@ impl PacingTimer {
         Ok(PacingTimer {
             clock,
             pacing,
-            last: LeaseInstant(0),
+            last: LeaseInstant::MIN,
             timer: timer::Timer::new()?,
         })
     }
@@ -43,18 +43,18 @@ impl PacingTimer {
     /// has passed: then more was due than one call processes.
     pub async fn until(&mut self, at: LeaseInstant) {
         let now = self.clock.now();
-        let (at, near) = match self.pacing {
-            Pacing::Precise => (at.0, TOO_SHORT_NS),
-            Pacing::Batched if at <= now => (at.0, 0),
-            Pacing::Batched => (at.0.max(self.last.0 + BATCH_NS), TOO_SHORT_NS),
-            Pacing::Spin => (at.0.saturating_sub(SPIN_NS), 0),
+        let (wake, near) = match self.pacing {
+            Pacing::Precise => (at, TOO_SHORT_NS),
+            Pacing::Batched if at <= now => (at, 0),
+            Pacing::Batched => (at.max(self.last.plus_ns(BATCH_NS)), TOO_SHORT_NS),
+            Pacing::Spin => (at.minus_ns(SPIN_NS), 0),
         };
-        if at == u64::MAX {
+        if at == LeaseInstant::MAX {
             std::future::pending().await
-        } else if at <= now.0 + near {
+        } else if wake <= now.plus_ns(near) {
             tokio::task::yield_now().await;
         } else {
-            self.timer.until(LeaseInstant(at), self.clock).await;
+            self.timer.until(wake, self.clock).await;
         }
         self.last = self.clock.now();
     }
@@ -131,7 +131,7 @@ mod timer {
         /// The runtime's timers round up to milliseconds, so the last one is spent yielding and
         /// reading the clock.
         pub async fn until(&mut self, at: LeaseInstant, clock: LeaseClock) {
-            let remaining = Duration::from_nanos(at.0.saturating_sub(clock.now().0));
+            let remaining = Duration::from_nanos(at.ns_since(clock.now()));
             if let Some(most) = remaining.checked_sub(Duration::from_millis(2)) {
                 tokio::time::sleep(most).await;
             }
@@ -155,8 +155,7 @@ mod tests {
         timer.until(clock.now()).await;
         let started = Instant::now();
         for _ in 0..times {
-            let at = clock.now().0.saturating_add_signed(ahead_ns);
-            timer.until(LeaseInstant(at)).await;
+            timer.until(LeaseInstant(clock.now().0 + ahead_ns)).await;
         }
         started.elapsed()
     }

@@ -2,20 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
+use vajra_core::Numbers;
 use vajra_core::metrics::Counters;
-use vajra_core::sync::lock;
-use vajra_plan::{LoadChange, Model, Plan, Profile, SlotRange};
+use vajra_plan::{LoadChange, Model, Plan, Profile, Slots};
 use vajra_task::{CustomMetrics, PhaseTimes};
 
 use super::clock::{LeaseClock, LeaseInstant, descriptor_limit};
 use super::control::Control;
 use super::engine::{Report, Shared, as_ns};
+use super::held::{Held, Holdings};
 use super::recorder::add_counters;
 use super::thread::{EngineTask, ReportRequest, ThreadInit};
 
@@ -44,6 +45,9 @@ pub struct LoadSpec {
     /// Called once, when the load has ended: the profile is over or was stopped, and no request
     /// is in flight.
     pub finished: Box<dyn Fn() + Send + Sync>,
+    /// Called, from any thread, when [`LoadRun::held`] may have changed. Must return quickly, without
+    /// calling the run; there may be many calls in a row.
+    pub held_changed: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Why a run could not be started.
@@ -137,6 +141,7 @@ impl LoadRun {
         let shared = Arc::new(Shared {
             steps: spec.plan.task.step_names(),
             control: Control::new(spec.clock, threads, Profile::of(&spec.plan.load)),
+            holdings: Holdings::new(threads, spec.held_changed),
             threads,
             connections,
             plan: spec.plan,
@@ -179,13 +184,17 @@ impl LoadRun {
             requests: inbox,
             last: last.clone(),
         };
-        let member = Member(group.clone());
+        let member = Member {
+            group: group.clone(),
+            shared: self.shared.clone(),
+            thread,
+        };
         let span = tracing::Span::current();
         std::thread::Builder::new()
             .name(format!("engine-{thread}"))
             .spawn(move || {
                 let _in = span.entered();
-                if let Err(e) = member.0.task().run_thread(init) {
+                if let Err(e) = member.group.task().run_thread(init) {
                     tracing::error!("an engine thread failed: {e}");
                 }
             })?;
@@ -198,9 +207,35 @@ impl LoadRun {
         self.shared.control.set_start(at);
     }
 
-    /// Sets the share from now on. Arrivals due before now belong to the previous share.
-    pub fn set_share(&self, share: SlotRange) {
-        self.shared.control.set_share(share);
+    /// Sets the share from now on. Arrivals due before now belong to the previous share, and those
+    /// of added slots that are due before `floor`, a time since the start of the profile, to
+    /// former holders. `change` is the number of the change: it rises, and others are ignored.
+    ///
+    /// In the closed model, users that leave the share finish their iteration, but are interrupted
+    /// after the plan's graceful time-out; users that arrive after the start begin over some time
+    /// ([`vajra_plan::arrival_spread`]). [`Self::held`] tells when the threads act on the change.
+    pub fn set_share(&self, change: u64, slots: Slots, floor: Duration) {
+        let shared = &self.shared;
+        let announce = |at| shared.holdings.announce(change, at);
+        shared.control.set_share(change, slots, floor, announce);
+    }
+
+    /// Adds numbers of requests, for a plan of the closed model that limits them: each iteration
+    /// uses one, which is the number of its arrival, and a user without one waits. `last`: no more
+    /// will follow; the load ends when all are used.
+    pub fn add_numbers(&self, added: &Numbers, last: bool) {
+        self.shared.holdings.add_numbers(added, last);
+        self.shared.control.notify();
+    }
+
+    /// Takes back the numbers of requests that no thread has.
+    pub fn return_numbers(&self) -> Numbers {
+        self.shared.holdings.take_back()
+    }
+
+    /// What this node still acts on besides its newest share.
+    pub fn held(&self) -> Held {
+        self.shared.holdings.held(self.shared.control.start())
     }
 
     /// Sets all changes of the load since the start.
@@ -217,12 +252,10 @@ impl LoadRun {
     /// Ends arrivals now. A previous stop with an earlier deadline remains in effect.
     pub fn stop(&self, mode: StopMode) {
         let by = match mode {
-            StopMode::Graceful { timeout } => {
-                self.shared.control.now().0.saturating_add(as_ns(timeout))
-            }
-            StopMode::Now => 0,
+            StopMode::Graceful { timeout } => self.shared.control.now().plus_ns(as_ns(timeout)),
+            StopMode::Now => LeaseInstant::MIN,
         };
-        self.shared.control.stop(LeaseInstant(by));
+        self.shared.control.stop(by);
     }
 
     /// All measurements up to now.
@@ -266,7 +299,7 @@ impl LoadRun {
             match live {
                 Some(report) => add(&report),
                 None => {
-                    let last = lock(&thread.last);
+                    let last = thread.last.lock().unwrap_or_else(PoisonError::into_inner);
                     last.iter().for_each(add);
                 }
             }
@@ -313,12 +346,17 @@ impl ThreadGroup {
 }
 
 /// A thread's membership. When the last one is dropped, even by a panic, the run has ended.
-struct Member(Arc<ThreadGroup>);
+struct Member {
+    group: Arc<ThreadGroup>,
+    shared: Arc<Shared>,
+    thread: usize,
+}
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            (self.0.finished)();
+        self.shared.holdings.end(self.thread);
+        if self.group.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            (self.group.finished)();
         }
     }
 }

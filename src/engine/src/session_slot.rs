@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Poll, Waker};
 
+use tokio::task::AbortHandle;
 use vajra_task::Arrival;
 
 use super::clock::LeaseInstant;
@@ -44,6 +45,7 @@ pub struct SessionSlot<U> {
     request: Cell<Option<PendingRequest>>,
     waker: RefCell<Option<Waker>>,
     retired: Cell<bool>,
+    task: RefCell<Option<AbortHandle>>,
 }
 
 impl<U> SessionSlot<U> {
@@ -55,6 +57,7 @@ impl<U> SessionSlot<U> {
             request: Cell::default(),
             waker: RefCell::default(),
             retired: Cell::default(),
+            task: RefCell::default(),
         }
     }
 
@@ -79,6 +82,24 @@ impl<U> SessionSlot<U> {
     pub fn retire(&self) {
         self.retired.set(true);
         self.wake();
+    }
+
+    /// Sets the task of the slot's session.
+    pub fn runs(&self, task: AbortHandle) {
+        *self.task.borrow_mut() = Some(task);
+    }
+
+    /// Closes the session, with its connection, as soon as the thread gets to it. Its request in
+    /// flight ends without a response.
+    pub fn interrupt(&self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+
+    /// Takes back a request that the session has not started.
+    pub fn take_back(&self) -> Option<PendingRequest> {
+        self.request.take()
     }
 
     /// Whether the slot gets no further request.

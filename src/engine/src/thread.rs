@@ -6,12 +6,11 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
-use vajra_core::sync::lock;
 use vajra_plan as plan;
 use vajra_task::{Client, FromTask, Task};
 
@@ -136,11 +135,13 @@ async fn run_model<T: Task, P: Pacer<T>>(
     local
         .run_until(async {
             let deadline = arrivals(&engine, &pacer, &mut timer).await;
-            drain(&engine, &mut timer, deadline).await;
+            pacer.end(&engine);
+            drain(&engine, &pacer, &mut timer, deadline).await;
         })
         .await;
     engine.abandon();
-    *lock(last) = Some(engine.report());
+    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.report());
+    // Closes all connections.
     drop(local);
     Ok(())
 }
@@ -154,12 +155,11 @@ async fn arrivals<T: Task, P: Pacer<T>>(
 ) -> LeaseInstant {
     let (shared, control) = (&engine.shared, &engine.shared.control);
     let graceful = as_ns(shared.plan.graceful_timeout());
-    let mut seen = 0;
     let mut started = false;
+    let mut outdated = false;
     loop {
         let generation = control.generation();
-        if generation != seen {
-            seen = generation;
+        if generation != engine.seen.replace(generation) {
             if let Some(start) = control
                 .start()
                 .filter(|s| !started || *s != engine.start.get())
@@ -168,25 +168,33 @@ async fn arrivals<T: Task, P: Pacer<T>>(
                 started = true;
                 pacer.started(engine);
             }
-            if engine.outdated() {
-                pacer.reload(engine, started);
-            }
             for change in control.take_shares(engine.thread) {
+                let (number, at) = (change.number, change.at);
                 pacer.share(engine, change, started);
+                let handled_ns = engine.since_start(at);
+                shared.holdings.apply(engine.thread, number, handled_ns);
             }
+            outdated = engine.outdated();
         }
         if let Some(by) = control.stop_by() {
             engine.stopped.set(true);
             engine.drop_waiting();
             return by;
         }
-        let mut wake = LeaseInstant(u64::MAX);
+        // Nothing that is due after a change of the share may be processed before that change.
+        let Some(now) = control.now_if_current(generation) else {
+            continue;
+        };
+        if std::mem::take(&mut outdated) {
+            pacer.reload(engine, now, started);
+        }
+        let mut wake = LeaseInstant::MAX;
         if started {
             let end = engine.instant(as_ns(engine.profile().last_due()));
-            let next = pacer.process(engine).filter(|next| *next <= end);
+            let next = pacer.process(engine, now).filter(|next| *next <= end);
             let now = control.now();
             if next.is_none() && now >= end || pacer.exhausted(engine) {
-                return LeaseInstant(now.0.saturating_add(graceful));
+                return now.plus_ns(graceful);
             }
             wake = next.unwrap_or(end);
         }
@@ -198,10 +206,25 @@ async fn arrivals<T: Task, P: Pacer<T>>(
 }
 
 /// Waits until no request is in flight, or until the deadline, which a stop may bring forward.
-async fn drain<T: Task>(engine: &Rc<Engine<T>>, timer: &mut PacingTimer, deadline: LeaseInstant) {
-    let control = &engine.shared.control;
+async fn drain<T: Task, P: Pacer<T>>(
+    engine: &Rc<Engine<T>>,
+    pacer: &Rc<P>,
+    timer: &mut PacingTimer,
+    deadline: LeaseInstant,
+) {
+    let (shared, control) = (&engine.shared, &engine.shared.control);
     let mut deadline = deadline;
     while engine.outstanding() > 0 {
+        let generation = control.generation();
+        if generation != engine.seen.replace(generation) {
+            for change in control.take_shares(engine.thread) {
+                pacer.shrink(engine, &change);
+                let handled_ns = engine.since_start(change.at);
+                shared
+                    .holdings
+                    .apply(engine.thread, change.number, handled_ns);
+            }
+        }
         if let Some(by) = control.stop_by() {
             if !engine.stopped.replace(true) {
                 engine.drop_waiting();
@@ -212,8 +235,9 @@ async fn drain<T: Task>(engine: &Rc<Engine<T>>, timer: &mut PacingTimer, deadlin
         if now >= deadline {
             return;
         }
+        pacer.interrupt(engine, now);
         tokio::select! {
-            () = timer.until(LeaseInstant(deadline.0.min(now.0 + DRAIN_NS))) => {}
+            () = timer.until(deadline.min(now.plus_ns(DRAIN_NS))) => {}
             () = control.changed(engine.thread) => {}
         }
     }

@@ -72,7 +72,12 @@ const GOSSIP_QUEUE: usize = 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Interval in which gossipsub repairs its mesh and requests missed messages.
-const GOSSIP_HEARTBEAT: Duration = Duration::from_millis(500);
+const GOSSIP_HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Peers outside the mesh that each heartbeat tells which messages are new: at least this number,
+/// and at least this share of them.
+const GOSSIP_LAZY: usize = 2;
+const GOSSIP_FACTOR: f64 = 0.1;
 
 /// Peers in the mesh of each topic: the target, and the range in which gossipsub changes nothing.
 /// This node must have dialled at least `MESH_OUTBOUND` of them.
@@ -83,6 +88,15 @@ const MESH_OUTBOUND: usize = 2;
 // Gossipsub checks this only for topics with their own configuration.
 const _: () = assert!(MESH_OUTBOUND < MESH_LOW && MESH_LOW <= MESH && MESH <= MESH_HIGH);
 const _: () = assert!(MESH_OUTBOUND * 2 <= MESH);
+
+/// The smaller mesh of adverts: each copy of a message is verified, and adverts are not urgent.
+/// Large enough that the swarm stays connected when nodes fail.
+const NODES_MESH: usize = 3;
+const NODES_MESH_LOW: usize = 2;
+const NODES_MESH_HIGH: usize = 4;
+const NODES_MESH_OUTBOUND: usize = 1;
+const _: () = assert!(NODES_MESH_OUTBOUND < NODES_MESH_LOW && NODES_MESH_LOW <= NODES_MESH);
+const _: () = assert!(NODES_MESH <= NODES_MESH_HIGH && NODES_MESH_OUTBOUND * 2 <= NODES_MESH);
 
 type Gossipsub = gossipsub::Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
 type Requests = request_response::Behaviour<Codec>;
@@ -275,14 +289,21 @@ fn gossip(keys: &Keypair, name: &SwarmName) -> Result<Gossipsub, SetupError> {
         .max_transmit_size(MAX_FRAME)
         .heartbeat_initial_delay(Duration::ZERO)
         .heartbeat_interval(GOSSIP_HEARTBEAT)
-        .history_length(10)
-        .history_gossip(6)
+        .history_length(5)
+        .history_gossip(3)
+        .gossip_lazy(GOSSIP_LAZY)
+        .gossip_factor(GOSSIP_FACTOR)
         .mesh_n(MESH)
         .mesh_n_low(MESH_LOW)
         .mesh_n_high(MESH_HIGH)
         .mesh_outbound_min(MESH_OUTBOUND)
         .prune_backoff(Duration::from_secs(10))
-        .flood_publish(true)
+        .mesh_n_for_topic(NODES_MESH, topic(Topic::Nodes).hash())
+        .mesh_n_low_for_topic(NODES_MESH_LOW, topic(Topic::Nodes).hash())
+        .mesh_n_high_for_topic(NODES_MESH_HIGH, topic(Topic::Nodes).hash())
+        .mesh_outbound_min_for_topic(NODES_MESH_OUTBOUND, topic(Topic::Nodes).hash())
+        // A copy to every peer would be verified by each, and forwarded to each again.
+        .flood_publish(false)
         .connection_handler_queue_len(GOSSIP_QUEUE)
         .build()?;
     let ours: HashSet<_> = Topic::ALL.map(|t| topic(t).hash()).into();

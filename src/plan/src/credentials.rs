@@ -4,6 +4,7 @@
 //! (`env:NAME`, `file:PATH`) or a placeholder (`{{ env.NAME }}`). A result keeps its plan only in
 //! the form of [`Plan::redacted`].
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -21,12 +22,12 @@ pub const REDACTED: &str = "[redacted]";
 /// without separators.
 const PARTS: [&str; 16] = [
     "password",
-    "passwd",
     "passphrase",
     "passcode",
     "secret",
     "credential",
     "authorization",
+    "authentication",
     "apikey",
     "accesskey",
     "privatekey",
@@ -37,8 +38,14 @@ const PARTS: [&str; 16] = [
     "sessid",
     "cookie",
 ];
-/// Whole words in such names. A word may also end with `token`.
+/// Whole words in such names, without digits at their end. A word may also contain `token` or
+/// `passw`, or end with `auth`.
 const WORDS: [&str; 8] = ["pwd", "pass", "auth", "session", "sid", "sig", "jwt", "otp"];
+/// Words in names of quantities: numbers with such names are no credentials.
+const QUANTITIES: [&str; 14] = [
+    "tokens", "sessions", "max", "min", "count", "limit", "total", "ttl", "expires", "expiry",
+    "lifetime", "timeout", "length", "size",
+];
 
 /// Is called with the path of each credential and its value, which it can change.
 type Edit<'a> = dyn FnMut(&Path, &mut String) + 'a;
@@ -106,28 +113,73 @@ fn is_literal(value: &str) -> bool {
 }
 
 /// Whether a header, field, parameter or variable with this name contains a credential: by parts of
-/// the name, such as `secret` in `clientSecret`, or words, such as `auth` in `X-Auth`. Plural
-/// `tokens` is a number in most APIs and counts as no credential.
+/// the name, such as `secret` in `clientSecret`, or words, such as `auth` in `X-Auth`.
 pub fn is_credential_name(name: &str) -> bool {
-    let words = words(name);
-    let joined = words.concat();
-    let is_word = |w: &String| WORDS.contains(&w.as_str()) || w.ends_with("token");
-    words.iter().any(is_word) || PARTS.iter().any(|part| joined.contains(part))
+    Secrecy::of(name) > Secrecy::None
 }
 
-/// The words of a name in lower case: separated by other characters than letters and digits, or by
-/// an upper-case letter.
+/// Which values with a name are credentials.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Secrecy {
+    None,
+    /// Texts: the name is also that of a quantity, such as `max_tokens`.
+    Texts,
+    /// Texts and numbers.
+    All,
+}
+
+impl Secrecy {
+    fn of(name: &str) -> Secrecy {
+        let words = words(name);
+        let joined = words.concat();
+        let is_secret = |word: &String| {
+            let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+            let is_token =
+                word.contains("token") && !["tokenis", "tokeniz"].iter().any(|v| word.contains(v));
+            let is_word = WORDS.contains(&word) || word.ends_with("auth");
+            is_token || is_word || word.contains("passw")
+        };
+        let is_quantity = |word: &String| QUANTITIES.contains(&word.as_str());
+        match words.iter().any(is_secret) || PARTS.iter().any(|part| joined.contains(part)) {
+            false => Secrecy::None,
+            true if words.iter().any(is_quantity) => Secrecy::Texts,
+            true => Secrecy::All,
+        }
+    }
+
+    /// Whether this text is a credential. In forms and queries numbers are texts as well.
+    fn includes(self, text: &str) -> bool {
+        match self {
+            Secrecy::None => false,
+            Secrecy::Texts => text.parse::<f64>().is_err() && text.parse::<bool>().is_err(),
+            Secrecy::All => true,
+        }
+    }
+}
+
+/// The words of a name in lower case. Other characters than letters and digits separate them, and
+/// so do percent-encoded ones; an upper-case letter starts one after a lower-case letter or a
+/// digit, and before a lower-case letter (`APIKey`).
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    let mut after_lower = false;
-    for c in name.chars() {
-        if !c.is_alphanumeric() || (c.is_uppercase() && after_lower) {
+    let chars: Vec<char> = name.chars().collect();
+    let mut at = 0;
+    while let Some(&c) = chars.get(at) {
+        let next = chars.get(at + 1);
+        let starts_word = c.is_uppercase()
+            && at > 0
+            && (!chars[at - 1].is_uppercase() || next.is_some_and(|c| c.is_lowercase()));
+        if starts_word || !c.is_alphanumeric() {
             words.push(String::new());
+        }
+        let is_encoded = |encoded: &[char]| encoded.iter().all(char::is_ascii_hexdigit);
+        if c == '%' && chars.get(at + 1..at + 3).is_some_and(is_encoded) {
+            at += 2;
         }
         if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
             word.extend(c.to_lowercase());
         }
-        after_lower = c.is_lowercase() || c.is_numeric();
+        at += 1;
     }
     words
 }
@@ -147,8 +199,8 @@ fn walk(plan: &mut Plan, edit: &mut Edit<'_>) {
 fn scenarios(all: &mut Scenarios, edit: &mut Edit<'_>) {
     http(&mut all.http, &Path::dotted("http"), "base_url", edit);
     for (name, value) in &mut all.vars {
-        if is_credential_name(name) {
-            let mut text = value.to_string();
+        let mut text = value.to_string();
+        if !matches!(value, Scalar::Bool(_)) && Secrecy::of(name).includes(&text) {
             edit(&Path::dotted("vars").then(name.as_str()), &mut text);
             if text != value.to_string() {
                 *value = Scalar::Text(text);
@@ -173,10 +225,10 @@ fn steps(steps: &mut [Step], list: &Path, edit: &mut Edit<'_>) {
         match &mut step.body {
             Body::None => {}
             Body::Text(text) => text_body(&path.then("body"), text, edit),
-            Body::Json(value) => json(&path.then("json"), value, false, edit),
+            Body::Json(value) => json(&path.then("json"), value, Secrecy::None, edit),
             Body::Form(fields) => {
                 for (name, value) in fields {
-                    if is_credential_name(name) {
+                    if Secrecy::of(name).includes(value) {
                         edit(&path.then("form").then(name.as_str()), value);
                     }
                 }
@@ -203,28 +255,28 @@ fn headers(path: &Path, headers: &mut [(String, String)], edit: &mut Edit<'_>) {
                 let content = pair.split_once('=').map_or(pair, |(_, content)| content);
                 is_only_placeholders(content)
             });
-        if is_credential_name(name) && !only_names {
+        if Secrecy::of(name).includes(value) && !only_names {
             edit(&path.then(name.as_str()), value);
         }
     }
 }
 
-/// Texts and numbers of JSON below a key that names a credential (`inside`).
-fn json(path: &Path, value: &mut Value, inside: bool, edit: &mut Edit<'_>) {
+/// Texts and numbers of JSON below keys that name credentials.
+fn json(path: &Path, value: &mut Value, secrecy: Secrecy, edit: &mut Edit<'_>) {
     match value {
         Value::Array(values) => {
             for (i, value) in values.iter_mut().enumerate() {
-                json(&path.then(i), value, inside, edit);
+                json(&path.then(i), value, secrecy, edit);
             }
         }
         Value::Object(fields) => {
             for (name, value) in fields {
-                let inside = inside || is_credential_name(name);
-                json(&path.then(name.as_str()), value, inside, edit);
+                let secrecy = secrecy.max(Secrecy::of(name));
+                json(&path.then(name.as_str()), value, secrecy, edit);
             }
         }
-        Value::String(text) if inside => edit(path, text),
-        Value::Number(number) if inside => {
+        Value::String(text) if secrecy.includes(text) => edit(path, text),
+        Value::Number(number) if secrecy == Secrecy::All => {
             let mut text = number.to_string();
             edit(path, &mut text);
             if text != number.to_string() {
@@ -237,55 +289,125 @@ fn json(path: &Path, value: &mut Value, inside: bool, edit: &mut Edit<'_>) {
 
 /// A field of JSON in a text, which need not be valid JSON before its placeholders are replaced.
 static JSON_FIELD: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#""(?<name>[\w-]+)"\s*:\s*(?:"(?<text>(?:[^"\\]|\\.)*)"|(?<number>-?[0-9.]+))"#)
-        .ok()
+    let text = r#"(?:[^"\\]|\\.)*"#;
+    Regex::new(&format!(
+        r#""(?<name>{text})"\s*:\s*(?:"(?<text>{text})"|(?<number>-?[0-9][0-9.eE+-]*)|(?<nested>[\[{{]))"#
+    ))
+    .ok()
 });
 
-/// A field of a form or of a query.
+/// The name of a field of a form or of a query. A value may contain further fields: those of a URL, or
+/// of the next lines.
 static FORM_FIELD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?:^|[&?])(?<name>[\w.\[\]%-]+)=(?<text>[^&#]*)").ok());
+    LazyLock::new(|| Regex::new(r#"(?m)(?:^|[&?#])(?<name>[^=&?#\s"]+)(?<form>=)"#).ok());
 
 /// JSON or form fields in a text.
 fn text_body(path: &Path, body: &mut String, edit: &mut Edit<'_>) {
     if let Ok(mut value) = serde_json::from_str::<Value>(body) {
         let before = value.clone();
-        json(path, &mut value, false, edit);
+        json(path, &mut value, Secrecy::None, edit);
         if value != before {
             *body = value.to_string();
         }
         return;
     }
     fields(&JSON_FIELD, path, body, edit);
-    if !body.contains(['{', '\n']) || body.trim_start().starts_with(|c| c != '{' && c != '[') {
+    let start = body.trim_start();
+    if start.starts_with("{{") || !start.starts_with(['{', '[']) {
         fields(&FORM_FIELD, path, body, edit);
     }
 }
 
-/// Fields that a pattern finds in a text; its groups are `name`, `text` and `number`.
+/// Fields that a pattern finds in a text. Its groups are `name`, and the equals sign in a `form`, or
+/// the `text`, the `number` or the start of the `nested` array or object in JSON.
 fn fields(pattern: &Option<Regex>, path: &Path, text: &mut String, edit: &mut Edit<'_>) {
     let Some(pattern) = pattern else {
         return;
     };
     let mut changes = Vec::new();
-    for found in pattern.captures_iter(text) {
+    let mut start = 0;
+    while let Some(found) = pattern.captures_at(text, start) {
+        let range = |group: &str| found.name(group).map(|m| m.range());
         let name = &found["name"];
-        let (quoted, number) = (found.name("text"), found.name("number"));
-        let Some(value) = quoted.or(number).filter(|_| is_credential_name(name)) else {
+        // The end of a long value is searched only if it is a credential: otherwise many fields
+        // within each other would take quadratic time.
+        let (value, rest) = if let Some(equals) = range("form") {
+            (form_value(name, text, equals.end), equals.end)
+        } else if let Some(value) = range("text") {
+            let rest = value.end + 1;
+            let is_secret = Secrecy::of(name).includes(&text[value.clone()]);
+            (is_secret.then_some(value), rest)
+        } else if let Some(value) = range("number") {
+            let rest = value.end;
+            ((Secrecy::of(name) == Secrecy::All).then_some(value), rest)
+        } else if let Some(opening) = range("nested") {
+            (nested_value(name, text, opening.start), opening.end)
+        } else {
+            break;
+        };
+        start = value.as_ref().map_or(rest, |value| value.end.max(rest));
+        let Some(value) = value else {
             continue;
         };
-        let mut content = value.as_str().to_owned();
+        let mut content = text[value.clone()].to_owned();
         edit(&path.then(name), &mut content);
-        if content != value.as_str() {
-            let content = match number {
-                Some(_) => format!("\"{content}\""),
-                None => content,
-            };
-            changes.push((value.range(), content));
+        if content != text[value.clone()] {
+            if found.name("number").or(found.name("nested")).is_some() {
+                content = format!("\"{content}\"");
+            }
+            changes.push((value, content));
         }
     }
     for (range, content) in changes.into_iter().rev() {
         text.replace_range(range, &content);
     }
+}
+
+/// Bytes of the value of a form field at `start`, if it is a credential.
+fn form_value(name: &str, text: &str, start: usize) -> Option<Range<usize>> {
+    let secrecy = Secrecy::of(name);
+    if secrecy == Secrecy::None {
+        return None;
+    }
+    let end = text[start..].find(['&', '#']);
+    let value = start..end.map_or(text.len(), |length| start + length);
+    secrecy.includes(&text[value.clone()]).then_some(value)
+}
+
+/// Bytes of the JSON array or object at `start`, if it is a credential: if it contains anything but
+/// placeholders. A placeholder starts with a brace, too.
+fn nested_value(name: &str, text: &str, start: usize) -> Option<Range<usize>> {
+    if !is_credential_name(name) {
+        return None;
+    }
+    let value = start..start + length_of_nested(&text[start..]);
+    let is_content = |c: &char| !c.is_whitespace() && !"[],".contains(*c);
+    let content: String = text[value.clone()].chars().filter(is_content).collect();
+    // A quoted placeholder is no literal, unlike a quoted text in a placeholder.
+    let content = content.replace("\"{{", "{{").replace("}}\"", "}}");
+    let has_content = content.contains(|c| !"{}:\"".contains(c));
+    (has_content && !is_only_placeholders(&content)).then_some(value)
+}
+
+/// Bytes of the JSON array or object at the start of a text; all of it if the end is missing.
+fn length_of_nested(text: &str) -> usize {
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if in_text => escaped = true,
+            '"' => in_text = !in_text,
+            '[' | '{' if !in_text => depth += 1,
+            ']' | '}' if !in_text => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at + c.len_utf8();
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// Password and query parameters of a URL.
@@ -295,7 +417,7 @@ fn url(path: &Path, url: &mut String, edit: &mut Edit<'_>) {
         edit(path, &mut content);
         url.replace_range(password, &content);
     }
-    if let Some(query) = url.find('?') {
+    if let Some(query) = url.find(['?', '#']) {
         let mut rest = url.split_off(query);
         let mut at_url = |_: &Path, value: &mut String| edit(path, value);
         fields(&FORM_FIELD, path, &mut rest, &mut at_url);
@@ -304,7 +426,7 @@ fn url(path: &Path, url: &mut String, edit: &mut Edit<'_>) {
 }
 
 /// Bytes of the password in `http://user:password@host/`.
-fn password_of(url: &str) -> Option<std::ops::Range<usize>> {
+fn password_of(url: &str) -> Option<Range<usize>> {
     let start = url.find("://")? + 3;
     let end = url[start..].find(['/', '?', '#']);
     let end = end.map_or(url.len(), |length| start + length);
@@ -385,14 +507,27 @@ mod tests {
             "api.secret",
             "aws_access_key_id",
             "sig",
+            "passw",
+            "Passwort",
+            "XAuth",
+            "OAuth2",
+            "oauth",
+            "APIKey",
+            "X-Authentication",
+            "token1",
+            "tokenid",
+            "access_tokens",
+            "user%5Bsid%5D",
         ] {
             assert!(is_credential_name(name), "{name}");
         }
         for name in [
             "author",
             "authority",
-            "max_tokens",
+            "authored",
             "tokenizer",
+            "tokenized_text",
+            "bypass_waf",
             "monkey",
             "keyboard",
             "key",
@@ -413,6 +548,66 @@ mod tests {
         assert_redacted(&plan, &["task.body.auth.keys[0]", "task.body.auth.keys[1]"]);
         let form = http_plan("body = 'user%5Bpassword%5D=geheim&a=b'");
         assert_redacted(&form, &["task.body.user%5Bpassword%5D"]);
+    }
+
+    #[test]
+    fn quantities_stay_readable() {
+        let json = r#"body = '{"max_tokens": 5, "session_timeout": "30", "use_token": true}'"#;
+        for task in [
+            json,
+            "body = 'max_tokens=5&session_timeout=30&token_ttl=1.5'",
+        ] {
+            assert_redacted(&http_plan(task), &[]);
+        }
+        assert_redacted(
+            &http_plan(r#"body = '{"tokens": ["geheim", 5], "max_tokens": {{ n }}}'"#),
+            &["task.body.tokens"],
+        );
+        assert_redacted(
+            &http_plan(r#"body = '{"tokens": ["geheim", 5], "n": 1}'"#),
+            &["task.body.tokens[0]"],
+        );
+    }
+
+    #[test]
+    fn fields_are_found_in_text_that_is_not_yet_json_or_a_form() {
+        for (body, path) in [
+            (
+                r#"{"n": {{ n }}, "credentials": {"user": "a", "pin": "geheim"}}"#,
+                "credentials",
+            ),
+            (
+                r#"{"n": {{ n }}, "secrets": [["geheim}"], "geheim"], "m": 1}"#,
+                "secrets",
+            ),
+            (r#"{"n": {{ n }}, "secrets": ["geheim"#, "secrets"),
+            (r#"{"n": {{ n }}, "secret": [{{ "geheim" }}]}"#, "secret"),
+            (r#"{"n": {{ n }}, "secret": {{ 'geheim' }}}"#, "secret"),
+            (
+                r#"{"n": {{ n }}, "user": {"api key": "geheim"}}"#,
+                "api key",
+            ),
+            ("{{ field }}=1&token=geheim", "token"),
+            ("user:token=geheim", "user:token"),
+            ("user=a\ntoken=geheim", "token"),
+            ("token=geheim\ngeheim&a=b", "token"),
+            ("redirect=/a?token=geheim", "token"),
+        ] {
+            let mut plan = http_plan("");
+            let Task::Http(http) = &mut plan.task else {
+                panic!("{plan:?}")
+            };
+            http.body = body.to_owned();
+            assert_redacted(&plan, &[&format!("task.body.{path}")]);
+        }
+        for body in [
+            r#"{"n": {{ n }}, "tokens": ["{{ a }}", "{{ b }}"], "secrets": [], "token": {{ t }}}"#,
+            r#"{"n": {{ n }}, "author": "a"}"#,
+        ] {
+            let plan = http_plan(&format!("body = '{body}'"));
+            assert_eq!(plan.literal_credentials(), [""; 0]);
+            assert_eq!(plan.redacted(), plan);
+        }
     }
 
     #[test]
@@ -507,6 +702,11 @@ duration = "1s"
     #[test]
     fn passwords_of_urls_and_private_keys_are_redacted() {
         let mut plan = http_plan("");
+        let Task::Http(http) = &mut plan.task else {
+            panic!("{plan:?}")
+        };
+        http.url = format!("https://h/a?b=c#access_token={SECRET}");
+        assert_redacted(&plan, &["task.url"]);
         let Task::Http(http) = &mut plan.task else {
             panic!("{plan:?}")
         };

@@ -148,13 +148,14 @@ impl Curve {
         let starts = ahead.filter_map(|stage| {
             let start = t.max(stage.start);
             if stage.level(start) >= level {
-                return Some(start);
+                // Converted there and back, an active user's `from` could be in the future.
+                return Some(if start > t { ceil_ns(start) } else { from });
             }
             let rise = stage.to - stage.from;
-            (stage.to >= level && rise > 0.0)
-                .then(|| stage.start + (level - stage.from) / rise * stage.length)
+            let reached = || stage.start + (level - stage.from) / rise * stage.length;
+            (stage.to >= level && rise > 0.0).then(|| ceil_ns(reached()))
         });
-        let at = starts.map(|t| ((t * NS).ceil() as u64).max(from)).next()?;
+        let at = starts.map(|at| at.max(from)).next()?;
         (at < as_ns(self.end)).then_some(at)
     }
 
@@ -237,6 +238,10 @@ impl Curve {
     pub fn end(&self) -> Duration {
         self.end
     }
+}
+
+fn ceil_ns(seconds: f64) -> u64 {
+    (seconds * NS).ceil() as u64
 }
 
 pub(super) fn as_ns(d: Duration) -> u64 {

@@ -3,7 +3,7 @@
 //! A plan is written in TOML ([`parse_toml`]), sent as JSON ([`parse_json`]) or built from the
 //! command line; [`Plan::validate`] checks all of them. Its canonical form is JSON
 //! ([`Plan::to_bytes`]), whose SHA-256 identifies it in the swarm. The load over time is a
-//! [`Profile`], a pure function of time; a [`SlotRange`] is one worker's share of it.
+//! [`Profile`], a pure function of time; [`Slots`] are one worker's share of it.
 //!
 //! | modules | content |
 //! |---|---|
@@ -12,7 +12,8 @@
 //! | `validate`, `ranges`, `limits` | ranges and combinations |
 //! | `error`, `path`, `diagnostics`, `suggest` | errors that name the place in the file |
 //! | `credentials` | literal credentials, and a plan without them |
-//! | `profile`, `curve`, `poisson`, `slots` | when each arrival is due, and on which worker |
+//! | `profile`, `curve`, `poisson` | when each arrival is due, and when each user is active |
+//! | `slots`, `users` | which worker sends an arrival, and runs a user |
 //! | `schema` | JSON Schema and reference page, from the types in `raw` |
 //! | `suite` | several plans in one file |
 
@@ -46,6 +47,7 @@ mod think;
 mod threshold;
 mod units;
 mod url;
+mod users;
 mod validate;
 
 #[cfg(test)]
@@ -73,7 +75,7 @@ pub use scenario::{
     has_placeholders, pause, value_of, variables,
 };
 pub use schema::{markdown, schema};
-pub use slots::{Owned, SLOTS, SlotRange, next_owned, owns};
+pub use slots::{Owned, owns, part, slot_of};
 pub use stage::{Line, Stage, StageType};
 pub use suite::{
     Mode, Passed, PassedError, StopOn, Suite, SuiteError, SuitePlan, is_suite, parse_suite,
@@ -83,6 +85,7 @@ pub use think::{ThinkTime, ThinkTimeError};
 pub use threshold::{Measure, Metric, Point, Scope, Threshold, ThresholdError};
 pub use units::{UnitError, parse_bytes, parse_count, parse_duration, show_duration};
 pub use url::{TargetUrl, UrlError};
-pub use vajra_core::Hook;
+pub use users::{Users, arrival_spread};
 pub use vajra_core::splitmix::hash;
+pub use vajra_core::{Hook, SLOTS, Slots};
 pub use validate::ScopeError;

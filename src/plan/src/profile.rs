@@ -307,6 +307,12 @@ impl Profile {
         }
     }
 
+    /// Highest number of users in each part, in order, and at least one; none in the open model.
+    pub(super) fn peak_users(&self) -> impl Iterator<Item = u32> {
+        let closed = self.parts.iter().filter(|_| self.model == Model::Closed);
+        closed.map(|p| (p.curve.peak().round() as u32).max(1))
+    }
+
     /// Highest level of all parts: arrivals per second, or users.
     pub fn peak(&self) -> f64 {
         let levels = self.parts.iter().map(|p| p.curve.peak());

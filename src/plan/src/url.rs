@@ -134,7 +134,7 @@ impl fmt::Display for TargetUrl {
 }
 
 /// A URL in an error message: without user name, password and query, which may be secret.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let end = text.find(['?', '#']).unwrap_or(text.len());
     let (shown, rest) = text.split_at(end);
     let start = shown.find("://").map_or(0, |at| at + 3);

@@ -133,6 +133,7 @@ fn test_case(name: &str, status: TestCaseStatus) -> TestCase {
 mod tests {
     use super::*;
     use vajra_fixtures::results as fixture;
+    use vajra_results::SuiteMode;
     use vajra_results::compare::compare;
     use vajra_results::result_file::ResultFile;
 
@@ -226,7 +227,7 @@ mod tests {
         let xml = junit_of_suite(&SuiteResult {
             schema: 1,
             suite: None,
-            mode: "sequential".into(),
+            mode: SuiteMode::Sequential,
             outcome: PlanOutcome::CouldNotRun,
             plans: vec![
                 plan("a", PlanOutcome::Passed, None, Some(Box::new(result))),

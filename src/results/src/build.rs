@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::input::{ResultInput, WorkerInput};
 use super::kinds::{ChangeKind, EndKind};
 use super::merge::{LagP99, Times, lag_p99, stats};
+use super::redacted_plan::RedactedPlan;
 use super::result::{
     ChangeResult, DataResult, ErrorEntry, NodeResult, StepResult, TestResult, Totals,
 };
@@ -41,15 +42,13 @@ impl ResultInput {
             lag_of: &times.lag_of,
             start_skew: start_skew.map(|(skew, _)| skew),
         });
+        let RedactedPlan { target, plan } = self.redacted();
         let mut result = TestResult {
             schema: 1,
             test_id: self.test.to_string(),
             name: Some(self.name.clone()).filter(|n| !n.is_empty()),
             tags: self.plan.tags.clone(),
-            target: match self.plan.redacted().task.http() {
-                Some(http) => http.url.clone(),
-                None => self.plan.task.type_name().to_owned(),
-            },
+            target,
             load: self.plan.load.clone(),
             state: self.state,
             end: self.reason.as_ref().map(EndKind::from),
@@ -83,7 +82,7 @@ impl ResultInput {
             scenarios: self.scenarios(),
             data: self.data(planned - self.later_steps_seen()),
             labels: self.labels(),
-            plan: serde_json::to_value(self.plan.redacted()).unwrap_or_default(),
+            plan,
         };
         let thresholds = self.plan.thresholds.iter();
         result.thresholds = thresholds
@@ -204,7 +203,7 @@ impl ResultInput {
             let due = mix.before(arrivals, uses).min(data.rows);
             DataResult {
                 name: name.clone(),
-                pick: data.pick.as_str().to_owned(),
+                pick: data.pick.into(),
                 rows: data.rows,
                 used,
                 unused: unique.then(|| due.saturating_sub(used)),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::redacted_plan::RedactedPlan;
 use super::result::{Event, Tenure};
 use vajra_core::protocol::TestId;
 use vajra_core::protocol::merge::WorkerMetrics;
@@ -24,6 +25,8 @@ pub struct ResultInput {
     pub reason: Option<EndReason>,
     /// The plan.
     pub plan: Arc<Plan>,
+    /// What a result shows of the plan, if the caller keeps it; otherwise each build computes it.
+    pub redacted: Option<Arc<RedactedPlan>>,
     /// Start of the profile, in Unix milliseconds.
     pub started_unix_ms: Option<u64>,
     /// Coordinators, by term.
@@ -59,6 +62,14 @@ impl ResultInput {
     /// The load over time, with its changes.
     pub(super) fn profile(&self) -> Profile {
         Profile::changed(&self.plan.load, &self.changes)
+    }
+
+    /// What the result shows of the plan.
+    pub(super) fn redacted(&self) -> RedactedPlan {
+        match &self.redacted {
+            Some(redacted) => RedactedPlan::clone(redacted),
+            None => RedactedPlan::of(&self.plan),
+        }
     }
 
     /// Whether a worker was lost.

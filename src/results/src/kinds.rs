@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use vajra_core::protocol::messages::{EndReason, TestState};
 use vajra_core::protocol::{membership, messages};
+use vajra_plan::{Mode, Pick};
 
 /// An enum with its JSON text, and `Unknown` for every other text.
 macro_rules! words {
@@ -86,6 +87,50 @@ words! {
         Paused = "paused",
         /// The end of a pause.
         Resumed = "resumed",
+    }
+}
+
+words! {
+    /// How iterations choose rows of a data file.
+    DataPick {
+        /// In order over the whole swarm, repeating from the first.
+        Sequential = "sequential",
+        /// At random.
+        Random = "random",
+        /// In order over the whole swarm, each at most once.
+        Unique = "unique",
+        /// Row *n* for user *n*.
+        User = "user",
+    }
+}
+
+impl From<Pick> for DataPick {
+    fn from(pick: Pick) -> DataPick {
+        match pick {
+            Pick::Sequential => DataPick::Sequential,
+            Pick::Random => DataPick::Random,
+            Pick::Unique => DataPick::Unique,
+            Pick::User => DataPick::User,
+        }
+    }
+}
+
+words! {
+    /// Order of the plans of a suite.
+    SuiteMode {
+        /// One after the other.
+        Sequential = "sequential",
+        /// All at the same time.
+        Parallel = "parallel",
+    }
+}
+
+impl From<Mode> for SuiteMode {
+    fn from(mode: Mode) -> SuiteMode {
+        match mode {
+            Mode::Sequential => SuiteMode::Sequential,
+            Mode::Parallel => SuiteMode::Parallel,
+        }
     }
 }
 
@@ -240,6 +285,14 @@ mod tests {
         }
         let text = serde_json::to_string(&PlanOutcome::ThresholdsFailed).unwrap();
         assert_eq!(text, "\"thresholds_failed\"");
+        for pick in [Pick::Sequential, Pick::Random, Pick::Unique, Pick::User] {
+            let text = serde_json::to_string(&DataPick::from(pick)).unwrap();
+            assert_eq!(text, format!("\"{}\"", pick.as_str()));
+        }
+        for mode in [Mode::Sequential, Mode::Parallel] {
+            let text = serde_json::to_string(&SuiteMode::from(mode)).unwrap();
+            assert_eq!(text, format!("\"{mode}\""));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `result`, `kinds` | the model of a result, as in its JSON, and its enums |
-//! | `input`, `build`, `planned` | building a result from the workers' snapshots |
+//! | `input`, `build`, `planned`, `redacted_plan` | building a result from the workers' snapshots |
 //! | `merge` | merged histograms, and the statistics read from them |
 //! | `verdict`, `threshold` | evaluation of a result |
 //! | `progress` | progress events of a running test |
@@ -31,6 +31,7 @@ mod plan_preview;
 mod planned;
 pub mod preflight;
 mod progress;
+mod redacted_plan;
 mod result;
 pub mod result_file;
 pub mod search;
@@ -46,12 +47,14 @@ pub use build::rfc3339;
 pub use find_node::{FindNodeError, find_node};
 pub use input::{ResultInput, WorkerInput};
 pub use kinds::{
-    ChangeKind, EndKind, NodeHealth, NodeStatus, PlanOutcome, SwarmEventKind, Verdict, state_name,
+    ChangeKind, DataPick, EndKind, NodeHealth, NodeStatus, PlanOutcome, SuiteMode, SwarmEventKind,
+    Verdict, state_name,
 };
 pub use lists::{NodeEntry, NodeList, Pool, TestEntry, TestList, TestPage};
 pub use merge::{decode, encode, merged, stats};
 pub use plan_preview::PlanPreview;
 pub use progress::{Progress, Update};
+pub use redacted_plan::RedactedPlan;
 pub use result::{
     ChangeResult, DataResult, ErrorEntry, Event, Histograms, NodeResult, Rate, Stats, StepResult,
     Tenure, TestResult, ThresholdResult, Totals,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::kinds::{ChangeKind, EndKind, Verdict, state_text};
+use super::kinds::{ChangeKind, DataPick, EndKind, Verdict, state_text};
 use vajra_core::protocol::event_kind::EventKind;
 use vajra_core::protocol::messages::TestState;
 use vajra_plan::{Load, Values};
@@ -229,8 +229,8 @@ pub struct StepResult {
 pub struct DataResult {
     /// Name of the data in the plan.
     pub name: String,
-    /// `sequential`, `random`, `unique` or `user`.
-    pub pick: String,
+    /// How iterations choose its rows.
+    pub pick: DataPick,
     /// Number of rows.
     pub rows: u64,
     /// Iterations that took a row and sent a request; with `unique`, also the number of used

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kinds::PlanOutcome;
+use super::kinds::{PlanOutcome, SuiteMode};
 use super::result::TestResult;
 
 /// The result of a suite.
@@ -12,8 +12,8 @@ pub struct SuiteResult {
     pub schema: u32,
     /// Name of the suite.
     pub suite: Option<String>,
-    /// `sequential` or `parallel`.
-    pub mode: String,
+    /// Order of the plans.
+    pub mode: SuiteMode,
     /// The outcome that decides the exit code, in the order of the exit codes.
     pub outcome: PlanOutcome,
     /// Results of the plans, in the suite's order.

@@ -11,12 +11,13 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use crate::load_changes::load_changes;
 use vajra_core::metrics::{Piece, StepCounters, TimeKind, new_histogram};
 use vajra_core::protocol::log::setup_values;
-use vajra_core::protocol::{EngineOrder, Measurement, TestId};
+use vajra_core::Numbers;
+use vajra_core::protocol::{EngineHeld, EngineOrder, Measurement, TestId};
 use vajra_core::sync::lock;
 use vajra_engine::{
     EngineTask, LeaseClock, LeaseInstant, LoadError, LoadRun, LoadSnapshot, LoadSpec, StopMode,
 };
-use vajra_plan::{Plan, SlotRange, Task, decode_values};
+use vajra_plan::{Plan, Task, decode_values};
 use vajra_task::{PrepareError, TaskContext, TestOrigin};
 use vajra_tasks::{self as tasks, Prepared, SetupValues};
 
@@ -57,7 +58,7 @@ impl OverloadDetector {
     /// [`OVERLOADED_INTERVALS`].
     fn overloaded(&mut self, now: LeaseInstant, snapshot: &LoadSnapshot, threads: usize) -> bool {
         let dropped_late: u64 = snapshot.steps.iter().map(|s| s.counters.dropped_late).sum();
-        let interval = Duration::from_nanos(now.0.saturating_sub(self.at.0));
+        let interval = Duration::from_nanos(now.ns_since(self.at));
         let used = snapshot.engine_cpu.saturating_sub(self.cpu);
         let busy = interval >= MIN_INTERVAL && used >= interval.mul_f64(MAX_CPU * threads as f64);
         let late = dropped_late > self.dropped_late;
@@ -80,6 +81,10 @@ pub struct EngineRun {
     start: Option<LeaseInstant>,
     threads: usize,
     is_final: bool,
+    /// Numbers of requests given back since the last report.
+    returned: Numbers,
+    /// A report of what the engine holds is due.
+    held_changed: Arc<AtomicBool>,
     /// Copy of `is_final` for measurements in progress.
     ended: Arc<AtomicBool>,
     overload: Arc<Mutex<OverloadDetector>>,
@@ -109,7 +114,8 @@ impl EngineHost {
     }
 
     /// Starts the threads of a run. There are no arrivals before it has a start, a share and a
-    /// lease. `finished` is called when the load is done.
+    /// lease. `finished` is called when the load is done, `held_changed` when [`EngineRun::held`]
+    /// is due.
     ///
     /// # Errors
     /// A thread cannot be started.
@@ -120,12 +126,15 @@ impl EngineHost {
         plan: Arc<Plan>,
         own_test: bool,
         finished: Box<dyn Fn() + Send + Sync>,
+        held_changed: Box<dyn Fn() + Send + Sync>,
     ) -> Result<EngineRun, LoadError> {
         // Adds test and term to the log lines of the engine threads.
         let _test = tracing::info_span!("load", %test, term).entered();
         let setup = SetupValues::default();
         let (task, context, values) = (plan.task.clone(), self.context.clone(), setup.clone());
         let origin = TestOrigin::of(own_test);
+        let is_due = Arc::<AtomicBool>::default();
+        let changed = is_due.clone();
         let run = LoadRun::prepare(LoadSpec {
             plan,
             threads: self.threads,
@@ -134,6 +143,11 @@ impl EngineHost {
             histogram: new_histogram(),
             dump: self.dump.as_ref().map(|dir| dir.join(test.to_string())),
             finished,
+            held_changed: Box::new(move || {
+                if !changed.swap(true, Ordering::AcqRel) {
+                    held_changed();
+                }
+            }),
         })?;
         Ok(EngineRun {
             test,
@@ -144,6 +158,8 @@ impl EngineHost {
             start: None,
             threads: self.threads,
             is_final: false,
+            returned: Numbers::EMPTY,
+            held_changed: is_due,
             ended: Arc::default(),
             overload: Arc::default(),
             max_pause: self.max_pause,
@@ -160,10 +176,15 @@ impl EngineRun {
                 self.start = Some(LeaseInstant(at.0));
                 self.run.set_start(LeaseInstant(at.0));
             }
-            EngineOrder::Share { slots, offset } => self.run.set_share(SlotRange {
-                offset: *offset,
-                slots: *slots,
-            }),
+            EngineOrder::Share {
+                change,
+                slots,
+                floor,
+            } => self.run.set_share(*change, slots.clone(), *floor),
+            EngineOrder::Numbers { added, last } => self.run.add_numbers(added, *last),
+            EngineOrder::ReturnNumbers => {
+                self.returned = self.returned.union(&self.run.return_numbers());
+            }
             EngineOrder::Log(entries) => {
                 match setup_values(entries).map(|bytes| decode_values(bytes)) {
                     Some(Ok(values)) => self.setup.set(&values),
@@ -186,6 +207,19 @@ impl EngineRun {
         }
     }
 
+    /// What the engine acts on besides its newest share.
+    pub fn held(&mut self) -> EngineHeld {
+        self.held_changed.store(false, Ordering::Release);
+        let held = self.run.held();
+        EngineHeld {
+            change: held.change,
+            draining: held.draining,
+            handled_until: held.handled_until,
+            unused: held.unused,
+            returned: std::mem::take(&mut self.returned),
+        }
+    }
+
     /// Measures in the background. The measurement is due after `delay`; none if the run has ended
     /// before. There is no measurement after the final one.
     pub fn measure(
@@ -203,7 +237,7 @@ impl EngineRun {
         Some(async move {
             let snapshot = run.snapshot().await;
             let now = clock.now();
-            let elapsed = start.map_or(0, |s| now.0.saturating_sub(s.0));
+            let elapsed = start.map_or(0, |s| now.ns_since(s));
             let measurement = Measurement {
                 is_final,
                 elapsed: Duration::from_nanos(elapsed),
@@ -293,7 +327,7 @@ mod tests {
 
     #[test]
     fn an_engine_is_overloaded_after_two_intervals_without_cpu_time_or_with_late_drops() {
-        let second = |s: u64| LeaseInstant(s * 1_000_000_000);
+        let second = |s: i64| LeaseInstant(s * 1_000_000_000);
         let mut detector = OverloadDetector::default();
         assert!(!detector.overloaded(second(1), &snapshot(990, 0), 1));
         assert!(detector.overloaded(second(2), &snapshot(1_970, 0), 1));

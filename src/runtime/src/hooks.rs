@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::engine::EngineHost;
 use crate::plans::Plans;
@@ -46,7 +46,7 @@ pub struct HookRun {
 
 /// The end of this node's authority on the lease clock, shared with a hook.
 #[derive(Debug, Clone, Default)]
-struct Authority(Arc<AtomicU64>);
+struct Authority(Arc<AtomicI64>);
 
 /// The hooks that run on this node.
 #[derive(Default)]

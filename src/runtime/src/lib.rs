@@ -40,6 +40,7 @@ mod results;
 pub mod run;
 mod starts;
 pub mod status;
+mod thresholds;
 mod time;
 mod timeline;
 

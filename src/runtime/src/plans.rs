@@ -12,6 +12,7 @@ use vajra_core::protocol::messages::TaskDescription;
 use vajra_core::protocol::spec::{self, LocalNode, TestSpec};
 use vajra_core::protocol::test_run::TestRun;
 use vajra_plan::{Balance, Hook, LoadChange, Model, OnLostWorker, Plan, PlanError, Profile, Task};
+use vajra_results::RedactedPlan;
 
 /// Added to the time limit of a hook: the hook itself reports that it takes too long, with details,
 /// before the protocol gives up.
@@ -32,6 +33,8 @@ pub struct Plans {
 struct KnownPlan {
     /// The plan, once it was read.
     plan: Option<Arc<Plan>>,
+    /// What results show of the plan.
+    redacted: Option<Arc<RedactedPlan>>,
     /// The test was started on this node.
     is_own: bool,
 }
@@ -63,13 +66,19 @@ impl Plans {
     }
 
     /// The plan of a test was read.
-    pub fn insert(&mut self, test: TestId, plan: Arc<Plan>) {
-        self.tests.entry(test).or_default().plan = Some(plan);
+    pub fn insert(&mut self, test: TestId, plan: Arc<Plan>, redacted: Arc<RedactedPlan>) {
+        let known = self.tests.entry(test).or_default();
+        (known.plan, known.redacted) = (Some(plan), Some(redacted));
     }
 
     /// The plan of a test; none before it was read.
     pub fn get(&self, test: TestId) -> Option<&Arc<Plan>> {
         self.tests.get(&test)?.plan.as_ref()
+    }
+
+    /// What results show of the plan of a test; none before it was read.
+    pub fn redacted(&self, test: TestId) -> Option<&Arc<RedactedPlan>> {
+        self.tests.get(&test)?.redacted.as_ref()
     }
 
     /// Whether the test was started on this node.
@@ -134,6 +143,8 @@ pub struct Inspected {
 pub struct ReadPlan {
     /// The plan.
     pub plan: Arc<Plan>,
+    /// What results show of it. Kept, because results are built several times per second.
+    pub redacted: Arc<RedactedPlan>,
     /// What the protocol needs of it.
     pub spec: TestSpec,
     /// The reason why this node cannot or may not run it, if any.
@@ -156,6 +167,7 @@ pub async fn inspect(
                 None => engine.unable(&plan, is_own).await,
             };
             Ok(ReadPlan {
+                redacted: Arc::new(RedactedPlan::of(&plan)),
                 plan: Arc::new(plan),
                 spec,
                 unable,
@@ -175,6 +187,7 @@ pub fn spec_of(plan: &Plan) -> TestSpec {
         }
         _ => None,
     };
+    let closed = plan.load.model == Model::Closed;
     TestSpec {
         length: profile.last_due(),
         end: profile.end(),
@@ -191,6 +204,8 @@ pub fn spec_of(plan: &Plan) -> TestSpec {
             OnLostWorker::Hold => spec::OnLost::Hold,
             OnLostWorker::Fail => spec::OnLost::Fail,
         },
+        users: closed.then(|| profile.peak().round() as u32),
+        requests: plan.load.requests.filter(|_| closed),
         labels: plan.swarm.labels.clone(),
         task: describe(plan, &profile),
     }

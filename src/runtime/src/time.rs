@@ -40,12 +40,12 @@ impl NodeClock {
             true => now,
             false => self.origin_unix_ms,
         };
-        origin.saturating_add(at.0 / 1_000_000)
+        origin.saturating_add_signed(at.0 / 1_000_000)
     }
 }
 
 fn origin_unix_ms(now: Time) -> u64 {
-    unix_ms().saturating_sub(now.0 / 1_000_000)
+    unix_ms().saturating_sub_signed(now.0 / 1_000_000)
 }
 
 /// The wall clock in Unix milliseconds.

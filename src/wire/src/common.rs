@@ -1,7 +1,9 @@
 //! Parts of many messages: nodes, tests, digests, orders, clock readings.
 
 use super::decode;
-use super::limits::{MAX_ENTRY_INTERVALS, MAX_HELD_INTERVALS, MAX_INTERVALS, MAX_NUMBER_INTERVALS, MAX_PEER};
+use super::limits::{
+    MAX_ENTRY_INTERVALS, MAX_HELD_INTERVALS, MAX_INTERVALS, MAX_NUMBER_INTERVALS, MAX_PEER,
+};
 use super::{Wire, WireError, encode, pb};
 use vajra_core::intervals::{Interval, Intervals, Value};
 use vajra_core::protocol::messages::{ClockReply, Order, ShareReport, Status, StopOrder};

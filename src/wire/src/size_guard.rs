@@ -30,7 +30,13 @@ const SNAPSHOTS: Shape = Shape(&[(2, &WORKER_METRICS)]);
 /// The requests that may exceed [`MAX_CONTROL`].
 pub const BULK_REQUESTS: Shape = Shape(&[(5, &WORKER_METRICS), (41, &LEAF), (50, &LEAF)]);
 /// The replies that may exceed [`MAX_CONTROL`].
-pub const BULK_REPLIES: Shape = Shape(&[(21, &LEAF), (22, &SNAPSHOTS), (24, &ALLOCATION), (40, &PART), (60, &PART)]);
+pub const BULK_REPLIES: Shape = Shape(&[
+    (21, &LEAF),
+    (22, &SNAPSHOTS),
+    (24, &ALLOCATION),
+    (40, &PART),
+    (60, &PART),
+]);
 
 /// Checks the length of an envelope, and of a large one the number of nested messages.
 pub fn check(bytes: &[u8], bulk: &Shape) -> Result<(), WireError> {

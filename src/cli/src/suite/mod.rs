@@ -26,7 +26,7 @@ use runner::Runner;
 use vajra_plan::{Mode, Plan, Suite, SuiteError, Values, is_suite, parse_suite};
 use vajra_report::export::Format;
 use vajra_report::{junit_of_suite, text};
-use vajra_results::{PlanPreview, SuiteResult};
+use vajra_results::{PlanPreview, SuiteMode, SuiteResult};
 
 /// Reads the suite of a command line; `None` if it has a plan or a URL.
 ///
@@ -106,7 +106,7 @@ fn check(args: &StartArgs) -> Result<(), Failure> {
 #[derive(Serialize)]
 struct SuitePreview<'a> {
     suite: Option<&'a str>,
-    mode: String,
+    mode: SuiteMode,
     plans: Vec<NamedPreview<'a>>,
 }
 
@@ -129,7 +129,7 @@ fn preview(suite: &Suite, json: Option<OutFile>) -> Result<Exit, Failure> {
     match json {
         Some(json) => json.write_json(&SuitePreview {
             suite: suite.name.as_deref(),
-            mode: suite.mode.to_string(),
+            mode: suite.mode.into(),
             plans: each
                 .map(|(entry, plan)| NamedPreview {
                     name: &entry.name,
@@ -222,7 +222,7 @@ async fn run_on(
     let result = SuiteResult {
         schema: 1,
         suite: suite.name.clone(),
-        mode: suite.mode.to_string(),
+        mode: suite.mode.into(),
         outcome: plan_outcome(Some(exit)),
         plans: plans.map(|(plan, outcome)| outcome.of(plan)).collect(),
     };

@@ -54,6 +54,7 @@ impl Known {
 #[derive(Debug, Default)]
 pub struct Membership {
     nodes: BTreeMap<Peer, Known>,
+    version: u64,
 }
 
 /// Change made by an advert.
@@ -103,6 +104,15 @@ impl Membership {
     }
 
     fn insert(&mut self, now: Time, advert: Advert, disconnected: bool) {
+        let same = self.nodes.get(&advert.node.peer).is_some_and(|k| {
+            k.disconnected == disconnected
+                && k.health(now) != Health::Gone
+                && k.advert.node == advert.node
+                && k.advert.status == advert.status
+                && k.advert.task_types == advert.task_types
+                && k.advert.labels == advert.labels
+        });
+        self.version += u64::from(!same);
         let known = Known {
             advert,
             received: now,
@@ -114,6 +124,7 @@ impl Membership {
     /// The last connection to a peer broke.
     pub fn disconnected(&mut self, peer: &Peer) {
         if let Some(k) = self.nodes.get_mut(peer) {
+            self.version += u64::from(!k.disconnected);
             k.disconnected = true;
         }
     }
@@ -123,12 +134,14 @@ impl Membership {
         if let Some(k) = self.nodes.get_mut(peer)
             && k.advert.status != Status::Leaving
         {
+            self.version += u64::from(k.disconnected);
             k.disconnected = false;
         }
     }
 
     /// This node was suspended for `gap`: the missing adverts of that time do not count.
     pub fn suspended(&mut self, gap: Duration) {
+        self.version += 1;
         for k in self.nodes.values_mut() {
             k.received = k.received + gap;
         }
@@ -136,8 +149,17 @@ impl Membership {
 
     /// Removes nodes that have been gone for long.
     pub fn forget(&mut self, now: Time) {
+        let before = self.nodes.len();
         self.nodes
             .retain(|_, k| now.since(k.received) < Self::FORGET_AFTER);
+        self.version += u64::from(self.nodes.len() < before);
+    }
+
+    /// Grows with each change of what the nodes can do or of their connections, and not with
+    /// adverts that only repeat it. The passing of time, by which a silent node is gone, does not
+    /// count.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// All known nodes, including gone ones.

@@ -59,6 +59,12 @@ impl WorkerMetrics {
             .map(|((step, _), (_, data))| (*step, data))
     }
 
+    /// Drops the histograms for which `needed` is false.
+    pub fn retain_histograms(&mut self, needed: impl Fn(u32, TimeKind) -> bool) {
+        self.histograms
+            .retain(|(step, kind), _| needed(*step, *kind));
+    }
+
     /// Whether the worker has had a share of the load.
     pub fn had_load(&self) -> bool {
         let planned = |s: &StepCounters| s.counters.planned > 0 || s.counters.sent > 0;

@@ -1,6 +1,7 @@
 //! The protocol of one node: routes inputs to tests, collects outputs, and handles messages of the
 //! node to itself at once.
 
+mod able_nodes;
 mod gossip;
 mod queries;
 mod unknown_tests;
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::able_nodes::AbleNodes;
 use super::EngineHeld;
 use super::effects::{Acceptance, Effects, Loopback, Output};
 use super::error::{HookError, PlanRejection};
@@ -37,6 +39,8 @@ pub const MAX_INLINE_PLAN: usize = 8 * 1024;
 const SNAPSHOTS_PER_REPLY: usize = 6;
 /// Minimum time between two adverts of a node in a small swarm.
 const ADVERT_SPACING: Duration = Duration::from_millis(200);
+/// Number of adverts after the start of a node that are repeated as soon as those of a busy one.
+const FIRST_ADVERTS: u64 = 4;
 /// Gap between two inputs from which on the node must have been suspended.
 const SUSPENDED: Duration = Duration::from_secs(2);
 /// Most rounds of messages of the node to itself per input; a few are normal, this many are a bug.
@@ -119,6 +123,7 @@ pub struct Node {
     /// Peers with a connection to this node.
     connected: BTreeSet<Peer>,
     addresses: Vec<String>,
+    able: AbleNodes,
     advert_number: u64,
     next_advert: Time,
     last_advert: Option<Time>,
@@ -140,6 +145,7 @@ impl Node {
             unknown: UnknownTests::default(),
             connected: BTreeSet::new(),
             addresses: Vec::new(),
+            able: AbleNodes::default(),
             advert_number: 0,
             next_advert: now,
             last_advert: None,
@@ -195,19 +201,19 @@ impl Node {
         }
     }
 
-    /// Latest time of the next [`Input::Tick`], if no other input arrives before.
+    /// Latest time of the next [`Input::Tick`], if no other input arrives before. A quiet node
+    /// ticks as well, so that a gap between inputs means that it was suspended.
     pub fn next_wake(&self) -> Time {
         let tests = self.tests.values().map(TestRun::next_wake).min();
-        let unknown = self.unknown.next_wake();
-        self.next_advert
-            .min(unknown)
-            .min(tests.unwrap_or(Time::MAX))
+        let quiet = self.last_input + SUSPENDED;
+        let wake = self.next_advert.min(quiet).min(self.unknown.next_wake());
+        wake.min(tests.unwrap_or(Time::MAX))
     }
 
     /// Handles an input. The driver must carry out the outputs in order.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
         let gap = now.since(self.last_input);
-        let longest = SUSPENDED.max(self.timings.advert_interval(self.members.len()) * 2);
+        let longest = SUSPENDED.max(self.timings.advert_interval(self.members.len(), true) * 2);
         if gap > longest && !planted(Bug::SuspensionIgnored) {
             self.members.suspended(gap);
         }
@@ -391,9 +397,9 @@ impl Node {
         for id in due {
             let able = match self.tests.get(&id) {
                 Some(t) if t.needs_able_nodes() && t.state() == TestState::Registering => {
-                    self.able_nodes(now, t.spec())
+                    self.able.of_test(now, &self.members, t)
                 }
-                _ => BTreeSet::new(),
+                _ => Arc::default(),
             };
             if let Some(t) = self.tests.get_mut(&id) {
                 for worker in t.missing_workers(now) {
@@ -408,22 +414,6 @@ impl Node {
         self.advertise(now, fx);
     }
 
-    /// The live nodes whose adverts match a test.
-    fn able_nodes(&self, now: Time, spec: Option<&TestSpec>) -> BTreeSet<NodeId> {
-        let Some(spec) = spec else {
-            return BTreeSet::new();
-        };
-        let fits = |a: &Advert| {
-            !matches!(a.status, Status::Draining | Status::Leaving)
-                && spec.exclusion(&a.task_types, &a.labels).is_none()
-        };
-        self.members
-            .live(now)
-            .filter(|k| fits(&k.advert))
-            .map(|k| k.advert.node.clone())
-            .collect()
-    }
-
     /// Sends the next advert as soon as possible.
     fn advertise_now(&mut self, now: Time) {
         self.advertise_by(now, now);
@@ -431,7 +421,7 @@ impl Node {
 
     /// Sends the next advert soon, for a new node; one advert serves several new nodes.
     fn advertise_soon(&mut self, now: Time) {
-        self.advertise_by(now, now + self.advert_spacing() / 2);
+        self.advertise_by(now, now + self.spacing(true) / 2);
     }
 
     fn advertise_by(&mut self, now: Time, by: Time) {
@@ -440,10 +430,15 @@ impl Node {
         self.next_advert = self.next_advert.min(earliest.max(by));
     }
 
-    /// Minimum time between two adverts of this node: longer in a large swarm, in which every node
-    /// receives each.
+    /// Minimum time between two adverts of this node: one serves all changes and new nodes in between.
+    /// Shorter right after its start, when other nodes wait for it; longer in a large swarm, in which
+    /// every node receives each.
     fn advert_spacing(&self) -> Duration {
-        let regular = self.timings.advert_interval(self.members.len());
+        self.spacing(self.advert_number <= FIRST_ADVERTS)
+    }
+
+    fn spacing(&self, short: bool) -> Duration {
+        let regular = self.timings.advert_interval(self.members.len(), short);
         ADVERT_SPACING.max(regular / 10)
     }
 
@@ -465,8 +460,10 @@ impl Node {
         if now < self.next_advert {
             return;
         }
-        let interval = self.timings.advert_interval(self.members.len());
         self.advert_number += 1;
+        // The first adverts are repeated sooner: gossip to and from a new node may be lost.
+        let busy = !running.is_empty() || self.advert_number <= FIRST_ADVERTS;
+        let interval = self.timings.advert_interval(self.members.len(), busy);
         self.last_advert = Some(now);
         self.next_advert = now + interval;
         let known = running.iter().filter_map(|id| self.tests.get(id)).map(|t| {
@@ -500,6 +497,7 @@ impl Node {
         };
         self.advertised = Some((status, running));
         self.members.forget(now);
+        self.able.retain(&self.tests);
         fx.outputs.push(Output::Publish(Gossip::Advert(advert)));
     }
 }

@@ -694,3 +694,53 @@ fn a_lost_worker_that_delivers_its_final_snapshot_after_the_end_is_not_lost() {
         assert_eq!(world.test(i).lost(), BTreeMap::new(), "node {i}");
     }
 }
+
+/// Times in milliseconds at which a node publishes adverts, with these inputs at these times.
+fn adverts(until_ms: i64, mut inputs: Vec<(i64, Input)>) -> Vec<i64> {
+    let mut node = lone_node();
+    let mut times = Vec::new();
+    for ms in 0..until_ms {
+        let now = Time(ms * 1_000_000);
+        let mut outputs = Vec::new();
+        while inputs.first().is_some_and(|(at, _)| *at == ms) {
+            outputs.extend(node.handle(now, inputs.remove(0).1));
+        }
+        if node.next_wake() <= now {
+            outputs.extend(node.handle(now, Input::Tick));
+        }
+        let is_advert = |o: &Output| matches!(o, Output::Publish(Gossip::Advert(_)));
+        times.extend(outputs.iter().filter(|o| is_advert(o)).map(|_| ms));
+    }
+    times
+}
+
+fn lone_node() -> Node {
+    let local = LocalNode {
+        node: super::super::fakes::node(1),
+        name: "n1".into(),
+        version: "0".into(),
+        capacity: 10,
+        task_types: vec!["SLEEP".into()],
+        labels: Default::default(),
+        environment: String::new(),
+    };
+    Node::new(local, Timings::lan(), Time(0))
+}
+
+#[test]
+fn an_idle_node_advertises_every_ten_seconds_after_the_first_few() {
+    let times = adverts(60_000, Vec::new());
+    assert_eq!(times[..5], [0, 2_000, 4_000, 6_000, 8_000]);
+    assert_eq!(times[5..], [18_000, 28_000, 38_000, 48_000, 58_000]);
+}
+
+#[test]
+fn one_advert_serves_all_nodes_that_join_within_a_second() {
+    let joins = (0..100).map(|i| {
+        let peer = super::super::fakes::node(100 + i).peer;
+        (40_000 + i64::from(i) * 10, Input::Connected(peer))
+    });
+    let times = adverts(45_000, joins.collect());
+    let after: Vec<i64> = times.into_iter().filter(|at| *at >= 40_000).collect();
+    assert_eq!(after, [40_100, 41_100]);
+}

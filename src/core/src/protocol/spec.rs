@@ -152,8 +152,12 @@ pub struct Timings {
     pub ask_interval: Duration,
     /// Most repetitions of one claim.
     pub max_claims: u32,
-    /// Time between regular adverts in a small swarm.
+    /// Time between regular adverts of a node without a test in a small swarm. Whether the node is
+    /// live is known from its connections.
     pub advert_interval: Duration,
+    /// The same for a node with a running test: its adverts tell the test to nodes that missed the
+    /// announcement or the end.
+    pub busy_advert_interval: Duration,
     /// Time that registration waits for able nodes that have not registered.
     pub registration_window: Duration,
     /// Time within which a test must start, once a coordinator could read its plan; a setup has its
@@ -182,7 +186,8 @@ impl Timings {
             rank_delay: Duration::from_millis(200),
             ask_interval: Duration::from_millis(100),
             max_claims: 8,
-            advert_interval: Duration::from_secs(2),
+            advert_interval: Duration::from_secs(10),
+            busy_advert_interval: Duration::from_secs(2),
             registration_window: Duration::from_secs(3),
             start_limit: Duration::from_secs(60),
             start_delay: Duration::from_millis(400),
@@ -235,9 +240,13 @@ impl Timings {
         self.heartbeat_interval(workers).as_secs_f64() / base
     }
 
-    /// Time between adverts: stretched so that a node receives at most 100 per second.
-    pub fn advert_interval(&self, nodes: usize) -> Duration {
-        self.advert_interval
-            .max(Duration::from_millis(10 * nodes as u64))
+    /// Time between adverts of a node, `busy` with a test or not: stretched so that a node receives
+    /// at most 100 per second.
+    pub fn advert_interval(&self, nodes: usize, busy: bool) -> Duration {
+        let regular = match busy {
+            true => self.busy_advert_interval,
+            false => self.advert_interval,
+        };
+        regular.max(Duration::from_millis(10 * nodes as u64))
     }
 }

@@ -547,3 +547,19 @@ fn numbers_of_requests_are_passed_on_once_and_counted_as_unused_until_the_engine
     };
     assert!(s.engine.contains(&rest), "{:?}", s.engine);
 }
+
+#[test]
+fn the_drift_of_the_clocks_after_the_start_is_no_start_error() {
+    let mut s = Fixture::running();
+    // The coordinator's clock is 50 ppm fast: 180 ms after an hour.
+    for number in 2..14_400 {
+        let ms = number * 250;
+        s.tick(ms);
+        let mut reply = s.answer(number as u64);
+        let fast = RemoteTime(s.now.0 + s.now.0 / 20_000);
+        (reply.clock.received, reply.clock.sent) = (fast, fast);
+        s.answered(ms, &reply);
+    }
+    let error = s.w.start_error().map(|e| e.us);
+    assert!(error.is_some_and(|us| us.abs() < 1_000), "{error:?}");
+}

@@ -16,7 +16,7 @@ async fn listed_addresses_are_used_in_rotation() {
     };
     let plan = Plan::new(Task::Http(task), Load::open(300.0, ms(500)));
     let mut bench = bench_with(plan, 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     assert_eq!((c.ok, c.failed), (150, 0), "{c:?}");
     for server in &servers {
@@ -37,7 +37,7 @@ async fn a_listed_address_without_a_listener_fails_without_fallback() {
     };
     let plan = Plan::new(Task::Http(task), Load::open(100.0, ms(200)));
     let mut bench = bench_with(plan, 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     assert_eq!((c.ok, c.failed), (10, 10), "{c:?}");
     assert!(
@@ -66,7 +66,7 @@ async fn source_addresses_are_used_in_rotation() {
     };
     let plan = Plan::new(Task::Http(HttpTask::get(&url)), Load::open(100.0, ms(200)));
     let mut bench = bench_at(plan, 1, None, context);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.end().await;
     let from = from.lock().unwrap();
     assert_eq!(from.len(), 20, "{from:?}");

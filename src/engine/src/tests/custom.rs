@@ -93,7 +93,7 @@ async fn metrics_of_a_third_party_task_are_summed_over_threads() {
     assert_eq!(format!("{task:?}"), "EngineTask(\"COUNTING\")");
     let plan = Plan::new(Task::Sleep { ms: 0 }, Load::open(500.0, ms(400)));
     let mut bench = bench_of(plan, 3, None, Box::new(move || task.clone()));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     let (error, count) = c.errors.first_key_value().unwrap();
     assert_eq!((c.ok, c.failed), (180, 20), "{c:?}");
@@ -118,7 +118,7 @@ async fn metrics_of_a_third_party_task_are_summed_over_threads() {
 async fn a_task_without_custom_metrics_has_none_in_the_snapshot() {
     let plan = Plan::new(Task::Sleep { ms: 0 }, Load::open(100.0, ms(100)));
     let mut bench = bench(plan);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.end().await;
     let snapshot = bench.run.snapshot().await;
     assert_eq!(snapshot.custom, CustomMetrics::default());

@@ -8,7 +8,7 @@ async fn without_a_lease_nothing_is_sent_and_all_arrivals_are_counted() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(200.0, ms(300))));
     bench.run.set_start(bench.after(ms(10)));
-    bench.run.set_share(SlotRange::WHOLE);
+    bench.share(Slots::whole());
     let c = bench.end().await.counters;
     assert_eq!((c.sent, c.dropped_lease, server.served()), (0, 60, 0));
 }
@@ -17,8 +17,8 @@ async fn without_a_lease_nothing_is_sent_and_all_arrivals_are_counted() {
 async fn after_the_lease_expires_nothing_is_sent() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(500.0, ms(600))));
-    let start = bench.go(SlotRange::WHOLE);
-    bench.run.set_lease(LeaseInstant(start.0 + 200_000_000));
+    let start = bench.go(Slots::whole());
+    bench.run.set_lease(start.plus_ns(200_000_000));
     let c = bench.end().await.counters;
     assert!(c.sent <= 100, "sent after the lease expired: {c:?}");
     assert!(c.sent >= 80, "stopped before the lease expired: {c:?}");
@@ -32,8 +32,8 @@ async fn after_the_lease_expires_nothing_is_sent() {
 async fn a_new_lease_continues_without_a_burst() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(500.0, SECOND)));
-    let start = bench.go(SlotRange::WHOLE);
-    bench.run.set_lease(LeaseInstant(start.0 + 200_000_000));
+    let start = bench.go(Slots::whole());
+    bench.run.set_lease(start.plus_ns(200_000_000));
     let without_lease = bench.until(|c| c.dropped_lease >= 150).await;
     bench.run.set_lease(bench.after(60 * SECOND));
     let c = bench.end().await.counters;
@@ -53,7 +53,7 @@ async fn arrivals_that_waited_during_a_gap_in_the_lease_are_not_sent() {
     };
     let mut bench = bench(http(&server, load));
     server.stall();
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.until(|c| c.in_flight >= 40).await;
     bench.run.set_lease(bench.clock.now());
     bench.run.set_lease(bench.after(60 * SECOND));
@@ -74,9 +74,9 @@ async fn arrivals_later_than_max_lateness_are_dropped() {
     };
     let mut bench = bench_with(http(&server, load), 1, None);
     bench.run.set_lease(bench.after(60 * SECOND));
-    bench.run.set_share(SlotRange::WHOLE);
+    bench.share(Slots::whole());
     let start = bench.clock.now();
-    bench.until_time(LeaseInstant(start.0 + 400_000_000)).await;
+    bench.until_time(start.plus_ns(400_000_000)).await;
     bench.run.set_start(start);
     let step = bench.end().await;
     let c = &step.counters;
@@ -92,12 +92,9 @@ async fn arrivals_later_than_max_lateness_are_dropped() {
 async fn a_large_backlog_is_counted_without_a_burst() {
     let plan = Plan::new(Task::Sleep { ms: 0 }, Load::open(1_000_000.0, 10 * SECOND));
     let mut bench = bench_with(plan, 1, None);
-    bench.run.set_share(SlotRange {
-        offset: 0,
-        slots: 500_000,
-    });
-    let start = LeaseInstant(bench.after(ms(5)).0);
-    bench.until_time(LeaseInstant(start.0 + 300_000_000)).await;
+    bench.share(Slots::range(0, 500_000));
+    let start = bench.after(ms(5));
+    bench.until_time(start.plus_ns(300_000_000)).await;
     bench.run.set_start(start);
     bench.until(|c| c.planned >= 150_000).await;
     bench.run.stop(StopMode::Now);

@@ -150,7 +150,7 @@ async fn streams_share_the_connections_of_the_plan() {
         ..Load::open(1000.0, ms(500))
     };
     let mut bench = bench_with(server.plan(load, 50), 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     let seen = server.seen();
     assert_eq!((c.planned, c.ok), (500, 500), "{c:?}");
@@ -177,7 +177,7 @@ async fn users_share_connections_in_groups() {
         ..Load::closed(20, 10 * SECOND)
     };
     let mut bench = bench_with(server.plan(load, 8), 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     let seen = server.seen();
     assert_eq!((c.ok, seen.requests), (400, 400), "{c:?}");
@@ -193,7 +193,7 @@ async fn no_request_is_lost_when_a_server_sends_goaway() {
         ..Load::closed(20, 10 * SECOND)
     };
     let mut bench = bench_with(server.plan(load, 10), 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     let seen = server.seen();
     assert_eq!((c.sent, c.ok, c.failed), (1000, 1000, 0), "{c:?}");
@@ -209,7 +209,7 @@ async fn a_stream_reset_fails_only_its_request() {
         ..Load::closed(5, 10 * SECOND)
     };
     let mut bench = bench_with(server.plan(load, 5), 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     assert_eq!((c.sent, c.failed), (50, 50), "{c:?}");
     assert!(
@@ -229,7 +229,7 @@ async fn a_lost_connection_fails_its_requests_and_is_replaced() {
         ..Load::closed(1, 10 * SECOND)
     };
     let mut bench = bench_with(server.plan(load, 1), 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     assert_eq!((c.sent, c.failed), (20, 20), "{c:?}");
     assert!(c.errors.keys().all(|e| e.kind == "reset"), "{:?}", c.errors);
@@ -244,7 +244,7 @@ async fn a_server_that_never_responds_causes_timeouts() {
         task.timeout = ms(50);
     }
     let mut bench = bench_with(plan, 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     assert_eq!((c.sent, c.failed), (20, 20), "{c:?}");
     assert!(
@@ -268,7 +268,7 @@ async fn bodies_larger_than_a_window_are_transferred_in_both_directions() {
         task.body_size = Some(300_000);
     }
     let mut bench = bench_with(plan, 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     assert_eq!(c.ok, 4, "{c:?}");
     assert_eq!(server.seen().received, 4 * 300_000);
@@ -284,7 +284,7 @@ async fn an_http_1_server_is_reported() {
         ..HttpTask::get(&server.url())
     };
     let mut bench = bench(Plan::new(Task::Http(task), Load::open(50.0, ms(200))));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let c = bench.end().await.counters;
     assert_eq!((c.ok, c.failed), (0, 10), "{c:?}");
     assert!(

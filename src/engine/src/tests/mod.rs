@@ -7,11 +7,14 @@ mod custom;
 mod gate;
 mod http2;
 mod open;
+mod recording;
 mod scenario;
 mod server;
+mod shares;
 mod stopping;
 mod tls;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,8 +23,9 @@ use tokio::sync::mpsc;
 
 use super::*;
 use server::Server;
+use vajra_core::Numbers;
 use vajra_core::metrics::Counters;
-use vajra_plan::{HttpTask, Load, Plan, SlotRange, Task};
+use vajra_plan::{HttpTask, Load, Model, Plan, Slots, Task};
 use vajra_task::{TaskContext, TestOrigin};
 use vajra_tasks::{Prepared, SetupValues};
 
@@ -60,6 +64,10 @@ struct Bench {
     setup: SetupValues,
     clock: LeaseClock,
     ended: mpsc::Receiver<()>,
+    /// Limit of the requests, in the closed model.
+    requests: Option<u64>,
+    /// Number of the last change of the share.
+    change: Cell<u64>,
 }
 
 fn http(server: &Server, load: Load) -> Plan {
@@ -100,6 +108,20 @@ fn bench_of(
         plan.load.max_lateness = 5 * SECOND;
     }
     plan.validate().unwrap();
+    bench_of_any(plan, threads, dump, preparation)
+}
+
+/// The same for a plan that need not be valid.
+fn bench_of_any(
+    plan: Plan,
+    threads: usize,
+    dump: Option<std::path::PathBuf>,
+    preparation: Preparation,
+) -> Bench {
+    let requests = match plan.load.model {
+        Model::Open => None,
+        Model::Closed => plan.load.requests,
+    };
     let clock = LeaseClock::new();
     // The end is reported once; the second slot would keep a wrong second report.
     let (tx, ended) = mpsc::channel(2);
@@ -111,12 +133,15 @@ fn bench_of(
         histogram: Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap(),
         dump,
         finished: Box::new(move || tx.try_send(()).unwrap_or_default()),
+        held_changed: Box::new(|| {}),
     });
     Bench {
         run: run.unwrap(),
         setup: SetupValues::default(),
         clock,
         ended,
+        requests,
+        change: Cell::new(0),
     }
 }
 
@@ -126,15 +151,48 @@ fn bench(plan: Plan) -> Bench {
 
 impl Bench {
     fn after(&self, d: Duration) -> LeaseInstant {
-        LeaseInstant(self.clock.now().0 + d.as_nanos() as u64)
+        self.clock.now().plus_ns(d.as_nanos() as u64)
     }
 
-    /// Sets a lease for the whole test, a start in 20 ms, and this share.
-    fn go(&self, share: SlotRange) -> LeaseInstant {
+    /// Sets the share, and returns the number of the change.
+    fn share(&self, slots: Slots) -> u64 {
+        self.share_from(slots, Duration::ZERO)
+    }
+
+    /// Sets the share, of which added slots begin at this time after the start.
+    fn share_from(&self, slots: Slots, floor: Duration) -> u64 {
+        let change = self.change.get() + 1;
+        self.change.set(change);
+        self.run.set_share(change, slots, floor);
+        change
+    }
+
+    /// Waits until what the node holds fulfills a condition.
+    async fn until_held(&self, reached: impl Fn(&Held) -> bool) -> Held {
+        loop {
+            let held = self.run.held();
+            if reached(&held) {
+                return held;
+            }
+            tokio::time::sleep(ms(1)).await;
+        }
+    }
+
+    /// Sets a lease for the whole test, a start in 20 ms, this share, and all numbers of requests
+    /// if they are limited.
+    fn go(&self, share: Slots) -> LeaseInstant {
+        if let Some(requests) = self.requests {
+            self.run.add_numbers(&Numbers::range(0, requests), true);
+        }
+        self.go_without_numbers(share)
+    }
+
+    /// The same without numbers of requests.
+    fn go_without_numbers(&self, share: Slots) -> LeaseInstant {
         let start = self.after(ms(20));
         self.run.set_lease(self.after(60 * SECOND));
         self.run.set_start(start);
-        self.run.set_share(share);
+        self.share(share);
         start
     }
 

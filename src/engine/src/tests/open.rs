@@ -13,7 +13,7 @@ async fn the_server_receives_exactly_the_planned_requests() {
         ..Load::open(500.0, ms(500))
     };
     let mut bench = bench(http(&server, load));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let step = bench.end().await;
     let c = &step.counters;
     assert_eq!((c.planned, c.ok), (343, 343), "{c:?}");
@@ -42,14 +42,9 @@ async fn complementary_shares_together_send_exactly_the_plan() {
     let cut = 345_678;
     let mut first = bench(plan.clone());
     let mut second = bench_with(plan, 3, None);
-    first.go(SlotRange {
-        offset: 900_000,
-        slots: cut,
-    });
-    second.go(SlotRange {
-        offset: (900_000 + cut) % SLOTS,
-        slots: SLOTS - cut,
-    });
+    let rest = Slots::range(900_000 + cut - SLOTS, 900_000);
+    first.go(Slots::whole().difference(&rest));
+    second.go(rest);
     let (a, b) = (first.end().await.counters, second.end().await.counters);
     assert_eq!(a.ok + b.ok, 620, "{a:?} {b:?}");
     assert_eq!(server.served(), 620);
@@ -63,7 +58,7 @@ async fn complementary_shares_together_send_exactly_the_plan() {
 async fn a_stall_increases_response_times_and_does_not_delay_arrivals() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(400.0, ms(1500))));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.until(|c| c.ok >= 100).await;
     server.stall();
     let before = bench.now().await.counters.sent;
@@ -101,7 +96,7 @@ async fn a_wait_for_a_connection_counts_as_response_time_and_not_as_lag() {
             ..Load::open(200.0, ms(600))
         },
     ));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.until(|c| c.ok >= 20).await;
     server.stall();
     bench.until(|c| c.in_flight >= 60).await;
@@ -136,7 +131,7 @@ async fn arrivals_beyond_max_in_flight_are_dropped_and_counted() {
             ..Load::open(200.0, ms(500))
         },
     ));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let full = bench.until(|c| c.planned == 100).await;
     assert_eq!((full.in_flight, full.dropped_full), (10, 90));
     server.resume();
@@ -148,12 +143,9 @@ async fn arrivals_beyond_max_in_flight_are_dropped_and_counted() {
 async fn a_later_share_starts_with_arrivals_due_from_then_on() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(1000.0, SECOND)));
-    bench.go(SlotRange {
-        offset: 0,
-        slots: SLOTS / 2,
-    });
+    bench.go(Slots::range(0, SLOTS / 2));
     let before = bench.until(|c| c.planned >= 200).await.planned;
-    bench.run.set_share(SlotRange::WHOLE);
+    bench.share(Slots::whole());
     let c = bench.end().await.counters;
     // Arrivals of the other half before then are not made up for.
     assert!(before >= 200, "{before}");
@@ -169,7 +161,7 @@ async fn the_limit_of_requests_ends_the_load() {
         ..Load::open(500.0, 60 * SECOND)
     };
     let mut bench = bench(http(&server, load));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     assert_eq!(bench.end().await.counters.ok, 50);
     assert_eq!(server.served(), 50);
 }
@@ -197,7 +189,7 @@ async fn failures_are_counted_by_kind() {
             ..HttpTask::get(&url)
         };
         let mut bench = bench(Plan::new(Task::Http(task), Load::open(50.0, ms(200))));
-        bench.go(SlotRange::WHOLE);
+        bench.go(Slots::whole());
         let step = bench.end().await;
         let c = &step.counters;
         assert_eq!(
@@ -219,7 +211,7 @@ async fn without_keep_alive_each_request_opens_a_connection() {
         ..HttpTask::get(&server.url())
     };
     let mut bench = bench(Plan::new(Task::Http(task), Load::open(100.0, ms(300))));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     assert_eq!(bench.end().await.counters.ok, 30);
     assert_eq!((server.served(), server.connections()), (30, 30));
 }
@@ -228,7 +220,7 @@ async fn without_keep_alive_each_request_opens_a_connection() {
 async fn a_server_that_closes_after_each_response_causes_no_failure() {
     let server = Server::new("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
     let mut bench = bench(http(&server, Load::open(100.0, ms(300))));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     assert_eq!(bench.end().await.counters.ok, 30);
     assert_eq!(server.served(), 30);
 }
@@ -238,7 +230,7 @@ async fn raw_values_are_written_as_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::new(Task::Sleep { ms: 1 }, Load::open(200.0, ms(300)));
     let mut bench = bench_with(plan, 2, Some(dir.path().join("raw")));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     let step = bench.end().await;
     let mut expected = step.response.clone();
     expected.reset();
@@ -268,7 +260,7 @@ async fn a_fixed_number_of_connections_is_opened_before_the_start() {
         let mut bench = bench(http(&server, load));
         bench.run.set_lease(bench.after(60 * SECOND));
         bench.run.set_start(bench.after(ms(500)));
-        bench.run.set_share(SlotRange::WHOLE);
+        bench.share(Slots::whole());
         eventually(|| server.connections() >= before + expected).await;
         assert_eq!(
             bench.now().await.counters.sent,

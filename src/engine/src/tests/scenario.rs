@@ -36,7 +36,7 @@ async fn run(plan: Plan) -> Vec<StepSnapshot> {
     let read = |data: &Data| tables.put(data, data.read(ROWS.as_bytes()).unwrap());
     let _tables: Vec<_> = plan.task.data().map(|(_, data)| read(data)).collect();
     let mut bench = bench_at(plan, 2, None, context);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.ended.recv().await.unwrap();
     let steps = bench.run.snapshot().await.steps;
     for step in &steps {
@@ -130,7 +130,8 @@ async fn each_user_has_its_own_row() {
     let server = Server::new(JSON);
     let data = "[data.who]\nfile = \"who.csv\"\npick = \"user\"";
     let steps = step("/{{ who.name }}/{{ user }}", "");
-    let load = "users = 3\nrequests = 30\nduration = \"10s\"";
+    // The time to think lets all users begin before the requests are used.
+    let load = "users = 3\nrequests = 30\nthink_time = \"20ms\"\nduration = \"10s\"";
     let steps = run(plan(&server, data, &steps, load)).await;
     assert_eq!(steps[0].counters.ok, 30, "{:?}", steps[0].counters);
     let mut seen = server.lines();
@@ -186,7 +187,7 @@ async fn a_stop_ends_long_pauses_immediately() {
     let server = Server::new(JSON);
     let steps = step("/1", "think = \"1h\"") + &step("/2", "");
     let mut bench = bench_with(plan(&server, "", &steps, LOAD), 1, None);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.until(|c| c.ok == 30).await;
     let timeout = 60 * SECOND;
     bench.run.stop(StopMode::Graceful { timeout });
@@ -214,7 +215,7 @@ async fn steps_use_the_plan_s_constants_and_the_setup_s_values() {
     let mut bench = bench_with(plan(&server, head, &steps, LOAD), 2, None);
     let found = Values::from([("token".to_owned(), Scalar::Text("t7".into()))]);
     bench.setup.set(&found);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.ended.recv().await.unwrap();
     assert_eq!(bench.run.snapshot().await.steps[0].counters.ok, 30);
     let mut seen = server.lines();
@@ -232,4 +233,21 @@ async fn without_the_setup_s_values_steps_that_use_them_are_not_sent() {
     let message = "this node has not received the values of the plan's setup";
     assert_eq!(errors(&steps[1]), [("template", message)]);
     assert_eq!(server.served(), 30);
+}
+
+#[tokio::test]
+async fn a_removed_user_finishes_all_steps_of_its_iteration() {
+    let server = Server::new(JSON);
+    let steps = step("/1", "think = \"300ms\"") + &step("/2", "");
+    let load = "users = 4\nduration = \"60s\"";
+    let bench = bench_with(plan(&server, "", &steps, load), 2, None);
+    bench.go(Slots::whole());
+    bench.until(|c| c.ok == 4).await;
+    let change = bench.share(Slots::EMPTY);
+    let held = bench.until_held(|h| h.change == change).await;
+    assert_eq!(held.draining, Slots::whole(), "between two steps");
+    bench.until_held(|h| h.draining.is_empty()).await;
+    let steps = bench.run.snapshot().await.steps;
+    let ok: Vec<u64> = steps.iter().map(|s| s.counters.ok).collect();
+    assert_eq!((ok, server.served()), (vec![4, 4], 8));
 }

@@ -7,7 +7,7 @@ use super::*;
 async fn a_graceful_stop_lets_requests_in_flight_finish() {
     let server = Server::new(OK);
     let mut bench = bench(http(&server, Load::open(100.0, 60 * SECOND)));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.until(|c| c.ok >= 10).await;
     server.stall();
     let sent = bench.now().await.counters.sent;
@@ -27,7 +27,7 @@ async fn a_graceful_stop_abandons_requests_after_its_timeout() {
     let server = Server::new(OK);
     server.stall();
     let mut bench = bench(http(&server, Load::open(100.0, 60 * SECOND)));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.until(|c| c.sent >= 10).await;
     bench.run.stop(StopMode::Graceful { timeout: ms(100) });
     let c = bench.end().await.counters;
@@ -44,7 +44,7 @@ async fn an_immediate_stop_abandons_requests_in_flight() {
         ..Load::open(100.0, 60 * SECOND)
     };
     let mut bench = bench(http(&server, load));
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.until(|c| c.in_flight >= 20).await;
     bench.run.stop(StopMode::Now);
     let c = bench.end().await.counters;
@@ -71,9 +71,9 @@ async fn dropping_a_run_ends_it() {
         Task::Sleep { ms: 1 },
         Load::open(100.0, 60 * SECOND),
     ));
-    run.set_lease(LeaseInstant(clock.now().0 + 60_000_000_000));
+    run.set_lease(clock.now().plus_ns(60_000_000_000));
     run.set_start(clock.now());
-    run.set_share(SlotRange::WHOLE);
+    run.set_share(1, Slots::whole(), Duration::ZERO);
     drop(run);
     assert_eq!(ended.recv().await, Some(()));
 }

@@ -139,7 +139,7 @@ async fn run(task: HttpTask) -> Counters {
 
 async fn run_at(task: HttpTask, context: TaskContext) -> Counters {
     let mut bench = bench_at(plan(task), 2, None, context);
-    bench.go(SlotRange::WHOLE);
+    bench.go(Slots::whole());
     bench.end().await.counters
 }
 
@@ -203,7 +203,7 @@ async fn tls_sessions_are_resumed_if_the_plan_enables_it() {
         task.disable_keepalive = true;
         task.tls.resume = resume;
         let mut bench = bench_with(plan(task), 1, None);
-        bench.go(SlotRange::WHOLE);
+        bench.go(Slots::whole());
         let c = bench.end().await.counters;
         assert_eq!(c.ok, 30, "{:?}", c.errors);
         let resumed = server.handshakes(HandshakeKind::Resumed);

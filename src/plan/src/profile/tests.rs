@@ -337,3 +337,12 @@ fn changes_start_and_stop_users() {
     assert_eq!(p.user_from_ns(20, 9 * S), None);
     assert_eq!((p.peak(), p.end()), (30.0, Duration::from_secs(12)));
 }
+
+#[test]
+fn an_active_user_is_active_at_every_nanosecond() {
+    let p = Profile::of(&Load::closed(10, Duration::from_secs(100_000)));
+    for i in 0..10_000 {
+        let from = i * 8_640_000_007 + i;
+        assert_eq!(p.user_from_ns(9, from), Some(from));
+    }
+}

@@ -2,8 +2,9 @@
 
 use super::model::{Scenarios, Step};
 use super::text::has_placeholders;
+use crate::url::shown;
 
-/// Why the URL of a step is rejected.
+/// Why the URL of a step is rejected. The messages don't repeat credentials and queries.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StepUrlError {
     /// Neither a path nor a URL.
@@ -35,14 +36,31 @@ impl Scenarios {
 /// Scheme, host and port of a URL, without placeholders.
 fn origin(url: &str) -> Result<&str, StepUrlError> {
     let Some((_, rest)) = url.split_once("://") else {
-        return Err(StepUrlError::NotUrl(url.to_owned()));
+        return Err(StepUrlError::NotUrl(shown(url)));
     };
     let start = url.len() - rest.len();
     let end = rest
         .find(['/', '?', '#'])
         .map_or(url.len(), |at| start + at);
     match has_placeholders(&url[..end]) {
-        true => Err(StepUrlError::PlaceholderInHost(url.to_owned())),
+        true => Err(StepUrlError::PlaceholderInHost(shown(url))),
         false => Ok(&url[..end]),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_do_not_repeat_secrets() {
+        for url in [
+            "user:geheim@h/?token=geheim",
+            "http://user:geheim@{{ host }}/?token=geheim",
+        ] {
+            let error = origin(url).unwrap_err().to_string();
+            assert!(!error.contains("geheim"), "{error}");
+        }
     }
 }

@@ -137,22 +137,19 @@ pub fn is_only_placeholders(text: &str) -> bool {
     found
 }
 
-/// Why a text with placeholders is rejected.
+/// Why a text with placeholders is rejected. The messages don't repeat the text, which may contain
+/// credentials.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TemplateError {
     /// Malformed syntax.
-    #[error("{text:?} is not a template: {reason}")]
+    #[error("is not a template: {reason}")]
     Syntax {
-        /// The text.
-        text: String,
         /// The problem in one line.
         reason: String,
     },
     /// Rendering would fail in every iteration.
-    #[error("{text:?} can't be rendered: {reason}")]
+    #[error("can't be rendered: {reason}")]
     Render {
-        /// The text.
-        text: String,
         /// The problem in one line.
         reason: String,
     },
@@ -189,7 +186,6 @@ pub fn paths(text: &str) -> Result<BTreeSet<String>, TemplateError> {
     let template = environment
         .template_from_str(text)
         .map_err(|e| TemplateError::Syntax {
-            text: text.to_owned(),
             reason: explain(&e),
         })?;
     let names = template.undeclared_variables(true).into_iter();
@@ -218,7 +214,6 @@ pub fn trial(text: &str) -> Result<(), TemplateError> {
     ];
     match constant || missing.contains(&e.kind()) {
         true => Err(TemplateError::Render {
-            text: text.to_owned(),
             reason: explain(&e),
         }),
         false => Ok(()),

@@ -416,7 +416,7 @@ fn data(r: &TestResult) -> Option<Table> {
             "",
             [
                 d.name.clone(),
-                d.pick.clone(),
+                d.pick.to_string(),
                 units::count(d.rows),
                 units::count(d.used),
                 of_unique(d.unused),

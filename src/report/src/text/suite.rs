@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::text::WIDTH;
     use unicode_width::UnicodeWidthStr as _;
-    use vajra_results::{TestResult, ThresholdResult};
+    use vajra_results::{SuiteMode, TestResult, ThresholdResult};
 
     fn plan(name: &str, outcome: PlanOutcome, result: Option<TestResult>) -> PlanResult {
         PlanResult {
@@ -110,7 +110,7 @@ mod tests {
         let all = SuiteResult {
             schema: 1,
             suite: Some("nightly".into()),
-            mode: "sequential".into(),
+            mode: SuiteMode::Sequential,
             outcome: PlanOutcome::CouldNotRun,
             plans: vec![
                 plan("warm", PlanOutcome::ThresholdsFailed, Some(result)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vajra_fixtures::measured::*;
 use vajra_plan::{HttpTask, Load, Plan, REDACTED, Task};
+use vajra_results::RedactedPlan;
 
 #[test]
 fn the_plan_of_a_result_is_redacted() {
@@ -23,6 +24,9 @@ fn the_plan_of_a_result_is_redacted() {
     let headers = &result.plan["task"]["headers"];
     assert_eq!(headers[0][1], REDACTED);
     assert_eq!(headers[1][1], "env:KEY");
+    // A plan that was redacted before gives the same result.
+    input.redacted = Some(Arc::new(RedactedPlan::of(&input.plan)));
+    assert_eq!(input.build(), result);
     // The plan that runs is unchanged.
     let Task::Http(task) = &input.plan.task else {
         panic!("{:?}", input.plan)

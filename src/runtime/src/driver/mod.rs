@@ -38,12 +38,13 @@ use crate::results::Results;
 use crate::results::store::Store;
 use crate::starts::Starts;
 use crate::status::View;
+use crate::thresholds::Thresholds;
 use crate::time::NodeClock;
 use crate::timeline::{Timelines, catch_up, progress, replace_stored, report_delay, sample};
 use vajra_core::protocol::messages::{Request, StopOrder};
 use vajra_core::protocol::{Input, Node, Peer, TestId, Time};
 use vajra_network::{DataDir, NetworkEvent, NetworkHandle};
-use vajra_results::{Update, check};
+use vajra_results::Update;
 
 /// Longest sleep of the loop. The lease clock continues while the machine is suspended and tokio's
 /// does not, so this bounds how late a resumed node notices.
@@ -103,6 +104,8 @@ struct Swarm {
 struct Engine {
     host: EngineHost,
     runs: HashMap<TestId, EngineRun>,
+    /// The last report of each run that has ended.
+    ended: HashMap<TestId, vajra_core::protocol::EngineHeld>,
 }
 
 /// The callers to answer when the node has left, and when that is.
@@ -129,6 +132,7 @@ pub struct Driver {
     preflights: Preflights,
     timelines: Timelines,
     results: Results,
+    thresholds: Thresholds,
     peers: Peers,
     // ---- timing ----
     next_second: Instant,
@@ -164,6 +168,7 @@ impl Driver {
             engine: Engine {
                 host: parts.engine,
                 runs: HashMap::new(),
+                ended: HashMap::new(),
             },
             data: DataFiles::new(parts.blobs, caller),
             hooks: Hooks::default(),
@@ -172,6 +177,7 @@ impl Driver {
             preflights: Preflights::default(),
             timelines: Timelines::default(),
             results: Results::new(parts.store),
+            thresholds: Thresholds::default(),
             peers: Peers::new(parts.has_bootstrap),
             next_second: Instant::now(),
             next_sample: Time(0),
@@ -271,7 +277,9 @@ impl Driver {
         self.hooks.retain(tests);
         self.timelines.retain(tests);
         self.results.retain(tests);
+        self.thresholds.retain(tests);
         self.engine.runs.retain(|id, _| tests.contains_key(id));
+        self.engine.ended.retain(|id, _| tests.contains_key(id));
         self.report_waiting();
         self.check_peers(now);
         self.check_name();
@@ -312,45 +320,34 @@ impl Driver {
         }
     }
 
-    /// Ends the tests coordinated by this node that have failed a threshold with `abort`.
+    /// Judges the thresholds with `abort` of the tests coordinated by this node, in the background.
     fn check_thresholds(&mut self) {
         let now = self.now();
-        let mut failed = Vec::new();
-        for (id, t) in self.core.tests() {
-            let Some(plan) = self.plans.get(*id) else {
+        let tests = self.core.tests().values();
+        let running = tests.filter(|t| t.coordinator().is_some() && t.ended().is_none());
+        let started: Vec<_> = running.filter_map(|t| Some((t.id(), t.start()?))).collect();
+        for (test, start) in started {
+            let Some(plan) = self.plans.get(test).cloned() else {
                 continue;
             };
-            let coordinates = t.coordinator().is_some() && t.ended().is_none();
-            let Some(start) = t.start().filter(|_| coordinates) else {
-                continue;
-            };
-            let elapsed = now.since(start);
-            let mut due = plan
-                .thresholds
-                .iter()
-                .filter(|t| t.abort && elapsed >= t.abort_after)
-                .peekable();
-            if due.peek().is_none() {
-                continue;
-            }
-            let Some(result) = self.view().result_input(*id).map(|input| input.build()) else {
-                continue;
-            };
-            // Without requests there is nothing to evaluate.
-            if result.totals.sent > 0
-                && let Some(why) = due.find_map(|t| check(t, &result).err())
+            let due = self.thresholds.due(test, &plan, now.since(start));
+            if !due.is_empty()
+                && let Some(input) = self.view().result_input(test)
             {
-                failed.push((*id, why.to_string()));
+                let work = self.thresholds.judge(test, due, input);
+                self.tasks.spawn_blocking(work, TaskDone::Judged);
             }
         }
-        for (id, why) in failed {
-            let spec = self.core.tests().get(&id).and_then(|t| t.spec());
-            let order = StopOrder {
-                graceful: true,
-                timeout: spec.map_or(Duration::ZERO, |s| s.grace),
-            };
-            self.input(Input::AbortTest(id, order, why));
-        }
+    }
+
+    /// A test coordinated by this node has failed a threshold with `abort`.
+    fn abort(&mut self, test: TestId, why: String) {
+        let spec = self.core.tests().get(&test).and_then(|t| t.spec());
+        let order = StopOrder {
+            graceful: true,
+            timeout: spec.map_or(Duration::ZERO, |s| s.grace),
+        };
+        self.input(Input::AbortTest(test, order, why));
     }
 
     // ---- timelines and results ----
@@ -410,6 +407,7 @@ impl Driver {
     fn task_done(&mut self, done: TaskDone) {
         match done {
             TaskDone::Measured(test, m) => self.input(Input::Measured(test, m)),
+            TaskDone::HeldChanged(test) => self.report_held(test),
             TaskDone::LoadFinished(test) => self.load_finished(test),
             TaskDone::Inspected(inspected) => self.inspected(inspected),
             TaskDone::DataReady(test, spec, data) => self.data_ready(test, spec, data),
@@ -465,6 +463,11 @@ impl Driver {
             }
             TaskDone::CaughtUp(beginning) => self.timelines.caught_up(beginning),
             TaskDone::TimelineReplaced(test) => self.timelines.replaced(test),
+            TaskDone::Judged(judged) => {
+                if let Some((test, why)) = self.thresholds.judged(judged) {
+                    self.abort(test, why);
+                }
+            }
             TaskDone::ClockRead(reading) => self.peers.clock_read(reading),
         }
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::Driver;
 use super::tasks::TaskDone;
 use crate::data_files::{DataError, PlanData};
+use vajra_core::Numbers;
+
 use crate::engine::empty_measurement;
 use crate::plans::{Inspected, inspect};
 use crate::queries::{live_peers, newest_term};
@@ -14,7 +16,7 @@ use vajra_core::Hook;
 use vajra_core::protocol::messages::{Gossip, Reply};
 use vajra_core::protocol::spec::TestSpec;
 use vajra_core::protocol::{
-    Acceptance, EngineOrder, Input, Measurement, NodeId, Output, Peer, TestId,
+    Acceptance, EngineHeld, EngineOrder, Input, Measurement, NodeId, Output, Peer, TestId,
 };
 use vajra_network as network;
 use vajra_wire as wire;
@@ -107,7 +109,8 @@ impl Driver {
         let test = inspected.test;
         let (spec, unable) = match inspected.outcome {
             Ok(read) => {
-                self.plans.insert(test, read.plan.clone());
+                self.plans
+                    .insert(test, read.plan.clone(), read.redacted.clone());
                 if read.unable.is_none() {
                     let sources = self.data_sources(test);
                     let context = &self.engine.host.context;
@@ -168,8 +171,9 @@ impl Driver {
         {
             let finished = self.tasks.callback(move || TaskDone::LoadFinished(test));
             let (term, is_own) = (newest_term(&self.core, test), self.plans.is_own(test));
+            let held_changed = self.tasks.callback(move || TaskDone::HeldChanged(test));
             let host = &self.engine.host;
-            match host.prepare(test, term, plan, is_own, finished) {
+            match host.prepare(test, term, plan, is_own, finished, held_changed) {
                 Ok(run) => drop(self.engine.runs.insert(test, run)),
                 Err(e) => {
                     tracing::error!(%test, term, "cannot prepare the load: {e}");
@@ -179,8 +183,34 @@ impl Driver {
                 }
             }
         }
+        match self.engine.runs.get_mut(&test) {
+            Some(run) => {
+                run.order(&order);
+                if order == EngineOrder::ReturnNumbers {
+                    self.report_held(test);
+                }
+            }
+            None => self.report_ended_share(test, &order),
+        }
+    }
+
+    /// Reports what the engine acts on besides its newest share.
+    pub(super) fn report_held(&mut self, test: TestId) {
         if let Some(run) = self.engine.runs.get_mut(&test) {
-            run.order(&order);
+            let held = run.held();
+            self.input(Input::Held(test, held));
+        }
+    }
+
+    /// An engine that has ended acts on nothing, whatever its share.
+    fn report_ended_share(&mut self, test: TestId, order: &EngineOrder) {
+        if let EngineOrder::Share { change, .. } = order {
+            let last = self.engine.ended.get(&test).cloned();
+            let held = EngineHeld {
+                change: *change,
+                ..last.unwrap_or_default()
+            };
+            self.input(Input::Held(test, held));
         }
     }
 
@@ -198,6 +228,10 @@ impl Driver {
     /// The load of a test is done: a final measurement, even if the test has ended before.
     pub(super) fn load_finished(&mut self, test: TestId) {
         if let Some(mut run) = self.engine.runs.remove(&test) {
+            let held = run.held();
+            self.input(Input::Held(test, held.clone()));
+            let returned = Numbers::EMPTY;
+            self.engine.ended.insert(test, EngineHeld { returned, ..held });
             let measurement = run.measure(true, Duration::ZERO);
             self.spawn_measurement(test, measurement);
         }

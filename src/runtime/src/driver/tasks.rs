@@ -9,6 +9,7 @@ use crate::peers::ClockReading;
 use crate::plans::Inspected;
 use crate::results::{Fetched, ResultList, Saved};
 use crate::starts::PendingStart;
+use crate::thresholds::Judged;
 use crate::timeline::{Beginning, Sampled};
 use vajra_core::protocol::spec::TestSpec;
 use vajra_core::protocol::{Measurement, TestId};
@@ -22,6 +23,8 @@ const TASK_QUEUE: usize = 1024;
 pub enum TaskDone {
     /// The engine measured.
     Measured(TestId, Measurement),
+    /// What the engine of a test acts on has changed.
+    HeldChanged(TestId),
     /// The load of a test is done.
     LoadFinished(TestId),
     /// The plan of a test was read.
@@ -44,6 +47,8 @@ pub enum TaskDone {
     CaughtUp(Beginning),
     /// A stored timeline was replaced by a better one.
     TimelineReplaced(TestId),
+    /// Thresholds were judged.
+    Judged(Judged),
     /// The clock of a node was read.
     ClockRead(ClockReading),
 }

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use vajra_core::protocol::messages::Advert;
 
-    const SECOND: u64 = 1_000_000_000;
+    const SECOND: i64 = 1_000_000_000;
 
     /// A membership and its history.
     #[derive(Default)]
@@ -151,13 +151,13 @@ mod tests {
 
     impl World {
         fn receive(&mut self, at_s: u64, advert: Advert) {
-            self.members.advert(Time(at_s * SECOND), advert);
+            self.members.advert(Time(at_s as i64 * SECOND), advert);
         }
 
         /// Checks the membership; returns the new events.
         fn check(&mut self, at_s: u64) -> Vec<(String, String)> {
             let before = self.log.events.len();
-            let now = Time(at_s * SECOND);
+            let now = Time(at_s as i64 * SECOND);
             self.log.check(now, at_s * 1000, &self.members);
             let new = self.log.events.iter().skip(before);
             new.map(|e| (e.kind.to_string(), e.text.clone())).collect()
@@ -231,9 +231,9 @@ mod tests {
         let peer = advert(1).node.peer;
         for i in 0..MAX_EVENTS as u64 {
             w.receive(2 * i, advert(i + 1));
-            w.log.check(Time(2 * i * SECOND), 2 * i, &w.members);
+            w.log.check(Time(2 * i as i64 * SECOND), 2 * i, &w.members);
             w.members.disconnected(&peer);
-            w.log.check(Time((2 * i + 1) * SECOND), 2 * i, &w.members);
+            w.log.check(Time((2 * i as i64 + 1) * SECOND), 2 * i, &w.members);
         }
         assert_eq!(w.log.events.len(), MAX_EVENTS);
         let kinds: Vec<String> = w

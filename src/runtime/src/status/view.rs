@@ -196,6 +196,7 @@ impl View<'_> {
             complete: t.complete(),
             reason: t.ended().map(|e| e.reason.clone()),
             plan,
+            redacted: self.plans.redacted(test).cloned(),
             started_unix_ms: start.map(|s| self.clock.unix_ms_at(s)),
             coordinators: tenures.collect(),
             workers: self.workers(t, name),

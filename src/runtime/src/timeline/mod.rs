@@ -157,7 +157,7 @@ impl Timelines {
         let mut due = Due {
             measurements: Vec::new(),
             samples: Vec::new(),
-            next: Time(u64::MAX),
+            next: Time::MAX,
         };
         for (id, live) in &mut self.tests {
             let running = core.tests().get(id).filter(|t| t.ended().is_none());

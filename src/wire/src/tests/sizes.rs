@@ -1,14 +1,17 @@
 //! Encoded messages fit the limits of their protocols.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::samples;
 use crate::limits::*;
 use crate::*;
 use vajra_core::metrics::*;
+use vajra_core::protocol::allocation::{Allocation, AllocationEntry};
 use vajra_core::protocol::log::{EntryKind, LogEntry};
 use vajra_core::protocol::messages::*;
-use vajra_core::protocol::{Incarnation, NodeId};
+use vajra_core::protocol::{Incarnation, NodeId, Peer};
+use vajra_core::{Numbers, Slots};
 
 fn key(piece: &Piece) -> String {
     match piece {
@@ -302,11 +305,40 @@ fn the_longest_beat_fits() {
         log: decisions.into(),
         committed: 1,
         events: vec![event; MAX_BEAT_EVENTS],
+        allocation: Some(samples::allocation().name()),
+        free: Some(Arc::new(Numbers::union_of(
+            (0..MAX_NUMBER_INTERVALS as u64).map(|i| vajra_core::Interval {
+                from: MAX_NUMBER - 2 * i - 1,
+                to: MAX_NUMBER - 2 * i,
+            }),
+        ))),
     };
     let beat = Gossip::Test(beat);
     let (topic, bytes) = encode_gossip(&beat);
     assert!(bytes.len() <= MAX_GOSSIP, "{}", bytes.len());
     assert_eq!(decode_gossip(topic, &bytes), Ok(beat));
+}
+
+#[test]
+fn the_largest_allocation_fits_a_reply() {
+    let entry = |i: usize| AllocationEntry {
+        worker: NodeId {
+            peer: Peer::new(&[&[0; 34], &(i as u32).to_be_bytes()[..]].concat()),
+            incarnation: Incarnation(u64::MAX),
+        },
+        slots: Slots::range(100 * i as u32, 100 * i as u32 + 100),
+    };
+    let list = Allocation {
+        entries: (0..MAX_ENTRIES).map(entry).collect(),
+        ..samples::allocation()
+    };
+    let reply = Reply::Allocation {
+        test: list.test,
+        list: Some(Arc::new(list)),
+    };
+    let bytes = encode_reply(&reply);
+    assert!(bytes.len() <= MAX_BULK, "{}", bytes.len());
+    assert_eq!(decode_reply(&bytes), Ok(reply));
 }
 
 #[test]

@@ -184,7 +184,7 @@ impl Worker {
         if let Some(stop) = r.stop {
             self.stop(stop, fx);
         }
-        self.start.measure();
+        self.start.measure(now);
         if first {
             // The coordinator waits for this confirmation before it assigns any share.
             self.send_heartbeat(now, fx);

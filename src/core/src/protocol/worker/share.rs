@@ -99,7 +99,7 @@ impl Worker {
                 let Some(at) = self.start.clock.to_local(remote) else {
                     return;
                 };
-                self.start.local = Some(at);
+                self.start.set(now, at);
                 fx.engine(self.test, EngineOrder::Start(at));
             }
         }
@@ -121,7 +121,7 @@ impl Worker {
         }
         self.lapsed = false;
         self.send_deadline(fx);
-        self.start.measure();
+        self.start.measure(now);
         self.send_heartbeat(now, fx);
     }
 

@@ -276,6 +276,10 @@ impl Lease {
     }
 }
 
+/// Time after the start of the profile in which its error is measured: more than enough exchanges for
+/// a good estimate, and a drift of 100 ppm adds at most 0.3 ms.
+const MEASURED_FOR: Duration = Duration::from_secs(3);
+
 /// The start of the profile, and the clock estimate that it is based on.
 #[derive(Debug, Default)]
 pub(super) struct ProfileStart {
@@ -286,6 +290,7 @@ pub(super) struct ProfileStart {
     /// Start on the coordinator's clock.
     pub(super) remote: Option<RemoteTime>,
     pub(super) error: Option<StartError>,
+    measured_until: Time,
 }
 
 impl ProfileStart {
@@ -299,8 +304,18 @@ impl ProfileStart {
         self.remote = None;
     }
 
-    /// Measures the error of the start by the current best estimate of the coordinator's clock.
-    pub(super) fn measure(&mut self) {
+    /// The profile starts at `local`; this became known at `now`.
+    pub(super) fn set(&mut self, now: Time, local: Time) {
+        self.local = Some(local);
+        self.measured_until = now.max(local) + MEASURED_FOR;
+    }
+
+    /// Measures the error of the start by the current best estimate of the coordinator's clock,
+    /// until shortly after the start. Later estimates would add the drift of the clocks since then.
+    pub(super) fn measure(&mut self, now: Time) {
+        if now > self.measured_until && self.error.is_some() {
+            return;
+        }
         if let (Some(remote), Some(start)) = (self.remote, self.local)
             && let Some(best) = self.clock.to_local(remote)
             && let Some(round_trip) = self.clock.round_trip_ns()

@@ -23,16 +23,16 @@ fn registration() {
     bad("version", |m| m.version = long(MAX_VERSION + 1));
     bad("metadata", |m| m.metadata = many(MAX_LABELS + 1));
     bad("unable", |m| m.unable = Some(long(MAX_TEXT + 1)));
-    bad("slots", |m| {
+    bad("report.share", |m| {
         m.report = Some(worker::ShareReport {
-            slots: 1_000_001,
-            offset: 0,
+            share: vec![0, MAX_SLOTS + 1],
+            held: vec![0, 1],
         })
     });
-    bad("offset", |m| {
+    bad("report.held", |m| {
         m.report = Some(worker::ShareReport {
-            slots: 1,
-            offset: 1_000_001,
+            share: vec![0, 1],
+            held: vec![0, 1, 1, 2],
         })
     });
     bad("since_start_ns", |m| m.since_start_ns = Some(i64::MIN));
@@ -42,7 +42,7 @@ fn registration() {
             timeout_ns: u64::MAX,
         });
     });
-    bad("sent_ns", |m| m.sent_ns = MAX_CLOCK_NS + 1);
+    bad("sent_ns", |m| m.sent_ns = MAX_CLOCK_NS as i64 + 1);
 
     let good = samples::register_reply();
     let bad =
@@ -58,7 +58,7 @@ fn registration() {
     bad("clock", |m| m.clock = None);
     bad("received_ns", |m| {
         m.clock = Some(worker::ClockReply {
-            received_ns: u64::MAX,
+            received_ns: i64::MIN,
             sent_ns: 0,
         });
     });
@@ -75,7 +75,25 @@ fn heartbeat() {
     bad("answered", |m| m.answered = u64::MAX);
     bad("applied", |m| m.applied = u64::MAX);
     bad("load", |m| m.load = u32::MAX);
-    bad("sent_ns", |m| m.sent_ns = u64::MAX);
+    bad("sent_ns", |m| m.sent_ns = i64::MAX);
+    // Sets: in order, in pairs, not empty, apart, within the whole, and not too many.
+    bad("held", |m| m.held = vec![10, 20, 0, 5]);
+    bad("held", |m| m.held = vec![10, 20, 30]);
+    bad("held", |m| m.held = vec![10, 10]);
+    bad("held", |m| m.held = vec![20, 10]);
+    bad("held", |m| m.held = vec![10, 20, 20, 30]);
+    bad("held", |m| m.held = vec![10, 20, 15, 30]);
+    bad("held", |m| m.held = vec![10, MAX_SLOTS + 1]);
+    bad("held", |m| {
+        m.held = (0..2 * MAX_HELD_INTERVALS as u32 + 2).collect()
+    });
+    bad("handled_until_ns", |m| m.handled_until_ns = u64::MAX);
+    bad("unused", |m| m.unused = vec![5, 4]);
+    bad("unused", |m| m.unused = vec![5, u64::MAX]);
+    bad("unused", |m| {
+        m.unused = (0..2 * MAX_NUMBER_INTERVALS as u64 + 2).collect()
+    });
+    bad("returned", |m| m.returned = vec![5, 5]);
 
     let good = samples::heartbeat_reply();
     let bad = |field, spoil: fn(&mut worker::HeartbeatResponse)| refused(&good, field, spoil);
@@ -84,21 +102,51 @@ fn heartbeat() {
     bad("number", |m| m.number = u64::MAX);
     bad("lease_ns", |m| m.lease_ns = Some(u64::MAX));
     bad("message", |m| m.message = long(MAX_TEXT + 1));
-    bad("slots", |m| {
-        m.order = m.order.map(|o| worker::Order {
-            slots: MAX_SLOTS + 1,
+    bad("order.share", |m| {
+        m.order = m.order.take().map(|o| worker::Order {
+            share: vec![0, MAX_SLOTS + 1],
             ..o
         })
     });
+    bad("order.share", |m| {
+        m.order = m.order.take().map(|o| worker::Order {
+            share: (0..2 * MAX_INTERVALS as u32 + 2).collect(),
+            ..o
+        })
+    });
+    bad("floor_ns", |m| {
+        m.order = m.order.take().map(|o| worker::Order {
+            floor_ns: u64::MAX,
+            ..o
+        })
+    });
+    bad("digest", |m| {
+        m.allocation = Some(worker::AllocationName {
+            number: 1,
+            digest: vec![0; 31],
+        })
+    });
+    bad("allocation.number", |m| {
+        m.allocation = Some(worker::AllocationName {
+            number: u64::MAX,
+            digest: vec![0; 32],
+        })
+    });
+    bad("granted", |m| {
+        m.numbers = Some(worker::NumbersGrant {
+            granted: vec![3, 2],
+            last: false,
+        })
+    });
     bad("order.number", |m| {
-        m.order = m.order.map(|o| worker::Order {
+        m.order = m.order.take().map(|o| worker::Order {
             number: u64::MAX,
             ..o
         })
     });
     bad("start_ns", |m| {
-        m.order = m.order.map(|o| worker::Order {
-            start_ns: Some(u64::MAX),
+        m.order = m.order.take().map(|o| worker::Order {
+            start_ns: Some(i64::MAX),
             ..o
         })
     });
@@ -128,7 +176,30 @@ fn assignment() {
     bad("order", |m| m.order = None);
     bad("term", |m| m.term = 0);
     bad("registration", |m| m.registration = u64::MAX);
-    bad("sent_ns", |m| m.sent_ns = u64::MAX);
+    bad("sent_ns", |m| m.sent_ns = i64::MAX);
+    bad("allocation", |m| m.allocation = None);
+    bad("coordinator", |m| {
+        m.list = m.list.take().map(|l| worker::Allocation {
+            coordinator: None,
+            ..l
+        })
+    });
+    bad("entries", |m| {
+        m.list = m.list.take().map(|l| worker::Allocation {
+            entries: vec![l.entries[0].clone(); MAX_ENTRIES + 1],
+            ..l
+        })
+    });
+    bad("entry.slots", |m| {
+        if let Some(list) = &mut m.list {
+            list.entries[0].slots = vec![0, MAX_SLOTS + 1];
+        }
+    });
+    bad("worker", |m| {
+        if let Some(list) = &mut m.list {
+            list.entries[0].worker = None;
+        }
+    });
 }
 
 #[test]

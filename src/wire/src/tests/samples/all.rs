@@ -60,6 +60,11 @@ pub fn gossip() -> Vec<Gossip> {
                 term: 2,
                 entries: decisions().into(),
             },
+            free: Some(FreeNumbers {
+                term: 2,
+                beat: 7,
+                numbers: Arc::new(Numbers::range(5, 1 << 41)),
+            }),
         },
         TestMessage::BeatAck {
             test,
@@ -118,6 +123,8 @@ pub fn gossip() -> Vec<Gossip> {
             log: decisions().into(),
             committed: 4,
             events: super::ended().events,
+            allocation: (state == TestState::Running).then(|| super::allocation().name()),
+            free: (state != TestState::Electing).then(|| Arc::new(Numbers::range(2, 9))),
         }));
     }
     all
@@ -147,6 +154,10 @@ pub fn requests() -> Vec<Request> {
         Request::Metrics(snapshot()),
         Request::FetchAnnouncement(TEST),
         Request::FetchPlan(Digest([5; 32])),
+        Request::FetchAllocation {
+            test: TEST,
+            digest: Digest([8; 32]),
+        },
         Request::FetchSnapshots {
             test: TEST,
             after: Some(node(3)),
@@ -202,7 +213,7 @@ pub fn replies() -> Vec<Reply> {
             accepted: false,
             heartbeat_interval: Duration::ZERO,
             metrics_interval: Duration::ZERO,
-            honoured: None,
+            honoured: false,
             ..register_reply()
         }),
         Reply::Heartbeat(heartbeat_reply()),
@@ -212,6 +223,8 @@ pub fn replies() -> Vec<Reply> {
                 start: None,
                 ..order()
             }),
+            allocation: None,
+            numbers: None,
             stop: None,
             log: Vec::new(),
             ..heartbeat_reply()
@@ -245,6 +258,14 @@ pub fn replies() -> Vec<Reply> {
             test: TEST,
             snapshots: Vec::new(),
             more: false,
+        },
+        Reply::Allocation {
+            test: TEST,
+            list: Some(Arc::new(super::allocation())),
+        },
+        Reply::Allocation {
+            test: TEST,
+            list: None,
         },
         Reply::Noted,
         Reply::Drained,

@@ -11,10 +11,12 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
 use vajra_core::Hook;
 use vajra_core::metrics::*;
+use vajra_core::protocol::allocation::{Allocation, AllocationEntry};
 use vajra_core::protocol::log::*;
 use vajra_core::protocol::messages::*;
 use vajra_core::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
 use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
+use vajra_core::{Numbers, Slots};
 
 pub use all::{gossip, replies, requests};
 
@@ -133,6 +135,7 @@ pub fn counters() -> Counters {
         last_ms: n % 97 + 5,
     };
     Counters {
+        iterations: 9,
         planned: 1 << 40,
         sent: 2,
         ok: 3,
@@ -224,6 +227,7 @@ pub fn ended() -> Ended {
             },
         ],
         log: decisions(),
+        unused_numbers: Some(77),
     }
 }
 
@@ -240,13 +244,13 @@ pub fn register() -> Register {
         labels: map([("region", "eu")]),
         unable: Some("the target is not allowed here".into()),
         report: Some(ShareReport {
-            slots: 400_000,
-            offset: 600_000,
+            share: Slots::range(600_000, 1_000_000),
+            held: Slots::range(0, 10).union(&Slots::range(600_000, 1_000_000)),
         }),
         since_start: Some(-1_500_000_001),
         stop: Some(stop()),
         finished: true,
-        sent: RemoteTime(1 << 61),
+        sent: RemoteTime(-(1 << 61)),
     }
 }
 
@@ -261,10 +265,7 @@ pub fn register_reply() -> RegisterReply {
         heartbeat_interval: Duration::from_millis(250),
         metrics_interval: Duration::from_millis(1001),
         order_floor: 44,
-        honoured: Some(ShareReport {
-            slots: 1_000_000,
-            offset: 0,
-        }),
+        honoured: true,
         clock: ClockReply {
             received: RemoteTime(5_000_000_001),
             sent: RemoteTime(5_000_000_002),
@@ -281,6 +282,10 @@ pub fn heartbeat() -> Heartbeat {
         number: 40,
         answered: 39,
         applied: 7,
+        held: Slots::range(5, 7).union(&Slots::range(10, 333_344)),
+        handled_until: Duration::from_nanos(4_000_000_001),
+        unused: Numbers::range(1 << 40, (1 << 40) + 5),
+        returned: Numbers::range(3, 4),
         load: 12,
         status: Status::Overloaded,
         finished: true,
@@ -292,9 +297,23 @@ pub fn heartbeat() -> Heartbeat {
 pub fn order() -> Order {
     Order {
         number: 7,
-        slots: 333_334,
-        offset: 666_666,
+        share: Slots::range(666_666, 1_000_000),
+        floor: Duration::from_nanos(3_000_000_007),
         start: Some(RemoteTime(9_000_000_001)),
+    }
+}
+
+pub fn allocation() -> Allocation {
+    let entry = |i, from, to| AllocationEntry {
+        worker: node(i),
+        slots: Slots::range(from, to),
+    };
+    Allocation {
+        test: TEST,
+        term: 2,
+        number: 7,
+        coordinator: node(1),
+        entries: vec![entry(4, 666_666, 1_000_000), entry(5, 0, 300_000)],
     }
 }
 
@@ -309,6 +328,11 @@ pub fn heartbeat_reply() -> HeartbeatReply {
         register_again: true,
         message: "well".into(),
         order: Some(order()),
+        allocation: Some(allocation().name()),
+        numbers: Some(NumbersGrant {
+            granted: Numbers::range(9, 12),
+            last: true,
+        }),
         stop: Some(stop()),
         clock: ClockReply {
             received: RemoteTime(1),
@@ -326,6 +350,8 @@ pub fn assign() -> Assign {
         registration: 3,
         digest: Digest([6; 32]),
         order: order(),
+        allocation: allocation().name(),
+        list: Some(Arc::new(allocation())),
         description: TaskDescription {
             task_type: "HTTP".into(),
             parameters: map([("url", "http://127.0.0.1:8080/")]),
