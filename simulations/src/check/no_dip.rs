@@ -7,6 +7,7 @@ use vajra_core::protocol::messages::TestState;
 
 use super::checker::Checker;
 use super::progress::{able, bound};
+use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::machine::State;
 use crate::violation::Violation;
@@ -54,9 +55,7 @@ impl NoDip {
         let test = &world.tests[self.of];
         let started = test.started_last.is_some_and(|s| s < world.now);
         let mut states = world.running().filter_map(|m| m.test(test.id));
-        started
-            && test.stopped.is_none()
-            && states.all(|t| t.state() <= TestState::Running)
+        started && test.stopped.is_none() && states.all(|t| t.state() <= TestState::Running)
     }
 
     /// Whether only this death disturbs the swarm.
@@ -145,7 +144,9 @@ impl Checker for NoDip {
         let unit = users.map_or(1, |users| WHOLE / users * 3 / 2 + 1);
         for (i, before) in watch.shares.iter().enumerate() {
             let machine = &world.machines[i];
-            let survives = i != watch.dead && machine.state == State::Up;
+            // With limited requests the load may be over.
+            let finished = machine.engine(of).is_some_and(Engine::finished);
+            let survives = i != watch.dead && machine.state == State::Up && !finished;
             let least = (before - before * TOLERANCE / 1_000).saturating_sub(unit);
             if survives && able(world, of, machine) && now[i] < least {
                 return Err(world.violation(
