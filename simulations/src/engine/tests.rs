@@ -38,6 +38,11 @@ fn started(load: Load, slots: Slots) -> Engine {
     engine
 }
 
+/// The slots of five users of ten.
+fn five_users() -> Slots {
+    Slots::range(0, SLOTS * 55 / 100)
+}
+
 fn half() -> Slots {
     Slots::range(0, SLOTS / 2)
 }
@@ -80,7 +85,7 @@ fn a_removed_user_finishes_and_its_slots_are_held_until_then() {
     let removed = SECOND * 3 / 2;
     let order = EngineOrder::Share {
         change: 2,
-        slots: half(),
+        slots: five_users(),
         floor: Duration::ZERO,
     };
     engine.order(Time(removed), &order, Duration::ZERO);
@@ -92,7 +97,7 @@ fn a_removed_user_finishes_and_its_slots_are_held_until_then() {
     assert!(end < Time(SECOND * 7 / 4), "{end:?}");
     let held = engine.report(Time(SECOND * 7 / 4)).expect("a change");
     assert!(held.draining.is_empty());
-    assert_eq!(engine.acting(Time(SECOND * 7 / 4)), half());
+    assert_eq!(engine.acting(Time(SECOND * 7 / 4)), five_users());
 }
 
 #[test]
