@@ -422,7 +422,7 @@ pub fn a_suspended_node_ignores_its_own_gap() -> Result<(), BrokenRule> {
         ms(0),
         Input::Gossip {
             author: node(1).peer,
-            message: Gossip::Advert(advert),
+            message: Gossip::Advert(advert.into()),
         },
     );
     suspended.handle(ms(30_000), Input::Tick);
