@@ -89,6 +89,8 @@ pub struct Engine {
     finished: bool,
     reported: EngineHeld,
     next_report: Time,
+    /// Request numbers arrived after the last report, which must therefore be repeated.
+    unreported: bool,
     /// Rises whenever it may act on more slots.
     version: u64,
     /// What it has done since this was last taken.
@@ -135,6 +137,7 @@ impl Engine {
             finished: false,
             reported: EngineHeld::default(),
             next_report: Time::MAX,
+            unreported: false,
             version: 0,
             acts: Vec::new(),
             overloaded: false,
@@ -306,10 +309,12 @@ impl Engine {
             } => self.change_share(now, *change, slots, *floor, delay),
             EngineOrder::Numbers { added, last } => {
                 self.users.add_numbers(added, *last);
+                self.unreported = true;
                 self.next_report = self.next_report.min(now + REPORT_INTERVAL);
             }
             EngineOrder::ReturnNumbers => {
                 self.users.return_numbers();
+                self.unreported = true;
                 self.next_report = now;
             }
             EngineOrder::Lease(until) => {
@@ -401,7 +406,8 @@ impl Engine {
             false => (self.change.1 < self.change.0).then_some(self.applies_at),
         };
         let drained = self.users.next_drained(&self.acting);
-        let numbers = (self.users.unused() != &self.reported.unused).then_some(self.next_report);
+        let used = self.unreported || self.users.unused() != &self.reported.unused;
+        let numbers = used.then_some(self.next_report);
         applies.into_iter().chain(drained).chain(numbers).min()
     }
 
@@ -418,9 +424,10 @@ impl Engine {
             unused: self.users.unused().clone(),
             returned: self.users.take_returned(),
         };
-        if held == self.reported {
+        if held == self.reported && !self.unreported {
             return None;
         }
+        self.unreported = false;
         self.next_report = now + REPORT_INTERVAL;
         self.reported = EngineHeld {
             returned: Numbers::EMPTY,

@@ -118,10 +118,11 @@ impl Progress {
     }
 }
 
-/// Whether a machine can have a share: it has inspected the plan, and does not drain.
+/// Whether a machine can have a share: it has inspected the plan, does not drain, and has not given
+/// up the test.
 pub fn able(world: &World, of: usize, m: &Machine) -> bool {
     let test = m.test(world.tests[of].id);
-    let inspected = test.is_some_and(|t| t.spec().is_some());
+    let inspected = test.is_some_and(|t| t.spec().is_some() && t.ended().is_none());
     m.spec.able() && !m.draining && inspected
 }
 

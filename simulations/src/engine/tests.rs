@@ -38,6 +38,11 @@ fn started(load: Load, slots: Slots) -> Engine {
     engine
 }
 
+/// The slots of five users of ten.
+fn five_users() -> Slots {
+    Slots::range(0, SLOTS * 55 / 100)
+}
+
 fn half() -> Slots {
     Slots::range(0, SLOTS / 2)
 }
@@ -77,15 +82,22 @@ fn a_removed_user_finishes_and_its_slots_are_held_until_then() {
         requests: None,
     };
     let mut engine = started(load, Slots::whole());
-    share(&mut engine, SECOND * 3 / 2, 2, half(), Duration::ZERO);
-    let draining = engine.report(Time(SECOND * 3 / 2 + 1));
-    assert_eq!(draining, None, "reported before");
-    assert_eq!(engine.acting(Time(SECOND * 3 / 2 + 1)), Slots::whole());
+    let removed = SECOND * 3 / 2;
+    let order = EngineOrder::Share {
+        change: 2,
+        slots: five_users(),
+        floor: Duration::ZERO,
+    };
+    engine.order(Time(removed), &order, Duration::ZERO);
+    let held = engine.report(Time(removed)).expect("a change");
+    assert_eq!(held.change, 2);
+    assert!(!held.draining.is_empty());
+    assert_eq!(engine.acting(Time(removed)), Slots::whole());
     let end = engine.next_wake().expect("users drain");
     assert!(end < Time(SECOND * 7 / 4), "{end:?}");
     let held = engine.report(Time(SECOND * 7 / 4)).expect("a change");
     assert!(held.draining.is_empty());
-    assert_eq!(engine.acting(Time(SECOND * 7 / 4)), half());
+    assert_eq!(engine.acting(Time(SECOND * 7 / 4)), five_users());
 }
 
 #[test]

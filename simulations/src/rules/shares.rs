@@ -59,6 +59,23 @@ impl Subject {
         number: u64,
         report: Option<u32>,
     ) -> RegisterReply {
+        self.register_with(
+            at,
+            term,
+            node,
+            number,
+            report.map(|slots| Slots::range(0, slots)),
+        )
+    }
+
+    fn register_with(
+        &mut self,
+        at: u64,
+        term: u64,
+        node: NodeId,
+        number: u64,
+        report: Option<Slots>,
+    ) -> RegisterReply {
         let r = Register {
             test: TEST,
             term,
@@ -71,8 +88,8 @@ impl Subject {
             labels: BTreeMap::new(),
             unable: None,
             report: report.map(|slots| ShareReport {
-                share: Slots::range(0, slots),
-                held: Slots::range(0, slots),
+                share: slots.clone(),
+                held: slots,
             }),
             since_start: None,
             stop: None,
@@ -361,7 +378,8 @@ pub fn a_report_is_honoured_once() -> Result<(), BrokenRule> {
     let mut subject = Subject::new(2, OnLost::Reassign, Timings::lan());
     let first = subject.register(0, 2, node(0), 1, Some(300_000));
     ensure(first.honoured, "a report is not honoured at all")?;
-    let second = subject.register(100, 2, node(0), 2, Some(300_000));
+    let other = Slots::range(400_000, 500_000);
+    let second = subject.register_with(100, 2, node(0), 2, Some(other));
     ensure(!second.honoured, "a report is honoured twice")
 }
 
@@ -404,7 +422,7 @@ pub fn a_suspended_node_ignores_its_own_gap() -> Result<(), BrokenRule> {
         ms(0),
         Input::Gossip {
             author: node(1).peer,
-            message: Gossip::Advert(advert),
+            message: Gossip::Advert(advert.into()),
         },
     );
     suspended.handle(ms(30_000), Input::Tick);

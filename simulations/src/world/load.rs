@@ -68,11 +68,9 @@ impl World {
         let test = &self.tests[of];
         let running = machine.test(test.id).is_some_and(|t| t.ended().is_none());
         match order {
-            EngineOrder::Stop(stop) if !stop.graceful => {
-                if running && !test.stopped_at_once {
-                    let text = format!("n{i} stops at once, but every stop was graceful");
-                    self.broken = Some(("stops as requested", text));
-                }
+            EngineOrder::Stop(stop) if !stop.graceful && running && !test.stopped_at_once => {
+                let text = format!("n{i} stops at once, but every stop was graceful");
+                self.broken = Some(("stops as requested", text));
             }
             EngineOrder::Log(log) => {
                 let Some(engine) = machine.engine(of) else {

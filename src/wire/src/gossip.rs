@@ -1,5 +1,7 @@
 //! Gossip messages and their topics.
 
+use std::sync::Arc;
+
 use pb::v1::gossip::Body;
 use prost::Message as _;
 
@@ -47,7 +49,7 @@ pub fn decode_gossip(topic: Topic, bytes: &[u8]) -> Result<Gossip, WireError> {
     decode::size(bytes, MAX_GOSSIP)?;
     let message = pb::v1::Gossip::decode(bytes)?;
     match (topic, message.body.ok_or(WireError::Unknown("gossip"))?) {
-        (Topic::Nodes, Body::Advert(a)) => Ok(Gossip::Advert(Wire::from_wire(a)?)),
+        (Topic::Nodes, Body::Advert(a)) => Ok(Gossip::Advert(Arc::new(Wire::from_wire(a)?))),
         (Topic::Tests, Body::Test(t)) => Ok(Gossip::Test(Wire::from_wire(t)?)),
         (Topic::Metrics, Body::Snapshot(s)) => Ok(Gossip::Snapshot(Wire::from_wire(s)?)),
         _ => Err(WireError::WrongTopic),

@@ -4,6 +4,7 @@
 //! network, makes it count as gone at once; its next advert, by any route, reverts that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::id::{NodeId, Peer};
@@ -28,7 +29,7 @@ pub enum Health {
 #[derive(Clone, Debug)]
 pub struct Known {
     /// Its newest advert.
-    pub advert: Advert,
+    pub advert: Arc<Advert>,
     /// Time at which the advert arrived.
     pub received: Time,
     /// Whether its connection broke after that.
@@ -75,7 +76,8 @@ impl Membership {
     const FORGET_AFTER: Duration = Duration::from_secs(600);
 
     /// Handles an advert.
-    pub fn advert(&mut self, now: Time, advert: Advert) -> AdvertChange {
+    pub fn advert(&mut self, now: Time, advert: impl Into<Arc<Advert>>) -> AdvertChange {
+        let advert: Arc<Advert> = advert.into();
         let known = self.nodes.get(&advert.node.peer);
         let version = |a: &Advert| (a.node.incarnation, a.number);
         if known.is_some_and(|k| version(&k.advert) >= version(&advert)) {
@@ -103,7 +105,7 @@ impl Membership {
         }
     }
 
-    fn insert(&mut self, now: Time, advert: Advert, disconnected: bool) {
+    fn insert(&mut self, now: Time, advert: Arc<Advert>, disconnected: bool) {
         let same = self.nodes.get(&advert.node.peer).is_some_and(|k| {
             k.disconnected == disconnected
                 && k.health(now) != Health::Gone

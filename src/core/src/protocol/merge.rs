@@ -135,7 +135,10 @@ pub struct Merge {
 impl Merge {
     /// Merges a snapshot, or some pieces of one. Returns whether anything was new.
     pub fn take(&mut self, snapshot: &Snapshot) -> bool {
-        if !self.workers.contains_key(&snapshot.worker) && self.workers.len() >= MAX_WORKERS {
+        if let Some(known) = self.workers.get_mut(&snapshot.worker) {
+            return known.take(snapshot);
+        }
+        if self.workers.len() >= MAX_WORKERS {
             return false;
         }
         self.workers

@@ -22,7 +22,7 @@ use crate::{Numbers, Slots};
 #[derive(Clone, PartialEq, Debug)]
 pub enum Gossip {
     /// Topic `nodes`.
-    Advert(Advert),
+    Advert(Arc<Advert>),
     /// Topic `tests`.
     Test(TestMessage),
     /// Topic `metrics`: some pieces of a worker's snapshot.

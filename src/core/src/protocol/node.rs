@@ -498,7 +498,8 @@ impl Node {
         self.advertised = Some((status, running));
         self.members.forget(now);
         self.able.retain(&self.tests);
-        fx.outputs.push(Output::Publish(Gossip::Advert(advert)));
+        fx.outputs
+            .push(Output::Publish(Gossip::Advert(Arc::new(advert))));
     }
 }
 

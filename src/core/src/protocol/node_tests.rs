@@ -414,7 +414,7 @@ fn a_leaving_node_returns_its_share_at_once() {
 #[test]
 fn gossip_in_another_nodes_name_is_rejected() {
     let mut world = World::new(2);
-    let message = Gossip::Advert(super::super::fakes::advert(7, 1));
+    let message = Gossip::Advert(super::super::fakes::advert(7, 1).into());
     let author = node(1).peer;
     let outputs = world.nodes[0].handle(world.now, Input::Gossip { author, message });
     assert!(outputs.contains(&Output::Acceptance(Acceptance::Reject)));
@@ -515,7 +515,7 @@ fn asked_after_advert(node: &mut Node, now: Time, of: u32, number: u64) -> Vec<P
         digest: super::super::id::Digest::of(b"a plan"),
     });
     let author = message.node.peer.clone();
-    let message = Gossip::Advert(message);
+    let message = Gossip::Advert(message.into());
     asked(node.handle(now, Input::Gossip { author, message }))
 }
 

@@ -150,7 +150,7 @@ fn long_texts_and_lists_are_cut_so_that_peers_accept_them() {
         environment: long.clone(),
         ..samples::advert()
     };
-    let (topic, bytes) = encode_gossip(&Gossip::Advert(advert));
+    let (topic, bytes) = encode_gossip(&Gossip::Advert(advert.into()));
     let Ok(Gossip::Advert(a)) = decode_gossip(topic, &bytes) else {
         panic!("refused");
     };

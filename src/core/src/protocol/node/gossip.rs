@@ -35,9 +35,15 @@ impl Node {
         }
     }
 
-    pub(super) fn advert(&mut self, now: Time, advert: Advert, fx: &mut Effects) -> Acceptance {
-        let (peer, tests) = (advert.node.peer.clone(), advert.tests.clone());
-        let change = self.members.advert(now, advert);
+    pub(super) fn advert(
+        &mut self,
+        now: Time,
+        advert: Arc<Advert>,
+        fx: &mut Effects,
+    ) -> Acceptance {
+        let arrived = advert.clone();
+        let (peer, tests) = (advert.node.peer.clone(), &advert.tests);
+        let change = self.members.advert(now, arrived);
         match change {
             AdvertChange::Stale => return Acceptance::Ignore,
             AdvertChange::Joined => {

@@ -133,6 +133,9 @@ impl TestRun {
     /// After the end, a later snapshot of a worker arrived at the coordinator that ended the test:
     /// it repeats the end, so that every node fetches the snapshot.
     pub(super) fn amend_end(&mut self, now: Time, snapshot: &Snapshot) {
+        if self.end.ended.is_none() {
+            return;
+        }
         let complete = self.merge.has(&snapshot.worker, snapshot.number);
         let (Some(ended), Some(metrics)) = (
             self.end

@@ -7,7 +7,7 @@ pub fn gossip() -> Vec<Gossip> {
     let (candidate, elector) = (node(1), node(2));
     let coordinator = node(1);
     let mut all = vec![
-        Gossip::Advert(advert()),
+        Gossip::Advert(advert().into()),
         Gossip::Snapshot(snapshot()),
         Gossip::Snapshot(Snapshot {
             start_error: None,
