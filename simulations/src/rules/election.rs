@@ -82,6 +82,7 @@ fn vote(term: u64, candidate: u32) -> TestMessage {
         stop: None,
         start: None,
         log: Log::default(),
+        leased_until: Duration::ZERO,
         free: None,
     }
 }
@@ -99,6 +100,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         log: Arc::from([]),
         committed: 0,
         allocation: None,
+        leased_until: Duration::ZERO,
         free: None,
         events: Vec::new(),
     }

@@ -44,6 +44,7 @@ impl Subject {
             start: None,
             stop: None,
             log,
+            leased_until: Duration::ZERO,
             free: None,
             events: Vec::new(),
         };
@@ -117,6 +118,7 @@ impl Subject {
             answered,
             applied,
             held: self.held(node),
+            since_start: None,
             handled_until: Duration::ZERO,
             unused: Numbers::EMPTY,
             returned: Numbers::EMPTY,
@@ -250,6 +252,7 @@ pub fn no_answer_without_authority() -> Result<(), BrokenRule> {
             answered: 0,
             applied: 0,
             held: Slots::EMPTY,
+            since_start: None,
             handled_until: Duration::ZERO,
             unused: Numbers::EMPTY,
             returned: Numbers::EMPTY,

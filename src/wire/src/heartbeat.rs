@@ -31,6 +31,7 @@ impl Wire for Heartbeat {
             log_entries: self.log_len,
             held: common::bounds(self.held.intervals()),
             handled_until_ns: encode::ns(self.handled_until),
+            since_start_ns: self.since_start.map(encode::signed_ns),
             unused: common::number_bounds(&self.unused),
             returned: common::number_bounds(&self.returned),
         }
@@ -47,6 +48,10 @@ impl Wire for Heartbeat {
             applied: decode::number("applied", m.applied)?,
             held: common::held("held", &m.held)?,
             handled_until: decode::span("handled_until_ns", m.handled_until_ns)?,
+            since_start: m
+                .since_start_ns
+                .map(|ns| decode::signed_ns("since_start_ns", ns))
+                .transpose()?,
             unused: common::numbers("unused", &m.unused)?,
             returned: common::numbers("returned", &m.returned)?,
             load: decode::at_most("load", m.load, MAX_TASKS)?,

@@ -103,6 +103,7 @@ impl Wire for TestMessage {
                 stop,
                 start,
                 log,
+                leased_until,
                 free,
             } => Body::Vote(pb::v1::Vote {
                 test: test.0.to_vec(),
@@ -116,6 +117,7 @@ impl Wire for TestMessage {
                 start_term: start.map_or(0, |s| s.term),
                 log: log_entry::to_wire(&log.entries),
                 log_term: log.term,
+                leased_until_ns: encode::ns(*leased_until),
                 free: free.as_ref().map(Wire::to_wire),
             }),
             TestMessage::Beat {
@@ -131,6 +133,7 @@ impl Wire for TestMessage {
                 committed,
                 events,
                 allocation,
+                leased_until,
                 free,
             } => Body::Beat(pb::v1::Beat {
                 test: test.0.to_vec(),
@@ -144,6 +147,7 @@ impl Wire for TestMessage {
                 committed: *committed,
                 events: events.iter().map(Wire::to_wire).collect(),
                 allocation: allocation.as_ref().map(Wire::to_wire),
+                leased_until_ns: encode::ns(*leased_until),
                 free: free.as_ref().map(|numbers| pb::v1::FreeList {
                     numbers: common::number_bounds(numbers),
                 }),
@@ -233,6 +237,7 @@ impl Wire for TestMessage {
                     term: decode::number("log_term", m.log_term)?,
                     entries: log_entry::shared(m.log)?,
                 },
+                leased_until: decode::span("leased_until_ns", m.leased_until_ns)?,
                 free: decode::optional(m.free)?,
             },
             Body::Beat(m) => TestMessage::Beat {
@@ -254,6 +259,7 @@ impl Wire for TestMessage {
                 log: log_entry::shared(m.log)?,
                 events: decode::list("events", m.events, MAX_BEAT_EVENTS)?,
                 allocation: decode::optional(m.allocation)?,
+                leased_until: decode::span("leased_until_ns", m.leased_until_ns)?,
                 free: m
                     .free
                     .map(|free| common::numbers("free", &free.numbers).map(Arc::new))

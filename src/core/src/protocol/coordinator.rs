@@ -35,7 +35,7 @@ use super::messages::{
 use super::numbers::{self, NumberPool};
 use super::planted::{Bug, planted};
 use super::spec::{Balance, OnLost, TestSpec, Timings};
-use super::time::{RemoteTime, Time, for_waiter};
+use super::time::{RemoteTime, Time, for_holder, for_waiter};
 use crate::{Hook, Numbers, Slots};
 
 /// Most workers of a test: ten times the size that a flat swarm is designed for.
@@ -80,6 +80,8 @@ struct WorkerEntry {
     ledger: Ledger,
     last_snapshot: Option<(u64, bool)>,
     lost_at: Option<Duration>,
+    /// End of its newest lease in the time of the profile, by its own clock.
+    leased_until: Duration,
 }
 
 impl WorkerEntry {
@@ -115,6 +117,8 @@ pub struct CoordinatorInit {
     pub start_by: Time,
     /// Start of the profile, if this node knows it.
     pub start: Option<Time>,
+    /// Latest end of all leases in the newest known beat, in the time of the profile.
+    pub leased_until: Duration,
     /// Free numbers of requests in the newest known beat.
     pub free: Option<Arc<Numbers>>,
     /// Stop order known before the election.
@@ -148,6 +152,11 @@ pub struct Coordinator {
     /// Time since the start of the profile up to which former holders have handled the arrivals of
     /// all slots that are free.
     floor: Duration,
+    /// Leases of earlier registrations: when each has certainly expired, and its end in the time of
+    /// the profile.
+    earlier_leases: Vec<(Time, Duration)>,
+    /// Latest end of all leases in the time of the profile.
+    leased_until: Duration,
     /// Numbers of requests, if the plan limits them.
     numbers: Option<NumberPool>,
     /// End of the wait for reports of earlier shares. From then on, slots without a report are
@@ -221,7 +230,14 @@ impl Coordinator {
             allocations: Allocations::default(),
             units: Units::of(init.spec.users),
             mode: Mode::default(),
-            floor: Duration::ZERO,
+            // Leases were renewed after the newest known beat, but not for longer than the
+            // authority that its acknowledgements gave.
+            floor: match init.term {
+                1 => Duration::ZERO,
+                _ => init.leased_until + for_waiter(timings.authority_lease),
+            },
+            earlier_leases: Vec::new(),
+            leased_until: init.leased_until,
             numbers: init.spec.requests.map(|most| {
                 let known = init.free.take();
                 NumberPool::new(known.unwrap_or_else(|| Arc::new(Numbers::range(0, most))))
@@ -300,6 +316,11 @@ impl Coordinator {
         let all = self.workers.values().map(|m| self.reserved_by(m, now));
         let all: Vec<Slots> = all.collect();
         Slots::union_of(all.iter().flat_map(|s| s.intervals()).copied())
+    }
+
+    /// Latest end of all granted leases in the time of the profile.
+    pub fn leased_until(&self) -> Duration {
+        self.leased_until
     }
 
     /// The newest allocations.

@@ -34,6 +34,7 @@ impl Fixture {
             earlier_lease: Duration::ZERO,
             start_by: Time(60_000 * MS),
             start: None,
+            leased_until: Duration::ZERO,
             free: None,
             stop: None,
             log: Vec::new(),
@@ -130,6 +131,7 @@ impl Fixture {
             applied,
             held,
             handled_until: Duration::ZERO,
+            since_start: self.c.start().map(|s| self.now.signed_since(s)),
             unused: Numbers::EMPTY,
             returned: Numbers::EMPTY,
             load: 0,
@@ -441,6 +443,36 @@ fn a_leaving_worker_returns_its_share_at_once() {
     assert_eq!(o.reserved(), 500_000);
     o.tick();
     assert_eq!(o.slots(0), SLOTS);
+}
+
+#[test]
+fn slots_of_an_expired_lease_start_where_its_holder_must_have_stopped() {
+    let mut o = Fixture::running(2);
+    // The clock of worker 1 is 200 ms ahead.
+    let ahead = |hb: &mut Heartbeat| hb.since_start = hb.since_start.map(|ns| ns + 200 * MS);
+    o.at(1_000).heartbeat(1, 4, 3, 1, ahead);
+    for (number, ms) in [(4, 1_000), (5, 2_000), (6, 3_000), (7, 3_600)] {
+        o.at(ms).beat(0, number, 1);
+        o.tick();
+    }
+    let order = o.ordered(0).expect("an order");
+    assert_eq!(order.share, Slots::whole());
+    let start = o.c.start().expect("a start");
+    let sent = Time(1_200 * MS).since(start);
+    assert_eq!(order.floor, sent + for_holder(Timings::lan().share_lease));
+}
+
+#[test]
+fn a_successor_starts_free_slots_after_the_end_of_all_earlier_leases() {
+    let o = Fixture::running(1);
+    assert!(o.c.leased_until() > Duration::ZERO, "beats announce it");
+    let init = CoordinatorInit {
+        term: 2,
+        leased_until: Duration::from_secs(7),
+        ..o.c.init.clone()
+    };
+    let next = Coordinator::new(init, Timings::lan(), &mut Effects::default());
+    assert_eq!(next.floor, Duration::from_secs(7) + Duration::from_millis(1_020));
 }
 
 #[test]

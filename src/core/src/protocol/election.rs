@@ -58,6 +58,8 @@ pub struct BeatBody {
     pub events: Vec<TestEvent>,
     /// Newest allocation.
     pub allocation: Option<AllocationName>,
+    /// Latest end of all granted leases in the time of the profile.
+    pub leased_until: Duration,
     /// Free numbers of requests, and the generation of that list.
     pub free: Option<(Arc<Numbers>, u64)>,
 }
@@ -75,6 +77,8 @@ pub struct Replicated {
     pub log: Log,
     /// Free numbers of requests.
     pub free: Option<FreeNumbers>,
+    /// Latest end of all leases that a beat announced, in the time of the profile.
+    pub leased_until: Duration,
 }
 
 impl Replicated {
@@ -106,6 +110,7 @@ struct ReceivedBeat<'a> {
     share_lease: Duration,
     log: &'a Arc<[LogEntry]>,
     free: Option<&'a Arc<Numbers>>,
+    leased_until: Duration,
 }
 
 /// A change of the coordinator.
@@ -492,6 +497,7 @@ impl Election {
                 start,
                 log,
                 free,
+                leased_until,
                 ..
             } if *candidate == self.me => self.on_vote(
                 now,
@@ -504,6 +510,7 @@ impl Election {
                     start: start.map(|s| (s.term, now.shifted(s.since.saturating_neg()))),
                     log: log.clone(),
                     free: free.clone(),
+                    leased_until: *leased_until,
                 },
             ),
             TestMessage::Beat {
@@ -513,6 +520,7 @@ impl Election {
                 share_lease,
                 log,
                 free,
+                leased_until,
                 ..
             } => {
                 let body = ReceivedBeat {
@@ -520,6 +528,7 @@ impl Election {
                     share_lease: *share_lease,
                     log,
                     free: free.as_ref(),
+                    leased_until: *leased_until,
                 };
                 self.on_beat(now, *term, coordinator, body, fx)
             }

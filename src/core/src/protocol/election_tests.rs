@@ -128,6 +128,7 @@ fn vote(term: u64, candidate: u32, by: u32, sending: u32) -> TestMessage {
         stop: None,
         start: None,
         log: Log::default(),
+        leased_until: Duration::ZERO,
         free: None,
     }
 }
@@ -146,6 +147,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         committed: 0,
         events: Vec::new(),
         allocation: None,
+        leased_until: Duration::ZERO,
         free: None,
     }
 }

@@ -178,6 +178,8 @@ pub enum TestMessage {
         start: Option<RelayedStart>,
         /// The newest log known to the elector.
         log: Log,
+        /// Latest end of all leases, by the beats that the elector has received.
+        leased_until: Duration,
         /// Free numbers of requests in the newest beat known to the elector.
         free: Option<FreeNumbers>,
     },
@@ -207,6 +209,8 @@ pub enum TestMessage {
         committed: u32,
         /// Newest allocation.
         allocation: Option<AllocationName>,
+        /// Latest end of all granted leases in the time of the profile, each by its worker's clock.
+        leased_until: Duration,
         /// Numbers of requests that are not granted to any worker, if the plan limits them.
         free: Option<Arc<Numbers>>,
         /// Recent events, for display on every node and for a successor; at most
@@ -687,6 +691,9 @@ pub struct Heartbeat {
     /// Time since the start of the profile up to which it has handled the arrivals of slots that it
     /// no longer holds.
     pub handled_until: Duration,
+    /// Nanoseconds since the start of the profile, at sending, by its own clock; none before it
+    /// knows the start.
+    pub since_start: Option<i64>,
     /// Numbers of requests that it was granted and has not used.
     pub unused: Numbers,
     /// Numbers of requests that it was granted and will never use.

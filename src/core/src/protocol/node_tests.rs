@@ -571,6 +571,7 @@ fn beat(of: u32, number: u64) -> TestMessage {
         committed: 0,
         events: Vec::new(),
         allocation: None,
+        leased_until: Duration::ZERO,
         free: None,
     }
 }

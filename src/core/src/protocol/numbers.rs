@@ -180,10 +180,7 @@ impl NumberPool {
         w.users = u64::from(report.users);
         self.give_back(returned);
         let w = self.workers.entry(worker.clone()).or_default();
-        if report.finished {
-            let returned = std::mem::take(&mut w.outstanding);
-            self.give_back(returned);
-        } else {
+        if !report.finished {
             let wanted = (2 * w.per_heartbeat).max(u64::from(report.users));
             let wanted = once.map_or(wanted, |all| all.saturating_sub(w.used));
             let missing = wanted.saturating_sub(w.outstanding.len());
@@ -360,8 +357,8 @@ mod tests {
         let finished = Report {
             registration: 1,
             answered: 1,
-            unused: &unused,
-            returned: &Numbers::EMPTY,
+            unused: &Numbers::EMPTY,
+            returned: &unused,
             finished: true,
             users: 0,
             interval: Duration::from_millis(250),

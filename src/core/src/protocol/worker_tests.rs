@@ -377,7 +377,13 @@ fn a_leaving_worker_stops_its_load_before_it_reports_leaving() {
     assert_eq!(s.lease(), Some(Time::ZERO));
     assert_eq!(s.share(), 0);
     s.tick(300);
-    assert!(matches!(&s.sent[..], [Request::Heartbeat(hb)] if hb.status == Status::Leaving));
+    let status = |s: &Fixture| match &s.sent[..] {
+        [Request::Heartbeat(hb)] => hb.status,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status(&s), Status::Draining, "its engine has not confirmed");
+    s.held(310, Slots::EMPTY);
+    assert_eq!(status(s.tick(320)), Status::Leaving);
 }
 
 #[test]

@@ -186,7 +186,11 @@ impl Driver {
         match self.engine.runs.get_mut(&test) {
             Some(run) => {
                 run.order(&order);
-                if order == EngineOrder::ReturnNumbers {
+                let numbers = matches!(
+                    order,
+                    EngineOrder::Numbers { .. } | EngineOrder::ReturnNumbers
+                );
+                if numbers {
                     self.report_held(test);
                 }
             }

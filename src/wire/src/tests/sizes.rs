@@ -306,6 +306,7 @@ fn the_longest_beat_fits() {
         committed: 1,
         events: vec![event; MAX_BEAT_EVENTS],
         allocation: Some(samples::allocation().name()),
+        leased_until: MAX_SPAN,
         free: Some(Arc::new(Numbers::union_of(
             (0..MAX_NUMBER_INTERVALS as u64).map(|i| vajra_core::Interval {
                 from: MAX_NUMBER - 2 * i - 1,

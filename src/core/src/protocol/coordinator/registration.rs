@@ -159,7 +159,12 @@ impl Coordinator {
                 ledger: Ledger::default(),
                 last_snapshot: None,
                 lost_at: None,
+                leased_until: Duration::ZERO,
             });
+        if m.ledger.lease_until() > now {
+            let lease = (m.ledger.lease_until(), m.leased_until);
+            self.earlier_leases.push(lease);
+        }
         m.registration = r.number;
         m.registered_at = now;
         m.order_floor = self.last_order;
@@ -256,7 +261,6 @@ impl Coordinator {
             m.active = false;
             let name = m.name.clone();
             self.count_active();
-            self.raise_floor(now);
             self.report_numbers(now, hb, true);
             self.event(
                 now,
@@ -269,6 +273,10 @@ impl Coordinator {
         }
         if m.ledger.may_renew(now, within) {
             m.ledger.renew(now, hb.number, lease);
+            let sent = hb.since_start.unwrap_or_default().max(0).unsigned_abs();
+            let end = Duration::from_nanos(sent) + for_holder(lease);
+            m.leased_until = m.leased_until.max(end);
+            self.leased_until = self.leased_until.max(end);
             reply.lease = Some(lease);
         } else {
             reply.message = "answers do not reach the worker".into();
@@ -317,11 +325,16 @@ impl Coordinator {
         self.active_count = self.active().count();
     }
 
-    /// Slots became free without a statement of their holder: it sends nothing after `now`, by any
-    /// node's estimate of the start.
+    /// Slots of expired leases become free without a statement of their holders. A holder sends
+    /// nothing after the end of its lease, by its own clock, which may be ahead of this one.
     pub(super) fn raise_floor(&mut self, now: Time) {
-        let since = self.since_start(now).unwrap_or_default();
-        self.floor = self.floor.max(since + self.timings.round_trip);
+        let leases = self.workers.values();
+        let leases = leases.map(|m| (m.ledger.lease_until(), m.leased_until));
+        let expired = leases.chain(self.earlier_leases.iter().copied());
+        let expired = expired.filter(|(until, _)| now >= *until);
+        let latest = expired.map(|(_, end)| end).max().unwrap_or_default();
+        self.floor = self.floor.max(latest);
+        self.earlier_leases.retain(|(until, _)| now < *until);
     }
 
     /// Whether the wait for reports of an earlier term ends now: a worker that had load in it and

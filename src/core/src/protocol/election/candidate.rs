@@ -171,6 +171,7 @@ impl Election {
             committed,
             events: body.events,
             allocation: body.allocation,
+            leased_until: body.leased_until,
             free: free.clone(),
         });
         self.replicated.update_free(free.map(|numbers| FreeNumbers {
@@ -183,6 +184,7 @@ impl Election {
             entries: body.log,
         });
         self.replicated.share_lease = self.replicated.share_lease.max(body.share_lease);
+        self.replicated.leased_until = self.replicated.leased_until.max(body.leased_until);
         self.promise(term, &me, now);
         self.count_acks(now);
         None

@@ -152,6 +152,7 @@ impl Election {
                     _ if planted(Bug::LogForgotten) => Log::default(),
                     known => known.clone(),
                 },
+                leased_until: self.replicated.leased_until,
                 free: self.replicated.free.clone(),
             },
         );
@@ -181,6 +182,7 @@ impl Election {
         let latest = votes.entry(elector.clone()).or_insert(sending);
         *latest = (*latest).max(sending);
         self.replicated.share_lease = self.replicated.share_lease.max(received.share_lease);
+        self.replicated.leased_until = self.replicated.leased_until.max(received.leased_until);
         if let Some(stop) = received.stop {
             self.record_stop(stop);
         }
@@ -219,6 +221,7 @@ impl Election {
             self.voted_for = None;
         }
         self.replicated.share_lease = self.replicated.share_lease.max(beat.share_lease);
+        self.replicated.leased_until = self.replicated.leased_until.max(beat.leased_until);
         self.replicated.log.update(&Log {
             term,
             entries: beat.log.clone(),

@@ -45,6 +45,7 @@ impl TestRun {
             earlier_lease: replicated.share_lease,
             start_by: self.start_by().unwrap_or(Time::MAX),
             start: self.start(),
+            leased_until: replicated.leased_until,
             free: replicated.free.map(|f| f.numbers),
             stop: self.stop.order.map(|(s, _)| s).or(replicated.stop),
             log: replicated.log.entries.to_vec(),
@@ -73,6 +74,7 @@ impl TestRun {
             log: c.log().into(),
             events: c.recent_events(now),
             allocation: c.allocations().newest().map(|(name, _)| *name),
+            leased_until: c.leased_until(),
             free: c
                 .free_numbers()
                 .map(|(free, generation)| (free.clone(), generation)),

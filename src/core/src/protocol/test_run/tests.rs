@@ -93,6 +93,7 @@ impl Follower {
             committed: 0,
             events: Vec::new(),
             allocation: None,
+            leased_until: Duration::ZERO,
             free: None,
         };
         self.receive(seconds, beat);

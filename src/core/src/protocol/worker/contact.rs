@@ -102,8 +102,12 @@ impl Worker {
         };
         let number = self.contact.start_heartbeat(now);
         self.lease.report_returned(number);
+        // It leaves once the engine acts on nothing any more.
         let status = match self.leaving {
-            true => Status::Leaving,
+            true if self.lease.held().is_empty() || planted(Bug::LeavesWhileSending) => {
+                Status::Leaving
+            }
+            true => Status::Draining,
             false if self.draining => Status::Draining,
             false if self.lease.share.is_empty() => Status::Idle,
             _ if self.overloaded => Status::Overloaded,
@@ -119,6 +123,7 @@ impl Worker {
             applied: self.lease.applied,
             held: self.lease.reported_held(),
             handled_until: self.lease.handled_until(),
+            since_start: self.start.local.map(|s| now.signed_since(s)),
             unused: self.lease.unused(),
             returned: self.lease.returned().clone(),
             load: self.in_flight,

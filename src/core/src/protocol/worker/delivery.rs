@@ -6,6 +6,9 @@ use super::*;
 impl Worker {
     /// The engine measured. A final snapshot is delivered until it is acknowledged.
     pub fn measured(&mut self, now: Time, snapshot: Snapshot, fx: &mut Effects) {
+        if snapshot.is_final {
+            self.lease.return_unused();
+        }
         self.finished |= snapshot.is_final;
         let is_final = snapshot.is_final;
         self.in_flight = in_flight(&snapshot);

@@ -248,6 +248,14 @@ impl Lease {
         }
     }
 
+    /// The engine has ended: the numbers that it has not used are returned.
+    pub(super) fn return_unused(&mut self) {
+        let unused = self.unused();
+        self.returned = self.returned.union(&unused);
+        self.granted = self.granted.difference(&unused);
+        (self.engine.unused, self.added) = (Numbers::EMPTY, Numbers::EMPTY);
+    }
+
     /// Whether the engine has numbers that it cannot use, because it has no users.
     pub(super) fn has_idle_numbers(&self) -> bool {
         self.held().is_empty() && !self.engine.unused.is_empty()

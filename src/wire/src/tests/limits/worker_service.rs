@@ -88,6 +88,7 @@ fn heartbeat() {
         m.held = (0..2 * MAX_HELD_INTERVALS as u32 + 2).collect()
     });
     bad("handled_until_ns", |m| m.handled_until_ns = u64::MAX);
+    bad("since_start_ns", |m| m.since_start_ns = Some(i64::MAX));
     bad("unused", |m| m.unused = vec![5, 4]);
     bad("unused", |m| m.unused = vec![5, u64::MAX]);
     bad("unused", |m| {

@@ -60,6 +60,7 @@ pub fn gossip() -> Vec<Gossip> {
                 term: 2,
                 entries: decisions().into(),
             },
+            leased_until: Duration::from_nanos(9_000_000_004),
             free: Some(FreeNumbers {
                 term: 2,
                 beat: 7,
@@ -124,6 +125,7 @@ pub fn gossip() -> Vec<Gossip> {
             committed: 4,
             events: super::ended().events,
             allocation: (state == TestState::Running).then(|| super::allocation().name()),
+            leased_until: Duration::from_nanos(8_000_000_005),
             free: (state != TestState::Electing).then(|| Arc::new(Numbers::range(2, 9))),
         }));
     }

@@ -284,6 +284,7 @@ pub fn heartbeat() -> Heartbeat {
         applied: 7,
         held: Slots::range(5, 7).union(&Slots::range(10, 333_344)),
         handled_until: Duration::from_nanos(4_000_000_001),
+        since_start: Some(-5_000_000_002),
         unused: Numbers::range(1 << 40, (1 << 40) + 5),
         returned: Numbers::range(3, 4),
         load: 12,
