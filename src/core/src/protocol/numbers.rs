@@ -41,26 +41,17 @@ struct WorkerNumbers {
 }
 
 impl WorkerNumbers {
-    /// Estimates what the worker uses between two heartbeats. A worker without numbers has waited,
-    /// so it may use more: twice as much.
-    fn measure(&mut self, now: Time, used: u64, interval: Duration, waits: bool) {
+    /// Measures what the worker uses between two heartbeats. If it uses more than in the time
+    /// before, that counts at once.
+    fn measure(&mut self, now: Time, used: u64, interval: Duration) {
         self.counted += used;
-        let Some(since) = self.reported_at else {
-            self.reported_at = Some(now);
-            return;
-        };
-        let time = now.since(since);
-        if time < interval / 4 && !waits {
-            return;
+        self.per_heartbeat = self.per_heartbeat.max(self.counted);
+        let time = now.since(*self.reported_at.get_or_insert(now));
+        if time >= interval / 2 {
+            let rate = u128::from(self.counted) * interval.as_nanos() / time.as_nanos().max(1);
+            self.per_heartbeat = u64::try_from(rate).unwrap_or(u64::MAX);
+            (self.counted, self.reported_at) = (0, Some(now));
         }
-        let time = time.max(interval / 16).as_nanos();
-        let rate = u128::from(self.counted) * interval.as_nanos() / time.max(1);
-        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
-        self.per_heartbeat = match waits && used > 0 {
-            true => rate.max(2 * self.per_heartbeat),
-            false => rate,
-        };
-        (self.counted, self.reported_at) = (0, Some(now));
     }
 }
 
@@ -174,7 +165,7 @@ impl NumberPool {
         let outstanding = w.outstanding.intersection(&possible);
         let used = w.outstanding.len() - outstanding.len();
         w.used += used;
-        w.measure(now, used, report.interval, outstanding.is_empty());
+        w.measure(now, used, report.interval);
         w.outstanding = outstanding;
         w.live = !report.finished;
         w.users = u64::from(report.users);

@@ -285,11 +285,10 @@ impl Coordinator {
         };
         let granted = pool.report(now, &hb.node, hb.number, report, once).clone();
         self.needs_numbers |= pool.short();
-        self.needs_tick |= pool.exhausted();
-        Some(NumbersGrant {
-            granted,
-            last: pool.exhausted(),
-        })
+        // Workers of an earlier term may have numbers until they have reported.
+        let last = pool.exhausted() && now >= self.reports_until;
+        self.needs_tick |= last;
+        Some(NumbersGrant { granted, last })
     }
 }
 
