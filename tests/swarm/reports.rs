@@ -233,7 +233,7 @@ fn unusable_files_are_reported_before_the_test_starts() {
         ),
         (
             vec!["--baseline", "missing.json"],
-            "--baseline missing.json",
+            "cannot read missing.json: No such file or directory; give --baseline a file",
         ),
         (
             vec!["--csv", "-", "--json", "-"],
