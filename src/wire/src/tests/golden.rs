@@ -436,6 +436,98 @@ fn records_keep_their_field_numbers_and_kinds() {
     assert_eq!(encode_reply(&Reply::Record(None)), [0xe2, 0x03, 0]);
 }
 
+/// Handwritten bytes, so that the field numbers and the form of sets cannot change.
+#[test]
+fn shares_and_allocations_keep_their_field_numbers() {
+    use vajra_core::protocol::allocation::{Allocation, AllocationEntry};
+    use vajra_core::protocol::messages::{NumbersGrant, Order, ShareReport};
+    use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
+    use vajra_core::{Numbers, Slots};
+    let bytes = |number: u8, value: &[u8]| {
+        let mut bytes = vec![number << 3 | 2, value.len() as u8];
+        bytes.extend(value);
+        bytes
+    };
+    // 0..=99 and 999,999: the bound 1,000,000 takes three bytes.
+    let share = Slots::range(0, 100).union(&Slots::range(999_999, 1_000_000));
+    let bounds = [0, 100, 0xbf, 0x84, 0x3d, 0xc0, 0x84, 0x3d];
+    let order = Order {
+        number: 7,
+        share: share.clone(),
+        floor: std::time::Duration::from_nanos(9),
+        start: Some(RemoteTime(-2)),
+    };
+    let start = [vec![4 << 3 | 1, 0xfe], vec![0xff; 7]].concat();
+    assert_eq!(
+        order.to_wire().encode_to_vec(),
+        [small(1, 7), bytes(2, &bounds), small(3, 9), start].concat()
+    );
+    let report = ShareReport {
+        share: Slots::range(1, 2),
+        held: share.clone(),
+    };
+    assert_eq!(
+        report.to_wire().encode_to_vec(),
+        [bytes(1, &[1, 2]), bytes(2, &bounds)].concat()
+    );
+    let grant = NumbersGrant {
+        granted: Numbers::range(3, 1 << 14),
+        last: true,
+    };
+    assert_eq!(
+        grant.to_wire().encode_to_vec(),
+        [bytes(1, &[3, 0x80, 0x80, 0x01]), small(2, 1)].concat()
+    );
+    let node = |n| NodeId {
+        peer: Peer::new(&[n; 2]),
+        incarnation: Incarnation(u64::from(n)),
+    };
+    let encoded_node = |n: u8| [bytes(1, &[n; 2]), small(2, n)].concat();
+    let test = TestId([9; 16]);
+    let list = Allocation {
+        test,
+        term: 2,
+        number: 7,
+        coordinator: node(1),
+        entries: vec![AllocationEntry {
+            worker: node(4),
+            slots: share,
+        }],
+    };
+    let name = list.name();
+    assert_eq!(
+        name.to_wire().encode_to_vec(),
+        [small(1, 7), bytes(2, &name.digest.0)].concat()
+    );
+    let entry = [bytes(1, &encoded_node(4)), bytes(2, &bounds)].concat();
+    let list_bytes = [
+        bytes(1, &[9; 16]),
+        small(2, 2),
+        small(3, 7),
+        bytes(4, &encoded_node(1)),
+        bytes(5, &entry),
+    ]
+    .concat();
+    let body = [bytes(1, &[9; 16]), bytes(2, &list_bytes)].concat();
+    let reply = Reply::Allocation {
+        test,
+        list: Some(std::sync::Arc::new(list)),
+    };
+    assert_eq!(
+        encode_reply(&reply),
+        [vec![0xc2, 0x01, body.len() as u8], body].concat()
+    );
+    let request = Request::FetchAllocation {
+        test,
+        digest: Digest([8; 32]),
+    };
+    let body = [bytes(1, &[9; 16]), bytes(2, &[8; 32])].concat();
+    assert_eq!(
+        encode_request(&request),
+        [vec![0xc2, 0x01, body.len() as u8], body].concat()
+    );
+}
+
 /// Added fields are ignored. Unknown kinds are distinguished from malformed messages.
 #[test]
 fn newer_messages_are_recognised() {

@@ -117,11 +117,11 @@ fn envelope(field: u32, mut body: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn only_metrics_plans_snapshots_data_and_records_may_be_large() {
-    for field in [1, 2, 3, 4, 20, 21, 22, 23, 40, 51, 99] {
+    for field in [1, 2, 3, 4, 20, 21, 22, 23, 24, 40, 51, 70, 99] {
         let bytes = envelope(field, vec![0x0a; MAX_CONTROL]);
         oversize(decode_request(&bytes), MAX_CONTROL);
     }
-    for field in [1, 2, 3, 4, 5, 20, 23, 30, 41, 50, 51, 99] {
+    for field in [1, 2, 3, 4, 5, 20, 23, 30, 41, 50, 51, 70, 99] {
         let bytes = envelope(field, vec![0x0a; MAX_CONTROL]);
         oversize(decode_reply(&bytes), MAX_CONTROL);
     }
@@ -151,6 +151,10 @@ fn a_megabyte_of_empty_messages_is_refused_before_it_is_decoded() {
     refused(decode_request(&envelope(5, steps)).map(drop));
     let parts = [0x0a, 0x00].repeat(500_000);
     refused(decode_reply(&envelope(40, parts)).map(drop));
+    let entries = [0x2a, 0x00].repeat(500_000);
+    refused(decode_reply(&envelope(24, envelope(2, entries))).map(drop));
+    let workers = envelope(5, [0x0a, 0x00].repeat(500_000));
+    refused(decode_reply(&envelope(24, envelope(2, workers))).map(drop));
 }
 
 /// A message to all nodes is not accepted as a message to one.

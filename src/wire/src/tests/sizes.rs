@@ -11,7 +11,7 @@ use vajra_core::protocol::allocation::{Allocation, AllocationEntry};
 use vajra_core::protocol::log::{EntryKind, LogEntry};
 use vajra_core::protocol::messages::*;
 use vajra_core::protocol::{Incarnation, NodeId, Peer};
-use vajra_core::{Numbers, Slots};
+use vajra_core::{Numbers, SLOTS, Slots};
 
 fn key(piece: &Piece) -> String {
     match piece {
@@ -340,6 +340,118 @@ fn the_largest_allocation_fits_a_reply() {
     let bytes = encode_reply(&reply);
     assert!(bytes.len() <= MAX_BULK, "{}", bytes.len());
     assert_eq!(decode_reply(&bytes), Ok(reply));
+}
+
+/// With the largest log, the most free numbers and every optional field.
+#[test]
+fn the_longest_vote_fits() {
+    let mut log = vec![samples::decisions()[4].clone(); MAX_LOG_ENTRIES - 1];
+    log.push(LogEntry {
+        kind: EntryKind::SetupValues(vec![b'7'; MAX_VALUES].into()),
+        ..log[0].clone()
+    });
+    let free = (0..MAX_NUMBER_INTERVALS as u64).map(|i| vajra_core::Interval {
+        from: MAX_NUMBER - 2 * i - 1,
+        to: MAX_NUMBER - 2 * i,
+    });
+    let vote = TestMessage::Vote {
+        test: samples::TEST,
+        term: MAX_NUMBER,
+        candidate: samples::node(1),
+        elector: samples::node(2),
+        sending: u32::MAX,
+        share_lease: MAX_SPAN,
+        stop: Some(samples::stop()),
+        start: Some(RelayedStart {
+            term: MAX_NUMBER,
+            since: -(MAX_SPAN.as_nanos() as i64),
+        }),
+        log: vajra_core::protocol::log::Log {
+            term: MAX_NUMBER,
+            entries: log.into(),
+        },
+        leased_until: MAX_SPAN,
+        free: Some(FreeNumbers {
+            term: MAX_NUMBER,
+            beat: MAX_NUMBER,
+            numbers: Arc::new(Numbers::union_of(free)),
+        }),
+    };
+    let direct = Request::Election(vote.clone());
+    let bytes = encode_request(&direct);
+    assert!(bytes.len() <= MAX_CONTROL, "{}", bytes.len());
+    assert_eq!(decode_request(&bytes), Ok(direct));
+    let vote = Gossip::Test(vote);
+    let (topic, bytes) = encode_gossip(&vote);
+    assert!(bytes.len() <= MAX_GOSSIP, "{}", bytes.len());
+    assert_eq!(decode_gossip(topic, &bytes), Ok(vote));
+}
+
+/// Slots in `n` pieces at the end of the load, where bounds take the most bytes.
+fn pieces(n: usize) -> Slots {
+    let interval = |i| vajra_core::Interval {
+        from: SLOTS - 2 * i - 1,
+        to: SLOTS - 2 * i,
+    };
+    Slots::union_of((0..n as u32).map(interval))
+}
+
+#[test]
+fn the_largest_heartbeat_and_its_answer_fit_a_control_message() {
+    let numbers =
+        Numbers::union_of(
+            (0..MAX_NUMBER_INTERVALS as u64).map(|i| vajra_core::Interval {
+                from: MAX_NUMBER - 2 * i - 1,
+                to: MAX_NUMBER - 2 * i,
+            }),
+        );
+    let request = Request::Heartbeat(Heartbeat {
+        held: pieces(MAX_HELD_INTERVALS),
+        unused: numbers.clone(),
+        returned: numbers.clone(),
+        ..samples::heartbeat()
+    });
+    let bytes = encode_request(&request);
+    assert!(bytes.len() <= MAX_CONTROL, "{}", bytes.len());
+    assert_eq!(decode_request(&bytes), Ok(request));
+    let mut log = vec![samples::decisions()[4].clone(); MAX_LOG_ENTRIES - 1];
+    log.push(LogEntry {
+        kind: EntryKind::SetupValues(vec![b'7'; MAX_VALUES].into()),
+        ..log[0].clone()
+    });
+    let reply = Reply::Heartbeat(HeartbeatReply {
+        message: "x".repeat(MAX_TEXT),
+        order: Some(Order {
+            share: pieces(MAX_INTERVALS),
+            ..samples::order()
+        }),
+        numbers: Some(NumbersGrant {
+            granted: numbers,
+            last: false,
+        }),
+        log,
+        ..samples::heartbeat_reply()
+    });
+    let bytes = encode_reply(&reply);
+    assert!(bytes.len() <= MAX_CONTROL, "{}", bytes.len());
+    assert_eq!(decode_reply(&bytes), Ok(reply));
+}
+
+/// A number that a message leaves out counts as used, so it is never granted twice.
+#[test]
+fn request_numbers_in_too_many_pieces_are_cut_so_that_peers_accept_them() {
+    let many = Numbers::union_of((0..1000).map(|i| vajra_core::Interval {
+        from: 2 * i,
+        to: 2 * i + 1,
+    }));
+    let request = Request::Heartbeat(Heartbeat {
+        unused: many.clone(),
+        ..samples::heartbeat()
+    });
+    let Ok(Request::Heartbeat(h)) = decode_request(&encode_request(&request)) else {
+        panic!("refused");
+    };
+    assert_eq!(h.unused, many.first(MAX_NUMBER_INTERVALS as u64));
 }
 
 #[test]

@@ -140,6 +140,17 @@ fn elections() {
                     m.since_start_ns = Some(1);
                     m.start_term = 0;
                 });
+                spoil!(Vote, "leased_until_ns", m => m.leased_until_ns = span() + 1);
+                spoil!(Vote, "term", m => m.free.as_mut().unwrap().term = 0);
+                spoil!(Vote, "free.beat", m => m.free.as_mut().unwrap().beat = u64::MAX);
+                spoil!(Vote, "free.numbers", m => m.free.as_mut().unwrap().numbers = vec![5]);
+                spoil!(Vote, "free.numbers", m => {
+                    m.free.as_mut().unwrap().numbers = vec![0, MAX_NUMBER + 1];
+                });
+                spoil!(Vote, "free.numbers", m => {
+                    let bounds = 0..2 * MAX_NUMBER_INTERVALS as u64 + 2;
+                    m.free.as_mut().unwrap().numbers = bounds.collect();
+                });
                 spoil!(Vote, "log_term", m => m.log_term = u64::MAX);
                 spoil!(Vote, "at_ns", m => m.log[5].at_ns = u64::MAX);
                 spoil!(Vote, "timeout_ns", m => {
@@ -153,6 +164,23 @@ fn elections() {
                 spoil!(Beat, "since_start_ns", m => m.since_start_ns = Some(i64::MIN));
                 spoil!(Beat, "since_start_ns", m => m.since_start_ns = Some(i64::MAX));
                 spoil!(Beat, "ends_within_ns", m => m.ends_within_ns = Some(u64::MAX));
+                spoil!(Beat, "leased_until_ns", m => m.leased_until_ns = span() + 1);
+                spoil!(Beat, "free", m => m.free = Some(v1::FreeList { numbers: vec![1] }));
+                spoil!(Beat, "free", m => m.free = Some(v1::FreeList { numbers: vec![1, 1] }));
+                spoil!(Beat, "free", m => {
+                    m.free = Some(v1::FreeList { numbers: vec![0, MAX_NUMBER + 1] });
+                });
+                spoil!(Beat, "free", m => {
+                    let bounds = 0..2 * MAX_NUMBER_INTERVALS as u64 + 2;
+                    m.free = Some(v1::FreeList { numbers: bounds.collect() });
+                });
+                spoil!(Beat, "digest", m => {
+                    m.allocation = Some(worker::AllocationName { number: 1, digest: vec![0; 33] });
+                });
+                spoil!(Beat, "allocation.number", m => {
+                    let digest = vec![0; 32];
+                    m.allocation = Some(worker::AllocationName { number: u64::MAX, digest });
+                });
                 spoil!(Beat, "state", m => m.state = 0);
                 spoil!(Beat, "state", m => m.state = 99);
                 spoil!(Beat, "committed", m => m.committed = 7);
@@ -227,6 +255,9 @@ fn the_end() {
         m.events[0].peer = Some(vec![0; MAX_PEER + 1])
     });
     bad("event.text", |m| m.events[0].text = long(MAX_TEXT + 1));
+    bad("unused_numbers", |m| {
+        m.unused_numbers = Some(MAX_NUMBER + 1)
+    });
 }
 
 #[test]

@@ -265,3 +265,47 @@ fn an_unknown_kind_of_record_is_of_a_newer_version() {
         assert!(decoded.is_err_and(|e| e.is_newer()), "{kind}");
     }
 }
+
+#[test]
+fn allocations() {
+    use v1::reply::Body;
+    use vajra_core::protocol::allocation::Allocation;
+    let good = samples::allocation();
+    let bad =
+        |field, spoil: fn(&mut worker::Allocation)| refused::<Allocation>(&good, field, spoil);
+    bad("test", |m| m.test.truncate(15));
+    bad("term", |m| m.term = 0);
+    bad("allocation.number", |m| m.number = MAX_NUMBER + 1);
+    bad("coordinator", |m| m.coordinator = None);
+    bad("worker", |m| m.entries[0].worker = None);
+    bad("peer", |m| m.entries[0].worker = Some(Default::default()));
+    bad("entry.slots", |m| m.entries[0].slots = vec![7]);
+    bad("entry.slots", |m| m.entries[0].slots = vec![7, 7]);
+    bad("entry.slots", |m| m.entries[0].slots = vec![0, 7, 7, 9]);
+    bad("entry.slots", |m| m.entries[0].slots = vec![5, 7, 0, 2]);
+    bad("entry.slots", |m| {
+        m.entries[0].slots = vec![0, MAX_SLOTS + 1]
+    });
+    bad("entry.slots", |m| {
+        m.entries[0].slots = (0..2 * MAX_ENTRY_INTERVALS as u32 + 2).collect();
+    });
+
+    let of = |test: usize, list| {
+        let test = vec![1; test];
+        Body::Allocation(v1::FetchedAllocation { test, list })
+    };
+    refused_reply(of(15, None), "test");
+    let mut long = good.to_wire();
+    long.entries = vec![long.entries[0].clone(); MAX_ENTRIES + 1];
+    refused_reply(of(16, Some(long)), "entries");
+
+    let fetch = |test: usize, digest: usize| {
+        let (test, digest) = (vec![1; test], vec![2; digest]);
+        let body = v1::request::Body::FetchAllocation(v1::FetchAllocation { test, digest });
+        decode_request(&v1::Request { body: Some(body) }.encode_to_vec())
+    };
+    assert!(fetch(16, 32).is_ok());
+    for (test, digest) in [(0, 32), (15, 32), (17, 32), (16, 0), (16, 31), (16, 33)] {
+        assert!(fetch(test, digest).is_err(), "{test} and {digest} bytes");
+    }
+}

@@ -151,6 +151,12 @@ fn heartbeat() {
             ..o
         })
     });
+    bad("start_ns", |m| {
+        m.order = m.order.take().map(|o| worker::Order {
+            start_ns: Some(i64::MIN),
+            ..o
+        })
+    });
     bad("clock", |m| m.clock = None);
 }
 
@@ -178,6 +184,7 @@ fn assignment() {
     bad("term", |m| m.term = 0);
     bad("registration", |m| m.registration = u64::MAX);
     bad("sent_ns", |m| m.sent_ns = i64::MAX);
+    bad("sent_ns", |m| m.sent_ns = i64::MIN);
     bad("allocation", |m| m.allocation = None);
     bad("coordinator", |m| {
         m.list = m.list.take().map(|l| worker::Allocation {
