@@ -81,6 +81,7 @@ impl NetworkHandle {
             Request::FetchAnnouncement(_)
             | Request::FetchPlan(_)
             | Request::FetchSnapshots { .. }
+            | Request::FetchAllocation { .. }
             | Request::FetchBlob { .. }
             | Request::FetchRecord { .. } => RequestProtocol::Bulk,
             // The answers are small, but may take longer than a control request allows.

@@ -9,9 +9,9 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
 use crate::load_changes::load_changes;
+use vajra_core::Numbers;
 use vajra_core::metrics::{Piece, StepCounters, TimeKind, new_histogram};
 use vajra_core::protocol::log::setup_values;
-use vajra_core::Numbers;
 use vajra_core::protocol::{EngineHeld, EngineOrder, Measurement, TestId};
 use vajra_core::sync::lock;
 use vajra_engine::{

@@ -159,7 +159,7 @@ impl Wire for ShareReport {
     fn from_wire(m: Self::Message) -> Result<ShareReport, WireError> {
         Ok(ShareReport {
             share: share("report.share", &m.share)?,
-            held: held("report.held", &m.held)?,
+            held: entry("report.held", &m.held)?,
         })
     }
 }

@@ -472,7 +472,10 @@ fn a_successor_starts_free_slots_after_the_end_of_all_earlier_leases() {
         ..o.c.init.clone()
     };
     let next = Coordinator::new(init, Timings::lan(), &mut Effects::default());
-    assert_eq!(next.floor, Duration::from_secs(7) + Duration::from_millis(1_020));
+    assert_eq!(
+        next.floor,
+        Duration::from_secs(7) + Duration::from_millis(1_020)
+    );
 }
 
 #[test]

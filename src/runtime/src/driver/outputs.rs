@@ -235,7 +235,9 @@ impl Driver {
             let held = run.held();
             self.input(Input::Held(test, held.clone()));
             let returned = Numbers::EMPTY;
-            self.engine.ended.insert(test, EngineHeld { returned, ..held });
+            self.engine
+                .ended
+                .insert(test, EngineHeld { returned, ..held });
             let measurement = run.measure(true, Duration::ZERO);
             self.spawn_measurement(test, measurement);
         }

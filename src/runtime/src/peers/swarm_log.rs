@@ -233,7 +233,8 @@ mod tests {
             w.receive(2 * i, advert(i + 1));
             w.log.check(Time(2 * i as i64 * SECOND), 2 * i, &w.members);
             w.members.disconnected(&peer);
-            w.log.check(Time((2 * i as i64 + 1) * SECOND), 2 * i, &w.members);
+            w.log
+                .check(Time((2 * i as i64 + 1) * SECOND), 2 * i, &w.members);
         }
         assert_eq!(w.log.events.len(), MAX_EVENTS);
         let kinds: Vec<String> = w

@@ -53,7 +53,10 @@ impl Preflights {
         let spec = spec_of(&plan);
         let bytes: Arc<[u8]> = plan.to_bytes().into();
         let digest = Digest::of(&bytes);
-        let live = core.members().live(now).map(|known| Advert::clone(&known.advert));
+        let live = core
+            .members()
+            .live(now)
+            .map(|known| Advert::clone(&known.advert));
         let mut others: Vec<Advert> = live.collect();
         others.sort_by(|a, b| a.name.cmp(&b.name));
         let own = own_advert(core, now);

@@ -33,7 +33,7 @@ impl Worker {
         let Some((term, coordinator)) = &self.contact.coordinator else {
             return;
         };
-        let held = self.lease.reported_held();
+        let held = self.lease.report_held();
         let runs = self.hold_mode() || now < self.lease.until || planted(Bug::ExpiredReported);
         let report = ShareReport {
             share: self.lease.share.clone(),

@@ -169,7 +169,10 @@ impl Lease {
         self.waiting = None;
         self.requested = None;
         self.list = None;
-        self.reported_returned = None;
+        // The earlier coordinator may have granted them to another worker since.
+        if self.reported_returned.take().is_some() {
+            self.returned = Numbers::EMPTY;
+        }
     }
 
     /// All slots that the engine may act on.
@@ -184,6 +187,11 @@ impl Lease {
     /// coordinator ignores.
     pub(super) fn reported_held(&self) -> Slots {
         self.held().in_few_intervals(MAX_HELD_INTERVALS)
+    }
+
+    /// The same for a report to a new coordinator, which compares it with those of other workers.
+    pub(super) fn report_held(&self) -> Slots {
+        self.held().in_few_intervals(4 * MAX_HELD_INTERVALS)
     }
 
     /// Replaces the share. Returns the number of the change.
