@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 pub mod arrivals;
+pub mod concurrency;
 pub mod lan;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -5,7 +5,6 @@
 //! `cargo test --test faults chaos -- --nocapture` prints the measured times;
 //! `VAJRA_CHAOS_RATE=2000` sets another rate.
 
-use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::arrivals::{Arrivals, busiest_second, lowest_rate, recovery_time};
@@ -14,29 +13,8 @@ use crate::common::{
     Node, Process, RunCommand, complete_result, eventually, pause_for, require, start_detached,
     swarm, vajra,
 };
+use crate::permit::Permit;
 use serde_json::Value;
-
-/// Permit to run a test. Only two run at a time: on two cores, more would disturb each other.
-struct Permit;
-
-static RUNNING: Mutex<usize> = Mutex::new(0);
-static FREE: Condvar = Condvar::new();
-
-impl Permit {
-    fn acquire() -> Permit {
-        let running = RUNNING.lock().unwrap();
-        let mut running = FREE.wait_while(running, |n| *n >= 2).unwrap();
-        *running += 1;
-        Permit
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        *RUNNING.lock().unwrap() -= 1;
-        FREE.notify_one();
-    }
-}
 
 fn rate() -> f64 {
     let given = std::env::var("VAJRA_CHAOS_RATE").ok();

@@ -5,4 +5,6 @@
 mod common;
 
 mod chaos;
+mod closed_model;
 mod namespaces;
+mod permit;

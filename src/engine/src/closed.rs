@@ -216,7 +216,10 @@ impl Closed {
             true => now,
             false => due,
         };
-        engine.count(|c| c.planned += 1);
+        engine.count(|c| {
+            c.planned += 1;
+            c.iterations += 1;
+        });
         engine.busy.set(engine.busy.get() + 1);
         user.busy.set(true);
         let iteration = user.iterations.get();

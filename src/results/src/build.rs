@@ -31,7 +31,10 @@ impl ResultInput {
         let all = self.counters();
         let times = Times::of(&self.workers);
         let (planned, duration) = self.planned(&all, &profile);
-        let totals = totals(&all, planned);
+        let totals = Totals {
+            unaccounted: self.unaccounted(&all),
+            ..totals(&all, planned)
+        };
         let start_skew = self.start_skew();
         let complete = self.complete && times.whole;
         let judgement = verdict::judge(&Facts {
@@ -89,6 +92,14 @@ impl ResultInput {
             .map(|t| threshold::evaluate(t, &result))
             .collect();
         result
+    }
+
+    /// Iterations of a limited plan that a lost worker may have carried out after its last report.
+    fn unaccounted(&self, all: &Counters) -> u64 {
+        let (Some(most), Some(unused)) = (self.plan.load.requests, self.unused_numbers) else {
+            return 0;
+        };
+        most.saturating_sub(unused).saturating_sub(all.iterations)
     }
 
     /// Counters of all workers and steps.
@@ -267,6 +278,7 @@ fn totals(all: &Counters, planned: u64) -> Totals {
         bytes_received: all.bytes_received,
         checks_passed: all.checks_passed,
         checks_failed: all.checks_failed,
+        unaccounted: 0,
     }
 }
 

@@ -39,6 +39,9 @@ pub struct ResultInput {
     pub changes: Vec<LoadChange>,
     /// Values from the setup hook.
     pub values: Values,
+    /// Numbers of requests that no worker got, if the plan limits the requests of its users; none
+    /// before the end.
+    pub unused_numbers: Option<u64>,
 }
 
 /// A worker's part of a test.

@@ -193,6 +193,10 @@ pub struct Totals {
     /// Checks of responses that failed.
     #[serde(default)]
     pub checks_failed: u64,
+    /// Closed model with `requests`: iterations that a lost worker may have carried out after its
+    /// last report.
+    #[serde(default)]
+    pub unaccounted: u64,
 }
 
 impl Totals {

@@ -82,7 +82,15 @@ fn remarks(facts: &Facts) -> impl Iterator<Item = String> {
         EventKind::TeardownFailed => Some(e.text.clone()),
         _ => None,
     };
-    facts.input.events.iter().filter_map(remark)
+    let unaccounted = (facts.totals.unaccounted > 0).then(|| {
+        format!(
+            "up to {} iterations that are not counted may have been carried out by a lost worker \
+             after its last report",
+            facts.totals.unaccounted
+        )
+    });
+    let remarks = facts.input.events.iter().filter_map(remark);
+    unaccounted.into_iter().chain(remarks)
 }
 
 fn nothing_sent(facts: &Facts) -> Option<String> {

@@ -227,3 +227,22 @@ fn errors_beyond_a_hundred_are_summed_by_kind() {
     let summed: Vec<_> = errors.iter().filter(|e| e.message.is_empty()).collect();
     assert_eq!(summed.len(), 2);
 }
+
+#[test]
+fn iterations_that_a_lost_worker_may_have_carried_out_are_unaccounted() {
+    let (mut survivor, mut lost) = (worker("alpha", 600), worker("beta", 300));
+    survivor.counters.iterations = 600;
+    lost.counters.iterations = 300;
+    lost.is_final = false;
+    lost.lost_at = Some(Duration::from_secs(4));
+    let mut input = input(vec![survivor, lost]);
+    let mut load = Load::closed(4, Duration::from_secs(10));
+    load.requests = Some(1_000);
+    input.plan = plan(load);
+    assert_eq!(input.build().totals.unaccounted, 0, "before the end");
+    input.unused_numbers = Some(30);
+    let result = input.build();
+    assert_eq!(result.totals.unaccounted, 70);
+    let named = |r: &String| r.starts_with("up to 70 iterations that are not counted");
+    assert!(result.reasons.iter().any(named), "{:?}", result.reasons);
+}

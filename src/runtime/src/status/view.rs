@@ -207,6 +207,7 @@ impl View<'_> {
                 .setup_values()
                 .and_then(|bytes| decode_values(bytes).ok())
                 .unwrap_or_default(),
+            unused_numbers: t.ended().and_then(|e| e.unused_numbers),
         })
     }
 
