@@ -63,6 +63,7 @@ impl ResultInput {
             start_skew_ms: start_skew.map(|(skew, _)| skew.as_secs_f64() * 1e3),
             start_skew_within_ms: start_skew.map(|(_, within)| within.as_secs_f64() * 1e3),
             coordinators: self.coordinators.clone(),
+            no_coordinator: self.absence.as_ref().map(|a| a.shown.clone()),
             nodes: self
                 .workers
                 .iter()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::redacted_plan::RedactedPlan;
-use super::result::{Event, Tenure};
+use super::result::{Event, NoCoordinator, Tenure};
 use vajra_core::protocol::TestId;
 use vajra_core::protocol::merge::WorkerMetrics;
 use vajra_core::protocol::messages::{EndReason, TestState};
@@ -31,6 +31,8 @@ pub struct ResultInput {
     pub started_unix_ms: Option<u64>,
     /// Coordinators, by term.
     pub coordinators: Vec<Tenure>,
+    /// Absence of a coordinator of a running test.
+    pub absence: Option<Absence>,
     /// Workers, in a fixed order.
     pub workers: Vec<WorkerInput>,
     /// Event log.
@@ -42,6 +44,16 @@ pub struct ResultInput {
     /// Numbers of requests that no worker got, if the plan limits the requests of its users; none
     /// before the end.
     pub unused_numbers: Option<u64>,
+}
+
+/// A running test without a coordinator.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Absence {
+    /// What the result shows of it.
+    pub shown: NoCoordinator,
+    /// Time after the start of the profile by which every arrival has been reported or is unsent:
+    /// the present, once the load has been stopped for so long that all reports have arrived.
+    pub accounted: Option<Duration>,
 }
 
 /// A worker's part of a test.

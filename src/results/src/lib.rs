@@ -45,7 +45,7 @@ mod verdict;
 
 pub use build::rfc3339;
 pub use find_node::{FindNodeError, find_node};
-pub use input::{ResultInput, WorkerInput};
+pub use input::{Absence, ResultInput, WorkerInput};
 pub use kinds::{
     ChangeKind, DataPick, EndKind, NodeHealth, NodeStatus, PlanOutcome, SuiteMode, SwarmEventKind,
     Verdict, state_name,
@@ -56,8 +56,8 @@ pub use plan_preview::PlanPreview;
 pub use progress::{Progress, Update};
 pub use redacted_plan::RedactedPlan;
 pub use result::{
-    ChangeResult, DataResult, ErrorEntry, Event, Histograms, NodeResult, Rate, Stats, StepResult,
-    Tenure, TestResult, ThresholdResult, Totals,
+    ChangeResult, DataResult, ErrorEntry, Event, Histograms, NoCoordinator, NodeResult, Rate,
+    Stats, StepResult, Tenure, TestResult, ThresholdResult, Totals,
 };
 pub use suite::{PlanResult, SuiteResult};
 pub use swarm::{SwarmEvent, SwarmEvents, SwarmLink, SwarmLinks, SwarmNow};

@@ -26,10 +26,13 @@ impl ResultInput {
             return (seen, duration);
         }
         let Some(reason) = &self.reason else {
-            let planned = match self.lost_a_worker() {
-                true => planned_until(profile, self.all_reported().min(measured)) + later_seen,
+            let planned = match (self.accounted(), self.lost_a_worker()) {
+                (Some(until), _) => planned_until(profile, until.min(measured)) + later_seen,
+                (None, true) => {
+                    planned_until(profile, self.all_reported().min(measured)) + later_seen
+                }
                 // The same as was sent, except for the rounding of each worker.
-                false => seen,
+                (None, false) => seen,
             };
             return (planned.max(seen), duration);
         };
@@ -39,10 +42,17 @@ impl ResultInput {
         (arrivals + later_seen, duration)
     }
 
-    /// The time of the newest report of any worker.
+    /// The time of the newest report of any worker, or the present if the load has stopped because
+    /// no coordinator exists.
     fn measured(&self, profile: &Profile) -> Duration {
         let reported = self.workers.iter().map(|w| w.metrics.elapsed).max();
-        reported.unwrap_or_default().min(profile.end())
+        let newest = reported.max(self.accounted());
+        newest.unwrap_or_default().min(profile.end())
+    }
+
+    /// See [`Absence::accounted`](super::input::Absence::accounted).
+    fn accounted(&self) -> Option<Duration> {
+        self.absence.as_ref()?.accounted
     }
 
     /// The time up to which every present worker has reported. Arrivals that are not accounted
@@ -108,6 +118,7 @@ impl ResultInput {
         let planned = match (self.plan.load.model, &self.reason) {
             (Model::Closed, _) => achieved,
             (Model::Open, Some(_)) => totals.planned as f64 / seconds,
+            (Model::Open, None) if self.accounted().is_some() => totals.planned as f64 / seconds,
             // In a running test, `totals.planned` is as old as the oldest report.
             (Model::Open, None) if matches!(self.plan.task, Task::Scenarios(_)) => achieved,
             (Model::Open, None) => planned_until(profile, self.measured(profile)) as f64 / seconds,

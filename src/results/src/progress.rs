@@ -40,6 +40,10 @@ pub struct Progress {
     pub p99_ms: Option<f64>,
     /// 99th percentile of the lag in the last interval, in milliseconds.
     pub lag_p99_ms: Option<f64>,
+    /// Time of the last message from a coordinator, in seconds after the start of the profile, if
+    /// there is no coordinator any more.
+    #[serde(default)]
+    pub no_coordinator_s: Option<f64>,
 }
 
 impl Progress {
@@ -59,6 +63,7 @@ impl Progress {
             p50_ms: result.response_time_ms.as_ref().map(|s| s.p50),
             p99_ms: result.response_time_ms.as_ref().map(|s| s.p99),
             lag_p99_ms: result.lag_ms.as_ref().map(|s| s.p99),
+            no_coordinator_s: None,
         }
     }
 }

@@ -50,6 +50,10 @@ pub struct TestResult {
     pub start_skew_within_ms: Option<f64>,
     /// Coordinators of the test, by term.
     pub coordinators: Vec<Tenure>,
+    /// Absence of a coordinator in a running test, as seen by the answering node; null while there
+    /// is one, and after the end.
+    #[serde(default)]
+    pub no_coordinator: Option<NoCoordinator>,
     /// Workers of the test.
     pub nodes: Vec<NodeResult>,
     /// Counters over all workers, warm-up included.
@@ -122,8 +126,21 @@ pub struct Tenure {
     pub name: String,
     /// Start of the tenure, in milliseconds after the start of the profile; negative before it.
     pub from_ms: i64,
-    /// End of the tenure; null while it is the coordinator.
+    /// End of the tenure, or time of its last message; null while it is the coordinator.
     pub to_ms: Option<i64>,
+}
+
+/// The absence of a coordinator. Times are in milliseconds after the start of the profile.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NoCoordinator {
+    /// Time of the last message from a coordinator.
+    pub since_ms: i64,
+    /// Time at which the load of the answering node stopped; null if it has not stopped.
+    pub load_stopped_ms: Option<i64>,
+    /// Electors that cannot be reached from the answering node.
+    pub silent_electors: u32,
+    /// Number of electors; an election takes a majority of them.
+    pub electors: u32,
 }
 
 /// A worker's part of the result.

@@ -68,7 +68,8 @@ pub(super) fn judge(facts: &Facts) -> Judgement {
     } else {
         Verdict::Valid
     };
-    let found = invalid.into_iter().chain(degraded).flatten();
+    let found = [uncoordinated(facts)].into_iter().chain(invalid);
+    let found = found.chain(degraded).flatten();
     Judgement {
         verdict,
         reasons: found.chain(remarks(facts)).collect(),
@@ -91,6 +92,26 @@ fn remarks(facts: &Facts) -> impl Iterator<Item = String> {
     });
     let remarks = facts.input.events.iter().filter_map(remark);
     unaccounted.into_iter().chain(remarks)
+}
+
+/// The absence of a coordinator in a running test, its cause and its effect on the load.
+fn uncoordinated(facts: &Facts) -> Option<String> {
+    let shown = &facts.input.absence.as_ref()?.shown;
+    let seconds = |ms: i64| ms as f64 / 1e3;
+    let cause = match (shown.silent_electors, shown.electors) {
+        (0, _) => String::new(),
+        (silent, electors) => {
+            format!(": {silent} of {electors} nodes that may vote cannot be reached")
+        }
+    };
+    let load = match shown.load_stopped_ms {
+        Some(at) => format!("; the load stopped at {:.1} s", seconds(at)),
+        None => String::new(),
+    };
+    Some(format!(
+        "no coordinator since {:.1} s{cause}{load}",
+        seconds(shown.since_ms)
+    ))
 }
 
 fn nothing_sent(facts: &Facts) -> Option<String> {

@@ -101,6 +101,7 @@ fn line(state: TestState) -> Progress {
         p50_ms: None,
         p99_ms: None,
         lag_p99_ms: None,
+        no_coordinator_s: None,
     }
 }
 

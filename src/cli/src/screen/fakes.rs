@@ -23,6 +23,7 @@ pub fn progress(elapsed_s: f64, rate: f64) -> Progress {
         p50_ms: Some(1.02),
         p99_ms: Some(3.4),
         lag_p99_ms: Some(0.04),
+        no_coordinator_s: None,
     }
 }
 

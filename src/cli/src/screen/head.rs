@@ -53,8 +53,13 @@ fn state(m: &Model, p: &Palette) -> Line<'static> {
         .plan
         .as_ref()
         .is_some_and(|plan| m.started() && plan.paused_at(m.elapsed_s()));
+    let is_absent = m
+        .result
+        .as_ref()
+        .is_some_and(|r| r.no_coordinator.is_some());
     let (word, style) = match m.state() {
         "" => ("…", p.dim()),
+        "running" | "stopping" if is_absent => ("no coordinator", p.bad()),
         "running" if paused => ("paused", p.warn()),
         "running" if !m.started() => ("starting", p.good()),
         "running" => ("running", p.good()),

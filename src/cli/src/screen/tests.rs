@@ -15,7 +15,9 @@ use super::{charts, keys};
 use vajra_core::metrics::new_histogram;
 use vajra_core::protocol::messages::TestState;
 use vajra_plan::Load;
-use vajra_results::{ErrorEntry, Event, NodeHealth, Tenure, TestResult, ThresholdResult};
+use vajra_results::{
+    ErrorEntry, Event, NoCoordinator, NodeHealth, Tenure, TestResult, ThresholdResult,
+};
 
 fn drawn(m: &Model, palette: &Palette, width: u16, height: u16) -> Buffer {
     let backend = TestBackend::new(width, height);
@@ -412,6 +414,27 @@ fn a_reason_replaces_the_swarm_on_a_narrow_terminal() {
     m.result(r);
     assert_all(&shown(&m, 80, 24), &[why]);
     assert_all(&shown(&m, 200, 60), &[why, "coordinator beta"]);
+}
+
+#[test]
+fn the_absence_of_a_coordinator_replaces_the_state() {
+    let mut m = running();
+    let mut r = result(1_000);
+    let why = "no coordinator since 9.0 s: 2 of 3 nodes that may vote cannot be reached";
+    r.reasons = vec![why.into()];
+    r.thresholds.clear();
+    r.coordinators[0].to_ms = Some(9_000);
+    r.no_coordinator = Some(NoCoordinator {
+        since_ms: 9_000,
+        load_stopped_ms: None,
+        silent_electors: 2,
+        electors: 3,
+    });
+    m.result(r);
+    let screen = shown(&m, 200, 60);
+    assert_all(&screen, &["no coordinator\n", why]);
+    assert!(!screen.contains("running"), "{screen}");
+    assert!(!screen.contains("coordinator beta"), "{screen}");
 }
 
 #[test]

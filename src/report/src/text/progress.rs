@@ -51,6 +51,15 @@ fn running(p: &Progress) -> String {
         TestState::Stopping => "  stopping",
         _ => "",
     };
+    if let Some(since) = p.no_coordinator_s {
+        return format!(
+            "{:>6.1}/{} s  {}/s{load}  no coordinator since {since:.1} s  nodes {}{state}",
+            p.elapsed_s,
+            seconds(p.duration_s),
+            units::brief(p.rate),
+            p.nodes,
+        );
+    }
     format!(
         "{:>6.1}/{} s  {}/s{load}  p50 {}  p99 {}{lag}  errors {}  nodes {}{state}",
         p.elapsed_s,
@@ -90,6 +99,7 @@ mod tests {
             p50_ms: Some(1.02),
             p99_ms: Some(3.4),
             lag_p99_ms: Some(0.2),
+            no_coordinator_s: None,
         }
     }
 
@@ -113,6 +123,21 @@ mod tests {
         assert_eq!(
             progress(&closed),
             "  12.0/0.5 s  4999/s by 10 users  p50 1.02 ms  p99 3.40 ms  errors 1,234  nodes 5  stopping"
+        );
+    }
+
+    #[test]
+    fn the_absence_of_a_coordinator_replaces_the_times() {
+        let alone = Progress {
+            elapsed_s: 70.0,
+            duration_s: 120.0,
+            rate: 0.0,
+            no_coordinator_s: Some(61.24),
+            ..line()
+        };
+        assert_eq!(
+            progress(&alone),
+            "  70.0/120 s  0.00/s of 5000  no coordinator since 61.2 s  nodes 5"
         );
     }
 

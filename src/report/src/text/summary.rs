@@ -91,9 +91,13 @@ fn coordinators(r: &TestResult) -> String {
         .iter()
         .map(|c| format!("{} (term {})", name(&c.peer), c.term))
         .collect();
+    let none = match &r.no_coordinator {
+        Some(none) => format!(", none since {:.1} s", none.since_ms as f64 / 1e3),
+        None => String::new(),
+    };
     match earlier {
-        0 => each.join(", "),
-        n => format!("{n} earlier ones, {}", each.join(", ")),
+        0 => each.join(", ") + &none,
+        n => format!("{n} earlier ones, {}{none}", each.join(", ")),
     }
 }
 

@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr as _;
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
 use vajra_report::text::{WIDTH, summary};
-use vajra_results::Tenure;
+use vajra_results::{Absence, NoCoordinator, Tenure};
 
 /// A test that fills every part of the summary.
 fn eventful() -> ResultInput {
@@ -51,6 +51,29 @@ fn the_summary_has_the_expected_text() {
     let expected = include_str!("summary.txt");
     let shown = summary(&eventful().build());
     assert_eq!(shown, expected, "\n{shown}");
+}
+
+#[test]
+fn a_coordinator_that_disappeared_is_not_shown_as_the_current_one() {
+    let mut input = eventful();
+    (input.state, input.reason, input.complete) = (TestState::Running, None, false);
+    input.coordinators[0].to_ms = Some(61_200);
+    input.absence = Some(Absence {
+        shown: NoCoordinator {
+            since_ms: 61_200,
+            load_stopped_ms: Some(63_700),
+            silent_electors: 2,
+            electors: 3,
+        },
+        accounted: None,
+    });
+    let shown = summary(&input.build());
+    assert!(
+        shown.contains("beta (term 1), none since 61.2 s\n"),
+        "{shown}"
+    );
+    let first = "    - no coordinator since 61.2 s: 2 of 3 nodes that may vote";
+    assert!(shown.contains(first), "{shown}");
 }
 
 #[test]

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
-use vajra_results::{Event, NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, Tenure, TestList};
+use vajra_results::{
+    Absence, Event, NoCoordinator, NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, Tenure,
+    TestList,
+};
 
 fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = value
@@ -42,6 +45,15 @@ fn full() -> TestResult {
         from_ms: -500,
         to_ms: None,
     }];
+    input.absence = Some(Absence {
+        shown: NoCoordinator {
+            since_ms: 4_000,
+            load_stopped_ms: Some(6_500),
+            silent_electors: 2,
+            electors: 3,
+        },
+        accounted: None,
+    });
     input.events = vec![Event {
         at_ms: -500,
         kind: "elected".into(),
@@ -59,10 +71,14 @@ fn a_result_has_exactly_the_documented_keys() {
     assert_keys(
         &json,
         "schema test_id name tags target load state end complete verdict reasons started_at duration_s
-         start_skew_ms start_skew_within_ms coordinators nodes totals thresholds steps scenarios rate status_codes response_time_ms
+         start_skew_ms start_skew_within_ms coordinators no_coordinator nodes totals thresholds steps scenarios rate status_codes response_time_ms
          service_time_ms lag_ms histograms errors events changes values data labels plan",
     );
     assert_keys(&json["coordinators"][0], "term peer name from_ms to_ms");
+    assert_keys(
+        &json["no_coordinator"],
+        "since_ms load_stopped_ms silent_electors electors",
+    );
     assert_keys(
         &json["nodes"][0],
         "peer incarnation name share sent ok failed dropped lag_p99_ms lost_at_ms environment",
@@ -106,6 +122,7 @@ fn absent_values_are_null_and_not_omitted() {
         "started_at",
         "start_skew_ms",
         "start_skew_within_ms",
+        "no_coordinator",
         "response_time_ms",
         "service_time_ms",
         "lag_ms",

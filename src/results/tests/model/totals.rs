@@ -3,6 +3,7 @@
 use vajra_core::metrics::{ErrorCount, ErrorKey};
 use vajra_fixtures::measured::*;
 use vajra_plan::{Change, LoadChange};
+use vajra_results::{Absence, NoCoordinator};
 
 fn stopped_at(workers: Vec<Measured>) -> TestResult {
     let mut input = input(workers);
@@ -137,6 +138,49 @@ fn a_running_test_that_lost_a_worker_has_unsent_arrivals() {
         r.reasons
     );
     assert_eq!(r.verdict, None);
+}
+
+/// The arrivals of a running test without a coordinator whose load has stopped are unsent.
+#[test]
+fn without_a_coordinator_the_unsent_arrivals_grow() {
+    let (mut a, mut dead) = (worker("a", 250), worker("b", 200));
+    for (w, elapsed) in [(&mut a, 5), (&mut dead, 4)] {
+        w.elapsed = Duration::from_secs(elapsed);
+        w.is_final = false;
+    }
+    let mut input = input(vec![a, dead]);
+    (input.state, input.reason, input.complete) = (TestState::Running, None, false);
+    let mut at = |accounted: Option<u64>, stopped: Option<i64>| {
+        let shown = NoCoordinator {
+            since_ms: 2_500,
+            load_stopped_ms: stopped,
+            silent_electors: 2,
+            electors: 3,
+        };
+        let accounted = accounted.map(Duration::from_secs);
+        input.absence = Some(Absence { shown, accounted });
+        input.build()
+    };
+    let r = at(None, None);
+    assert_eq!(r.totals.unsent, 0, "reports may be late");
+    assert_eq!(
+        r.reasons,
+        ["no coordinator since 2.5 s: 2 of 3 nodes that may vote cannot be reached"]
+    );
+    let r = at(Some(8), Some(5_000));
+    assert_eq!((r.totals.planned, r.totals.unsent), (800, 350));
+    assert_eq!((r.duration_s, r.rate.planned), (8.0, 100.0));
+    assert_eq!(r.rate.achieved, 450.0 / 8.0);
+    assert_eq!(
+        r.reasons,
+        [
+            "no coordinator since 2.5 s: 2 of 3 nodes that may vote cannot be reached; \
+          the load stopped at 5.0 s"
+        ]
+    );
+    assert_eq!(r.no_coordinator.unwrap().load_stopped_ms, Some(5_000));
+    let r = at(Some(60), Some(5_000));
+    assert_eq!(r.totals.unsent, 550, "at most the plan");
 }
 
 #[test]

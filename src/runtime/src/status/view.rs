@@ -14,13 +14,13 @@ use crate::timeline::Timelines;
 use vajra_core::protocol::membership::{Health, Known};
 use vajra_core::protocol::messages::{Status, TestState};
 use vajra_core::protocol::spec::SLOTS;
-use vajra_core::protocol::test_run::TestRun;
+use vajra_core::protocol::test_run::{Tenure as Observed, TestRun};
 use vajra_core::protocol::{Node, NodeId, TestId, Time};
 use vajra_network::{self as network, NetworkHandle};
 use vajra_plan::decode_values;
 use vajra_results::{
-    Event, NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, ResultInput, SwarmEvent, Tenure,
-    TestEntry, TestList, WorkerInput, rfc3339,
+    Absence, Event, NoCoordinator, NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, ResultInput,
+    SwarmEvent, Tenure, TestEntry, TestList, WorkerInput, rfc3339,
 };
 
 /// The state of a node, for display.
@@ -175,12 +175,15 @@ impl View<'_> {
         let name = |node: &NodeId| names.show(&node.peer, name_of(self.core, t, node));
         let start = t.start();
         let since_start = |at: Time| start.map_or(0, |s| at.signed_since(s) / 1_000_000);
+        let absent = t.no_coordinator_since(self.now());
+        // A coordinator without a message for longer than its authority lasts is none.
+        let ended = |tenure: &Observed| absent.map(|since| since.max(tenure.from));
         let tenures = t.tenures().iter().map(|tenure| Tenure {
             term: tenure.term,
             peer: network::show_peer(&tenure.node.peer),
             name: name(&tenure.node),
             from_ms: since_start(tenure.from),
-            to_ms: tenure.to.map(since_start),
+            to_ms: tenure.to.or(ended(tenure)).map(since_start),
         });
         let events = t.events();
         let events = events.iter().map(|event| Event {
@@ -199,6 +202,7 @@ impl View<'_> {
             redacted: self.plans.redacted(test).cloned(),
             started_unix_ms: start.map(|s| self.clock.unix_ms_at(s)),
             coordinators: tenures.collect(),
+            absence: self.absence(t),
             workers: self.workers(t, name),
             events: events.collect(),
             changes: self.plans.changes(t),
@@ -208,6 +212,28 @@ impl View<'_> {
                 .and_then(|bytes| decode_values(bytes).ok())
                 .unwrap_or_default(),
             unused_numbers: t.ended().and_then(|e| e.unused_numbers),
+        })
+    }
+
+    /// The absence of a coordinator of a running test. It is shown once an election has had time to
+    /// replace the coordinator.
+    fn absence(&self, t: &TestRun) -> Option<Absence> {
+        let now = self.now();
+        let (start, since) = (t.start()?, t.no_coordinator_since(now)?);
+        let (silent, electors) = t.silent_electors(now)?;
+        let since_start = |at: Time| at.signed_since(start) / 1_000_000;
+        let stopped = t.load_stopped_at(now);
+        // Reports arrive several times in a share lease.
+        let lease = self.core.timings().share_lease(t.merge().workers().len());
+        let reported = stopped.is_some_and(|at| now >= at + lease);
+        Some(Absence {
+            shown: NoCoordinator {
+                since_ms: since_start(since),
+                load_stopped_ms: stopped.map(since_start),
+                silent_electors: silent as u32,
+                electors: electors as u32,
+            },
+            accounted: reported.then(|| now.since(start)),
         })
     }
 

@@ -6,6 +6,7 @@ use crate::names::{DisplayNames, name_of};
 use crate::plans::Plans;
 use vajra_core::metrics::Counters;
 use vajra_core::protocol::messages::TestState;
+use vajra_core::protocol::test_run::TestRun;
 use vajra_core::protocol::{Node, TestId, Time};
 use vajra_network as network;
 use vajra_results::{Point, Progress, Sample, TimelineNode};
@@ -73,5 +74,15 @@ pub fn progress(
         p50_ms: times.map(|s| s.p50),
         p99_ms: times.map(|s| s.p99),
         lag_p99_ms: point.and_then(|p| p.lag_p99_ms),
+        no_coordinator_s: absent_since(t, now),
     })
+}
+
+/// Time after the start of the profile since which no coordinator is known, once an election has
+/// had time to replace it.
+fn absent_since(t: &TestRun, now: Time) -> Option<f64> {
+    let start = t.start()?;
+    t.silent_electors(now)?;
+    let since = t.no_coordinator_since(now)?;
+    Some(since.signed_since(start) as f64 / 1e9)
 }

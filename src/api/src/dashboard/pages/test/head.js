@@ -40,7 +40,7 @@ export function testHead(state, refresh) {
     stateBadge = setBadge(stateBadge, kind, over && r.end && r.end !== "completed" ? `${text}, ${r.end}` : text);
     actions.update();
 
-    const key = JSON.stringify([over, r.verdict, r.reasons]);
+    const key = JSON.stringify([over, r.verdict, r.reasons, Boolean(r.no_coordinator)]);
     if (key !== drawnReasons) {
       drawnReasons = key;
       fill(reasons, verdict(r, over));
@@ -87,8 +87,8 @@ function verdict(r, over) {
     if (!over || !r.verdict) return null;
     return notice("good", h("strong", {}, "Valid: "), "the generator sent the load as planned.");
   }
-  const kind = over && (r.verdict === "invalid" || r.end === "failed") ? "bad" : "warn";
-  return notice(kind, h("strong", {}, over ? `The result is ${r.verdict || r.end}` : "The result would not be valid at this point"), list);
+  const kind = r.no_coordinator || (over && (r.verdict === "invalid" || r.end === "failed")) ? "bad" : "warn";
+  return notice(kind, h("strong", {}, over ? `The result is ${r.verdict || r.end}` : r.no_coordinator ? "The test has no coordinator" : "The result would not be valid at this point"), list);
 }
 
 /** The stages of the plan as `[name, seconds]`. */
