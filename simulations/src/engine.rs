@@ -5,6 +5,7 @@
 //! Between two orders nothing changes, so it computes what it has done since the last one only when
 //! the next arrives ([`Engine::advance`]).
 
+mod act;
 mod users;
 
 use std::sync::Arc;
@@ -21,45 +22,14 @@ use vajra_core::{Numbers, SLOTS, Slots};
 use vajra_plan::{Change, LoadChange, Profile};
 
 use crate::scenario::{Load, Plan};
+use act::STEP;
+pub use act::{Act, EngineSpec};
 use users::Users;
 
-/// Step from the slot of one arrival or user to that of the next.
-const STEP: u64 = 618_033;
 /// Longest time until all engine threads act on a change of the share.
 pub const APPLIES_WITHIN: Duration = Duration::from_millis(5);
 /// Time between two reports of unused request numbers.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What an engine did, by its own clock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Act {
-    /// It sent an arrival.
-    Arrival(u64),
-    /// It used a request number.
-    Number(u64),
-    /// A user had an iteration.
-    Iteration {
-        /// The user.
-        user: u32,
-        /// Start.
-        from: Time,
-        /// End, or interruption.
-        to: Time,
-    },
-}
-
-/// A fixed property of all engines of a test.
-#[derive(Clone, Debug)]
-pub struct EngineSpec {
-    /// Plan.
-    pub plan: Plan,
-    /// Most time that a pause adds.
-    pub max_pause: Duration,
-    /// Seed of the response times.
-    pub seed: u64,
-    /// Recorded response time.
-    pub response_us: u64,
-}
 
 /// One test's load on one machine.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use vajra_core::user_slots::{slot_of_rank, user_cut};
 use vajra_core::{Interval, Numbers, SLOTS, Slots};
 use vajra_plan::{LoadChange, Profile};
 
-use super::{Act, EngineSpec, STEP};
+use super::act::{Act, EngineSpec, STEP};
 use crate::scenario::Load;
 
 /// Rotation of the slots of one layer against those of the previous.

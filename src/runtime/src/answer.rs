@@ -10,7 +10,7 @@ use vajra_core::protocol::messages::Reply;
 /// The answer to a request, or the work that produces it.
 pub enum Answer {
     /// The answer is known.
-    Now(Reply),
+    Now(Box<Reply>),
     /// Work that may block.
     Blocking(Box<dyn FnOnce() -> Reply + Send>),
     /// Work that waits.
@@ -18,6 +18,11 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// A known answer.
+    pub fn now(reply: Reply) -> Answer {
+        Answer::Now(Box::new(reply))
+    }
+
     /// Work that may block.
     pub fn blocking(work: impl FnOnce() -> Reply + Send + 'static) -> Answer {
         Answer::Blocking(Box::new(work))
@@ -30,7 +35,7 @@ impl Answer {
 
     /// The node has no capacity for this request; the caller may retry.
     pub fn busy() -> Answer {
-        Answer::Now(Reply::Refused(
+        Answer::now(Reply::Refused(
             "the node is busy with other requests; retry".into(),
         ))
     }

@@ -100,7 +100,7 @@ fn steps(plan: &Plan, scope: Option<&Scope>) -> Option<BTreeSet<u32>> {
     let (Task::Scenarios(scenarios), Some(scope)) = (&plan.task, scope) else {
         return None;
     };
-    let mut names = scenarios.step_names().into_iter();
+    let mut names = scenarios.step_names();
     let mut steps = BTreeSet::new();
     let mut index = 0;
     for scenario in &scenarios.scenarios {

@@ -45,7 +45,7 @@ impl NodeClock {
 }
 
 fn origin_unix_ms(now: Time) -> u64 {
-    unix_ms().saturating_sub_signed(now.0 / 1_000_000)
+    unix_ms().saturating_add_signed(-(now.0 / 1_000_000))
 }
 
 /// The wall clock in Unix milliseconds.

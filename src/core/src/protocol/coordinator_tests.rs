@@ -313,7 +313,7 @@ fn a_successor_assigns_unreported_slots_one_share_lease_after_its_election() {
     let mut o = Fixture::new(2, |_| {});
     o.register(0, 1, |r| {
         r.report = Some(report(0, 400_000));
-        r.since_start = Some(1_000 * MS as i64);
+        r.since_start = Some(1_000 * MS);
     });
     for (number, ms) in [(1, 0), (2, 500), (3, 1_500), (4, 2_500)] {
         o.at(ms).beat(0, number, 0);
@@ -334,14 +334,14 @@ fn a_successor_assigns_unreported_slots_one_share_lease_after_its_election() {
 fn a_profile_is_not_started_again_if_a_worker_knows_its_start() {
     let mut o = Fixture::new(3, |_| {});
     o.at(100)
-        .register(0, 1, |r| r.since_start = Some(4_000 * MS as i64));
+        .register(0, 1, |r| r.since_start = Some(4_000 * MS));
     assert_eq!(o.c.state(), TestState::Running);
     o.at(200)
-        .register(1, 1, |r| r.since_start = Some(4_105 * MS as i64));
+        .register(1, 1, |r| r.since_start = Some(4_105 * MS));
     let start = o.c.start().expect("known");
     assert_eq!(start, Time(-3_905 * MS), "before the origin of this clock");
     // It differs by more than an authority lease.
-    o.register(2, 1, |r| r.since_start = Some(5_200 * MS as i64));
+    o.register(2, 1, |r| r.since_start = Some(5_200 * MS));
     assert_eq!(o.c.start(), Some(start));
 }
 

@@ -99,6 +99,22 @@ pub enum EngineOrder {
     Stop(StopOrder),
 }
 
+/// What the load engine of a node acts on besides its newest share.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EngineHeld {
+    /// Newest change of the share ([`EngineOrder::Share`]) that all its threads act on.
+    pub change: u64,
+    /// Slots outside of that share whose users have not finished.
+    pub draining: Slots,
+    /// Time since the start of the profile up to which the arrivals of slots that left the share
+    /// have been handled.
+    pub handled_until: Duration,
+    /// Numbers of requests that were added and are not used.
+    pub unused: Numbers,
+    /// Numbers given back since the previous report.
+    pub returned: Numbers,
+}
+
 /// Outputs collected while an input is handled.
 #[derive(Default, Debug)]
 pub struct Effects {

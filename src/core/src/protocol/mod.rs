@@ -58,8 +58,8 @@ pub mod test_run;
 pub mod time;
 pub mod worker;
 
-pub use effects::{Acceptance, Effects, EngineOrder, Output};
+pub use effects::{Acceptance, Effects, EngineHeld, EngineOrder, Output};
 pub use id::{Digest, Incarnation, NodeId, Peer, TestId};
 pub use node::{Input, Node};
-pub use test_run::{EngineHeld, Measurement};
+pub use test_run::Measurement;
 pub use time::{RemoteTime, Time};

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::able_nodes::AbleNodes;
-use super::EngineHeld;
-use super::effects::{Acceptance, Effects, Loopback, Output};
+use super::effects::{Acceptance, Effects, EngineHeld, Loopback, Output};
 use super::error::{HookError, PlanRejection};
 use super::id::{NodeId, Peer, TestId};
 use super::log::LoadCommand;
@@ -29,8 +28,7 @@ use super::time::Time;
 use crate::Hook;
 use unknown_tests::UnknownTests;
 
-/// Most running tests on a node; announcements beyond it are ignored.
-pub const MAX_LIVE_TESTS: usize = 32;
+pub use super::spec::MAX_LIVE_TESTS;
 /// Ended tests whose metrics are kept for other nodes; the oldest are removed.
 pub const MAX_ENDED_TESTS: usize = 32;
 /// Largest plan that is sent with its announcement, in bytes.

@@ -9,6 +9,9 @@ use super::messages::TaskDescription;
 
 pub use crate::SLOTS;
 
+/// Most running tests on a node; announcements beyond it are ignored.
+pub const MAX_LIVE_TESTS: usize = 32;
+
 /// How the load is split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Balance {

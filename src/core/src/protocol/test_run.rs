@@ -21,7 +21,7 @@ use state::{End, LoadChanges, Observed, PlanCopy, Stop};
 
 use super::budget::Allowance;
 use super::coordinator::{Coordinator, CoordinatorInit, MAX_EVENTS};
-use super::effects::{Effects, Output};
+use super::effects::{Effects, EngineHeld, Output};
 use super::election::{BeatBody, Change, Election};
 use super::error::HookError;
 use super::id::{NodeId, Peer, TestId};
@@ -35,8 +35,8 @@ use super::planted::{Bug, planted};
 use super::spec::{LocalNode, OnLost, TestSpec, Timings};
 use super::time::{Time, for_waiter};
 use super::worker::Worker;
+use crate::Hook;
 use crate::metrics::{Piece, Snapshot};
-use crate::{Hook, Numbers, Slots};
 
 /// Time between repetitions of announcements, stops, ends and fetches.
 const REPEAT: Duration = Duration::from_millis(500);
@@ -59,22 +59,6 @@ pub struct Measurement {
     pub overloaded: bool,
     /// All counters and histograms, cumulative.
     pub pieces: Vec<Piece>,
-}
-
-/// What the load engine of a node acts on besides its newest share.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct EngineHeld {
-    /// Newest change of the share ([`super::EngineOrder::Share`]) that all its threads act on.
-    pub change: u64,
-    /// Slots outside of that share whose users have not finished.
-    pub draining: Slots,
-    /// Time since the start of the profile up to which the arrivals of slots that left the share
-    /// have been handled.
-    pub handled_until: Duration,
-    /// Numbers of requests that were added and are not used.
-    pub unused: Numbers,
-    /// Numbers given back since the previous report.
-    pub returned: Numbers,
 }
 
 /// One test on one node.

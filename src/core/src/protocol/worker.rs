@@ -14,9 +14,8 @@ use std::time::Duration;
 
 use state::{Contact, Delivery, Lease, ProfileStart, Stage};
 
-use super::EngineHeld;
 use super::allocation::{Allocation, AllocationName};
-use super::effects::{Effects, EngineOrder, Output};
+use super::effects::{Effects, EngineHeld, EngineOrder, Output};
 use super::id::{Digest, Incarnation, NodeId, Peer, TestId};
 use super::log::{LogEntry, setup_values};
 use super::messages::{

@@ -96,7 +96,7 @@ impl Driver {
         };
         let now = self.now();
         let answer = match request {
-            Request::Clock => Answer::Now(Reply::Clock { unix_ms: unix_ms() }),
+            Request::Clock => Answer::now(Reply::Clock { unix_ms: unix_ms() }),
             Request::Preflight(request) => {
                 let peer = network::show_peer(&from);
                 tracing::debug!(peer, plan = ?request.digest, "pre-flight check");
@@ -122,7 +122,7 @@ impl Driver {
                 self.data.answer_distribution(engine, plan, sources)
             }
             request => match self.handle(Input::Request { from, request }).reply {
-                Some(reply) => Answer::Now(reply),
+                Some(reply) => Answer::now(reply),
                 None => return,
             },
         };

@@ -104,7 +104,7 @@ impl Preflights {
             Some(permit) => Answer::task(async move {
                 Reply::Preflight(examine(local, request, false, permit).await)
             }),
-            None => Answer::Now(Reply::Refused(busy())),
+            None => Answer::now(Reply::Refused(busy())),
         }
     }
 }

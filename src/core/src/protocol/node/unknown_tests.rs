@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::MAX_LIVE_TESTS;
 use crate::protocol::id::{Peer, TestId};
+use crate::protocol::spec::MAX_LIVE_TESTS;
 use crate::protocol::time::Time;
 
 /// Time after which a node that did not answer may be asked again, and after which another one is

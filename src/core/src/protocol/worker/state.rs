@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::{Snapshot, StartError};
-use crate::protocol::EngineHeld;
 use crate::protocol::allocation::Allocation;
 use crate::protocol::clock::ClockEstimate;
+use crate::protocol::effects::EngineHeld;
 use crate::protocol::id::{Digest, NodeId, Peer};
 use crate::protocol::messages::{NumbersGrant, Order};
 use crate::protocol::planted::{Bug, planted};
