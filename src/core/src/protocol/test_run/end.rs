@@ -64,8 +64,10 @@ impl TestRun {
         self.stop.next_repeat = Time::MAX;
         self.next_announce = Time::MAX;
         self.end.next_repeat = Time::MAX;
+        // The last coordinator may have disappeared before.
+        let absent = concluded.then(|| self.no_coordinator_since(now)).flatten();
         if let Some(last) = self.observed.tenures.last_mut() {
-            last.to.get_or_insert(now);
+            last.to.get_or_insert(absent.unwrap_or(now).max(last.from));
         }
         if ended.coordinator == self.local.node && !concluded {
             self.end.next_repeat = now + REPEAT;

@@ -234,6 +234,7 @@ fn a_test_that_lost_its_majority_ends_a_lease_after_its_plan() {
         why.contains("no coordinator could be elected since 3.0 s"),
         "{why}"
     );
+    assert_eq!(f.run.tenures().last().and_then(|t| t.to), Some(at(4.0)));
     let events = f.run.events();
     let kinds: Vec<&str> = events.iter().map(|e| e.kind.as_str()).collect();
     assert_eq!(kinds, ["no_coordinator"]);
