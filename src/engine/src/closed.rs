@@ -552,8 +552,8 @@ impl<T: Task> Pacer<T> for Closed {
         }
         drop(deadlines);
         let control = &engine.shared.control;
-        // A stop has a deadline of its own, also after the lease was returned.
-        if now < control.interrupt_at() || control.stop_by().is_some() {
+        // After a stop as well: without a lease another node may have the users.
+        if now < control.interrupt_at() {
             self.lapsed.set(false);
         } else if !self.lapsed.replace(true) {
             self.interrupt_users(&self.users.borrow());

@@ -174,6 +174,8 @@ impl Holdings {
     pub fn end(&self, thread: usize) {
         let mut state = self.lock();
         state.threads[thread] = None;
+        // A thread that failed has not returned its numbers, and may have used them.
+        state.numbers.blocks[thread] = Numbers::EMPTY;
         drop(state);
         (self.changed)();
     }

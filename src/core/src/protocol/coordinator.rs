@@ -241,7 +241,10 @@ impl Coordinator {
             leased_until: init.leased_until,
             numbers: init.spec.requests.map(|most| {
                 let known = init.free.take();
-                NumberPool::new(known.unwrap_or_else(|| Arc::new(Numbers::range(0, most))))
+                let all = Numbers::range(0, most);
+                let free = known.unwrap_or_else(|| Arc::new(all.clone()));
+                let adoptable = if init.term > 1 { all } else { Numbers::EMPTY };
+                NumberPool::new(free, adoptable)
             }),
             event_log: EventLog::continuing(std::mem::take(&mut init.events)),
             log: CoordinatorLog::new(&init.log),
@@ -286,7 +289,8 @@ impl Coordinator {
     /// Latest time of the next `tick`, if no other input arrives.
     pub fn next_wake(&self) -> Time {
         let over = self.running_hook.map_or(Time::MAX, |(_, until)| until);
-        match self.needs_tick || self.needs_numbers {
+        let staging = self.needs_numbers && self.state == TestState::Running;
+        match self.needs_tick || staging && self.acknowledged.start {
             true => self.last_tick + tick_spacing(self.active_count),
             false => self.next_expiry.min(over),
         }

@@ -131,28 +131,35 @@ pub enum Mode {
 }
 
 /// Changes of shares towards goals in proportion to the weights: shrinks at once, growth from `free`.
-/// `total` is the number of units that the takers share. Returns the mode for the next call, too.
+/// `total` is the number of units that the takers share. `settled`: no worker acts on slots outside of
+/// its share. Returns the mode for the next call, too.
 pub fn rearrange(
     units: Units,
     total: u32,
     takers: &[Taker<'_>],
     free: &Slots,
-    mode: Mode,
+    (mode, settled): (Mode, bool),
 ) -> (Vec<Change>, Mode) {
     match mode {
-        Mode::Keep => keep(units, total, takers, free),
+        Mode::Keep => keep(units, total, takers, free, settled),
         Mode::Compact => compact(units, total, takers, free),
     }
 }
 
-fn keep(units: Units, total: u32, takers: &[Taker<'_>], free: &Slots) -> (Vec<Change>, Mode) {
+fn keep(
+    units: Units,
+    total: u32,
+    takers: &[Taker<'_>],
+    free: &Slots,
+    settled: bool,
+) -> (Vec<Change>, Mode) {
     let current: Vec<u32> = takers.iter().map(|t| units.count(t.share)).collect();
     let mut free = units.within(free);
     let next_to = |i: &Interval<u32>| neighbours(units, takers, i);
     let goals = goals(total, takers, &current, &free, next_to);
     let mut changes = Vec::new();
     let mut blocked = false;
-    let mut waits = false;
+    let mut waits = !settled;
     for (taker, t) in takers.iter().enumerate() {
         let (goal, current) = (goals[taker], current[taker]);
         if goal < current {
@@ -225,7 +232,9 @@ fn compact(units: Units, total: u32, takers: &[Taker<'_>], free: &Slots) -> (Vec
             changes.push(Change { taker, share: kept });
         } else if kept != goal {
             done = false;
-            let share = kept.union(&goal.intersection(free));
+            let mut within = units.within(&goal.intersection(free));
+            let (share, _) = grow(units.within(&kept), u32::MAX, &mut within);
+            let share = units.slots(share);
             if t.may_grow && share != *t.share {
                 changes.push(Change { taker, share });
             }
@@ -395,7 +404,7 @@ mod tests {
                     may_grow: true,
                 })
                 .collect();
-            let (changes, next) = rearrange(units, units.total(), &takers, &free, mode);
+            let (changes, next) = rearrange(units, units.total(), &takers, &free, (mode, true));
             let again = next != mode;
             mode = next;
             if changes.is_empty() && !again {

@@ -67,6 +67,8 @@ pub struct NumberPool {
     /// Highest generation that a majority has acknowledged.
     acknowledged: u64,
     workers: BTreeMap<NodeId, WorkerNumbers>,
+    /// Numbers that an earlier coordinator may have granted.
+    adoptable: Numbers,
 }
 
 /// A worker's report about its numbers, in a heartbeat.
@@ -89,14 +91,16 @@ pub struct Report<'a> {
 }
 
 impl NumberPool {
-    /// The pool of a coordinator, of which these numbers are free.
-    pub fn new(free: Arc<Numbers>) -> NumberPool {
+    /// The pool of a coordinator, of which these numbers are free. Workers may have `adoptable`
+    /// ones of an earlier coordinator.
+    pub fn new(free: Arc<Numbers>, adoptable: Numbers) -> NumberPool {
         NumberPool {
             free,
             staged: VecDeque::new(),
             generation: 0,
             acknowledged: 0,
             workers: BTreeMap::new(),
+            adoptable,
         }
     }
 
@@ -133,7 +137,8 @@ impl NumberPool {
     /// Numbers that all workers use between two heartbeats.
     pub fn wanted(&self) -> u64 {
         let live = self.workers.values().filter(|w| w.live);
-        live.map(|w| w.per_heartbeat.max(w.users)).sum()
+        live.map(|w| w.per_heartbeat.max(w.users))
+            .fold(0, u64::saturating_add)
     }
 
     /// Handles a report and grants numbers in the answer to heartbeat `number`. `once` is the number
@@ -172,7 +177,8 @@ impl NumberPool {
         self.give_back(returned);
         let w = self.workers.entry(worker.clone()).or_default();
         if !report.finished {
-            let wanted = (2 * w.per_heartbeat).max(u64::from(report.users));
+            let wanted = w.per_heartbeat.saturating_mul(2);
+            let wanted = wanted.max(u64::from(report.users));
             let wanted = once.map_or(wanted, |all| all.saturating_sub(w.used));
             let missing = wanted.saturating_sub(w.outstanding.len());
             let granted = self.take(missing);
@@ -215,6 +221,7 @@ impl NumberPool {
     /// The first report of a worker, to which an earlier coordinator may have granted numbers.
     fn adopt(&mut self, worker: &NodeId, report: Report<'_>) {
         let claimed = report.unused.union(report.returned);
+        let claimed = claimed.intersection(&self.adoptable);
         let staged = self.staged.iter().map(|(_, n)| n);
         let others = self.workers.values().map(|w| &w.outstanding);
         let taken = staged.chain(others).chain([&*self.free]);
@@ -267,7 +274,7 @@ mod tests {
     use super::*;
 
     fn pool(n: u64) -> NumberPool {
-        NumberPool::new(Arc::new(Numbers::range(0, n)))
+        NumberPool::new(Arc::new(Numbers::range(0, n)), Numbers::EMPTY)
     }
 
     /// A heartbeat of worker `i`. Every earlier answer arrived.
@@ -397,7 +404,8 @@ mod tests {
 
     #[test]
     fn a_successor_adopts_the_numbers_that_workers_report() {
-        let mut pool = NumberPool::new(Arc::new(Numbers::range(50, 100)));
+        let free = Arc::new(Numbers::range(50, 100));
+        let mut pool = NumberPool::new(free, Numbers::range(0, 100));
         let claimed = Numbers::range(40, 55);
         let granted = report(&mut pool, 0, 1, 1, &claimed);
         assert_eq!(granted, Numbers::range(40, 50), "the others are free");

@@ -34,7 +34,9 @@ impl Coordinator {
         if let Some(stop) = r.stop {
             self.stop(now, stop, fx);
         }
-        if let Some(since) = r.since_start
+        // In the first term nobody knows a start before the coordinator chooses it.
+        let may_know = self.init.term > 1 || self.start.is_some();
+        if let Some(since) = r.since_start.filter(|_| may_know)
             && !planted(Bug::StartForgotten)
         {
             // Delays make a start appear later than it was, so the earliest value is the most
@@ -252,7 +254,9 @@ impl Coordinator {
             applied: hb.applied,
             held: &hb.held,
         });
-        self.floor = self.floor.max(hb.handled_until);
+        let since = self.start.map(|s| now.since(s)).unwrap_or_default();
+        let latest = since + for_waiter(lease);
+        self.floor = self.floor.max(hb.handled_until.min(latest));
         self.needs_tick |= changed || m.status != hb.status || m.finished != hb.finished;
         m.status = hb.status;
         m.finished |= hb.finished;
@@ -274,7 +278,7 @@ impl Coordinator {
         if m.ledger.may_renew(now, within) {
             m.ledger.renew(now, hb.number, lease);
             let sent = hb.since_start.unwrap_or_default().max(0).unsigned_abs();
-            let end = Duration::from_nanos(sent) + for_holder(lease);
+            let end = (Duration::from_nanos(sent) + for_holder(lease)).min(latest + lease);
             m.leased_until = m.leased_until.max(end);
             self.leased_until = self.leased_until.max(end);
             reply.lease = Some(lease);

@@ -109,7 +109,8 @@ impl Coordinator {
         if self.hold_mode() && self.init.term > 1 {
             return;
         }
-        let free = Slots::whole().difference(&self.reserved(now));
+        let reserved = self.reserved(now);
+        let free = Slots::whole().difference(&reserved);
         let held = match self.hold_mode() {
             true => self.held_back(),
             false => 0,
@@ -131,7 +132,9 @@ impl Coordinator {
                 may_grow: m.ledger.applied() && m.ledger.confirmed(),
             })
             .collect();
-        let (changes, mode) = rearrange(self.units, total, &sizes, &free, self.mode);
+        let shares = sizes.iter().flat_map(|t| t.share.intervals());
+        let settled = Slots::union_of(shares.copied()) == reserved && !self.hold_mode();
+        let (changes, mode) = rearrange(self.units, total, &sizes, &free, (self.mode, settled));
         let mut orders: Vec<(NodeId, Slots)> = others
             .iter()
             .filter(|(_, m)| !m.ledger.share().is_empty())
@@ -266,9 +269,11 @@ impl Coordinator {
             Units::Slots => 0,
         };
         let most = self.init.spec.requests?;
+        let over = self.state > TestState::Running;
         let cut = |slot: u32| u64::from(slot) * most / u64::from(SLOTS);
         let parts = share.intervals().iter().map(|i| cut(i.to) - cut(i.from));
         let once = match (self.hold_mode(), self.init.term) {
+            _ if over => Some(0),
             (true, 1) => Some(parts.sum()),
             (true, _) => Some(0),
             (false, _) => None,
@@ -284,7 +289,7 @@ impl Coordinator {
             interval: self.timings.heartbeat_interval(self.active_count),
         };
         let granted = pool.report(now, &hb.node, hb.number, report, once).clone();
-        self.needs_numbers |= pool.short();
+        self.needs_numbers |= pool.short() && !over;
         // Workers of an earlier term may have numbers until they have reported.
         let last = pool.exhausted() && now >= self.reports_until;
         self.needs_tick |= last;

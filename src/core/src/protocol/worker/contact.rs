@@ -89,6 +89,8 @@ impl Worker {
             return;
         }
         self.lease.order_floor = r.order_floor;
+        // Orders of earlier registrations are not known to this one.
+        self.lease.applied = 0;
         self.contact.interval = r.heartbeat_interval;
         if !r.honoured {
             self.drop_share(fx);
