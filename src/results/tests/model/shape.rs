@@ -86,7 +86,7 @@ fn a_result_has_exactly_the_documented_keys() {
     assert_keys(
         &json["totals"],
         "planned sent ok failed abandoned dropped dropped_late dropped_full dropped_lease unsent warm_up bytes_sent bytes_received
-         checks_passed checks_failed",
+         checks_passed checks_failed unaccounted",
     );
     assert_keys(&json["rate"], "planned achieved");
     for times in ["response_time_ms", "service_time_ms", "lag_ms"] {
