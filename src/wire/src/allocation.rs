@@ -1,14 +1,12 @@
 //! Allocations of shares, and grants of request numbers.
 
-use std::sync::Arc;
-
 use super::common;
 use super::decode;
 use super::limits::MAX_ENTRIES;
 use super::test_message::term;
 use super::{Wire, WireError, pb};
 use vajra_core::protocol::allocation::{Allocation, AllocationEntry, AllocationName};
-use vajra_core::protocol::messages::{FreeNumbers, NumbersGrant};
+use vajra_core::protocol::messages::NumbersGrant;
 
 impl Wire for Allocation {
     type Message = pb::worker::Allocation;
@@ -85,26 +83,6 @@ impl Wire for NumbersGrant {
         Ok(NumbersGrant {
             granted: common::numbers("granted", &m.granted)?,
             last: m.last,
-        })
-    }
-}
-
-impl Wire for FreeNumbers {
-    type Message = pb::v1::FreeNumbers;
-
-    fn to_wire(&self) -> Self::Message {
-        pb::v1::FreeNumbers {
-            term: self.term,
-            beat: self.beat,
-            numbers: common::number_bounds(&self.numbers),
-        }
-    }
-
-    fn from_wire(m: Self::Message) -> Result<FreeNumbers, WireError> {
-        Ok(FreeNumbers {
-            term: term(m.term)?,
-            beat: decode::number("free.beat", m.beat)?,
-            numbers: common::numbers("free.numbers", &m.numbers).map(Arc::new)?,
         })
     }
 }

@@ -7,6 +7,7 @@ use super::decode;
 use super::limits::*;
 use super::{Wire, WireError, encode, pb};
 use vajra_core::protocol::messages::Announcement;
+use vajra_core::protocol::rendezvous::Seed;
 use vajra_core::protocol::{Digest, NodeId};
 
 /// Checks that the number of electors is odd and each peer is listed once.
@@ -44,10 +45,12 @@ impl Wire for Announcement {
             plan: plan.map(|p| p.to_vec()),
             electorate: self.electorate.iter().map(Wire::to_wire).collect(),
             submitted_unix_ms: self.submitted_unix_ms,
+            nonce: self.nonce.0.to_vec(),
+            signature: self.signature.0.to_vec(),
         }
     }
 
-    /// A contained plan must match the digest.
+    /// A contained plan must match the digest. The id and the signature are checked by the receiver.
     fn from_wire(m: Self::Message) -> Result<Announcement, WireError> {
         let digest = common::digest(&m.digest)?;
         if m.plan_len == 0 {
@@ -75,6 +78,8 @@ impl Wire for Announcement {
                 m.submitted_unix_ms,
                 MAX_UNIX_MS,
             )?,
+            nonce: Seed(decode::exactly("nonce", &m.nonce)?),
+            signature: common::signature(&m.signature)?,
         })
     }
 }

@@ -7,7 +7,7 @@ use super::limits::{
 use super::{Wire, WireError, encode, pb};
 use vajra_core::intervals::{Interval, Intervals, Value};
 use vajra_core::protocol::messages::{ClockReply, Order, ShareReport, Status, StopOrder};
-use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
+use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, Signature, TestId};
 use vajra_core::{Numbers, Slots};
 
 /// Length of a UUID as text.
@@ -47,6 +47,11 @@ pub fn test_by_text(text: &str) -> Result<TestId, WireError> {
 /// Decodes a digest.
 pub fn digest(bytes: &[u8]) -> Result<Digest, WireError> {
     decode::exactly("digest", bytes).map(Digest)
+}
+
+/// Decodes a signature.
+pub fn signature(bytes: &[u8]) -> Result<Signature, WireError> {
+    decode::exactly("signature", bytes).map(Signature)
 }
 
 /// The bounds of a set.

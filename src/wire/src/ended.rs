@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 
+use super::beat::certificate;
 use super::common;
 use super::decode;
 use super::limits::*;
@@ -51,6 +52,7 @@ impl Wire for Ended {
                 .collect(),
             log: log_entry::to_wire(&self.log),
             unused_numbers: self.unused_numbers.map(encode::number),
+            certificate: Some(self.certificate.to_wire()),
         };
         fit(&mut ended);
         ended
@@ -76,6 +78,7 @@ impl Wire for Ended {
             events: decode::list("events", m.events, MAX_EVENTS)?,
             log: log_entry::from_wire(m.log)?,
             unused_numbers: unused_numbers.transpose()?,
+            certificate: certificate(m.certificate)?,
         })
     }
 }

@@ -15,7 +15,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `gossip`, `advert`, `test_message`, `announcement`, `log_entry`, `ended` | gossip |
+//! | `gossip`, `advert`, `test_message`, `announcement`, `beat`, `log_entry`, `ended` | gossip |
 //! | `envelope`, `registration`, `heartbeat`, `assignment`, `preflight`, `record` | requests and replies |
 //! | `snapshot`, `snapshot_*`, `histogram` | metrics |
 //! | `limits`, `encode`, `decode`, `common`, `size_guard`, `error` | shared parts |
@@ -28,6 +28,7 @@ mod advert;
 mod allocation;
 mod announcement;
 mod assignment;
+mod beat;
 mod common;
 mod decode;
 mod encode;

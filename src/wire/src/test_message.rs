@@ -6,10 +6,8 @@ use pb::v1::test_message::Body;
 
 use super::common;
 use super::decode;
-use super::limits::MAX_BEAT_EVENTS;
 use super::log_entry;
 use super::{Wire, WireError, encode, pb};
-use vajra_core::protocol::log::Log;
 use vajra_core::protocol::messages::{RelayedStart, TestMessage, TestState};
 
 /// Checks a term. Terms start at 1.
@@ -99,60 +97,23 @@ impl Wire for TestMessage {
                 candidate,
                 elector,
                 sending,
-                share_lease,
                 stop,
                 start,
-                log,
-                leased_until,
-                free,
+                beat,
+                signature,
             } => Body::Vote(pb::v1::Vote {
                 test: test.0.to_vec(),
                 term: *term,
                 candidate: Some(candidate.to_wire()),
                 sending: *sending,
                 elector: Some(elector.to_wire()),
-                share_lease_ns: encode::ns(*share_lease),
                 stop: stop.as_ref().map(Wire::to_wire),
                 since_start_ns: start.map(|s| encode::signed_ns(s.since)),
                 start_term: start.map_or(0, |s| s.term),
-                log: log_entry::to_wire(&log.entries),
-                log_term: log.term,
-                leased_until_ns: encode::ns(*leased_until),
-                free: free.as_ref().map(Wire::to_wire),
+                beat: beat.as_ref().map(|b| b.to_wire()),
+                signature: signature.0.to_vec(),
             }),
-            TestMessage::Beat {
-                test,
-                term,
-                coordinator,
-                number,
-                share_lease,
-                since_start,
-                ends_within,
-                state,
-                log,
-                committed,
-                events,
-                allocation,
-                leased_until,
-                free,
-            } => Body::Beat(pb::v1::Beat {
-                test: test.0.to_vec(),
-                term: *term,
-                coordinator: Some(coordinator.to_wire()),
-                number: *number,
-                share_lease_ns: encode::ns(*share_lease),
-                since_start_ns: since_start.map(encode::signed_ns),
-                state: state.to_wire(),
-                log: log_entry::to_wire(log),
-                committed: *committed,
-                events: events.iter().map(Wire::to_wire).collect(),
-                allocation: allocation.as_ref().map(Wire::to_wire),
-                leased_until_ns: encode::ns(*leased_until),
-                free: free.as_ref().map(|numbers| pb::v1::FreeList {
-                    numbers: common::number_bounds(numbers),
-                }),
-                ends_within_ns: ends_within.map(encode::ns),
-            }),
+            TestMessage::Beat(beat) => Body::Beat(beat.to_wire()),
             TestMessage::BeatAck {
                 test,
                 term,
@@ -222,7 +183,6 @@ impl Wire for TestMessage {
                 candidate: decode::required("candidate", m.candidate)?,
                 elector: decode::required("elector", m.elector)?,
                 sending: m.sending,
-                share_lease: decode::span("share_lease_ns", m.share_lease_ns)?,
                 stop: decode::optional(m.stop)?,
                 start: m
                     .since_start_ns
@@ -233,38 +193,10 @@ impl Wire for TestMessage {
                         })
                     })
                     .transpose()?,
-                log: Log {
-                    term: decode::number("log_term", m.log_term)?,
-                    entries: log_entry::shared(m.log)?,
-                },
-                leased_until: decode::span("leased_until_ns", m.leased_until_ns)?,
-                free: decode::optional(m.free)?,
+                beat: decode::optional(m.beat)?.map(Arc::new),
+                signature: common::signature(&m.signature)?,
             },
-            Body::Beat(m) => TestMessage::Beat {
-                test: common::test(&m.test)?,
-                term: term(m.term)?,
-                coordinator: decode::required("coordinator", m.coordinator)?,
-                number: decode::number("number", m.number)?,
-                share_lease: decode::span("share_lease_ns", m.share_lease_ns)?,
-                since_start: m
-                    .since_start_ns
-                    .map(|ns| decode::signed_ns("since_start_ns", ns))
-                    .transpose()?,
-                ends_within: m
-                    .ends_within_ns
-                    .map(|ns| decode::span("ends_within_ns", ns))
-                    .transpose()?,
-                state: TestState::from_wire(m.state)?,
-                committed: decode::at_most("committed", m.committed, m.log.len() as u32)?,
-                log: log_entry::shared(m.log)?,
-                events: decode::list("events", m.events, MAX_BEAT_EVENTS)?,
-                allocation: decode::optional(m.allocation)?,
-                leased_until: decode::span("leased_until_ns", m.leased_until_ns)?,
-                free: m
-                    .free
-                    .map(|free| common::numbers("free", &free.numbers).map(Arc::new))
-                    .transpose()?,
-            },
+            Body::Beat(m) => TestMessage::Beat(Arc::new(Wire::from_wire(m)?)),
             Body::BeatAck(m) => TestMessage::BeatAck {
                 test: common::test(&m.test)?,
                 term: term(m.term)?,

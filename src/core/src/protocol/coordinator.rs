@@ -618,6 +618,7 @@ impl Coordinator {
             events: self.events(),
             log: self.log.committed().to_vec(),
             unused_numbers: self.numbers.as_ref().map(NumberPool::unused),
+            certificate: Arc::default(),
         }
     }
 }

@@ -42,8 +42,9 @@ pub enum Output {
     Inspect {
         /// The test.
         test: TestId,
-        /// Node that started the test. A node trusts its own tests more than those of others.
-        submitter: NodeId,
+        /// Whether it was submitted on this node, which trusts its own tests more than those of
+        /// others.
+        submitted_here: bool,
         /// The plan's canonical bytes.
         plan: Arc<[u8]>,
     },

@@ -21,11 +21,14 @@ use std::time::Duration;
 use forced::Forced;
 
 use super::allocation::AllocationName;
+use super::beat::Beat;
+use super::certificate::{Certificate, vote};
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
 use super::log::{Log, LogEntry};
 use super::messages::{FreeNumbers, RelayedStart, StopOrder, TestEvent, TestMessage, TestState};
 use super::planted::{Bug, planted};
+use super::signature::{Keys, Signature};
 use super::spec::Timings;
 use super::time::{Time, for_holder, for_waiter};
 use crate::Numbers;
@@ -82,6 +85,26 @@ pub struct Replicated {
 }
 
 impl Replicated {
+    /// A beat is known.
+    fn update(&mut self, beat: &Beat) {
+        let (term, number) = (beat.term, beat.number);
+        if !planted(Bug::VoteForgetsLease) {
+            self.share_lease = self.share_lease.max(beat.share_lease);
+        }
+        self.leased_until = self.leased_until.max(beat.leased_until);
+        if !planted(Bug::LogForgotten) {
+            self.log.update(&Log {
+                term,
+                entries: beat.log.clone(),
+            });
+        }
+        self.update_free(beat.free.clone().map(|numbers| FreeNumbers {
+            term,
+            beat: number,
+            numbers,
+        }));
+    }
+
     fn update_free(&mut self, other: Option<FreeNumbers>) {
         let newness = |f: &FreeNumbers| (f.term, f.beat);
         if other.as_ref().map(newness) > self.free.as_ref().map(newness) {
@@ -104,13 +127,11 @@ pub struct Acknowledged {
     pub numbers: u64,
 }
 
-/// The parts of a beat that an elector uses.
-struct ReceivedBeat<'a> {
-    number: u64,
-    share_lease: Duration,
-    log: &'a Arc<[LogEntry]>,
-    free: Option<&'a Arc<Numbers>>,
-    leased_until: Duration,
+/// What an elector passes on with its vote.
+struct Relayed<'a> {
+    stop: Option<StopOrder>,
+    start: Option<(u64, Time)>,
+    beat: Option<&'a Arc<Beat>>,
 }
 
 /// A change of the coordinator.
@@ -157,7 +178,7 @@ enum Stage {
         term: u64,
         sent: Vec<Time>,
         next: Time,
-        votes: BTreeMap<NodeId, u32>,
+        votes: BTreeMap<NodeId, (u32, Signature)>,
     },
     /// Is the coordinator.
     Leading(Authority),
@@ -167,6 +188,7 @@ enum Stage {
 #[derive(Debug)]
 struct Authority {
     term: u64,
+    certificate: Arc<Certificate>,
     until: Time,
     number: u64,
     next_beat: Time,
@@ -187,6 +209,7 @@ struct Authority {
 pub struct Election {
     test: TestId,
     me: NodeId,
+    keys: Arc<dyn Keys>,
     timings: Timings,
     electorate: Vec<NodeId>,
     rank: Option<u32>,
@@ -199,6 +222,10 @@ pub struct Election {
     /// Term and number of the newest beat. Older ones are ignored however late they arrive: a
     /// promise must not outlive the coordinator because of a delayed beat.
     newest_beat: (u64, u64),
+    /// The newest signed beat, for the next coordinator.
+    kept_beat: Option<Arc<Beat>>,
+    /// Highest term of which a certificate has arrived, and its coordinator.
+    certified: Option<(u64, NodeId)>,
     /// Time of the last message of each elector.
     heard: BTreeMap<NodeId, Time>,
     /// Polls and step-downs that single electors forced.
@@ -219,6 +246,7 @@ impl Election {
         test: TestId,
         me: NodeId,
         electorate: Vec<NodeId>,
+        keys: Arc<dyn Keys>,
         timings: Timings,
         now: Time,
     ) -> Election {
@@ -229,6 +257,7 @@ impl Election {
         let mut election = Election {
             test,
             me,
+            keys,
             timings,
             electorate,
             rank,
@@ -237,6 +266,8 @@ impl Election {
             voted_for: None,
             promise: None,
             newest_beat: (0, 0),
+            kept_beat: None,
+            certified: None,
             heard: BTreeMap::new(),
             forced: Forced::default(),
             leader: None,
@@ -275,6 +306,37 @@ impl Election {
     /// Whether a beat is newer than all that arrived. Others are ignored.
     pub fn is_new_beat(&self, term: u64, number: u64) -> bool {
         (term, number) > self.newest_beat || planted(Bug::OldBeats)
+    }
+
+    /// Whether this node is the coordinator of the term, by this certificate or by one of this term
+    /// that arrived before. A lower term than the highest certified one does not count any more.
+    pub fn certify(&mut self, term: u64, node: &NodeId, certificate: &Certificate) -> bool {
+        match &self.certified {
+            Some((known, _)) if term < *known => return false,
+            Some((known, holder)) if term == *known => return holder == node,
+            _ => {}
+        }
+        let certified = self.is_certified(term, node, certificate);
+        if certified {
+            self.certified = Some((term, node.clone()));
+        }
+        certified
+    }
+
+    /// Whether a certificate proves that the node is or was the coordinator of the term.
+    pub fn is_certified(&self, term: u64, node: &NodeId, certificate: &Certificate) -> bool {
+        let tenure = (self.test, term, node);
+        let majority = self.majority();
+        certificate.proves(tenure, &self.electorate, majority, &*self.keys)
+            || planted(Bug::TenureUncertified)
+    }
+
+    /// Proof that this node is the coordinator.
+    pub fn certificate(&self) -> Arc<Certificate> {
+        match &self.stage {
+            Stage::Leading(a) => a.certificate.clone(),
+            _ => Arc::default(),
+        }
     }
 
     /// The electorate, in order of succession.
@@ -492,46 +554,21 @@ impl Election {
                 candidate,
                 elector,
                 sending,
-                share_lease,
                 stop,
                 start,
-                log,
-                free,
-                leased_until,
+                beat,
+                signature,
                 ..
-            } if *candidate == self.me => self.on_vote(
-                now,
-                *term,
-                elector,
-                *sending,
-                Replicated {
-                    share_lease: *share_lease,
+            } if *candidate == self.me => {
+                let start = start.map(|s| (s.term, now.shifted(s.since.saturating_neg())));
+                let relayed = Relayed {
                     stop: *stop,
-                    start: start.map(|s| (s.term, now.shifted(s.since.saturating_neg()))),
-                    log: log.clone(),
-                    free: free.clone(),
-                    leased_until: *leased_until,
-                },
-            ),
-            TestMessage::Beat {
-                term,
-                coordinator,
-                number,
-                share_lease,
-                log,
-                free,
-                leased_until,
-                ..
-            } => {
-                let body = ReceivedBeat {
-                    number: *number,
-                    share_lease: *share_lease,
-                    log,
-                    free: free.as_ref(),
-                    leased_until: *leased_until,
+                    start,
+                    beat: beat.as_ref(),
                 };
-                self.on_beat(now, *term, coordinator, body, fx)
+                self.on_vote(now, *term, elector, (*sending, *signature), relayed)
             }
+            TestMessage::Beat(beat) => self.on_beat(now, beat, fx),
             TestMessage::BeatAck {
                 term,
                 coordinator,

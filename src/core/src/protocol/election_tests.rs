@@ -1,7 +1,7 @@
 //! The rules of the election, one per test.
 
 use super::super::effects::Output;
-use super::super::fakes::node;
+use super::super::fakes::{self, FakeKeys, node};
 use super::super::messages::{Gossip, Request};
 use super::*;
 
@@ -19,10 +19,15 @@ fn electors(count: u32) -> Vec<NodeId> {
     (0..count).map(node).collect()
 }
 
+fn election(me: NodeId, count: u32) -> Election {
+    let keys = Arc::new(FakeKeys::of(&me));
+    Election::new(TEST, me, electors(count), keys, Timings::lan(), Time(0))
+}
+
 impl Elector {
     /// Elector `rank` of three that receives the announcement at time 0.
     fn new(rank: u32) -> Elector {
-        let mut election = Election::new(TEST, node(rank), electors(3), Timings::lan(), Time(0));
+        let mut election = election(node(rank), 3);
         election.allow_leading();
         Elector {
             election,
@@ -117,39 +122,42 @@ fn claim(term: u64, by: u32) -> TestMessage {
     }
 }
 
+/// A vote that relays a beat of an earlier term.
 fn vote(term: u64, candidate: u32, by: u32, sending: u32) -> TestMessage {
+    let relayed = signed_beat(term.saturating_sub(1), 2, 1, |b| {
+        b.share_lease = Duration::from_secs(9);
+    });
+    relaying(term, candidate, by, sending, (term > 1).then_some(relayed))
+}
+
+fn relaying(
+    term: u64,
+    candidate: u32,
+    by: u32,
+    sending: u32,
+    beat: Option<Beat>,
+) -> TestMessage {
+    let statement = super::vote(TEST, term, &node(candidate), &node(by));
     TestMessage::Vote {
         test: TEST,
         term,
         candidate: node(candidate),
         elector: node(by),
         sending,
-        share_lease: Duration::from_secs(9),
         stop: None,
         start: None,
-        log: Log::default(),
-        leased_until: Duration::ZERO,
-        free: None,
+        beat: beat.map(Arc::new),
+        signature: FakeKeys::of(&node(by)).sign(&statement),
     }
 }
 
+fn signed_beat(term: u64, by: u32, number: u64, change: impl FnOnce(&mut Beat)) -> Beat {
+    fakes::beat(TEST, (term, by, number), &electors(3), change)
+}
+
 fn beat(term: u64, by: u32, number: u64) -> TestMessage {
-    TestMessage::Beat {
-        test: TEST,
-        term,
-        coordinator: node(by),
-        number,
-        share_lease: Duration::from_secs(4),
-        since_start: None,
-        ends_within: None,
-        state: TestState::Running,
-        log: Arc::from([]),
-        committed: 0,
-        events: Vec::new(),
-        allocation: None,
-        leased_until: Duration::ZERO,
-        free: None,
-    }
+    let lease = |b: &mut Beat| b.share_lease = Duration::from_secs(4);
+    TestMessage::Beat(signed_beat(term, by, number, lease).into())
 }
 
 fn ack(term: u64, coordinator: u32, by: u32, number: u64) -> TestMessage {
@@ -334,7 +342,7 @@ fn a_vote_that_arrives_after_the_authority_lease_does_not_elect() {
 fn acknowledged_beats_extend_authority_from_their_sending() {
     let mut e = Elector::coordinator();
     e.tick(10);
-    assert!(matches!(e.sent[..], [TestMessage::Beat { number: 1, .. }]));
+    assert!(matches!(&e.sent[..], [TestMessage::Beat(b)] if b.number == 1));
     e.tick(260);
     e.receive(300, ack(1, 0, 1, 2));
     assert!(e.election.has_authority(Time(1_239 * MS)));
@@ -390,7 +398,7 @@ fn after_the_last_beat_the_next_rank_stands_when_its_promise_has_ended() {
 fn a_restarted_elector_is_not_an_elector() {
     let mut reborn = node(0);
     reborn.incarnation.0 += 1;
-    let mut election = Election::new(TEST, reborn, electors(3), Timings::lan(), Time(0));
+    let mut election = election(reborn, 3);
     election.allow_leading();
     let mut e = Elector {
         election,
@@ -407,23 +415,104 @@ fn a_restarted_elector_is_not_an_elector() {
     assert_eq!(e.election.leader(), Some(&(1, node(1))));
 }
 
+/// A candidate in term 5, after it has received this vote of elector 1.
+fn after_vote(beat: Option<Beat>) -> Elector {
+    let mut e = Elector::new(0);
+    e.receive(0, self::beat(4, 1, 7));
+    e.tick(1_300).receive(1_301, yes(0, 1));
+    assert_eq!(e.claimed(), Some(5));
+    e.receive(1_302, relaying(5, 0, 1, 1, beat));
+    assert_eq!(e.changes.last(), Some(&Change::Won { term: 5 }));
+    e
+}
+
 #[test]
-fn votes_carry_the_longest_share_lease_to_the_winner() {
+fn votes_carry_the_newest_beat_to_the_winner() {
     let mut voter = Elector::new(1);
     voter.receive(1, beat(1, 0, 1));
+    voter.receive(100, beat(1, 0, 2));
     voter.receive(2_000, claim(2, 2));
+    let [TestMessage::Vote { beat, .. }] = &voter.sent[..] else {
+        panic!("{:?}", voter.sent);
+    };
+    assert_eq!(beat.as_ref().map(|b| b.number), Some(2));
+    let lease = |beat| after_vote(beat).election.replicated().share_lease;
+    let newer = signed_beat(4, 1, 8, |b| b.share_lease = Duration::from_secs(9));
+    assert_eq!(lease(Some(newer)), Duration::from_secs(9));
+    assert_eq!(lease(None), Duration::from_secs(4), "its own newest beat");
+}
+
+#[test]
+fn a_relayed_beat_counts_only_with_the_signature_of_a_certified_coordinator() {
+    let lease = |beat: Beat| after_vote(Some(beat)).election.replicated().share_lease;
+    let long = |b: &mut Beat| b.share_lease = Duration::from_secs(9);
+    let mut changed = signed_beat(4, 1, 8, |_| {});
+    long(&mut changed);
+    assert_eq!(lease(changed), Duration::from_secs(4), "not signed");
+    let mut uncertified = signed_beat(3, 2, 8, long);
+    uncertified.certificate = Arc::default();
+    assert_eq!(lease(uncertified), Duration::from_secs(4));
+    let mut other_test = signed_beat(4, 1, 8, long);
+    other_test.test = TestId([3; 16]);
+    assert_eq!(lease(other_test), Duration::from_secs(4));
+    assert_eq!(lease(signed_beat(3, 2, 8, long)), Duration::from_secs(9));
+}
+
+#[test]
+fn a_vote_without_the_signature_of_its_elector_does_not_count() {
+    let mut e = Elector::new(0);
+    e.tick(0).receive(0, yes(0, 1));
+    let TestMessage::Vote {
+        test,
+        term,
+        candidate,
+        sending,
+        signature,
+        ..
+    } = vote(1, 0, 2, 1)
+    else {
+        panic!();
+    };
+    let elector = node(1);
+    let forged = TestMessage::Vote {
+        test,
+        term,
+        candidate,
+        elector,
+        sending,
+        stop: None,
+        start: None,
+        beat: None,
+        signature,
+    };
+    assert!(e.receive(1, forged).changes.is_empty());
+    e.receive(2, vote(1, 0, 1, 1));
+    assert_eq!(e.changes, [Change::Won { term: 1 }]);
+    let certificate = e.election.certificate();
+    assert!(e.election.is_certified(1, &node(0), &certificate));
+}
+
+#[test]
+fn a_coordinator_is_certified_by_its_votes_and_no_other_node_in_its_term() {
+    let mut e = Elector::new(2);
+    let certificate = |term, by| signed_beat(term, by, 1, |_| {}).certificate;
+    assert!(!e.election.certify(3, &node(0), &Certificate::default()));
+    assert!(!e.election.certify(3, &node(0), &certificate(3, 1)));
+    assert!(!e.election.certify(3, &node(0), &certificate(2, 0)));
+    assert!(e.election.certify(3, &node(0), &certificate(3, 0)));
     assert!(
-        matches!(voter.sent[..], [TestMessage::Vote { share_lease, .. }] if share_lease == Duration::from_secs(4))
+        e.election.certify(3, &node(0), &Certificate::default()),
+        "known"
     );
-    assert_eq!(
-        Elector::coordinator().election.replicated().share_lease,
-        Duration::from_secs(9)
-    );
+    assert!(!e.election.certify(3, &node(1), &certificate(3, 1)));
+    assert!(!e.election.certify(2, &node(1), &certificate(2, 1)));
+    assert!(e.election.certify(4, &node(1), &certificate(4, 1)));
+    assert!(!e.election.certify(3, &node(0), &certificate(3, 0)));
 }
 
 #[test]
 fn an_electorate_of_one_elects_itself_at_once() {
-    let mut election = Election::new(TEST, node(0), electors(1), Timings::lan(), Time(0));
+    let mut election = election(node(0), 1);
     election.allow_leading();
     let mut fx = Effects::default();
     let change = election.tick(Time(0), BeatBody::default(), &mut fx);

@@ -7,9 +7,14 @@ use std::time::Duration;
 
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use super::announcement::Announcement;
+use super::beat::Beat;
+use super::certificate::{Certificate, vote};
 use super::id::{Incarnation, NodeId, Peer, TestId};
-use super::messages::{Advert, Status, TaskDescription};
-use super::spec::{Balance, OnLost, TestSpec};
+use super::messages::{Advert, Status, TaskDescription, TestState};
+use super::rendezvous::Seed;
+use super::signature::{Keys, Signature, Statement};
+use super::spec::{Balance, OnLost, Submission, TestSpec};
 use super::test_run::Measurement;
 use crate::metrics::{Counters, Piece, Snapshot, StepCounters, TimeKind, new_histogram};
 
@@ -19,6 +24,82 @@ pub fn node(i: u32) -> NodeId {
         peer: Peer::new(&i.to_be_bytes()),
         incarnation: Incarnation(1),
     }
+}
+
+/// Keys of a node for tests: a hash in place of a signature.
+#[derive(Debug)]
+pub struct FakeKeys(Peer);
+
+impl FakeKeys {
+    /// Keys of this node.
+    pub fn of(node: &NodeId) -> FakeKeys {
+        FakeKeys(node.peer.clone())
+    }
+
+    fn signature(peer: &Peer, statement: &Statement) -> Signature {
+        let hash = statement.clone().field(peer.as_bytes()).sha256().0;
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&hash);
+        Signature(signature)
+    }
+}
+
+impl Keys for FakeKeys {
+    fn sign(&self, statement: &Statement) -> Signature {
+        FakeKeys::signature(&self.0, statement)
+    }
+
+    fn is_signed(&self, statement: &Statement, by: &Peer, signature: &Signature) -> bool {
+        FakeKeys::signature(by, statement) == *signature
+    }
+}
+
+/// Announcement of a test with this many electors: nodes 0, 1, 2, …
+pub fn announcement(submitter: NodeId, electors: u32, plan: Option<&[u8]>) -> Announcement {
+    let submission = Submission {
+        name: "t".into(),
+        plan: Arc::from(plan.unwrap_or(b"a plan")),
+        unix_ms: 0,
+        nonce: Seed([0; 16]),
+    };
+    let keys = FakeKeys::of(&submitter);
+    let mut announcement = Announcement::new(&submission, &submitter, [], &keys);
+    announcement.electorate = (0..electors).map(node).collect();
+    announcement.plan = plan.map(Arc::from);
+    announcement.seal(&keys);
+    announcement
+}
+
+/// A signed beat of a certified coordinator in a test with this electorate.
+pub fn beat(
+    test: TestId,
+    (term, by, number): (u64, u32, u64),
+    electorate: &[NodeId],
+    change: impl FnOnce(&mut Beat),
+) -> Beat {
+    let vote = |e: &NodeId| FakeKeys::of(e).sign(&vote(test, term, &node(by), e));
+    let signatures: Vec<Signature> = electorate.iter().map(vote).collect();
+    let mut beat = Beat {
+        test,
+        term,
+        coordinator: node(by),
+        number,
+        share_lease: Duration::from_millis(2_500),
+        since_start: None,
+        ends_within: None,
+        state: TestState::Running,
+        log: Arc::from([]),
+        committed: 0,
+        events: Vec::new(),
+        allocation: None,
+        leased_until: Duration::ZERO,
+        free: None,
+        certificate: Certificate::new(electorate, electorate.iter().zip(&signatures)).into(),
+        signature: Signature([0; 64]),
+    };
+    change(&mut beat);
+    beat.signature = FakeKeys::of(&node(by)).sign(&beat.statement());
+    beat
 }
 
 /// A snapshot with one step in which `sent` requests took `sent` microseconds each.

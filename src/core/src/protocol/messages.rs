@@ -10,10 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::allocation::{Allocation, AllocationName};
+pub use super::announcement::Announcement;
+use super::beat::Beat;
+use super::certificate::Certificate;
 use super::event_kind::EventKind;
 use super::id::{Digest, Incarnation, NodeId, TestId};
-use super::log::{LoadCommand, Log, LogEntry};
+use super::log::{LoadCommand, LogEntry};
 use super::preflight::{Preflight, PreflightReply};
+use super::signature::Signature;
 use super::time::RemoteTime;
 use crate::metrics::Snapshot;
 use crate::{Numbers, Slots};
@@ -93,27 +97,6 @@ pub struct KnownTest {
     pub digest: Digest,
 }
 
-/// Announcement of a test: names its electorate and identifies its plan.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Announcement {
-    /// Test id.
-    pub test: TestId,
-    /// Node on which it was started.
-    pub submitter: NodeId,
-    /// Display name of the plan.
-    pub name: String,
-    /// SHA-256 of the plan's canonical bytes.
-    pub digest: Digest,
-    /// Length of the plan in bytes.
-    pub plan_len: u32,
-    /// The plan's bytes, if there are few.
-    pub plan: Option<Arc<[u8]>>,
-    /// Nodes that may vote, in order of succession.
-    pub electorate: Vec<NodeId>,
-    /// Unix time of the start command on the submitter, in milliseconds; for display only.
-    pub submitted_unix_ms: u64,
-}
-
 /// A message about one test to all nodes.
 #[derive(Clone, PartialEq, Debug)]
 pub enum TestMessage {
@@ -170,53 +153,17 @@ pub enum TestMessage {
         elector: NodeId,
         /// Answered repetition of the claim: authority counts from its sending.
         sending: u32,
-        /// Longest share lease in the beats that the elector has received.
-        share_lease: Duration,
         /// A known stop order.
         stop: Option<StopOrder>,
         /// The start of the profile, if a received beat named one.
         start: Option<RelayedStart>,
-        /// The newest log known to the elector.
-        log: Log,
-        /// Latest end of all leases, by the beats that the elector has received.
-        leased_until: Duration,
-        /// Free numbers of requests in the newest beat known to the elector.
-        free: Option<FreeNumbers>,
+        /// The newest beat known to the elector, without its events.
+        beat: Option<Arc<Beat>>,
+        /// Signature of the elector over the [vote](super::certificate::vote).
+        signature: Signature,
     },
     /// Periodic broadcast of the coordinator.
-    Beat {
-        /// Test id.
-        test: TestId,
-        /// Term of the coordinator.
-        term: u64,
-        /// Author of the beat.
-        coordinator: NodeId,
-        /// Number of the beat in its term.
-        number: u64,
-        /// Share lease in use, or about to be.
-        share_lease: Duration,
-        /// Nanoseconds since the start of the profile, at sending; negative before it. For nodes
-        /// without an estimate of the coordinator's clock.
-        since_start: Option<i64>,
-        /// Longest time from sending until the coordinator ends the test. For nodes that have not
-        /// read the plan.
-        ends_within: Option<Duration>,
-        /// State of the test.
-        state: TestState,
-        /// All log entries of this and earlier terms.
-        log: Arc<[LogEntry]>,
-        /// Number of entries that a majority has acknowledged.
-        committed: u32,
-        /// Newest allocation.
-        allocation: Option<AllocationName>,
-        /// Latest end of all granted leases in the time of the profile, each by its worker's clock.
-        leased_until: Duration,
-        /// Numbers of requests that are not granted to any worker, if the plan limits them.
-        free: Option<Arc<Numbers>>,
-        /// Recent events, for display on every node and for a successor; at most
-        /// [`MAX_EVENTS_PER_BEAT`](super::coordinator::MAX_EVENTS_PER_BEAT).
-        events: Vec<TestEvent>,
-    },
+    Beat(Arc<Beat>),
     /// An elector acknowledges a beat, and promises to vote for no other node for one authority
     /// lease.
     BeatAck {
@@ -270,11 +217,11 @@ impl TestMessage {
         match self {
             TestMessage::Announced(a) => a.test,
             TestMessage::Ended(e) => e.test,
+            TestMessage::Beat(b) => b.test,
             TestMessage::Poll { test, .. }
             | TestMessage::PollAnswer { test, .. }
             | TestMessage::Claim { test, .. }
             | TestMessage::Vote { test, .. }
-            | TestMessage::Beat { test, .. }
             | TestMessage::BeatAck { test, .. }
             | TestMessage::Resign { test, .. }
             | TestMessage::Stop { test, .. }
@@ -302,7 +249,7 @@ impl TestMessage {
             TestMessage::PollAnswer { elector, .. }
             | TestMessage::Vote { elector, .. }
             | TestMessage::BeatAck { elector, .. } => elector,
-            TestMessage::Beat { coordinator, .. } => coordinator,
+            TestMessage::Beat(b) => &b.coordinator,
             TestMessage::Resign { node, .. } => node,
             TestMessage::Stop { by, .. } | TestMessage::LoadCommand { by, .. } => by,
         }
@@ -384,6 +331,8 @@ pub struct Ended {
     pub log: Vec<LogEntry>,
     /// Numbers of requests that no worker got, if the plan limits them.
     pub unused_numbers: Option<u64>,
+    /// Votes that made its author the coordinator.
+    pub certificate: Arc<Certificate>,
 }
 
 /// A worker in the final roster.

@@ -8,6 +8,9 @@
 //! | module | contents |
 //! |---|---|
 //! | [`membership`] | the nodes of the swarm, from adverts |
+//! | [`announcement`] | the start of a test, and its id |
+//! | [`beat`], [`certificate`] | what a coordinator broadcasts, and the proof that it is one |
+//! | [`signature`] | signatures of what nodes relay |
 //! | [`rendezvous`] | the electorate of a test |
 //! | [`election`] | terms, polls, claims, votes, promises, beats, authority |
 //! | [`coordinator`] | registration, shares, heartbeats, the end of a test |
@@ -31,7 +34,10 @@
 //! and a node that waits for its end counts more ([`time`]).
 
 pub mod allocation;
+pub mod announcement;
+pub mod beat;
 pub mod budget;
+pub mod certificate;
 pub mod clock;
 pub mod coordinator;
 mod effects;
@@ -52,6 +58,7 @@ pub mod numbers;
 pub mod planted;
 pub mod preflight;
 pub mod rendezvous;
+pub mod signature;
 pub mod spec;
 pub mod split;
 pub mod test_run;
@@ -61,5 +68,6 @@ pub mod worker;
 pub use effects::{Acceptance, Effects, EngineHeld, EngineOrder, Output};
 pub use id::{Digest, Incarnation, NodeId, Peer, TestId};
 pub use node::{Input, Node};
+pub use signature::{Keys, Signature, Statement};
 pub use test_run::Measurement;
 pub use time::{RemoteTime, Time};

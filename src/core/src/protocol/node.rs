@@ -4,6 +4,7 @@
 mod able_nodes;
 mod gossip;
 mod queries;
+mod test_age;
 mod unknown_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,18 +22,17 @@ use super::messages::{
     TestState,
 };
 use super::planted::{Bug, planted};
-use super::rendezvous::electorate;
+use super::signature::Keys;
 use super::spec::{LocalNode, Submission, TestSpec, Timings};
-use super::test_run::{Measurement, TestRun};
+use super::test_run::{Measurement, Origin, TestContext, TestRun};
 use super::time::Time;
 use crate::Hook;
 use unknown_tests::UnknownTests;
 
+pub use super::announcement::MAX_INLINE_PLAN;
 pub use super::spec::MAX_LIVE_TESTS;
 /// Ended tests whose metrics are kept for other nodes; the oldest are removed.
 pub const MAX_ENDED_TESTS: usize = 32;
-/// Largest plan that is sent with its announcement, in bytes.
-pub const MAX_INLINE_PLAN: usize = 8 * 1024;
 /// Snapshots per reply: with up to three histograms of at most 50 KB each, they fit 1 MiB.
 const SNAPSHOTS_PER_REPLY: usize = 6;
 /// Minimum time between two adverts of a node in a small swarm.
@@ -76,8 +76,8 @@ pub enum Input {
     Disconnected(Peer),
     /// Multiaddresses of this node.
     Addresses(Vec<String>),
-    /// A test is submitted on this node.
-    Submit(Submission),
+    /// A test is submitted on this node: its announcement ([`Node::announcement`]) and plan.
+    Submit(Announcement, Arc<[u8]>),
     /// Outcome of [`Output::Inspect`].
     Inspected {
         /// Test id.
@@ -111,6 +111,7 @@ pub enum Input {
 #[derive(Debug)]
 pub struct Node {
     local: Arc<LocalNode>,
+    keys: Arc<dyn Keys>,
     timings: Timings,
     members: Membership,
     tests: BTreeMap<TestId, TestRun>,
@@ -129,13 +130,16 @@ pub struct Node {
     last_input: Time,
     draining: bool,
     leaving: bool,
+    /// Unix time in milliseconds at a local time, if the driver named one.
+    wall_clock: Option<(Time, u64)>,
 }
 
 impl Node {
     /// A node that starts at `now`.
-    pub fn new(local: LocalNode, timings: Timings, now: Time) -> Node {
+    pub fn new(local: LocalNode, keys: Arc<dyn Keys>, timings: Timings, now: Time) -> Node {
         Node {
             local: Arc::new(local),
+            keys,
             timings,
             members: Membership::default(),
             tests: BTreeMap::new(),
@@ -151,6 +155,7 @@ impl Node {
             last_input: now,
             draining: false,
             leaving: false,
+            wall_clock: None,
         }
     }
 
@@ -268,7 +273,7 @@ impl Node {
                 self.addresses = addresses;
                 self.advertise_now(now);
             }
-            Input::Submit(submission) => self.submit(now, submission, fx),
+            Input::Submit(announcement, plan) => self.submit(now, announcement, &plan, fx),
             Input::Inspected { test, spec, unable } => self.inspected(now, test, spec, unable, fx),
             Input::Measured(test, measurement) => {
                 let nodes = self.members.len() + 1;
@@ -339,21 +344,24 @@ impl Node {
 
     // ---- commands ----
 
-    fn submit(&mut self, now: Time, s: Submission, fx: &mut Effects) {
-        let live = self.members.live_ids(now).chain([self.local.node.clone()]);
-        let announcement = Announcement {
-            test: s.test,
-            submitter: self.local.node.clone(),
-            digest: s.digest(),
-            plan_len: s.plan.len() as u32,
-            plan: (s.plan.len() <= MAX_INLINE_PLAN).then(|| s.plan.clone()),
-            electorate: electorate(s.test, live),
-            submitted_unix_ms: s.unix_ms,
-            name: s.name,
-        };
-        self.announced(now, announcement.clone(), fx);
-        if let Some(t) = self.tests.get_mut(&s.test) {
-            t.offer_plan(now, &s.plan, fx);
+    /// The announcement of a test that is to be submitted on this node.
+    pub fn announcement(&self, now: Time, submission: &Submission) -> Announcement {
+        let node = &self.local.node;
+        let live = self.members.live_ids(now).chain([node.clone()]);
+        Announcement::new(submission, node, live, &*self.keys)
+    }
+
+    fn submit(
+        &mut self,
+        now: Time,
+        announcement: Announcement,
+        plan: &Arc<[u8]>,
+        fx: &mut Effects,
+    ) {
+        let id = announcement.test;
+        self.add_test(now, announcement.clone(), Origin::Submitted, fx);
+        if let Some(t) = self.tests.get_mut(&id) {
+            t.offer_plan(now, plan, fx);
             fx.outputs
                 .push(Output::Publish(Gossip::Test(TestMessage::Announced(
                     announcement,
@@ -369,6 +377,15 @@ impl Node {
         unable: Option<String>,
         fx: &mut Effects,
     ) {
+        let age_fits = |t: &TestRun, spec: &TestSpec| {
+            self.may_be_running(now, t.announcement(), self.longest(spec))
+        };
+        let spec = match (self.tests.get(&test), spec) {
+            (Some(t), Ok(spec)) if !age_fits(t, &spec) => {
+                Err("its submission is too long ago, by the clock of this node".to_owned().into())
+            }
+            (_, spec) => spec,
+        };
         let Some(t) = self.tests.get_mut(&test) else {
             return;
         };

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::fakes::{measurement, node, spec};
+use super::super::fakes::{self, FakeKeys, measurement, node, spec};
+use crate::protocol::beat::Beat;
+use crate::protocol::rendezvous::Seed;
 use super::*;
 use crate::protocol::effects::EngineOrder;
 use crate::protocol::messages::EndReason;
 use crate::protocol::spec::{OnLost, SLOTS, TestSpec};
 
-const TEST: TestId = TestId([9; 16]);
+/// A test of which no announcement has arrived.
+const UNKNOWN: TestId = TestId([9; 16]);
 const MS: i64 = 1_000_000;
 
 /// Nodes on a network without delay, and engines that follow every order.
@@ -23,6 +26,13 @@ struct World {
     on_lost: OnLost,
     engines: Vec<Vec<EngineOrder>>,
     ended_at: Option<Time>,
+    /// The submitted test.
+    test: TestId,
+}
+
+fn new_node(local: LocalNode, now: Time) -> Node {
+    let keys = Arc::new(FakeKeys::of(&local.node));
+    Node::new(local, keys, Timings::lan(), now)
 }
 
 impl World {
@@ -35,6 +45,7 @@ impl World {
             on_lost: OnLost::Reassign,
             engines: vec![Vec::new(); count as usize],
             ended_at: None,
+            test: UNKNOWN,
         };
         for i in 0..count {
             let local = LocalNode {
@@ -46,9 +57,7 @@ impl World {
                 labels: BTreeMap::new(),
                 environment: String::new(),
             };
-            world
-                .nodes
-                .push(Node::new(local, Timings::lan(), world.now));
+            world.nodes.push(new_node(local, world.now));
         }
         for i in 0..count {
             for j in (0..count).filter(|j| *j != i) {
@@ -169,35 +178,37 @@ impl World {
     fn submit(&mut self, i: usize) {
         let plan: Arc<[u8]> = Arc::from(&b"a plan"[..]);
         let submission = Submission {
-            test: TEST,
             name: "t".into(),
-            plan,
+            plan: plan.clone(),
             unix_ms: 0,
+            nonce: Seed([9; 16]),
         };
-        self.input(i, Input::Submit(submission));
+        let announcement = self.nodes[i].announcement(self.now, &submission);
+        self.test = announcement.test;
+        self.input(i, Input::Submit(announcement, plan));
     }
 
     fn finish_engines(&mut self) {
         for i in 0..self.nodes.len() {
-            self.input(i, Input::Measured(TEST, measurement(100 + i as u64, true)));
+            self.input(i, Input::Measured(self.test, measurement(100 + i as u64, true)));
         }
     }
 
     fn shares(&self) -> Vec<u32> {
-        let share = |n: &Node| Some(n.tests().get(&TEST)?.worker()?.share(self.now).count());
+        let share = |n: &Node| Some(n.tests().get(&self.test)?.worker()?.share(self.now).count());
         self.nodes.iter().map(|n| share(n).unwrap_or(0)).collect()
     }
 
     fn coordinator(&self) -> usize {
         let leads = |i: &usize| {
-            let test = self.nodes[*i].tests().get(&TEST);
+            let test = self.nodes[*i].tests().get(&self.test);
             !self.dead[*i] && test.is_some_and(|t| t.election().has_authority(self.now))
         };
         (0..self.nodes.len()).find(leads).expect("a coordinator")
     }
 
     fn test(&self, i: usize) -> &TestRun {
-        &self.nodes[i].tests()[&TEST]
+        &self.nodes[i].tests()[&self.test]
     }
 }
 
@@ -299,7 +310,7 @@ fn a_stop_request_of_an_isolated_node_reaches_the_others_later() {
     };
     let others: Vec<usize> = (0..3).filter(|i| *i != alone).collect();
     others.iter().for_each(|i| world.dead[*i] = true);
-    world.input(alone, Input::StopTest(TEST, order));
+    world.input(alone, Input::StopTest(world.test, order));
     world.run_for(Duration::from_secs(3));
     assert!(world.test(alone).ended().is_some());
     others.iter().for_each(|i| world.dead[*i] = false);
@@ -322,7 +333,7 @@ fn a_snapshot_later_than_the_end_reaches_every_result() {
         timeout: Duration::ZERO,
     };
     let stopper = world.coordinator();
-    world.input(stopper, Input::StopTest(TEST, order));
+    world.input(stopper, Input::StopTest(world.test, order));
     world.run_for(Duration::from_secs(5));
     assert!(world.test(stopper).ended().is_some());
     world.dead[cut] = false;
@@ -364,7 +375,7 @@ fn a_stop_from_any_node_ends_the_test_with_all_results() {
         graceful: true,
         timeout: Duration::from_secs(1),
     };
-    world.input(stranger, Input::StopTest(TEST, order));
+    world.input(stranger, Input::StopTest(world.test, order));
     world.run_for(Duration::from_secs(1));
     for i in 0..3 {
         assert_eq!(
@@ -427,7 +438,7 @@ fn without_its_coordinator(on_lost: OnLost) -> (World, usize, usize) {
     world.submit(0);
     world.run_for(Duration::from_secs(3));
     for i in 0..5 {
-        world.input(i, Input::Measured(TEST, measurement(10, false)));
+        world.input(i, Input::Measured(world.test, measurement(10, false)));
     }
     let first = world.coordinator();
     world.dead[first] = true;
@@ -496,7 +507,7 @@ fn a_restarted_coordinator_is_lost_and_its_new_incarnation_is_not() {
         },
         ..dead.clone()
     };
-    world.nodes[first] = Node::new(local.clone(), Timings::lan(), world.now);
+    world.nodes[first] = new_node(local.clone(), world.now);
     world.dead[first] = false;
     world.run_for(Duration::from_millis(6_000));
     let test = world.test(alive);
@@ -509,7 +520,7 @@ fn a_restarted_coordinator_is_lost_and_its_new_incarnation_is_not() {
 fn asked_after_advert(node: &mut Node, now: Time, of: u32, number: u64) -> Vec<Peer> {
     let mut message = super::super::fakes::advert(of, number);
     message.tests.push(KnownTest {
-        test: TEST,
+        test: UNKNOWN,
         term: 1,
         coordinator: None,
         digest: super::super::id::Digest::of(b"a plan"),
@@ -521,7 +532,7 @@ fn asked_after_advert(node: &mut Node, now: Time, of: u32, number: u64) -> Vec<P
 
 fn asked(outputs: Vec<Output>) -> Vec<Peer> {
     let sent = outputs.into_iter().filter_map(|o| match o {
-        Output::Send(peer, Request::FetchAnnouncement(TEST)) => Some(peer),
+        Output::Send(peer, Request::FetchAnnouncement(UNKNOWN)) => Some(peer),
         _ => None,
     });
     sent.collect()
@@ -557,23 +568,11 @@ fn an_unanswered_request_for_an_announcement_is_repeated_without_another_advert(
     assert_eq!(node_.unknown.next_wake(), Time::MAX);
 }
 
-fn beat(of: u32, number: u64) -> TestMessage {
-    TestMessage::Beat {
-        test: TEST,
-        term: 5,
-        coordinator: node(of),
-        number,
-        share_lease: Duration::from_secs(2),
-        since_start: None,
-        ends_within: None,
-        state: TestState::Registering,
-        log: Arc::from([]),
-        committed: 0,
-        events: Vec::new(),
-        allocation: None,
-        leased_until: Duration::ZERO,
-        free: None,
-    }
+fn beat(world: &World, of: u32, number: u64) -> TestMessage {
+    let electorate = &world.test(0).announcement().electorate;
+    let change = |b: &mut Beat| b.state = TestState::Registering;
+    let beat = fakes::beat(world.test, (5, of, number), electorate, change);
+    TestMessage::Beat(beat.into())
 }
 
 #[test]
@@ -583,6 +582,7 @@ fn an_acknowledgement_goes_to_the_coordinator_alone_or_is_gossiped_without_a_con
     world.dead[1] = true;
     let mut acknowledge = |number, connected: bool| {
         let now = world.now;
+        let message = Gossip::Test(beat(&world, 1, number));
         let elector = &mut world.nodes[0];
         let peer = node(1).peer;
         elector.handle(
@@ -592,7 +592,6 @@ fn an_acknowledgement_goes_to_the_coordinator_alone_or_is_gossiped_without_a_con
                 false => Input::Disconnected(peer.clone()),
             },
         );
-        let message = Gossip::Test(beat(1, number));
         let input = Input::Gossip {
             author: peer,
             message,
@@ -613,8 +612,9 @@ fn an_acknowledgement_goes_to_the_coordinator_alone_or_is_gossiped_without_a_con
 fn a_direct_message_in_another_nodes_name_or_to_another_node_is_refused() {
     let mut world = World::new(3);
     world.submit(0);
+    let (test, foreign) = (world.test, beat(&world, 1, 1));
     let ack = |coordinator, elector| TestMessage::BeatAck {
-        test: TEST,
+        test,
         term: 1,
         coordinator: node(coordinator),
         elector: node(elector),
@@ -632,7 +632,7 @@ fn a_direct_message_in_another_nodes_name_or_to_another_node_is_refused() {
     assert_eq!(send(ack(0, 1)), Some(Reply::Noted));
     assert!(matches!(send(ack(0, 2)), Some(Reply::Refused(_))));
     assert!(matches!(send(ack(2, 1)), Some(Reply::Refused(_))));
-    assert!(matches!(send(beat(1, 1)), Some(Reply::Refused(_))));
+    assert!(matches!(send(foreign), Some(Reply::Refused(_))));
 }
 
 #[test]
@@ -677,7 +677,7 @@ fn a_lost_worker_that_delivers_its_final_snapshot_after_the_end_is_not_lost() {
     world.submit(0);
     world.run_for(Duration::from_secs(1));
     let cut = (0..3).find(|i| *i != world.coordinator()).expect("another");
-    world.input(cut, Input::Measured(TEST, measurement(10, false)));
+    world.input(cut, Input::Measured(world.test, measurement(10, false)));
     world.dead[cut] = true;
     world.run_for(Duration::from_secs(4));
     let order = StopOrder {
@@ -685,7 +685,7 @@ fn a_lost_worker_that_delivers_its_final_snapshot_after_the_end_is_not_lost() {
         timeout: Duration::ZERO,
     };
     let stopper = world.coordinator();
-    world.input(stopper, Input::StopTest(TEST, order));
+    world.input(stopper, Input::StopTest(world.test, order));
     world.run_for(Duration::from_secs(4));
     let lost = node(cut as u32);
     assert!(world.test(stopper).lost().contains_key(&lost));
@@ -725,7 +725,7 @@ fn lone_node() -> Node {
         labels: Default::default(),
         environment: String::new(),
     };
-    Node::new(local, Timings::lan(), Time(0))
+    new_node(local, Time(0))
 }
 
 #[test]

@@ -107,6 +107,11 @@ bugs! {
     LostForgotten, "lost-forgotten", "the end of a test lacks lost workers";
     EventsEmpty, "events-empty", "events have no text";
 
+    // ---- proof of authority ----
+    AnnouncementUnchecked, "announcement-unchecked", "an announcement counts without the signature of its submitter";
+    TenureUncertified, "tenure-uncertified", "a coordinator is followed without the votes of a majority";
+    RelayedUnchecked, "relayed-unchecked", "a beat that an elector relays counts without the signature of its coordinator";
+
     // ---- metrics ----
     FinalOnly, "final-only", "workers send no snapshot but their final one";
     SnapshotsSummed, "snapshots-summed", "snapshots are summed instead of merged";

@@ -6,15 +6,19 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::id::{NodeId, Peer, TestId};
+use super::id::{NodeId, Peer};
 
 /// Most electors of a test: a majority of 7 survives the loss of any 3.
 pub const MAX_ELECTORS: usize = 7;
 
+/// Random number of a test, from which its electorate follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seed(pub [u8; 16]);
+
 /// Weight of a peer for a test.
-pub fn weight(test: TestId, peer: &Peer) -> u64 {
+pub fn weight(seed: Seed, peer: &Peer) -> u64 {
     let mut hash = Sha256::new();
-    hash.update(test.0);
+    hash.update(seed.0);
     hash.update(peer.as_bytes());
     let digest = hash.finalize();
     let mut first = [0u8; 8];
@@ -24,10 +28,10 @@ pub fn weight(test: TestId, peer: &Peer) -> u64 {
 
 /// The electorate among `live` nodes: the largest odd number of them, at most [`MAX_ELECTORS`], by
 /// descending weight. The order is the order of succession.
-pub fn electorate(test: TestId, live: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
+pub fn electorate(seed: Seed, live: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
     let mut ranked: Vec<(u64, NodeId)> = live
         .into_iter()
-        .map(|n| (weight(test, &n.peer), n))
+        .map(|n| (weight(seed, &n.peer), n))
         .collect();
     ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     ranked.dedup_by(|a, b| a.1.peer == b.1.peer);
@@ -44,7 +48,7 @@ mod tests {
     use super::super::fakes::node;
     use super::*;
 
-    const TEST: TestId = TestId([3; 16]);
+    const SEED: Seed = Seed([3; 16]);
 
     #[test]
     fn the_electorate_is_the_largest_odd_number_up_to_seven() {
@@ -58,23 +62,23 @@ mod tests {
             (7, 7),
             (50, 7),
         ] {
-            assert_eq!(electorate(TEST, (0..live).map(node)).len(), expected);
+            assert_eq!(electorate(SEED, (0..live).map(node)).len(), expected);
         }
     }
 
     #[test]
     fn it_depends_on_the_live_nodes_and_not_on_their_order() {
-        let forward = electorate(TEST, (0..20).map(node));
-        let backward = electorate(TEST, (0..20).rev().map(node));
+        let forward = electorate(SEED, (0..20).map(node));
+        let backward = electorate(SEED, (0..20).rev().map(node));
         assert_eq!(forward, backward);
-        assert_ne!(forward, electorate(TestId([4; 16]), (0..20).map(node)));
+        assert_ne!(forward, electorate(Seed([4; 16]), (0..20).map(node)));
     }
 
     #[test]
     fn losing_a_node_keeps_the_order_of_the_others() {
-        let all = electorate(TEST, (0..20).map(node));
+        let all = electorate(SEED, (0..20).map(node));
         let lost = all[2].clone();
-        let rest = electorate(TEST, (0..20).map(node).filter(|n| *n != lost));
+        let rest = electorate(SEED, (0..20).map(node).filter(|n| *n != lost));
         let kept: Vec<_> = all.iter().filter(|n| **n != lost).collect();
         assert!(rest.iter().zip(kept).all(|(a, b)| a == b));
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::id::{Digest, Incarnation, NodeId, TestId};
+use super::id::{Incarnation, NodeId};
 use super::log::{LogEntry, load_changed, paused_for};
 use super::messages::TaskDescription;
+use super::rendezvous::Seed;
 
 pub use crate::SLOTS;
 
@@ -116,21 +117,14 @@ pub struct LocalNode {
 /// A test submitted on this node.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Submission {
-    /// The new test's id.
-    pub test: TestId,
     /// Display name of the plan.
     pub name: String,
     /// The plan's canonical bytes.
     pub plan: std::sync::Arc<[u8]>,
-    /// Unix time of the start command in milliseconds; for display only.
+    /// Unix time of the start command in milliseconds.
     pub unix_ms: u64,
-}
-
-impl Submission {
-    /// SHA-256 of the plan.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.plan)
-    }
+    /// A random number.
+    pub nonce: Seed,
 }
 
 impl LocalNode {

@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use state::Tenure;
 use state::{End, LoadChanges, Observed, PlanCopy, Stop};
 
+use super::beat::Beat;
 use super::budget::Allowance;
 use super::coordinator::{Coordinator, CoordinatorInit, MAX_EVENTS};
 use super::effects::{Effects, EngineHeld, Output};
@@ -32,6 +33,7 @@ use super::messages::{
     TestState,
 };
 use super::planted::{Bug, planted};
+use super::signature::Keys;
 use super::spec::{LocalNode, OnLost, TestSpec, Timings};
 use super::time::{Time, for_waiter};
 use super::worker::Worker;
@@ -61,6 +63,26 @@ pub struct Measurement {
     pub pieces: Vec<Piece>,
 }
 
+/// How a test came to this node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// It was submitted here.
+    Submitted,
+    /// Another node announced it.
+    Announced,
+}
+
+/// What all tests of a node share.
+#[derive(Clone, Debug)]
+pub struct TestContext {
+    /// Description of the node.
+    pub local: Arc<LocalNode>,
+    /// Keys of the node.
+    pub keys: Arc<dyn Keys>,
+    /// Timing profile.
+    pub timings: Timings,
+}
+
 /// One test on one node.
 #[derive(Debug)]
 pub struct TestRun {
@@ -68,7 +90,10 @@ pub struct TestRun {
     announced_at: Time,
     next_announce: Time,
     local: Arc<LocalNode>,
+    keys: Arc<dyn Keys>,
     timings: Timings,
+    /// It was submitted on this node, in this run of its process.
+    submitted_here: bool,
     plan: PlanCopy,
     spec: Option<TestSpec>,
     election: Election,
@@ -92,22 +117,29 @@ struct OwnMetrics {
 }
 
 impl TestRun {
-    /// A test whose announcement arrived at `now`.
+    /// A test whose authentic announcement arrived at `now`.
     pub fn new(
         announcement: Announcement,
-        local: Arc<LocalNode>,
-        timings: Timings,
+        origin: Origin,
+        context: TestContext,
         now: Time,
         fx: &mut Effects,
     ) -> TestRun {
+        let TestContext {
+            local,
+            keys,
+            timings,
+        } = context;
         let election = Election::new(
             announcement.test,
             local.node.clone(),
             announcement.electorate.clone(),
+            keys.clone(),
             timings.clone(),
             now,
         );
-        let submitted_here = announcement.submitter == local.node;
+        // What this node did itself it knows from its own state, never from a message.
+        let submitted_here = origin == Origin::Submitted;
         let mut test = TestRun {
             announced_at: now,
             next_announce: if submitted_here {
@@ -135,7 +167,9 @@ impl TestRun {
             draining: false,
             announcement,
             local,
+            keys,
             timings,
+            submitted_here,
         };
         if let Some(plan) = test.announcement.plan.clone() {
             test.plan_arrived(now, plan, fx);
@@ -159,32 +193,15 @@ impl TestRun {
         if self.end.ended.is_some() {
             return;
         }
-        if let TestMessage::Beat {
-            term,
-            coordinator,
-            number,
-            since_start,
-            ends_within,
-            state,
-            log,
-            committed,
-            ..
-        } = message
-            && *term >= self.election.term()
-            && (*coordinator == self.local.node || self.election.is_new_beat(*term, *number))
-        {
-            let committed = (*committed as usize).min(log.len());
-            self.commit(&log[..committed], fx);
-            self.observed.state = *state;
-            self.observed.beat_arrived(now, *ends_within);
-            if let Some(since) = since_start
-                && !planted(Bug::StartForgotten)
-            {
-                let start = now.shifted(since.saturating_neg());
-                self.election.record_start(*term, start);
+        if let TestMessage::Beat(beat) = message {
+            let (term, coordinator) = (beat.term, &beat.coordinator);
+            if !self.election.certify(term, coordinator, &beat.certificate) {
+                return;
             }
-            if *coordinator == self.local.node {
-                self.follow(now, *term, coordinator, fx);
+            if term >= self.election.term()
+                && (*coordinator == self.local.node || self.election.is_new_beat(term, beat.number))
+            {
+                self.beat(now, beat, fx);
             }
         }
         let change = self.election.handle(now, message, fx);
@@ -197,6 +214,23 @@ impl TestRun {
             && self.stop.order.is_none()
         {
             self.receive_stop(at, order, fx);
+        }
+    }
+
+    /// Takes over what a new beat of a certified coordinator says.
+    fn beat(&mut self, now: Time, beat: &Beat, fx: &mut Effects) {
+        let committed = (beat.committed as usize).min(beat.log.len());
+        self.commit(&beat.log[..committed], fx);
+        self.observed.state = beat.state;
+        self.observed.beat_arrived(now, beat.ends_within);
+        if let Some(since) = beat.since_start
+            && !planted(Bug::StartForgotten)
+        {
+            let start = now.shifted(since.saturating_neg());
+            self.election.record_start(beat.term, start);
+        }
+        if beat.coordinator == self.local.node {
+            self.follow(now, beat.term, &beat.coordinator, fx);
         }
     }
 
@@ -298,7 +332,11 @@ impl TestRun {
         };
         let before = known(coordinator);
         if let Some(ended) = coordinator.tick(now, able, fx) {
-            fx.publish(TestMessage::Ended(self.with_unregistered(ended)));
+            let ended = Ended {
+                certificate: self.election.certificate(),
+                ..self.with_unregistered(ended)
+            };
+            fx.publish(TestMessage::Ended(ended));
             return;
         }
         let changed = known(coordinator) != before;

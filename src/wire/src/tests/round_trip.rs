@@ -19,7 +19,7 @@ fn gossip_variant(g: &Gossip) -> u8 {
             TestMessage::PollAnswer { .. } => 4,
             TestMessage::Claim { .. } => 5,
             TestMessage::Vote { .. } => 6,
-            TestMessage::Beat { .. } => 7,
+            TestMessage::Beat(_) => 7,
             TestMessage::BeatAck { .. } => 8,
             TestMessage::Resign { .. } => 9,
             TestMessage::Stop { .. } => 10,

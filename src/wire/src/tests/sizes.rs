@@ -8,6 +8,8 @@ use crate::limits::*;
 use crate::*;
 use vajra_core::metrics::*;
 use vajra_core::protocol::allocation::{Allocation, AllocationEntry};
+use vajra_core::protocol::beat::Beat;
+use vajra_core::protocol::certificate::Certificate;
 use vajra_core::protocol::log::{EntryKind, LogEntry};
 use vajra_core::protocol::messages::*;
 use vajra_core::protocol::{Incarnation, NodeId, Peer};
@@ -281,6 +283,29 @@ fn the_end_of_a_large_test_keeps_its_roster_and_the_first_events() {
     }
 }
 
+/// A beat with the most free numbers and votes and every optional field.
+fn longest_beat() -> Beat {
+    let free = (0..MAX_NUMBER_INTERVALS as u64).map(|i| vajra_core::Interval {
+        from: MAX_NUMBER - 2 * i - 1,
+        to: MAX_NUMBER - 2 * i,
+    });
+    let votes = (0..MAX_ELECTORS as u8).map(|i| (i, samples::signature(i)));
+    Beat {
+        term: MAX_NUMBER,
+        number: MAX_NUMBER,
+        share_lease: MAX_SPAN,
+        since_start: Some(-(MAX_SPAN.as_nanos() as i64)),
+        ends_within: Some(MAX_SPAN),
+        committed: 1,
+        leased_until: MAX_SPAN,
+        free: Some(Arc::new(Numbers::union_of(free))),
+        certificate: Arc::new(Certificate {
+            votes: votes.collect(),
+        }),
+        ..samples::beat()
+    }
+}
+
 #[test]
 fn the_longest_beat_fits() {
     let decision = |id| LogEntry {
@@ -293,27 +318,12 @@ fn the_longest_beat_fits() {
         ..decision(MAX_LOG_ENTRIES as u64)
     });
     let event = end_of(0).events[0].clone();
-    let beat = TestMessage::Beat {
-        test: samples::ended().test,
-        term: MAX_NUMBER,
-        coordinator: samples::node(1),
-        number: MAX_NUMBER,
-        share_lease: MAX_SPAN,
-        since_start: Some(i64::from(i32::MAX)),
-        ends_within: Some(MAX_SPAN),
-        state: TestState::Running,
+    let beat = Beat {
         log: decisions.into(),
-        committed: 1,
         events: vec![event; MAX_BEAT_EVENTS],
-        allocation: Some(samples::allocation().name()),
-        leased_until: MAX_SPAN,
-        free: Some(Arc::new(Numbers::union_of(
-            (0..MAX_NUMBER_INTERVALS as u64).map(|i| vajra_core::Interval {
-                from: MAX_NUMBER - 2 * i - 1,
-                to: MAX_NUMBER - 2 * i,
-            }),
-        ))),
+        ..longest_beat()
     };
+    let beat = TestMessage::Beat(beat.into());
     let beat = Gossip::Test(beat);
     let (topic, bytes) = encode_gossip(&beat);
     assert!(bytes.len() <= MAX_GOSSIP, "{}", bytes.len());
@@ -350,32 +360,23 @@ fn the_longest_vote_fits() {
         kind: EntryKind::SetupValues(vec![b'7'; MAX_VALUES].into()),
         ..log[0].clone()
     });
-    let free = (0..MAX_NUMBER_INTERVALS as u64).map(|i| vajra_core::Interval {
-        from: MAX_NUMBER - 2 * i - 1,
-        to: MAX_NUMBER - 2 * i,
-    });
+    let beat = Beat {
+        log: log.into(),
+        ..longest_beat()
+    };
     let vote = TestMessage::Vote {
         test: samples::TEST,
         term: MAX_NUMBER,
         candidate: samples::node(1),
         elector: samples::node(2),
         sending: u32::MAX,
-        share_lease: MAX_SPAN,
         stop: Some(samples::stop()),
         start: Some(RelayedStart {
             term: MAX_NUMBER,
             since: -(MAX_SPAN.as_nanos() as i64),
         }),
-        log: vajra_core::protocol::log::Log {
-            term: MAX_NUMBER,
-            entries: log.into(),
-        },
-        leased_until: MAX_SPAN,
-        free: Some(FreeNumbers {
-            term: MAX_NUMBER,
-            beat: MAX_NUMBER,
-            numbers: Arc::new(Numbers::union_of(free)),
-        }),
+        beat: Some(Arc::new(beat)),
+        signature: samples::signature(5),
     };
     let direct = Request::Election(vote.clone());
     let bytes = encode_request(&direct);

@@ -1,5 +1,6 @@
 //! The candidate: polls, claims, counting votes, beats, stepping down.
 
+use super::super::signature::SIGNATURE_LEN;
 use super::*;
 
 impl Election {
@@ -68,7 +69,8 @@ impl Election {
         sent.push(now);
         *next = now + interval;
         let sending = sent.len() as u32;
-        votes.insert(self.me.clone(), sending);
+        let statement = vote(self.test, term, &self.me, &self.me);
+        votes.insert(self.me.clone(), (sending, self.keys.sign(&statement)));
         fx.publish(TestMessage::Claim {
             test: self.test,
             term,
@@ -108,7 +110,7 @@ impl Election {
         else {
             return None;
         };
-        let sending = Self::majority_of(votes.values().copied(), majority)?;
+        let sending = Self::majority_of(votes.values().map(|(sending, _)| *sending), majority)?;
         let sent_at = match sent[sending as usize - 1] {
             _ if planted(Bug::AuthorityFromVotes) => now,
             at => at,
@@ -118,9 +120,13 @@ impl Election {
             return None;
         }
         let term = *term;
+        let signatures = votes.iter().map(|(elector, (_, s))| (elector, s));
+        let certificate = Certificate::new(&self.electorate, signatures);
         self.leader = Some((term, self.me.clone()));
+        self.certified = self.leader.clone();
         self.stage = Stage::Leading(Authority {
             term,
+            certificate: Arc::new(certificate),
             until,
             number: 0,
             next_beat: now,
@@ -147,7 +153,9 @@ impl Election {
             a.sent.pop_front();
         }
         a.sent.push_back((a.number, now));
-        a.leases.insert(a.number, body.share_lease);
+        // A successor waits for the longest lease, also after a shorter one.
+        let share_lease = body.share_lease.max(self.replicated.share_lease);
+        a.leases.insert(a.number, share_lease);
         if body.since_start.is_some() {
             a.start_named.get_or_insert(a.number);
         }
@@ -157,34 +165,28 @@ impl Election {
         a.acks.insert(me.clone(), a.number);
         let (term, number) = (a.term, a.number);
         self.newest_beat = (term, number);
-        let committed = a.acknowledged.log_len as u32;
-        fx.publish(TestMessage::Beat {
+        let mut beat = Beat {
             test: self.test,
             term,
             coordinator: me.clone(),
             number,
-            share_lease: body.share_lease,
+            share_lease,
             since_start: body.since_start,
             ends_within: body.ends_within,
             state: body.state,
-            log: body.log.clone(),
-            committed,
+            log: body.log,
+            committed: a.acknowledged.log_len as u32,
             events: body.events,
             allocation: body.allocation,
             leased_until: body.leased_until,
-            free: free.clone(),
-        });
-        self.replicated.update_free(free.map(|numbers| FreeNumbers {
-            term,
-            beat: number,
-            numbers,
-        }));
-        self.replicated.log.update(&Log {
-            term,
-            entries: body.log,
-        });
-        self.replicated.share_lease = self.replicated.share_lease.max(body.share_lease);
-        self.replicated.leased_until = self.replicated.leased_until.max(body.leased_until);
+            free,
+            certificate: a.certificate.clone(),
+            signature: Signature([0; SIGNATURE_LEN]),
+        };
+        beat.signature = self.keys.sign(&beat.statement());
+        self.replicated.update(&beat);
+        self.kept_beat = Some(Arc::new(beat.relayed()));
+        fx.publish(TestMessage::Beat(Arc::new(beat)));
         self.promise(term, &me, now);
         self.count_acks(now);
         None

@@ -131,6 +131,8 @@ impl Election {
         self.voted_for = Some(candidate.clone());
         self.promise(term, candidate, now);
         self.wait_for_promise();
+        let statement = vote(self.test, term, candidate, &self.me);
+        let signature = self.keys.sign(&statement);
         fx.answer(
             sending,
             TestMessage::Vote {
@@ -139,21 +141,13 @@ impl Election {
                 candidate: candidate.clone(),
                 elector: self.me.clone(),
                 sending,
-                share_lease: match self.replicated.share_lease {
-                    _ if planted(Bug::VoteForgetsLease) => Duration::ZERO,
-                    lease => lease,
-                },
                 stop: self.replicated.stop,
                 start: self.replicated.start.map(|(term, at)| RelayedStart {
                     term,
                     since: now.signed_since(at),
                 }),
-                log: match &self.replicated.log {
-                    _ if planted(Bug::LogForgotten) => Log::default(),
-                    known => known.clone(),
-                },
-                leased_until: self.replicated.leased_until,
-                free: self.replicated.free.clone(),
+                beat: self.kept_beat.clone(),
+                signature,
             },
         );
         lost
@@ -164,8 +158,8 @@ impl Election {
         now: Time,
         voted: u64,
         elector: &NodeId,
-        sending: u32,
-        received: Replicated,
+        (sending, signature): (u32, Signature),
+        relayed: Relayed<'_>,
     ) -> Option<Change> {
         if !self.is_elector(elector) {
             return None;
@@ -179,31 +173,64 @@ impl Election {
         if voted != *term || sending == 0 || sending as usize > sent.len() {
             return None;
         }
-        let latest = votes.entry(elector.clone()).or_insert(sending);
-        *latest = (*latest).max(sending);
-        self.replicated.share_lease = self.replicated.share_lease.max(received.share_lease);
-        self.replicated.leased_until = self.replicated.leased_until.max(received.leased_until);
-        if let Some(stop) = received.stop {
+        let statement = vote(self.test, voted, &self.me, elector);
+        if !self.keys.is_signed(&statement, &elector.peer, &signature) {
+            return None;
+        }
+        let latest = votes.entry(elector.clone()).or_insert((sending, signature));
+        latest.0 = latest.0.max(sending);
+        if let Some(stop) = relayed.stop {
             self.record_stop(stop);
         }
-        if let Some((term, start)) = received.start {
+        if let Some((term, start)) = relayed.start {
             self.record_start(term, start);
         }
-        self.replicated.log.update(&received.log);
-        self.replicated.update_free(received.free);
+        if let Some(beat) = relayed.beat
+            && self.is_genuine(beat)
+        {
+            self.keep_beat(beat.clone());
+        }
         self.count_votes(now)
     }
 
+    /// Whether a relayed beat is of a certified coordinator of an earlier term, which signed it.
+    fn is_genuine(&self, beat: &Beat) -> bool {
+        let is_known = self
+            .certified
+            .as_ref()
+            .is_some_and(|(term, node)| (*term, node) == (beat.term, &beat.coordinator));
+        let certified =
+            is_known || self.is_certified(beat.term, &beat.coordinator, &beat.certificate);
+        let signed = |b: &Beat| {
+            self.keys
+                .is_signed(&b.statement(), &b.coordinator.peer, &b.signature)
+        };
+        beat.test == self.test && (certified && signed(beat) || planted(Bug::RelayedUnchecked))
+    }
+
+    /// Keeps a beat for the next coordinator.
+    fn keep_beat(&mut self, beat: Arc<Beat>) {
+        self.replicated.update(&beat);
+        let newness = |b: &Beat| (b.term, b.number);
+        if self.kept_beat.as_deref().map(newness) < Some(newness(&beat)) {
+            self.kept_beat = Some(beat);
+        }
+    }
+
+    /// A beat arrived. Its coordinator is authenticated and certified.
     pub(super) fn on_beat(
         &mut self,
         now: Time,
-        term: u64,
-        coordinator: &NodeId,
-        beat: ReceivedBeat<'_>,
+        beat: &Beat,
         fx: &mut Effects,
     ) -> Option<Change> {
+        let (term, coordinator) = (beat.term, &beat.coordinator);
         let lower = term < self.seen_term && !planted(Bug::LowerTermFollowed);
         if lower || !self.is_elector(coordinator) || !self.is_new_beat(term, beat.number) {
+            return None;
+        }
+        // An elector relays only what others can check.
+        if self.rank.is_some() && !self.is_genuine(beat) {
             return None;
         }
         self.newest_beat = self.newest_beat.max((term, beat.number));
@@ -220,18 +247,7 @@ impl Election {
             self.seen_term = term;
             self.voted_for = None;
         }
-        self.replicated.share_lease = self.replicated.share_lease.max(beat.share_lease);
-        self.replicated.leased_until = self.replicated.leased_until.max(beat.leased_until);
-        self.replicated.log.update(&Log {
-            term,
-            entries: beat.log.clone(),
-        });
-        self.replicated
-            .update_free(beat.free.map(|numbers| FreeNumbers {
-                term,
-                beat: beat.number,
-                numbers: numbers.clone(),
-            }));
+        self.keep_beat(Arc::new(beat.relayed()));
         let new_leader = self.leader.as_ref() != Some(&(term, coordinator.clone()));
         self.leader = Some((term, coordinator.clone()));
         if self.rank.is_some() {

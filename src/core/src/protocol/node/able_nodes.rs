@@ -78,9 +78,8 @@ impl AbleNodes {
 mod tests {
     use super::*;
     use crate::protocol::effects::Effects;
-    use crate::protocol::fakes::{advert, node, spec};
-    use crate::protocol::id::Digest;
-    use crate::protocol::messages::Announcement;
+    use crate::protocol::fakes::{FakeKeys, announcement, advert, node, spec};
+    use crate::protocol::test_run::{Origin, TestContext};
     use crate::protocol::spec::{LocalNode, Timings};
 
     const MS: i64 = 1_000_000;
@@ -95,19 +94,20 @@ mod tests {
             labels: BTreeMap::new(),
             environment: String::new(),
         };
-        let announcement = Announcement {
-            test: TestId([1; 16]),
-            submitter: node(1),
-            name: String::new(),
-            digest: Digest([0; 32]),
-            plan_len: 0,
-            plan: None,
-            electorate: vec![node(1)],
-            submitted_unix_ms: 0,
-        };
+        let announcement = announcement(node(1), 3, None);
         let mut fx = Effects::default();
-        let (local, timings) = (Arc::new(local), Timings::lan());
-        let mut test = TestRun::new(announcement, local, timings, Time(0), &mut fx);
+        let context = TestContext {
+            keys: Arc::new(FakeKeys::of(&local.node)),
+            local: Arc::new(local),
+            timings: Timings::lan(),
+        };
+        let mut test = TestRun::new(
+            announcement,
+            Origin::Announced,
+            context,
+            Time(0),
+            &mut fx,
+        );
         test.inspected(Time(0), spec(Duration::from_secs(9)), None, &mut fx);
         test
     }

@@ -1,5 +1,6 @@
 //! Handling of gossip.
 
+use super::test_age::MAX_TEST;
 use super::*;
 
 impl Node {
@@ -118,10 +119,29 @@ impl Node {
         self.tests.values().filter(|t| t.ended().is_none()).count()
     }
 
+    /// An announcement arrived, from its author or relayed by another node.
     pub(super) fn announced(
         &mut self,
         now: Time,
         announcement: Announcement,
+        fx: &mut Effects,
+    ) -> Acceptance {
+        let authentic =
+            announcement.is_authentic(&*self.keys) || planted(Bug::AnnouncementUnchecked);
+        if !authentic {
+            return Acceptance::Reject;
+        }
+        if !self.may_be_running(now, &announcement, MAX_TEST) {
+            return Acceptance::Ignore;
+        }
+        self.add_test(now, announcement, Origin::Announced, fx)
+    }
+
+    pub(super) fn add_test(
+        &mut self,
+        now: Time,
+        announcement: Announcement,
+        origin: Origin,
         fx: &mut Effects,
     ) -> Acceptance {
         let id = announcement.test;
@@ -130,13 +150,12 @@ impl Node {
         }
         self.unknown.forget(id);
         self.forget_ended();
-        let mut test = TestRun::new(
-            announcement,
-            self.local.clone(),
-            self.timings.clone(),
-            now,
-            fx,
-        );
+        let context = TestContext {
+            local: self.local.clone(),
+            keys: self.keys.clone(),
+            timings: self.timings.clone(),
+        };
+        let mut test = TestRun::new(announcement, origin, context, now, fx);
         if self.draining {
             test.drain();
         }

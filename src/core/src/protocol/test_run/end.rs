@@ -89,11 +89,16 @@ impl TestRun {
         self.check_complete(now, fx);
     }
 
-    /// Whether this end counts: its author may coordinate the test, and while the test runs, this
+    /// Whether this end counts: its author is a certified coordinator, and while the test runs, this
     /// node has seen no beat of a later coordinator, which decides instead.
-    fn may_end(&self, ended: &Ended) -> bool {
-        let elector = self.announcement.electorate.contains(&ended.coordinator);
-        elector && (self.end.ended.is_some() || ended.term >= self.election.term_of_beats())
+    fn may_end(&mut self, ended: &Ended) -> bool {
+        let (term, coordinator) = (ended.term, &ended.coordinator);
+        let has_ended = self.end.ended.is_some();
+        let certified = match has_ended {
+            true => self.election.is_certified(term, coordinator, &ended.certificate),
+            false => self.election.certify(term, coordinator, &ended.certificate),
+        };
+        certified && (has_ended || ended.term >= self.election.term_of_beats())
     }
 
     /// The coordinator repeats its end with later snapshots in the roster.
@@ -267,6 +272,7 @@ impl TestRun {
             events: Vec::new(),
             log: self.observed.committed.to_vec(),
             unused_numbers: None,
+            certificate: Arc::default(),
         };
         self.on_ended(now, &ended, true, fx);
     }

@@ -32,20 +32,14 @@ impl TestRun {
 
     /// Keeps the events in the beats of another coordinator. Beats repeat events.
     pub(super) fn record_events(&mut self, message: &TestMessage) {
-        let TestMessage::Beat {
-            term,
-            coordinator,
-            events,
-            ..
-        } = message
-        else {
+        let TestMessage::Beat(beat) = message else {
             return;
         };
-        let leads = |(t, node): &(u64, NodeId)| (t, node) == (term, coordinator);
+        let leads = |(term, node): &(u64, NodeId)| (*term, node) == (beat.term, &beat.coordinator);
         if self.coordinator.is_some() || !self.election.leader().is_some_and(leads) {
             return;
         }
-        for event in events {
+        for event in &beat.events {
             if self.observed.events.len() < MAX_EVENTS && !self.observed.events.contains(event) {
                 self.observed.events.push(event.clone());
             }

@@ -13,7 +13,7 @@ impl TestRun {
         self.plan.inspecting = Some(now);
         fx.outputs.push(Output::Inspect {
             test: self.id(),
-            submitter: self.announcement.submitter.clone(),
+            submitted_here: self.submitted_here,
             plan,
         });
     }

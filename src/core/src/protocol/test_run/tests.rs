@@ -1,13 +1,11 @@
 //! Deadlines and conclusions of one test on one node.
 
 use super::super::election;
-use super::super::fakes::{measurement, node, spec};
-use super::super::id::Digest;
+use super::super::fakes::{FakeKeys, announcement, beat, measurement, node, spec};
 use super::super::spec::OnLost;
 use super::*;
 use std::collections::BTreeMap;
 
-const TEST: TestId = TestId([3; 16]);
 const PLAN: &[u8] = b"a plan";
 
 fn at(seconds: f64) -> Time {
@@ -32,18 +30,14 @@ impl Follower {
             labels: BTreeMap::new(),
             environment: String::new(),
         };
-        let announcement = Announcement {
-            test: TEST,
-            submitter: node(0),
-            name: "t".into(),
-            digest: Digest::of(PLAN),
-            plan_len: PLAN.len() as u32,
-            plan: Some(Arc::from(PLAN)),
-            electorate: (0..3).map(node).collect(),
-            submitted_unix_ms: 0,
-        };
+        let announcement = announcement(node(0), 3, Some(PLAN));
         let fx = &mut Effects::default();
-        let run = TestRun::new(announcement, local.into(), Timings::lan(), at(0.0), fx);
+        let context = TestContext {
+            keys: Arc::new(FakeKeys::of(&local.node)),
+            local: local.into(),
+            timings: Timings::lan(),
+        };
+        let run = TestRun::new(announcement, Origin::Announced, context, at(0.0), fx);
         Follower {
             run,
             beat: 0,
@@ -80,22 +74,13 @@ impl Follower {
         };
         change(&mut body);
         self.beat += 1;
-        let beat = TestMessage::Beat {
-            test: TEST,
-            term,
-            coordinator: node(0),
-            number: self.beat,
-            share_lease: Duration::from_millis(2_500),
-            since_start: body.since_start,
-            ends_within: body.ends_within,
-            state: body.state,
-            log: body.log,
-            committed: 0,
-            events: Vec::new(),
-            allocation: None,
-            leased_until: Duration::ZERO,
-            free: None,
-        };
+        let beat = signed_beat(self.run.id(), term, self.beat, |b| {
+            b.since_start = body.since_start;
+            b.ends_within = body.ends_within;
+            b.state = body.state;
+            b.log = body.log;
+        });
+        let beat = TestMessage::Beat(beat.into());
         self.receive(seconds, beat);
     }
 
@@ -134,9 +119,17 @@ fn nanos(seconds: f64) -> i64 {
     (seconds * 1e9) as i64
 }
 
-fn ended(term: u64, coordinator: u32) -> TestMessage {
+fn signed_beat(test: TestId, term: u64, number: u64, change: impl FnOnce(&mut Beat)) -> Beat {
+    let electorate: Vec<NodeId> = (0..3).map(node).collect();
+    beat(test, (term, 0, number), &electorate, change)
+}
+
+/// An end of a coordinator with these votes.
+fn ended(f: &Follower, term: u64, coordinator: u32) -> TestMessage {
+    let electorate: Vec<NodeId> = (0..3).map(node).collect();
+    let voted = beat(f.run.id(), (term, coordinator, 1), &electorate, |_| {});
     TestMessage::Ended(Ended {
-        test: TEST,
+        test: f.run.id(),
         term,
         coordinator: node(coordinator),
         reason: EndReason::Completed,
@@ -144,6 +137,7 @@ fn ended(term: u64, coordinator: u32) -> TestMessage {
         events: Vec::new(),
         log: Vec::new(),
         unused_numbers: None,
+        certificate: voted.certificate,
     })
 }
 
@@ -219,7 +213,7 @@ fn a_test_that_lost_its_majority_ends_a_lease_after_its_plan() {
     f.receive(
         9.0,
         TestMessage::Poll {
-            test: TEST,
+            test: f.run.id(),
             term: 2,
             candidate: node(1),
             sending: 1,
@@ -277,15 +271,32 @@ fn a_test_of_which_only_the_end_was_lost_is_completed() {
 }
 
 #[test]
-fn an_end_of_a_lower_term_or_of_a_node_without_a_vote_does_not_end_a_running_test() {
+fn an_end_of_a_lower_term_or_without_the_votes_of_a_majority_does_not_end_a_running_test() {
     let mut f = Follower::with_plan(10, |_| {});
     f.beat(1.0, 3, |_| {});
-    for end in [ended(2, 1), ended(9, 7)] {
+    let mut unvoted = ended(&f, 4, 1);
+    if let TestMessage::Ended(end) = &mut unvoted {
+        end.certificate = Arc::default();
+    }
+    for end in [ended(&f, 2, 1), ended(&f, 3, 1), unvoted] {
         f.receive(2.0, end);
         assert_eq!(f.run.ended(), None);
     }
-    f.receive(3.0, ended(3, 0));
+    let end = ended(&f, 3, 0);
+    f.receive(3.0, end);
     assert!(f.run.ended().is_some());
+}
+
+#[test]
+fn a_beat_of_a_node_without_the_votes_of_a_majority_is_not_followed() {
+    let mut f = Follower::with_plan(10, |_| {});
+    f.beat(1.0, 3, |_| {});
+    let mut forged = signed_beat(f.run.id(), 9, 1, |b| b.state = TestState::Stopping);
+    forged.certificate = Arc::default();
+    f.receive(1.1, TestMessage::Beat(forged.into()));
+    assert_eq!(f.run.election().term(), 3);
+    assert_eq!(f.run.state(), TestState::Registering);
+    assert!(!f.acknowledged());
 }
 
 #[test]
@@ -294,6 +305,7 @@ fn an_end_of_any_term_replaces_one_that_was_concluded_here() {
     f.beat(1.0, 3, |b| b.since_start = Some(nanos(0.0)));
     f.end_between(2.0, 60.0).expect("an end");
     assert_ne!(f.reason(), &EndReason::Completed);
-    f.receive(61.0, ended(2, 1));
+    let end = ended(&f, 2, 1);
+    f.receive(61.0, end);
     assert_eq!(f.reason(), &EndReason::Completed);
 }

@@ -70,6 +70,8 @@ fn announcement() {
     let good = samples::announcement();
     let bad = |field, spoil: fn(&mut v1::Announcement)| refused(&good, field, spoil);
     bad("submitter", |m| m.submitter = None);
+    bad("nonce", |m| m.nonce = vec![1; 15]);
+    bad("signature", |m| m.signature = Vec::new());
     bad("name", |m| m.name = long(MAX_PLAN_NAME + 1));
     bad("digest", |m| m.digest = vec![0; 33]);
     bad("plan_len", |m| (m.plan, m.plan_len) = (None, 0));
@@ -134,30 +136,23 @@ fn elections() {
             }
             TestMessage::Vote { .. } => {
                 spoil!(Vote, "term", m => m.term = 0);
-                spoil!(Vote, "share_lease_ns", m => m.share_lease_ns = span() + 1);
                 spoil!(Vote, "since_start_ns", m => m.since_start_ns = Some(i64::MIN));
                 spoil!(Vote, "term", m => {
                     m.since_start_ns = Some(1);
                     m.start_term = 0;
                 });
-                spoil!(Vote, "leased_until_ns", m => m.leased_until_ns = span() + 1);
-                spoil!(Vote, "term", m => m.free.as_mut().unwrap().term = 0);
-                spoil!(Vote, "free.beat", m => m.free.as_mut().unwrap().beat = u64::MAX);
-                spoil!(Vote, "free.numbers", m => m.free.as_mut().unwrap().numbers = vec![5]);
-                spoil!(Vote, "free.numbers", m => {
-                    m.free.as_mut().unwrap().numbers = vec![0, MAX_NUMBER + 1];
+                spoil!(Vote, "signature", m => m.signature = vec![0; 63]);
+                spoil!(Vote, "signature", m => m.beat.as_mut().unwrap().signature = vec![0; 65]);
+                spoil!(Vote, "certificate", m => m.beat.as_mut().unwrap().certificate = None);
+                spoil!(Vote, "leased_until_ns", m => {
+                    m.beat.as_mut().unwrap().leased_until_ns = span() + 1;
                 });
-                spoil!(Vote, "free.numbers", m => {
-                    let bounds = 0..2 * MAX_NUMBER_INTERVALS as u64 + 2;
-                    m.free.as_mut().unwrap().numbers = bounds.collect();
-                });
-                spoil!(Vote, "log_term", m => m.log_term = u64::MAX);
-                spoil!(Vote, "at_ns", m => m.log[5].at_ns = u64::MAX);
+                spoil!(Vote, "at_ns", m => m.beat.as_mut().unwrap().log[5].at_ns = u64::MAX);
                 spoil!(Vote, "timeout_ns", m => {
                     m.stop = Some(worker::StopOrder { graceful: true, timeout_ns: u64::MAX });
                 });
             }
-            TestMessage::Beat { .. } => {
+            TestMessage::Beat(_) => {
                 spoil!(Beat, "term", m => m.term = 0);
                 spoil!(Beat, "number", m => m.number = u64::MAX);
                 spoil!(Beat, "share_lease_ns", m => m.share_lease_ns = u64::MAX);
@@ -180,6 +175,18 @@ fn elections() {
                 spoil!(Beat, "allocation.number", m => {
                     let digest = vec![0; 32];
                     m.allocation = Some(worker::AllocationName { number: u64::MAX, digest });
+                });
+                spoil!(Beat, "signature", m => m.signature = Vec::new());
+                spoil!(Beat, "certificate", m => m.certificate = None);
+                spoil!(Beat, "certificate.votes", m => {
+                    let votes = &mut m.certificate.as_mut().unwrap().votes;
+                    *votes = vec![votes[0].clone(); MAX_ELECTORS + 1];
+                });
+                spoil!(Beat, "elector", m => {
+                    m.certificate.as_mut().unwrap().votes[0].elector = MAX_ELECTORS as u32;
+                });
+                spoil!(Beat, "signature", m => {
+                    m.certificate.as_mut().unwrap().votes[0].signature = vec![1; 5];
                 });
                 spoil!(Beat, "state", m => m.state = 0);
                 spoil!(Beat, "state", m => m.state = 99);

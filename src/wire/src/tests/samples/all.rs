@@ -50,22 +50,13 @@ pub fn gossip() -> Vec<Gossip> {
             candidate,
             elector: elector.clone(),
             sending,
-            share_lease: Duration::from_nanos(2_500_000_001),
             stop: Some(stop()),
             start: Some(RelayedStart {
                 term: 2,
                 since: -77_000_001,
             }),
-            log: Log {
-                term: 2,
-                entries: decisions().into(),
-            },
-            leased_until: Duration::from_nanos(9_000_000_004),
-            free: Some(FreeNumbers {
-                term: 2,
-                beat: 7,
-                numbers: Arc::new(Numbers::range(5, 1 << 41)),
-            }),
+            beat: Some(Arc::new(beat())),
+            signature: signature(9),
         },
         TestMessage::BeatAck {
             test,
@@ -112,22 +103,16 @@ pub fn gossip() -> Vec<Gossip> {
         TestState::Stopping,
         TestState::Ended,
     ] {
-        all.push(Gossip::Test(TestMessage::Beat {
-            test,
-            term,
-            coordinator: coordinator.clone(),
-            number: 8,
-            share_lease: Duration::from_millis(2500),
+        let beat = Beat {
             since_start: (state != TestState::Electing).then_some(-3),
             ends_within: (state != TestState::Ended).then_some(Duration::from_secs(70)),
             state,
-            log: decisions().into(),
-            committed: 4,
             events: super::ended().events,
             allocation: (state == TestState::Running).then(|| super::allocation().name()),
-            leased_until: Duration::from_nanos(8_000_000_005),
             free: (state != TestState::Electing).then(|| Arc::new(Numbers::range(2, 9))),
-        }));
+            ..beat()
+        };
+        all.push(Gossip::Test(TestMessage::Beat(beat.into())));
     }
     all
 }

@@ -12,10 +12,14 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use vajra_core::Hook;
 use vajra_core::metrics::*;
 use vajra_core::protocol::allocation::{Allocation, AllocationEntry};
+use vajra_core::protocol::beat::Beat;
+use vajra_core::protocol::certificate::Certificate;
 use vajra_core::protocol::log::*;
 use vajra_core::protocol::messages::*;
 use vajra_core::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
-use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, TestId};
+use vajra_core::protocol::rendezvous::Seed;
+use vajra_core::protocol::signature::SIGNATURE_LEN;
+use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, Signature, TestId};
 use vajra_core::{Numbers, Slots};
 
 pub use all::{gossip, replies, requests};
@@ -94,6 +98,37 @@ pub fn advert() -> Advert {
     }
 }
 
+pub fn signature(of: u8) -> Signature {
+    Signature([of; SIGNATURE_LEN])
+}
+
+pub fn certificate() -> Arc<Certificate> {
+    let votes = vec![(0, signature(1)), (2, signature(2))];
+    Arc::new(Certificate { votes })
+}
+
+/// A beat with every field, in its relayed form.
+pub fn beat() -> Beat {
+    Beat {
+        test: TEST,
+        term: 2,
+        coordinator: node(3),
+        number: 8,
+        share_lease: Duration::from_nanos(2_500_000_001),
+        since_start: Some(-3),
+        ends_within: Some(Duration::from_secs(70)),
+        state: TestState::Running,
+        log: decisions().into(),
+        committed: 4,
+        events: Vec::new(),
+        allocation: Some(allocation().name()),
+        leased_until: Duration::from_nanos(8_000_000_005),
+        free: Some(Arc::new(Numbers::range(5, 1 << 41))),
+        certificate: certificate(),
+        signature: signature(3),
+    }
+}
+
 pub fn announcement() -> Announcement {
     let plan = br#"{"task":{"type":"SLEEP","ms":5}}"#;
     Announcement {
@@ -105,6 +140,8 @@ pub fn announcement() -> Announcement {
         plan: Some(Arc::from(&plan[..])),
         electorate: vec![node(3), node(1), node(2)],
         submitted_unix_ms: 1_790_000_000_123,
+        nonce: Seed([6; 16]),
+        signature: signature(7),
     }
 }
 
@@ -228,6 +265,7 @@ pub fn ended() -> Ended {
         ],
         log: decisions(),
         unused_numbers: Some(77),
+        certificate: certificate(),
     }
 }
 
