@@ -2,6 +2,7 @@
 //! paused.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vajra_core::Slots;
@@ -11,6 +12,7 @@ use vajra_core::protocol::{Incarnation, Node, NodeId, Peer, TestId, Time};
 
 use crate::engine::{Act, Engine};
 use crate::event::Event;
+use crate::keys::SimulatedKeys;
 use crate::scenario::MachineSpec;
 
 /// State of a process.
@@ -119,7 +121,8 @@ fn process(
         labels: BTreeMap::new(),
         environment: String::new(),
     };
-    Node::new(local_node, timings, now)
+    let keys = Arc::new(SimulatedKeys(peer(index)));
+    Node::new(local_node, keys, timings, now)
 }
 
 impl Machine {

@@ -26,6 +26,7 @@ mod coverage;
 mod engine;
 mod event;
 mod fault;
+mod keys;
 mod machine;
 mod meter;
 mod mutants;

@@ -13,7 +13,7 @@ use crate::scenario::{Faults, SUBMITTED, Scenario};
 use crate::size::Topic;
 use crate::trace::Trace;
 use crate::violation::Violation;
-use crate::world::{TEST, WHOLE, World};
+use crate::world::{WHOLE, World};
 
 /// Measurements of a swarm of one size.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Milestones {
             self.open = (nodes, nodes);
             self.node_open = vec![(true, true); nodes];
         }
-        let Some(test) = world.machines[machine].test(TEST) else {
+        let Some(test) = world.machines[machine].test(world.tests[0].id) else {
             return;
         };
         let open = &mut self.node_open[machine];
@@ -75,7 +75,7 @@ impl Milestones {
     }
 
     fn update(&mut self, world: &World, machine: usize) {
-        if self.elected.is_none() && world.machines[machine].has_authority(TEST, world.now) {
+        if self.elected.is_none() && world.machines[machine].has_authority(world.tests[0].id, world.now) {
             self.elected = Some(world.now - SUBMITTED);
         }
         self.share.resize(world.machines.len(), 0);
@@ -106,7 +106,7 @@ impl Checker for Milestones {
 }
 
 fn staleness(world: &World) -> (Duration, Duration) {
-    let Some(test) = world.running().find_map(|m| m.test(TEST)) else {
+    let Some(test) = world.running().find_map(|m| m.test(world.tests[0].id)) else {
         return Default::default();
     };
     let started = world.tests[0].started.unwrap_or_default();

@@ -18,6 +18,7 @@ use vajra_core::protocol::event_kind::EventKind;
 use vajra_core::protocol::log::LoadCommand;
 use vajra_core::protocol::messages::{Gossip, Reply, Request, StopOrder};
 use vajra_core::protocol::planted::{Bug, planted};
+use vajra_core::protocol::rendezvous::Seed;
 use vajra_core::protocol::spec::{SLOTS, Submission};
 use vajra_core::protocol::{Acceptance, EngineOrder, Input, NodeId, Output, TestId};
 use vajra_core::{Hook, Slots};
@@ -36,10 +37,10 @@ use crate::trace::Trace;
 use crate::violation::Violation;
 use crate::wire_form;
 
-/// The first test of every run.
-pub const TEST: TestId = TestId([7; 16]);
-/// The second test of some.
-const SECOND: TestId = TestId([8; 16]);
+/// Random number of the submission of each test.
+const NONCES: [Seed; 2] = [Seed([7; 16]), Seed([8; 16])];
+/// Unix time at the start of the world, in milliseconds.
+const UNIX_MS: u64 = 1_800_000_000_000;
 /// Time that a world runs on after the test is over everywhere, in which the end is repeated.
 const SETTLING: Duration = Duration::from_secs(3);
 /// Time-out of every stop.
@@ -107,8 +108,8 @@ impl World {
         let machines = scenario.machines.iter().enumerate();
         let tests: Vec<TestWorld> = scenario
             .tests()
-            .zip([TEST, SECOND])
-            .map(|(plan, id)| TestWorld::new(id, plan.clone()))
+            .zip(NONCES)
+            .map(|(plan, nonce)| TestWorld::new(nonce, plan.clone()))
             .collect();
         let mut world = World {
             now: Duration::ZERO,
@@ -235,7 +236,7 @@ impl World {
     /// Records whether an elector has received a share lease longer than the basic one.
     pub fn record_stretched_leases(&mut self) {
         let basic = self.scenario.timings().share_lease;
-        let mut tests = self.running().filter_map(|m| m.test(TEST));
+        let mut tests = self.running().filter_map(|m| m.test(self.tests[0].id));
         let stretched = tests.any(|t| t.election().replicated().share_lease > basic);
         drop(tests);
         if stretched {
@@ -261,6 +262,11 @@ impl World {
                         .is_none_or(|t| t.ended().is_some() && t.complete())
                 }) && of.started.is_some()
             })
+    }
+
+    /// True Unix time in milliseconds.
+    fn unix_ms(&self) -> u64 {
+        UNIX_MS + self.now.as_millis() as u64
     }
 
     fn push(&mut self, at: Duration, scheduled: Scheduled) {
@@ -294,18 +300,19 @@ impl World {
             let machine = &self.machines[*i];
             machine.state == State::Up && !machine.leaving && !machine.spec.cannot_parse
         })?;
+        let submission = Submission {
+            name: "simulated".into(),
+            plan: self.tests[of].bytes.clone(),
+            unix_ms: self.unix_ms(),
+            nonce: self.tests[of].nonce,
+        };
+        let machine = &self.machines[i];
+        let announcement = machine.node.announcement(machine.local(self.now), &submission);
         let test = &mut self.tests[of];
         test.submitted = Some(self.now);
-        let id = test.id;
-        let submission = Submission {
-            test: id,
-            name: "simulated".into(),
-            plan: test.bytes.clone(),
-            unix_ms: 0,
-        };
-        self.input(i, Input::Submit(submission));
-        let electorate = self.machines[i].test(id)?.announcement().electorate.clone();
-        self.tests[of].electorate = electorate;
+        test.id = announcement.test;
+        test.electorate = announcement.electorate.clone();
+        self.input(i, Input::Submit(announcement, submission.plan));
         Some(i)
     }
 }

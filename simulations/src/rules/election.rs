@@ -3,22 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vajra_core::protocol::beat::Beat;
+use vajra_core::protocol::certificate::{self, Certificate};
 use vajra_core::protocol::election::{BeatBody, Election};
-use vajra_core::protocol::log::Log;
 use vajra_core::protocol::messages::{Gossip, Request, TestMessage, TestState};
 use vajra_core::protocol::spec::Timings;
-use vajra_core::protocol::{Effects, Output, TestId};
+use vajra_core::protocol::{Effects, NodeId, Output, Signature};
 
-use super::support::{BrokenRule, ensure, ms, node};
-use crate::world::TEST;
+use super::support::{BrokenRule, TEST, ensure, keys, ms, node};
 
 struct Elector(Election);
 
 impl Elector {
     /// Elector `rank` of three, which receives the announcement at time 0.
     fn new(rank: u32) -> Elector {
-        let electorate = (0..3).map(node).collect();
-        let mut election = Election::new(TEST, node(rank), electorate, Timings::lan(), ms(0));
+        let me = node(rank);
+        let keys = keys(&me);
+        let mut election = Election::new(TEST, me, electors(), keys, Timings::lan(), ms(0));
         election.allow_leading();
         Elector(election)
     }
@@ -61,6 +62,16 @@ impl Elector {
     }
 }
 
+fn electors() -> Vec<NodeId> {
+    (0..3).map(node).collect()
+}
+
+/// Signature under the vote of an elector.
+fn signed_vote(term: u64, candidate: u32, elector: u32) -> Signature {
+    let statement = certificate::vote(TEST, term, &node(candidate), &node(elector));
+    keys(&node(elector)).sign(&statement)
+}
+
 fn claim(term: u64, by: u32) -> TestMessage {
     TestMessage::Claim {
         test: TEST,
@@ -78,18 +89,19 @@ fn vote(term: u64, candidate: u32) -> TestMessage {
         candidate: node(candidate),
         elector: node(1),
         sending: 1,
-        share_lease: Duration::ZERO,
         stop: None,
         start: None,
-        log: Log::default(),
-        leased_until: Duration::ZERO,
-        free: None,
+        beat: None,
+        signature: signed_vote(term, candidate, 1),
     }
 }
 
 fn beat(term: u64, by: u32, number: u64) -> TestMessage {
-    TestMessage::Beat {
-        test: TestId(TEST.0),
+    let votes: Vec<Signature> = (0..3).map(|e| signed_vote(term, by, e)).collect();
+    let electors = electors();
+    let certificate = Certificate::new(&electors, electors.iter().zip(&votes));
+    let mut beat = Beat {
+        test: TEST,
         term,
         coordinator: node(by),
         number,
@@ -103,7 +115,11 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         leased_until: Duration::ZERO,
         free: None,
         events: Vec::new(),
-    }
+        certificate: certificate.into(),
+        signature: Signature([0; 64]),
+    };
+    beat.signature = keys(&node(by)).sign(&beat.statement());
+    TestMessage::Beat(Arc::new(beat))
 }
 
 fn acknowledges(sent: &[TestMessage]) -> bool {
@@ -176,7 +192,7 @@ pub fn a_vote_carries_the_longest_lease() -> Result<(), BrokenRule> {
     elector.receive(0, &beat(1, 0, 1));
     let sent = elector.receive(1_100, &claim(2, 1));
     let carries = sent.iter().any(|m| {
-        matches!(m, TestMessage::Vote { share_lease, .. } if *share_lease == Duration::from_secs(9))
+        matches!(m, TestMessage::Vote { beat: Some(b), .. } if b.share_lease == Duration::from_secs(9))
     });
     ensure(
         carries,

@@ -12,14 +12,14 @@ use vajra_core::protocol::messages::{
     Advert, Assign, ClockReply, EndReason, Gossip, Heartbeat, HeartbeatReply, Order, Register,
     RegisterReply, Reply, Request, ShareReport, Status,
 };
+use vajra_core::protocol::rendezvous::Seed;
 use vajra_core::protocol::spec::{OnLost, SLOTS, Submission, Timings};
 use vajra_core::protocol::split::split;
 use vajra_core::protocol::worker::Worker;
 use vajra_core::protocol::{Digest, Effects, Incarnation, Input, Node, NodeId, Output, RemoteTime};
 use vajra_core::{Numbers, Slots};
 
-use super::support::{BrokenRule, ensure, local, ms, node, spec};
-use crate::world::TEST;
+use super::support::{BrokenRule, TEST, ensure, keys, local, ms, node, spec};
 
 const PLAN: Digest = Digest([3; 32]);
 
@@ -224,27 +224,27 @@ pub fn parts_add_up() -> Result<(), BrokenRule> {
 }
 
 pub fn no_answer_without_authority() -> Result<(), BrokenRule> {
-    let mut alone = Node::new(local(node(0)), Timings::lan(), ms(0));
-    alone.handle(
-        ms(0),
-        Input::Submit(Submission {
-            test: TEST,
-            name: "rule".into(),
-            plan: b"plan".as_slice().into(),
-            unix_ms: 0,
-        }),
-    );
+    let mut alone = Node::new(local(node(0)), keys(&node(0)), Timings::lan(), ms(0));
+    let submission = Submission {
+        name: "rule".into(),
+        plan: b"plan".as_slice().into(),
+        unix_ms: 0,
+        nonce: Seed([0; 16]),
+    };
+    let announcement = alone.announcement(ms(0), &submission);
+    let test = announcement.test;
+    alone.handle(ms(0), Input::Submit(announcement, submission.plan));
     alone.handle(
         ms(1),
         Input::Inspected {
-            test: TEST,
+            test,
             spec: Ok(spec(OnLost::Reassign)),
             unable: None,
         },
     );
     let ask = |asked: &mut Node, at: u64| {
         let hb = Heartbeat {
-            test: TEST,
+            test,
             term: 1,
             node: node(1),
             registration: 1,
@@ -405,7 +405,7 @@ pub fn a_loss_ends_a_test_under_fail() -> Result<(), BrokenRule> {
 }
 
 pub fn a_suspended_node_ignores_its_own_gap() -> Result<(), BrokenRule> {
-    let mut suspended = Node::new(local(node(0)), Timings::lan(), ms(0));
+    let mut suspended = Node::new(local(node(0)), keys(&node(0)), Timings::lan(), ms(0));
     let advert = Advert {
         node: node(1),
         number: 1,

@@ -1,11 +1,14 @@
 //! Values and helpers of the rule checks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vajra_core::protocol::messages::TaskDescription;
 use vajra_core::protocol::spec::{Balance, LocalNode, OnLost, TestSpec};
-use vajra_core::protocol::{Incarnation, NodeId, Peer, Time};
+use vajra_core::protocol::{Incarnation, Keys, NodeId, Peer, TestId, Time};
+
+use crate::keys::SimulatedKeys;
 
 /// A rule that is not kept; the text describes the faulty behaviour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +31,14 @@ pub fn node(i: u32) -> NodeId {
         peer: Peer::new(&i.to_be_bytes()),
         incarnation: Incarnation(1),
     }
+}
+
+/// The test.
+pub const TEST: TestId = TestId([7; 16]);
+
+/// Keys of a node.
+pub fn keys(node: &NodeId) -> Arc<dyn Keys> {
+    Arc::new(SimulatedKeys(node.peer.clone()))
 }
 
 pub fn local(node: NodeId) -> LocalNode {

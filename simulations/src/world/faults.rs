@@ -11,7 +11,7 @@ impl World {
         let isolates_coordinator = |side: &[usize]| {
             let inside = |i: usize| side.contains(&i);
             let coordinator =
-                (0..self.machines.len()).find(|i| self.machines[*i].has_authority(TEST, self.now));
+                (0..self.machines.len()).find(|i| self.machines[*i].has_authority(self.tests[0].id, self.now));
             coordinator.is_some_and(|i| {
                 let with = self
                     .machines
@@ -35,7 +35,7 @@ impl World {
         match timed.fault {
             Fault::Crash { node, .. } if self.machines[node].state != State::Down => {
                 self.coverage.saw("crashes");
-                if self.machines[node].has_authority(TEST, self.now) {
+                if self.machines[node].has_authority(self.tests[0].id, self.now) {
                     self.coverage.saw("coordinators killed");
                 }
                 self.end(node);
@@ -91,15 +91,15 @@ impl World {
                 self.overload(node, true);
                 None
             }
-            Fault::Scale { node, percent } if self.machines[node].test(TEST).is_some() => {
+            Fault::Scale { node, percent } if self.machines[node].test(self.tests[0].id).is_some() => {
                 let full = self.tests[0].plan.load.full_milli();
                 let level_milli = (full * u64::from(percent) / 100).max(1);
                 self.load_command(node, index, LoadCommand::Load { level_milli })
             }
-            Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
+            Fault::Hold { node, .. } if self.machines[node].test(self.tests[0].id).is_some() => {
                 self.load_command(node, index, LoadCommand::Pause)
             }
-            Fault::Stop { node, graceful } if self.machines[node].test(TEST).is_some() => {
+            Fault::Stop { node, graceful } if self.machines[node].test(self.tests[0].id).is_some() => {
                 self.coverage.saw("stops");
                 let incarnation = self.machines[node].incarnation;
                 let test = &mut self.tests[0];
@@ -109,7 +109,7 @@ impl World {
                     graceful,
                     timeout: STOP_TIMEOUT,
                 };
-                self.input(node, Input::StopTest(TEST, order));
+                self.input(node, Input::StopTest(self.tests[0].id, order));
                 Some(node)
             }
             _ => None,
@@ -152,7 +152,7 @@ impl World {
                 self.overload(node, false);
                 None
             }
-            Fault::Hold { node, .. } if self.machines[node].test(TEST).is_some() => {
+            Fault::Hold { node, .. } if self.machines[node].test(self.tests[0].id).is_some() => {
                 self.load_command(node, usize::MAX / 2 - index, LoadCommand::Resume)
             }
             _ => None,
@@ -168,12 +168,12 @@ impl World {
     ) -> Option<usize> {
         let machine = &self.machines[i];
         let local = machine.local(self.now);
-        let refused = machine.test(TEST).and_then(|t| t.refuses(local, command));
+        let refused = machine.test(self.tests[0].id).and_then(|t| t.refuses(local, command));
         if machine.state != State::Up || refused.is_some() {
             return None;
         }
         self.tests[0].steered = true;
-        self.input(i, Input::LoadCommand(TEST, 1 + id as u64, command));
+        self.input(i, Input::LoadCommand(self.tests[0].id, 1 + id as u64, command));
         Some(i)
     }
 
@@ -230,7 +230,12 @@ impl World {
             return;
         }
         let now = self.now;
-        self.machines[i].start(now);
+        // The wall clocks differ by up to eight minutes.
+        let wall_clock = self.unix_ms() + (i as u64 % 5) * 120_000;
+        let machine = &mut self.machines[i];
+        machine.start(now);
+        let local = machine.local(now);
+        machine.node.set_wall_clock(local, wall_clock);
         self.connections(i, true);
         self.reschedule(i);
     }

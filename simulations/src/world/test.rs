@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vajra_core::Hook;
+use vajra_core::protocol::rendezvous::Seed;
 use vajra_core::protocol::{NodeId, TestId};
 
 use crate::acts::Acts;
@@ -13,7 +14,9 @@ use crate::scenario::Plan;
 /// A test.
 #[derive(Debug)]
 pub struct TestWorld {
-    /// Id.
+    /// Random number of the submission.
+    pub nonce: Seed,
+    /// Id, once the test was submitted.
     pub id: TestId,
     /// Plan.
     pub plan: Plan,
@@ -44,11 +47,12 @@ pub struct TestWorld {
 
 impl TestWorld {
     /// A test that was not submitted.
-    pub fn new(id: TestId, plan: Plan) -> TestWorld {
+    pub fn new(nonce: Seed, plan: Plan) -> TestWorld {
         TestWorld {
-            id,
+            nonce,
+            id: TestId(nonce.0),
             // The digest names the plan, so those of two tests must differ.
-            bytes: vec![b'a' + id.0[0] % 26; plan.bytes].into(),
+            bytes: vec![b'a' + nonce.0[0] % 26; plan.bytes].into(),
             plan,
             submitted: None,
             electorate: Vec::new(),
