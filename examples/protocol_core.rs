@@ -8,32 +8,55 @@
 //! ones, this example to a queue in memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use vajra_core::protocol::messages::TaskDescription;
+use vajra_core::protocol::rendezvous::Seed;
 use vajra_core::protocol::spec::{Balance, LocalNode, OnLost, Submission, TestSpec, Timings};
 use vajra_core::protocol::{
-    EngineHeld, EngineOrder, Incarnation, Input, Node, NodeId, Output, Peer, TestId, Time,
+    EngineHeld, EngineOrder, Incarnation, Input, Keys, Node, NodeId, Output, Peer, Signature,
+    Statement, Time,
 };
-
-const TEST: TestId = TestId([7; 16]);
 
 fn main() {
     let mut swarm = Swarm::new(3);
     swarm.run_for(Duration::from_millis(500));
     println!("-- submit a test on n0");
     let submission = Submission {
-        test: TEST,
         name: "example".into(),
         plan: b"{}".as_slice().into(),
         unix_ms: 0,
+        nonce: Seed([7; 16]),
     };
-    swarm.input(0, Input::Submit(submission));
+    let announcement = swarm.nodes[0].announcement(swarm.now, &submission);
+    swarm.input(0, Input::Submit(announcement, submission.plan));
     swarm.run_for(Duration::from_secs(3));
     if let Some(coordinator) = swarm.coordinator {
         println!("-- n{coordinator} dies");
         swarm.alive[coordinator] = false;
         swarm.run_for(Duration::from_secs(6));
+    }
+}
+
+/// A hash of signer and statement in place of a signature. Real nodes sign with Ed25519.
+#[derive(Debug)]
+struct ExampleKeys(Peer);
+
+impl ExampleKeys {
+    fn signature(peer: &Peer, statement: &Statement) -> Signature {
+        let hash = statement.clone().field(peer.as_bytes()).sha256().0;
+        Signature(std::array::from_fn(|i| hash[i % hash.len()]))
+    }
+}
+
+impl Keys for ExampleKeys {
+    fn sign(&self, statement: &Statement) -> Signature {
+        ExampleKeys::signature(&self.0, statement)
+    }
+
+    fn is_signed(&self, statement: &Statement, by: &Peer, signature: &Signature) -> bool {
+        ExampleKeys::signature(by, statement) == *signature
     }
 }
 
@@ -61,7 +84,8 @@ impl Swarm {
                 labels: BTreeMap::new(),
                 environment: String::new(),
             };
-            Node::new(local, Timings::lan(), now)
+            let keys = ExampleKeys(local.node.peer.clone());
+            Node::new(local, Arc::new(keys), Timings::lan(), now)
         };
         Swarm {
             now,

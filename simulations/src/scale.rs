@@ -75,7 +75,9 @@ impl Milestones {
     }
 
     fn update(&mut self, world: &World, machine: usize) {
-        if self.elected.is_none() && world.machines[machine].has_authority(world.tests[0].id, world.now) {
+        if self.elected.is_none()
+            && world.machines[machine].has_authority(world.tests[0].id, world.now)
+        {
             self.elected = Some(world.now - SUBMITTED);
         }
         self.share.resize(world.machines.len(), 0);

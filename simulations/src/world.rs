@@ -307,7 +307,9 @@ impl World {
             nonce: self.tests[of].nonce,
         };
         let machine = &self.machines[i];
-        let announcement = machine.node.announcement(machine.local(self.now), &submission);
+        let announcement = machine
+            .node
+            .announcement(machine.local(self.now), &submission);
         let test = &mut self.tests[of];
         test.submitted = Some(self.now);
         test.id = announcement.test;

@@ -10,8 +10,8 @@ impl World {
         self.network.start(index, &timed.fault);
         let isolates_coordinator = |side: &[usize]| {
             let inside = |i: usize| side.contains(&i);
-            let coordinator =
-                (0..self.machines.len()).find(|i| self.machines[*i].has_authority(self.tests[0].id, self.now));
+            let coordinator = (0..self.machines.len())
+                .find(|i| self.machines[*i].has_authority(self.tests[0].id, self.now));
             coordinator.is_some_and(|i| {
                 let with = self
                     .machines
@@ -91,7 +91,9 @@ impl World {
                 self.overload(node, true);
                 None
             }
-            Fault::Scale { node, percent } if self.machines[node].test(self.tests[0].id).is_some() => {
+            Fault::Scale { node, percent }
+                if self.machines[node].test(self.tests[0].id).is_some() =>
+            {
                 let full = self.tests[0].plan.load.full_milli();
                 let level_milli = (full * u64::from(percent) / 100).max(1);
                 self.load_command(node, index, LoadCommand::Load { level_milli })
@@ -99,7 +101,9 @@ impl World {
             Fault::Hold { node, .. } if self.machines[node].test(self.tests[0].id).is_some() => {
                 self.load_command(node, index, LoadCommand::Pause)
             }
-            Fault::Stop { node, graceful } if self.machines[node].test(self.tests[0].id).is_some() => {
+            Fault::Stop { node, graceful }
+                if self.machines[node].test(self.tests[0].id).is_some() =>
+            {
                 self.coverage.saw("stops");
                 let incarnation = self.machines[node].incarnation;
                 let test = &mut self.tests[0];
@@ -168,12 +172,17 @@ impl World {
     ) -> Option<usize> {
         let machine = &self.machines[i];
         let local = machine.local(self.now);
-        let refused = machine.test(self.tests[0].id).and_then(|t| t.refuses(local, command));
+        let refused = machine
+            .test(self.tests[0].id)
+            .and_then(|t| t.refuses(local, command));
         if machine.state != State::Up || refused.is_some() {
             return None;
         }
         self.tests[0].steered = true;
-        self.input(i, Input::LoadCommand(self.tests[0].id, 1 + id as u64, command));
+        self.input(
+            i,
+            Input::LoadCommand(self.tests[0].id, 1 + id as u64, command),
+        );
         Some(i)
     }
 

@@ -24,7 +24,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `config`, `handle`, `event`, `stats` | the interface: settings, commands, events, counters |
-//! | `identity`, `data_dir`, `swarm_key`, `swarm_name` | the node's key and directory, the swarm's key and name |
+//! | `identity`, `keys`, `data_dir`, `swarm_key`, `swarm_name` | the node's key, signatures and directory, the swarm's key and name |
 //! | `event_loop`, `io`, `outbox` | the task, and what all its parts share |
 //! | `connections`, `listeners`, `gossip`, `requests` | the parts, each with its own state |
 //! | `discovery`, `address_book`, `bootstrap`, `kademlia_walks`, `known_peers` | finding and dialling peers |
@@ -49,6 +49,7 @@ mod identity;
 mod io;
 mod kademlia_walks;
 mod keep_alive;
+mod keys;
 mod known_peers;
 mod known_peers_writer;
 mod listeners;
@@ -71,6 +72,7 @@ pub use event::{EVENT_QUEUE, GossipTicket, Link, NetworkEvent, RequestFailed, Re
 pub use event_loop::{Running, spawn};
 pub use handle::{COMMAND_QUEUE, NetworkHandle};
 pub use identity::Identity;
+pub use keys::SwarmKeys;
 pub use known_peers::{KnownPeers, MAX_KNOWN};
 pub use libp2p::Multiaddr;
 pub use libp2p::identity::Keypair;

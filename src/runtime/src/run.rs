@@ -18,6 +18,7 @@ use vajra_core::protocol::spec::{LocalNode, Timings};
 use vajra_engine::{self as load, LeaseClock};
 use vajra_network::{
     self as network, DataDir, DataDirError, Identity, NetworkConfig, NetworkError, NetworkEvent,
+    SwarmKeys,
 };
 use vajra_task::{Secrets, SharedState, TargetPolicy, TaskContext};
 use vajra_tasks::TASK_TYPES;
@@ -190,6 +191,11 @@ async fn set_up(
         TimingProfile::Wan => Timings::wan(),
         TimingProfile::Lan => Timings::lan(),
     };
+    let keys = Arc::new(SwarmKeys::new(
+        identity.keypair.clone(),
+        &config.swarm,
+        config.swarm_key.as_ref(),
+    ));
     let myself = LocalNode {
         node: vajra_core::protocol::NodeId {
             peer: identity.peer(),
@@ -216,7 +222,7 @@ async fn set_up(
     };
     let shown: Vec<String> = listening.iter().map(ToString::to_string).collect();
     let driver = Driver::new(Parts {
-        core: vajra_core::protocol::Node::new(myself, timings, Time(clock.now().0)),
+        core: vajra_core::protocol::Node::new(myself, keys, timings, Time(clock.now().0)),
         net,
         events,
         commands,

@@ -84,9 +84,11 @@ impl Beat {
         s = s.number(ns(self.leased_until));
         match &self.free {
             None => s.number(0),
-            Some(free) => s.number(1).list(free.intervals().iter().take(MAX_INTERVALS), |s, i| {
-                s.number(i.from).number(i.to)
-            }),
+            Some(free) => s
+                .number(1)
+                .list(free.intervals().iter().take(MAX_INTERVALS), |s, i| {
+                    s.number(i.from).number(i.to)
+                }),
         }
     }
 

@@ -130,13 +130,7 @@ fn vote(term: u64, candidate: u32, by: u32, sending: u32) -> TestMessage {
     relaying(term, candidate, by, sending, (term > 1).then_some(relayed))
 }
 
-fn relaying(
-    term: u64,
-    candidate: u32,
-    by: u32,
-    sending: u32,
-    beat: Option<Beat>,
-) -> TestMessage {
+fn relaying(term: u64, candidate: u32, by: u32, sending: u32, beat: Option<Beat>) -> TestMessage {
     let statement = super::vote(TEST, term, &node(candidate), &node(by));
     TestMessage::Vote {
         test: TEST,

@@ -7,7 +7,7 @@ mod queries;
 mod test_age;
 mod unknown_tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub use super::announcement::MAX_INLINE_PLAN;
 pub use super::spec::MAX_LIVE_TESTS;
 /// Ended tests whose metrics are kept for other nodes; the oldest are removed.
 pub const MAX_ENDED_TESTS: usize = 32;
+/// Removed tests whose ids are known; announcements older than a test can last are ignored anyway.
+const MAX_FORGOTTEN: usize = MAX_ENDED_TESTS * 32;
 /// Snapshots per reply: with up to three histograms of at most 50 KB each, they fit 1 MiB.
 const SNAPSHOTS_PER_REPLY: usize = 6;
 /// Minimum time between two adverts of a node in a small swarm.
@@ -115,8 +117,8 @@ pub struct Node {
     timings: Timings,
     members: Membership,
     tests: BTreeMap<TestId, TestRun>,
-    /// Ended tests that were removed; they are not taken up again.
-    forgotten: BTreeSet<TestId>,
+    /// Ended tests that were removed, oldest first; they are not taken up again.
+    forgotten: VecDeque<TestId>,
     /// Running tests in adverts of which this node lacks the announcement.
     unknown: UnknownTests,
     /// Peers with a connection to this node.
@@ -143,7 +145,7 @@ impl Node {
             timings,
             members: Membership::default(),
             tests: BTreeMap::new(),
-            forgotten: BTreeSet::new(),
+            forgotten: VecDeque::new(),
             unknown: UnknownTests::default(),
             connected: BTreeSet::new(),
             addresses: Vec::new(),
@@ -382,7 +384,9 @@ impl Node {
         };
         let spec = match (self.tests.get(&test), spec) {
             (Some(t), Ok(spec)) if !age_fits(t, &spec) => {
-                Err("its submission is too long ago, by the clock of this node".to_owned().into())
+                Err("its submission is too long ago, by the clock of this node"
+                    .to_owned()
+                    .into())
             }
             (_, spec) => spec,
         };

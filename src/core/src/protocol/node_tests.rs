@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::fakes::{self, FakeKeys, measurement, node, spec};
-use crate::protocol::beat::Beat;
-use crate::protocol::rendezvous::Seed;
 use super::*;
+use crate::protocol::beat::Beat;
 use crate::protocol::effects::EngineOrder;
 use crate::protocol::messages::EndReason;
+use crate::protocol::rendezvous::Seed;
 use crate::protocol::spec::{OnLost, SLOTS, TestSpec};
 
 /// A test of which no announcement has arrived.
@@ -190,7 +190,10 @@ impl World {
 
     fn finish_engines(&mut self) {
         for i in 0..self.nodes.len() {
-            self.input(i, Input::Measured(self.test, measurement(100 + i as u64, true)));
+            self.input(
+                i,
+                Input::Measured(self.test, measurement(100 + i as u64, true)),
+            );
         }
     }
 

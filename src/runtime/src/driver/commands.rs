@@ -16,6 +16,7 @@ use crate::results::Lookup;
 use crate::starts::{Next, PendingStart};
 use crate::time::unix_ms;
 use vajra_core::protocol::messages::{Request, StopOrder};
+use vajra_core::protocol::rendezvous::Seed;
 use vajra_core::protocol::spec::Submission;
 use vajra_core::protocol::{Input, Peer, TestId};
 use vajra_plan::Plan;
@@ -106,16 +107,18 @@ impl Driver {
     }
 
     fn submit(&mut self, start: PendingStart) {
-        let test = TestId(uuid::Uuid::now_v7().into_bytes());
-        if let Some(data) = start.data {
-            self.data.keep(test, data);
-        }
-        self.input(Input::Submit(Submission {
-            test,
+        let submission = Submission {
             name: start.plan.name.clone().unwrap_or_default(),
             plan: start.plan.to_bytes().into(),
             unix_ms: unix_ms(),
-        }));
+            nonce: Seed(uuid::Uuid::now_v7().into_bytes()),
+        };
+        let announcement = self.core.announcement(self.now(), &submission);
+        let test = announcement.test;
+        if let Some(data) = start.data {
+            self.data.keep(test, data);
+        }
+        self.input(Input::Submit(announcement, submission.plan));
         let answer = match self.core.tests().contains_key(&test) {
             true => Ok(test),
             false => {

@@ -39,7 +39,7 @@ use crate::results::store::Store;
 use crate::starts::Starts;
 use crate::status::View;
 use crate::thresholds::Thresholds;
-use crate::time::NodeClock;
+use crate::time::{NodeClock, unix_ms};
 use crate::timeline::{Timelines, catch_up, progress, replace_stored, report_delay, sample};
 use vajra_core::protocol::messages::{Request, StopOrder};
 use vajra_core::protocol::{Input, Node, Peer, TestId, Time};
@@ -204,6 +204,7 @@ impl Driver {
 
     /// Runs until the node has left.
     pub async fn run(mut self) {
+        self.core.set_wall_clock(self.clock.now(), unix_ms());
         self.input(Input::Addresses(self.swarm.addresses.clone()));
         loop {
             let left = self.leaving.as_ref();
@@ -260,6 +261,7 @@ impl Driver {
     fn every_second(&mut self) {
         self.next_second = Instant::now() + Duration::from_secs(1);
         let now = self.now();
+        self.core.set_wall_clock(now, unix_ms());
         self.check_thresholds();
         let tests = self.core.tests().values();
         let overdue = tests.filter(|t| {

@@ -47,9 +47,9 @@ impl Driver {
                 Output::Send(to, request) => self.swarm.calls.send(to, &request),
                 Output::Inspect {
                     test,
-                    submitter,
+                    submitted_here,
                     plan,
-                } => self.inspect(test, &submitter, plan),
+                } => self.inspect(test, submitted_here, plan),
                 Output::Engine(test, order) => self.engine_order(test, order),
                 Output::RunHook(test, hook) => self.run_hook(test, hook),
                 Output::Event(test, event) => {
@@ -95,8 +95,7 @@ impl Driver {
 
     // ---- plans ----
 
-    fn inspect(&mut self, test: TestId, submitter: &NodeId, bytes: Arc<[u8]>) {
-        let is_own = *submitter == self.core.local().node;
+    fn inspect(&mut self, test: TestId, is_own: bool, bytes: Arc<[u8]>) {
         self.plans.announced(test, is_own);
         self.timelines.track(test);
         let (engine, local) = (self.engine.host.clone(), self.core.local().clone());

@@ -218,12 +218,7 @@ impl Election {
     }
 
     /// A beat arrived. Its coordinator is authenticated and certified.
-    pub(super) fn on_beat(
-        &mut self,
-        now: Time,
-        beat: &Beat,
-        fx: &mut Effects,
-    ) -> Option<Change> {
+    pub(super) fn on_beat(&mut self, now: Time, beat: &Beat, fx: &mut Effects) -> Option<Change> {
         let (term, coordinator) = (beat.term, &beat.coordinator);
         let lower = term < self.seen_term && !planted(Bug::LowerTermFollowed);
         if lower || !self.is_elector(coordinator) || !self.is_new_beat(term, beat.number) {

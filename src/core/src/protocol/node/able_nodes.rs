@@ -78,9 +78,9 @@ impl AbleNodes {
 mod tests {
     use super::*;
     use crate::protocol::effects::Effects;
-    use crate::protocol::fakes::{FakeKeys, announcement, advert, node, spec};
-    use crate::protocol::test_run::{Origin, TestContext};
+    use crate::protocol::fakes::{FakeKeys, advert, announcement, node, spec};
     use crate::protocol::spec::{LocalNode, Timings};
+    use crate::protocol::test_run::{Origin, TestContext};
 
     const MS: i64 = 1_000_000;
 
@@ -101,13 +101,7 @@ mod tests {
             local: Arc::new(local),
             timings: Timings::lan(),
         };
-        let mut test = TestRun::new(
-            announcement,
-            Origin::Announced,
-            context,
-            Time(0),
-            &mut fx,
-        );
+        let mut test = TestRun::new(announcement, Origin::Announced, context, Time(0), &mut fx);
         test.inspected(Time(0), spec(Duration::from_secs(9)), None, &mut fx);
         test
     }

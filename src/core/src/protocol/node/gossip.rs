@@ -165,15 +165,15 @@ impl Node {
 
     pub(super) fn forget_ended(&mut self) {
         let ended = self.tests.values().filter(|t| t.ended().is_some());
-        let mut ids: Vec<TestId> = ended.map(TestRun::id).collect();
-        ids.sort();
-        let surplus = ids.len().saturating_sub(MAX_ENDED_TESTS);
-        for id in ids.into_iter().take(surplus) {
+        // An id contains a time that its submitter chose, so the order is that of the ends here.
+        let mut ended: Vec<_> = ended.map(|t| (t.ended_at(), t.id())).collect();
+        ended.sort();
+        let surplus = ended.len().saturating_sub(MAX_ENDED_TESTS);
+        for (_, id) in ended.into_iter().take(surplus) {
             self.tests.remove(&id);
-            self.forgotten.insert(id);
+            self.forgotten.push_back(id);
         }
-        while self.forgotten.len() > MAX_ENDED_TESTS * 32 {
-            self.forgotten.pop_first();
-        }
+        let surplus = self.forgotten.len().saturating_sub(MAX_FORGOTTEN);
+        self.forgotten.drain(..surplus);
     }
 }

@@ -29,7 +29,10 @@ impl Node {
         let here = i128::from(unix_ms) + i128::from(now.signed_since(at) / 1_000_000);
         let age = here - i128::from(announcement.submitted_unix_ms);
         let ms = |d: Duration| d.as_millis() as i128;
-        let (earliest, latest) = (-ms(MAX_CLOCK_DIFFERENCE), ms(longest + MAX_CLOCK_DIFFERENCE));
+        let (earliest, latest) = (
+            -ms(MAX_CLOCK_DIFFERENCE),
+            ms(longest + MAX_CLOCK_DIFFERENCE),
+        );
         (earliest..=latest).contains(&age)
     }
 

@@ -95,7 +95,9 @@ impl TestRun {
         let (term, coordinator) = (ended.term, &ended.coordinator);
         let has_ended = self.end.ended.is_some();
         let certified = match has_ended {
-            true => self.election.is_certified(term, coordinator, &ended.certificate),
+            true => self
+                .election
+                .is_certified(term, coordinator, &ended.certificate),
             false => self.election.certify(term, coordinator, &ended.certificate),
         };
         certified && (has_ended || ended.term >= self.election.term_of_beats())
