@@ -16,7 +16,7 @@ use vajra_core::Hook;
 use vajra_core::protocol::messages::{Gossip, Reply};
 use vajra_core::protocol::spec::TestSpec;
 use vajra_core::protocol::{
-    Acceptance, EngineHeld, EngineOrder, Input, Measurement, NodeId, Output, Peer, TestId,
+    Acceptance, EngineHeld, EngineOrder, Input, Measurement, Output, Peer, TestId,
 };
 use vajra_network as network;
 use vajra_wire as wire;
