@@ -11,6 +11,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::protocol::id::{NodeId, TestId};
+use crate::protocol::signature::Signature;
 
 /// Smallest recorded value, in microseconds.
 pub const LOWEST_US: u64 = 1;
@@ -160,6 +161,30 @@ pub enum Piece {
     },
 }
 
+impl Piece {
+    /// Approximate memory that it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Piece::Counters(steps) => steps.iter().map(StepCounters::bytes).sum(),
+            Piece::Histogram { data, .. } => data.len(),
+        }
+    }
+}
+
+impl StepCounters {
+    /// Approximate memory that it takes.
+    pub fn bytes(&self) -> usize {
+        let Counters {
+            status_codes,
+            errors,
+            ..
+        } = &self.counters;
+        let texts = errors.keys().map(|k| k.kind.len() + k.message.len());
+        let entries = status_codes.len() * 16 + errors.len() * size_of::<(ErrorKey, ErrorCount)>();
+        size_of::<StepCounters>() + self.name.len() + entries + texts.sum::<usize>()
+    }
+}
+
 /// Name and counters of a step.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct StepCounters {
@@ -194,6 +219,8 @@ pub struct Snapshot {
     pub engine_threads: u32,
     /// All pieces, or those that fit the message.
     pub pieces: Vec<Piece>,
+    /// The worker's signature of the whole snapshot.
+    pub signature: Signature,
 }
 
 /// Deviation of the measured from the planned start, according to the best estimate of the

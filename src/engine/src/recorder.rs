@@ -1,5 +1,6 @@
 //! What an engine thread counts and measures.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -139,6 +140,14 @@ impl Recorder {
     }
 }
 
+/// The text with spaces in place of control characters, which would end lines and colour terminals.
+fn without_control(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, " ").into(),
+        false => text.into(),
+    }
+}
+
 impl StepRecord {
     /// Counts a status code.
     pub fn status(&mut self, code: u16) {
@@ -150,7 +159,8 @@ impl StepRecord {
     /// Counts a failure, at a time in milliseconds after the start of the profile.
     pub fn failure(&mut self, failure: &Failure, at_ms: u64) {
         let end = floor_char_boundary(&failure.message, MAX_MESSAGE);
-        let (kind, message) = (failure.kind.as_str(), &failure.message[..end]);
+        let kind = failure.kind.as_str();
+        let message = &*without_control(&failure.message[..end]);
         // A known error allocates nothing: failures are frequent when a target is overloaded.
         let mut errors = self.counters.errors.iter_mut();
         if let Some((_, known)) = errors.find(|(k, _)| k.kind == kind && k.message == message) {

@@ -9,6 +9,7 @@ use super::{Wire, WireError, encode, histogram, pb, snapshot_summary};
 use vajra_core::metrics::{
     Counters, ErrorCount, ErrorKey, Piece, Snapshot, StartError, StepCounters, TimeKind,
 };
+use vajra_core::protocol::Signature;
 
 /// The kind under which errors beyond the limit of a step are counted.
 const OTHER: &str = "other";
@@ -59,6 +60,7 @@ impl Wire for Snapshot {
             )?),
             engine_threads: decode::at_most("engine_threads", m.engine_threads, MAX_THREADS)?,
             pieces,
+            signature: Signature(decode::exactly("signature", &m.signature)?),
         })
     }
 }
@@ -80,6 +82,7 @@ pub fn bare(s: &Snapshot) -> pb::worker::WorkerMetrics {
         start_error_within_us: s.start_error.map_or(0, |e| e.within_us),
         engine_cpu_ns: encode::number(u64::try_from(s.engine_cpu.as_nanos()).unwrap_or(u64::MAX)),
         engine_threads: s.engine_threads.min(MAX_THREADS),
+        signature: s.signature.0.to_vec(),
         ..Default::default()
     };
     for piece in &s.pieces {

@@ -16,7 +16,7 @@ use vajra_core::metrics::{
 use vajra_core::protocol::merge::Merge;
 use vajra_core::protocol::messages::TestState;
 use vajra_core::protocol::spec::SLOTS;
-use vajra_core::protocol::{Incarnation, NodeId, Peer, TestId};
+use vajra_core::protocol::{Incarnation, NodeId, Peer, Signature, TestId};
 use vajra_network::NetworkStats;
 use vajra_plan::Limits;
 use vajra_results::{NodeEntry, NodeHealth, NodeList, NodeStatus, Pool, Verdict};
@@ -76,6 +76,7 @@ fn worker(is_self: bool, ms: &[u64]) -> ObservedWorker {
         engine_cpu: Duration::from_millis(250),
         engine_threads: 1,
         pieces,
+        signature: Signature([0; 64]),
     });
     ObservedWorker {
         is_self,

@@ -124,7 +124,8 @@ pub fn snapshot(worker: NodeId, number: u64, sent: u64) -> Snapshot {
         kind,
         data: data.clone(),
     }));
-    Snapshot {
+    let keys = FakeKeys::of(&worker);
+    let mut snapshot = Snapshot {
         test: TestId([1; 16]),
         worker,
         number,
@@ -136,7 +137,10 @@ pub fn snapshot(worker: NodeId, number: u64, sent: u64) -> Snapshot {
         engine_cpu: Duration::ZERO,
         engine_threads: 1,
         pieces,
-    }
+        signature: Signature([0; 64]),
+    };
+    snapshot.sign(&keys);
+    snapshot
 }
 
 /// The advert of an idle node, due every 2 s.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::coordinator::MAX_WORKERS;
 use super::id::{NodeId, TestId};
 use super::planted::{Bug, planted};
+use super::signature::Signature;
 use crate::metrics::{Piece, Snapshot, StartError, StepCounters, TimeKind};
 
 /// A value with the number of the snapshot that it came in.
@@ -36,6 +37,8 @@ pub struct WorkerMetrics {
     pub engine_cpu: Duration,
     /// The engine threads.
     pub engine_threads: u32,
+    /// The worker's signature of that snapshot.
+    pub signature: Option<Signature>,
     counters: Option<Numbered<Vec<StepCounters>>>,
     histograms: BTreeMap<(u32, TimeKind), Numbered<Arc<[u8]>>>,
 }
@@ -65,6 +68,13 @@ impl WorkerMetrics {
             .retain(|(step, kind), _| needed(*step, *kind));
     }
 
+    /// Approximate memory that they take.
+    pub fn bytes(&self) -> usize {
+        let counters = self.counters().iter().map(StepCounters::bytes);
+        let histograms = self.histograms.values().map(|(_, data)| data.len());
+        counters.sum::<usize>() + histograms.sum::<usize>()
+    }
+
     /// Whether the worker has had a share of the load.
     pub fn had_load(&self) -> bool {
         let planned = |s: &StepCounters| s.counters.planned > 0 || s.counters.sent > 0;
@@ -91,6 +101,7 @@ impl WorkerMetrics {
             self.start_error = snapshot.start_error;
             self.engine_cpu = snapshot.engine_cpu;
             self.engine_threads = snapshot.engine_threads;
+            self.signature = Some(snapshot.signature);
         }
         for piece in &snapshot.pieces {
             match piece {
@@ -147,6 +158,18 @@ impl Merge {
             .take(snapshot)
     }
 
+    /// Takes over the metrics of a worker that is not known.
+    pub fn adopt(&mut self, worker: NodeId, metrics: WorkerMetrics) {
+        if self.workers.len() < MAX_WORKERS {
+            self.workers.entry(worker).or_insert(metrics);
+        }
+    }
+
+    /// Removes a worker.
+    pub fn remove(&mut self, worker: &NodeId) -> Option<WorkerMetrics> {
+        self.workers.remove(worker)
+    }
+
     /// All known workers and their newest metrics.
     pub fn workers(&self) -> &BTreeMap<NodeId, WorkerMetrics> {
         &self.workers
@@ -159,9 +182,10 @@ impl Merge {
             .is_some_and(|m| m.number >= number && m.is_complete())
     }
 
-    /// The newest known snapshot of a worker, for another node.
+    /// The newest known snapshot of a worker, for another node: only a complete one, since a part
+    /// cannot be checked.
     pub fn snapshot(&self, test: TestId, worker: &NodeId) -> Option<Snapshot> {
-        let m = self.workers.get(worker)?;
+        let m = self.workers.get(worker).filter(|m| m.is_complete())?;
         let counters = m
             .counters
             .iter()
@@ -188,6 +212,7 @@ impl Merge {
             engine_cpu: m.engine_cpu,
             engine_threads: m.engine_threads,
             pieces: counters.chain(histograms).collect(),
+            signature: m.signature?,
         })
     }
 }

@@ -112,6 +112,9 @@ bugs! {
     TenureUncertified, "tenure-uncertified", "a coordinator is followed without the votes of a majority";
     RelayedUnchecked, "relayed-unchecked", "a beat that an elector relays counts without the signature of its coordinator";
 
+    RelayedUnsigned, "relayed-unsigned", "a fetched snapshot counts without the signature of its worker";
+    AnyoneCounts, "anyone-counts", "snapshots of nodes without a share count";
+
     // ---- metrics ----
     FinalOnly, "final-only", "workers send no snapshot but their final one";
     SnapshotsSummed, "snapshots-summed", "snapshots are summed instead of merged";

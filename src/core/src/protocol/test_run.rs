@@ -5,6 +5,7 @@ mod absence;
 mod coordination;
 mod deadline;
 mod end;
+mod granted;
 mod load_commands;
 mod observed;
 mod plan;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use state::Tenure;
+use granted::Granted;
 use state::{End, LoadChanges, Observed, PlanCopy, Stop};
 
 use super::beat::Beat;
@@ -33,7 +35,7 @@ use super::messages::{
     TestState,
 };
 use super::planted::{Bug, planted};
-use super::signature::Keys;
+use super::signature::{Keys, SIGNATURE_LEN, Signature};
 use super::spec::{LocalNode, OnLost, TestSpec, Timings};
 use super::time::{Time, for_waiter};
 use super::worker::Worker;
@@ -100,6 +102,7 @@ pub struct TestRun {
     coordinator: Option<Coordinator>,
     worker: Option<Worker>,
     merge: Merge,
+    granted: Granted,
     own: OwnMetrics,
     observed: Observed,
     stop: Stop,
@@ -159,6 +162,7 @@ impl TestRun {
             coordinator: None,
             worker: None,
             merge: Merge::default(),
+            granted: Granted::default(),
             own: OwnMetrics::default(),
             observed: Observed::default(),
             stop: Stop::default(),
@@ -229,6 +233,7 @@ impl TestRun {
             let start = now.shifted(since.saturating_neg());
             self.election.record_start(beat.term, start);
         }
+        self.allocation_named(now, beat.allocation, fx);
         if beat.coordinator == self.local.node {
             self.follow(now, beat.term, &beat.coordinator, fx);
         }
@@ -340,6 +345,10 @@ impl TestRun {
             return;
         }
         let changed = known(coordinator) != before;
+        self.see_own_list(now, fx);
+        let Some(coordinator) = &mut self.coordinator else {
+            return;
+        };
         if let Some(order) = coordinator
             .failure_stop()
             .filter(|_| !self.stop.requested_here)

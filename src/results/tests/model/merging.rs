@@ -139,6 +139,7 @@ fn a_damaged_histogram_makes_the_result_incomplete() {
             kind: TimeKind::Response,
             data: vec![1, 2, 3].into(),
         }],
+        signature: Signature([0; 64]),
     });
     input.workers[0].metrics = merge.workers()[&node].clone();
     let r = input.build();

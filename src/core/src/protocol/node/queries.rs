@@ -1,6 +1,7 @@
 //! Requests of other nodes, and replies to this node's requests.
 
 use super::*;
+use crate::metrics::Snapshot;
 
 impl Node {
     pub(super) fn request(
@@ -101,7 +102,9 @@ impl Node {
                     return;
                 };
                 let last = snapshots.last().map(|s| s.worker.clone());
-                for s in snapshots.iter().filter(|s| s.test == test) {
+                let keys = &*self.keys;
+                let signed = |s: &&Snapshot| s.is_signed(keys) || planted(Bug::RelayedUnsigned);
+                for s in snapshots.iter().filter(|s| s.test == test).filter(signed) {
                     t.snapshot(now, s, fx);
                 }
                 if more && last.is_some() {

@@ -86,6 +86,7 @@ impl TestRun {
             worker.report_to(now, ended.term, &ended.coordinator);
         }
         self.end.fetches = 0;
+        self.grant(now, ended.roster.iter().map(|e| &e.worker), fx);
         self.check_complete(now, fx);
     }
 
@@ -135,41 +136,37 @@ impl TestRun {
         if changed {
             self.end.complete = false;
             self.end.fetches = 0;
+            self.grant(now, again.roster.iter().map(|e| &e.worker), fx);
             self.check_complete(now, fx);
         }
     }
 
     /// After the end, a later snapshot of a worker arrived at the coordinator that ended the test:
     /// it repeats the end, so that every node fetches the snapshot.
-    pub(super) fn amend_end(&mut self, now: Time, snapshot: &Snapshot) {
+    pub(super) fn amend_end(&mut self, now: Time, worker: &NodeId) {
         if self.end.ended.is_none() {
             return;
         }
-        let complete = self.merge.has(&snapshot.worker, snapshot.number);
-        let (Some(ended), Some(metrics)) = (
-            self.end
-                .ended
-                .as_mut()
-                .filter(|_| complete && !self.end.concluded),
-            self.merge.workers().get(&snapshot.worker),
-        ) else {
+        let metrics = self.merge.workers().get(worker);
+        let metrics = metrics.filter(|m| m.is_complete() && !self.end.concluded);
+        let (Some(ended), Some(metrics)) = (self.end.ended.as_mut(), metrics) else {
             return;
         };
         if ended.coordinator != self.local.node {
             return;
         }
         let mut roster = ended.roster.iter_mut();
-        match roster.find(|e| e.worker == snapshot.worker) {
-            Some(entry) if entry.last_snapshot >= Some(snapshot.number) => return,
+        match roster.find(|e| e.worker == *worker) {
+            Some(entry) if entry.last_snapshot >= Some(metrics.number) => return,
             Some(entry) => {
-                entry.last_snapshot = Some(snapshot.number);
-                entry.is_final = snapshot.is_final;
-                if snapshot.is_final {
+                entry.last_snapshot = Some(metrics.number);
+                entry.is_final = metrics.is_final;
+                if metrics.is_final {
                     entry.lost_at = None;
                 }
             }
             None if !metrics.had_load() => return,
-            None => ended.roster.push(unregistered(&snapshot.worker, metrics)),
+            None => ended.roster.push(unregistered(worker, metrics)),
         }
         self.end.repeats = 0;
         self.end.next_repeat = self.end.next_repeat.min(now + REPEAT);

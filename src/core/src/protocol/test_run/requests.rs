@@ -13,7 +13,7 @@ impl TestRun {
             return;
         }
         self.own.snapshots += 1;
-        let snapshot = Snapshot {
+        let mut snapshot = Snapshot {
             test: self.announcement.test,
             worker: self.local.node.clone(),
             number: self.own.snapshots,
@@ -25,7 +25,9 @@ impl TestRun {
             engine_cpu: m.engine_cpu,
             engine_threads: m.engine_threads,
             pieces: m.pieces,
+            signature: Signature([0; SIGNATURE_LEN]),
         };
+        snapshot.sign(&*self.keys);
         let mut gossip = snapshot.clone();
         if !gossip.is_final {
             let interval = self.timings.metrics_interval(nodes);
@@ -43,24 +45,20 @@ impl TestRun {
         }
     }
 
-    /// Merges a snapshot, or pieces of one. Returns whether anything was new.
-    pub fn snapshot(&mut self, now: Time, snapshot: &Snapshot, fx: &mut Effects) -> bool {
-        let changed = self.merge.take(snapshot);
-        if changed
-            && let Some(coordinator) = &mut self.coordinator
-            && self.merge.has(&snapshot.worker, snapshot.number)
-        {
-            coordinator.snapshot_received(&snapshot.worker, snapshot.number, snapshot.is_final);
-        }
-        if changed {
-            self.amend_end(now, snapshot);
-            self.check_complete(now, fx);
-        }
-        changed
-    }
-
     /// Answers a request of `from` about this test.
     pub fn request(
+        &mut self,
+        now: Time,
+        from: &Peer,
+        request: &Request,
+        fx: &mut Effects,
+    ) -> Reply {
+        let reply = self.answer(now, from, request, fx);
+        self.see_own_list(now, fx);
+        reply
+    }
+
+    fn answer(
         &mut self,
         now: Time,
         from: &Peer,
@@ -75,11 +73,7 @@ impl TestRun {
                 Some(c) => {
                     let reply = c.register(now, r, fx);
                     // A snapshot that arrived before the registration is not reported again.
-                    if let Some(m) = self.merge.workers().get(&r.node)
-                        && m.is_complete()
-                    {
-                        c.snapshot_received(&r.node, m.number, m.is_final);
-                    }
+                    self.report_snapshot(&r.node);
                     Reply::Register(reply)
                 }
                 None => not_coordinator(),
@@ -89,7 +83,11 @@ impl TestRun {
                 .map_or_else(not_coordinator, Reply::Heartbeat),
             Request::Assign(a) => match &mut self.worker {
                 Some(w) if w.follows(from) && self.end.ended.is_none() => {
-                    Reply::Assign(w.assigned(now, a, fx))
+                    let reply = w.assigned(now, a, fx);
+                    if let Some(list) = &a.list {
+                        self.list_arrived(now, list, fx);
+                    }
+                    Reply::Assign(reply)
                 }
                 _ => Reply::Refused("this node follows another coordinator".into()),
             },
@@ -102,6 +100,10 @@ impl TestRun {
                 }
             }
             Request::Stop { order, .. } => {
+                let leads = |(_, node): &(u64, NodeId)| node.peer == *from;
+                if !self.election.leader().is_some_and(leads) {
+                    return Reply::Refused("this node follows another coordinator".into());
+                }
                 self.receive_stop(now, *order, fx);
                 Reply::Stop {
                     stopped: true,
@@ -114,7 +116,7 @@ impl TestRun {
                 Reply::Metrics {
                     test: s.test,
                     number: s.number,
-                    received: self.merge.has(&s.worker, s.number),
+                    received: self.has_snapshot(&s.worker, s.number),
                 }
             }
             _ => Reply::Refused("the request names another node than its sender".into()),
@@ -123,6 +125,13 @@ impl TestRun {
 
     /// Handles a reply of `from`.
     pub fn reply(&mut self, now: Time, from: &Peer, reply: &Reply, fx: &mut Effects) {
+        if let Reply::Allocation {
+            list: Some(list), ..
+        } = reply
+            && list.coordinator.peer == *from
+        {
+            self.list_arrived(now, list, fx);
+        }
         let Some(worker) = self.worker.as_mut().filter(|w| w.follows(from)) else {
             return;
         };

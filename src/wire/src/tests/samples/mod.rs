@@ -224,6 +224,7 @@ pub fn snapshot() -> Snapshot {
         engine_cpu: Duration::from_nanos(987_654_321),
         engine_threads: 3,
         pieces,
+        signature: signature(9),
     }
 }
 
