@@ -35,6 +35,7 @@ impl Subject {
         let init = CoordinatorInit {
             test: TEST,
             me: node(99),
+            keys: keys(&node(99)),
             term,
             won_at: ms(0),
             spec: spec(on_lost),

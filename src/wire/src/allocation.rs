@@ -18,6 +18,7 @@ impl Wire for Allocation {
             number: self.number,
             coordinator: Some(self.coordinator.to_wire()),
             entries: self.entries.iter().map(Wire::to_wire).collect(),
+            signature: self.signature.0.to_vec(),
         }
     }
 
@@ -29,6 +30,7 @@ impl Wire for Allocation {
             number: decode::number("allocation.number", m.number)?,
             coordinator: decode::required("coordinator", m.coordinator)?,
             entries: decode::list("entries", m.entries, MAX_ENTRIES)?,
+            signature: common::signature(&m.signature)?,
         })
     }
 }

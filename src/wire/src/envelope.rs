@@ -39,7 +39,7 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         Request::FetchAllocation { test, digest } => {
             Body::FetchAllocation(pb::v1::FetchAllocation {
                 test: test.0.to_vec(),
-                digest: digest.0.to_vec(),
+                digest: digest.map(|d| d.0.to_vec()).unwrap_or_default(),
             })
         }
         Request::Drain => Body::Drain(pb::v1::Drain {}),
@@ -90,7 +90,10 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
         Body::Election(m) => Request::Election(election(m)?),
         Body::FetchAllocation(m) => Request::FetchAllocation {
             test: common::test(&m.test)?,
-            digest: common::digest(&m.digest)?,
+            digest: match m.digest.is_empty() {
+                true => None,
+                false => Some(common::digest(&m.digest)?),
+            },
         },
         Body::Drain(_) => Request::Drain,
         Body::Preflight(m) => Request::Preflight(Wire::from_wire(m)?),
@@ -152,9 +155,14 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             more,
         } => Body::Snapshots(snapshot_page::to_wire(*test, snapshots, *more)),
         Reply::Noted => Body::Noted(pb::v1::Noted {}),
-        Reply::Allocation { test, list } => Body::Allocation(pb::v1::FetchedAllocation {
+        Reply::Allocation {
+            test,
+            list,
+            certificate,
+        } => Body::Allocation(pb::v1::FetchedAllocation {
             test: test.0.to_vec(),
             list: list.as_ref().map(|list| list.to_wire()),
+            certificate: Some(certificate.to_wire()),
         }),
         Reply::Drained => Body::Drained(pb::v1::Drained {}),
         Reply::Preflight(p) => Body::Preflight(p.to_wire()),
@@ -216,6 +224,7 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
         Body::Allocation(m) => Reply::Allocation {
             test: common::test(&m.test)?,
             list: decode::optional(m.list)?.map(Arc::new),
+            certificate: Arc::new(decode::optional(m.certificate)?.unwrap_or_default()),
         },
         Body::Drained(_) => Reply::Drained,
         Body::Preflight(m) => Reply::Preflight(Wire::from_wire(m)?),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::id::{Digest, NodeId, TestId};
+use super::signature::{Keys, Signature, Statement};
 use crate::{Interval, Slots};
 
 /// All shares of a test at one moment, as numbered by a coordinator. Two workers never have a slot in
@@ -19,6 +20,8 @@ pub struct Allocation {
     pub coordinator: NodeId,
     /// Every worker that may act on slots, sorted.
     pub entries: Vec<AllocationEntry>,
+    /// Signature of the coordinator.
+    pub signature: Signature,
 }
 
 /// A worker in an allocation.
@@ -63,7 +66,25 @@ impl Allocation {
         }
     }
 
-    /// SHA-256 over all fields in a fixed form.
+    /// What the coordinator signs.
+    fn statement(&self) -> Statement {
+        Statement::about("allocation", self.test)
+            .number(self.term)
+            .number(self.number)
+            .digest(self.digest())
+    }
+
+    /// Signs it with the coordinator's keys.
+    pub fn sign(&mut self, keys: &dyn Keys) {
+        self.signature = keys.sign(&self.statement());
+    }
+
+    /// Whether its coordinator signed it.
+    pub fn is_signed(&self, keys: &dyn Keys) -> bool {
+        keys.is_signed(&self.statement(), &self.coordinator.peer, &self.signature)
+    }
+
+    /// SHA-256 over all fields but the signature in a fixed form.
     pub fn digest(&self) -> Digest {
         let mut bytes = b"vajra allocation 1\0".to_vec();
         let mut number = |n: u64| bytes.extend(n.to_be_bytes());
@@ -163,6 +184,7 @@ mod tests {
             number: 7,
             coordinator: node(9),
             entries: entries.collect(),
+            signature: Signature([0; 64]),
         }
     }
 

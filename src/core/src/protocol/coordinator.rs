@@ -33,6 +33,7 @@ use super::messages::{
     RegisterReply, Request, RosterEntry, ShareReport, Status, StopOrder, TestEvent, TestState,
 };
 use super::numbers::{self, NumberPool};
+use super::signature::Keys;
 use super::planted::{Bug, planted};
 use super::spec::{Balance, OnLost, TestSpec, Timings};
 use super::time::{RemoteTime, Time, for_holder, for_waiter};
@@ -104,6 +105,8 @@ pub struct CoordinatorInit {
     pub test: TestId,
     /// This node.
     pub me: NodeId,
+    /// Keys of this node.
+    pub keys: Arc<dyn Keys>,
     /// Term of the coordinator.
     pub term: u64,
     /// Time of the election.

@@ -4,6 +4,7 @@
 use super::super::error::HookError;
 use super::super::fakes::{node, spec};
 use super::super::id::Peer;
+use super::super::fakes::FakeKeys;
 use super::*;
 use crate::SLOTS;
 use crate::protocol::spec::OnLost;
@@ -27,6 +28,7 @@ impl Fixture {
         let init = CoordinatorInit {
             test: TEST,
             me: node(99),
+            keys: Arc::new(FakeKeys::of(&node(99))),
             term,
             won_at: Time(0),
             spec,

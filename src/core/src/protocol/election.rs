@@ -40,6 +40,8 @@ const BEATS_KEPT: usize = 16;
 /// cannot use up the numbers. Each of them makes this many more terms known: an elector that missed
 /// many elections catches up.
 const MAX_TERM_STEP: u64 = 8;
+/// Certificates kept, so that lists of recent coordinators can be relayed with theirs.
+const CERTIFICATES_KEPT: usize = 8;
 /// Repetitions of a poll at the full rate. From then on the time between them doubles, up to the
 /// time between beats.
 const QUICK_POLLS: u32 = 16;
@@ -188,7 +190,6 @@ enum Stage {
 #[derive(Debug)]
 struct Authority {
     term: u64,
-    certificate: Arc<Certificate>,
     until: Time,
     number: u64,
     next_beat: Time,
@@ -224,8 +225,9 @@ pub struct Election {
     newest_beat: (u64, u64),
     /// The newest signed beat, for the next coordinator.
     kept_beat: Option<Arc<Beat>>,
-    /// Highest term of which a certificate has arrived, and its coordinator.
-    certified: Option<(u64, NodeId)>,
+    /// Coordinators of which a certificate has arrived, by term; the newest
+    /// [`CERTIFICATES_KEPT`].
+    certified: BTreeMap<u64, (NodeId, Arc<Certificate>)>,
     /// Time of the last message of each elector.
     heard: BTreeMap<NodeId, Time>,
     /// Polls and step-downs that single electors forced.
@@ -267,7 +269,7 @@ impl Election {
             promise: None,
             newest_beat: (0, 0),
             kept_beat: None,
-            certified: None,
+            certified: BTreeMap::new(),
             heard: BTreeMap::new(),
             forced: Forced::default(),
             leader: None,
@@ -311,20 +313,29 @@ impl Election {
     /// Whether this node is the coordinator of the term, by this certificate or by one of this term
     /// that arrived before. A lower term than the highest certified one does not count any more.
     pub fn certify(&mut self, term: u64, node: &NodeId, certificate: &Certificate) -> bool {
-        match &self.certified {
-            Some((known, _)) if term < *known => return false,
-            Some((known, holder)) if term == *known => return holder == node,
-            _ => {}
+        let newest = self.certified.keys().next_back();
+        if newest.is_some_and(|newest| term < *newest) {
+            return false;
         }
         let certified = self.is_certified(term, node, certificate);
-        if certified {
-            self.certified = Some((term, node.clone()));
+        if certified && !self.certified.contains_key(&term) {
+            self.keep_certificate(term, node.clone(), Arc::new(certificate.clone()));
         }
         certified
     }
 
+    fn keep_certificate(&mut self, term: u64, node: NodeId, certificate: Arc<Certificate>) {
+        self.certified.insert(term, (node, certificate));
+        if self.certified.len() > CERTIFICATES_KEPT {
+            self.certified.pop_first();
+        }
+    }
+
     /// Whether a certificate proves that the node is or was the coordinator of the term.
     pub fn is_certified(&self, term: u64, node: &NodeId, certificate: &Certificate) -> bool {
+        if let Some((holder, _)) = self.certified.get(&term) {
+            return holder == node;
+        }
         let tenure = (self.test, term, node);
         let majority = self.majority();
         certificate.proves(tenure, &self.electorate, majority, &*self.keys)
@@ -333,10 +344,14 @@ impl Election {
 
     /// Proof that this node is the coordinator.
     pub fn certificate(&self) -> Arc<Certificate> {
-        match &self.stage {
-            Stage::Leading(a) => a.certificate.clone(),
-            _ => Arc::default(),
-        }
+        let term = self.leading();
+        let certificate = term.and_then(|term| self.certificate_of(term));
+        certificate.cloned().unwrap_or_default()
+    }
+
+    /// Proof that a node is or was the coordinator of this term, if it is kept.
+    pub fn certificate_of(&self, term: u64) -> Option<&Arc<Certificate>> {
+        self.certified.get(&term).map(|(_, certificate)| certificate)
     }
 
     /// The electorate, in order of succession.

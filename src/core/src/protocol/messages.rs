@@ -387,12 +387,13 @@ pub enum Request {
     FetchAnnouncement(TestId),
     /// Any node to any node: fetches a plan's bytes.
     FetchPlan(Digest),
-    /// Any node to any node: fetches the list of an allocation.
+    /// Any node to any node: fetches the list of an allocation, or the newest one that names the
+    /// receiver as a worker.
     FetchAllocation {
         /// Test id.
         test: TestId,
-        /// Digest of the list.
-        digest: Digest,
+        /// Digest of the list, if a certain one.
+        digest: Option<Digest>,
     },
     /// Any node to any node: fetches the known snapshots of a test, in the order of workers.
     FetchSnapshots {
@@ -479,6 +480,8 @@ pub enum Reply {
         test: TestId,
         /// The list, if it is known.
         list: Option<Arc<Allocation>>,
+        /// Votes for its coordinator.
+        certificate: Arc<Certificate>,
     },
     /// To [`Request::FetchSnapshots`].
     Snapshots {

@@ -7,6 +7,7 @@ use super::super::log::EntryKind;
 use super::super::messages::ClockReply;
 use super::super::messages::NumbersGrant;
 use super::super::time::RemoteTime;
+use super::super::signature::Signature;
 use super::*;
 use crate::Numbers;
 
@@ -142,6 +143,7 @@ impl Fixture {
             number: order.number,
             coordinator: node(self.term() as u32 + 10),
             entries: [(1, order.share.clone()), (2, others)].map(entry).into(),
+            signature: Signature([0; 64]),
         })
     }
 
@@ -429,7 +431,7 @@ fn new_slots_are_acted_on_only_once_their_allocation_is_checked() {
     assert_eq!(s.share(), 300_000);
     let fetch = Request::FetchAllocation {
         test: TEST,
-        digest: list.digest(),
+        digest: Some(list.digest()),
     };
     assert_eq!(s.sent, [fetch]);
     let mut wrong = Allocation::clone(&list);

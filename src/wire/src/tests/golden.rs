@@ -493,6 +493,7 @@ fn shares_and_allocations_keep_their_field_numbers() {
             worker: node(4),
             slots: share,
         }],
+        signature: Signature([6; 64]),
     };
     let name = list.name();
     assert_eq!(
@@ -506,12 +507,22 @@ fn shares_and_allocations_keep_their_field_numbers() {
         small(3, 7),
         bytes(4, &encoded_node(1)),
         bytes(5, &entry),
+        bytes(6, &[6; 64]),
     ]
     .concat();
-    let body = [bytes(1, &[9; 16]), bytes(2, &list_bytes)].concat();
+    let certificate = bytes(1, &bytes(2, &[5; 64]));
+    let body = [
+        bytes(1, &[9; 16]),
+        bytes(2, &list_bytes),
+        bytes(3, &certificate),
+    ]
+    .concat();
     let reply = Reply::Allocation {
         test,
         list: Some(std::sync::Arc::new(list)),
+        certificate: std::sync::Arc::new(Certificate {
+            votes: vec![(0, Signature([5; 64]))],
+        }),
     };
     assert_eq!(
         encode_reply(&reply),
@@ -519,7 +530,7 @@ fn shares_and_allocations_keep_their_field_numbers() {
     );
     let request = Request::FetchAllocation {
         test,
-        digest: Digest([8; 32]),
+        digest: Some(Digest([8; 32])),
     };
     let body = [bytes(1, &[9; 16]), bytes(2, &[8; 32])].concat();
     assert_eq!(

@@ -346,6 +346,7 @@ fn the_largest_allocation_fits_a_reply() {
     let reply = Reply::Allocation {
         test: list.test,
         list: Some(Arc::new(list)),
+        certificate: samples::certificate(),
     };
     let bytes = encode_reply(&reply);
     assert!(bytes.len() <= MAX_BULK, "{}", bytes.len());

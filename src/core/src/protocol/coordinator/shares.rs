@@ -1,5 +1,6 @@
 //! Assignment of shares: the start, and every change after it.
 
+use super::super::signature::{SIGNATURE_LEN, Signature};
 use super::*;
 use crate::SLOTS;
 use crate::protocol::error::StartRefusal;
@@ -184,13 +185,16 @@ impl Coordinator {
                 start,
             });
         }
-        let allocation = self.allocations.add(Allocation {
+        let mut allocation = Allocation {
             test: self.init.test,
             term: self.init.term,
             number,
             coordinator: self.init.me.clone(),
             entries: self.entries(now),
-        });
+            signature: Signature([0; SIGNATURE_LEN]),
+        };
+        allocation.sign(&*self.init.keys);
+        let allocation = self.allocations.add(allocation);
         let list = self.allocations.newest().map(|(_, list)| list.clone());
         let list = list.filter(|list| list.entries.len() <= MAX_INLINE_ENTRIES);
         let started = self.start.is_some_and(|s| now >= s);

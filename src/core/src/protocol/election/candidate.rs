@@ -123,10 +123,9 @@ impl Election {
         let signatures = votes.iter().map(|(elector, (_, s))| (elector, s));
         let certificate = Certificate::new(&self.electorate, signatures);
         self.leader = Some((term, self.me.clone()));
-        self.certified = self.leader.clone();
+        self.keep_certificate(term, self.me.clone(), Arc::new(certificate));
         self.stage = Stage::Leading(Authority {
             term,
-            certificate: Arc::new(certificate),
             until,
             number: 0,
             next_beat: now,
@@ -144,6 +143,7 @@ impl Election {
     pub(super) fn beat(&mut self, now: Time, body: BeatBody, fx: &mut Effects) -> Option<Change> {
         let interval = self.timings.beat_interval();
         let me = self.me.clone();
+        let certificate = self.certificate();
         let Stage::Leading(a) = &mut self.stage else {
             return None;
         };
@@ -180,7 +180,7 @@ impl Election {
             allocation: body.allocation,
             leased_until: body.leased_until,
             free,
-            certificate: a.certificate.clone(),
+            certificate,
             signature: Signature([0; SIGNATURE_LEN]),
         };
         beat.signature = self.keys.sign(&beat.statement());

@@ -195,12 +195,7 @@ impl Election {
 
     /// Whether a relayed beat is of a certified coordinator of an earlier term, which signed it.
     fn is_genuine(&self, beat: &Beat) -> bool {
-        let is_known = self
-            .certified
-            .as_ref()
-            .is_some_and(|(term, node)| (*term, node) == (beat.term, &beat.coordinator));
-        let certified =
-            is_known || self.is_certified(beat.term, &beat.coordinator, &beat.certificate);
+        let certified = self.is_certified(beat.term, &beat.coordinator, &beat.certificate);
         let signed = |b: &Beat| {
             self.keys
                 .is_signed(&b.statement(), &b.coordinator.peer, &b.signature)

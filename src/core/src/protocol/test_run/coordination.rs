@@ -38,6 +38,7 @@ impl TestRun {
         let init = CoordinatorInit {
             test: self.id(),
             me: self.local.node.clone(),
+            keys: self.keys.clone(),
             term,
             won_at: now,
             spec,

@@ -1,5 +1,6 @@
 //! Metrics, requests and replies of one test.
 
+use super::super::certificate::Certificate;
 use super::*;
 
 impl TestRun {
@@ -85,20 +86,13 @@ impl TestRun {
                 Some(w) if w.follows(from) && self.end.ended.is_none() => {
                     let reply = w.assigned(now, a, fx);
                     if let Some(list) = &a.list {
-                        self.list_arrived(now, list, fx);
+                        self.list_arrived(now, list, &Certificate::default(), fx);
                     }
                     Reply::Assign(reply)
                 }
                 _ => Reply::Refused("this node follows another coordinator".into()),
             },
-            Request::FetchAllocation { test, digest } => {
-                let coordinator = self.coordinator.as_ref();
-                let list = coordinator.and_then(|c| c.allocations().find(*digest));
-                Reply::Allocation {
-                    test: *test,
-                    list: list.cloned(),
-                }
-            }
+            Request::FetchAllocation { digest, .. } => self.list(*digest),
             Request::Stop { order, .. } => {
                 let leads = |(_, node): &(u64, NodeId)| node.peer == *from;
                 if !self.election.leader().is_some_and(leads) {
@@ -126,11 +120,12 @@ impl TestRun {
     /// Handles a reply of `from`.
     pub fn reply(&mut self, now: Time, from: &Peer, reply: &Reply, fx: &mut Effects) {
         if let Reply::Allocation {
-            list: Some(list), ..
+            list: Some(list),
+            certificate,
+            ..
         } = reply
-            && list.coordinator.peer == *from
         {
-            self.list_arrived(now, list, fx);
+            self.list_arrived(now, list, certificate, fx);
         }
         let Some(worker) = self.worker.as_mut().filter(|w| w.follows(from)) else {
             return;

@@ -132,7 +132,7 @@ impl Worker {
         self.lease.requested = Some(name.digest);
         let request = Request::FetchAllocation {
             test: self.test,
-            digest: name.digest,
+            digest: Some(name.digest),
         };
         fx.send(&self.me, &coordinator.peer, request);
     }

@@ -143,7 +143,11 @@ pub fn requests() -> Vec<Request> {
         Request::FetchPlan(Digest([5; 32])),
         Request::FetchAllocation {
             test: TEST,
-            digest: Digest([8; 32]),
+            digest: Some(Digest([8; 32])),
+        },
+        Request::FetchAllocation {
+            test: TEST,
+            digest: None,
         },
         Request::FetchSnapshots {
             test: TEST,
@@ -249,10 +253,12 @@ pub fn replies() -> Vec<Reply> {
         Reply::Allocation {
             test: TEST,
             list: Some(Arc::new(super::allocation())),
+            certificate: super::certificate(),
         },
         Reply::Allocation {
             test: TEST,
             list: None,
+            certificate: Arc::default(),
         },
         Reply::Noted,
         Reply::Drained,

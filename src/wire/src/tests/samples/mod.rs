@@ -354,6 +354,7 @@ pub fn allocation() -> Allocation {
         number: 7,
         coordinator: node(1),
         entries: vec![entry(4, 666_666, 1_000_000), entry(5, 0, 300_000)],
+        signature: signature(8),
     }
 }
 
