@@ -33,8 +33,8 @@ use super::messages::{
     RegisterReply, Request, RosterEntry, ShareReport, Status, StopOrder, TestEvent, TestState,
 };
 use super::numbers::{self, NumberPool};
-use super::signature::Keys;
 use super::planted::{Bug, planted};
+use super::signature::Keys;
 use super::spec::{Balance, OnLost, TestSpec, Timings};
 use super::time::{RemoteTime, Time, for_holder, for_waiter};
 use crate::{Hook, Numbers, Slots};

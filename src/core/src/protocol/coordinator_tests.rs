@@ -2,9 +2,9 @@
 //! equal unless a worker has another capacity.
 
 use super::super::error::HookError;
+use super::super::fakes::FakeKeys;
 use super::super::fakes::{node, spec};
 use super::super::id::Peer;
-use super::super::fakes::FakeKeys;
 use super::*;
 use crate::SLOTS;
 use crate::protocol::spec::OnLost;

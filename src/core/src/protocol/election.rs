@@ -351,7 +351,9 @@ impl Election {
 
     /// Proof that a node is or was the coordinator of this term, if it is kept.
     pub fn certificate_of(&self, term: u64) -> Option<&Arc<Certificate>> {
-        self.certified.get(&term).map(|(_, certificate)| certificate)
+        self.certified
+            .get(&term)
+            .map(|(_, certificate)| certificate)
     }
 
     /// The electorate, in order of succession.

@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use state::Tenure;
 use granted::Granted;
+pub use state::Tenure;
 use state::{End, LoadChanges, Observed, PlanCopy, Stop};
 
 use super::beat::Beat;

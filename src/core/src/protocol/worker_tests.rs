@@ -6,8 +6,8 @@ use super::super::id::Incarnation;
 use super::super::log::EntryKind;
 use super::super::messages::ClockReply;
 use super::super::messages::NumbersGrant;
-use super::super::time::RemoteTime;
 use super::super::signature::Signature;
+use super::super::time::RemoteTime;
 use super::*;
 use crate::Numbers;
 

@@ -5,6 +5,8 @@ use prost::Message as _;
 
 use super::samples;
 use crate::*;
+use vajra_core::protocol::Signature;
+use vajra_core::protocol::certificate::Certificate;
 use vajra_core::protocol::messages::{Assign, Reply, Request, TaskDescription};
 use vajra_proto::worker as pb;
 
@@ -526,7 +528,7 @@ fn shares_and_allocations_keep_their_field_numbers() {
     };
     assert_eq!(
         encode_reply(&reply),
-        [vec![0xc2, 0x01, body.len() as u8], body].concat()
+        [vec![0xc2, 0x01, 0xce, 0x01], body].concat()
     );
     let request = Request::FetchAllocation {
         test,

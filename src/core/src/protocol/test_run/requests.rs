@@ -59,13 +59,7 @@ impl TestRun {
         reply
     }
 
-    fn answer(
-        &mut self,
-        now: Time,
-        from: &Peer,
-        request: &Request,
-        fx: &mut Effects,
-    ) -> Reply {
+    fn answer(&mut self, now: Time, from: &Peer, request: &Request, fx: &mut Effects) -> Reply {
         let authority = self.election.has_authority(now) || planted(Bug::AnswersWithoutAuthority);
         let authority = authority && self.end.ended.is_none();
         let coordinator = self.coordinator.as_mut().filter(|_| authority);

@@ -293,7 +293,11 @@ fn allocations() {
     let of = |test: usize, list| {
         let test = vec![1; test];
         let certificate = None;
-        Body::Allocation(v1::FetchedAllocation { test, list, certificate })
+        Body::Allocation(v1::FetchedAllocation {
+            test,
+            list,
+            certificate,
+        })
     };
     refused_reply(of(15, None), "test");
     let mut long = good.to_wire();
