@@ -5,14 +5,14 @@
 //! node with the same changes computes the same due time and owner of every arrival. A change does
 //! not affect arrivals that were due before it.
 //!
-//! Where the load decreases, numbers are skipped: a node that learns of the change late may have used
-//! as many as the previous load planned, and no other node may use them again.
+//! At each change numbers are skipped: a node that learns of the change late may have used as many as
+//! the previous load planned, and no node may use them again.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use super::curve::{Curve, as_ns};
-use super::load::{Load, Model};
+use super::load::{Arrivals, Load, Model};
 use super::stage::Line;
 
 /// A change of a running test's load.
@@ -129,7 +129,10 @@ impl Profile {
         let late = last
             .curve
             .first_arrival_from_ns(since.saturating_add(as_ns(change.lag)));
-        let first = last.first + if decreases { late } else { count };
+        // Constant arrivals of a load that does not decrease, from the second on, are due before
+        // those of the previous load with the same numbers: no node can have used them.
+        let is_earlier = !decreases && load.arrivals == Arrivals::Constant;
+        let first = last.first + if is_earlier { late.min(count + 1) } else { late };
         if let Some(part) = self.parts.last_mut() {
             (part.until, part.count) = (at, count);
         }
@@ -226,7 +229,7 @@ impl Profile {
         self.numbers()
     }
 
-    /// Skipped numbers, where the load decreased.
+    /// Skipped numbers, where the load changed.
     pub fn gaps(&self) -> impl Iterator<Item = Range<u64>> {
         let ends = self.parts.iter().map(|p| p.first + p.count);
         let starts = self.parts.iter().skip(1).map(|p| p.first);

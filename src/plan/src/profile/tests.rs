@@ -227,8 +227,9 @@ fn arrivals_before_a_change_stay_and_the_rest_follow_the_new_level() {
     assert_eq!(p.total_arrivals(), Some(2_000 + 9_000));
     assert_eq!(p.rate_at(Duration::from_secs(3)), 500.0);
     assert_eq!(p.rate_at(Duration::from_secs(5)), 1_500.0);
-    assert_eq!(p.first_arrival_from_ns(5 * S), 3_500);
-    assert_eq!(p.gaps().count(), 0, "no node can have used more numbers");
+    assert_eq!(p.first_arrival_from_ns(5 * S), 3_501);
+    let gaps: Vec<_> = p.gaps().map(|g| (g.start, g.end)).collect();
+    assert_eq!(gaps, [(2_000, 2_001)], "no node can have used more numbers");
     assert_eq!(p.end(), plain.end());
 }
 
@@ -247,6 +248,33 @@ fn numbers_are_skipped_where_the_load_decreases() {
     );
     assert_eq!(p.due_before_ns(5 * S), 4_100);
     assert_eq!(p.first_arrival_from_ns(4 * S), 6_500);
+}
+
+#[test]
+fn a_node_that_learns_of_a_change_late_uses_no_number_twice() {
+    let loads = [
+        open(20.0, 1, 2, 5),
+        open(33.0, 0, 6, 1),
+        Load {
+            arrivals: Arrivals::Poisson,
+            ..open(20.0, 0, 0, 10)
+        },
+    ];
+    let levels = [20.0, 7.0, 20.0, 41.0, 41.0, 33.0];
+    for (load, first) in loads.iter().zip([3.0, 3.017, 3.029]) {
+        for (i, level) in levels.iter().enumerate() {
+            let before = [change(1.0 + i as f64 / 10.0, Change::Level(20.0))];
+            let after = [before[0], change(first, Change::Level(*level))];
+            let before = Profile::changed(load, &before);
+            let after = Profile::changed(load, &after);
+            for late_ms in (0..2_500).step_by(10) {
+                let t = (first * 1e9) as u64 + late_ms * 1_000_000;
+                let used = before.first_arrival_from_ns(t);
+                let next = after.first_arrival_from_ns(t);
+                assert!(next >= used, "{late_ms} ms late to {level}: {used} {next}");
+            }
+        }
+    }
 }
 
 #[test]
