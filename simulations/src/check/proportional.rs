@@ -54,7 +54,14 @@ impl Checker for Proportional {
         let overloaded = faults
             .iter()
             .any(|t| matches!(t.fault, Fault::Overload { .. }));
+        // By the clock of one node the load is over before it is by those of the others, and its
+        // slots move.
+        let finished = |m: &Machine| {
+            let worker = m.test(test.id).and_then(|t| t.worker());
+            worker.is_some_and(|w| w.finished())
+        };
         if world.now < settled
+            || world.running().any(finished)
             || !world.scenario.faults.quiet(world.now, world.now)
             || test.plan.on_lost_worker != OnLoss::Reassign
             || world.machines.len() > EXACT_UP_TO
