@@ -126,6 +126,7 @@ impl Subject {
             load: 0,
             status,
             finished: false,
+            stop: None,
             log_len: 0,
             sent: RemoteTime(0),
         };
@@ -260,6 +261,7 @@ pub fn no_answer_without_authority() -> Result<(), BrokenRule> {
             load: 0,
             status: Status::Idle,
             finished: false,
+            stop: None,
             log_len: 0,
             sent: RemoteTime(0),
         };

@@ -132,7 +132,12 @@ impl Profile {
         // Constant arrivals of a load that does not decrease, from the second on, are due before
         // those of the previous load with the same numbers: no node can have used them.
         let is_earlier = !decreases && load.arrivals == Arrivals::Constant;
-        let first = last.first + if is_earlier { late.min(count + 1) } else { late };
+        let first = last.first
+            + if is_earlier {
+                late.min(count + 1)
+            } else {
+                late
+            };
         if let Some(part) = self.parts.last_mut() {
             (part.until, part.count) = (at, count);
         }

@@ -7,6 +7,7 @@ use super::limits::{
 use super::{Wire, WireError, encode, pb};
 use vajra_core::intervals::{Interval, Intervals, Value};
 use vajra_core::protocol::messages::{ClockReply, Order, ShareReport, Status, StopOrder};
+use vajra_core::protocol::stop::SignedStop;
 use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, Signature, TestId};
 use vajra_core::{Numbers, Slots};
 
@@ -147,6 +148,26 @@ impl Wire for StopOrder {
         Ok(StopOrder {
             graceful: m.graceful,
             timeout: decode::span("timeout_ns", m.timeout_ns)?,
+        })
+    }
+}
+
+impl Wire for SignedStop {
+    type Message = pb::worker::SignedStop;
+
+    fn to_wire(&self) -> Self::Message {
+        pb::worker::SignedStop {
+            order: Some(self.order.to_wire()),
+            by: Some(self.by.to_wire()),
+            signature: self.signature.0.to_vec(),
+        }
+    }
+
+    fn from_wire(m: Self::Message) -> Result<SignedStop, WireError> {
+        Ok(SignedStop {
+            order: decode::required("order", m.order)?,
+            by: decode::required("by", m.by)?,
+            signature: signature(&m.signature)?,
         })
     }
 }

@@ -17,12 +17,12 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         Request::Register(r) => Body::Register(r.to_wire()),
         Request::Heartbeat(h) => Body::Heartbeat(h.to_wire()),
         Request::Assign(a) => Body::Assign(a.to_wire()),
-        Request::Stop { test, term, order } => Body::Stop(pb::worker::StopTestRequest {
+        Request::Stop { test, term, stop } => Body::Stop(pb::worker::StopTestRequest {
             test_id: test.to_string(),
-            graceful: order.graceful,
-            timeout_seconds: encode::int32(encode::seconds(order.timeout)),
+            graceful: stop.order.graceful,
+            timeout_seconds: encode::int32(encode::seconds(stop.order.timeout)),
             term: *term,
-            timeout_ns: encode::ns(order.timeout),
+            stop: Some(stop.to_wire()),
         }),
         Request::Metrics(s) => Body::Metrics(s.to_wire()),
         Request::FetchAnnouncement(test) => Body::FetchAnnouncement(pb::v1::FetchAnnouncement {
@@ -75,10 +75,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
         Body::Stop(m) => Request::Stop {
             test: common::test_by_text(&m.test_id)?,
             term: term(m.term)?,
-            order: vajra_core::protocol::messages::StopOrder {
-                graceful: m.graceful,
-                timeout: decode::span("timeout_ns", m.timeout_ns)?,
-            },
+            stop: decode::required("stop", m.stop)?,
         },
         Body::Metrics(m) => Request::Metrics(Wire::from_wire(m)?),
         Body::FetchAnnouncement(m) => Request::FetchAnnouncement(common::test(&m.test)?),

@@ -27,6 +27,7 @@ impl Wire for Heartbeat {
             applied: self.applied,
             load: self.load.min(MAX_TASKS),
             finished: self.finished,
+            stop: self.stop.as_ref().map(Wire::to_wire),
             sent_ns: self.sent.0,
             log_entries: self.log_len,
             held: common::bounds(self.held.intervals()),
@@ -57,6 +58,7 @@ impl Wire for Heartbeat {
             load: decode::at_most("load", m.load, MAX_TASKS)?,
             status: Status::from_wire(m.status)?,
             finished: m.finished,
+            stop: decode::optional(m.stop)?,
             log_len: decode::at_most("log_entries", m.log_entries, MAX_LOG_ENTRIES as u32)?,
             sent: decode::clock("sent_ns", m.sent_ns)?,
         })

@@ -132,10 +132,9 @@ impl Wire for TestMessage {
                 term: *term,
                 node: Some(node.to_wire()),
             }),
-            TestMessage::Stop { test, by, order } => Body::Stop(pb::v1::Stop {
+            TestMessage::Stop { test, stop } => Body::Stop(pb::v1::Stop {
                 test: test.0.to_vec(),
-                by: Some(by.to_wire()),
-                order: Some(order.to_wire()),
+                stop: Some(stop.to_wire()),
             }),
             TestMessage::LoadCommand {
                 test,
@@ -211,8 +210,7 @@ impl Wire for TestMessage {
             },
             Body::Stop(m) => TestMessage::Stop {
                 test: common::test(&m.test)?,
-                by: decode::required("by", m.by)?,
-                order: decode::required("order", m.order)?,
+                stop: decode::required("stop", m.stop)?,
             },
             Body::LoadCommand(m) => TestMessage::LoadCommand {
                 test: common::test(&m.test)?,

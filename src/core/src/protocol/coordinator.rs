@@ -36,6 +36,7 @@ use super::numbers::{self, NumberPool};
 use super::planted::{Bug, planted};
 use super::signature::Keys;
 use super::spec::{Balance, OnLost, TestSpec, Timings};
+use super::stop::SignedStop;
 use super::time::{RemoteTime, Time, for_holder, for_waiter};
 use crate::{Hook, Numbers, Slots};
 
@@ -125,8 +126,8 @@ pub struct CoordinatorInit {
     pub leased_until: Duration,
     /// Free numbers of requests in the newest known beat.
     pub free: Option<Arc<Numbers>>,
-    /// Stop order known before the election.
-    pub stop: Option<StopOrder>,
+    /// Stop request known before the election.
+    pub stop: Option<SignedStop>,
     /// Log of earlier terms.
     pub log: Vec<LogEntry>,
     /// Known events of earlier terms.
@@ -172,7 +173,7 @@ pub struct Coordinator {
     /// What a majority of electors has acknowledged of this term.
     acknowledged: Acknowledged,
     state: TestState,
-    stop: Option<(StopOrder, Time)>,
+    stop: Option<(SignedStop, Time)>,
     failure: Option<String>,
     /// Whether a change requires a tick soon.
     needs_tick: bool,
@@ -220,7 +221,7 @@ impl Coordinator {
             } else {
                 TestState::Registering
             },
-            stop: init.stop.map(|s| (s, won_at)),
+            stop: init.stop.clone().map(|s| (s, won_at)),
             acknowledged: Acknowledged::default(),
             failure: None,
             needs_tick: true,
@@ -261,7 +262,7 @@ impl Coordinator {
         // The teardown starts after the load. The reason for an early end may not be known here.
         let teardown_started = coordinator.log.hook_started_before(Hook::Teardown);
         if teardown_started && !coordinator.over(won_at) {
-            coordinator.stop = Some((coordinator.stop_order(), won_at));
+            coordinator.stop = Some((coordinator.own_stop(), won_at));
         }
         if let Some(start) = coordinator.start {
             coordinator.event_log.start_known(won_at, start);
@@ -342,14 +343,14 @@ impl Coordinator {
         self.numbers.as_ref().map(NumberPool::announced)
     }
 
-    /// A stop order arrived.
-    pub fn stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
+    /// A request to stop the test arrived. Its signature is checked.
+    pub fn stop(&mut self, now: Time, stop: &SignedStop, fx: &mut Effects) {
         if self.stop.is_some() {
             return;
         }
-        self.stop = Some((order, now));
+        self.stop = Some((stop.clone(), now));
         self.needs_tick = true;
-        let mode = if order.graceful {
+        let mode = if stop.order.graceful {
             "graceful"
         } else {
             "immediate"
@@ -357,7 +358,7 @@ impl Coordinator {
         self.event(
             now,
             EventKind::StopRequested,
-            None,
+            Some(&stop.by),
             format!("stop requested, {mode}"),
             fx,
         );
@@ -368,7 +369,7 @@ impl Coordinator {
                 Request::Stop {
                     test: self.init.test,
                     term: self.init.term,
-                    order,
+                    stop: stop.clone(),
                 },
             );
         }
@@ -473,11 +474,12 @@ impl Coordinator {
             }
             // The load may still use what the teardown removes.
             self.failing = Some(reason);
-            self.stop(now, self.stop_order(), fx);
+            self.stop(now, &self.own_stop(), fx);
         }
         if self.state == TestState::Registering {
             // A running setup may finish, so that the teardown finds what it created.
-            let waits = self.running_hook.is_some() && self.stop.is_none_or(|(s, _)| s.graceful);
+            let waits = self.running_hook.is_some()
+                && self.stop.as_ref().is_none_or(|(s, _)| s.order.graceful);
             if self.stop.is_some() && !waits {
                 return self.end_after_teardown(now, EndReason::Stopped, fx);
             }
@@ -507,7 +509,7 @@ impl Coordinator {
             }
         }
         if self.state >= TestState::Running && self.complete(now) {
-            let reason = match (self.failing.take(), self.stop) {
+            let reason = match (self.failing.take(), &self.stop) {
                 (Some(why), _) => EndReason::Failed(why),
                 (None, Some(_)) => EndReason::Stopped,
                 (None, None) => EndReason::Completed,
@@ -543,6 +545,12 @@ impl Coordinator {
             graceful: true,
             timeout: self.init.spec.grace,
         }
+    }
+
+    /// The same, signed.
+    fn own_stop(&self) -> SignedStop {
+        let CoordinatorInit { test, me, keys, .. } = &self.init;
+        SignedStop::new(*test, self.stop_order(), me, &**keys)
     }
 
     /// Stop order for a failure that the coordinator detected. It is published, so that a successor
@@ -581,13 +589,14 @@ impl Coordinator {
         if self.state != TestState::Stopping {
             return false;
         }
-        let over = match (self.stop, self.profile_end()) {
-            (Some((_, at)), Some(end)) => at.min(end),
-            (Some((_, at)), None) => at,
+        let over = match (&self.stop, self.profile_end()) {
+            (Some((_, at)), Some(end)) => (*at).min(end),
+            (Some((_, at)), None) => *at,
             (None, Some(end)) => end,
             (None, None) => now,
         };
-        let grace = self.stop.map_or(self.init.spec.grace, |(s, _)| s.timeout);
+        let grace = self.stop.as_ref();
+        let grace = grace.map_or(self.init.spec.grace, |(s, _)| s.order.timeout);
         now >= over + grace + self.timings.share_lease.mul_f64(0.9)
     }
 

@@ -139,6 +139,7 @@ impl Fixture {
             load: 0,
             status: Status::Running,
             finished: false,
+            stop: None,
             log_len: 0,
             sent: RemoteTime(0),
         };
@@ -719,7 +720,8 @@ fn a_load_is_not_changed_before_its_start_or_after_its_end() {
         timeout: Duration::ZERO,
     };
     o.at(1_000);
-    o.c.stop(o.now, order, &mut Effects::default());
+    let stop = SignedStop::new(TEST, order, &node(0), &FakeKeys::of(&node(0)));
+    o.c.stop(o.now, &stop, &mut Effects::default());
     assert!(!o.load_command(2, HALF));
 }
 
@@ -805,7 +807,8 @@ fn the_teardown_runs_between_the_load_and_the_end() {
         graceful: true,
         timeout: Duration::ZERO,
     };
-    o.c.stop(o.now, order, &mut Effects::default());
+    let stop = SignedStop::new(TEST, order, &node(0), &FakeKeys::of(&node(0)));
+    o.c.stop(o.now, &stop, &mut Effects::default());
     assert_eq!(o.running_hook(), None);
     assert_eq!(o.committed().running_hook(), Some(Hook::Teardown));
     assert!(o.ended.is_none());

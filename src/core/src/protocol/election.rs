@@ -26,10 +26,11 @@ use super::certificate::{Certificate, vote};
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
 use super::log::{Log, LogEntry};
-use super::messages::{FreeNumbers, RelayedStart, StopOrder, TestEvent, TestMessage, TestState};
+use super::messages::{FreeNumbers, RelayedStart, TestEvent, TestMessage, TestState};
 use super::planted::{Bug, planted};
 use super::signature::{Keys, Signature};
 use super::spec::Timings;
+use super::stop::SignedStop;
 use super::time::{Time, for_holder, for_waiter};
 use crate::Numbers;
 
@@ -75,7 +76,7 @@ pub struct Replicated {
     /// Longest share lease that a beat announced.
     pub share_lease: Duration,
     /// Stop order.
-    pub stop: Option<StopOrder>,
+    pub stop: Option<SignedStop>,
     /// Start of the profile on this node's clock, with the highest term of a beat that named it.
     pub start: Option<(u64, Time)>,
     /// All log entries.
@@ -131,7 +132,6 @@ pub struct Acknowledged {
 
 /// What an elector passes on with its vote.
 struct Relayed<'a> {
-    stop: Option<StopOrder>,
     start: Option<(u64, Time)>,
     beat: Option<&'a Arc<Beat>>,
 }
@@ -379,8 +379,8 @@ impl Election {
     }
 
     /// A stop order arrived.
-    pub fn record_stop(&mut self, stop: StopOrder) {
-        self.replicated.stop.get_or_insert(stop);
+    pub fn record_stop(&mut self, stop: &SignedStop) {
+        self.replicated.stop = Some(stop.clone());
     }
 
     /// A beat of this term, or a vote that relays one, named the start of the profile. A later
@@ -571,7 +571,6 @@ impl Election {
                 candidate,
                 elector,
                 sending,
-                stop,
                 start,
                 beat,
                 signature,
@@ -579,7 +578,6 @@ impl Election {
             } if *candidate == self.me => {
                 let start = start.map(|s| (s.term, now.shifted(s.since.saturating_neg())));
                 let relayed = Relayed {
-                    stop: *stop,
                     start,
                     beat: beat.as_ref(),
                 };

@@ -18,6 +18,7 @@ use super::id::{Digest, Incarnation, NodeId, TestId};
 use super::log::{LoadCommand, LogEntry};
 use super::preflight::{Preflight, PreflightReply};
 use super::signature::Signature;
+use super::stop::SignedStop;
 use super::time::RemoteTime;
 use crate::metrics::Snapshot;
 use crate::{Numbers, Slots};
@@ -153,8 +154,8 @@ pub enum TestMessage {
         elector: NodeId,
         /// Answered repetition of the claim: authority counts from its sending.
         sending: u32,
-        /// A known stop order.
-        stop: Option<StopOrder>,
+        /// A known request to stop the test.
+        stop: Option<SignedStop>,
         /// The start of the profile, if a received beat named one.
         start: Option<RelayedStart>,
         /// The newest beat known to the elector, without its events.
@@ -191,10 +192,8 @@ pub enum TestMessage {
     Stop {
         /// Test id.
         test: TestId,
-        /// Author of the request.
-        by: NodeId,
-        /// Requested change.
-        order: StopOrder,
+        /// The signed request.
+        stop: SignedStop,
     },
     /// Request to change the load.
     LoadCommand {
@@ -251,7 +250,8 @@ impl TestMessage {
             | TestMessage::BeatAck { elector, .. } => elector,
             TestMessage::Beat(b) => &b.coordinator,
             TestMessage::Resign { node, .. } => node,
-            TestMessage::Stop { by, .. } | TestMessage::LoadCommand { by, .. } => by,
+            TestMessage::Stop { stop, .. } => &stop.by,
+            TestMessage::LoadCommand { by, .. } => by,
         }
     }
 }
@@ -378,8 +378,8 @@ pub enum Request {
         test: TestId,
         /// Term of the coordinator.
         term: u64,
-        /// Requested change.
-        order: StopOrder,
+        /// The signed request.
+        stop: SignedStop,
     },
     /// Worker to coordinator: a snapshot.
     Metrics(Snapshot),
@@ -566,8 +566,8 @@ pub struct Register {
     pub report: Option<ShareReport>,
     /// Nanoseconds since the start of the profile, at sending, if known.
     pub since_start: Option<i64>,
-    /// A known stop order.
-    pub stop: Option<StopOrder>,
+    /// A known request to stop the test.
+    pub stop: Option<SignedStop>,
     /// Whether its load is done and only its final snapshot is to be delivered.
     pub finished: bool,
     /// Its clock at sending.
@@ -656,6 +656,8 @@ pub struct Heartbeat {
     pub status: Status,
     /// Whether its load is done.
     pub finished: bool,
+    /// A known request to stop the test.
+    pub stop: Option<SignedStop>,
     /// Number of log entries that it acts on.
     pub log_len: u32,
     /// Its clock at sending.
@@ -711,8 +713,8 @@ pub struct HeartbeatReply {
     pub allocation: Option<AllocationName>,
     /// Numbers of requests, if the plan limits them.
     pub numbers: Option<NumbersGrant>,
-    /// Stop order, if the test is to stop.
-    pub stop: Option<StopOrder>,
+    /// Request to stop the test, if there is one.
+    pub stop: Option<SignedStop>,
     /// The committed log, if the worker lacks a part of it.
     pub log: Vec<LogEntry>,
     /// Clock readings of the coordinator.

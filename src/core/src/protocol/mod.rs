@@ -62,6 +62,7 @@ pub mod signature;
 mod signed_snapshot;
 pub mod spec;
 pub mod split;
+pub mod stop;
 pub mod test_run;
 pub mod time;
 pub mod worker;

@@ -37,6 +37,7 @@ use super::messages::{
 use super::planted::{Bug, planted};
 use super::signature::{Keys, SIGNATURE_LEN, Signature};
 use super::spec::{LocalNode, OnLost, TestSpec, Timings};
+use super::stop::SignedStop;
 use super::time::{Time, for_waiter};
 use super::worker::Worker;
 use crate::Hook;
@@ -188,7 +189,7 @@ impl TestRun {
                 self.on_ended(now, ended, false, fx);
                 return;
             }
-            TestMessage::Stop { order, .. } => self.receive_stop(now, *order, fx),
+            TestMessage::Stop { stop, .. } => self.receive_stop(now, stop, fx),
             TestMessage::LoadCommand { id, command, .. } => {
                 self.receive_load_command(now, *id, *command, fx)
             }
@@ -214,10 +215,10 @@ impl TestRun {
         self.record_resignation(now, message);
         self.update_acknowledged();
         self.commit_own(now, fx);
-        if let Some((order, at)) = self.election.replicated().stop.map(|s| (s, now))
-            && self.stop.order.is_none()
+        if let TestMessage::Vote { stop, .. } = message
+            && let Some(stop) = stop
         {
-            self.receive_stop(at, order, fx);
+            self.receive_stop(now, stop, fx);
         }
     }
 
@@ -300,8 +301,9 @@ impl TestRun {
         }
         if now >= self.stop.next_repeat {
             self.stop.next_repeat = Time::MAX;
-            if let Some((order, _)) = self.stop.order {
-                self.publish_stop(now, order, fx);
+            let own = |(stop, _): &(SignedStop, Time)| stop.by == self.local.node;
+            if let Some((stop, _)) = self.stop.request.clone().filter(own) {
+                self.publish_stop(now, stop, fx);
             }
         }
         if now >= self.load_changes.next_repeat {

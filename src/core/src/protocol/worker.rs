@@ -24,6 +24,7 @@ use super::messages::{
 };
 use super::planted::{Bug, planted};
 use super::spec::{LocalNode, OnLost, TestSpec, Timings};
+use super::stop::SignedStop;
 use super::time::{Time, for_holder};
 use crate::Slots;
 use crate::metrics::{Piece, Snapshot, StartError};
@@ -44,7 +45,10 @@ pub struct Worker {
     lapsed: bool,
     start: ProfileStart,
     delivery: Delivery,
+    /// How its load is stopped.
     stop: Option<StopOrder>,
+    /// Request to stop the test, for coordinators.
+    known_stop: Option<SignedStop>,
     /// Committed log entries that this worker acts on.
     log: Arc<[LogEntry]>,
     finished: bool,
@@ -83,6 +87,7 @@ impl Worker {
             start: ProfileStart::default(),
             delivery: Delivery::default(),
             stop: None,
+            known_stop: None,
             log: Arc::from([]),
             finished: false,
             leaving: false,
@@ -174,8 +179,14 @@ impl Worker {
             .min(self.delivery.next)
     }
 
+    /// The test is to stop.
+    pub fn stop_test(&mut self, stop: &SignedStop, fx: &mut Effects) {
+        self.known_stop = Some(stop.clone());
+        self.stop(stop.order, fx);
+    }
+
     /// Stops the load.
-    pub fn stop(&mut self, order: StopOrder, fx: &mut Effects) {
+    fn stop(&mut self, order: StopOrder, fx: &mut Effects) {
         let harder = self.stop.is_some_and(|s| s.graceful && !order.graceful);
         if self.stop.is_none() || harder {
             self.stop = Some(order);

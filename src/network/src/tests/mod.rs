@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::handle::Command;
 use super::*;
-use vajra_core::protocol::messages::{Gossip, Reply, Request, StopOrder, TestMessage};
+use vajra_core::protocol::messages::{Gossip, Reply, Request, TestMessage};
 use vajra_core::protocol::{Acceptance, Digest, Incarnation, NodeId, Peer, TestId};
 use vajra_wire::Topic;
 
@@ -154,13 +154,5 @@ fn claim(of: &Peer) -> Gossip {
 }
 
 fn small_request() -> Request {
-    let order = StopOrder {
-        graceful: true,
-        timeout: Duration::from_secs(5),
-    };
-    Request::Stop {
-        test: TestId([7; 16]),
-        term: 3,
-        order,
-    }
+    Request::FetchAnnouncement(TestId([7; 16]))
 }

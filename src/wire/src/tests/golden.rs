@@ -367,7 +367,7 @@ fn replies_have_rounded_values_in_the_fixed_set() {
     let stop = encode_request(&Request::Stop {
         test: samples::TEST,
         term: 1,
-        order: samples::stop(),
+        stop: samples::stop(),
     });
     let m = vajra_proto::v1::Request::decode(stop.as_slice()).unwrap();
     let Some(vajra_proto::v1::request::Body::Stop(m)) = m.body else {

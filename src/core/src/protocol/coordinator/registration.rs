@@ -31,9 +31,6 @@ impl Coordinator {
             reply.message = m.unable.clone().unwrap_or_default();
             return reply;
         }
-        if let Some(stop) = r.stop {
-            self.stop(now, stop, fx);
-        }
         // In the first term nobody knows a start before the coordinator chooses it.
         let may_know = self.init.term > 1 || self.start.is_some();
         if let Some(since) = r.since_start.filter(|_| may_know)
@@ -226,7 +223,7 @@ impl Coordinator {
             order: None,
             allocation: self.allocations.newest().map(|(name, _)| *name),
             numbers: None,
-            stop: self.stop.map(|(s, _)| s),
+            stop: self.stop.as_ref().map(|(s, _)| s.clone()),
             log: match self.log.committed() {
                 committed if committed.len() > hb.log_len as usize => committed.to_vec(),
                 _ => Vec::new(),

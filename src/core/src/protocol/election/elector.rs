@@ -141,7 +141,7 @@ impl Election {
                 candidate: candidate.clone(),
                 elector: self.me.clone(),
                 sending,
-                stop: self.replicated.stop,
+                stop: self.replicated.stop.clone(),
                 start: self.replicated.start.map(|(term, at)| RelayedStart {
                     term,
                     since: now.signed_since(at),
@@ -179,9 +179,6 @@ impl Election {
         }
         let latest = votes.entry(elector.clone()).or_insert((sending, signature));
         latest.0 = latest.0.max(sending);
-        if let Some(stop) = relayed.stop {
-            self.record_stop(stop);
-        }
         if let Some((term, start)) = relayed.start {
             self.record_start(term, start);
         }

@@ -35,6 +35,7 @@ impl TestRun {
             return;
         };
         let replicated = self.election.replicated().clone();
+        let stop = self.stop.request.as_ref().map(|(s, _)| s.clone());
         let init = CoordinatorInit {
             test: self.id(),
             me: self.local.node.clone(),
@@ -48,7 +49,7 @@ impl TestRun {
             start: self.start(),
             leased_until: replicated.leased_until,
             free: replicated.free.map(|f| f.numbers),
-            stop: self.stop.order.map(|(s, _)| s).or(replicated.stop),
+            stop: stop.or(replicated.stop),
             log: replicated.log.entries.to_vec(),
             events: self.observed.events.clone(),
         };

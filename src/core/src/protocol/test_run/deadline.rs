@@ -14,7 +14,7 @@ impl TestRun {
     pub(super) fn deadline(&self) -> Time {
         let lease = self.longest_lease();
         let ends = self.ends_by().map(|at| at + lease);
-        if self.start().is_some() || self.stop.order.is_some() {
+        if self.start().is_some() || self.stop.request.is_some() {
             return ends.unwrap_or_else(|| self.silence_limit());
         }
         ends.unwrap_or(Time::MAX).min(self.silence_limit())
@@ -22,11 +22,11 @@ impl TestRun {
 
     /// Time by which a coordinator ends the test, as far as this node knows.
     pub(super) fn ends_by(&self) -> Option<Time> {
-        let stopped = match (self.stop.order, &self.spec) {
-            (Some((s, at)), Some(spec)) => Some(at + s.timeout + spec.hook_limit()),
+        let stopped = match (&self.stop.request, &self.spec) {
+            (Some((s, at)), Some(spec)) => Some(*at + s.order.timeout + spec.hook_limit()),
             // A later beat has taken the stop into account.
-            (Some((_, at)), None) if self.observed.last_beat > Some(at) => None,
-            (Some((s, at)), None) => Some(at + s.timeout),
+            (Some((_, at)), None) if self.observed.last_beat > Some(*at) => None,
+            (Some((s, at)), None) => Some(*at + s.order.timeout),
             (None, _) => None,
         };
         let planned = match self.start() {
@@ -92,7 +92,7 @@ impl TestRun {
 
     /// The reason for an end that no coordinator declared.
     pub(super) fn conclusion(&self, now: Time) -> EndReason {
-        if self.stop.order.is_some() {
+        if self.stop.request.is_some() {
             return EndReason::Stopped;
         }
         let Some(start) = self.start() else {

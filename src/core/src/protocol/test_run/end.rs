@@ -11,39 +11,41 @@ impl TestRun {
             return;
         }
         self.stop.requested_here = true;
-        self.publish_stop(now, order, fx);
-    }
-
-    pub(super) fn publish_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
-        if self.end.ended.is_none() {
-            self.stop.next_repeat = now + REPEAT;
-        }
-        fx.publish(TestMessage::Stop {
-            test: self.id(),
-            by: self.local.node.clone(),
-            order,
-        });
-    }
-
-    pub(super) fn receive_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
-        if self.end.ended.is_some() {
-            return;
-        }
         let order = StopOrder {
             graceful: order.graceful && !planted(Bug::StopAtOnce),
             ..order
         };
-        match &mut self.stop.order {
-            Some((known, _)) if known.graceful && !order.graceful => *known = order,
-            Some(_) => {}
-            None => self.stop.order = Some((order, now)),
+        let stop = SignedStop::new(self.id(), order, &self.local.node, &*self.keys);
+        self.publish_stop(now, stop, fx);
+    }
+
+    /// Publishes a request of this node.
+    pub(super) fn publish_stop(&mut self, now: Time, stop: SignedStop, fx: &mut Effects) {
+        if self.end.ended.is_none() {
+            self.stop.next_repeat = now + REPEAT;
         }
-        self.election.record_stop(order);
+        let test = self.id();
+        fx.publish(TestMessage::Stop { test, stop });
+    }
+
+    /// A request to stop the test arrived, by any route. It counts if its author signed it.
+    pub(super) fn receive_stop(&mut self, now: Time, stop: &SignedStop, fx: &mut Effects) {
+        let harder = |(known, _): &(SignedStop, Time)| known.order.graceful && !stop.order.graceful;
+        let is_new = self.stop.request.as_ref().is_none_or(harder);
+        if self.end.ended.is_some() || !is_new {
+            return;
+        }
+        if !stop.is_signed(self.id(), &*self.keys) && !planted(Bug::StopUnsigned) {
+            return;
+        }
+        let at = self.stop.request.as_ref().map_or(now, |(_, at)| *at);
+        self.stop.request = Some((stop.clone(), at));
+        self.election.record_stop(stop);
         if let Some(worker) = &mut self.worker {
-            worker.stop(order, fx);
+            worker.stop_test(stop, fx);
         }
         if let Some(coordinator) = &mut self.coordinator {
-            coordinator.stop(now, order, fx);
+            coordinator.stop(now, stop, fx);
         }
     }
 

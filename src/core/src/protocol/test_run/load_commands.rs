@@ -23,7 +23,7 @@ impl TestRun {
         }
         let started = self.start().is_some_and(|s| now >= s);
         match self.state() {
-            TestState::Running if started && self.stop.order.is_none() => {
+            TestState::Running if started && self.stop.request.is_none() => {
                 let duration =
                     |s: &TestSpec| s.load_duration(&self.observed.committed, &self.timings);
                 let end = self.start().zip(self.spec.as_ref().map(duration));

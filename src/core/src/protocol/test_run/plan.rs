@@ -65,8 +65,8 @@ impl TestRun {
         if let Some((term, node)) = self.election.leader() {
             worker.follow(now, *term, &node.clone(), fx);
         }
-        if let Some((order, _)) = self.stop.order {
-            worker.stop(order, fx);
+        if let Some((stop, _)) = &self.stop.request {
+            worker.stop_test(stop, fx);
         }
         worker.update_log(&self.observed.committed, fx);
         self.worker = Some(worker);

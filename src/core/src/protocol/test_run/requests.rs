@@ -60,6 +60,14 @@ impl TestRun {
     }
 
     fn answer(&mut self, now: Time, from: &Peer, request: &Request, fx: &mut Effects) -> Reply {
+        let known_stop = match request {
+            Request::Register(r) => r.stop.as_ref(),
+            Request::Heartbeat(hb) => hb.stop.as_ref(),
+            _ => None,
+        };
+        if let Some(stop) = known_stop {
+            self.receive_stop(now, stop, fx);
+        }
         let authority = self.election.has_authority(now) || planted(Bug::AnswersWithoutAuthority);
         let authority = authority && self.end.ended.is_none();
         let coordinator = self.coordinator.as_mut().filter(|_| authority);
@@ -87,12 +95,12 @@ impl TestRun {
                 _ => Reply::Refused("this node follows another coordinator".into()),
             },
             Request::FetchAllocation { digest, .. } => self.list(*digest),
-            Request::Stop { order, .. } => {
+            Request::Stop { stop, .. } => {
                 let leads = |(_, node): &(u64, NodeId)| node.peer == *from;
                 if !self.election.leader().is_some_and(leads) {
                     return Reply::Refused("this node follows another coordinator".into());
                 }
-                self.receive_stop(now, *order, fx);
+                self.receive_stop(now, stop, fx);
                 Reply::Stop {
                     stopped: true,
                     message: String::new(),
@@ -135,6 +143,9 @@ impl TestRun {
             Reply::Allocation { list, .. } => worker.allocation_arrived(now, list.as_ref(), fx),
             Reply::Heartbeat(r) => {
                 worker.heartbeat_answered(now, r, fx);
+                if let Some(stop) = &r.stop {
+                    self.receive_stop(now, stop, fx);
+                }
                 self.commit(&r.log, fx);
             }
             _ => {}

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::protocol::id::NodeId;
 use crate::protocol::log::{LoadCommand, LogEntry};
-use crate::protocol::messages::{Ended, StopOrder, TestEvent, TestState};
+use crate::protocol::messages::{Ended, TestEvent, TestState};
+use crate::protocol::stop::SignedStop;
 use crate::protocol::time::Time;
 
 /// This node's copy of the plan.
@@ -88,11 +89,11 @@ impl Default for LoadChanges {
     }
 }
 
-/// The stop order, and its repetition.
+/// The request to stop the test, and its repetition.
 #[derive(Debug)]
 pub(super) struct Stop {
-    /// Order, and the time of its arrival.
-    pub(super) order: Option<(StopOrder, Time)>,
+    /// The request, and the time of its arrival.
+    pub(super) request: Option<(SignedStop, Time)>,
     /// The stop was requested on this node.
     pub(super) requested_here: bool,
     pub(super) next_repeat: Time,
@@ -101,7 +102,7 @@ pub(super) struct Stop {
 impl Default for Stop {
     fn default() -> Stop {
         Stop {
-            order: None,
+            request: None,
             requested_here: false,
             next_repeat: Time::MAX,
         }

@@ -53,7 +53,7 @@ impl Worker {
             unable: self.unable.clone(),
             report: runs.then_some(report),
             since_start: self.start.local.map(|s| now.signed_since(s)),
-            stop: self.stop,
+            stop: self.known_stop.clone(),
             finished: self.finished,
             sent: now.into(),
         });
@@ -131,6 +131,7 @@ impl Worker {
             load: self.in_flight,
             status,
             finished: self.finished,
+            stop: self.known_stop.clone(),
             log_len: self.log.len() as u32,
             sent: now.into(),
         });
@@ -187,9 +188,6 @@ impl Worker {
         {
             let last = grant.last;
             fx.engine(self.test, EngineOrder::Numbers { added, last });
-        }
-        if let Some(stop) = r.stop {
-            self.stop(stop, fx);
         }
         self.start.measure(now);
         if first {

@@ -149,7 +149,7 @@ fn elections() {
                 });
                 spoil!(Vote, "at_ns", m => m.beat.as_mut().unwrap().log[5].at_ns = u64::MAX);
                 spoil!(Vote, "timeout_ns", m => {
-                    m.stop = Some(worker::StopOrder { graceful: true, timeout_ns: u64::MAX });
+                    m.stop.as_mut().unwrap().order.as_mut().unwrap().timeout_ns = u64::MAX;
                 });
             }
             TestMessage::Beat(_) => {
@@ -220,8 +220,10 @@ fn elections() {
                 spoil!(Resign, "node", m => m.node = None);
             }
             TestMessage::Stop { .. } => {
-                spoil!(Stop, "by", m => m.by = None);
-                spoil!(Stop, "order", m => m.order = None);
+                spoil!(Stop, "stop", m => m.stop = None);
+                spoil!(Stop, "by", m => m.stop.as_mut().unwrap().by = None);
+                spoil!(Stop, "order", m => m.stop.as_mut().unwrap().order = None);
+                spoil!(Stop, "signature", m => m.stop.as_mut().unwrap().signature.clear());
             }
             TestMessage::LoadCommand { .. } => {
                 spoil!(LoadCommand, "by", m => m.by = None);

@@ -176,6 +176,7 @@ fn a_stop_needs_its_term_and_a_bounded_timeout() {
     let stop = worker::StopTestRequest {
         test_id: samples::TEST.to_string(),
         term: 1,
+        stop: Some(samples::stop().to_wire()),
         ..Default::default()
     };
     let decode = |m: worker::StopTestRequest| {
@@ -188,10 +189,9 @@ fn a_stop_needs_its_term_and_a_bounded_timeout() {
         ..stop.clone()
     };
     assert_eq!(decode(no_term), Err(WireError::Missing("term")));
-    let endless = worker::StopTestRequest {
-        timeout_ns: u64::MAX,
-        ..stop
-    };
+    let mut endless = stop;
+    let order = endless.stop.as_mut().unwrap().order.as_mut().unwrap();
+    order.timeout_ns = u64::MAX;
     assert!(matches!(decode(endless), Err(WireError::TooLarge { .. })));
 }
 

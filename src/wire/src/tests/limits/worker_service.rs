@@ -37,10 +37,9 @@ fn registration() {
     });
     bad("since_start_ns", |m| m.since_start_ns = Some(i64::MIN));
     bad("timeout_ns", |m| {
-        m.stop = Some(worker::StopOrder {
-            graceful: true,
-            timeout_ns: u64::MAX,
-        });
+        m.stop = Some(crate::tests::samples::stop().to_wire());
+        let order = m.stop.as_mut().unwrap().order.as_mut().unwrap();
+        order.timeout_ns = u64::MAX;
     });
     bad("sent_ns", |m| m.sent_ns = MAX_CLOCK_NS as i64 + 1);
 

@@ -70,11 +70,7 @@ pub fn gossip() -> Vec<Gossip> {
             term,
             node: node(1),
         },
-        TestMessage::Stop {
-            test,
-            by: node(2),
-            order: stop(),
-        },
+        TestMessage::Stop { test, stop: stop() },
         TestMessage::LoadCommand {
             test,
             by: node(2),
@@ -136,7 +132,7 @@ pub fn requests() -> Vec<Request> {
         Request::Stop {
             test: TEST,
             term: 2,
-            order: stop(),
+            stop: stop(),
         },
         Request::Metrics(snapshot()),
         Request::FetchAnnouncement(TEST),

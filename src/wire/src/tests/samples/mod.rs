@@ -19,6 +19,7 @@ use vajra_core::protocol::messages::*;
 use vajra_core::protocol::preflight::{Check, Finding, Preflight, PreflightReply};
 use vajra_core::protocol::rendezvous::Seed;
 use vajra_core::protocol::signature::SIGNATURE_LEN;
+use vajra_core::protocol::stop::SignedStop;
 use vajra_core::protocol::{Digest, Incarnation, NodeId, Peer, RemoteTime, Signature, TestId};
 use vajra_core::{Numbers, Slots};
 
@@ -52,10 +53,14 @@ pub fn decisions() -> Vec<LogEntry> {
     log.collect()
 }
 
-pub fn stop() -> StopOrder {
-    StopOrder {
-        graceful: true,
-        timeout: Duration::from_nanos(2_500_000_001),
+pub fn stop() -> SignedStop {
+    SignedStop {
+        order: StopOrder {
+            graceful: true,
+            timeout: Duration::from_nanos(2_500_000_001),
+        },
+        by: node(2),
+        signature: signature(4),
     }
 }
 
@@ -329,6 +334,7 @@ pub fn heartbeat() -> Heartbeat {
         load: 12,
         status: Status::Overloaded,
         finished: true,
+        stop: Some(stop()),
         sent: RemoteTime(7_000_000_009),
         log_len: 3,
     }
