@@ -1,6 +1,11 @@
 //! Start and end of faults.
 
+use std::ops::Range;
+
 use super::*;
+
+/// Time until a broken connection is noticed, and until two machines have connected again.
+const RECONNECTING: Range<Duration> = Duration::from_millis(1)..Duration::from_millis(400);
 
 impl World {
     pub(super) fn fault_starts(&mut self, index: usize) -> Option<usize> {
@@ -148,8 +153,16 @@ impl World {
                 }
                 None
             }
-            Fault::Partition { .. } => {
+            Fault::Partition { side, .. } => {
                 self.coverage.saw("partitions healed");
+                for a in side.iter().copied() {
+                    let others = (0..self.machines.len()).filter(|b| !side.contains(b));
+                    others.for_each(|b| self.reconnect(a, b));
+                }
+                None
+            }
+            Fault::Link { a, b, .. } => {
+                self.reconnect(a, b);
                 None
             }
             Fault::Overload { node, .. } => {
@@ -254,6 +267,23 @@ impl World {
         self.record_acts(i, acts);
         if self.rng.chance(700) {
             self.connections(i, false);
+        }
+    }
+
+    /// Messages between two machines were lost, so their connection has broken, and they connect
+    /// again.
+    fn reconnect(&mut self, a: usize, b: usize) {
+        let down = |i: usize| self.machines[i].state == State::Down;
+        if down(a) || down(b) || self.network.cut(a, b) || self.network.cut(b, a) {
+            return;
+        }
+        let broken = self.rng.time(RECONNECTING);
+        let connected = broken + self.rng.time(RECONNECTING);
+        for (after, there) in [(broken, false), (connected, true)] {
+            for (i, with) in [(a, b), (b, a)] {
+                let event = Event::Connection { with, there };
+                self.push(self.now + after, Scheduled::To(i, event));
+            }
         }
     }
 

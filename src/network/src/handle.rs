@@ -79,6 +79,7 @@ impl NetworkHandle {
         let protocol = match request {
             // The answers may be large.
             Request::FetchAnnouncement(_)
+            | Request::FetchEnd(_)
             | Request::FetchPlan(_)
             | Request::FetchSnapshots { .. }
             | Request::FetchAllocation { .. }

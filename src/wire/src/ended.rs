@@ -53,6 +53,7 @@ impl Wire for Ended {
             log: log_entry::to_wire(&self.log),
             unused_numbers: self.unused_numbers.map(encode::number),
             certificate: Some(self.certificate.to_wire()),
+            signature: self.signature.0.to_vec(),
         };
         fit(&mut ended);
         ended
@@ -79,6 +80,7 @@ impl Wire for Ended {
             log: log_entry::from_wire(m.log)?,
             unused_numbers: unused_numbers.transpose()?,
             certificate: certificate(m.certificate)?,
+            signature: common::signature(&m.signature)?,
         })
     }
 }

@@ -28,6 +28,9 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         Request::FetchAnnouncement(test) => Body::FetchAnnouncement(pb::v1::FetchAnnouncement {
             test: test.0.to_vec(),
         }),
+        Request::FetchEnd(test) => Body::FetchEnd(pb::v1::FetchEnd {
+            test: test.0.to_vec(),
+        }),
         Request::FetchPlan(digest) => Body::FetchPlan(pb::v1::FetchPlan {
             digest: digest.0.to_vec(),
         }),
@@ -79,6 +82,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
         },
         Body::Metrics(m) => Request::Metrics(Wire::from_wire(m)?),
         Body::FetchAnnouncement(m) => Request::FetchAnnouncement(common::test(&m.test)?),
+        Body::FetchEnd(m) => Request::FetchEnd(common::test(&m.test)?),
         Body::FetchPlan(m) => Request::FetchPlan(common::digest(&m.digest)?),
         Body::FetchSnapshots(m) => Request::FetchSnapshots {
             test: common::test(&m.test)?,
@@ -151,6 +155,9 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
             snapshots,
             more,
         } => Body::Snapshots(snapshot_page::to_wire(*test, snapshots, *more)),
+        Reply::End(end) => Body::End(pb::v1::FetchedEnd {
+            end: end.as_ref().map(Wire::to_wire),
+        }),
         Reply::Noted => Body::Noted(pb::v1::Noted {}),
         Reply::Allocation {
             test,
@@ -217,6 +224,7 @@ pub fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
             Reply::Plan(m.plan.map(Into::into))
         }
         Body::Snapshots(m) => snapshot_page::from_wire(m)?,
+        Body::End(m) => Reply::End(decode::optional(m.end)?),
         Body::Noted(_) => Reply::Noted,
         Body::Allocation(m) => Reply::Allocation {
             test: common::test(&m.test)?,

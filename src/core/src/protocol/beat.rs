@@ -101,7 +101,8 @@ impl Beat {
     }
 }
 
-fn entry(s: Statement, entry: &LogEntry) -> Statement {
+/// Adds a log entry.
+pub(super) fn entry(s: Statement, entry: &LogEntry) -> Statement {
     let hook = |hook: &Hook| match hook {
         Hook::Setup => 0,
         Hook::Teardown => 1,

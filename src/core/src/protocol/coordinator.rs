@@ -34,7 +34,7 @@ use super::messages::{
 };
 use super::numbers::{self, NumberPool};
 use super::planted::{Bug, planted};
-use super::signature::Keys;
+use super::signature::{Keys, SIGNATURE_LEN, Signature};
 use super::spec::{Balance, OnLost, TestSpec, Timings};
 use super::stop::SignedStop;
 use super::time::{RemoteTime, Time, for_holder, for_waiter};
@@ -631,6 +631,7 @@ impl Coordinator {
             log: self.log.committed().to_vec(),
             unused_numbers: self.numbers.as_ref().map(NumberPool::unused),
             certificate: Arc::default(),
+            signature: Signature([0; SIGNATURE_LEN]),
         }
     }
 }

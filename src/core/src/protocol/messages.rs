@@ -333,6 +333,8 @@ pub struct Ended {
     pub unused_numbers: Option<u64>,
     /// Votes that made its author the coordinator.
     pub certificate: Arc<Certificate>,
+    /// Signature of the coordinator.
+    pub signature: Signature,
 }
 
 /// A worker in the final roster.
@@ -385,6 +387,8 @@ pub enum Request {
     Metrics(Snapshot),
     /// Any node to any node: fetches the announcement of a test that an advert mentioned.
     FetchAnnouncement(TestId),
+    /// Any node to any node: fetches the end of a test.
+    FetchEnd(TestId),
     /// Any node to any node: fetches a plan's bytes.
     FetchPlan(Digest),
     /// Any node to any node: fetches the list of an allocation, or the newest one that names the
@@ -472,6 +476,8 @@ pub enum Reply {
     },
     /// To [`Request::FetchAnnouncement`].
     Announcement(Option<Announcement>),
+    /// To [`Request::FetchEnd`].
+    End(Option<Ended>),
     /// To [`Request::FetchPlan`].
     Plan(Option<Arc<[u8]>>),
     /// To [`Request::FetchAllocation`].

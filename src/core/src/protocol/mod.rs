@@ -59,6 +59,7 @@ pub mod planted;
 pub mod preflight;
 pub mod rendezvous;
 pub mod signature;
+mod signed_end;
 mod signed_snapshot;
 pub mod spec;
 pub mod split;

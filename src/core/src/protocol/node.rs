@@ -264,6 +264,9 @@ impl Node {
             Input::Reply { from, reply } => self.reply(now, &from, reply, fx),
             Input::Connected(peer) => {
                 self.members.connected(&peer);
+                for t in self.tests.values_mut() {
+                    t.node_rejoined(now, &peer, fx);
+                }
                 self.connected.insert(peer);
                 self.advertise_soon(now);
             }

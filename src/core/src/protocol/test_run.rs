@@ -339,10 +339,11 @@ impl TestRun {
         };
         let before = known(coordinator);
         if let Some(ended) = coordinator.tick(now, able, fx) {
-            let ended = Ended {
+            let mut ended = Ended {
                 certificate: self.election.certificate(),
                 ..self.with_unregistered(ended)
             };
+            ended.sign(&*self.keys);
             fx.publish(TestMessage::Ended(ended));
             return;
         }

@@ -154,5 +154,5 @@ fn claim(of: &Peer) -> Gossip {
 }
 
 fn small_request() -> Request {
-    Request::FetchAnnouncement(TestId([7; 16]))
+    Request::Clock
 }

@@ -47,6 +47,7 @@ fn request_variant(r: &Request) -> u8 {
         Request::FetchRecord { .. } => 13,
         Request::Election(_) => 14,
         Request::FetchAllocation { .. } => 15,
+        Request::FetchEnd(_) => 16,
     }
 }
 
@@ -69,6 +70,7 @@ fn reply_variant(r: &Reply) -> u8 {
         Reply::Record(_) => 14,
         Reply::Noted => 15,
         Reply::Allocation { .. } => 16,
+        Reply::End(_) => 17,
     }
 }
 
@@ -78,8 +80,8 @@ fn the_samples_cover_every_variant() {
     let requests: BTreeSet<u8> = samples::requests().iter().map(request_variant).collect();
     let replies: BTreeSet<u8> = samples::replies().iter().map(reply_variant).collect();
     assert!(gossip.into_iter().eq(0..13));
-    assert!(requests.into_iter().eq(0..16));
-    assert!(replies.into_iter().eq(0..17));
+    assert!(requests.into_iter().eq(0..17));
+    assert!(replies.into_iter().eq(0..18));
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Node {
             AdvertChange::Joined => {
                 self.advertise_soon(now);
                 for t in self.tests.values_mut() {
-                    t.node_rejoined(&peer, fx);
+                    t.node_rejoined(now, &peer, fx);
                 }
             }
             AdvertChange::Left | AdvertChange::Updated => {}

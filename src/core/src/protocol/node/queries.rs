@@ -24,6 +24,10 @@ impl Node {
                 let live = self.tests.get(test).filter(|t| t.ended().is_none());
                 return Reply::Announcement(live.map(|t| t.announcement().clone()));
             }
+            Request::FetchEnd(test) => {
+                let end = self.tests.get(test).and_then(TestRun::signed_end);
+                return Reply::End(end.cloned());
+            }
             Request::Election(message) => {
                 let to_me = message.receiver() == Some(&self.local.node);
                 if !to_me || message.author().peer != *from {
@@ -112,7 +116,12 @@ impl Node {
                     fx.send(&self.local.node, from, request);
                 }
             }
-            Reply::Plan(None) | Reply::Announcement(None) => {}
+            Reply::End(Some(ended)) => {
+                if let Some(t) = self.tests.get_mut(&ended.test) {
+                    t.relayed_end(now, &ended, fx);
+                }
+            }
+            Reply::Plan(None) | Reply::Announcement(None) | Reply::End(None) => {}
             reply => {
                 let test = match &reply {
                     Reply::Register(r) => r.test,

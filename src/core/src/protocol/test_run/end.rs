@@ -4,6 +4,9 @@ use super::super::merge::WorkerMetrics;
 use super::super::messages::RosterEntry;
 use super::*;
 
+/// Time after an end in which nodes that meet again compare it.
+const ENDS_EXCHANGED: Duration = Duration::from_secs(600);
+
 impl TestRun {
     /// Requests a stop, and repeats the request until the test ends.
     pub fn request_stop(&mut self, now: Time, order: StopOrder, fx: &mut Effects) {
@@ -170,8 +173,21 @@ impl TestRun {
             None if !metrics.had_load() => return,
             None => ended.roster.push(unregistered(worker, metrics)),
         }
+        ended.sign(&*self.keys);
         self.end.repeats = 0;
         self.end.next_repeat = self.end.next_repeat.min(now + REPEAT);
+    }
+
+    /// The end as its coordinator signed it, for another node.
+    pub fn signed_end(&self) -> Option<&Ended> {
+        self.end.ended.as_ref().filter(|_| !self.end.concluded)
+    }
+
+    /// The end arrived from another node than its coordinator.
+    pub fn relayed_end(&mut self, now: Time, ended: &Ended, fx: &mut Effects) {
+        if ended.is_signed(&*self.keys) || planted(Bug::RelayedUnsigned) {
+            self.on_ended(now, ended, false, fx);
+        }
     }
 
     /// Another node considers the test running: the node that ended it repeats the end, and the
@@ -194,9 +210,17 @@ impl TestRun {
         }
     }
 
-    /// A node rejoined. If a final snapshot was missing at the end of the test, that node may have
-    /// it.
-    pub fn node_rejoined(&mut self, peer: &Peer, fx: &mut Effects) {
+    /// A node rejoined. It may know another end of the test, and if a final snapshot was missing at
+    /// the end, it may have that.
+    pub fn node_rejoined(&mut self, now: Time, peer: &Peer, fx: &mut Effects) {
+        let Some(ended) = &self.end.ended else {
+            return;
+        };
+        let workers = ended.roster.iter().map(|e| &e.worker);
+        let mut involved = workers.chain(&self.announcement.electorate);
+        if now.since(self.end.at) < ENDS_EXCHANGED && involved.any(|n| n.peer == *peer) {
+            fx.send(&self.local.node, peer, Request::FetchEnd(self.id()));
+        }
         let open = |e: &Ended| e.roster.iter().any(|entry| !entry.is_final);
         if self.end.ended.as_ref().is_some_and(open) {
             let request = Request::FetchSnapshots {
@@ -274,6 +298,7 @@ impl TestRun {
             log: self.observed.committed.to_vec(),
             unused_numbers: None,
             certificate: Arc::default(),
+            signature: Signature([0; SIGNATURE_LEN]),
         };
         self.on_ended(now, &ended, true, fx);
     }

@@ -138,6 +138,7 @@ fn ended(f: &Follower, term: u64, coordinator: u32) -> TestMessage {
         log: Vec::new(),
         unused_numbers: None,
         certificate: voted.certificate,
+        signature: Signature([0; 64]),
     })
 }
 

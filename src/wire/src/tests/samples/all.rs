@@ -136,6 +136,7 @@ pub fn requests() -> Vec<Request> {
         },
         Request::Metrics(snapshot()),
         Request::FetchAnnouncement(TEST),
+        Request::FetchEnd(TEST),
         Request::FetchPlan(Digest([5; 32])),
         Request::FetchAllocation {
             test: TEST,
@@ -236,6 +237,8 @@ pub fn replies() -> Vec<Reply> {
         Reply::Announcement(None),
         Reply::Plan(Some(Arc::from(&b"{}"[..]))),
         Reply::Plan(None),
+        Reply::End(Some(ended())),
+        Reply::End(None),
         Reply::Snapshots {
             test: TEST,
             snapshots: vec![snapshot(), later],

@@ -272,6 +272,7 @@ pub fn ended() -> Ended {
         log: decisions(),
         unused_numbers: Some(77),
         certificate: certificate(),
+        signature: signature(5),
     }
 }
 
