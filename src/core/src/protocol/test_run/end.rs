@@ -117,7 +117,6 @@ impl TestRun {
         if (again.term, &again.coordinator) != (ended.term, &ended.coordinator) {
             return;
         }
-        let mut changed = false;
         for entry in &again.roster {
             if let Some(worker) = &mut self.worker
                 && entry.worker == self.local.node
@@ -125,20 +124,15 @@ impl TestRun {
             {
                 worker.report_to(now, again.term, &again.coordinator);
             }
-            let known = ended.roster.iter_mut().find(|e| e.worker == entry.worker);
-            match known {
-                Some(known) if known.last_snapshot >= entry.last_snapshot => {}
-                Some(known) => {
-                    *known = entry.clone();
-                    changed = true;
-                }
-                None => {
-                    ended.roster.push(entry.clone());
-                    changed = true;
-                }
-            }
         }
+        // Entries only gain snapshots, so a copy with a newer one is the newer copy.
+        let is_newer = |entry: &RosterEntry| {
+            let known = ended.roster.iter().find(|e| e.worker == entry.worker);
+            known.is_none_or(|known| known.last_snapshot < entry.last_snapshot)
+        };
+        let changed = again.roster.iter().any(is_newer);
         if changed {
+            *ended = again.clone();
             self.end.complete = false;
             self.end.fetches = 0;
             self.grant(now, again.roster.iter().map(|e| &e.worker), fx);
