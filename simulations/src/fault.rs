@@ -68,6 +68,14 @@ pub enum Fault {
         #[serde(with = "seconds")]
         lasts: Duration,
     },
+    /// The node also sends forged messages, signed with its own key.
+    Captured {
+        /// Affected node.
+        node: usize,
+        /// Duration.
+        #[serde(with = "seconds")]
+        lasts: Duration,
+    },
     /// The process is slow; its engine threads are not.
     Slow {
         /// Affected node.
@@ -173,6 +181,7 @@ impl Fault {
             | Fault::Partition { lasts, .. }
             | Fault::Link { lasts, .. }
             | Fault::Overload { lasts, .. }
+            | Fault::Captured { lasts, .. }
             | Fault::Hold { lasts, .. }
             | Fault::Weather { lasts, .. } => *lasts,
             Fault::Join { .. }
@@ -193,6 +202,7 @@ impl Fault {
             | Fault::Partition { lasts, .. }
             | Fault::Link { lasts, .. }
             | Fault::Overload { lasts, .. }
+            | Fault::Captured { lasts, .. }
             | Fault::Hold { lasts, .. }
             | Fault::Weather { lasts, .. } => *lasts = shorter,
             Fault::Reboot { off_for, .. } => *off_for = shorter,
@@ -213,6 +223,7 @@ impl Fault {
             | Fault::Pause { node, .. }
             | Fault::Slow { node, .. }
             | Fault::Overload { node, .. }
+            | Fault::Captured { node, .. }
             | Fault::Join { node }
             | Fault::Leave { node }
             | Fault::Drain { node }
@@ -249,6 +260,7 @@ impl Fault {
             | Fault::Pause { node, .. }
             | Fault::Slow { node, .. }
             | Fault::Overload { node, .. }
+            | Fault::Captured { node, .. }
             | Fault::Join { node }
             | Fault::Leave { node }
             | Fault::Drain { node }
@@ -312,9 +324,9 @@ impl FaultPlan {
     }
 
     /// Whether no fault is active in this time and none that lasts begins in it. Commands of
-    /// operators are no faults.
+    /// operators are no faults, and captured nodes disturb nothing.
     pub fn quiet(&self, from: Duration, to: Duration) -> bool {
-        let disturbs = |f: &Fault| !matches!(f, Fault::Scale { .. } | Fault::Hold { .. });
+        let disturbs = |f: &Fault| !matches!(f, Fault::Scale { .. } | Fault::Hold { .. } | Fault::Captured { .. });
         let mut faults = self.0.iter().filter(|t| disturbs(&t.fault));
         !faults.any(|t| t.at <= to && t.over() >= from)
     }
@@ -394,6 +406,16 @@ impl FaultPlan {
         }
         plan.sort_by_key(|t| t.at);
         FaultPlan(plan)
+    }
+
+    /// A captured node in a part of the runs.
+    pub fn captured(rng: &mut Rng, nodes: usize, from: Duration, until: Duration) -> Option<Timed> {
+        let at = rng.time(from..until);
+        let fault = Fault::Captured {
+            node: rng.index(nodes),
+            lasts: rng.time(Duration::from_secs(1)..Duration::from_secs(25)),
+        };
+        rng.chance(250).then_some(Timed { at, fault })
     }
 
     /// Faults of machines: reboots and starved control threads. They have a stream of their own, so

@@ -373,6 +373,9 @@ impl Scenario {
         let until = Duration::from_secs(17);
         let faults = FaultPlan::of_machines(&mut rng, nodes, from, until);
         self.faults.0.extend(faults);
+        let rng_of_captured = &mut Rng::new(seed, "capture");
+        let captured = FaultPlan::captured(rng_of_captured, nodes, from, until);
+        self.faults.0.extend(captured);
         self.faults.0.sort_by_key(|t| t.at);
         self.wire = seed.is_multiple_of(8);
         if rng.chance(150) {

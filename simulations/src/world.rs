@@ -4,6 +4,7 @@
 //! [`vajra_core::protocol::Node`] and executes the outputs, delayed, duplicated or lost according
 //! to the scenario's faults.
 
+mod captured;
 mod faults;
 mod load;
 mod processes;
@@ -12,6 +13,7 @@ mod test;
 use std::sync::Arc;
 use std::time::Duration;
 
+use captured::Captured;
 pub use test::TestWorld;
 use vajra_core::protocol::error::{HookError, PlanRejection};
 use vajra_core::protocol::event_kind::EventKind;
@@ -63,6 +65,7 @@ enum Scheduled {
     FaultStarts(usize),
     FaultEnds(usize),
     Leaves(usize, u64),
+    Forges(usize),
 }
 
 /// The subject of a step.
@@ -99,6 +102,7 @@ pub struct World {
     trace: Trace,
     over_since: Option<Duration>,
     broken: Option<(&'static str, String)>,
+    captured: Captured,
 }
 
 impl World {
@@ -130,6 +134,7 @@ impl World {
             trace,
             over_since: None,
             broken: None,
+            captured: Captured::new(&scenario),
             scenario,
         };
         if world.scenario.setting == Setting::Wan {
@@ -283,6 +288,10 @@ impl World {
             Scheduled::Submit(of) => self.submit(of),
             Scheduled::FaultStarts(index) => self.fault_starts(index),
             Scheduled::FaultEnds(index) => self.fault_ends(index),
+            Scheduled::Forges(i) => {
+                self.forge(i);
+                None
+            }
             Scheduled::Leaves(i, incarnation) => {
                 if self.machines[i].incarnation == incarnation {
                     self.end(i);

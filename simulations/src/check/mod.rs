@@ -11,6 +11,7 @@ mod no_dip;
 pub mod no_excess_load;
 mod no_lost_counts;
 pub mod one_authority;
+mod only_by_right;
 mod progress;
 mod proportional;
 mod single_start;
@@ -37,6 +38,7 @@ fn of_test(of: usize) -> Vec<Box<dyn Checker>> {
         Box::new(true_end::TrueEnd::new(of)),
         Box::new(exact_merge::ExactMerge { of }),
         Box::new(no_lost_counts::NoLostCounts { of }),
+        Box::new(only_by_right::OnlyByRight { of }),
         Box::new(progress::Progress::new(of)),
         Box::new(proportional::Proportional::new(of)),
         Box::new(bounded_start::BoundedStart { of }),

@@ -92,6 +92,11 @@ impl World {
                 self.input(node, Input::Drain);
                 Some(node)
             }
+            Fault::Captured { node, .. } => {
+                self.coverage.saw("captured nodes");
+                self.push(self.now, Scheduled::Forges(node));
+                None
+            }
             Fault::Overload { node, .. } => {
                 self.overload(node, true);
                 None

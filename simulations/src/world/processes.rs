@@ -173,6 +173,7 @@ impl World {
                 let found = index(&to).filter(|j| *j < self.machines.len());
                 if let Some(j) = found {
                     self.meter.request(now, &request);
+                    let request = self.corrupt_request(i, request);
                     let request = match self.scenario.wire {
                         true => wire_form::request(&request),
                         false => Ok(request),
@@ -192,6 +193,7 @@ impl World {
             Output::Reply(reply) => {
                 if let Some((to, incarnation)) = self.machines[i].requester.take() {
                     self.meter.reply(now, &reply);
+                    let reply = self.corrupt_reply(i, reply);
                     let reply = match self.scenario.wire {
                         true => wire_form::reply(&reply),
                         false => Ok(reply),
@@ -208,7 +210,7 @@ impl World {
                     self.send(i, to, event);
                 }
             }
-            Output::Acceptance(Acceptance::Reject) => {
+            Output::Acceptance(Acceptance::Reject) if !self.captured.any => {
                 let text = format!("n{i} rejected a valid message");
                 self.broken = Some(("valid messages are not rejected", text));
             }
@@ -275,6 +277,7 @@ impl World {
             .gossip(self.now, &message, self.machines.len() - 1);
         let message = Arc::new(message);
         let author = peer(i);
+        self.captured.overhear(&author, &message);
         for j in (0..self.machines.len()).filter(|j| *j != i) {
             let event = Event::Gossip {
                 author: author.clone(),

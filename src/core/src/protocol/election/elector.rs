@@ -179,15 +179,26 @@ impl Election {
         }
         let latest = votes.entry(elector.clone()).or_insert((sending, signature));
         latest.0 = latest.0.max(sending);
-        if let Some((term, start)) = relayed.start {
-            self.record_start(term, start);
-        }
         if let Some(beat) = relayed.beat
             && self.is_genuine(beat)
         {
             self.keep_beat(beat.clone());
+            if let Some((term, start)) = relayed.start {
+                self.start_relayed(now, term, start, beat);
+            }
         }
         self.count_votes(now)
+    }
+
+    /// An elector relays its estimate of the start with the beat that it took it from. This node's own
+    /// estimate of the same term counts more, and a start that is later than the beat says is wrong.
+    fn start_relayed(&mut self, now: Time, term: u64, start: Time, beat: &Beat) {
+        let latest = beat.since_start.map(|since| now.shifted(since.saturating_neg()));
+        let known = self.replicated.start.is_some_and(|(known, _)| known >= term);
+        let plausible = term <= beat.term && latest.is_some_and(|latest| start <= latest);
+        if plausible && !known || planted(Bug::StartBelieved) {
+            self.record_start(term, start);
+        }
     }
 
     /// Whether a relayed beat is of a certified coordinator of an earlier term, which signed it.
