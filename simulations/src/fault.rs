@@ -408,8 +408,14 @@ impl FaultPlan {
         FaultPlan(plan)
     }
 
+    /// Whether any node is captured.
+    pub fn captured(&self) -> bool {
+        let mut faults = self.0.iter();
+        faults.any(|t| matches!(t.fault, Fault::Captured { .. }))
+    }
+
     /// A captured node in a part of the runs.
-    pub fn captured(rng: &mut Rng, nodes: usize, from: Duration, until: Duration) -> Option<Timed> {
+    pub fn capture(rng: &mut Rng, nodes: usize, from: Duration, until: Duration) -> Option<Timed> {
         let at = rng.time(from..until);
         let fault = Fault::Captured {
             node: rng.index(nodes),

@@ -374,7 +374,7 @@ impl Scenario {
         let faults = FaultPlan::of_machines(&mut rng, nodes, from, until);
         self.faults.0.extend(faults);
         let rng_of_captured = &mut Rng::new(seed, "capture");
-        let captured = FaultPlan::captured(rng_of_captured, nodes, from, until);
+        let captured = FaultPlan::capture(rng_of_captured, nodes, from, until);
         self.faults.0.extend(captured);
         self.faults.0.sort_by_key(|t| t.at);
         self.wire = seed.is_multiple_of(8);

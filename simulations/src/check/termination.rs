@@ -79,6 +79,7 @@ impl Checker for Termination {
         }
         let of = self.of;
         let common = deadline(world, of);
+        let test_started = world.tests[of].started;
         for machine in world.running() {
             let Some(test) = machine.test(world.tests[of].id) else {
                 continue;
@@ -87,8 +88,16 @@ impl Checker for Termination {
             // No node may be left that can inform a node of what it missed: it may know no start,
             // or one from delayed beats.
             let started = test.worker().and_then(|w| w.start());
+            let elected = world.majority_alive(of);
+            let captured = world.scenario.faults.captured();
+            // A captured node repeats old beats, by which a node that has no others takes the start
+            // for later than it was.
+            let misled = match (captured && !elected, test_started) {
+                (true, Some(started)) => world.healed_at().saturating_sub(started),
+                _ => Duration::ZERO,
+            };
             let informed =
-                started.is_some() || (test.start().is_some() && world.majority_alive(of));
+                (started.is_some() && !captured) || (test.start().is_some() && elected);
             // Without the plan a node does not know its length, and waits for its coordinator.
             let ignorant = test.spec().is_none();
             let inspection = machine.spec.inspection.unwrap_or_default();
@@ -98,7 +107,7 @@ impl Checker for Termination {
                 Some(announced) if !informed => {
                     let inspected = announced + inspection;
                     let last = inspected.max(world.healed_at()) + start_timeout(world);
-                    (common + LONGEST_WAIT).max(last + SLACK)
+                    (common + LONGEST_WAIT + misled).max(last + SLACK)
                 }
                 _ => common,
             };

@@ -36,9 +36,8 @@ pub(super) struct Captured {
 
 impl Captured {
     pub(super) fn new(scenario: &Scenario) -> Captured {
-        let mut faults = scenario.faults.0.iter();
         Captured {
-            any: faults.any(|t| matches!(t.fault, Fault::Captured { .. })),
+            any: scenario.faults.captured(),
             rng: Rng::new(scenario.seed, "captured"),
             kept: VecDeque::new(),
             newest_beat: None,

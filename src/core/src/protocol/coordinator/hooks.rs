@@ -38,7 +38,10 @@ impl Coordinator {
         if self.profile_end().is_some_and(|end| now + delay >= end) {
             return false;
         }
-        let lease = self.grantable_lease();
+        // A worker that has not been heard of may hold a longer lease: of a larger roster, or of an
+        // earlier coordinator.
+        let longest = self.acknowledged.share_lease.max(self.init.earlier_lease);
+        let lease = self.grantable_lease().max(longest);
         let appended = self
             .log
             .append_command((start, now), delay, lease, (id, command));
