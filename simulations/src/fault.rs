@@ -326,7 +326,12 @@ impl FaultPlan {
     /// Whether no fault is active in this time and none that lasts begins in it. Commands of
     /// operators are no faults, and captured nodes disturb nothing.
     pub fn quiet(&self, from: Duration, to: Duration) -> bool {
-        let disturbs = |f: &Fault| !matches!(f, Fault::Scale { .. } | Fault::Hold { .. } | Fault::Captured { .. });
+        let disturbs = |f: &Fault| {
+            !matches!(
+                f,
+                Fault::Scale { .. } | Fault::Hold { .. } | Fault::Captured { .. }
+            )
+        };
         let mut faults = self.0.iter().filter(|t| disturbs(&t.fault));
         !faults.any(|t| t.at <= to && t.over() >= from)
     }

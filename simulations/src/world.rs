@@ -185,6 +185,17 @@ impl World {
         self.electors_alive(of) > self.tests[of].electorate.len() / 2
     }
 
+    /// Whether a majority of the electorate of a test can still elect, and is never captured.
+    pub fn honest_majority_alive(&self, of: usize) -> bool {
+        let mut captured = self.scenario.faults.0.iter().filter_map(|t| match t.fault {
+            Fault::Captured { node, .. } => Some(peer(node)),
+            _ => None,
+        });
+        let electorate = &self.tests[of].electorate;
+        let lost = captured.any(|peer| electorate.iter().any(|n| n.peer == peer));
+        self.electors_alive(of) > electorate.len() / 2 + usize::from(lost)
+    }
+
     /// Machines whose process runs.
     pub fn running(&self) -> impl Iterator<Item = &Machine> {
         self.machines.iter().filter(|m| m.state == State::Up)

@@ -96,8 +96,7 @@ impl Checker for Termination {
                 (true, Some(started)) => world.healed_at().saturating_sub(started),
                 _ => Duration::ZERO,
             };
-            let informed =
-                (started.is_some() && !captured) || (test.start().is_some() && elected);
+            let informed = (started.is_some() && !captured) || (test.start().is_some() && elected);
             // Without the plan a node does not know its length, and waits for its coordinator.
             let ignorant = test.spec().is_none();
             let inspection = machine.spec.inspection.unwrap_or_default();

@@ -71,6 +71,10 @@ const CHECKS: &[(Bug, Check)] = &[
         Bug::OneWayRenewed,
         shares::a_worker_without_answers_is_not_renewed,
     ),
+    (
+        Bug::LeaseUnbounded,
+        shares::a_lease_of_a_week_is_not_accepted,
+    ),
     (Bug::ReportedTwice, shares::a_report_is_honoured_once),
     (Bug::ReportedLate, shares::a_late_report_is_not_honoured),
     (Bug::FailContinues, shares::a_loss_ends_a_test_under_fail),

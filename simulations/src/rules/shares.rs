@@ -16,7 +16,9 @@ use vajra_core::protocol::rendezvous::Seed;
 use vajra_core::protocol::spec::{OnLost, SLOTS, Submission, Timings};
 use vajra_core::protocol::split::split;
 use vajra_core::protocol::worker::Worker;
-use vajra_core::protocol::{Digest, Effects, Incarnation, Input, Node, NodeId, Output, RemoteTime};
+use vajra_core::protocol::{
+    Digest, Effects, EngineOrder, Incarnation, Input, Node, NodeId, Output, RemoteTime,
+};
 use vajra_core::{Numbers, Slots};
 
 use super::support::{BrokenRule, TEST, ensure, keys, local, ms, node, spec};
@@ -301,13 +303,11 @@ pub fn an_old_heartbeat_is_not_answered() -> Result<(), BrokenRule> {
     ensure(old.is_none(), "a copy of an old heartbeat renews a lease")
 }
 
-pub fn an_order_to_an_earlier_incarnation_is_refused() -> Result<(), BrokenRule> {
-    let mut restarted = node(1);
-    restarted.incarnation = Incarnation(2);
-    let fx = &mut Effects::default();
+/// A worker of the test that has registered with the coordinator of term 1.
+fn registered(me: &NodeId, fx: &mut Effects) -> Worker {
     let mut worker = Worker::new(
         TEST,
-        Arc::new(local(restarted.clone())),
+        Arc::new(local(me.clone())),
         spec(OnLost::Reassign),
         PLAN,
         None,
@@ -318,7 +318,7 @@ pub fn an_order_to_an_earlier_incarnation_is_refused() -> Result<(), BrokenRule>
     let registered = RegisterReply {
         test: TEST,
         term: 1,
-        incarnation: restarted.incarnation,
+        incarnation: me.incarnation,
         number: 1,
         accepted: true,
         message: String::new(),
@@ -329,6 +329,47 @@ pub fn an_order_to_an_earlier_incarnation_is_refused() -> Result<(), BrokenRule>
         clock: ClockReply::default(),
     };
     worker.registered(ms(1), &registered, fx);
+    worker
+}
+
+pub fn a_lease_of_a_week_is_not_accepted() -> Result<(), BrokenRule> {
+    let me = node(1);
+    let fx = &mut Effects::default();
+    let mut worker = registered(&me, fx);
+    let reply = HeartbeatReply {
+        test: TEST,
+        term: 1,
+        incarnation: me.incarnation,
+        registration: 1,
+        number: 1,
+        lease: Some(Duration::from_secs(7 * 24 * 3600)),
+        register_again: false,
+        message: String::new(),
+        order: None,
+        allocation: None,
+        numbers: None,
+        stop: None,
+        log: Vec::new(),
+        clock: ClockReply::default(),
+    };
+    worker.heartbeat_answered(ms(2), &reply, fx);
+    let leases = fx.outputs.iter().filter_map(|o| match o {
+        Output::Engine(_, EngineOrder::Lease(until)) => Some(*until),
+        _ => None,
+    });
+    let longest = leases.max();
+    ensure(longest > Some(ms(1_000)), "a lease is not accepted")?;
+    ensure(
+        longest < Some(ms(60_000)),
+        "the load continues for a week after its coordinator has gone",
+    )
+}
+
+pub fn an_order_to_an_earlier_incarnation_is_refused() -> Result<(), BrokenRule> {
+    let mut restarted = node(1);
+    restarted.incarnation = Incarnation(2);
+    let fx = &mut Effects::default();
+    let mut worker = registered(&restarted, fx);
     let order = Order {
         number: 1,
         share: Slots::EMPTY,

@@ -101,7 +101,10 @@ impl World {
     }
 
     fn own(&self, i: usize) -> (NodeId, SimulatedKeys) {
-        (self.machines[i].node.local().node.clone(), SimulatedKeys(peer(i)))
+        (
+            self.machines[i].node.local().node.clone(),
+            SimulatedKeys(peer(i)),
+        )
     }
 
     /// A beat of this node, which no majority elected, in the place of the newest one.
@@ -186,7 +189,11 @@ impl World {
         let author = announcement.submitter.peer.clone();
         // The name of another author proves nothing: the transport does not let it through.
         if author == peer(i) {
-            self.inject(i, author, Gossip::Test(TestMessage::Announced(announcement)));
+            self.inject(
+                i,
+                author,
+                Gossip::Test(TestMessage::Announced(announcement)),
+            );
         } else {
             let reply = Reply::Announcement(Some(announcement));
             self.answer_unasked(i, reply);

@@ -2,11 +2,16 @@
 //! and nobody else can sign it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::id::{Digest, NodeId, TestId};
 use super::rendezvous::{Seed, electorate};
 use super::signature::{Keys, Signature, Statement};
 use super::spec::Submission;
+
+/// Most difference between the wall clocks of two nodes. A node acts on no test that was submitted
+/// later than that after its own time.
+pub const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(600);
 
 /// Largest plan that is sent with its announcement, in bytes.
 pub const MAX_INLINE_PLAN: usize = 8 * 1024;

@@ -23,6 +23,7 @@ use forced::Forced;
 use super::allocation::AllocationName;
 use super::beat::Beat;
 use super::certificate::{Certificate, vote};
+use super::coordinator::MAX_WORKERS;
 use super::effects::Effects;
 use super::id::{NodeId, TestId};
 use super::log::{Log, LogEntry};
@@ -88,11 +89,11 @@ pub struct Replicated {
 }
 
 impl Replicated {
-    /// A beat is known.
-    fn update(&mut self, beat: &Beat) {
+    /// A beat is known. No share lease is longer than `longest`.
+    fn update(&mut self, beat: &Beat, longest: Duration) {
         let (term, number) = (beat.term, beat.number);
         if !planted(Bug::VoteForgetsLease) {
-            self.share_lease = self.share_lease.max(beat.share_lease);
+            self.share_lease = self.share_lease.max(beat.share_lease.min(longest));
         }
         self.leased_until = self.leased_until.max(beat.leased_until);
         if !planted(Bug::LogForgotten) {
@@ -378,7 +379,13 @@ impl Election {
         &self.replicated
     }
 
-    /// A stop order arrived.
+    /// A beat is known: a later coordinator continues from it.
+    fn replicate(&mut self, beat: &Beat) {
+        let longest = self.timings.share_lease(MAX_WORKERS);
+        self.replicated.update(beat, longest);
+    }
+
+    /// A request to stop the test arrived.
     pub fn record_stop(&mut self, stop: &SignedStop) {
         self.replicated.stop = Some(stop.clone());
     }

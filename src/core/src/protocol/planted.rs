@@ -112,7 +112,8 @@ bugs! {
     TenureUncertified, "tenure-uncertified", "a coordinator is followed without the votes of a majority";
     RelayedUnchecked, "relayed-unchecked", "a beat that an elector relays counts without the signature of its coordinator";
 
-    StartBelieved, "start-believed", "a vote replaces the start that the candidate knows";
+    LeaseUnbounded, "lease-unbounded", "a worker accepts a share lease of any length";
+    StartBelieved, "start-believed", "a vote names a start that is later than the beat says that it relays";
     StopUnsigned, "stop-unsigned", "a request to stop the test counts without the signature of its author";
     RelayedUnsigned, "relayed-unsigned", "a fetched snapshot counts without the signature of its worker";
     AnyoneCounts, "anyone-counts", "snapshots of nodes without a share count";

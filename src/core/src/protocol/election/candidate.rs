@@ -184,7 +184,7 @@ impl Election {
             signature: Signature([0; SIGNATURE_LEN]),
         };
         beat.signature = self.keys.sign(&beat.statement());
-        self.replicated.update(&beat);
+        self.replicate(&beat);
         self.kept_beat = Some(Arc::new(beat.relayed()));
         fx.publish(TestMessage::Beat(Arc::new(beat)));
         self.promise(term, &me, now);

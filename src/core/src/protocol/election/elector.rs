@@ -190,13 +190,14 @@ impl Election {
         self.count_votes(now)
     }
 
-    /// An elector relays its estimate of the start with the beat that it took it from. This node's own
-    /// estimate of the same term counts more, and a start that is later than the beat says is wrong.
+    /// An elector relays its estimate of the start with a beat. A start that is later than the beat says
+    /// is wrong.
     fn start_relayed(&mut self, now: Time, term: u64, start: Time, beat: &Beat) {
-        let latest = beat.since_start.map(|since| now.shifted(since.saturating_neg()));
-        let known = self.replicated.start.is_some_and(|(known, _)| known >= term);
+        let latest = beat
+            .since_start
+            .map(|since| now.shifted(since.saturating_neg()));
         let plausible = term <= beat.term && latest.is_some_and(|latest| start <= latest);
-        if plausible && !known || planted(Bug::StartBelieved) {
+        if plausible || planted(Bug::StartBelieved) {
             self.record_start(term, start);
         }
     }
@@ -213,7 +214,7 @@ impl Election {
 
     /// Keeps a beat for the next coordinator.
     fn keep_beat(&mut self, beat: Arc<Beat>) {
-        self.replicated.update(&beat);
+        self.replicate(&beat);
         let newness = |b: &Beat| (b.term, b.number);
         if self.kept_beat.as_deref().map(newness) < Some(newness(&beat)) {
             self.kept_beat = Some(beat);

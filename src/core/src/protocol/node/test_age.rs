@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
+use super::super::announcement::MAX_CLOCK_DIFFERENCE;
 use super::*;
 
 /// Longest test: its profile, pauses, setup and teardown.
 pub(super) const MAX_TEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Most difference between the clocks of two nodes.
-const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(600);
 
 impl Node {
     /// The wall clock shows this Unix time in milliseconds at `now`.

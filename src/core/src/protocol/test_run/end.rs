@@ -87,12 +87,28 @@ impl TestRun {
             }
             fx.outputs.push(Output::Ended(self.id()));
         }
+        if is_first && !concluded && self.observed.last_beat.is_none() {
+            self.confirm_end(fx);
+        }
         if let Some(worker) = self.worker.as_mut().filter(|_| !concluded) {
             worker.report_to(now, ended.term, &ended.coordinator);
         }
         self.end.fetches = 0;
         self.grant(now, ended.roster.iter().map(|e| &e.worker), fx);
         self.check_complete(now, fx);
+    }
+
+    /// A node that did not follow the test may have received an end that a later coordinator's end has
+    /// replaced: it asks the electors.
+    fn confirm_end(&self, fx: &mut Effects) {
+        let others = self.announcement.electorate.iter();
+        for elector in others.filter(|n| n.peer != self.local.node.peer) {
+            fx.send(
+                &self.local.node,
+                &elector.peer,
+                Request::FetchEnd(self.id()),
+            );
+        }
     }
 
     /// Whether this end counts: its author is a certified coordinator, and while the test runs, this

@@ -1,5 +1,6 @@
 //! The worker's contact with its coordinator: registration and heartbeats.
 
+use super::super::coordinator::MAX_WORKERS;
 use super::*;
 
 impl Worker {
@@ -91,7 +92,11 @@ impl Worker {
         self.lease.order_floor = r.order_floor;
         // Orders of earlier registrations are not known to this one.
         self.lease.applied = 0;
-        self.contact.interval = r.heartbeat_interval;
+        let (least, most) = (
+            self.timings.beat_interval(),
+            self.timings.heartbeat_interval(MAX_WORKERS),
+        );
+        self.contact.interval = r.heartbeat_interval.clamp(least, most);
         if !r.honoured {
             self.drop_share(fx);
         }
@@ -168,6 +173,11 @@ impl Worker {
         }
         self.update_log(&r.log, fx);
         if let Some(lease) = r.lease {
+            let longest = self.timings.share_lease(MAX_WORKERS);
+            let lease = match planted(Bug::LeaseUnbounded) {
+                true => lease,
+                false => lease.min(longest),
+            };
             let from = if planted(Bug::LeaseFromReceipt) {
                 now
             } else {

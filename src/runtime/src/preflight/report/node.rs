@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::input::{CheckedNode, NodeAnswer, SwarmContext};
 use super::text::ms;
+use vajra_core::protocol::announcement::MAX_CLOCK_DIFFERENCE;
 use vajra_core::protocol::preflight::{Check, Finding};
 use vajra_network::RequestFailed;
 
@@ -108,10 +109,16 @@ fn clock(offset: i64, trip: Duration) -> Check {
         ),
     };
     let certain = away.saturating_sub(within);
-    match certain > MAX_OFFSET_MS {
-        false => Check::new("clock", Finding::Pass, text),
-        true => Check::new("clock", Finding::Warn, text).hint(
-            "synchronize it with NTP; the load is not affected, but logs and start times are",
+    match certain {
+        0..=MAX_OFFSET_MS => Check::new("clock", Finding::Pass, text),
+        c if u128::from(c) <= MAX_CLOCK_DIFFERENCE.as_millis() => {
+            Check::new("clock", Finding::Warn, text).hint(
+                "synchronize it with NTP; the load is not affected, but logs and start times are",
+            )
+        }
+        _ => Check::new("clock", Finding::Fail, text).hint(
+            "synchronize it with NTP; a node ignores tests that were submitted at a time that \
+             differs from its own by more than 10 minutes",
         ),
     }
     .figures(away, None)

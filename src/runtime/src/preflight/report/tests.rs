@@ -232,6 +232,13 @@ fn wall_clocks_may_differ_by_a_second_plus_the_uncertainty() {
     is(&with(-1001, 2), "clock", Finding::Pass, &[]);
     is(&with(-1002, 2), "clock", Finding::Warn, &["behind", "NTP"]);
     is(&with(5000, 2), "clock", Finding::Warn, &["5.00 s ahead"]);
+    is(&with(600_001, 2), "clock", Finding::Warn, &["NTP"]);
+    is(
+        &with(-600_002, 2),
+        "clock",
+        Finding::Fail,
+        &["behind", "NTP"],
+    );
 }
 
 #[test]
