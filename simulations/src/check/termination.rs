@@ -42,7 +42,12 @@ fn deadline(world: &World, of: usize) -> Duration {
     let test = &world.tests[of];
     let hooks = test.plan.spec().hook_limit();
     let lease = for_waiter(scenario.timings().share_lease(world.machines.len()));
-    let planned = match test.started_last {
+    // The start may be known where no engine received a share before the electors were lost.
+    let named = world.running().filter_map(|m| {
+        let start = m.test(test.id)?.start()?;
+        m.spec.clock.truth(start)
+    });
+    let planned = match test.started_last.or(named.max()) {
         Some(started) => {
             let known = world.running().filter_map(|m| m.test(test.id));
             let pauses = known.map(|t| {

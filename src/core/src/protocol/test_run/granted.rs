@@ -177,7 +177,13 @@ impl TestRun {
     /// Requests a list that may name a worker whose snapshots are aside: in turns the newest one from
     /// the coordinator, if that has not been seen, and one from the worker itself.
     pub(super) fn fetch_list(&mut self, now: Time, fx: &mut Effects) {
-        let workers = self.granted.aside.workers();
+        let aside = self.granted.aside.workers();
+        // Those of workers without load do not matter.
+        let workers: Vec<&NodeId> = aside
+            .iter()
+            .filter(|(w, m)| m.had_load() && **w != self.local.node)
+            .map(|(w, _)| w)
+            .collect();
         if workers.is_empty() || now < self.granted.next_fetch {
             return;
         }
@@ -191,11 +197,7 @@ impl TestRun {
         let (peer, digest) = match unseen {
             Some((name, (_, coordinator))) => (coordinator.peer.clone(), Some(name.digest)),
             None => {
-                let others = || workers.keys().filter(|w| **w != self.local.node);
-                let turn = self.granted.asked / 2 % others().count().max(1);
-                let Some(worker) = others().nth(turn) else {
-                    return;
-                };
+                let worker = workers[self.granted.asked / 2 % workers.len()];
                 (worker.peer.clone(), None)
             }
         };
