@@ -6,7 +6,7 @@ use std::time::Duration;
 use vajra_core::protocol::beat::Beat;
 use vajra_core::protocol::certificate::{self, Certificate};
 use vajra_core::protocol::election::{BeatBody, Election};
-use vajra_core::protocol::messages::{Gossip, Request, TestMessage, TestState};
+use vajra_core::protocol::messages::{Gossip, RelayedStart, Request, TestMessage, TestState};
 use vajra_core::protocol::spec::Timings;
 use vajra_core::protocol::{Effects, NodeId, Output, Signature};
 
@@ -97,6 +97,10 @@ fn vote(term: u64, candidate: u32) -> TestMessage {
 }
 
 fn beat(term: u64, by: u32, number: u64) -> TestMessage {
+    TestMessage::Beat(Arc::new(signed_beat(term, by, number, None)))
+}
+
+fn signed_beat(term: u64, by: u32, number: u64, since_start: Option<i64>) -> Beat {
     let votes: Vec<Signature> = (0..3).map(|e| signed_vote(term, by, e)).collect();
     let electors = electors();
     let certificate = Certificate::new(&electors, electors.iter().zip(&votes));
@@ -106,7 +110,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         coordinator: node(by),
         number,
         share_lease: Duration::from_secs(9),
-        since_start: None,
+        since_start,
         ends_within: None,
         state: TestState::Running,
         log: Arc::from([]),
@@ -119,7 +123,7 @@ fn beat(term: u64, by: u32, number: u64) -> TestMessage {
         signature: Signature([0; 64]),
     };
     beat.signature = keys(&node(by)).sign(&beat.statement());
-    TestMessage::Beat(Arc::new(beat))
+    beat
 }
 
 fn acknowledges(sent: &[TestMessage]) -> bool {
@@ -197,6 +201,36 @@ pub fn a_vote_carries_the_longest_lease() -> Result<(), BrokenRule> {
     ensure(
         carries,
         "a successor does not learn the longest share lease",
+    )
+}
+
+pub fn a_vote_does_not_delay_the_start() -> Result<(), BrokenRule> {
+    let mut candidate = Elector::new(0);
+    candidate.receive(0, &beat(1, 2, 1));
+    candidate.tick(1_100);
+    let yes = TestMessage::PollAnswer {
+        test: TEST,
+        term: 2,
+        candidate: node(0),
+        elector: node(1),
+        sending: 1,
+        yes: true,
+        seen_term: 1,
+    };
+    candidate.receive(1_100, &yes);
+    let mut vote = vote(2, 0);
+    if let TestMessage::Vote { start, beat, .. } = &mut vote {
+        *beat = Some(Arc::new(signed_beat(1, 2, 2, Some(5_000_000_000))));
+        *start = Some(RelayedStart {
+            term: 1,
+            since: 2_000_000_000,
+        });
+    }
+    candidate.receive(1_110, &vote);
+    ensure(candidate.0.leading() == Some(2), "a vote does not count")?;
+    ensure(
+        candidate.0.replicated().start.is_none(),
+        "an elector makes a successor start new workers too late",
     )
 }
 

@@ -29,6 +29,10 @@ const CHECKS: &[(Bug, Check)] = &[
         Bug::ResignFreesAll,
         election::a_resignation_frees_promises_of_its_own_term_only,
     ),
+    (
+        Bug::StartBelieved,
+        election::a_vote_does_not_delay_the_start,
+    ),
     (Bug::OldBeats, election::an_old_beat_renews_no_promise),
     (Bug::TermsUnbounded, election::a_far_term_is_not_considered),
     (Bug::NoBackOff, election::forced_step_downs_back_off),
