@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use vajra_core::protocol::announcement::Submission;
 use vajra_core::protocol::messages::TaskDescription;
 use vajra_core::protocol::rendezvous::Seed;
-use vajra_core::protocol::spec::{Balance, LocalNode, OnLost, Submission, TestSpec, Timings};
+use vajra_core::protocol::spec::{Balance, LocalNode, OnLost, TestSpec, Timings};
 use vajra_core::protocol::{
     EngineHeld, EngineOrder, Incarnation, Input, Keys, Node, NodeId, Output, Peer, Signature,
     Statement, Time,

@@ -7,21 +7,23 @@
 mod captured;
 mod faults;
 mod load;
+mod overheard;
 mod processes;
 mod test;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use captured::Captured;
+use overheard::Captured;
 pub use test::TestWorld;
+use vajra_core::protocol::announcement::Submission;
 use vajra_core::protocol::error::{HookError, PlanRejection};
 use vajra_core::protocol::event_kind::EventKind;
 use vajra_core::protocol::log::LoadCommand;
 use vajra_core::protocol::messages::{Gossip, Reply, Request, StopOrder};
 use vajra_core::protocol::planted::{Bug, planted};
 use vajra_core::protocol::rendezvous::Seed;
-use vajra_core::protocol::spec::{SLOTS, Submission};
+use vajra_core::protocol::spec::SLOTS;
 use vajra_core::protocol::{Acceptance, EngineOrder, Input, NodeId, Output, TestId};
 use vajra_core::{Hook, Slots};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vajra_core::protocol::allocation::AllocationName;
+use vajra_core::protocol::announcement::Submission;
 use vajra_core::protocol::coordinator::{Coordinator, CoordinatorInit};
 use vajra_core::protocol::election::Acknowledged;
 use vajra_core::protocol::log::{EntryKind, LoadCommand, LogEntry};
@@ -13,7 +14,7 @@ use vajra_core::protocol::messages::{
     RegisterReply, Reply, Request, ShareReport, Status,
 };
 use vajra_core::protocol::rendezvous::Seed;
-use vajra_core::protocol::spec::{OnLost, SLOTS, Submission, Timings};
+use vajra_core::protocol::spec::{OnLost, SLOTS, Timings};
 use vajra_core::protocol::split::split;
 use vajra_core::protocol::worker::Worker;
 use vajra_core::protocol::{

@@ -1,8 +1,6 @@
 //! A captured node: besides its normal messages it sends forged ones. It knows all messages that others
 //! sent, and signs with its own key only. Whatever it sends may change nothing on other nodes.
 
-use std::collections::VecDeque;
-
 use vajra_core::Interval;
 use vajra_core::metrics::{Counters, Piece, Snapshot, StepCounters};
 use vajra_core::protocol::allocation::{AllocationEntry, AllocationName};
@@ -17,49 +15,10 @@ use vajra_core::protocol::{Digest, Incarnation, Keys, Peer, RemoteTime, Signatur
 use super::*;
 use crate::keys::SimulatedKeys;
 
-/// Messages of others that the captured node has kept.
-const KEPT: usize = 64;
 /// Time between two forged messages.
 const PACE: std::ops::Range<Duration> = Duration::from_millis(20)..Duration::from_millis(400);
 /// A duration of seven days.
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// What captured nodes know, and their randomness.
-#[derive(Debug)]
-pub(super) struct Captured {
-    /// Whether any node is captured in this run.
-    pub(super) any: bool,
-    rng: Rng,
-    kept: VecDeque<(Peer, Arc<Gossip>)>,
-    newest_beat: Option<Arc<Beat>>,
-}
-
-impl Captured {
-    pub(super) fn new(scenario: &Scenario) -> Captured {
-        Captured {
-            any: scenario.faults.captured(),
-            rng: Rng::new(scenario.seed, "captured"),
-            kept: VecDeque::new(),
-            newest_beat: None,
-        }
-    }
-
-    /// Records a message that was gossiped.
-    pub(super) fn overhear(&mut self, author: &Peer, message: &Arc<Gossip>) {
-        if !self.any || matches!(**message, Gossip::Advert(_)) {
-            return;
-        }
-        if let Gossip::Test(TestMessage::Beat(beat)) = &**message {
-            self.newest_beat = Some(beat.clone());
-        }
-        // The oldest ones are kept, too: they are the most useful to repeat.
-        if self.kept.len() == KEPT {
-            let at = KEPT / 4 + self.rng.index(KEPT * 3 / 4);
-            self.kept.remove(at);
-        }
-        self.kept.push_back((author.clone(), message.clone()));
-    }
-}
 
 impl World {
     /// Whether a node is captured now.

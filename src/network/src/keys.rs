@@ -82,6 +82,7 @@ impl Keys for SwarmKeys {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::Identity;

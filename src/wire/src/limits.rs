@@ -81,7 +81,7 @@ pub const MAX_ENTRY_INTERVALS: usize = 4 * MAX_HELD_INTERVALS;
 /// Most intervals of request numbers.
 pub const MAX_NUMBER_INTERVALS: usize = numbers::MAX_INTERVALS;
 /// Most workers of an allocation.
-pub const MAX_ENTRIES: usize = coordinator::MAX_WORKERS;
+pub const MAX_ENTRIES: usize = spec::MAX_WORKERS;
 /// Largest capacity, load or concurrency: ten times the most users of a plan.
 pub const MAX_TASKS: u32 = 10_000_000;
 /// Highest target rate in thousandths of an arrival per second: the highest rate of a plan.

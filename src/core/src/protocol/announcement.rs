@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::id::{Digest, NodeId, TestId};
 use super::rendezvous::{Seed, electorate};
 use super::signature::{Keys, Signature, Statement};
-use super::spec::Submission;
 
 /// Most difference between the wall clocks of two nodes. A node acts on no test that was submitted
 /// later than that after its own time.
@@ -15,6 +14,19 @@ pub const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(600);
 
 /// Largest plan that is sent with its announcement, in bytes.
 pub const MAX_INLINE_PLAN: usize = 8 * 1024;
+
+/// A test submitted on this node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Submission {
+    /// Display name of the plan.
+    pub name: String,
+    /// The plan's canonical bytes.
+    pub plan: Arc<[u8]>,
+    /// Unix time of the start command in milliseconds.
+    pub unix_ms: u64,
+    /// A random number.
+    pub nonce: Seed,
+}
 
 /// Announcement of a test: names its electorate and identifies its plan.
 #[derive(Clone, PartialEq, Debug)]

@@ -8,9 +8,9 @@ use super::allocation::AllocationName;
 use super::certificate::Certificate;
 use super::id::{NodeId, TestId};
 use super::log::{EntryKind, LoadCommand, LogEntry};
-use super::messages::{TestEvent, TestState};
 use super::numbers::MAX_INTERVALS;
 use super::signature::{Signature, Statement};
+use super::test_event::{TestEvent, TestState};
 use crate::{Hook, Numbers};
 
 /// Longest duration in a message: longer ones are cut, so that a signature holds for what arrives.

@@ -40,9 +40,6 @@ use super::stop::SignedStop;
 use super::time::{RemoteTime, Time, for_holder, for_waiter};
 use crate::{Hook, Numbers, Slots};
 
-/// Most workers of a test: several times the size that a flat swarm is designed for. The list of
-/// their shares fits a reply.
-pub const MAX_WORKERS: usize = 4_000;
 /// Authority leases for which beats repeat an event: eight beats, since beats may be lost.
 const EVENT_REPEAT_LEASES: u32 = 2;
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
-use super::announcement::Announcement;
+use super::announcement::{Announcement, Submission};
 use super::beat::Beat;
 use super::certificate::{Certificate, vote};
 use super::id::{Incarnation, NodeId, Peer, TestId};
 use super::messages::{Advert, Status, TaskDescription, TestState};
 use super::rendezvous::Seed;
 use super::signature::{Keys, Signature, Statement};
-use super::spec::{Balance, OnLost, Submission, TestSpec};
+use super::spec::{Balance, OnLost, TestSpec};
 use super::test_run::Measurement;
 use crate::metrics::{Counters, Piece, Snapshot, StepCounters, TimeKind, new_histogram};
 

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::coordinator::MAX_WORKERS;
 use super::id::{NodeId, TestId};
 use super::planted::{Bug, planted};
 use super::signature::Signature;
+use super::spec::MAX_WORKERS;
 use crate::metrics::{Piece, Snapshot, StartError, StepCounters, TimeKind};
 
 /// A value with the number of the snapshot that it came in.

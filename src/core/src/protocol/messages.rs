@@ -13,12 +13,13 @@ use super::allocation::{Allocation, AllocationName};
 pub use super::announcement::Announcement;
 use super::beat::Beat;
 use super::certificate::Certificate;
-use super::event_kind::EventKind;
 use super::id::{Digest, Incarnation, NodeId, TestId};
 use super::log::{LoadCommand, LogEntry};
 use super::preflight::{Preflight, PreflightReply};
 use super::signature::Signature;
 use super::stop::SignedStop;
+pub use super::stop::StopOrder;
+pub use super::test_event::{TestEvent, TestState};
 use super::time::RemoteTime;
 use crate::metrics::Snapshot;
 use crate::{Numbers, Slots};
@@ -276,31 +277,6 @@ pub struct RelayedStart {
     pub since: i64,
 }
 
-/// How far a test is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum TestState {
-    /// No coordinator yet.
-    #[default]
-    Electing,
-    /// Workers register.
-    Registering,
-    /// Shares are assigned.
-    Running,
-    /// The profile is over or was stopped; final snapshots are being collected.
-    Stopping,
-    /// The test has ended.
-    Ended,
-}
-
-/// How to stop the load.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StopOrder {
-    /// Whether in-flight requests may finish.
-    pub graceful: bool,
-    /// Time limit of in-flight requests.
-    pub timeout: Duration,
-}
-
 /// Reason for the end of a test.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EndReason {
@@ -350,19 +326,6 @@ pub struct RosterEntry {
     pub is_final: bool,
     /// Time of its loss since the start of the profile.
     pub lost_at: Option<Duration>,
-}
-
-/// An event of a test.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TestEvent {
-    /// Milliseconds after the start of the profile; negative before it.
-    pub at_ms: i64,
-    /// Kind.
-    pub kind: EventKind,
-    /// Node that it is about.
-    pub node: Option<NodeId>,
-    /// Text for display.
-    pub text: String,
 }
 
 /// A message to one node.

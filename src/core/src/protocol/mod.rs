@@ -64,6 +64,7 @@ mod signed_snapshot;
 pub mod spec;
 pub mod split;
 pub mod stop;
+pub mod test_event;
 pub mod test_run;
 pub mod time;
 pub mod worker;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::able_nodes::AbleNodes;
+use super::announcement::Submission;
 use super::effects::{Acceptance, Effects, EngineHeld, Loopback, Output};
 use super::error::{HookError, PlanRejection};
 use super::id::{NodeId, Peer, TestId};
@@ -23,7 +24,7 @@ use super::messages::{
 };
 use super::planted::{Bug, planted};
 use super::signature::Keys;
-use super::spec::{LocalNode, Submission, TestSpec, Timings};
+use super::spec::{LocalNode, TestSpec, Timings};
 use super::test_run::{Measurement, Origin, TestContext, TestRun};
 use super::time::Time;
 use crate::Hook;

@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::id::{Incarnation, NodeId};
 use super::log::{LogEntry, load_changed, paused_for};
 use super::messages::TaskDescription;
-use super::rendezvous::Seed;
 
 pub use crate::SLOTS;
 
+/// Most workers of a test: several times the size that a flat swarm is designed for. The list of
+/// their shares fits a reply.
+pub const MAX_WORKERS: usize = 4_000;
 /// Most running tests on a node; announcements beyond it are ignored.
 pub const MAX_LIVE_TESTS: usize = 32;
 
@@ -112,19 +114,6 @@ pub struct LocalNode {
     pub labels: BTreeMap<String, String>,
     /// Machine description for display: operating system, cores, memory.
     pub environment: String,
-}
-
-/// A test submitted on this node.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Submission {
-    /// Display name of the plan.
-    pub name: String,
-    /// The plan's canonical bytes.
-    pub plan: std::sync::Arc<[u8]>,
-    /// Unix time of the start command in milliseconds.
-    pub unix_ms: u64,
-    /// A random number.
-    pub nonce: Seed,
 }
 
 impl LocalNode {

@@ -1,9 +1,19 @@
 //! Requests to stop a test. They are signed, since every node passes them on: with votes,
 //! registrations, heartbeats and their answers.
 
+use std::time::Duration;
+
 use super::id::{NodeId, TestId};
-use super::messages::StopOrder;
 use super::signature::{Keys, Signature, Statement};
+
+/// How to stop the load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StopOrder {
+    /// Whether in-flight requests may finish.
+    pub graceful: bool,
+    /// Time limit of in-flight requests.
+    pub timeout: Duration,
+}
 
 /// A request to stop a test, with its author.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,6 +2,7 @@
 //! node's worker, the merged metrics, and the end.
 
 mod absence;
+mod aside;
 mod coordination;
 mod deadline;
 mod end;
@@ -17,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use granted::Granted;
+use aside::Granted;
 pub use state::Tenure;
 use state::{End, LoadChanges, Observed, PlanCopy, Stop};
 

@@ -1,5 +1,6 @@
 //! Registration of workers, their heartbeats, and their loss.
 
+use super::super::spec::MAX_WORKERS;
 use super::*;
 
 impl Coordinator {

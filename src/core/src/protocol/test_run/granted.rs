@@ -1,55 +1,10 @@
 //! Which snapshots count: those of workers that a coordinator has granted a share. Snapshots that
 //! arrive before the list of their allocation are kept aside, within limits.
 
-use std::collections::BTreeSet;
-
 use super::super::allocation::{Allocation, AllocationName};
 use super::super::certificate::Certificate;
 use super::super::id::Digest;
 use super::*;
-
-/// Most workers whose snapshots are kept aside, with one incarnation each.
-const MAX_ASIDE: usize = 64;
-/// Most bytes of the snapshots that are kept aside, of all workers.
-const MAX_ASIDE_BYTES: usize = 4 << 20;
-
-/// The workers that count, and the snapshots of others.
-#[derive(Debug, Default)]
-pub(super) struct Granted {
-    /// Workers in any allocation, or in the end.
-    workers: BTreeSet<NodeId>,
-    aside: Merge,
-    /// Newest allocation that this node knows to exist.
-    named: Option<AllocationName>,
-    /// Newest allocation whose list this node has seen, and its term.
-    seen: Option<(u64, u64)>,
-    /// Newest list that names this node: with it, others know that this node counts.
-    proof: Option<Arc<Allocation>>,
-    /// Number of requests for lists.
-    asked: usize,
-    /// Earliest time of the next request for a list.
-    next_fetch: Time,
-}
-
-impl Granted {
-    /// Keeps a snapshot of a worker that does not count yet. Returns whether it was new.
-    fn keep_aside(&mut self, snapshot: &Snapshot) -> bool {
-        let worker = &snapshot.worker;
-        if !self.aside.workers().contains_key(worker) {
-            let of_peer = |n: &&NodeId| n.peer == worker.peer;
-            let other = self.aside.workers().keys().find(of_peer).cloned();
-            match other {
-                Some(newer) if newer.incarnation > worker.incarnation => return false,
-                Some(older) => drop(self.aside.remove(&older)),
-                None if self.aside.workers().len() >= MAX_ASIDE => return false,
-                None => {}
-            }
-        }
-        let added: usize = snapshot.pieces.iter().map(Piece::bytes).sum();
-        let kept: usize = self.aside.workers().values().map(|m| m.bytes()).sum();
-        kept + added <= MAX_ASIDE_BYTES && self.aside.take(snapshot)
-    }
-}
 
 impl TestRun {
     /// Merges a snapshot, or pieces of one, whose worker is authenticated. Returns whether anything

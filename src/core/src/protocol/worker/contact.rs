@@ -1,6 +1,6 @@
 //! The worker's contact with its coordinator: registration and heartbeats.
 
-use super::super::coordinator::MAX_WORKERS;
+use super::super::spec::MAX_WORKERS;
 use super::*;
 
 impl Worker {
