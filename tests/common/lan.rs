@@ -4,14 +4,28 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use super::VAJRA;
+use super::{Node, Process, RunCommand, VAJRA, eventually};
 
 /// Requirement to pass to [`super::require`] in tests that use a [`Lan`].
 pub const NEEDS: &str = "root and iproute2, to create network namespaces";
+
+/// A node on a host of a LAN.
+pub struct Host<'a> {
+    lan: &'a Lan,
+    pub at: usize,
+    pub node: Node,
+}
+
+impl RunCommand for Host<'_> {
+    fn try_run(&self, args: &[&str]) -> Result<Value, String> {
+        self.lan.try_json(self.at, &[args, &["--json"]].concat())
+    }
+}
 
 /// Bridges and their hosts, removed on drop.
 pub struct Lan {
@@ -123,6 +137,37 @@ impl Lan {
             .args(["netns", "exec", &self.host(host), VAJRA])
             .args(args);
         command
+    }
+
+    /// Nodes on the first `count` hosts, named `n0`, `n1`, …, which know each other.
+    pub fn swarm(&self, dir: &Path, count: usize) -> Vec<Host<'_>> {
+        let mut hosts: Vec<Host<'_>> = Vec::new();
+        for at in 0..count {
+            let data = dir.join(format!("n{at}"));
+            let listen = format!("/ip4/10.77.0.{}/tcp/7400", at + 1);
+            let (name, data) = (format!("n{at}"), data.to_str().unwrap().to_owned());
+            let mut args = vec!["--no-mdns", "--listen", &listen, "--name", &name];
+            args.extend(["--data-dir", &data]);
+            let hub = hosts.first().map(|h| h.node.listening.clone());
+            if let Some(hub) = &hub {
+                args.extend(["--bootstrap", hub]);
+            }
+            let log = dir.join(format!("n{at}.log"));
+            let process = Process::spawn(self.command(at, &args), log);
+            let node = Node::from_process(process);
+            hosts.push(Host {
+                lan: self,
+                at,
+                node,
+            });
+        }
+        for host in &hosts {
+            eventually(|| match host.run(&["nodes"])["pool"]["healthy"].as_u64() {
+                Some(n) if n == count as u64 => Ok(()),
+                n => Err(format!("{n:?} healthy nodes")),
+            });
+        }
+        hosts
     }
 
     /// Runs a subcommand on a host; returns its JSON output, or the error.

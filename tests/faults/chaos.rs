@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use crate::common::arrivals::{Arrivals, busiest_second, lowest_rate, recovery_time};
 use crate::common::lan::{Lan, NEEDS};
 use crate::common::{
-    Node, Process, RunCommand, complete_result, eventually, pause_for, require, start_detached,
-    swarm, vajra,
+    Node, RunCommand, complete_result, eventually, pause_for, require, start_detached, swarm, vajra,
 };
 use crate::permit::Permit;
 use serde_json::Value;
@@ -343,19 +342,6 @@ fn a_coordinator_that_shuts_down_gracefully_hands_over_at_once() {
     assert_counts_match(&result, &target, 0.0);
 }
 
-/// A node on a host of a LAN.
-struct Host<'a> {
-    lan: &'a Lan,
-    at: usize,
-    node: Node,
-}
-
-impl RunCommand for Host<'_> {
-    fn try_run(&self, args: &[&str]) -> Result<Value, String> {
-        self.lan.try_json(self.at, &[args, &["--json"]].concat())
-    }
-}
-
 /// Runs a test on five nodes of a LAN and partitions some of them from the others, but not from the
 /// target.
 fn run_with_partition(tag: &str, coordinator: bool) {
@@ -368,32 +354,7 @@ fn run_with_partition(tag: &str, coordinator: bool) {
     let _permit = Permit::acquire();
     let dir = tempfile::tempdir().unwrap();
     let target = Arrivals::start(lan.listen(5, 8080));
-    let mut hosts: Vec<Host> = Vec::new();
-    for at in 0..5 {
-        let data = dir.path().join(format!("n{at}"));
-        let listen = format!("/ip4/10.77.0.{}/tcp/7400", at + 1);
-        let (name, data) = (format!("n{at}"), data.to_str().unwrap().to_owned());
-        let mut args = vec!["--no-mdns", "--listen", &listen, "--name", &name];
-        args.extend(["--data-dir", &data]);
-        let hub = hosts.first().map(|h| h.node.listening.clone());
-        if let Some(hub) = &hub {
-            args.extend(["--bootstrap", hub]);
-        }
-        let log = dir.path().join(format!("n{at}.log"));
-        let process = Process::spawn(lan.command(at, &args), log);
-        let node = Node::from_process(process);
-        hosts.push(Host {
-            lan: &lan,
-            at,
-            node,
-        });
-    }
-    for host in &hosts {
-        eventually(|| match host.run(&["nodes"])["pool"]["healthy"].as_u64() {
-            Some(5) => Ok(()),
-            n => Err(format!("{n:?} healthy nodes")),
-        });
-    }
+    let hosts = lan.swarm(dir.path(), 5);
     let rate_text = rate().to_string();
     let out = crate::common::finish(&mut lan.command(
         0,

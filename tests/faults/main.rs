@@ -6,5 +6,6 @@ mod common;
 
 mod chaos;
 mod closed_model;
+mod closed_partition;
 mod namespaces;
 mod permit;
