@@ -393,6 +393,7 @@ impl Engine {
             handled_until: self.handled_until,
             unused: self.users.unused().clone(),
             returned: self.users.take_returned(),
+            idle: self.idle(now),
         };
         if held == self.reported && !self.unreported {
             return None;
@@ -404,6 +405,17 @@ impl Engine {
             ..held.clone()
         };
         Some(held)
+    }
+
+    /// Whether the profile excludes all of its users.
+    fn idle(&self, now: Time) -> bool {
+        let since = self.start.map(|start| now.signed_since(start));
+        since.is_some_and(|since| {
+            since >= 0
+                && self
+                    .users
+                    .all_excluded(&self.acting, &self.profile, since.unsigned_abs())
+        })
     }
 
     /// Time at which no request is in flight any more, if the load is over.

@@ -80,6 +80,30 @@ fn of_limited_requests_only_those_of_a_killed_worker_can_be_missing() {
     assert!(target.most_in_flight() <= 8, "{}", target.most_in_flight());
 }
 
+/// When the profile falls, the numbers of a node without active users go to the others.
+#[test]
+fn limited_requests_move_to_the_users_that_are_left() {
+    let _permit = Permit::acquire();
+    let dir = tempfile::tempdir().unwrap();
+    let target = Concurrency::on_loopback(Duration::from_millis(20));
+    let nodes = swarm(dir.path(), 2, &[]);
+    let file = dir.path().join("falling.toml");
+    let stage = |users, length| {
+        format!("[[load.stages]]\ntype = \"sustain\"\ntarget = {users}\nlength = \"{length}\"\n")
+    };
+    let plan = format!(
+        "[task]\ntype = \"HTTP\"\nurl = \"{}\"\n[load]\nmodel = \"closed\"\nrequests = 1000\n{}{}",
+        target.url,
+        stage(8, "2s"),
+        stage(1, "30s")
+    );
+    std::fs::write(&file, plan).unwrap();
+    let id = start_detached(&nodes[0], &[file.to_str().unwrap()]);
+    let result = complete_result(&nodes[0], &id);
+    assert_eq!(number(&result["totals"]["sent"]), 1_000, "{result}");
+    assert_eq!(target.count(), 1_000);
+}
+
 #[test]
 fn a_joining_node_takes_no_user_that_is_still_at_work() {
     let _permit = Permit::acquire();

@@ -201,6 +201,17 @@ impl Users {
         Slots::union_of(parts)
     }
 
+    /// Whether the profile excludes all users of a share from now on for a tenth of a second, and none
+    /// is at work.
+    pub fn all_excluded(&self, share: &Slots, profile: &Profile, since: u64) -> bool {
+        self.limited
+            && self.users.iter().enumerate().all(|(index, user)| {
+                let next = profile.user_from_ns(index as u32, since);
+                let excluded = next.is_none_or(|next| next > since + 100_000_000);
+                user.iteration.is_none() && (excluded || !share.contains(user.slot))
+            })
+    }
+
     /// Next time at which a removed user has finished.
     pub fn next_drained(&self, share: &Slots) -> Option<Time> {
         let removed = self.users.iter().filter(|u| !share.contains(u.slot));

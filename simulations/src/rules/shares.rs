@@ -130,6 +130,7 @@ impl Subject {
             status,
             finished: false,
             stop: None,
+            idle: false,
             log_len: 0,
             sent: RemoteTime(0),
         };
@@ -265,6 +266,7 @@ pub fn no_answer_without_authority() -> Result<(), BrokenRule> {
             status: Status::Idle,
             finished: false,
             stop: None,
+            idle: false,
             log_len: 0,
             sent: RemoteTime(0),
         };

@@ -61,6 +61,8 @@ pub struct Closed {
     numbers: Cell<Interval<u64>>,
     /// Requests were interrupted since the lease was last valid.
     lapsed: Cell<bool>,
+    /// The profile excludes all users: reported so that other nodes get the numbers.
+    idle: Cell<bool>,
     share: RefCell<Option<ShareChange>>,
 }
 
@@ -136,6 +138,7 @@ impl Closed {
             without_number: RefCell::default(),
             numbers: Cell::new(NO_NUMBERS),
             lapsed: Cell::new(false),
+            idle: Cell::new(false),
             share: RefCell::default(),
         }
     }
@@ -284,6 +287,13 @@ impl Closed {
                 self.schedule(engine, &slot.user, now);
             }
         }
+    }
+
+    /// Whether the profile excludes every user that is left.
+    fn all_excluded(&self) -> bool {
+        let users = self.users.borrow();
+        let excluded = |s: &Rc<UserSlot>| matches!(s.user.state.get(), UserState::Excluded { .. });
+        users.values().all(|s| s.retired() || excluded(s))
     }
 
     fn leave(&self, slot: &UserSlot) {
@@ -536,8 +546,14 @@ impl<T: Task> Pacer<T> for Closed {
                 }
             }
         };
-        if engine.busy.get() == 0 && next.is_none_or(|next| next > now.plus_ns(IDLE_NS)) {
+        let nothing_due =
+            engine.busy.get() == 0 && next.is_none_or(|next| next > now.plus_ns(IDLE_NS));
+        if nothing_due {
             self.return_numbers(engine);
+        }
+        let idle = nothing_due && is_limited(engine) && self.all_excluded();
+        if self.idle.replace(idle) != idle {
+            engine.shared.holdings.set_idle(engine.thread, idle);
         }
         next.into_iter().chain(self.next_interruption(engine)).min()
     }

@@ -38,6 +38,8 @@ pub struct Held {
     /// Numbers of requests that were added and have not been used. May still contain numbers of
     /// each thread's current block that have been used; exact once the load has ended.
     pub unused: Numbers,
+    /// The profile excludes all of its users for now: it uses no numbers.
+    pub idle: bool,
 }
 
 /// A thread's newest change.
@@ -53,6 +55,8 @@ struct State {
     newest: (u64, Option<LeaseInstant>),
     /// Newest change of each thread; none once its load has ended.
     threads: Vec<Option<Applied>>,
+    /// Threads whose users are all excluded by the profile.
+    idle: Vec<bool>,
     /// Slots of users that finish, by the key that [`Holdings::drain`] returned.
     draining: BTreeMap<u64, Interval<u32>>,
     next_key: u64,
@@ -107,6 +111,7 @@ impl Holdings {
     pub fn new(threads: usize, changed: Box<dyn Fn() + Send + Sync>) -> Holdings {
         let state = State {
             threads: vec![Some(Applied::default()); threads],
+            idle: vec![false; threads],
             numbers: Pool {
                 blocks: vec![Numbers::EMPTY; threads],
                 ..Pool::default()
@@ -145,7 +150,18 @@ impl Holdings {
             draining,
             handled_until: Duration::from_nanos(applied.1),
             unused: state.numbers.unused(),
+            idle: state
+                .threads
+                .iter()
+                .zip(&state.idle)
+                .all(|(thread, idle)| thread.is_none() || *idle),
         }
+    }
+
+    /// Whether the profile excludes all users of a thread.
+    pub fn set_idle(&self, thread: usize, idle: bool) {
+        self.lock().idle[thread] = idle;
+        (self.changed)();
     }
 
     /// A change was made; threads will apply it.

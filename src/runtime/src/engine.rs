@@ -217,6 +217,7 @@ impl EngineRun {
             handled_until: held.handled_until,
             unused: held.unused,
             returned: std::mem::take(&mut self.returned),
+            idle: held.idle,
         }
     }
 

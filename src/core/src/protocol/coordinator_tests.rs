@@ -140,6 +140,7 @@ impl Fixture {
             status: Status::Running,
             finished: false,
             stop: None,
+            idle: false,
             log_len: 0,
             sent: RemoteTime(0),
         };

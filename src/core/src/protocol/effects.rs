@@ -114,6 +114,8 @@ pub struct EngineHeld {
     pub unused: Numbers,
     /// Numbers given back since the previous report.
     pub returned: Numbers,
+    /// The profile excludes all of its users for now: it uses no numbers.
+    pub idle: bool,
 }
 
 /// Outputs collected while an input is handled.

@@ -627,6 +627,8 @@ pub struct Heartbeat {
     pub finished: bool,
     /// A known request to stop the test.
     pub stop: Option<SignedStop>,
+    /// Whether the profile excludes all of its users for now: it uses no numbers of requests.
+    pub idle: bool,
     /// Number of log entries that it acts on.
     pub log_len: u32,
     /// Its clock at sending.

@@ -269,6 +269,7 @@ impl Coordinator {
     ) -> Option<NumbersGrant> {
         let share = self.workers.get(&hb.node)?.ledger.share();
         let users = match self.units {
+            Units::Users(_) if hb.idle => 0,
             Units::Users(_) => self.units.count(share),
             Units::Slots => 0,
         };

@@ -137,6 +137,7 @@ impl Worker {
             status,
             finished: self.finished,
             stop: self.known_stop.clone(),
+            idle: self.lease.is_idle() && !self.hold_mode(),
             log_len: self.log.len() as u32,
             sent: now.into(),
         });

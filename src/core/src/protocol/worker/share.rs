@@ -36,7 +36,9 @@ impl Worker {
         if self.lease.engine_held(held) {
             self.contact.heartbeat_soon(now);
         }
-        if self.lease.has_idle_numbers() {
+        // Under hold a worker keeps what it was granted.
+        let keeps = self.hold_mode() && !self.lease.held().is_empty();
+        if self.lease.has_idle_numbers() && !keeps {
             fx.engine(self.test, EngineOrder::ReturnNumbers);
         }
     }

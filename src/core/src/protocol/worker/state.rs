@@ -216,6 +216,7 @@ impl Lease {
     /// The engine reported what it acts on. Returns whether the coordinator should know soon.
     pub(super) fn engine_held(&mut self, held: EngineHeld) -> bool {
         let before = self.held();
+        let wakes = self.engine.idle && !held.idle;
         self.removed.retain(|(change, _)| *change > held.change);
         self.engine = held;
         self.added = Numbers::EMPTY;
@@ -223,7 +224,7 @@ impl Lease {
         self.granted = self.granted.difference(&self.engine.returned);
         self.returned = self.returned.union(&self.engine.returned);
         let returns = !self.engine.returned.is_empty();
-        self.held() != before || needs_numbers && !self.last_numbers || returns
+        self.held() != before || needs_numbers && !self.last_numbers || returns || wakes
     }
 
     /// Time since the start of the profile up to which the arrivals of slots that left the share
@@ -264,9 +265,15 @@ impl Lease {
         (self.engine.unused, self.added) = (Numbers::EMPTY, Numbers::EMPTY);
     }
 
-    /// Whether the engine has numbers that it cannot use, because it has no users.
+    /// Whether the engine has numbers that it cannot use: it has no users, or the profile excludes
+    /// them.
     pub(super) fn has_idle_numbers(&self) -> bool {
-        self.held().is_empty() && !self.engine.unused.is_empty()
+        (self.held().is_empty() || self.engine.idle) && !self.engine.unused.is_empty()
+    }
+
+    /// Whether the profile excludes all users of the engine.
+    pub(super) fn is_idle(&self) -> bool {
+        self.engine.idle
     }
 
     /// Numbers of requests were granted. Returns the new ones, if anything is new for the engine.

@@ -336,6 +336,7 @@ pub fn heartbeat() -> Heartbeat {
         status: Status::Overloaded,
         finished: true,
         stop: Some(stop()),
+        idle: true,
         sent: RemoteTime(7_000_000_009),
         log_len: 3,
     }
