@@ -195,13 +195,30 @@ pub fn a_vote_carries_the_longest_lease() -> Result<(), BrokenRule> {
     let mut elector = Elector::new(2);
     elector.receive(0, &beat(1, 0, 1));
     let sent = elector.receive(1_100, &claim(2, 1));
-    let carries = sent.iter().any(|m| {
-        matches!(m, TestMessage::Vote { beat: Some(b), .. } if b.share_lease == Duration::from_secs(9))
-    });
+    let mut successor = Elector::new(1);
+    successor.tick(200);
+    for (by, yes) in [(0, false), (2, true)] {
+        let answer = TestMessage::PollAnswer {
+            test: TEST,
+            term: 2,
+            candidate: node(1),
+            elector: node(by),
+            sending: 1,
+            yes,
+            seen_term: 1,
+        };
+        successor.receive(200, &answer);
+    }
+    for vote in sent {
+        successor.receive(210, &vote);
+    }
+    let term = successor.0.leading();
+    let known = successor.0.replicated().share_lease;
     ensure(
-        carries,
+        term.is_none() || known == Duration::from_secs(9),
         "a successor does not learn the longest share lease",
-    )
+    )?;
+    ensure(term.is_some(), "a vote with a beat does not count")
 }
 
 pub fn a_vote_does_not_delay_the_start() -> Result<(), BrokenRule> {

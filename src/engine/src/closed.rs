@@ -321,13 +321,20 @@ impl Closed {
     ) {
         let now = engine.shared.control.now();
         let deadline = now.plus_ns(as_ns(engine.shared.plan.graceful_timeout()));
-        for (number, slot) in users {
-            if slot.retired() || !slot.user.busy.get() {
-                self.leave(&slot);
-                continue;
-            }
-            let held = slots_of(&engine.users(), number, removed);
-            let key = engine.shared.holdings.drain(held);
+        let is_idle = |slot: &UserSlot| slot.retired() || !slot.user.busy.get();
+        let (idle, busy): (Vec<_>, Vec<_>) = users.into_iter().partition(|(_, s)| is_idle(s));
+        idle.iter().for_each(|(_, slot)| self.leave(slot));
+        if busy.is_empty() {
+            return;
+        }
+        let all = engine.users();
+        let held = busy
+            .iter()
+            .map(|(number, _)| slots_of(&all, *number, removed));
+        let held: Vec<Interval<u32>> = held.collect();
+        drop(all);
+        let keys = engine.shared.holdings.drain(&held);
+        for ((number, slot), key) in busy.into_iter().zip(keys) {
             slot.user.draining.set(Some(key));
             let mut deadlines = self.deadlines.borrow_mut();
             deadlines.push_back((deadline, key, slot.clone()));

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -196,18 +197,21 @@ impl Holdings {
         (self.changed)();
     }
 
-    /// A removed user of these slots finishes its iteration. Returns the key for
-    /// [`Self::release`].
-    pub fn drain(&self, cell: Interval<u32>) -> u64 {
+    /// Removed users, each with its slots, finish their iterations. Returns the keys for
+    /// [`Self::release`], in their order.
+    pub fn drain(&self, cells: &[Interval<u32>]) -> Range<u64> {
         let mut state = self.lock();
-        let key = state.next_key;
-        state.next_key += 1;
-        state.draining.insert(key, cell);
-        let added = Slots::range(cell.from, cell.to);
+        let first = state.next_key;
+        state.next_key += cells.len() as u64;
+        let keys = first..state.next_key;
+        state
+            .draining
+            .extend(keys.clone().zip(cells.iter().copied()));
+        let added = Slots::union_of(cells.iter().copied());
         state.reported = state.reported.union(&added);
         drop(state);
         (self.changed)();
-        key
+        keys
     }
 
     /// A removed user has finished, or has returned to the share.
@@ -346,7 +350,7 @@ mod tests {
     #[test]
     fn users_are_released_singly() {
         let (holdings, calls) = holdings(1);
-        let keys: Vec<u64> = (0..3).map(|i| holdings.drain(cell(i))).collect();
+        let keys: Vec<u64> = holdings.drain(&[cell(0), cell(1), cell(2)]).collect();
         assert_eq!(holdings.held(None).draining, Slots::range(0, 30));
         holdings.release(keys[1]);
         let rest = Slots::range(0, 10).union(&Slots::range(20, 30));
@@ -354,14 +358,15 @@ mod tests {
         holdings.release(keys[0]);
         holdings.release(keys[2]);
         assert!(holdings.held(None).draining.is_empty());
-        assert_eq!(calls.load(Ordering::Relaxed), 6);
+        assert_eq!(calls.load(Ordering::Relaxed), 4, "one per call");
     }
 
     #[test]
     fn draining_slots_have_few_intervals_and_return_only_after_another_removal() {
         let (holdings, _) = holdings(1);
         let users = 1_000;
-        let mut keys: Vec<(u32, u64)> = (0..users).map(|i| (i, holdings.drain(cell(i)))).collect();
+        let cells: Vec<Interval<u32>> = (0..users).map(cell).collect();
+        let mut keys: Vec<(u32, u64)> = (0..users).zip(holdings.drain(&cells)).collect();
         let mut before = holdings.held(None).draining;
         let mut rng = vajra_core::splitmix::SplitMix64::new(2);
         while !keys.is_empty() {

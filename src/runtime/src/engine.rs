@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use tokio::time::Instant;
 
 use crate::load_changes::load_changes;
 use vajra_core::Numbers;
@@ -36,6 +37,8 @@ pub struct EngineHost {
     pub max_pause: Duration,
 }
 
+/// Least time between two reports of what the engine holds.
+const HELD_SPACING: Duration = Duration::from_millis(10);
 /// Overloaded intervals in a row before a node counts as overloaded; a single one may be caused by
 /// another process.
 const OVERLOADED_INTERVALS: u32 = 2;
@@ -85,6 +88,8 @@ pub struct EngineRun {
     returned: Numbers,
     /// A report of what the engine holds is due.
     held_changed: Arc<AtomicBool>,
+    /// Time of the last such report.
+    held_reported: Option<Instant>,
     /// Copy of `is_final` for measurements in progress.
     ended: Arc<AtomicBool>,
     overload: Arc<Mutex<OverloadDetector>>,
@@ -160,6 +165,7 @@ impl EngineHost {
             is_final: false,
             returned: Numbers::EMPTY,
             held_changed: is_due,
+            held_reported: None,
             ended: Arc::default(),
             overload: Arc::default(),
             max_pause: self.max_pause,
@@ -207,9 +213,17 @@ impl EngineRun {
         }
     }
 
+    /// Time until the next report of what the engine holds. Each one sorts the slots of all users that
+    /// finish their iterations, which may be many.
+    pub fn held_wait(&self) -> Duration {
+        let since = self.held_reported.map(|at| at.elapsed());
+        since.map_or(Duration::ZERO, |since| HELD_SPACING.saturating_sub(since))
+    }
+
     /// What the engine acts on besides its newest share.
     pub fn held(&mut self) -> EngineHeld {
         self.held_changed.store(false, Ordering::Release);
+        self.held_reported = Some(Instant::now());
         let held = self.run.held();
         EngineHeld {
             change: held.change,

@@ -409,7 +409,7 @@ impl Driver {
     fn task_done(&mut self, done: TaskDone) {
         match done {
             TaskDone::Measured(test, m) => self.input(Input::Measured(test, m)),
-            TaskDone::HeldChanged(test) => self.report_held(test),
+            TaskDone::HeldChanged(test) => self.held_changed(test),
             TaskDone::LoadFinished(test) => self.load_finished(test),
             TaskDone::Inspected(inspected) => self.inspected(inspected),
             TaskDone::DataReady(test, spec, data) => self.data_ready(test, spec, data),

@@ -9,7 +9,7 @@ use super::tasks::TaskDone;
 use crate::data_files::{DataError, PlanData};
 use vajra_core::Numbers;
 
-use crate::engine::empty_measurement;
+use crate::engine::{EngineRun, empty_measurement};
 use crate::plans::{Inspected, inspect};
 use crate::queries::{live_peers, newest_term};
 use vajra_core::Hook;
@@ -198,6 +198,17 @@ impl Driver {
     }
 
     /// Reports what the engine acts on besides its newest share.
+    /// The engine holds something else: reports it, or does so later if it has just reported.
+    pub(super) fn held_changed(&mut self, test: TestId) {
+        let wait = self.engine.runs.get(&test).map(EngineRun::held_wait);
+        match wait.filter(|wait| !wait.is_zero()) {
+            Some(wait) => self.tasks.spawn(tokio::time::sleep(wait), move |()| {
+                Some(TaskDone::HeldChanged(test))
+            }),
+            None => self.report_held(test),
+        }
+    }
+
     pub(super) fn report_held(&mut self, test: TestId) {
         if let Some(run) = self.engine.runs.get_mut(&test) {
             let held = run.held();
